@@ -1,0 +1,3 @@
+"""Container builds for packagers: the fedpkg client, the Koji plugins behind it, and a box to try both."""
+
+__version__ = "0.1.0"

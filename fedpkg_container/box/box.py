@@ -1,0 +1,192 @@
+"""A box as a whole: setting it up, starting and stopping it, and who may log in where."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import koji
+
+import fedpkg_container.koji_plugins
+from fedpkg_container.box import distgit, registry
+from fedpkg_container.box.hub.database import Database
+from fedpkg_container.box.hub.seed import seed
+from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layout
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.services import Service
+
+#: The arch of this machine, by Koji's name.
+MACHINE: str = koji.canonArch(platform.machine())
+#: The content generator as which container builds are imported.
+CONTENT_GENERATOR_NAME = "fedpkg-container"
+#: Where the plugins are that hub and builder load.
+PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
+
+
+class Box:
+    """The whole service on one machine.
+
+    :param layout: its folder
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    @cached_property
+    def authority(self) -> Authority:
+        """The box's certificate authority."""
+        return Authority(self.layout.pki)
+
+    @cached_property
+    def services(self) -> list[Service]:
+        """All servers, in the order in which they start; they stop in the opposite one."""
+        return [self.hub, self.registry, self.distgit, *map(self.builder, self.layout.builders)]
+
+    @cached_property
+    def hub(self) -> Service:
+        """The Koji hub."""
+        layout = self.layout
+        command: list[str | Path] = [
+            *_module("fedpkg_container.box.hub.server"),
+            *("--port", str(layout.ports.hub), "--database", layout.database, "--topdir", layout.topdir),
+            *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
+            *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),
+        ]
+        return self._service("hub", command, lambda: self._answers(layout.hub_url, {405}))
+
+    @cached_property
+    def registry(self) -> Service:
+        """The registry of candidates, and of what is being built."""
+        configuration = registry.write_configuration(self.layout, self.authority.issue("registry", server=True))
+        url = f"https://{self.layout.registry_address}/v2/"
+        return self._service("registry", [registry.program(), "serve", configuration], lambda: self._answers(url, {200}))
+
+    @cached_property
+    def distgit(self) -> Service:
+        """The Dockerfiles' repositories."""
+        ports = self.layout.ports
+        command: list[str | Path] = [
+            *_module("fedpkg_container.box.distgit"),
+            *("--root", self.layout.distgit, "--port", str(ports.distgit)),
+            *("--anonymous-port", str(ports.distgit_anonymous)),
+            *("--certificate", self.authority.issue("distgit", server=True), "--ca", self.authority.certificate_path),
+        ]
+        return self._service("distgit", command, lambda: _listens(ports.distgit) and _listens(ports.distgit_anonymous))
+
+    def builder(self, name: str) -> Service:
+        """A builder by name."""
+        from fedpkg_container.box import builder
+
+        configuration = builder.write_configuration(self, name)
+        command = [*_module("fedpkg_container.box.builder"), configuration]
+        ready = self.layout.builder(name) / "ready"
+        service = self._service(name, command, lambda: ready.exists() and ready.read_text() == str(service.pid))
+        return service
+
+    def _service(self, name: str, command: list[str | Path], ready: Callable[[], bool]) -> Service:
+        return Service(name, command, ready, self.layout.log(name), self.layout.pid_file(name))
+
+    def _answers(self, url: str, statuses: set[int]) -> bool:
+        trusted = ssl.create_default_context(cafile=str(self.authority.certificate_path))
+        try:
+            with urllib.request.urlopen(url, timeout=5, context=trusted) as answer:
+                return answer.status in statuses
+        except urllib.error.HTTPError as error:
+            return error.code in statuses
+        except OSError:
+            return False
+
+    def up(self) -> None:
+        """Start what does not run, and wait until it answers; a new box is filled first.
+
+        :raises FedpkgContainerError: a server did not start
+        """
+        for path in (self.layout.topdir, self.layout.distgit, self.layout.home):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        seed(Database(self.layout.database), ADMIN)
+        for service in (self.hub, self.registry, self.distgit):
+            service.start()
+        for service in (self.hub, self.registry, self.distgit):
+            service.wait_ready()
+        self._fill()
+        for name in self.layout.builders:
+            self.start_builder(name)
+
+    def start_builder(self, name: str) -> None:
+        """Start one builder and wait until it asks the hub for tasks."""
+        service = self.builder(name)
+        if service.pid is None:
+            (self.layout.builder(name) / "ready").unlink(missing_ok=True)
+        service.start()
+        service.wait_ready()
+
+    def down(self) -> None:
+        """Stop all servers, builders first, and clean up after builds that were running."""
+        from fedpkg_container.box import builder
+
+        for service in reversed(self.services):
+            service.stop()
+        for name in self.layout.builders:
+            builder.clean_up(self.layout.builder(name))
+
+    def remove(self) -> None:
+        """Stop everything and delete the folder."""
+        self.down()
+        shutil.rmtree(self.layout.folder)
+
+    def credentials(self, user: str) -> Path:
+        """The PEM file with which a user of the hub logs in."""
+        return self.authority.issue(user)
+
+    def session(self, user: str) -> Any:
+        """A koji session of one of the box's users, logged in."""
+        session = koji.ClientSession(
+            self.layout.hub_url,
+            {"serverca": str(self.authority.certificate_path), "max_retries": 5, "retry_interval": 1, "timeout": 60},
+        )
+        session.ssl_login(str(self.credentials(user)), None, str(self.authority.certificate_path))
+        return session
+
+    def _fill(self) -> None:
+        """Users and builders, where the hub does not have them yet."""
+        session = self.session(ADMIN)
+        if session.getUser(CONTENT_GENERATOR) is None:
+            session.createUser(PACKAGER)
+            session.createUser(CONTENT_GENERATOR)
+            session.grantCGAccess(CONTENT_GENERATOR, CONTENT_GENERATOR_NAME, create=True)
+        for name in self.layout.builders:
+            self.add_builder(session, name)
+        session.logout()
+
+    def add_builder(self, session: Any, name: str, arches: str = MACHINE, capacity: float = 4.0) -> None:
+        """Make a builder known to the hub; nothing happens when it is."""
+        if session.getHost(name) is None:
+            session.addHost(name, arches.split())
+            session.editHost(name, capacity=capacity)
+            for channel in ("createrepo", "container-binary"):
+                session.addHostToChannel(name, channel)
+
+    def create_repository(self, name: str) -> Path:
+        """A repository in dist-git, ``container/hello-web``; nothing happens when it is there."""
+        return distgit.create_repository(self.layout.distgit, name)
+
+
+def _module(name: str) -> list[str | Path]:
+    return [sys.executable, "-m", name]
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,185 @@
+"""A builder of the box: koji's own TaskManager with the builder plugin, and the tasks that make repositories."""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import logging
+import os
+import signal
+import time
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import koji
+import koji.plugin
+import koji.tasks
+from koji.daemon import TaskManager
+from koji.tasks import BaseTaskHandler
+
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.image.site import VARIABLE
+from fedpkg_container.process import run
+
+if TYPE_CHECKING:
+    from fedpkg_container.box.box import Box
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two questions for tasks: a tenth of kojid's, so that one sees at once what happens.
+SLEEP = 0.5
+#: Seconds for making one repository.
+CREATEREPO_TIMEOUT = 600.0
+
+
+def write_configuration(box: Box, name: str) -> Path:
+    """The files of a builder: kojid's settings and the site's; the path of the former."""
+    from fedpkg_container.box.layout import CONTENT_GENERATOR
+
+    layout, authority = box.layout, box.authority
+    folder = layout.builder(name)
+    certificates = folder / "certs"
+    for path in (folder, folder / "work", certificates):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
+    site = configparser.ConfigParser(interpolation=None)
+    site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates)}
+    site["engine"] = {"state": str(folder / "state"), "build_timeout": "1800"}
+    site["content_generator"] = {
+        "certificate": str(authority.issue(CONTENT_GENERATOR)),
+        "server_ca": str(authority.certificate_path),
+    }
+    site["labels"] = {"vendor": "box"}
+    _save(site, folder / "builder_containerbuild.conf")
+    kojid = configparser.ConfigParser(interpolation=None)
+    kojid["kojid"] = {
+        "server": layout.hub_url,
+        "topdir": str(layout.topdir),
+        "workdir": str(folder / "work"),
+        "cert": str(authority.issue(name)),
+        "serverca": str(authority.certificate_path),
+        "allowed_scms": "127.0.0.1*:/container/*:no 127.0.0.1*:/docker/*:no",
+        "ready_file": str(folder / "ready"),
+    }
+    return _save(kojid, folder / "kojid.conf")
+
+
+def _save(parser: configparser.ConfigParser, path: Path) -> Path:
+    with path.open("w") as file:
+        parser.write(file)
+    return path
+
+
+def clean_up(folder: Path) -> None:
+    """Remove what killed builds of a builder left."""
+    state = folder / "state"
+    if state.exists():
+        Workspaces(state).clean_up()
+
+
+class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
+    """The repository of a tag, with createrepo_c: kojid's own handler is not in the koji package."""
+
+    Methods = ["newRepo"]
+    _taskWeight = 0.5
+
+    def handler(self, tag: str, event: int | None = None, **options: Any) -> list[Any]:
+        """Make the repository; its id and event."""
+        repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
+        root = Path(koji.pathinfo.repo(repo_id, tag))
+        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+            listed = (folder / "pkglist").read_text().split()
+            packages = folder / "packages"
+            packages.mkdir()
+            for path in listed:
+                os.link(folder / path, packages / Path(path).name)
+            run(["createrepo_c", "--quiet", "--no-database", folder], timeout=CREATEREPO_TIMEOUT)
+        self.session.host.repoDone(repo_id, {})
+        return [repo_id, event_id]
+
+
+def _options(path: Path) -> types.SimpleNamespace:
+    """kojid's options, as TaskManager and its handlers read them."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(path)
+    settings = dict(parser["kojid"])
+    return types.SimpleNamespace(
+        **settings,
+        mockdir=settings["workdir"],
+        topurl=None,
+        maxjobs=10,
+        minspace=512,
+        allowed_scms_use_config=True,
+        allowed_scms_use_policy=False,
+    )
+
+
+def _log_in(options: types.SimpleNamespace) -> Any:
+    session = koji.ClientSession(
+        options.server,
+        {"serverca": options.serverca, "cert": options.cert, "max_retries": 60, "retry_interval": 2, "timeout": 120,
+         "use_fast_upload": True, "anon_retry": True, "offline_retry": True},
+    )  # fmt: skip
+    session.ssl_login(options.cert, None, options.serverca)
+    session.exclusiveSession(force=True)
+    return session
+
+
+def _plugin() -> Any:
+    from fedpkg_container.box.box import PLUGINS
+
+    return koji.plugin.PluginTracker(path=[str(PLUGINS / "builder")]).load("builder_containerbuild")
+
+
+def _stop(*_: object) -> None:
+    raise koji.tasks.ServerExit
+
+
+def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
+    """Take tasks until SIGTERM.
+
+    :param pause_at: the step of a build after which its process stops and waits to be killed; for tests
+    """
+    session = _log_in(options)
+    koji.pathinfo.topdir = options.topdir
+    manager = TaskManager(options, session)
+    manager.findHandlers({"NewRepoTask": NewRepoTask})
+    plugin = _plugin()
+    manager.scanPlugin(plugin)
+    if pause_at:
+        plugin.ContainerTask.checkpoint = lambda task, step: _pause(options, step) if step == pause_at else None
+    clean_up(Path(options.workdir).parent)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    Path(options.ready_file).write_text(str(os.getpid()))
+    try:
+        while True:
+            manager.updateBuildroots(nolocal=True)
+            manager.updateTasks()
+            if not manager.getNextTask():
+                time.sleep(SLEEP)
+    except koji.tasks.ServerExit:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        manager.shutdown()
+        session.logout()
+
+
+def _pause(options: types.SimpleNamespace, step: str) -> None:
+    Path(options.ready_file).with_name(f"paused-{step}").touch()
+    signal.pause()
+
+
+def main() -> None:
+    """Run one builder."""
+    parser = argparse.ArgumentParser(description="A builder of a box")
+    parser.add_argument("configuration", type=Path)
+    parser.add_argument("--pause-at", default="")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    os.environ[VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
+    serve(_options(arguments.configuration), pause_at=arguments.pause_at)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The hub's calls, one subject a module; importing a module registers its calls."""
+
+from __future__ import annotations
+
+import importlib
+
+_SUBJECTS = (
+    "builds",
+    "content_generator",
+    "hosts",
+    "inventory",
+    "output",
+    "packages",
+    "repos",
+    "rpms",
+    "sessions",
+    "tags",
+    "tasks",
+    "users",
+)
+
+
+def load() -> None:
+    """Register every call."""
+    for subject in _SUBJECTS:
+        importlib.import_module(f"{__name__}.{subject}")

@@ -1,0 +1,260 @@
+"""The calls of builders: which tasks they get, and what they say of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import koji
+from koji.context import context
+
+from fedpkg_container.box.hub.calls import inventory
+from fedpkg_container.box.hub.calls import tasks as task_calls
+from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, FREE, OPEN
+from fedpkg_container.box.hub.database import Row, marks
+from fedpkg_container.box.hub.dispatch import call, database
+
+#: Seconds after which a host that refused a task may get it again.
+REFUSAL_LIFETIME = 15 * 60
+
+
+def host_of_user(user_id: int | None) -> int | None:
+    """The id of the host that a user is, if it is one."""
+    found: int | None = database().value("SELECT id FROM hosts WHERE user_id = ?", user_id)
+    return found
+
+
+def calling_host() -> Row:
+    """The host that is calling, which must hold its exclusive session."""
+    session = context.session
+    host_id = host_of_user(session.user_id)
+    if host_id is None:
+        raise koji.AuthError(f"User {session.user_id} is not a host" if session.logged_in else "Not logged-in")
+    if not session.exclusive:
+        raise koji.AuthError("This method requires an exclusive session")
+    return inventory.known_host(host_id)
+
+
+def assert_task_of_host(task_id: int, host_id: int) -> Row:
+    """The task, which must be open on this host."""
+    row = task_calls.task_row(task_id)
+    if row["state"] != OPEN or row["host_id"] != host_id:
+        raise koji.ActionNotAllowed(f"host {host_id} does not own task {task_id}")
+    return row
+
+
+def _own_task(task_id: int) -> Row:
+    return assert_task_of_host(task_id, calling_host()["id"])
+
+
+@call("host.getID", used_by="koji.daemon.TaskManager")
+def get_id() -> int:
+    """The id of the calling host."""
+    return int(calling_host()["id"])
+
+
+@call("host.getHost", used_by="koji.daemon.TaskManager")
+def get_host() -> Row:
+    """The calling host."""
+    return calling_host()
+
+
+@call("host.updateHost", used_by="koji.daemon.TaskManager")
+def update_host(task_load: float, ready: bool, data: Row | None = None) -> None:
+    """A builder says that it is there, how loaded it is, and whether it takes tasks."""
+    host = calling_host()
+    values: Row = {"task_load": float(task_load), "ready": int(bool(ready)), "update_time": time.time()}
+    if data is not None:
+        values["data"] = json.dumps(data)
+    database().update("hosts", host["id"], **values)
+
+
+@call("host.getTasks", used_by="koji.daemon.TaskManager")
+def get_tasks() -> list[Row]:
+    """The tasks assigned to the calling host; free ones that it can run are assigned to it first."""
+    host = calling_host()
+    _assign(host)
+    rows = database().all(
+        "SELECT * FROM tasks WHERE host_id = ? AND state = ? ORDER BY priority, create_time", host["id"], ASSIGNED
+    )
+    wanted = ("id", "state", "arch", "method", "channel_id", "host_id", "priority")
+    return [{key: row[key] for key in wanted} | {"create_ts": row["create_time"]} for row in rows]
+
+
+def _assign(host: Row) -> None:
+    if not host["enabled"] or not host["ready"]:
+        return
+    own = database().all("SELECT * FROM tasks WHERE host_id = ? AND state IN (?, ?)", host["id"], ASSIGNED, OPEN)
+    load = sum(row["weight"] for row in own if not row["waiting"])
+    arches = {koji.canonArch(arch) for arch in host["arches"].split()} | {"noarch"}
+    free = database().all(
+        "SELECT * FROM tasks WHERE state = ?"
+        " AND channel_id IN (SELECT channel_id FROM host_channels WHERE host_id = ?)"
+        " AND id NOT IN (SELECT task_id FROM refusals WHERE host_id = ? AND (NOT soft OR time > ?))"
+        " ORDER BY priority, create_time",
+        FREE, host["id"], host["id"], time.time() - REFUSAL_LIFETIME,
+    )  # fmt: skip
+    for row in free:
+        if load >= host["capacity"]:
+            break
+        if koji.canonArch(row["arch"]) in arches:
+            database().update("tasks", row["id"], state=ASSIGNED, host_id=host["id"])
+            load += row["weight"]
+
+
+@call("host.getHostTasks", used_by="koji.daemon.TaskManager")
+def get_host_tasks() -> list[Row]:
+    """The open tasks of the calling host; ``alert`` marks one that waits and has an ended child."""
+    host = calling_host()
+    found = []
+    for row in database().all("SELECT * FROM tasks WHERE host_id = ? AND state = ?", host["id"], OPEN):
+        waiting = None if row["waiting"] is None else bool(row["waiting"])
+        task = {"id": row["id"], "waiting": waiting, "weight": row["weight"]}
+        if waiting and _awaited(row["id"])[0]:
+            task["alert"] = True
+        found.append(task)
+    return found
+
+
+@call("host.openTask", used_by="koji.daemon.TaskManager")
+def open_task(task_id: int) -> Row | None:
+    """Take a task; None when it is not to be had."""
+    host = calling_host()
+    row = task_calls.task_row(task_id)
+    if not (row["state"] == FREE or (row["state"] == ASSIGNED and row["host_id"] == host["id"])):
+        return None
+    database().update("tasks", row["id"], state=OPEN, host_id=host["id"], start_time=time.time())
+    opened = task_calls.task_row(task_id)
+    return {**task_calls.task_info(opened), "request": opened["request"]}
+
+
+@call("host.closeTask", used_by="koji.daemon.TaskManager")
+def close_task(task_id: int, response: str) -> None:
+    """A task has ended well."""
+    _own_task(task_id)
+    task_calls.close(task_id, response, task_calls.CLOSED)
+
+
+@call("host.failTask", used_by="koji.daemon.TaskManager")
+def fail_task(task_id: int, response: str) -> None:
+    """A task has failed."""
+    _own_task(task_id)
+    task_calls.close(task_id, response, task_calls.FAILED)
+
+
+@call("host.freeTasks", used_by="koji.daemon.TaskManager; the builder plugin")
+def free_tasks(tasks: list[int]) -> None:
+    """Give tasks back; those of other hosts are passed over."""
+    host = calling_host()
+    for task_id in tasks:
+        row = task_calls.task_row(task_id)
+        if row["state"] == OPEN and row["host_id"] == host["id"]:
+            task_calls.free(task_id)
+
+
+@call("host.refuseTask", used_by="koji.daemon.TaskManager")
+def refuse_task(task_id: int, soft: bool = True, msg: str = "") -> None:
+    """A host will not run a task that was assigned to it."""
+    host = calling_host()
+    row = task_calls.task_row(task_id)
+    if row["host_id"] != host["id"]:
+        return
+    database().execute(
+        "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", task_id, host["id"], int(soft), str(msg), time.time()
+    )
+    task_calls.free(task_id)
+
+
+@call("host.setTaskWeight", used_by="koji.daemon.TaskManager")
+def set_task_weight(task_id: int, weight: float) -> None:
+    """How much of a host's capacity a task takes."""
+    _own_task(task_id)
+    database().update("tasks", task_id, weight=float(weight))
+
+
+@call("host.subtask", used_by="koji.tasks; the builder plugin")
+def subtask(method: str, arglist: list[Any], parent: int, **opts: Any) -> int:
+    """A task below one that the calling host runs; one with the same label is found again instead."""
+    _own_task(parent)
+    if "owner" in opts:
+        raise koji.ActionNotAllowed("The owner option is not allowed here")
+    if "label" in opts:
+        found = database().value("SELECT id FROM tasks WHERE parent = ? AND label = ?", parent, opts["label"])
+        if found:
+            return int(found)
+    if "kwargs" in opts:
+        arglist = koji.encode_args(*arglist, **opts.pop("kwargs"))
+    return task_calls.make_task(method, arglist, parent=parent, **opts)
+
+
+@call("host.subtask2", used_by="koji.tasks")
+def subtask2(parent: int, taskopts: Row, method: str, *args: Any, **opts: Any) -> int:
+    """``host.subtask`` with the arguments in the order of the method's own."""
+    return subtask(method, koji.encode_args(*args, **opts), parent, **taskopts)
+
+
+@call("host.taskSetWait", used_by="koji.tasks")
+def task_set_wait(parent: int, tasks: list[int] | None) -> None:
+    """A task waits for its children: for these, or for all."""
+    calling_host()
+    database().update("tasks", parent, waiting=1)
+    if tasks is None:
+        database().execute("UPDATE tasks SET awaited = 1 WHERE parent = ?", parent)
+        return
+    chosen = f"id IN ({marks(tasks)})"
+    database().execute(f"UPDATE tasks SET awaited = 1 WHERE parent = ? AND {chosen}", parent, *tasks)
+    database().execute(f"UPDATE tasks SET awaited = 0 WHERE parent = ? AND awaited AND NOT {chosen}", parent, *tasks)
+
+
+def _awaited(parent: int) -> tuple[list[int], list[int]]:
+    rows = database().all("SELECT id, state FROM tasks WHERE parent = ? AND awaited ORDER BY id", parent)
+    ended = [row["id"] for row in rows if row["state"] in ENDED]
+    return ended, [row["id"] for row in rows if row["state"] not in ENDED]
+
+
+@call("host.taskWait", used_by="koji.tasks")
+def task_wait(parent: int) -> list[list[int]]:
+    """The awaited children, ended and not; the ended ones are no longer awaited."""
+    calling_host()
+    ended, running = _awaited(parent)
+    for task_id in ended:
+        database().update("tasks", task_id, awaited=0)
+    return [ended, running]
+
+
+@call("host.taskWaitResults", used_by="koji.tasks")
+def task_wait_results(parent: int, tasks: list[int] | None, canfail: list[int] | None = None) -> list[list[Any]]:
+    """The results of children, as pairs of id and result; the waiting is over."""
+    calling_host()
+    database().update("tasks", parent, waiting=0)
+    database().execute("UPDATE tasks SET awaited = 0 WHERE parent = ?", parent)
+    if tasks is None:
+        rows = database().all(f"SELECT id FROM tasks WHERE parent = ? AND state IN ({marks(ENDED)})", parent, *ENDED)
+        tasks = [row["id"] for row in rows]
+    return [[task_id, _result(task_id, may_fail=task_id in (canfail or []))] for task_id in tasks]
+
+
+def _result(task_id: int, *, may_fail: bool) -> Any:
+    try:
+        return task_calls.get_task_result(task_id, raise_fault=not may_fail)
+    except koji.GenericError as error:
+        if may_fail and task_calls.task_row(task_id)["state"] == task_calls.CANCELED:
+            return {"faultCode": error.faultCode, "faultString": str(error)}
+        raise
+
+
+@call("host.tagBuild", used_by="the builder plugin")
+def tag_build(task_id: int, tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> None:
+    """Tag a build as the owner of a task."""
+    from fedpkg_container.box.hub.calls import tags
+
+    task = _own_task(task_id)
+    tags.tag_build_row(tag, build, user_id=task["owner"], force=force)
+
+
+@call("host.setBuildRootState", used_by="koji.daemon.TaskManager")
+def set_build_root_state(brootid: int, state: int, task_id: int | None = None) -> None:
+    """Refuses: this hub has no mock buildroots whose state could be set."""
+    calling_host()
+    raise koji.GenericError(f"no such buildroot: {brootid}")

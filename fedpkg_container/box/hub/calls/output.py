@@ -1,0 +1,92 @@
+"""What tasks leave behind: uploads, listings and downloads."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+
+import koji
+
+from fedpkg_container.box.hub.database import Row
+from fedpkg_container.box.hub.dispatch import call, require_login
+from fedpkg_container.box.hub.uploads import digest_class, encoded, known_task, task_folder, upload_path, write_part
+
+_STAT = ("st_atime", "st_blksize", "st_blocks", "st_ctime", "st_dev", "st_gid", "st_ino", "st_mode", "st_mtime",
+         "st_nlink", "st_rdev", "st_size", "st_uid")  # fmt: skip
+
+
+@call("uploadFile", used_by="koji.daemon.incremental_upload")
+def upload_file(
+    path: str, name: str, size: Any, md5sum: Any, offset: Any, data: str, volume: Any = None, checksum: Any = None
+) -> bool:
+    """A part of a file; False when its size or checksum is not what was announced."""
+    require_login()
+    contents = base64.b64decode(data)
+    size, offset = koji.decode_int(size), koji.decode_int(offset)
+    expected = checksum if checksum is not None else md5sum
+    if offset != -1:
+        if size is not None and size != len(contents):
+            return False
+        kind, digest = ("md5", expected) if isinstance(expected, str) else (expected or (None, None))
+        if kind is not None and digest_class(kind)(contents).hexdigest() != digest:
+            return False
+    write_part(upload_path(path, name, create=True), offset, size, contents)
+    return True
+
+
+@call("checkUpload", used_by="koji.ClientSession.uploadWrapper")
+def check_upload(path: str, name: str, verify: str | None = None, tail: int | None = None, volume: Any = None) -> Row | None:
+    """Size, time and on demand checksum of an uploaded file; None when it is not there."""
+    file = upload_path(path, name)
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    answer: Row = {"size": found.st_size, "mtime": found.st_mtime}
+    if verify:
+        checksum = digest_class(verify)()
+        with file.open("rb") as contents:
+            contents.seek(0 if tail is None else max(found.st_size - tail, 0))
+            read = contents.read()
+        checksum.update(read)
+        answer |= {"sumlength": len(read), "hexdigest": checksum.hexdigest()}
+    return answer
+
+
+@call("listTaskOutput", used_by="the client; koji watch-logs, taskinfo, download-logs")
+def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False, strict: bool = False) -> Any:
+    """The files that a task has uploaded so far."""
+    if strict and not known_task(taskID):
+        raise koji.GenericError("Task doesn't exist")
+    folder = task_folder(taskID)
+    files: dict[str, Any] = {}
+    for directory, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = os.path.join(directory, name)
+            relative = os.path.relpath(path, folder)
+            if stat:
+                found = os.stat(path)
+                facts = {key: getattr(found, key) for key in _STAT}
+                facts["st_size"] = str(facts["st_size"])
+                files[relative] = {"DEFAULT": facts} if all_volumes else facts
+            else:
+                files[relative] = ["DEFAULT"]
+    return files if stat or all_volumes else list(files)
+
+
+@call("downloadTaskOutput", used_by="the client; koji watch-logs, download-logs")
+def download_task_output(taskID: int, fileName: str, offset: Any = 0, size: Any = -1, volume: Any = None) -> str:
+    """A part of a file that a task has uploaded, in base64; a negative offset counts from the end."""
+    if ".." in fileName:
+        raise koji.GenericError(f"Invalid file name: {fileName}")
+    path = task_folder(taskID) / fileName.lstrip("/")
+    if not path.is_file():
+        raise koji.GenericError(f'no file "{fileName}" output by task {taskID}')
+    start = int(offset or 0)
+    with path.open("rb") as file:
+        if start > 0:
+            file.seek(start)
+        elif start < 0:
+            file.seek(max(start, -path.stat().st_size), os.SEEK_END)
+        return encoded(file.read(int(size)))

@@ -1,0 +1,130 @@
+"""Logging in and out, and what a session may know of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import koji
+from koji.context import context
+
+from fedpkg_container.box.hub.database import Row
+from fedpkg_container.box.hub.dispatch import call, database
+
+
+@call("getAPIVersion", used_by="koji: every command")
+def get_api_version() -> int:
+    """The version of the XML-RPC interface."""
+    return int(koji.API_VERSION)
+
+
+@call("getKojiVersion", used_by="koji version, moshimoshi")
+def get_koji_version() -> str:
+    """The version of Koji that this hub imitates: that of the koji library it runs on."""
+    return str(koji.__version__)
+
+
+@call("login", used_by="contract tests (the box has certificates only)")
+def login(user: str, password: str, opts: Any = None, renew: bool = False, exclusive: bool = False) -> Row:
+    """Refuses: nobody has a password here."""
+    raise koji.AuthError("invalid username or password")
+
+
+@call("sslLogin", used_by="every program that logs in")
+def ssl_login(
+    proxyuser: str | None = None, proxyauthtype: int | None = None, renew: bool = False, exclusive: bool = False
+) -> Row | None:
+    """Log in as the user whom the client certificate names."""
+    session = context.session
+    if session.logged_in:
+        raise koji.AuthError("Already logged in")
+    if context.environ.get("SSL_CLIENT_VERIFY") != "SUCCESS":
+        raise koji.AuthError(f"could not verify client: {context.environ.get('SSL_CLIENT_VERIFY')}")
+    name = context.environ.get("SSL_CLIENT_S_DN_CN")
+    if proxyuser:
+        raise koji.AuthError(f"{context.environ.get('SSL_CLIENT_S_DN')} is not authorized to login other users")
+    user = database().one("SELECT * FROM users WHERE name = ?", name)
+    if user is None:
+        raise koji.AuthError(f"Unknown user: {name}")
+    if user["status"] != koji.USER_STATUS["NORMAL"]:
+        raise koji.AuthError(f"logins by {name} are not allowed")
+    made: Row | None = session.create(user["id"], koji.AUTHTYPES["SSL"], renew=renew)
+    if made and exclusive and not session.exclusive:
+        _make_exclusive(made["session-id"], user["id"], force=False)
+    return made
+
+
+@call("logout", used_by="every program that logs in")
+def logout(session_id: int | None = None) -> None:
+    """Close a session and its subsessions."""
+    session = context.session
+    if not session.logged_in:
+        raise koji.AuthError("Not logged in")
+    if session_id and not session.hasPerm("admin"):
+        owner = database().value("SELECT user_id FROM sessions WHERE id = ?", session_id)
+        if owner != session.user_id:
+            raise koji.ActionNotAllowed("only admins or owner may logout other session")
+    ending = session_id or session.id
+    session.close("id = ? OR master = ?", ending, ending)
+
+
+@call("logoutChild", used_by="koji.daemon.TaskManager")
+def logout_child(session_id: int) -> None:
+    """Close a subsession of this session."""
+    if not context.session.logged_in:
+        raise koji.AuthError("Not logged in")
+    context.session.close("id = ? AND master = ?", session_id, context.session.id)
+
+
+@call("subsession", used_by="koji.daemon.TaskManager")
+def subsession() -> Row | None:
+    """A session for a task's own process, bound to this one."""
+    session = context.session
+    if not session.logged_in:
+        raise koji.AuthError("Not logged in")
+    made: Row | None = session.create(session.user_id, session.authtype, master=session.master or session.id)
+    return made
+
+
+@call("exclusiveSession", used_by="the builder daemon")
+def exclusive_session(force: bool = False) -> None:
+    """Lock the user for this session; ``force`` closes the session that holds the lock."""
+    session = context.session
+    if not session.logged_in:
+        raise koji.AuthError("Not logged in")
+    if session.master is not None:
+        raise koji.GenericError("subsessions cannot become exclusive")
+    if session.exclusive:
+        raise koji.GenericError("session is already exclusive")
+    _make_exclusive(session.id, session.user_id, force=force)
+
+
+def _make_exclusive(session_id: int, user_id: int, *, force: bool) -> None:
+    holder = database().value("SELECT id FROM sessions WHERE user_id = ? AND exclusive AND NOT closed", user_id)
+    if holder is not None:
+        if not force:
+            raise koji.AuthLockError("Cannot get exclusive session")
+        context.session.close("id = ?", holder)
+    database().update("sessions", session_id, exclusive=1)
+
+
+@call("getSessionInfo", used_by="koji.daemon.TaskManager")
+def get_session_info(details: bool = False, user_id: int | None = None) -> Row | None:
+    """What the hub knows of this session."""
+    session = context.session
+    if not session.logged_in:
+        return None
+    row = session.session_data
+    return {
+        "id": session.id,
+        "authtype": row["authtype"],
+        "callnum": session.callnum,
+        "exclusive": bool(row["exclusive"]) or None,
+        "expired": bool(row["expired"]),
+        "hostip": row["hostip"],
+        "master": row["master"],
+        "start_time": row["start_time"],
+        "start_ts": row["start_time"],
+        "update_time": row["update_time"],
+        "update_ts": row["update_time"],
+        "user_id": row["user_id"],
+    }

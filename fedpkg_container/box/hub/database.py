@@ -1,0 +1,132 @@
+"""The hub's state in SQLite: one connection per thread, write-ahead log, one transaction per call."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib import resources
+from pathlib import Path
+from typing import Any, Optional
+
+#: Seconds that a transaction waits for another one to end.
+LOCK_TIMEOUT = 30.0
+
+Row = dict[str, Any]
+
+
+class Database:
+    """Connections to one database file; every thread has its own.
+
+    :param path: the file; made, with its tables, when it is not there
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        schema = resources.files(__package__).joinpath("schema.sql").read_text()
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.executescript(schema)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit mode: transactions are begun explicitly."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is kept, or on any error nothing of it."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that is undone alone when it fails."""
+        connection = self.connection
+        connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            connection.execute("ROLLBACK TO part")
+            connection.execute("RELEASE part")
+            raise
+        connection.execute("RELEASE part")
+
+    @property
+    def changes(self) -> int:
+        """How many rows this thread's connection has changed since it was opened."""
+        return self.connection.total_changes
+
+    def all(self, sql: str, *parameters: Any) -> list[Row]:
+        """Every row of a query, as dictionaries."""
+        return [dict(row) for row in self.connection.execute(sql, parameters)]
+
+    def one(self, sql: str, *parameters: Any) -> Optional[Row]:
+        """The first row of a query, or None."""
+        row = self.connection.execute(sql, parameters).fetchone()
+        return dict(row) if row else None
+
+    def value(self, sql: str, *parameters: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.connection.execute(sql, parameters).fetchone()
+        return row[0] if row else None
+
+    def insert(self, table: str, **values: Any) -> int:
+        """Add a row; returns its id."""
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        cursor = self.connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(values.values()))
+        return int(cursor.lastrowid or 0)
+
+    def update(self, table: str, row_id: int, **values: Any) -> None:
+        """Change the row with this id."""
+        columns = ", ".join(f"{column} = ?" for column in values)
+        self.connection.execute(f"UPDATE {table} SET {columns} WHERE id = ?", (*values.values(), row_id))
+
+    def execute(self, sql: str, *parameters: Any) -> int:
+        """Run any statement; returns how many rows it changed."""
+        return self.connection.execute(sql, parameters).rowcount
+
+    def event(self) -> int:
+        """A new event: Koji numbers the changes of tags and builds."""
+        return self.insert("events", time=time.time())
+
+
+def marks(values: Sequence[Any]) -> str:
+    """As many question marks as there are values, for ``IN (…)``."""
+    return ", ".join("?" * len(values))
+
+
+def timestamp(seconds: float | None) -> str | None:
+    """A time as Koji writes it: ``2026-11-20 23:09:58.180375+00:00``."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(sep=" ", timespec="microseconds")
+
+
+def query_options(rows: list[Row], options: Mapping[str, Any] | None) -> Any:
+    """What Koji's ``queryOpts`` make of a list: ``order`` (keys, ``-`` for descending), ``offset``, ``limit``, ``countOnly``."""
+    options = options or {}
+    for key in reversed((options.get("order") or "").split(",")):
+        column = key.strip().lstrip("-")
+        if column:
+            rows = sorted(rows, key=lambda row: (row[column] is not None, row[column]), reverse=key.strip().startswith("-"))
+    start = options.get("offset") or 0
+    end = start + options["limit"] if options.get("limit") is not None else None
+    rows = rows[start:end]
+    return len(rows) if options.get("countOnly") else rows

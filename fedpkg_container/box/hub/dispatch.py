@@ -1,0 +1,153 @@
+"""Finding and running the hub's calls: who may, with which arguments, inside which transaction."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import koji
+import koji.plugin
+import koji.util
+import koji.xmlrpcplus
+from koji.context import context
+
+from fedpkg_container.box.hub.database import Database
+
+logger = logging.getLogger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the hub.
+
+    :param used_by: who makes it, for docs/hub-methods.md
+    """
+
+    name: str
+    function: Callable[..., Any]
+    used_by: str
+
+
+CALLS: dict[str, Call] = {}
+
+
+def call(name: str, *, used_by: str) -> Callable[[Function], Function]:
+    """Offer a function under Koji's name of the call; its parameters have Koji's names too."""
+
+    def register(function: Function) -> Function:
+        CALLS[name] = Call(name, function, used_by)
+        return function
+
+    return register
+
+
+class Session(Protocol):
+    """Who is calling: what plugins see as ``context.session``."""
+
+    id: int | None
+    user_id: int | None
+    logged_in: bool
+
+    def hasPerm(self, name: str) -> bool: ...  # noqa: N802
+    def validate(self) -> bool: ...
+
+
+def database() -> Database:
+    """The database, inside a call."""
+    found: Database = context.database
+    return found
+
+
+def topdir() -> Path:
+    """Where builds, repositories and task output are, inside a call (KojiDir)."""
+    return Path(context.opts["KojiDir"])
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse with Koji's ActionNotAllowed unless the condition holds."""
+    if not condition:
+        raise koji.ActionNotAllowed(message)
+
+
+def require_login() -> int:
+    """The id of the user who is calling; refuses the anonymous."""
+    require(context.session.logged_in, "you must be logged in for this operation")
+    return int(context.session.user_id)
+
+
+def require_permission(name: str) -> None:
+    """Refuse those who have neither the permission nor ``admin``."""
+    require_login()
+    require(context.session.hasPerm(name), f"{name} permission required")
+
+
+#: Calls that work without the exclusive session of a host: they are how one gets it, or leaves.
+_UNLOCKED = {"exclusiveSession", "login", "logout", "sslLogin", "getAPIVersion"}
+
+_state = threading.local()
+
+
+def in_multicall() -> bool:
+    """Whether the current call is a member of a multicall."""
+    return bool(getattr(_state, "multicall", False))
+
+
+def run(name: str, parameters: Sequence[Any]) -> Any:
+    """Run one call inside the current transaction.
+
+    :param parameters: as they came over XML-RPC, named ones packed by ``koji.encode_args``
+    :raises koji.GenericError: the fault for the caller
+    """
+    if name == "multiCall":
+        return _multicall(*parameters)
+    entry = CALLS.get(name)
+    if entry is None:
+        raise koji.GenericError(f"Invalid method: {name}")
+    if name not in _UNLOCKED:
+        context.session.validate()
+    arguments, named = koji.decode_args(*parameters)
+    return koji.util.call_with_argcheck(entry.function, arguments, named)
+
+
+def _multicall(calls: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Several calls in one request; a member that fails is undone alone."""
+    results: list[Any] = []
+    _state.multicall = True
+    try:
+        for member in calls:
+            try:
+                with database().savepoint():
+                    results.append([run(member["methodName"], member["params"])])
+            except Exception as error:  # noqa: BLE001, whatever a member raises becomes its fault
+                code, text = fault_of(error)
+                results.append({"faultCode": code, "faultString": text, "traceback": [text]})
+    finally:
+        _state.multicall = False
+    return results
+
+
+def fault_of(error: Exception) -> tuple[int, str]:
+    """The fault that a hub answers an exception with: koji's own number and message, 1 for anything else."""
+    if isinstance(error, koji.xmlrpcplus.Fault):
+        return error.faultCode, error.faultString
+    if isinstance(error, koji.GenericError):
+        return error.faultCode, str(error)
+    logger.error("unexpected error", exc_info=error)
+    return 1, f"{type(error)}: {error}"
+
+
+def load_plugins(paths: Sequence[Path], names: Sequence[str]) -> None:
+    """Load hub plugins by file name and offer the functions that they export."""
+    tracker = koji.plugin.PluginTracker(path=[str(path) for path in paths])
+    for name in names:
+        plugin = tracker.load(name)
+        for function in vars(plugin).values():
+            if callable(function) and getattr(function, "exported", False):
+                exported = getattr(function, "export_alias", None) or function.__name__
+                CALLS[exported] = Call(exported, function, f"plugin {name}")

@@ -1,0 +1,22 @@
+"""What a new hub begins with: an administrator and the channels; everything else comes through its calls."""
+
+from __future__ import annotations
+
+import koji
+
+from fedpkg_container.box.hub.database import Database
+
+CHANNELS = ("default", "createrepo", "container-binary")
+
+
+def seed(database: Database, administrator: str) -> None:
+    """Add the administrator and the channels, where they are missing."""
+    with database.transaction():
+        if database.value("SELECT 1 FROM users WHERE name = ?", administrator):
+            return
+        user = database.insert("users", name=administrator, status=koji.USER_STATUS["NORMAL"])
+        for permission in ("admin", "tag", "target", "host", "repo"):
+            database.execute("INSERT INTO permissions VALUES (?, ?)", user, permission)
+        for name in CHANNELS:
+            database.insert("channels", name=name)
+        database.event()

@@ -1,0 +1,148 @@
+"""Who is calling: the session that a request names, and its rules (call numbers, exclusive sessions)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import koji
+
+from fedpkg_container.box.hub.database import Database, Row
+
+#: Calls that an expired session may still make: they renew it.
+_RENEWING = {"login", "sslLogin"}
+
+
+class CallerSession:
+    """The session of one request, as plugins see it in ``context.session``.
+
+    :raises koji.AuthError: the session is unknown, closed, or its key is wrong
+    :raises koji.SequenceError: the call number is lower than one that was kept
+    :raises koji.RetryError: the call with this number has changed something already
+    """
+
+    def __init__(self, environ: dict[str, Any], database: Database) -> None:
+        self.database = database
+        self.id: int | None = None
+        self.user_id: int | None = None
+        self.logged_in = False
+        self.master: int | None = None
+        self.exclusive = False
+        self.authtype: int | None = None
+        self.callnum: int | None = None
+        self.user_data: Row = {}
+        self.session_data: Row = {}
+        self._lock_error = ""
+        if "HTTP_KOJI_SESSION_ID" in environ:
+            self._identify(environ)
+
+    def _identify(self, environ: dict[str, Any]) -> None:
+        row = self.database.one(
+            "SELECT * FROM sessions WHERE id = ? AND key = ? AND NOT closed",
+            _number(environ["HTTP_KOJI_SESSION_ID"]),
+            environ.get("HTTP_KOJI_SESSION_KEY", ""),
+        )
+        if row is None:
+            raise koji.AuthError("Invalid session or bad credentials")
+        self.id = row["id"]
+        self.session_data = row
+        if row["expired"]:
+            if environ.get("hub.call") not in _RENEWING:
+                raise koji.AuthExpired(f'session "{self.id}" has expired')
+            return
+        self._check_call_number(row, environ.get("HTTP_KOJI_SESSION_CALLNUM"))
+        user = self.database.one("SELECT * FROM users WHERE id = ?", row["user_id"])
+        assert user is not None
+        if user["status"] != koji.USER_STATUS["NORMAL"]:
+            raise koji.AuthError(f"logins by {user['name']} are not allowed")
+        self.user_id, self.master, self.authtype = row["user_id"], row["master"], row["authtype"]
+        self.user_data = user
+        self.logged_in = True
+        self._find_exclusive(row)
+
+    def _check_call_number(self, row: Row, sent: str | None) -> None:
+        if sent is None:
+            return
+        self.callnum = _number(sent)
+        kept = row["callnum"]
+        if kept is None:
+            return
+        if kept > self.callnum:
+            raise koji.SequenceError(f"{kept} > {self.callnum} (session {self.id})")
+        if kept == self.callnum:
+            raise koji.RetryError(f"unable to retry call {self.callnum} for session {self.id}")
+
+    def _find_exclusive(self, row: Row) -> None:
+        if row["exclusive"]:
+            self.exclusive = True
+            return
+        holder = self.database.value(
+            "SELECT id FROM sessions WHERE user_id = ? AND exclusive AND NOT closed", row["user_id"]
+        )
+        if holder is None:
+            return
+        if holder == row["master"]:
+            self.exclusive = True
+        else:
+            self._lock_error = "User locked by another session"
+
+    def validate(self) -> bool:
+        """Refuse when another session holds this user exclusively."""
+        if self._lock_error:
+            raise koji.AuthLockError(self._lock_error)
+        return True
+
+    def keep_call_number(self) -> None:
+        """Remember that the call with this number has changed something."""
+        if self.callnum is not None and self.logged_in:
+            self.database.update("sessions", int(self.id or 0), callnum=self.callnum)
+
+    def hasPerm(self, name: str) -> bool:  # noqa: N802, the name is Koji's
+        """Whether the user has a permission (``admin`` counts only as itself, as in Koji)."""
+        found = self.database.value(
+            "SELECT 1 FROM permissions WHERE user_id = ? AND permission = ?", self.user_id, name
+        )
+        return self.logged_in and bool(found)
+
+    def assertPerm(self, name: str) -> None:  # noqa: N802, the name is Koji's
+        """Refuse those who have neither the permission nor ``admin``."""
+        if self.hasPerm(name) or self.hasPerm("admin"):
+            return
+        who = f"logged in as {self.user_data['name']}" if self.logged_in else "user not logged in"
+        raise koji.ActionNotAllowed(f"{name} permission required ({who})")
+
+    def assertLogin(self) -> None:  # noqa: N802, the name is Koji's
+        """Refuse the anonymous."""
+        if not self.logged_in:
+            raise koji.ActionNotAllowed("you must be logged in for this operation")
+
+    def create(self, user_id: int, authtype: int, *, master: int | None = None, renew: bool = False) -> Row | None:
+        """A new session, or with ``renew`` a new key for this one; what the client keeps of it."""
+        key = f"{user_id}-{secrets.token_urlsafe(24)}"
+        now = time.time()
+        if renew and self.id is not None:
+            parent = self.session_data.get("master")
+            if parent and self.database.value("SELECT closed FROM sessions WHERE id = ?", parent):
+                return None
+            self.database.update("sessions", self.id, key=key, expired=0, update_time=now)
+            session_id = self.id
+        else:
+            session_id = self.database.insert(
+                "sessions", key=key, user_id=user_id, authtype=authtype, hostip="127.0.0.1", master=master,
+                start_time=now, update_time=now,
+            )  # fmt: skip
+        return {"session-id": session_id, "session-key": key, "header-auth": True}
+
+    def close(self, condition: str, *values: Any) -> None:
+        """End the sessions that a condition selects."""
+        self.database.execute(
+            f"UPDATE sessions SET expired = 1, exclusive = 0, closed = 1 WHERE {condition}", *values
+        )
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise koji.AuthError(f"Invalid callnum: {text!r}") from None

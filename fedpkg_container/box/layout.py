@@ -1,0 +1,140 @@
+"""Where a box keeps what: one folder, readable by its owner alone, and the ports that it chose."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import socket
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from fedpkg_container.errors import UsageError
+
+#: Users of the hub, besides one for each builder: who they are and what they may.
+ADMIN = "admin"
+PACKAGER = "packager"
+CONTENT_GENERATOR = "container-builder"
+
+
+def default_folder() -> Path:
+    """The folder of the box when none is named: below the XDG state directory."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "fedpkg-container" / "box"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports on loopback."""
+
+    hub: int
+    registry: int
+    distgit: int
+    distgit_anonymous: int
+
+    @classmethod
+    def choose(cls) -> Ports:
+        """Ports that are free now."""
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in fields(cls)]
+        try:
+            return cls(*(each.getsockname()[1] for each in sockets))
+        finally:
+            for each in sockets:
+                each.close()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folder of a box, and where in it everything is."""
+
+    folder: Path
+    ports: Ports
+    builders: tuple[str, ...]
+
+    @classmethod
+    def open(cls, folder: Path, *, builders: int | None = None) -> Layout:
+        """A box's folder; made, with its ports chosen, when it is not there yet.
+
+        :param builders: how many builders a new box has; 1 when None
+        :raises UsageError: the folder holds something else
+        """
+        folder = folder.absolute()
+        settings = folder / "box.ini"
+        if not settings.exists():
+            if folder.exists() and any(folder.iterdir()):
+                raise UsageError(
+                    f"{folder} holds something else than a box", solution="name an empty or a new folder with --directory"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            names = tuple(f"builder-{number}" for number in range(1, (builders or 1) + 1))
+            cls(folder, Ports.choose(), names)._save(settings)
+        parser = configparser.ConfigParser()
+        parser.read(settings)
+        ports = Ports(**{field.name: parser.getint("ports", field.name) for field in fields(Ports)})
+        return cls(folder, ports, tuple(parser.get("box", "builders").split()))
+
+    def _save(self, path: Path) -> None:
+        parser = configparser.ConfigParser()
+        parser["box"] = {"builders": " ".join(self.builders)}
+        parser["ports"] = {field.name: str(getattr(self.ports, field.name)) for field in fields(Ports)}
+        partial = path.with_suffix(".new")
+        with partial.open("w") as file:
+            parser.write(file)
+        partial.replace(path)
+
+    @property
+    def pki(self) -> Path:
+        """Certificates."""
+        return self.folder / "pki"
+
+    @property
+    def topdir(self) -> Path:
+        """Koji's topdir: builds, repositories, task output."""
+        return self.folder / "hub" / "topdir"
+
+    @property
+    def database(self) -> Path:
+        """The hub's database."""
+        return self.folder / "hub" / "hub.db"
+
+    @property
+    def access_log(self) -> Path:
+        """One line for each request that the hub got."""
+        return self.folder / "hub" / "access.log"
+
+    @property
+    def distgit(self) -> Path:
+        """The bare repositories of dist-git."""
+        return self.folder / "dist-git"
+
+    @property
+    def registry(self) -> Path:
+        """The registry's blobs and configuration."""
+        return self.folder / "registry"
+
+    @property
+    def home(self) -> Path:
+        """HOME of the box's shell."""
+        return self.folder / "home"
+
+    def builder(self, name: str) -> Path:
+        """What a builder keeps."""
+        return self.folder / "builders" / name
+
+    def log(self, service: str) -> Path:
+        """What a service says."""
+        return self.folder / "logs" / f"{service}.log"
+
+    def pid_file(self, service: str) -> Path:
+        """Which process a service is."""
+        return self.folder / "run" / f"{service}.pid"
+
+    @property
+    def hub_url(self) -> str:
+        """Koji's ``server`` setting."""
+        return f"https://127.0.0.1:{self.ports.hub}/kojihub"
+
+    @property
+    def registry_address(self) -> str:
+        """The registry as references name it."""
+        return f"127.0.0.1:{self.ports.registry}"

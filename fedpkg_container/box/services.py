@@ -1,0 +1,91 @@
+"""The box's servers as processes: started in the background, found again by their pid files, stopped in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.process import is_running, printable, start
+
+#: Seconds that a service may take until it answers, and until it has ended.
+READY_TIMEOUT = 30.0
+STOP_TIMEOUT = 30.0
+
+
+def _started_at(pid: int) -> str:
+    """When a process was started, in clock ticks since boot: with its id it names one process for good."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server of a box.
+
+    :param command: how it is started
+    :param ready: whether it answers; called until it does
+    :param environment: variables for it
+    """
+
+    name: str
+    command: Sequence[str | Path]
+    ready: Callable[[], bool]
+    log: Path
+    pid_file: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, when it runs."""
+        try:
+            number, began = self.pid_file.read_text().split()
+            pid = int(number)
+            same = is_running(pid) and _started_at(pid) == began
+        except (OSError, ValueError):
+            return None
+        return pid if same else None
+
+    def start(self) -> None:
+        """Start it when it does not run; does not wait until it answers."""
+        if self.pid is not None:
+            return
+        self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        process = start(self.command, log=self.log, env=self.environment)
+        self.pid_file.write_text(f"{process.pid} {_started_at(process.pid)}")
+
+    def wait_ready(self) -> None:
+        """Wait until it answers.
+
+        :raises FedpkgContainerError: it ended, or does not answer in time; with the end of its log
+        """
+        deadline = time.monotonic() + READY_TIMEOUT
+        while not self.ready():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid or -1, os.WNOHANG)
+            if self.pid is None or time.monotonic() > deadline:
+                said = printable(self.log.read_text(errors="replace")[-2000:])
+                raise FedpkgContainerError(
+                    f"the {self.name} of the box did not start:\n{said}", solution=f"see {self.log}"
+                )
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it with SIGTERM, and with SIGKILL when it does not end in time."""
+        pid = self.pid
+        if pid is None:
+            return
+        deadline = time.monotonic() + STOP_TIMEOUT
+        os.kill(pid, signal.SIGTERM)
+        while self.pid is not None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        self.pid_file.unlink(missing_ok=True)

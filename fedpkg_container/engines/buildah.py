@@ -1,0 +1,167 @@
+"""Building with buildah on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.errors import ProgramError
+from fedpkg_container.process import run, stream
+from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.registry.registry import Access, registry_error
+
+#: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.
+STEP_TIMEOUT = 1800.0
+#: Run a program with nothing but a loopback interface, for chroot isolation, which refuses --network none.
+_NO_NETWORK = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of this machine that RUN sees, read-only; it leaves nothing in a layer where ``target`` exists."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What one build is made of.
+
+    :param context: the folder that COPY reads
+    :param timestamp: seconds since the epoch that every new file gets, so that layers can be made again
+    :param arch: Go's name of the arch
+    """
+
+    context: Path
+    dockerfile: Path
+    labels: Mapping[str, str]
+    mounts: Sequence[Mount]
+    timestamp: int
+    arch: str
+    timeout: float
+
+
+class Buildah:
+    """buildah with a store of its own.
+
+    :param folder: the build's folder, from ``Workspaces``
+    :param network: ``none``, or ``host`` where the site says so
+    """
+
+    def __init__(
+        self, workspaces: Workspaces, folder: Path, *, isolation: Isolation, network: str, access: Access
+    ) -> None:
+        self.workspaces = workspaces
+        self.folder = folder
+        self.isolation = isolation
+        self.network = network
+        self.access = access
+        self._own = self._storage(folder, folder / "storage.conf", [workspaces.shared / "graph"])
+        self._shared = self._storage(workspaces.shared, folder / "shared.conf", [])
+
+    @staticmethod
+    def _storage(folder: Path, configuration: Path, additional: Sequence[Path]) -> dict[str, str]:
+        """Write a storage configuration; the environment that makes buildah use it."""
+        lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{folder}/graph"', f'runroot = "{folder}/run"']
+        for store in additional:
+            lines += ["[storage.options]", f'additionalimagestores = ["{store}"]']
+        configuration.write_text("\n".join(lines) + "\n")
+        return {"CONTAINERS_STORAGE_CONF": str(configuration), "TMPDIR": str(configuration.parent)}
+
+    def pull(self, image: ImageReference, arch: str) -> str:
+        """Bring a base image into the store that all builds share; its image ID.
+
+        :raises RegistryError: it is not there, or the registry cannot be reached
+        """
+        options = ["--quiet", "--arch", arch, "--policy", "missing", *self.access.options()]
+        with locked(self.workspaces.shared / "pull.lock", wait=True):
+            try:
+                pulled = run(["buildah", "pull", *options, f"docker://{image}"], env=self._shared, timeout=STEP_TIMEOUT)
+            except ProgramError as error:
+                raise registry_error(image, error.output) from error
+        return pulled.text.split()[-1]
+
+    def build(self, request: BuildRequest, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
+        """Build; the image ID of the result.
+
+        :param line: gets each line that buildah and RUN print
+        :param tick: called every second
+        :raises ProgramError: a step failed; carries the last lines
+        :raises ProgramTimeoutError: it took longer than it may
+        """
+        result = self.folder / "image-id"
+        arguments: list[str | Path] = [
+            *("buildah", "build", "--format", "docker", "--pull-never", "--identity-label=false"),
+            *("--timestamp", str(request.timestamp), "--arch", request.arch, "--iidfile", result),
+            *self.isolation.options(),
+            *(f"--label={name}={value}" for name, value in request.labels.items()),
+            *(f"--volume={mount.source}:{mount.target}:ro" for mount in request.mounts),
+            *("--file", request.dockerfile, "--", request.context),
+        ]
+        prefix: Sequence[str] = ()
+        if self.isolation.kind == "oci":
+            arguments[2:2] = ["--network", self.network]
+        elif self.network == "none":
+            prefix = _NO_NETWORK
+        stream([*prefix, *arguments], line=line, tick=tick, timeout=request.timeout, env=self._own)
+        return result.read_text().strip()
+
+    @contextlib.contextmanager
+    def mounted(self, image: str) -> Iterator[Path]:
+        """The files of an image, as a folder that must not be changed."""
+        container = self._run("from", "--pull-never", image).split()[-1]
+        try:
+            yield Path(self._run("mount", container).strip())
+        finally:
+            self._run("rm", container)
+
+    def push(self, image: str, target: ImageReference) -> str:
+        """Push an image; the digest of its manifest, as the registry has it.
+
+        :raises RegistryError: it could not be pushed
+        """
+        result = self.folder / "digest"
+        options = ["--quiet", "--format", "v2s2", "--digestfile", str(result), *self.access.options()]
+        try:
+            self._run("push", *options, image, f"docker://{target}")
+        except ProgramError as error:
+            raise registry_error(target, error.output) from error
+        return result.read_text().strip()
+
+    def push_list(self, target: ImageReference, members: Sequence[ImageReference], *, oci: bool = False) -> str:
+        """Make a list of images that are in a registry, and push it with them; the list's digest.
+
+        Within one registry their layers are mounted, not sent.
+
+        :raises RegistryError: it could not be pushed
+        """
+        name, result = f"localhost/list:{target.tag}", self.folder / "list-digest"
+        try:
+            self._run("manifest", "create", name)
+            for member in members:
+                self._run("manifest", "add", *self.access.options(), name, f"docker://{member}")
+            kind = ["--format", "oci" if oci else "v2s2", "--digestfile", str(result)]
+            self._run("manifest", "push", "--quiet", "--all", *kind, *self.access.options(), name, f"docker://{target}")
+        except ProgramError as error:
+            raise registry_error(target, error.output) from error
+        return result.read_text().strip()
+
+    def inspect(self, image: str) -> dict[str, Any]:
+        """What buildah knows of an image."""
+        found: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", image))
+        return found
+
+    @staticmethod
+    def version() -> str:
+        """buildah's version."""
+        return run(["buildah", "--version"], timeout=60).text.split()[2]
+
+    def _run(self, *arguments: str) -> str:
+        return run(["buildah", *arguments], env=self._own, timeout=STEP_TIMEOUT).text

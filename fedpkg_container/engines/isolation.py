@@ -1,0 +1,70 @@
+"""How RUN is kept apart from the builder: which way works on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
+from fedpkg_container.process import run
+
+#: Seconds that one attempt may take.
+PROBE_TIMEOUT = 60.0
+#: OCI runtimes, in the order in which they are tried.
+RUNTIMES = ("runc", "crun")
+#: Programs that are linked statically, so that an empty image can run them: path and arguments.
+_STATIC = (("/usr/bin/busybox", ("true",)), ("/bin/busybox", ("true",)), ("/sbin/ldconfig", ("--version",)))
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """One way: ``oci`` with a runtime (own namespaces), or ``chroot``, which protects nothing."""
+
+    kind: str
+    runtime: str = ""
+
+    def options(self) -> list[str]:
+        """Arguments for buildah."""
+        return ["--isolation", self.kind, *(["--runtime", self.runtime] if self.runtime else [])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} with {self.runtime}" if self.runtime else self.kind
+
+
+def probe(folder: Path) -> Isolation:
+    """The first OCI runtime that can run a program here without a network.
+
+    :param folder: where a store may be made for the attempt
+    :raises FedpkgContainerError: none can; what each said is in the message
+    """
+    said = []
+    for runtime in RUNTIMES:
+        if shutil.which(runtime) is None:
+            said.append(f"{runtime} is not installed")
+            continue
+        isolation = Isolation("oci", runtime)
+        try:
+            _attempt(isolation, folder)
+        except (ProgramError, ProgramTimeoutError) as error:
+            said.append(f"{runtime}: {error.reason}")
+        else:
+            return isolation
+    raise FedpkgContainerError(
+        "no OCI runtime can run a container here: " + "; ".join(said),
+        solution="install runc, or set isolation = chroot in the builder's configuration, which protects the builder from nothing",
+    )
+
+
+def _attempt(isolation: Isolation, folder: Path) -> None:
+    program, arguments = next((path, words) for path, words in _STATIC if Path(path).exists())
+    with tempfile.TemporaryDirectory(dir=folder, prefix="probe-") as name:
+        context = Path(name) / "context"
+        context.mkdir()
+        shutil.copy(program, context / "program")
+        command = ", ".join(f'"{word}"' for word in ("/program", *arguments))
+        (context / "Dockerfile").write_text(f"FROM scratch\nCOPY program /program\nRUN [{command}]\n")
+        store = ["--root", f"{name}/graph", "--runroot", f"{name}/run", "--storage-driver", "vfs"]
+        build = ["build", "--quiet", "--network", "none", *isolation.options(), str(context)]
+        run(["buildah", *store, *build], timeout=PROBE_TIMEOUT)

@@ -1,0 +1,124 @@
+"""Where a build keeps its layers, and how nothing of it is left behind, however it ended.
+
+Every build has a folder with a store of its own, and reads the base images from a store that all builds share. The
+folder is locked as long as its build lives: a folder that nobody has locked was left by a build that was killed, and
+whoever comes next ends its processes, unmounts what is mounted there, and deletes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.process import kill_all, processes, run
+
+#: Seconds for unmounting one folder.
+UNMOUNT_TIMEOUT = 30.0
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[IO[str]]:
+    """Hold the lock that a file stands for.
+
+    :raises BlockingIOError: somebody else holds it, and ``wait`` is not set
+    """
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield file
+
+
+class Workspaces:
+    """The folders of builds on one builder.
+
+    :param folder: where they are
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.builds = folder / "builds"
+        self.shared = folder / "shared"
+        for path in (self.builds, self.shared):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[Path]:
+        """A new folder, locked; it is cleaned up and deleted at the end.
+
+        :param name: what the build is called; part of the folder's name
+        """
+        self.clean_up()
+        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
+        with locked(path / "lock", wait=True):
+            try:
+                yield path
+            finally:
+                remove(path)
+
+    def clean_up(self) -> list[str]:
+        """Remove what killed builds left; the names of their folders."""
+        removed = []
+        for path in sorted(self.builds.iterdir()):
+            try:
+                with locked(path / "lock", wait=False):
+                    remove(path)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            removed.append(path.name)
+        return removed
+
+
+def remove(path: Path) -> None:
+    """End the processes that live in a build's folder, unmount what is mounted below it, and delete it.
+
+    :raises FedpkgContainerError: something could not be ended or unmounted
+    """
+    left = kill_all(lambda: processes_in(path))
+    if left:
+        raise FedpkgContainerError(f"processes of {path} could not be ended: {left}")
+    for mount in sorted(mounts_below(path), reverse=True):
+        run(["umount", "--lazy", mount], timeout=UNMOUNT_TIMEOUT, check=False)
+    still = mounts_below(path)
+    if still:
+        raise FedpkgContainerError(f"{still[0]} could not be unmounted")
+    shutil.rmtree(path, onerror=_make_writable)
+
+
+def _make_writable(function: object, path: str, _: object) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(os.path.dirname(path), 0o700)
+        os.unlink(path) if not os.path.isdir(path) or os.path.islink(path) else shutil.rmtree(path)
+
+
+def mounts_below(path: Path, pid: int | str = "self") -> list[str]:
+    """Mount points at or below a folder."""
+    try:
+        lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    except OSError:
+        return []
+    points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
+    return [point for point in points if point == str(path) or point.startswith(f"{path}/")]
+
+
+def processes_in(path: Path) -> list[int]:
+    """Processes whose root file system or working folder is in a build's store, or that were started for it."""
+    marker = str(path)
+    found = []
+    for pid in processes():
+        if pid == os.getpid():
+            continue
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+            mounts = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+        except OSError:
+            continue
+        root = next((line for line in mounts if line.split()[4] == "/"), "")
+        if f"CONTAINERS_STORAGE_CONF={marker}/".encode() in environment or f"{marker}/" in root:
+            found.append(pid)
+    return found

@@ -1,0 +1,111 @@
+"""Reserving an NVR, so that two builds started at the same moment cannot both win it.
+
+The reservation is made by the site's shared account and carries no task id (with one, canceling the build would
+cancel the task); which task reserved is written into ``extra`` instead. A crash leaves the NVR reserved: whoever
+comes next sees that the task has ended, cancels the reservation and makes a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.model.build import NVR
+
+#: States from which an NVR can be taken up again.
+REUSABLE = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
+ENDED = frozenset(koji.TASK_STATES[name] for name in ("CLOSED", "CANCELED", "FAILED"))
+#: How often another release is tried when somebody else was faster.
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """An NVR that is ours until it is imported or given back."""
+
+    nvr: NVR
+    build_id: int
+    token: str
+
+
+class Reservations:
+    """Reserving as a content generator.
+
+    :param session: logged in as the site's shared account
+    :param generator: name of the content generator
+    :param task_id: the task that reserves
+    """
+
+    def __init__(self, session: Any, generator: str, task_id: int) -> None:
+        self.session = session
+        self.generator = generator
+        self.task_id = task_id
+
+    def reserve(self, name: str, version: str, release: str, source: str) -> Reservation:
+        """Reserve an NVR.
+
+        :param release: empty for the hub's next one
+        :raises BuildFailedError: it is built already, or being built by a task that is alive
+        """
+        if release:
+            return self._reserve(NVR(name, version, release), source)
+        for _ in range(ATTEMPTS):
+            following = self.session.getNextRelease({"name": name, "version": version})
+            with contextlib.suppress(_TakenError):
+                return self._reserve(NVR(name, version, following), source)
+        raise BuildFailedError(
+            f"no free release of {name}-{version} was found in {ATTEMPTS} attempts",
+            solution="choose one with --build-release",
+        )
+
+    def _reserve(self, nvr: NVR, source: str) -> Reservation:
+        existing = self.session.getBuild(str(nvr))
+        if existing and existing["state"] == koji.BUILD_STATES["BUILDING"]:
+            self._take_over(existing)
+        elif existing and existing["state"] not in REUSABLE:
+            raise _TakenError(
+                f"{nvr} is built already (build {existing['id']})",
+                solution="raise the release label, or remove it to get the next release",
+            )
+        data = {
+            "name": nvr.name,
+            "version": nvr.version,
+            "release": nvr.release,
+            "epoch": None,
+            "source": source,
+            "extra": {"container_koji_task_id": self.task_id},
+        }
+        try:
+            made = self.session.CGInitBuild(self.generator, data)
+        except koji.GenericError as error:
+            now = self.session.getBuild(str(nvr))
+            if now and now["state"] not in REUSABLE:
+                raise _TakenError(f"{nvr} was taken by another build in this moment: {error}") from error
+            raise
+        return Reservation(nvr, made["build_id"], made["token"])
+
+    def _take_over(self, build: dict[str, Any]) -> None:
+        """Free an NVR whose task is dead, or is this very task in an earlier run."""
+        task_id = (build.get("extra") or {}).get("container_koji_task_id")
+        if task_id is None:
+            raise _TakenError(f"{build['nvr']} is being built (build {build['id']})", solution="wait for it to end")
+        task = self.session.getTaskInfo(task_id) if task_id != self.task_id else None
+        if task and task["state"] not in ENDED:
+            raise _TakenError(
+                f"{build['nvr']} is being built by task {task_id}",
+                solution=f"wait for that task, or cancel it: koji cancel {task_id}",
+            )
+        self.session.cancelBuild(build["id"])
+
+    def refund(self, reservation: Reservation, *, canceled: bool) -> None:
+        """Give a reservation back, so that the NVR can be built again."""
+        state = koji.BUILD_STATES["CANCELED" if canceled else "FAILED"]
+        self.session.CGRefundBuild(self.generator, reservation.build_id, reservation.token, state)
+
+
+class _TakenError(BuildFailedError):
+    """Somebody else has the NVR."""

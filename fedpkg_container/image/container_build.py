@@ -1,0 +1,279 @@
+"""A whole build, as the ``buildContainer`` task runs it: everything around the arches."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import koji
+
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RegistryError
+from fedpkg_container.hub.reservation import Reservation, Reservations
+from fedpkg_container.image import naming, parents
+from fedpkg_container.image.arch_build import described_file, go_arch
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.site import Site
+from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
+from fedpkg_container.registry import staging
+from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.registry.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+#: Builds one image for each spec, somewhere, and waits for them.
+Spawn = Callable[[list[BuildSpec]], list[BuiltImage]]
+#: Options that need services which do not exist here, and what each would need.
+UNAVAILABLE = {
+    "flatpak": "a module build service",
+    "compose_ids": "a compose service (ODCS)",
+    "signing_intent": "a compose service (ODCS)",
+    "dependency_replacements": "a dependency service (Cachito)",
+    "operator_csv_modifications_url": "an operator manifest service",
+    "yum_repourls": "a network for RUN, which this version does not give",
+    "koji_parent_build": "parent overrides, which this version does not have",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task that builds, and what it was asked for.
+
+    :param source: URL of dist-git with the commit
+    :param target: the build target, as the hub describes it
+    :param owner: name of the user who asked
+    """
+
+    id: int
+    source: str
+    target: Mapping[str, Any]
+    owner: str
+    options: Mapping[str, Any]
+    arches: list[str]
+
+    @property
+    def scratch(self) -> bool:
+        """Whether nothing is recorded in Koji."""
+        return bool(self.options.get("scratch"))
+
+
+@dataclass
+class ContainerBuild:
+    """The pipeline of one build.
+
+    :param session: of the builder
+    :param generator: session of the site's shared account
+    :param checkout: the source at the exact commit
+    :param engine: for making the list of arches
+    :param spawn: builds the arches
+    """
+
+    task: Task
+    site: Site
+    session: Any
+    generator: Any
+    checkout: Path
+    engine: Buildah
+    log: BuildLog
+    spawn: Spawn
+    after: Callable[[str], None] = lambda step: None
+
+    def run(self) -> dict[str, Any]:
+        """Build; the result of the task.
+
+        :raises FedpkgContainerError: a step failed; nothing stays reserved and nothing in staging
+        """
+        started = time.time()
+        self._refuse_unavailable()
+        dockerfile = Dockerfile.read(self.checkout)
+        component, version = self._identity(dockerfile)
+        registry = Registry(self.site.access)
+        wanted = [go_arch(arch) for arch in self.task.arches]
+        found = parents.resolve(dockerfile, registry, wanted, self.session.getBuild)
+        for parent in found:
+            known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
+            self.log.say(f"parent {parent.written} is {parent.pinned}{known}")
+        release = self.task.options.get("release") or dockerfile.labels.get("release", "")
+        if self.task.scratch:
+            nvr = NVR(component, version, release or f"scratch.{self.task.id}")
+            return self._build(dockerfile, nvr, found, started, None)
+        reservations = Reservations(self.generator, self.site.generator, self.task.id)
+        reservation = reservations.reserve(component, version, release, self.task.source)
+        self.log.say(f"reserved {reservation.nvr} (build {reservation.build_id})")
+        try:
+            return self._build(dockerfile, reservation.nvr, found, started, reservation)
+        except BaseException as error:
+            self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
+            raise
+
+    def _refund(self, reservations: Reservations, reservation: Reservation, *, canceled: bool) -> None:
+        build = self.session.getBuild(reservation.build_id)
+        if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
+            reservations.refund(reservation, canceled=canceled)
+            self.log.say(f"{reservation.nvr} is free again")
+
+    def _refuse_unavailable(self) -> None:
+        for option, needs in UNAVAILABLE.items():
+            if self.task.options.get(option):
+                raise BuildFailedError(f"option {option} cannot be used: it needs {needs}", solution="build without it")
+
+    def _identity(self, dockerfile: Dockerfile) -> tuple[str, str]:
+        """Component and version, after checking what a build needs."""
+        labels = dockerfile.labels
+        component = naming.required(labels, "com.redhat.component", "BZComponent")
+        version = naming.required(labels, "version", "Version")
+        naming.required(labels, "name", "Name")
+        if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
+            tag = self.task.target["dest_tag_name"]
+            raise BuildFailedError(
+                f"package {component} is not in the list of tag {tag}, or blocked there",
+                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
+            )
+        return component, version
+
+    def _build(
+        self, dockerfile: Dockerfile, nvr: NVR, found: list[parents.Parent], started: float, reservation: Reservation | None
+    ) -> dict[str, Any]:
+        task, registry = self.task, Registry(self.site.access)
+        image = naming.required(dockerfile.labels, "name", "Name")
+        upload = "" if task.scratch else f"container-build/{task.id}-{uuid.uuid4().hex}"
+        specs = self._specs(nvr, image, found, upload)
+        stage = ImageReference(self.site.candidate, staging.staging_repository(task.id))
+        self.after("reserved")
+        try:
+            images = self.spawn(specs)
+            self.after("built")
+            tags = naming.tags_for(
+                nvr,
+                task_id=task.id,
+                scratch=task.scratch,
+                isolated=bool(task.options.get("isolated")),
+                additional=_additional_tags(self.checkout),
+            )
+            published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
+        finally:
+            self._empty(registry, stage)
+        self.after("published")
+        result: dict[str, Any] = {"repositories": [published.by_tag, published.by_digest], "koji_builds": []}
+        if reservation is not None:
+            provenance = self._provenance(dockerfile, nvr, found, started)
+            result["koji_builds"] = [str(self._import(provenance, published, images, reservation, upload))]
+        warnings = sorted({warning for each in images for warning in each.warnings})
+        return {**result, "user_warnings": warnings} if warnings else result
+
+    def _specs(self, nvr: NVR, image: str, found: list[parents.Parent], upload: str) -> list[BuildSpec]:
+        task = self.task
+        url, _, commit = task.source.partition("#")
+        labels = {
+            **self.site.labels,
+            "release": nvr.release,
+            "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "vcs-ref": commit,
+            "vcs-type": "git",
+            "url": url,
+        }
+        repository = self._repository()
+        return [
+            BuildSpec(
+                task_id=task.id,
+                arch=arch,
+                source=task.source,
+                component=nvr.name,
+                version=nvr.version,
+                release=nvr.release,
+                image=image,
+                scratch=task.scratch,
+                parents={parent.written: str(parent.pinned) for parent in found},
+                labels=labels,
+                repository=f"{repository}/{arch}" if repository else "",
+                staging=staging.staging_repository(task.id),
+                upload=upload,
+                timeout=self.site.build_timeout,
+            )
+            for arch in task.arches
+        ]
+
+    def _repository(self) -> str:
+        """The build tag's repository, below Koji's topdir; empty when the tag has none."""
+        target = self.task.target
+        repo = self.session.getRepo(target["build_tag"])
+        if not repo:
+            self.log.say(f"tag {target['build_tag_name']} has no repository: RUN gets none")
+            return ""
+        path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
+        return path.removeprefix(f"{koji.pathinfo.topdir}/")
+
+    def _publish(self, repository: ImageReference, images: list[BuiltImage], tags: naming.Tags, registry: Registry) -> Published:
+        """Bring all arches with their list into the final repository, and only then set the tags."""
+        unique = repository.tagged(tags.unique)
+        self.log.say(f"publishing {unique}")
+        members = [ImageReference.parse(image.staging) for image in images]
+        digest = self.engine.push_list(unique, members)
+        manifest = registry.manifest(unique.at(digest))
+        listed = {each["digest"] for each in manifest.content["manifests"]}
+        if listed != {image.digest for image in images}:
+            raise RegistryError(f"{unique.at(digest)} does not hold the images that were built: {sorted(listed)}")
+        for tag in tags.all:
+            if tag != tags.unique:
+                registry.copy(unique.at(digest), repository.tagged(tag))
+        published = Published(repository, digest, manifest.media_type, tags)
+        self.log.say(f"published {published.by_digest}")
+        return published
+
+    def _empty(self, registry: Registry, stage: ImageReference) -> None:
+        """Staging is emptied however the build ended; what cannot be deleted now the pruner finds later."""
+        try:
+            staging.empty(registry, stage)
+        except FedpkgContainerError as error:
+            logger.warning("%s could not be emptied: %s", stage, error)
+
+    def _provenance(self, dockerfile: Dockerfile, nvr: NVR, found: list[parents.Parent], started: float) -> Provenance:
+        return Provenance(
+            nvr=nvr,
+            source=self.task.source,
+            task_id=self.task.id,
+            owner=self.task.owner,
+            generator=self.site.generator,
+            started=started,
+            ended=time.time(),
+            parents=found,
+            base=dockerfile.base,
+            isolated=bool(self.task.options.get("isolated")),
+            repository_urls=self.task.options.get("yum_repourls") or [],
+            help_file="help.md" if (self.checkout / "help.md").is_file() else "",
+        )
+
+    def _import(
+        self, provenance: Provenance, published: Published, images: list[BuiltImage], reservation: Reservation, upload: str
+    ) -> int:
+        """Record the build in Koji and tag it; its id."""
+        self.log.say(f"importing {reservation.nvr}")
+        log = self.log.path
+        self.generator.uploadWrapper(str(log), upload, overwrite=True)
+        described = metadata(provenance, published, images, [described_file(log, "log", relpath="")], reservation.build_id)
+        path = log.parent / "metadata.json"
+        path.write_text(json.dumps(described, indent=1))
+        self.generator.uploadWrapper(str(path), upload, overwrite=True)
+        self.after("uploaded")
+        build = self.generator.CGImport("metadata.json", upload, reservation.token)
+        self.log.say(f"recorded as build {build['id']}")
+        target = self.task.target
+        self.session.host.tagBuild(self.task.id, target["dest_tag"], build["id"])
+        self.log.say(f"tagged {reservation.nvr} into {target['dest_tag_name']}")
+        return int(build["id"])
+
+
+def _additional_tags(checkout: Path) -> list[str]:
+    """The lines of the file ``additional-tags``; a link out of the checkout is not followed."""
+    path = checkout / "additional-tags"
+    if not path.is_file() or not path.resolve().is_relative_to(checkout.resolve()):
+        return []
+    return [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]

@@ -1,0 +1,39 @@
+"""The log of a task: a file that grows, and somebody who sends what is new to the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+
+class BuildLog:
+    """A log file.
+
+    :param path: where it is written
+    :param send: called to send what is new
+    """
+
+    def __init__(self, path: Path, send: Callable[[], None] = lambda: None) -> None:
+        self.path = path
+        self._file = path.open("ab", buffering=0)
+        self.send = send
+
+    def line(self, text: bytes | str) -> None:
+        """Add a line; it is sent at the next tick."""
+        self._file.write((text.encode() if isinstance(text, str) else text) + b"\n")
+
+    def say(self, text: str) -> None:
+        """Add a line and send it at once: for the steps of a build."""
+        self.line(text)
+        self.tick()
+
+    def tick(self) -> None:
+        """Send what is new."""
+        self.send()
+
+    def __enter__(self) -> BuildLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()

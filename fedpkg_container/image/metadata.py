@@ -1,0 +1,176 @@
+"""Content-generator metadata of a build: everything that Koji keeps of it (keys after atomic-reactor)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedpkg_container import __version__
+from fedpkg_container.image.naming import Tags
+from fedpkg_container.image.parents import Parent
+from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.registry.reference import ImageReference
+
+METADATA_VERSION = 0
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the finished build is.
+
+    :param repository: the candidate repository
+    :param digest: of the list of all arches
+    :param media_type: of that list
+    """
+
+    repository: ImageReference
+    digest: str
+    media_type: str
+    tags: Tags
+
+    @property
+    def by_tag(self) -> str:
+        """The pull spec that a person would type."""
+        return str(self.repository.tagged(self.tags.primary or self.tags.unique))
+
+    @property
+    def by_digest(self) -> str:
+        """The pull spec that always means this build."""
+        return str(self.repository.at(self.digest))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a build came from and who asked for it.
+
+    :param source: URL with the exact commit
+    :param started: when the build began, seconds since the epoch
+    :param help_file: the page of help in the image's sources; empty when there is none
+    """
+
+    nvr: NVR
+    source: str
+    task_id: int
+    owner: str
+    generator: str
+    started: float
+    ended: float
+    parents: Sequence[Parent]
+    base: str
+    isolated: bool
+    repository_urls: Sequence[str]
+    help_file: str
+
+
+def metadata(
+    provenance: Provenance, published: Published, images: Sequence[BuiltImage], logs: Sequence[dict[str, Any]], build_id: int | None
+) -> dict[str, Any]:
+    """The whole metadata.
+
+    :param logs: files of the parent task that were uploaded for the import
+    :param build_id: of the reservation
+    """
+    build: dict[str, Any] = {
+        "name": provenance.nvr.name,
+        "version": provenance.nvr.version,
+        "release": provenance.nvr.release,
+        "source": provenance.source,
+        "start_time": int(provenance.started),
+        "end_time": int(provenance.ended),
+        "owner": provenance.owner,
+        "extra": {
+            "container_koji_task_id": provenance.task_id,
+            "submitter": provenance.owner,
+            "osbs_build": {"kind": "container_build", "engine": "buildah", "subtypes": []},
+            "image": _image(provenance, published, images),
+        },
+    }
+    if build_id is not None:
+        build["build_id"] = build_id
+    first = images[0].arch
+    return {
+        "metadata_version": METADATA_VERSION,
+        "build": build,
+        "buildroots": [_buildroot(image, provenance.generator) for image in images],
+        "output": [*(_output(each, first) for each in logs), *(o for image in images for o in _outputs(image, published))],
+    }
+
+
+def _image(provenance: Provenance, published: Published, images: Sequence[BuiltImage]) -> dict[str, Any]:
+    builds = {str(parent.pinned): parent.build for parent in provenance.parents if parent.build}
+    base = next((parent.build for parent in provenance.parents if parent.written == provenance.base), None)
+    image: dict[str, Any] = {
+        "autorebuild": False,
+        "triggered_after_koji_task": None,
+        "isolated": provenance.isolated,
+        "help": provenance.help_file or None,
+        "media_types": sorted({published.media_type, *(each.media_type for each in images)}),
+        "parent_images": [parent.written for parent in provenance.parents],
+        "parent_image_builds": builds,
+        "yum_repourls": list(provenance.repository_urls),
+        "index": {
+            "pull": [published.by_tag, published.by_digest],
+            "tags": [published.tags.primary],
+            "floating_tags": list(published.tags.floating),
+            "unique_tags": [published.tags.unique],
+            "digests": {published.media_type: published.digest},
+        },
+    }
+    if base:
+        image["parent_build_id"] = base["id"]
+    return image
+
+
+def _buildroot(image: BuiltImage, generator: str) -> dict[str, Any]:
+    return {
+        **image.buildroot,
+        "id": _buildroot_id(image.arch),
+        "content_generator": {"name": generator, "version": __version__},
+    }
+
+
+def _buildroot_id(arch: str) -> str:
+    return f"builder-{arch}"
+
+
+def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
+    return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
+
+
+def _outputs(image: BuiltImage, published: Published) -> list[dict[str, Any]]:
+    """The archive of one arch with what is in it, and its logs."""
+    outputs = []
+    for file in image.files:
+        output = _output(file, image.arch)
+        if file["type"] == "docker-image":
+            exact = published.repository.at(image.digest)
+            tags = [published.tags.primary, *published.tags.floating]
+            output |= {
+                "components": image.components,
+                "extra": {
+                    "image": {"arch": image.arch},
+                    "docker": {
+                        "id": image.image_id,
+                        "parent_id": image.parent_id,
+                        "repositories": [published.by_tag, str(exact)],
+                        "config": _config(image.config),
+                        "tags": tags,
+                        "layer_sizes": [
+                            {"layer": diff_id, "size": layer["size"]}
+                            for diff_id, layer in zip(image.diff_ids, image.layers)
+                        ],
+                        "digests": {image.media_type: image.digest},
+                    },
+                },
+            }
+        outputs.append(output)
+    return outputs
+
+
+def _config(text: str) -> dict[str, Any]:
+    """The image's configuration without what only its build's container had."""
+    config: dict[str, Any] = json.loads(text)
+    config.pop("container_config", None)
+    return config

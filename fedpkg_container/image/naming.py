@@ -1,0 +1,62 @@
+"""What an image is called: labels to NVR, repository and tags."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.model.build import NVR
+from fedpkg_container.registry.reference import LONGEST_TAG
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The tags of one build: one that names it alone, one that names its version and release, and floating ones."""
+
+    unique: str
+    primary: str = ""
+    floating: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every tag, the most exact first."""
+        return tuple(tag for tag in (self.primary, *self.floating, self.unique) if tag)
+
+
+def tags_for(
+    nvr: NVR, *, task_id: int, scratch: bool, isolated: bool, additional: Iterable[str], now: float | None = None
+) -> Tags:
+    """The tags of a build (rules of atomic-reactor's tag_from_config).
+
+    A scratch build has a unique one only, an isolated one no floating ones.
+    """
+    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
+    unique = legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
+    if scratch:
+        return Tags(unique)
+    primary = legal_tag(f"{nvr.version}-{nvr.release}")
+    if isolated:
+        return Tags(unique, primary)
+    floating = dict.fromkeys([legal_tag(nvr.version), "latest", *(tag for tag in additional if "-" not in tag)])
+    return Tags(unique, primary, tuple(floating))
+
+
+def legal_tag(text: str) -> str:
+    """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:LONGEST_TAG]
+
+
+def required(labels: Mapping[str, str], *names: str) -> str:
+    """The value of a label, under its name or an older spelling.
+
+    :raises BuildFailedError: it is missing or empty
+    """
+    for name in names:
+        if labels.get(name):
+            return labels[name]
+    raise BuildFailedError(
+        f"the Dockerfile has no label {names[0]}", solution=f'add LABEL {names[0]}="…" to the Dockerfile'
+    )

@@ -1,0 +1,190 @@
+"""Koji builder plugin: the tasks ``buildContainer`` and ``createContainer``.
+
+Thin: it gets from Koji what a build needs (the source, the target, sessions, logs on the hub) and hands it to
+``fedpkg_container.image``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import koji
+from koji.daemon import SCM, incremental_upload
+from koji.tasks import BaseTaskHandler
+
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.isolation import probe
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.container_build import ContainerBuild, Task
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.site import Site, read_site
+from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.options import option_problems, without_none
+from fedpkg_container.process import Interrupted, die_with_parent, interruptible
+
+
+class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
+    """What both tasks need: the source, a log that grows on the hub, and an end that leaves nothing behind."""
+
+    def checkpoint(self, step: str) -> None:
+        """Called after each step of a build: a place where tests stop it."""
+        self.logger.debug("task %s: %s", self.id, step)
+
+    @contextlib.contextmanager
+    def supervised(self, log_name: str) -> Iterator[BuildLog]:
+        """Run a task's work: errors become Koji's, a signal ends it, and its log is complete on the hub.
+
+        A builder daemon that is killed takes its tasks along: they give back what they hold, and free themselves
+        on the hub, so that another builder can run them.
+        """
+        daemon = os.getppid()
+        die_with_parent()
+        path = Path(self.workdir) / log_name
+        with BuildLog(path) as log, path.open("rb") as reader:
+            log.send = lambda: incremental_upload(self.session, log_name, reader, self.getUploadDir(), logger=self.logger)
+            try:
+                with interruptible():
+                    yield log
+            except FedpkgContainerError as error:
+                message = f"{error.reason}. {error.solution}".rstrip(". ")
+                log.say(f"failed: {message}")
+                raise koji.BuildError(message) from error
+            except Interrupted:
+                if os.getppid() != daemon:
+                    self.session.host.freeTasks([self.id])
+                raise
+            finally:
+                with contextlib.suppress(koji.GenericError):  # canceled: the hub takes no more of this task
+                    log.tick()
+
+    @contextlib.contextmanager
+    def engine(self, site: Site) -> Iterator[Buildah]:
+        """An engine with a store of its own, which is gone afterwards."""
+        workspaces = Workspaces(site.state)
+        isolation = site.isolation or probe(site.state)
+        with workspaces.open(f"task-{self.id}") as folder:
+            yield Buildah(workspaces, folder, isolation=isolation, network=site.network, access=site.access)
+
+    def checkout(self, source: str, *, scratch: bool) -> Path:
+        """The source at the exact commit, after checking that it may be built here."""
+        if not SCM.is_scm_url(source):
+            raise koji.BuildError(f"not the URL of a source: {source}")
+        scm = SCM(source)
+        task = self.session.getTaskInfo(self.id)
+        channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
+        scm.assert_allowed(
+            allowed=self.options.allowed_scms,
+            session=self.session,
+            by_config=self.options.allowed_scms_use_config,
+            by_policy=self.options.allowed_scms_use_policy,
+            policy_data={"user_id": task["owner"], "channel": channel, "scratch": scratch},
+        )
+        folder = Path(self.workdir) / "source"
+        folder.mkdir()
+        log = Path(self.workdir) / "checkout.log"
+        return Path(scm.checkout(str(folder), self.session, self.getUploadDir(), str(log)))
+
+
+class BuildContainerTask(ContainerTask):
+    """A whole build."""
+
+    Methods = ["buildContainer"]
+    _taskWeight = 0.5
+
+    def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Build a container image and record it.
+
+        :returns: pull specs (``repositories``), ids of Koji builds as strings (``koji_builds``), ``user_warnings``
+        """
+        problems = option_problems(opts)
+        if problems:
+            raise koji.BuildError("; ".join(problems))
+        options = without_none(opts)
+        self.session.cancelTaskChildren(self.id)  # those of an earlier run, when this one began again
+        scratch = bool(options.get("scratch"))
+        with self.supervised("container-build.log") as log:
+            site = read_site()
+            target_info = self.session.getBuildTarget(target)
+            if not target_info:
+                raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
+            owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
+            task = Task(self.id, src, target_info, owner, options, self._arches(target_info, options))
+            checkout = self.checkout(src, scratch=scratch)
+            with self.engine(site) as engine, self._generator(site) as generator:
+                build = ContainerBuild(
+                    task, site, self.session, generator, checkout, engine, log, self._spawn, after=self.checkpoint
+                )
+                return build.run()
+
+    def _arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
+        """The arches of the build tag, limited to those that were asked for."""
+        config = self.session.getBuildConfig(target["build_tag"])
+        arches = [koji.canonArch(arch) for arch in (config["arches"] or "").split()]
+        if not arches:
+            raise BuildFailedError(f"tag {config['name']} has no arches", solution="ask a release engineer")
+        wanted = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
+        chosen = [arch for arch in arches if not wanted or arch in wanted]
+        if not chosen:
+            raise BuildFailedError(
+                f"none of the arches {' '.join(wanted)} is built in tag {config['name']} ({' '.join(arches)})",
+                solution="choose some of those with --arches",
+            )
+        return list(dict.fromkeys(chosen))
+
+    @contextlib.contextmanager
+    def _generator(self, site: Site) -> Iterator[Any]:
+        """The session that reserves and imports: the site's shared account, or the builder's own."""
+        if site.certificate is None:
+            yield self.session
+            return
+        session = koji.ClientSession(self.options.server, {**self.session.opts, "serverca": str(site.server_ca or "")})
+        session.ssl_login(str(site.certificate), None, str(site.server_ca) if site.server_ca else None)
+        try:
+            yield session
+        finally:
+            session.logout()
+
+    def _spawn(self, specs: list[BuildSpec]) -> list[BuiltImage]:
+        """One task an arch; their results when all have ended well, and the first error otherwise."""
+        attempt = len(self.session.getTaskChildren(self.id)) // len(specs) + 1
+        suffix = f" (attempt {attempt})" if attempt > 1 else ""
+        ids = [
+            self.session.host.subtask(
+                method="createContainer", arglist=[spec.pack()], parent=self.id, arch=spec.arch, label=spec.arch + suffix
+            )
+            for spec in specs
+        ]
+        results = self.wait(ids, all=True, failany=True)
+        return [BuiltImage.unpack(results[each]) for each in ids]
+
+
+class CreateContainerTask(ContainerTask):
+    """One arch of a build."""
+
+    Methods = ["createContainer"]
+    _taskWeight = 2.0
+
+    def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Build the image of one arch and push it to staging; both ends of it are ``fedpkg_container.model.build``."""
+        wanted = BuildSpec.unpack(spec)
+        with self.supervised(f"{wanted.arch}.log") as log:
+            site = read_site()
+            source = self.checkout(wanted.source, scratch=wanted.scratch)
+            with self.engine(site) as engine:
+                build = ArchBuild(
+                    spec=wanted,
+                    site=site,
+                    engine=engine,
+                    source=source,
+                    topdir=Path(self.options.topdir),
+                    folder=engine.folder,
+                    log=log,
+                    upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
+                )
+                return build.run().pack()

@@ -1,0 +1,137 @@
+"""What travels between the tasks of one build, and what it ends in.
+
+A ``BuildSpec`` goes to the task of one arch and a ``BuiltImage`` comes back, in task requests and results: they
+hold only types that JSON and XML-RPC both keep, and say in which version of the format they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from fedpkg_container.errors import UsageError
+
+#: The version of the format of ``BuildSpec`` and ``BuiltImage``.
+FORMAT = 1
+
+Travelling = TypeVar("Travelling", "BuildSpec", "BuiltImage")
+
+
+def _pack(value: Any) -> dict[str, Any]:
+    return {"format": FORMAT, **asdict(value)}
+
+
+def _unpack(kind: type[Travelling], packed: Mapping[str, Any]) -> Travelling:
+    if packed.get("format") != FORMAT:
+        raise UsageError(
+            f"{kind.__name__} of format {packed.get('format')!r} cannot be read here (this is {FORMAT})",
+            solution="install the same version of fedpkg-container on all builders",
+        )
+    names = {each.name for each in fields(kind)}
+    return kind(**{key: value for key, value in packed.items() if key in names})
+
+
+@dataclass(frozen=True)
+class NVR:
+    """Name, version and release: what Koji calls a build."""
+
+    name: str
+    version: str
+    release: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.version}-{self.release}"
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """One arch of a build, everything decided.
+
+    :param task_id: the ``buildContainer`` task
+    :param arch: Koji's name of the arch, x86_64
+    :param source: URL of dist-git with the exact commit
+    :param component: the package; ``version`` and ``release`` complete the NVR
+    :param image: the repository in the registry, without the registry
+    :param parents: FROM as written in the Dockerfile → the same image by digest
+    :param labels: labels that are added to those of the Dockerfile
+    :param repository: path of the build tag's repository for this arch below Koji's topdir; empty for none
+    :param staging: repository in the registry to which this arch is pushed
+    :param upload: folder on the hub where the archive and the log go; empty for a scratch build
+    :param timeout: seconds that the build may take
+    """
+
+    task_id: int
+    arch: str
+    source: str
+    component: str
+    version: str
+    release: str
+    image: str
+    scratch: bool
+    parents: dict[str, str]
+    labels: dict[str, str]
+    repository: str
+    staging: str
+    upload: str
+    timeout: int
+
+    def pack(self) -> dict[str, Any]:
+        """This spec as a task's argument."""
+        return _pack(self)
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> BuildSpec:
+        """The spec in a task's argument.
+
+        :raises UsageError: it is of another version of the format
+        """
+        return _unpack(cls, packed)
+
+    @property
+    def nvr(self) -> NVR:
+        """The build's NVR."""
+        return NVR(self.component, self.version, self.release)
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """One arch that was built and pushed to staging.
+
+    :param digest: of its manifest in the registry
+    :param media_type: of its manifest
+    :param image_id: digest of its configuration, what podman calls the image ID
+    :param config: its configuration, as JSON
+    :param layers: digests and sizes (bytes) of its layers as pushed, oldest first: [{layer, size}]
+    :param diff_ids: digests of the layers' contents, oldest first
+    :param components: every RPM in it: [{type, name, version, release, epoch, arch, sigmd5, signature}]
+    :param files: what was uploaded for the import: [{filename, relpath, filesize, checksum, checksum_type, type}]
+    :param buildroot: host, container and tools that built it
+    :param parent_id: image ID of its parent, where known
+    """
+
+    arch: str
+    staging: str
+    digest: str
+    media_type: str
+    image_id: str
+    config: str
+    layers: list[dict[str, Any]]
+    diff_ids: list[str]
+    components: list[dict[str, Any]]
+    files: list[dict[str, Any]]
+    buildroot: dict[str, Any]
+    parent_id: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def pack(self) -> dict[str, Any]:
+        """This image as a task's result."""
+        return _pack(self)
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> BuiltImage:
+        """The image in a task's result.
+
+        :raises UsageError: it is of another version of the format
+        """
+        return _unpack(cls, packed)

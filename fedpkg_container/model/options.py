@@ -1,0 +1,81 @@
+"""The options of the ``buildContainer`` task, and what a hub refuses before a task exists.
+
+The names and types are those of koji-containerbuild 1.4 (its builder plugin's PARAMS_SCHEMA), so that its
+clients work against our hub and ours against its. rpkg sends every option it knows, with None for those that
+were not given: absent and None mean the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_STRING = {"type": ["string", "null"]}
+_FLAG = {"type": ["boolean", "null"]}
+_STRINGS = {"type": ["array", "null"], "items": {"type": "string"}}
+
+#: JSON schema of the third argument of ``buildContainer``.
+BUILD_CONTAINER_OPTIONS: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "properties": {
+        "scratch": _FLAG,
+        "isolated": _FLAG,
+        "dependency_replacements": _STRINGS,
+        "yum_repourls": _STRINGS,
+        "arch_override": _STRING,
+        "git_branch": {"type": "string", "minLength": 1},
+        "koji_parent_build": _STRING,
+        "release": _STRING,
+        "flatpak": _FLAG,
+        "compose_ids": {"type": ["array", "null"], "items": {"type": "integer"}},
+        "signing_intent": _STRING,
+        "skip_build": _FLAG,
+        "userdata": {"type": ["object", "null"]},
+        "operator_csv_modifications_url": _STRING,
+    },
+    "required": ["git_branch"],
+    "additionalProperties": False,
+}
+
+
+def without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that were given: those that are not None."""
+    return {key: value for key, value in (options or {}).items() if value is not None}
+
+
+def option_problems(options: Mapping[str, Any] | None) -> list[str]:
+    """What is wrong with ``buildContainer`` options, one sentence each; an empty list when nothing is."""
+    import jsonschema
+
+    if options is not None and not isinstance(options, Mapping):
+        return [f"options must be a dictionary, not {type(options).__name__}"]
+    given = without_none(options)
+    validator = jsonschema.Draft7Validator(BUILD_CONTAINER_OPTIONS)
+    problems = [_sentence(error) for error in sorted(validator.iter_errors(given), key=lambda e: list(e.path))]
+    return problems or _contradictions(given)
+
+
+def _contradictions(given: Mapping[str, Any]) -> list[str]:
+    problems = []
+    scratch, isolated = given.get("scratch"), given.get("isolated")
+    if scratch and isolated:
+        problems.append("a build cannot be both scratch and isolated")
+    if isolated and not given.get("release"):
+        problems.append("an isolated build needs a release")
+    if given.get("arch_override") and not (scratch or isolated):
+        problems.append("arches can be limited for scratch and isolated builds only")
+    if given.get("signing_intent") and given.get("compose_ids"):
+        problems.append("signing_intent and compose_ids exclude each other")
+    if given.get("skip_build"):
+        problems.append("skip_build has been removed: a build cannot be skipped")
+    return problems
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error.path)
+    if error.validator == "required":
+        return f"{error.message.split(chr(39))[1]} must be given"
+    if error.validator == "additionalProperties":
+        return error.message.replace("Additional properties are not allowed", "unknown option")
+    return f"{where}: {error.message}" if where else str(error.message)

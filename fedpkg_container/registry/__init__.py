@@ -1,0 +1,1 @@
+"""What is said to registries: references, manifests, copies, and the emptying of staging."""

@@ -1,0 +1,68 @@
+"""Image references, after the grammar of distribution (distribution/reference, ``reference.go``)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from fedpkg_container.errors import UsageError
+
+#: The longest tag that registries take.
+LONGEST_TAG = 128
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"(?:(?P<registry>{_DOMAIN})/)?(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """Where an image is: registry, repository, and tag or digest or both; empty where not given."""
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> ImageReference:
+        """Read a reference; the first part is a registry when it has a dot or a port, or is localhost.
+
+        :raises UsageError: it is none
+        """
+        first, slash, _ = text.partition("/")
+        has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        found = _REFERENCE.fullmatch(text if has_registry else f"none.invalid/{text}")
+        if found is None or len(found["repository"]) > 255:
+            raise UsageError(
+                f"not an image reference: {text!r}",
+                solution="write registry/repository:tag or registry/repository@sha256:digest, in lower case",
+            )
+        registry = found["registry"] if has_registry else ""
+        return cls(registry, found["repository"], found["tag"] or "", found["digest"] or "")
+
+    def __str__(self) -> str:
+        name = f"{self.registry}/{self.repository}" if self.registry else self.repository
+        return name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+    def at(self, digest: str) -> ImageReference:
+        """The same repository, by digest alone."""
+        return replace(self, tag="", digest=digest)
+
+    def tagged(self, tag: str) -> ImageReference:
+        """The same repository, by tag alone."""
+        return replace(self, tag=tag, digest="")
+
+    def in_repository(self, repository: str) -> ImageReference:
+        """The same registry, another repository."""
+        return ImageReference(self.registry, repository)
+
+
+def is_tag(text: str) -> bool:
+    """Whether a registry takes this as a tag."""
+    return re.fullmatch(_TAG, text, re.ASCII) is not None

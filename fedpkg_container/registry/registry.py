@@ -1,0 +1,192 @@
+"""Reading and copying images with skopeo, and the few things for which it has no command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
+from fedpkg_container.process import printable, run
+from fedpkg_container.registry.reference import ImageReference
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+LISTS = frozenset({MANIFEST_LIST, OCI_INDEX})
+
+#: Seconds for reading a manifest, and for copying an image.
+READ_TIMEOUT = 60.0
+COPY_TIMEOUT = 1800.0
+#: The longest manifest that is read, bytes (what registries take).
+LONGEST_MANIFEST = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Access:
+    """How registries are reached.
+
+    :param certificates: folder with ``ca.crt`` and client certificates, as podman's ``--cert-dir``; None for the system's
+    :param auth_file: credentials, as podman and docker keep them; None for the user's own
+    """
+
+    certificates: Path | None = None
+    auth_file: Path | None = None
+
+    def options(self, prefix: str = "") -> list[str]:
+        """Arguments for buildah and skopeo; ``prefix`` is ``src-`` or ``dest-`` where a command has two registries."""
+        options = []
+        if self.certificates:
+            options += [f"--{prefix}cert-dir", str(self.certificates)]
+        if self.auth_file:
+            options += [f"--{prefix}authfile", str(self.auth_file)]
+        return options
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest or a list of manifests, as the registry has it."""
+
+    digest: str
+    content: dict[str, Any]
+
+    @property
+    def media_type(self) -> str:
+        """Its media type; OCI leaves it out at times."""
+        kind = self.content.get("mediaType")
+        if isinstance(kind, str):
+            return kind
+        return OCI_INDEX if "manifests" in self.content else OCI_MANIFEST
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it stands for one image an arch."""
+        return self.media_type in LISTS
+
+    def architectures(self) -> list[str]:
+        """Go's names of the arches of a list."""
+        return [str(each["platform"]["architecture"]) for each in self.content.get("manifests", []) if "platform" in each]
+
+
+class Registry:
+    """Registries, reached in one way.
+
+    :param access: certificates and credentials
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+
+    def manifest(self, image: ImageReference) -> Manifest:
+        """The manifest of an image; its digest is that of the bytes that came, and must be the one asked for.
+
+        :raises NoSuchImageError: there is no such image
+        :raises RegistryError: the registry cannot be reached, refuses, or answers something else than was asked for
+        """
+        raw = self._skopeo("inspect", "--raw", *self.access.options(), f"docker://{image}", image=image)
+        if len(raw) > LONGEST_MANIFEST:
+            raise RegistryError(f"the manifest of {image} is longer than {LONGEST_MANIFEST} bytes")
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        if image.digest and image.digest != digest:
+            raise RegistryError(f"the registry answered {digest} when it was asked for {image}")
+        try:
+            content = json.loads(raw)
+        except ValueError as error:
+            raise RegistryError(f"the manifest of {image} is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise RegistryError(f"the manifest of {image} is not a JSON object")
+        return Manifest(digest, content)
+
+    def config(self, image: ImageReference) -> str:
+        """The configuration of an image of one arch, as JSON."""
+        raw = self._skopeo("inspect", "--config", "--raw", *self.access.options(), f"docker://{image}", image=image)
+        return raw.decode()
+
+    def copy(self, source: ImageReference, target: ImageReference) -> None:
+        """Copy an image with all its arches; within one registry its layers are mounted, not sent.
+
+        :raises RegistryError: it could not be copied
+        """
+        options = [*self.access.options("src-"), *self.access.options("dest-")]
+        arguments = ["copy", "--quiet", "--all", "--preserve-digests", *options, f"docker://{source}", f"docker://{target}"]
+        self._skopeo(*arguments, image=target, timeout=COPY_TIMEOUT)
+
+    def save(self, source: ImageReference, path: Path, name: ImageReference) -> None:
+        """Write an image of one arch as a docker-archive."""
+        options = self.access.options("src-")
+        target = f"docker-archive:{path}:{name}"
+        self._skopeo("copy", "--quiet", *options, f"docker://{source}", target, image=source, timeout=COPY_TIMEOUT)
+
+    def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
+        try:
+            return run(["skopeo", *arguments], timeout=timeout).stdout
+        except ProgramError as error:
+            raise registry_error(image, error.output) from error
+
+    def repositories(self, registry: str) -> Iterator[str]:
+        """Every repository of a registry, page by page."""
+        url: str | None = f"https://{registry}/v2/_catalog?n=500"
+        with self._http() as session:
+            while url:
+                answer = self._get(session, url)
+                yield from answer.json().get("repositories") or []
+                following = answer.links.get("next", {}).get("url")
+                url = requests.compat.urljoin(url, following) if following else None
+
+    def tags(self, repository: ImageReference) -> list[str]:
+        """The tags of a repository; empty when there is no such repository."""
+        with self._http() as session:
+            answer = self._get(session, f"https://{repository.registry}/v2/{repository.repository}/tags/list", missing=True)
+        return [] if answer.status_code == 404 else answer.json().get("tags") or []
+
+    def delete(self, repository: ImageReference, digest: str) -> None:
+        """Delete a manifest by digest, and with it every tag of that digest in its repository."""
+        url = f"https://{repository.registry}/v2/{repository.repository}/manifests/{digest}"
+        with self._http() as session:
+            answer = self._request(session, "DELETE", url)
+        if answer.status_code not in (202, 404):
+            raise RegistryError(f"{repository}@{digest} could not be deleted: HTTP {answer.status_code}")
+
+    def _http(self) -> requests.Session:
+        session = requests.Session()
+        session.mount("https://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 502, 503))))
+        if self.access.certificates and (self.access.certificates / "ca.crt").exists():
+            session.verify = str(self.access.certificates / "ca.crt")
+        return session
+
+    def _get(self, session: requests.Session, url: str, *, missing: bool = False) -> requests.Response:
+        answer = self._request(session, "GET", url)
+        if not answer.ok and not (missing and answer.status_code == 404):
+            raise RegistryError(f"GET {url} was answered with HTTP {answer.status_code}")
+        return answer
+
+    @staticmethod
+    def _request(session: requests.Session, method: str, url: str) -> requests.Response:
+        try:
+            return session.request(method, url, timeout=READ_TIMEOUT)
+        except requests.RequestException as error:
+            raise RegistryError(f"{method} {url}: {printable(str(error))}") from error
+
+
+def registry_error(image: ImageReference, said: str) -> RegistryError:
+    """What a program said of a registry, as an error that names the image and what to do."""
+    lowered = said.lower()
+    where = image.registry or "the registry"
+    if any(word in lowered for word in ("manifest unknown", "name unknown", "not found", "404")):
+        return NoSuchImageError(
+            f"{image} does not exist in {where}", solution="check the name, and the tag or digest, in FROM"
+        )
+    if any(word in lowered for word in ("connection refused", "no such host", "i/o timeout", "no route to host")):
+        return RegistryError(f"{where} cannot be reached, needed for {image}", solution="try again when the registry is up")
+    if any(word in lowered for word in ("unauthorized", "denied", "authentication required")):
+        return RegistryError(f"{where} refuses access to {image}", solution="check the credentials in the auth file")
+    last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
+    return RegistryError(f"{image}: {last[-500:]}")

@@ -1,0 +1,48 @@
+"""Staging: the repositories where the arches of a build wait, and their emptying.
+
+Every build has one of its own, so that deleting by digest (a registry deletes every tag of a digest) takes nothing
+from another build.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from fedpkg_container.errors import NoSuchImageError
+from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.registry.registry import Registry
+
+_STAGING = re.compile(r"staging/task-(?P<task>\d+)")
+
+
+def staging_repository(task_id: int) -> str:
+    """The staging repository of a build's task."""
+    return f"staging/task-{task_id}"
+
+
+def empty(registry: Registry, repository: ImageReference) -> int:
+    """Delete everything in a staging repository; returns how many manifests that were."""
+    deleted = 0
+    for tag in registry.tags(repository):
+        try:
+            digest = registry.manifest(repository.tagged(tag)).digest
+        except NoSuchImageError:
+            continue
+        registry.delete(repository, digest)
+        deleted += 1
+    return deleted
+
+
+def prune(registry: Registry, host: str, is_active: Callable[[int], bool]) -> int:
+    """Empty the staging repositories of all builds whose task has ended; returns how many manifests were deleted.
+
+    :param host: the registry
+    :param is_active: whether a task may still need what it staged
+    """
+    deleted = 0
+    for name in registry.repositories(host):
+        found = _STAGING.fullmatch(name)
+        if found and not is_active(int(found["task"])):
+            deleted += empty(registry, ImageReference(host, name))
+    return deleted

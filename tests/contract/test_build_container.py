@@ -1,0 +1,106 @@
+"""buildContainer: the call of the plugin, with what it refuses before a task exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.contract.support import OPTIONS, SOURCE, refused
+from tests.contract.tasks import TaskBench
+
+
+@contextmanager
+def no_new_task(session: Any) -> Iterator[None]:
+    """Nothing inside may make a task of the session's user."""
+    mine = {"owner": session.getLoggedInUser()["id"]}
+    before = session.listTasks(mine, {"countOnly": True})
+    yield
+    assert session.listTasks(mine, {"countOnly": True}) == before
+
+
+def test_the_task_keeps_what_was_given(bench: TaskBench, packager: Any) -> None:
+    options = {
+        "git_branch": "main",
+        "scratch": True,
+        "arch_override": "x86_64",
+        "yum_repourls": ["https://x/y.repo"],
+    }
+    task_id = bench.remember(packager.buildContainer(SOURCE, "a-target", options))
+    assert isinstance(task_id, int)
+    assert packager.getTaskRequest(task_id) == [SOURCE, "a-target", options]
+
+
+def test_options_that_are_none_are_as_good_as_absent(bench: TaskBench, packager: Any) -> None:
+    options = {"git_branch": "main", "scratch": None, "release": None, "compose_ids": None, "userdata": None}
+    task_id = bench.remember(packager.buildContainer(SOURCE, "a-target", options))
+    assert packager.getTaskInfo(task_id)["method"] == "buildContainer"
+
+
+def test_arguments_by_name(bench: TaskBench, packager: Any) -> None:
+    task_id = packager.buildContainer(src=SOURCE, target="a-target", opts=OPTIONS, priority=3)
+    assert packager.getTaskInfo(bench.remember(task_id))["priority"] == 23
+
+
+@pytest.mark.parametrize("given, stored", [(None, 20), (0, 20), (5, 25)])
+def test_priority(bench: TaskBench, packager: Any, given: int | None, stored: int) -> None:
+    task_id = bench.remember(packager.buildContainer(SOURCE, "a-target", OPTIONS, given))
+    assert packager.getTaskInfo(task_id)["priority"] == stored
+
+
+def test_negative_priority(packager: Any) -> None:
+    with no_new_task(packager), refused(1004, "only admins may create high-priority tasks"):
+        packager.buildContainer(SOURCE, "a-target", OPTIONS, -1)
+
+
+def test_negative_priority_of_an_admin(bench: TaskBench, admin: Any) -> None:
+    task_id = bench.remember(admin.buildContainer(SOURCE, "a-target", OPTIONS, -5))
+    assert admin.getTaskInfo(task_id)["priority"] == 15
+
+
+def test_another_channel(bench: TaskBench, packager: Any) -> None:
+    task_id = bench.remember(packager.buildContainer(SOURCE, "a-target", OPTIONS, channel="default"))
+    assert packager.getTaskInfo(task_id)["channel_id"] == packager.getChannel("default")["id"]
+
+
+def test_unknown_channel(packager: Any) -> None:
+    with no_new_task(packager), refused(1000, "No such channel: contract-no-channel"):
+        packager.buildContainer(SOURCE, "a-target", OPTIONS, channel="contract-no-channel")
+
+
+def test_missing_target(packager: Any) -> None:
+    with refused(1019, "buildContainer() missing 1 required positional argument: 'target'"):
+        packager.buildContainer(SOURCE)
+
+
+def test_by_nobody(anonymous: Any) -> None:
+    with refused(1000, "task must have an owner"):
+        anonymous.buildContainer(SOURCE, "a-target", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        ({"colour": "red"}, "colour"),
+        ({"scratch": True, "isolated": True, "release": "1"}, "both scratch and isolated"),
+        ({"scratch": "yes"}, "scratch"),
+        ({"yum_repourls": "https://x/y.repo"}, "yum_repourls"),
+        ({"compose_ids": ["one"]}, "compose_ids"),
+        ({"isolated": True}, "release"),
+        ({"arch_override": "x86_64"}, "arches"),
+        ({"git_branch": ""}, "git_branch"),
+        ({"git_branch": None}, "git_branch"),
+    ],
+)
+def test_bad_options_make_no_task(packager: Any, options: dict[str, Any], named: str) -> None:
+    with no_new_task(packager), refused(1000, re.compile(rf"^buildContainer: .*{named}")):
+        packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
+
+
+@pytest.mark.parametrize("options", [None, {}, "main", ["main"]])
+def test_options_of_another_kind_make_no_task(packager: Any, options: Any) -> None:
+    with no_new_task(packager), refused(1000, re.compile(r"^buildContainer: ")):
+        packager.buildContainer(SOURCE, "a-target", options)

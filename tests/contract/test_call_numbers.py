@@ -1,0 +1,69 @@
+"""Call numbers: how a hub tells a lost answer from a lost request."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.contract.support import Connect, HubAccess, call_with_number, new_name, refused
+
+
+def test_a_write_is_not_done_twice(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    tag = new_name("tag")
+    assert call_with_number(access, session, 10, "createTag", tag) > 0
+    with refused(1009, re.compile(r"^unable to retry call 10 \(method createTag\) for session \d+$")):
+        call_with_number(access, session, 10, "createTag", tag)
+
+
+def test_a_write_under_the_next_number_is_done(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    first = call_with_number(access, session, 10, "createTag", new_name("tag"))
+    assert call_with_number(access, session, 11, "createTag", new_name("tag")) > first
+
+
+def test_a_lower_number_than_that_of_a_write(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    call_with_number(access, session, 10, "createTag", new_name("tag"))
+    with refused(1008, re.compile(r"^10 > 9 \(session \d+\)$")):
+        call_with_number(access, session, 9, "getAPIVersion")
+
+
+def test_a_read_does_not_count(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    for number in (20, 20, 19):
+        assert call_with_number(access, session, number, "getAPIVersion") == 1
+
+
+def test_a_refused_write_does_not_count(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    tag = new_name("tag")
+    call_with_number(access, session, 10, "createTag", tag)
+    for _ in range(2):
+        with refused(1000, f"A tag with the name '{tag}' already exists"):
+            call_with_number(access, session, 11, "createTag", tag)
+    assert call_with_number(access, session, 11, "createTag", new_name("tag")) > 0
+
+
+def test_no_number_is_accepted_after_a_write(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    call_with_number(access, session, 10, "createTag", new_name("tag"))
+    assert call_with_number(access, session, None, "createTag", new_name("tag")) > 0
+    assert call_with_number(access, session, None, "getAPIVersion") == 1
+
+
+def test_a_number_that_is_stored_is_told(access: HubAccess, connect: Connect) -> None:
+    session = connect(access.admin)
+    call_with_number(access, session, 10, "createTag", new_name("tag"))
+    assert call_with_number(access, session, None, "getSessionInfo")["callnum"] == 10
+
+
+@pytest.mark.parametrize("method", ["getAPIVersion", "getLoggedInUser"])
+def test_a_read_may_not_be_repeated_under_the_number_of_a_write(
+    access: HubAccess, connect: Connect, method: str
+) -> None:
+    session = connect(access.admin)
+    call_with_number(access, session, 10, "createTag", new_name("tag"))
+    with refused(1009, re.compile(rf"^unable to retry call 10 \(method {method}\) for session \d+$")):
+        call_with_number(access, session, 10, method)
