@@ -65,6 +65,9 @@ class Buildah:
         self.access = access
         self._own = self._storage(folder, folder / "storage.conf", [workspaces.shared / "graph"])
         self._shared = self._storage(workspaces.shared, folder / "shared.conf", [])
+        if not (workspaces.shared / "graph" / "overlay-images").exists():
+            with locked(workspaces.shared / "pull.lock", wait=True):
+                run(["buildah", "images"], env=self._shared, timeout=STEP_TIMEOUT)  # makes an empty store
 
     @staticmethod
     def _storage(folder: Path, configuration: Path, additional: Sequence[Path]) -> dict[str, str]:

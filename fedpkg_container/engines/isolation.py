@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
@@ -31,6 +33,22 @@ class Isolation:
 
     def __str__(self) -> str:
         return f"{self.kind} with {self.runtime}" if self.runtime else self.kind
+
+
+def choose(folder: Path) -> Isolation:
+    """The way that works here: found out once, and remembered in ``folder`` until the machine is started again.
+
+    :raises FedpkgContainerError: none works
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    remembered = folder / "isolation.json"
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        known = json.loads(remembered.read_text())
+        if known["boot"] == boot:
+            return Isolation(known["kind"], known["runtime"])
+    isolation = probe(folder)
+    remembered.write_text(json.dumps({"boot": boot, **asdict(isolation)}))
+    return isolation
 
 
 def probe(folder: Path) -> Isolation:
@@ -62,9 +80,10 @@ def _attempt(isolation: Isolation, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix="probe-") as name:
         context = Path(name) / "context"
         context.mkdir()
-        shutil.copy(program, context / "program")
-        command = ", ".join(f'"{word}"' for word in ("/program", *arguments))
-        (context / "Dockerfile").write_text(f"FROM scratch\nCOPY program /program\nRUN [{command}]\n")
+        shutil.copy(program, context)
+        name_there = f"/{Path(program).name}"  # busybox does what its name says
+        command = ", ".join(f'"{word}"' for word in (name_there, *arguments))
+        (context / "Dockerfile").write_text(f"FROM scratch\nCOPY . /\nRUN [{command}]\n")
         store = ["--root", f"{name}/graph", "--runroot", f"{name}/run", "--storage-driver", "vfs"]
         build = ["build", "--quiet", "--network", "none", *isolation.options(), str(context)]
         run(["buildah", *store, *build], timeout=PROBE_TIMEOUT)

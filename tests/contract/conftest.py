@@ -3,8 +3,8 @@
 Against the box, which is started for the session: python -m pytest tests/contract
 
 Against any other hub: set CONTRACT_HUB_URL, CONTRACT_HUB_ADMIN, CONTRACT_HUB_PACKAGER and CONTRACT_HUB_HOST
-(each account `user:password` or the path of a PEM file with certificate and key), and CONTRACT_HUB_CA where the
-hub's certificate is signed by a private authority. That hub needs the plugin hub_containerbuild, the channel
+(each account `user:password` or the path of a PEM file with certificate and key), and CONTRACT_HUB_CA where a
+private authority signed the hub's certificate. That hub needs the plugin hub_containerbuild, the channel
 container-binary, and the host enabled with arch x86_64; no builder may run as that host meanwhile. The tests
 create everything else under names of their own and leave no task open and no NVR reserved.
 """

@@ -17,7 +17,7 @@ from koji.daemon import SCM, incremental_upload
 from koji.tasks import BaseTaskHandler
 
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.engines.isolation import probe
+from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.arch_build import ArchBuild
@@ -67,7 +67,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     def engine(self, site: Site) -> Iterator[Buildah]:
         """An engine with a store of its own, which is gone afterwards."""
         workspaces = Workspaces(site.state)
-        isolation = site.isolation or probe(site.state)
+        isolation = site.isolation or choose(site.state)
         with workspaces.open(f"task-{self.id}") as folder:
             yield Buildah(workspaces, folder, isolation=isolation, network=site.network, access=site.access)
 

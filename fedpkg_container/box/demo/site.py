@@ -1,0 +1,64 @@
+"""Tags, targets, packages and a repository, so that there is something to build on."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import koji
+
+from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.layout import ADMIN, PACKAGER
+from fedpkg_container.errors import FedpkgContainerError
+
+BRANCH = "rawhide"
+BUILD_TAG = f"{BRANCH}-container-build"
+DEST_TAG = f"{BRANCH}-container-candidate"
+TARGET = f"{BRANCH}-container-candidate"
+#: Seconds for making the repository.
+REPO_TIMEOUT = 300.0
+
+
+def create_target(session: Any, *packages: str) -> None:
+    """The tags and the target of the branch, and packages listed for building; nothing happens when they are there."""
+    if session.getBuildTarget(TARGET) is None:
+        session.createTag(BUILD_TAG, arches=MACHINE)
+        session.createTag(DEST_TAG)
+        session.createBuildTarget(TARGET, BUILD_TAG, DEST_TAG)
+    for name in packages:
+        session.packageListAdd(DEST_TAG, name, owner=PACKAGER)
+
+
+def import_rpms(session: Any, rpms: list[Path]) -> None:
+    """Bring RPMs into Koji, each as a build of its own in the build tag; those that are there are passed over."""
+    for path in rpms:
+        header = koji.get_header_fields(str(path), ["name", "version", "release", "epoch"])
+        nvr = "{name}-{version}-{release}".format(**header)
+        if session.getBuild(nvr):
+            continue
+        session.createEmptyBuild(header["name"], header["version"], header["release"], header["epoch"])
+        folder = f"cli-import/{uuid.uuid4().hex}"
+        session.uploadWrapper(str(path), folder)
+        session.importRPM(folder, path.name)
+        session.packageListAdd(BUILD_TAG, header["name"], owner=ADMIN)
+        session.tagBuildBypass(BUILD_TAG, nvr)
+
+
+def regenerate(session: Any) -> None:
+    """Have a builder make the build tag's repository anew.
+
+    :raises FedpkgContainerError: it did not succeed in time
+    """
+    task_id = session.newRepo(BUILD_TAG)
+    deadline = time.monotonic() + REPO_TIMEOUT
+    while time.monotonic() < deadline:
+        state = koji.TASK_STATES[session.getTaskInfo(task_id)["state"]]
+        if state == "CLOSED":
+            return
+        if state in ("FAILED", "CANCELED"):
+            break
+        time.sleep(0.2)
+    result = session.getTaskResult(task_id, raise_fault=False)
+    raise FedpkgContainerError(f"the repository of {BUILD_TAG} was not made: {result}")
