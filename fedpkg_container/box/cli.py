@@ -1,0 +1,128 @@
+"""``fedpkg-container-box``: a whole service on this machine, started and stopped with one command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fedpkg_container.box.layout import Layout, default_folder
+from fedpkg_container.errors import FedpkgContainerError, UsageError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedpkg-container-box",
+        description="Koji hub, builder, registry and dist-git for containers, all on this machine. "
+        "For a first look and for tests: it is for one machine and one person.",
+    )
+    parser.add_argument(
+        "-d", "--directory", type=Path, default=default_folder(), help="where it keeps everything (%(default)s)"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start it; a new one is made first")
+    up.add_argument("--builders", type=int, default=None, metavar="N", help="how many builders a new box has (1)")
+    up.set_defaults(run=_up)
+    commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
+    shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
+    shell.add_argument("command", nargs="*", help="run this instead of a shell (after --)")
+    shell.set_defaults(run=_shell)
+    repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
+    repository.add_argument("name", help="namespace and name: container/hello-web")
+    repository.set_defaults(run=_create_repository)
+    down = commands.add_parser("down", help="stop it; everything is kept")
+    down.add_argument("--remove", action="store_true", help="delete everything it keeps")
+    down.set_defaults(run=_down)
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box.box import Box
+
+    if arguments.builders is not None and arguments.builders < 1:
+        raise UsageError("a box needs at least one builder", solution="give --builders a number above 0")
+    box = Box(Layout.open(arguments.directory, builders=arguments.builders))
+    box.up()
+    _describe(box.layout)
+    print("\nnext: fedpkg-container-box shell")
+    return 0
+
+
+def _existing(arguments: argparse.Namespace) -> Layout:
+    if not (arguments.directory / "box.ini").exists():
+        raise UsageError(f"there is no box in {arguments.directory}", solution="make one: fedpkg-container-box up")
+    return Layout.open(arguments.directory)
+
+
+def _describe(layout: Layout) -> None:
+    print(f"hub       {layout.hub_url}")
+    print(f"registry  {layout.registry_address}")
+    print(f"dist-git  https://127.0.0.1:{layout.ports.distgit}/ (reading and pushing)")
+    print(f"          http://127.0.0.1:{layout.ports.distgit_anonymous}/ (reading)")
+    print(f"builders  {' '.join(layout.builders)}")
+    print(f"kept in   {layout.folder}")
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box.box import Box
+
+    box = Box(_existing(arguments))
+    _describe(box.layout)
+    print()
+    running = 0
+    for service in box.services:
+        state = f"runs (process {service.pid})" if service.pid else "does not run"
+        running += bool(service.pid)
+        print(f"{service.name:<10}{state}")
+    return 0 if running == len(box.services) else 1
+
+
+def _shell(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box.box import Box
+    from fedpkg_container.box.shell import environment
+
+    box = Box(_existing(arguments))
+    if box.hub.pid is None:
+        raise FedpkgContainerError("the box does not run", solution="start it: fedpkg-container-box up")
+    command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
+    if not arguments.command:
+        print(f"fedpkg, koji and git work with the box in {box.layout.folder}; leave with exit", flush=True)
+    return subprocess.call(command, env=environment(box))
+
+
+def _create_repository(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box.box import Box
+
+    print(Box(_existing(arguments)).create_repository(arguments.name))
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box.box import Box
+
+    box = Box(_existing(arguments))
+    if arguments.remove:
+        box.remove()
+    else:
+        box.down()
+    return 0
+
+
+def main() -> None:
+    """The program's entry."""
+    arguments = _parser().parse_args()
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        sys.exit(run(arguments))
+    except FedpkgContainerError as error:
+        print(f"error: {error.reason}", file=sys.stderr)
+        if error.solution:
+            print(f"       {error.solution}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

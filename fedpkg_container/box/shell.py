@@ -1,0 +1,95 @@
+"""A shell in which fedpkg, koji, git, skopeo and podman are set up for a box, with a HOME of its own."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import PACKAGER
+from fedpkg_container.process import run
+
+
+def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
+    """The environment of the shell; its HOME is written anew.
+
+    :param user: as whom koji and fedpkg log in, and git pushes
+    """
+    home = box.layout.home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_koji(box, home, user)
+    _write_fedpkg(box, home)
+    _write_git(box, home, user)
+    _write_containers(box, home)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_CONFIG", "KOJI", "GIT_"))}
+    programs = str(Path(sys.executable).parent)
+    return {**kept, "HOME": str(home), "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}", "BOX": str(box.layout.folder)}
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _save(parser: configparser.ConfigParser, path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("w") as file:
+        parser.write(file)
+
+
+def _write_koji(box: Box, home: Path, user: str) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser["koji"] = {
+        "server": box.layout.hub_url,
+        "authtype": "ssl",
+        "cert": str(box.credentials(user)),
+        "serverca": str(box.authority.certificate_path),
+        "topdir": str(box.layout.topdir),
+    }
+    _save(parser, home / ".koji" / "config")
+
+
+def _write_fedpkg(box: Box, home: Path) -> None:
+    ports = box.layout.ports
+    parser = configparser.ConfigParser(interpolation=None)
+    parser["fedpkg"] = {
+        "lookaside": f"https://127.0.0.1:{ports.distgit}/lookaside",
+        "lookasidehash": "sha512",
+        "lookaside_cgi": f"https://127.0.0.1:{ports.distgit}/lookaside/upload.cgi",
+        "gitbaseurl": f"https://127.0.0.1:{ports.distgit}/%(repo)s",
+        "anongiturl": f"http://127.0.0.1:{ports.distgit_anonymous}/%(repo)s",
+        "branchre": r"f\d\d$|rawhide$|main$",
+        "kojiprofile": "koji",
+        "build_client": "koji",
+        "distgit_namespaced": "True",
+        "distgit_namespaces": "rpms container",
+        "kerberos_realms": "",
+    }
+    _save(parser, home / ".config" / "rpkg" / "fedpkg.conf")
+
+
+def _write_git(box: Box, home: Path, user: str) -> None:
+    """The person's own settings, and how to reach the box's dist-git."""
+    own = Path.home() / ".gitconfig"
+    certificate = box.credentials(user)
+    _write(
+        home / ".gitconfig",
+        (f"[include]\n\tpath = {own}\n" if own.exists() and own != home / ".gitconfig" else "")
+        + f'[http "https://127.0.0.1:{box.layout.ports.distgit}/"]\n'
+        f"\tsslCAInfo = {box.authority.certificate_path}\n\tsslCert = {certificate}\n\tsslKey = {certificate}\n"
+        "[init]\n\tdefaultBranch = rawhide\n",
+    )
+    known = run(["git", "config", "user.email"], env={"HOME": str(home)}, timeout=30, check=False, cwd=home)
+    if known.status != 0:
+        with (home / ".gitconfig").open("a") as file:
+            file.write("[user]\n\tname = Box Packager\n\temail = packager@localhost\n")
+
+
+def _write_containers(box: Box, home: Path) -> None:
+    """The registry's authority, where skopeo and podman look for it."""
+    folder = home / ".config" / "containers" / "certs.d" / box.layout.registry_address
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(box.authority.certificate_path, folder / "ca.crt")

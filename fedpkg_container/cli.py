@@ -1,0 +1,155 @@
+"""The program: the site's own client with our commands in it.
+
+Its site is what it is called, without ``-container``: ``fedpkg`` and ``fedpkg-container`` serve fedpkg. When the
+site's client is installed, its commands are all there, unchanged; otherwise rpkg's are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import importlib
+import importlib.util
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
+
+DEFAULT_SITE = "fedpkg"
+
+
+def site_name(program: str) -> str:
+    """The site of a program's name: ``centpkg-container`` serves centpkg."""
+    name = Path(program).name.removesuffix("-container")
+    return DEFAULT_SITE if not name or name.startswith("__main__") else name
+
+
+def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigParser:
+    """The site's configuration and the user's; a bundled one where there is none.
+
+    :raises UsageError: the file that was named cannot be read, or does not know the site
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-C", "--config")
+    parser.add_argument("--user-config", default=os.path.expanduser(f"~/.config/rpkg/{site}.conf"))
+    known, _ = parser.parse_known_args(arguments)
+    config = configparser.ConfigParser()
+    path = Path(known.config or f"/etc/rpkg/{site}.conf")
+    if known.config and not path.is_file():
+        raise UsageError(f"there is no configuration file {path}", solution="check --config")
+    try:
+        if path.is_file():
+            config.read(path)
+        elif site == DEFAULT_SITE:
+            config.read_string(resources.files("fedpkg_container").joinpath("fedpkg.conf").read_text())
+        config.read(known.user_config)
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration cannot be read: {error}", solution="mend the file that it names") from error
+    if not config.has_section(site):
+        raise UsageError(
+            f"there is no configuration of {site}: no section [{site}] in {path} or {known.user_config}",
+            solution=f"install {site}, or name a file with --config",
+        )
+    return config
+
+
+def client_class(site: str) -> tuple[Any, str]:
+    """The class of the site's client with our commands, and the name of the module that it works with."""
+    module = "pyrpkg"
+    if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
+        module = site
+    base = getattr(importlib.import_module(f"{module}.cli"), f"{module}Client", None)
+    if base is None:
+        base = importlib.import_module("pyrpkg.cli").cliClient
+    return type("ContainerClient", (_Commands, base), {}), module
+
+
+class _Commands:
+    """Our commands, in front of a site's client."""
+
+    def register_container_build(self) -> None:
+        from fedpkg_container.commands import container_build
+
+        super().register_container_build()  # type: ignore[misc]
+        container_build.add_arguments(self.container_build_parser)  # type: ignore[attr-defined]
+
+    def container_build(self, flatpak: bool = False) -> int:
+        """``container-build``; a Flatpak goes the way of rpkg."""
+        from fedpkg_container.commands import container_build
+
+        if flatpak:
+            status: int = super().container_build(flatpak=True)  # type: ignore[misc]
+            return status
+        return container_build.run(self)
+
+
+def make_client(site: str, arguments: list[str]) -> Any:
+    """The client, with its arguments parsed and its logging set up.
+
+    :raises UsageError: there is no usable configuration
+    """
+    config = read_configuration(site, arguments)
+    kind, module = client_class(site)
+    client = kind(config, name=site)
+    client.do_imports(site=None if module == "pyrpkg" else module)
+    client.parse_cmdline()
+    if not client.args.path:
+        client.args.path = os.getcwd()
+    import logging
+
+    log = importlib.import_module("pyrpkg").log
+    client.setupLogging(log)
+    log.setLevel(logging.DEBUG if client.args.v else logging.WARNING if client.args.q else logging.INFO)
+    return client
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; the exit status."""
+    try:
+        client = make_client(site_name(sys.argv[0]), arguments)
+        if getattr(client.args, "command", None) is None:
+            client.parser.print_help(sys.stderr)
+            return UsageError.exit_code
+        return _run_command(client)
+    except FedpkgContainerError as error:
+        _show(error)
+        return error.exit_code
+
+
+def _run_command(client: Any) -> int:
+    """Run the command; errors of rpkg are shown as rpkg shows them."""
+    errors = importlib.import_module("pyrpkg.errors")
+    try:
+        return int(client.args.command() or 0)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except errors.rpkgError as error:
+        if client.args.v:
+            raise
+        print(f"Could not execute {client.args.command.__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+def _show(error: FedpkgContainerError) -> None:
+    if isinstance(error, RefusedError):
+        for finding in error.findings:
+            print(finding, file=sys.stderr)
+    print(f"error: {error.reason}", file=sys.stderr)
+    if error.solution:
+        print(f"       {error.solution}", file=sys.stderr)
+
+
+def main() -> None:
+    """The program's entry: the only place that exits."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

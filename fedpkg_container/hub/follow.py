@@ -1,0 +1,201 @@
+"""Following a build: everything that happens to a tree of tasks, and every line of its logs, in one request a tick."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import koji
+
+from fedpkg_container.errors import LostContactError
+from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLine, TaskChanged, TaskState
+from fedpkg_container.hub.session import UNREACHABLE
+from fedpkg_container.process import printable
+
+#: Seconds between two questions.
+TICK = 1.0
+#: Bytes of one log that are read in one request.
+CHUNK = 256 * 1024
+#: Bytes of a line that are kept before it is shown without its end.
+LONGEST_LINE = 16 * 1024
+#: Seconds for which a hub that does not answer is asked again.
+HUB_TIMEOUT = 600.0
+
+
+def follow(
+    session: Any,
+    task_id: int,
+    *,
+    hub_timeout: float = HUB_TIMEOUT,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Event]:
+    """Everything that happens until a task has ended; the last event is ``Finished``.
+
+    :param hub_timeout: seconds
+    :raises LostContactError: the hub did not answer for that long; the build goes on
+    """
+    return _Follower(session, task_id, hub_timeout, sleep, clock).events()
+
+
+class _Log:
+    """How far a log has been read."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.pending = b""
+        self.size = 0
+
+    def add(self, content: bytes) -> list[str]:
+        """The lines that this part completes."""
+        self.offset += len(content)
+        *lines, self.pending = (self.pending + content).split(b"\n")
+        while len(self.pending) > LONGEST_LINE:
+            lines.append(self.pending[:LONGEST_LINE])
+            self.pending = self.pending[LONGEST_LINE:]
+        return [_shown(line) for line in lines]
+
+    def rest(self) -> list[str]:
+        """What is left without a newline at the end of the log."""
+        rest, self.pending = self.pending, b""
+        return [_shown(rest)] if rest else []
+
+
+def _shown(line: bytes) -> str:
+    """A line as it may be shown; a progress bar's carriage returns leave only what was seen last."""
+    text = line.decode(errors="replace").rstrip("\r")
+    return printable(text.rpartition("\r")[2])
+
+
+class _Follower:
+    def __init__(
+        self,
+        session: Any,
+        task_id: int,
+        hub_timeout: float,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.session = session
+        self.root = task_id
+        self.hub_timeout = hub_timeout
+        self.sleep = sleep
+        self.clock = clock
+        self.tasks: dict[int, TaskState] = {}
+        self.hosts: dict[int, str] = {}
+        self.logs: dict[tuple[int, str], _Log] = {}
+        self.drained: set[int] = set()
+
+    def events(self) -> Iterator[Event]:
+        while True:
+            began = self.clock()
+            answers = yield from self._patiently(self._ask)
+            yield from self._digest(answers)
+            root = self.tasks[self.root]
+            if root.ended and self._all_drained():
+                break
+            if not root.ended:
+                self.sleep(max(TICK - (self.clock() - began), 0.0))
+        for (task_id, name), log in self.logs.items():
+            for text in log.rest():
+                yield LogLine(self.tasks[task_id], name, text)
+        finished = yield from self._patiently(self._finish)
+        yield finished
+
+    def _patiently(self, ask: Callable[[], Any]) -> Iterator[Any]:
+        """Ask until the hub answers, longer and longer apart."""
+        since: float | None = None
+        pause = TICK
+        while True:
+            try:
+                answer = ask()
+            except (*UNREACHABLE, koji.ServerOffline) as error:
+                now = self.clock()
+                since = now if since is None else since
+                if now - since > self.hub_timeout:
+                    raise LostContactError(
+                        f"the hub has not answered for {now - since:.0f} s; task {self.root} goes on without us",
+                        solution=f"watch it again with: koji watch-task {self.root}",
+                    ) from error
+                yield ContactLost(now - since)
+                self.sleep(pause)
+                pause = min(pause * 1.5, 15.0)
+            else:
+                if since is not None:
+                    yield ContactRegained(self.clock() - since)
+                return answer
+
+    def _ask(self) -> dict[str, Any]:
+        """One request: the tree, the names of logs, and the next part of each log."""
+        with self.session.multicall(strict=False) as multicall:
+            asked: dict[Any, Any] = {
+                "root": multicall.getTaskInfo(self.root, strict=True),
+                "tree": multicall.getTaskDescendents(self.root),
+            }
+            for host_id in {host for host, name in self.hosts.items() if not name}:
+                asked["host", host_id] = multicall.getHost(host_id)
+            for task_id, task in self.tasks.items():
+                if task_id not in self.drained:
+                    asked["files", task_id] = multicall.listTaskOutput(task_id, stat=True)
+            for (task_id, name), log in self.logs.items():
+                if log.offset < log.size:
+                    asked["log", task_id, name] = multicall.downloadTaskOutput(task_id, name, log.offset, CHUNK)
+        return {key: call.result for key, call in asked.items()}
+
+    def _digest(self, answers: dict[Any, Any]) -> Iterator[Event]:
+        ended_before = {task_id for task_id, task in self.tasks.items() if task.ended}
+        for key, answer in answers.items():
+            if key[0] == "host":
+                self.hosts[key[1]] = printable(answer["name"]) if answer else "?"
+        below = [task for children in answers["tree"].values() for task in children]
+        for info in [answers["root"], *sorted((task for task in below if task["id"] != self.root), key=lambda each: each["id"])]:
+            yield from self._task(info)
+        for key, answer in answers.items():
+            if key[0] == "files":
+                self._note_files(key[1], answer, final=key[1] in ended_before)
+            elif key[0] == "log":
+                for text in self.logs[key[1:]].add(base64.b64decode(answer)):
+                    yield LogLine(self.tasks[key[1]], key[2], text)
+
+    def _task(self, info: dict[str, Any]) -> Iterator[Event]:
+        host_id = info["host_id"]
+        if host_id is not None:
+            self.hosts.setdefault(host_id, "")
+        task = TaskState(
+            id=info["id"],
+            parent=info["parent"],
+            method=printable(info["method"]),
+            label=printable(info["label"] or (info["arch"] if info["parent"] else "")),
+            state=koji.TASK_STATES[info["state"]],
+            host=self.hosts.get(host_id, "") if host_id is not None else "",
+        )
+        known = self.tasks.get(task.id)
+        self.tasks[task.id] = task
+        if known != task:
+            yield TaskChanged(task)
+
+    def _note_files(self, task_id: int, files: dict[str, Any], *, final: bool) -> None:
+        """Learn how long the logs of a task are; after its end they grow no more."""
+        for name, facts in files.items():
+            if name.endswith(".log"):
+                self.logs.setdefault((task_id, name), _Log()).size = int(facts["st_size"])
+        if final:
+            self.drained.add(task_id)
+
+    def _all_drained(self) -> bool:
+        read = all(log.offset >= log.size for log in self.logs.values())
+        return read and all(task_id in self.drained for task_id in self.tasks)
+
+    def _finish(self) -> Finished:
+        root = self.tasks[self.root]
+        if root.state == "CANCELED":
+            return Finished(root, {})
+        if root.state == "FAILED":
+            fault = self.session.getTaskResult(self.root, raise_fault=False)
+            failed = [task for task in self.tasks.values() if task.state == "FAILED" and task.id != self.root]
+            return Finished(root, {}, printable(str(fault["faultString"])), failed[0] if failed else root)
+        result = self.session.getTaskResult(self.root)
+        ids = [int(build) for build in result.get("koji_builds", [])]
+        return Finished(root, result, builds=[self.session.getBuild(build) for build in ids])

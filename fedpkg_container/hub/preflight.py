@@ -1,0 +1,83 @@
+"""What only the hub knows and a build would fail on: asked in two requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import koji
+
+from fedpkg_container.hub.reservation import REUSABLE
+from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.request import BuildRequest
+
+#: The channel of container builds, on our hubs and upstream's.
+CHANNEL = "container-binary"
+
+
+def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) -> list[Finding]:
+    """Every finding about a request.
+
+    :param labels: of the Dockerfile
+    """
+    target = session.getBuildTarget(request.target)
+    if target is None:
+        return [Finding("target", ERROR, f"there is no build target {request.target}", "choose one with --target; koji list-targets lists them")]
+    component = labels.get("com.redhat.component") or labels.get("BZComponent") or ""
+    nvr = _nvr(request, labels, component)
+    with session.multicall() as multicall:
+        tag = multicall.getTag(target["dest_tag"])
+        package = multicall.getPackageConfig(target["dest_tag"], component)
+        build = multicall.getBuild(nvr) if nvr else None
+        config = multicall.getBuildConfig(target["build_tag"])
+        hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
+    findings = list(_arches(request, config.result, hosts.result))
+    if not request.scratch:
+        findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
+        findings += _existing(build.result if build else None)
+    return findings
+
+
+def _nvr(request: BuildRequest, labels: Mapping[str, str], component: str) -> str:
+    """The NVR, when the release is known already."""
+    version = labels.get("version") or labels.get("Version")
+    release = request.options.get("release") or labels.get("release") or labels.get("Release")
+    return f"{component}-{version}-{release}" if component and version and release else ""
+
+
+def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[Finding]:
+    if tag is None:
+        yield Finding("dest-tag", ERROR, f"destination tag {name} does not exist", "ask a release engineer")
+        return
+    if tag["locked"]:
+        yield Finding("tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible now: --scratch")
+    if package is None or package["blocked"]:
+        state = "blocked" if package else "not listed"
+        yield Finding(
+            "package", ERROR, f"package {component} is {state} in {name}",
+            f"check the label com.redhat.component, or ask a release engineer: koji add-pkg --owner … {name} {component}",
+        )  # fmt: skip
+
+
+def _existing(build: Any) -> Iterator[Finding]:
+    if build is None or build["state"] in REUSABLE:
+        return
+    state = koji.BUILD_STATES[build["state"]].lower()
+    yield Finding(
+        "nvr-exists", ERROR, f"{build['nvr']} exists already (build {build['id']}, {state})",
+        "raise the label release, or remove it to get the next release",
+    )  # fmt: skip
+
+
+def _arches(request: BuildRequest, config: Mapping[str, Any], hosts: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    built = [koji.canonArch(arch) for arch in (config["arches"] or "").split()]
+    if not built:
+        yield Finding("tag-arches", ERROR, f"build tag {config['name']} has no arches", "ask a release engineer")
+    asked = [koji.canonArch(arch) for arch in str(request.options.get("arch_override") or "").split()]
+    unknown = [arch for arch in asked if arch not in built]
+    if unknown and built:
+        yield Finding("arches", ERROR, f"{' '.join(unknown)} is not built in {config['name']} ({' '.join(built)})", "choose others with --arches")
+    have = {koji.canonArch(arch) for host in hosts for arch in host["arches"].split()}
+    for arch in asked or built:
+        if arch in built and arch not in have:
+            yield Finding("no-builder", ERROR, f"no enabled builder of channel {CHANNEL} is of arch {arch}", "ask a release engineer")

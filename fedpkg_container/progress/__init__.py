@@ -1,0 +1,1 @@
+"""How a build is shown. Renderers consume the hub's events and know nothing of Koji."""
