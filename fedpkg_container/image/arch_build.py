@@ -20,8 +20,8 @@ from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.site import Site
+from fedpkg_container.image.source import commit_time
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.process import run
 from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
@@ -184,11 +184,6 @@ def described_file(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
         "checksum_type": "sha256",
         "type": kind,
     }
-
-
-def commit_time(source: Path) -> int:
-    """When the commit of a checkout was made, in seconds since the epoch."""
-    return int(run(["git", "-C", source, "log", "-1", "--format=%ct"], timeout=60).text)
 
 
 def _buildroot(arch: str, buildah: str) -> dict[str, Any]:

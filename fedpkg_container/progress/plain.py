@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLine, TaskChanged, TaskState
 
-#: The log of the checkout is shown only when it explains a failure.
-_CHECKOUT = "checkout.log"
 #: Lines of a log that are shown again when its task has failed.
 LAST_LINES = 20
 _WORDS = {
@@ -63,20 +61,19 @@ class PlainRenderer:
     def _log_line(self, event: LogLine) -> None:
         logs = self._last.setdefault(event.task.id, {})
         logs.setdefault(event.log, deque(maxlen=LAST_LINES)).append(event.text)
-        if not self.quiet and event.log != _CHECKOUT:
+        if not self.quiet:
             self.write(f"{event.task.label or 'build'} | {event.text}")
 
     def _finished(self, event: Finished) -> None:
         if event.failed is None or event.task.state != "FAILED":
             return
-        logs = self._last.get(event.failed.id, {})
-        log = next((name for name in logs if name != _CHECKOUT), _CHECKOUT if _CHECKOUT in logs else "")
         on = f" on {event.failed.host}" if event.failed.host else ""
         self.write(f"task {_name(event.failed)}{on} failed")
-        if log and (self.quiet or log == _CHECKOUT):
-            self.write(f"the last lines of {log}:")
-            for text in logs[log]:
-                self.write(f"    {text}")
+        if self.quiet:
+            for log, lines in self._last.get(event.failed.id, {}).items():
+                self.write(f"the last lines of {log}:")
+                for text in lines:
+                    self.write(f"    {text}")
 
 
 def _name(task: TaskState) -> str:

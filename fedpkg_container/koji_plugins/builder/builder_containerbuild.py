@@ -24,6 +24,7 @@ from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild, Task
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Site, read_site
+from fedpkg_container.image.source import Source, fetch
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, without_none
 from fedpkg_container.process import Interrupted, die_with_parent, interruptible
@@ -71,11 +72,11 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         with workspaces.open(f"task-{self.id}") as folder:
             yield Buildah(workspaces, folder, isolation=isolation, network=site.network, access=site.access)
 
-    def checkout(self, source: str, *, scratch: bool) -> Path:
+    def checkout(self, url: str, log: BuildLog, *, scratch: bool, build_tag: Any = None) -> Source:
         """The source at the exact commit, after checking that it may be built here."""
-        if not SCM.is_scm_url(source):
-            raise koji.BuildError(f"not the URL of a source: {source}")
-        scm = SCM(source)
+        if not SCM.is_scm_url(url):
+            raise BuildFailedError(f"not the URL of a source: {url}", solution="give git+https://HOST/PATH#COMMIT")
+        scm = SCM(url)
         task = self.session.getTaskInfo(self.id)
         channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
@@ -85,10 +86,11 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             by_policy=self.options.allowed_scms_use_policy,
             policy_data={"user_id": task["owner"], "channel": channel, "scratch": scratch},
         )
-        folder = Path(self.workdir) / "source"
-        folder.mkdir()
-        log = Path(self.workdir) / "checkout.log"
-        return Path(scm.checkout(str(folder), self.session, self.getUploadDir(), str(log)))
+        facts = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
+        self.run_callbacks("preSCMCheckout", **facts)
+        source = fetch(scm, Path(self.workdir) / "source", log.say)
+        self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.folder))
+        return source
 
 
 class BuildContainerTask(ContainerTask):
@@ -114,11 +116,12 @@ class BuildContainerTask(ContainerTask):
             if not target_info:
                 raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
-            task = Task(self.id, src, target_info, owner, options, self._arches(target_info, options))
-            checkout = self.checkout(src, scratch=scratch)
+            arches = self._arches(target_info, options)
+            source = self.checkout(src, log, scratch=scratch, build_tag=target_info["build_tag"])
+            task = Task(self.id, source.url, target_info, owner, options, arches)
             with self.engine(site) as engine, self._generator(site) as generator:
                 build = ContainerBuild(
-                    task, site, self.session, generator, checkout, engine, log, self._spawn, after=self.checkpoint
+                    task, site, self.session, generator, source.folder, engine, log, self._spawn, self.checkpoint
                 )
                 return build.run()
 
@@ -175,13 +178,13 @@ class CreateContainerTask(ContainerTask):
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:
             site = read_site()
-            source = self.checkout(wanted.source, scratch=wanted.scratch)
+            source = self.checkout(wanted.source, log, scratch=wanted.scratch)
             with self.engine(site) as engine:
                 build = ArchBuild(
                     spec=wanted,
                     site=site,
                     engine=engine,
-                    source=source,
+                    source=source.folder,
                     topdir=Path(self.options.topdir),
                     folder=engine.folder,
                     log=log,

@@ -1,0 +1,71 @@
+"""Getting the source at an exact commit, with git and nothing else: no submodules, no hooks, no helpers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.process import run
+
+#: Seconds for one git command.
+TIMEOUT = 600.0
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null")
+_QUIET = {"GIT_TERMINAL_PROMPT": "0"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that was fetched.
+
+    :param folder: the checkout
+    :param url: where it came from, with the exact commit
+    """
+
+    folder: Path
+    url: str
+
+
+def fetch(scm: Any, folder: Path, say: Callable[[str], None]) -> Source:
+    """Fetch what a build URL names.
+
+    :param scm: the URL, taken apart by ``koji.daemon.SCM``
+    :param folder: where the checkout is made; must not exist
+    :raises BuildFailedError: the repository cannot be read, or has no such commit
+    """
+    scheme = scm.scheme.rpartition("+")[2]
+    address = f"{scheme}{scm.host}{scm.repository}"
+    say(f"fetching {address} at {scm.revision}")
+    folder.mkdir(parents=True)
+    git = ["git", "-C", str(folder), *_SAFE]
+    try:
+        run([*git, "init", "--quiet"], timeout=TIMEOUT)
+        run([*git, "remote", "add", "origin", address], timeout=TIMEOUT)
+        commit = _fetch(git, scm.revision)
+        run([*git, "checkout", "--quiet", "--detach", commit], timeout=TIMEOUT)
+    except ProgramError as error:
+        raise BuildFailedError(
+            f"{address} at {scm.revision} cannot be fetched: {error.reason}",
+            solution="check that the commit is pushed and the repository can be read",
+        ) from error
+    return Source(folder, f"{scm.scheme}{scm.host}{scm.repository}#{commit}")
+
+
+def _fetch(git: list[str], revision: str) -> str:
+    """Fetch a revision, its commit alone where the server allows that; the commit."""
+    if _COMMIT.fullmatch(revision):
+        shallow = run([*git, "fetch", "--quiet", "--depth=1", "origin", revision], env=_QUIET, timeout=TIMEOUT, check=False)
+        if shallow.status == 0:
+            return revision
+    run([*git, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], env=_QUIET, timeout=TIMEOUT)
+    name = revision if _COMMIT.fullmatch(revision) else f"origin/{revision.removeprefix('origin/')}"
+    return run([*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"], timeout=TIMEOUT).text.strip()
+
+
+def commit_time(folder: Path) -> int:
+    """When the commit of a checkout was made, in seconds since the epoch."""
+    return int(run(["git", "-C", folder, "log", "-1", "--format=%ct"], timeout=TIMEOUT).text)
