@@ -40,15 +40,21 @@ def test_a_fault_keeps_its_place(anonymous: Any) -> None:
 
 
 def test_a_fault_rolls_back_alone(admin: Any) -> None:
-    first, last = new_name("tag"), new_name("tag")
-    results = admin.callMethod(
-        "multiCall", [call("createTag", first), call("createTag", first), call("createTag", last)]
+    first, last, package = new_name("tag"), new_name("tag"), new_name("package")
+    # A hub makes the package before it misses the owner.
+    made, fault, found, made_last = admin.callMethod(
+        "multiCall",
+        [
+            call("createTag", first),
+            call("packageListAdd", first, package),
+            call("getPackageID", package),
+            call("createTag", last),
+        ],
     )
-    assert isinstance(results[0][0], int)
-    assert results[1]["faultString"] == f"A tag with the name '{first}' already exists"
-    assert isinstance(results[2][0], int)
-    assert admin.getTag(first)["id"] == results[0][0]
-    assert admin.getTag(last)["id"] == results[2][0]
+    assert (fault["faultCode"], fault["faultString"]) == (1000, "owner not specified")
+    assert found == [None]
+    assert [admin.getTag(first)["id"], admin.getTag(last)["id"]] == made + made_last
+    assert admin.getPackageID(package) is None
 
 
 def test_a_call_sees_what_the_one_before_it_wrote(admin: Any) -> None:

@@ -24,7 +24,7 @@ DEADLINE = 60
 class Handler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]
     """Does with a task what its target is called."""
 
-    Methods = ["buildContainer"]
+    Methods = ("buildContainer",)
     _taskWeight = 0.25
 
     def handler(self, src: str, target: str, opts: dict[str, Any]) -> Any:
@@ -45,7 +45,7 @@ class Handler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]
 
 
 class ChildHandler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]
-    Methods = ["createContainer"]
+    Methods = ("createContainer",)
 
     def handler(self, arch: str) -> str:
         return f"built for {arch}"
@@ -98,9 +98,7 @@ def test_a_koji_error_fails_the_task_with_its_message(bench: TaskBench, builder:
     assert bench.state(task_id) == "FAILED"
 
 
-def test_another_error_fails_the_task_with_a_traceback(
-    bench: TaskBench, builder: Any, anonymous: Any
-) -> None:
+def test_another_error_fails_it_with_a_traceback(bench: TaskBench, builder: Any, anonymous: Any) -> None:
     task_id = run_task(bench, builder, "other")
     with refused(1, re.compile(r"^Traceback \(most recent call last\):(.|\n)*KeyError: 'other'\n$")):
         anonymous.getTaskResult(task_id)
@@ -139,15 +137,18 @@ def test_shutting_down(bench: TaskBench, builder: Any, host: Any) -> None:
 @pytest.mark.timeout(2 * DEADLINE)
 def test_a_task_that_waits_for_its_child(bench: TaskBench, host: Any, admin: Any, tmp_path: Path) -> None:
     builder = manager(host, tmp_path, single=False)
-    task_id = run_task(bench, builder, "spawn")
-    deadline = time.monotonic() + DEADLINE
-    while not admin.taskFinished(task_id) or builder.pids:
-        assert time.monotonic() < deadline, admin.getTaskDescendents(task_id)
-        for child in admin.getTaskChildren(task_id):
-            if koji.TASK_STATES[child["state"]] == "FREE":
-                admin.assignTask(child["id"], bench.host_name)
-        builder.updateTasks()
-        builder.getNextTask()
-        time.sleep(0.1)
-    builder.shutdown()
+    try:
+        task_id = run_task(bench, builder, "spawn")
+        deadline = time.monotonic() + DEADLINE
+        while not admin.taskFinished(task_id) or builder.pids:
+            assert time.monotonic() < deadline, admin.getTaskDescendents(task_id)
+            for child in admin.getTaskChildren(task_id):
+                if koji.TASK_STATES[child["state"]] == "FREE":
+                    admin.assignTask(child["id"], bench.host_name)
+            builder.updateTasks()
+            builder.getNextTask()
+            time.sleep(0.1)
+    finally:
+        # Also ends the processes of tasks that have not ended.
+        builder.shutdown()
     assert admin.getTaskResult(task_id) == "built for x86_64"

@@ -1,0 +1,45 @@
+"""The box's hub alone, for tests: no builder, no registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.hub.database import Database
+from fedpkg_container.box.hub.seed import seed
+from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
+
+
+@dataclass(frozen=True)
+class RunningHub:
+    """A hub and those who may log in to it: paths of PEM files with certificate and key."""
+
+    url: str
+    ca: str
+    admin: str
+    packager: str
+    host: str
+
+
+@contextmanager
+def running_hub(directory: Path) -> Iterator[RunningHub]:
+    """A hub with an administrator, a packager and a builder, in an empty directory."""
+    box = Box(Layout.open(directory / "box"))
+    box.layout.topdir.mkdir(parents=True)
+    seed(Database(box.layout.database), ADMIN)
+    box.hub.start()
+    try:
+        box.hub.wait_ready()
+        box.fill()
+        yield RunningHub(
+            url=box.layout.hub_url,
+            ca=str(box.authority.certificate_path),
+            admin=str(box.credentials(ADMIN)),
+            packager=str(box.credentials(PACKAGER)),
+            host=str(box.credentials(box.layout.builders[0])),
+        )
+    finally:
+        box.hub.stop()
