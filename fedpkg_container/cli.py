@@ -34,7 +34,7 @@ def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigPa
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-C", "--config")
-    parser.add_argument("--user-config", default=os.path.expanduser(f"~/.config/rpkg/{site}.conf"))
+    parser.add_argument("--user-config", default=Path.home() / ".config" / "rpkg" / f"{site}.conf")
     known, _ = parser.parse_known_args(arguments)
     config = configparser.ConfigParser()
     path = Path(known.config or f"/etc/rpkg/{site}.conf")
@@ -97,7 +97,7 @@ def make_client(site: str, arguments: list[str]) -> Any:
     client.do_imports(site=None if module == "pyrpkg" else module)
     client.parse_cmdline()
     if not client.args.path:
-        client.args.path = os.getcwd()
+        client.args.path = str(Path.cwd())
     import logging
 
     log = importlib.import_module("pyrpkg").log

@@ -229,6 +229,40 @@ def start(
         )
 
 
+@contextlib.contextmanager
+def background(arguments: Sequence[Argument], *, log: Path, env: Environment | None = None) -> Iterator[None]:
+    """Run a program beside this one, its output in ``log``, and stop it at the end."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            _argv(arguments, outlive=False),
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+    finally:
+        stop(process)
+
+
+def foreground(
+    arguments: Sequence[Argument], *, env: Environment, cwd: Path | None = None, timeout: float | None = None
+) -> int:
+    """Run a program on this terminal, as a person would; its exit status.
+
+    :param env: the whole environment
+    :param timeout: seconds; None for programs that end when their user says so
+    :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
+    """
+    try:
+        return subprocess.run(
+            [str(each) for each in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
+        ).returncode
+    except subprocess.TimeoutExpired as error:
+        raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from error
+
+
 def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
     """End a program that this process started: SIGTERM, and SIGKILL when it is there ``grace`` seconds later."""
     if process.poll() is not None:

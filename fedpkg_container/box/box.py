@@ -68,7 +68,9 @@ class Box:
         """The registry of candidates, and of what is being built."""
         configuration = registry.write_configuration(self.layout, self.authority.issue("registry", server=True))
         url = f"https://{self.layout.registry_address}/v2/"
-        return self._service("registry", [registry.program(), "serve", configuration], lambda: self._answers(url, {200}))
+        return self._service(
+            "registry", [registry.program(), "serve", configuration], lambda: self._answers(url, {200})
+        )
 
     @cached_property
     def distgit(self) -> Service:
@@ -117,7 +119,7 @@ class Box:
             service.start()
         for service in (self.hub, self.registry, self.distgit):
             service.wait_ready()
-        self._fill()
+        self.fill()
         for name in self.layout.builders:
             self.start_builder(name)
 
@@ -156,7 +158,7 @@ class Box:
         session.ssl_login(str(self.credentials(user)), None, str(self.authority.certificate_path))
         return session
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Users and builders, where the hub does not have them yet."""
         session = self.session(ADMIN)
         if session.getUser(CONTENT_GENERATOR) is None:

@@ -84,7 +84,7 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
     Methods = ["newRepo"]
     _taskWeight = 0.5
 
-    def handler(self, tag: str, event: int | None = None, **options: Any) -> list[Any]:
+    def handler(self, tag: str, event: int | None = None, **options: Any) -> list[Any]:  # noqa: ARG002
         """Make the repository; its id and event."""
         repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
         root = Path(koji.pathinfo.repo(repo_id, tag))
@@ -148,7 +148,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     plugin = _plugin()
     manager.scanPlugin(plugin)
     if pause_at:
-        plugin.ContainerTask.checkpoint = lambda task, step: _pause(options, step) if step == pause_at else None
+        plugin.ContainerTask.checkpoint = lambda _, step: _pause(options, step) if step == pause_at else None
     clean_up(Path(options.workdir).parent)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)

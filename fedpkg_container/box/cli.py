@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from fedpkg_container.box.layout import Layout, default_folder
 from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.process import foreground
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,7 +90,7 @@ def _shell(arguments: argparse.Namespace) -> int:
     command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.command:
         print(f"fedpkg, koji and git work with the box in {box.layout.folder}; leave with exit", flush=True)
-    return subprocess.call(command, env=environment(box))
+    return foreground(command, env=environment(box))
 
 
 def _create_repository(arguments: argparse.Namespace) -> int:

@@ -50,6 +50,7 @@ class GitApplication:
         self.may_push = may_push
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request."""
         found = _PATH.fullmatch(environ["PATH_INFO"])
         pushing = "git-receive-pack" in environ["PATH_INFO"] + environ.get("QUERY_STRING", "")
         if not found or not (self.root / f"{found['name']}.git").is_dir():

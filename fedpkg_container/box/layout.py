@@ -62,7 +62,8 @@ class Layout:
         if not settings.exists():
             if folder.exists() and any(folder.iterdir()):
                 raise UsageError(
-                    f"{folder} holds something else than a box", solution="name an empty or a new folder with --directory"
+                    f"{folder} holds something else than a box",
+                    solution="name an empty or a new folder with --directory",
                 )
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)

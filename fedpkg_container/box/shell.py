@@ -26,7 +26,12 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     _write_containers(box, home)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_CONFIG", "KOJI", "GIT_"))}
     programs = str(Path(sys.executable).parent)
-    return {**kept, "HOME": str(home), "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}", "BOX": str(box.layout.folder)}
+    return {
+        **kept,
+        "HOME": str(home),
+        "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "BOX": str(box.layout.folder),
+    }
 
 
 def _write(path: Path, text: str) -> None:

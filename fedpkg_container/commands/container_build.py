@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from fedpkg_container.model.finding import Finding
     from fedpkg_container.model.request import BuildRequest
 
-EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated, 5 lost contact with the
-hub, 6 canceled, 130 interrupted (the build goes on)"""
+EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated,
+5 lost contact with the hub, 6 canceled, 130 interrupted (the build goes on)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,9 @@ class Checkout:
         try:
             namespace, source = commands.ns or "", with_git_scheme(commands.construct_build_url())
         except rpkgError as error:
-            raise CheckoutError(f"{path}: {error}", solution="add the remote of dist-git: git remote add origin URL") from error
+            raise CheckoutError(
+                f"{path}: {error}", solution="add the remote of dist-git: git remote add origin URL"
+            ) from error
         following = branch.tracking_branch()
         ahead, behind = _distance(repository, following)
         return cls(

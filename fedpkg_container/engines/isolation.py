@@ -71,7 +71,7 @@ def probe(folder: Path) -> Isolation:
             return isolation
     raise FedpkgContainerError(
         "no OCI runtime can run a container here: " + "; ".join(said),
-        solution="install runc, or set isolation = chroot in the builder's configuration, which protects the builder from nothing",
+        solution="install runc; or set isolation = chroot in the builder's configuration, which protects nothing",
     )
 
 

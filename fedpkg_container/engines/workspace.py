@@ -90,7 +90,7 @@ def remove(path: Path) -> None:
     shutil.rmtree(path, onerror=_make_writable)
 
 
-def _make_writable(function: object, path: str, _: object) -> None:
+def _make_writable(_: object, path: str, __: object) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.chmod(os.path.dirname(path), 0o700)
         os.unlink(path) if not os.path.isdir(path) or os.path.islink(path) else shutil.rmtree(path)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import koji
 
@@ -13,6 +13,8 @@ from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLine, TaskChanged, TaskState
 from fedpkg_container.hub.session import UNREACHABLE
 from fedpkg_container.process import printable
+
+Answer = TypeVar("Answer")
 
 #: Seconds between two questions.
 TICK = 1.0
@@ -104,7 +106,7 @@ class _Follower:
         finished = yield from self._patiently(self._finish)
         yield finished
 
-    def _patiently(self, ask: Callable[[], Any]) -> Iterator[Any]:
+    def _patiently(self, ask: Callable[[], Answer]) -> Generator[Event, None, Answer]:
         """Ask until the hub answers, longer and longer apart."""
         since: float | None = None
         pause = TICK
@@ -136,7 +138,7 @@ class _Follower:
             }
             for host_id in {host for host, name in self.hosts.items() if not name}:
                 asked["host", host_id] = multicall.getHost(host_id)
-            for task_id, task in self.tasks.items():
+            for task_id in self.tasks:
                 if task_id not in self.drained:
                     asked["files", task_id] = multicall.listTaskOutput(task_id, stat=True)
             for (task_id, name), log in self.logs.items():
@@ -150,7 +152,10 @@ class _Follower:
             if key[0] == "host":
                 self.hosts[key[1]] = printable(answer["name"]) if answer else "?"
         below = [task for children in answers["tree"].values() for task in children]
-        for info in [answers["root"], *sorted((task for task in below if task["id"] != self.root), key=lambda each: each["id"])]:
+        for info in [
+            answers["root"],
+            *sorted((task for task in below if task["id"] != self.root), key=lambda each: each["id"]),
+        ]:
             yield from self._task(info)
         for key, answer in answers.items():
             if key[0] == "files":

@@ -22,7 +22,14 @@ def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) ->
     """
     target = session.getBuildTarget(request.target)
     if target is None:
-        return [Finding("target", ERROR, f"there is no build target {request.target}", "choose one with --target; koji list-targets lists them")]
+        return [
+            Finding(
+                "target",
+                ERROR,
+                f"there is no build target {request.target}",
+                "choose one with --target; koji list-targets lists them",
+            )
+        ]
     component = labels.get("com.redhat.component") or labels.get("BZComponent") or ""
     nvr = _nvr(request, labels, component)
     with session.multicall() as multicall:
@@ -50,13 +57,17 @@ def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[
         yield Finding("dest-tag", ERROR, f"destination tag {name} does not exist", "ask a release engineer")
         return
     if tag["locked"]:
-        yield Finding("tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible now: --scratch")
+        yield Finding(
+            "tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible now: --scratch"
+        )
     if package is None or package["blocked"]:
         state = "blocked" if package else "not listed"
         yield Finding(
-            "package", ERROR, f"package {component} is {state} in {name}",
-            f"check the label com.redhat.component, or ask a release engineer: koji add-pkg --owner … {name} {component}",
-        )  # fmt: skip
+            "package",
+            ERROR,
+            f"package {component} is {state} in {name}",
+            f"check the label com.redhat.component; a release engineer adds it: koji add-pkg --owner … {name} {component}",
+        )
 
 
 def _existing(build: Any) -> Iterator[Finding]:
@@ -64,9 +75,11 @@ def _existing(build: Any) -> Iterator[Finding]:
         return
     state = koji.BUILD_STATES[build["state"]].lower()
     yield Finding(
-        "nvr-exists", ERROR, f"{build['nvr']} exists already (build {build['id']}, {state})",
+        "nvr-exists",
+        ERROR,
+        f"{build['nvr']} exists already (build {build['id']}, {state})",
         "raise the label release, or remove it to get the next release",
-    )  # fmt: skip
+    )
 
 
 def _arches(request: BuildRequest, config: Mapping[str, Any], hosts: list[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -76,8 +89,18 @@ def _arches(request: BuildRequest, config: Mapping[str, Any], hosts: list[Mappin
     asked = [koji.canonArch(arch) for arch in str(request.options.get("arch_override") or "").split()]
     unknown = [arch for arch in asked if arch not in built]
     if unknown and built:
-        yield Finding("arches", ERROR, f"{' '.join(unknown)} is not built in {config['name']} ({' '.join(built)})", "choose others with --arches")
+        yield Finding(
+            "arches",
+            ERROR,
+            f"{' '.join(unknown)} is not built in {config['name']} ({' '.join(built)})",
+            "choose others with --arches",
+        )
     have = {koji.canonArch(arch) for host in hosts for arch in host["arches"].split()}
     for arch in asked or built:
         if arch in built and arch not in have:
-            yield Finding("no-builder", ERROR, f"no enabled builder of channel {CHANNEL} is of arch {arch}", "ask a release engineer")
+            yield Finding(
+                "no-builder",
+                ERROR,
+                f"no enabled builder of channel {CHANNEL} is of arch {arch}",
+                "ask a release engineer",
+            )

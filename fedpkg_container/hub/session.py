@@ -78,4 +78,6 @@ def contact(server: str) -> Iterator[None]:
     except UNREACHABLE as error:
         raise _unreachable(server) from error
     except koji.ServerOffline as error:
-        raise LostContactError(f"the hub {server} is down for maintenance: {error}", solution="try again later") from error
+        raise LostContactError(
+            f"the hub {server} is down for maintenance: {error}", solution="try again later"
+        ) from error

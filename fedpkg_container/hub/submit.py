@@ -28,7 +28,9 @@ def submit(session: Any, request: BuildRequest) -> int:
     """
     began = time.time()
     try:
-        return int(session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority))
+        return int(
+            session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
+        )
     except koji.RetryError:
         return _find(session, request, began)
     except UNREACHABLE:

@@ -189,7 +189,10 @@ def described_file(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
 def _buildroot(arch: str, buildah: str) -> dict[str, Any]:
     system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
     return {
-        "host": {"os": f"{system.get('ID', os.uname().sysname.lower())}-{system.get('VERSION_ID', 'unknown')}", "arch": arch},
+        "host": {
+            "os": f"{system.get('ID', os.uname().sysname.lower())}-{system.get('VERSION_ID', 'unknown')}",
+            "arch": arch,
+        },
         "content_generator": {"name": "fedpkg-container", "version": __version__},
         "container": {"type": "buildah", "arch": arch},
         "tools": [{"name": "buildah", "version": buildah}],
@@ -202,5 +205,3 @@ def _last_words(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     return (errors or lines or ["it printed nothing"])[-1][:500]
-
-

@@ -84,7 +84,7 @@ class ContainerBuild:
     engine: Buildah
     log: BuildLog
     spawn: Spawn
-    after: Callable[[str], None] = lambda step: None
+    after: Callable[[str], None] = lambda _: None
 
     def run(self) -> dict[str, Any]:
         """Build; the result of the task.
@@ -140,7 +140,12 @@ class ContainerBuild:
         return component, version
 
     def _build(
-        self, dockerfile: Dockerfile, nvr: NVR, found: list[parents.Parent], started: float, reservation: Reservation | None
+        self,
+        dockerfile: Dockerfile,
+        nvr: NVR,
+        found: list[parents.Parent],
+        started: float,
+        reservation: Reservation | None,
     ) -> dict[str, Any]:
         task, registry = self.task, Registry(self.site.access)
         image = naming.required(dockerfile.labels, "name", "Name")
@@ -211,7 +216,9 @@ class ContainerBuild:
         path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
 
-    def _publish(self, repository: ImageReference, images: list[BuiltImage], tags: naming.Tags, registry: Registry) -> Published:
+    def _publish(
+        self, repository: ImageReference, images: list[BuiltImage], tags: naming.Tags, registry: Registry
+    ) -> Published:
         """Bring all arches with their list into the final repository, and only then set the tags."""
         unique = repository.tagged(tags.unique)
         self.log.say(f"publishing {unique}")
@@ -252,13 +259,20 @@ class ContainerBuild:
         )
 
     def _import(
-        self, provenance: Provenance, published: Published, images: list[BuiltImage], reservation: Reservation, upload: str
+        self,
+        provenance: Provenance,
+        published: Published,
+        images: list[BuiltImage],
+        reservation: Reservation,
+        upload: str,
     ) -> int:
         """Record the build in Koji and tag it; its id."""
         self.log.say(f"importing {reservation.nvr}")
         log = self.log.path
         self.generator.uploadWrapper(str(log), upload, overwrite=True)
-        described = metadata(provenance, published, images, [described_file(log, "log", relpath="")], reservation.build_id)
+        described = metadata(
+            provenance, published, images, [described_file(log, "log", relpath="")], reservation.build_id
+        )
         path = log.parent / "metadata.json"
         path.write_text(json.dumps(described, indent=1))
         self.generator.uploadWrapper(str(path), upload, overwrite=True)

@@ -65,7 +65,11 @@ class Provenance:
 
 
 def metadata(
-    provenance: Provenance, published: Published, images: Sequence[BuiltImage], logs: Sequence[dict[str, Any]], build_id: int | None
+    provenance: Provenance,
+    published: Published,
+    images: Sequence[BuiltImage],
+    logs: Sequence[dict[str, Any]],
+    build_id: int | None,
 ) -> dict[str, Any]:
     """The whole metadata.
 
@@ -94,7 +98,10 @@ def metadata(
         "metadata_version": METADATA_VERSION,
         "build": build,
         "buildroots": [_buildroot(image, provenance.generator) for image in images],
-        "output": [*(_output(each, first) for each in logs), *(o for image in images for o in _outputs(image, published))],
+        "output": [
+            *(_output(each, first) for each in logs),
+            *(o for image in images for o in _outputs(image, published)),
+        ],
     }
 
 

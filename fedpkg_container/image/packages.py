@@ -10,7 +10,10 @@ from fedpkg_container.process import run
 #: Where images keep their RPM database: Fedora's place, and the one before it.
 _DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 _FIELDS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH", "SIGMD5")
-_FORMAT = "|".join(f"%{{{field}}}" for field in _FIELDS) + "|%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|\n"
+_FORMAT = (
+    "|".join(f"%{{{field}}}" for field in _FIELDS)
+    + "|%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|\n"
+)
 TIMEOUT = 300.0
 
 

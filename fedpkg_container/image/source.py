@@ -58,12 +58,16 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None]) -> Source:
 def _fetch(git: list[str], revision: str) -> str:
     """Fetch a revision, its commit alone where the server allows that; the commit."""
     if _COMMIT.fullmatch(revision):
-        shallow = run([*git, "fetch", "--quiet", "--depth=1", "origin", revision], env=_QUIET, timeout=TIMEOUT, check=False)
+        shallow = run(
+            [*git, "fetch", "--quiet", "--depth=1", "origin", revision], env=_QUIET, timeout=TIMEOUT, check=False
+        )
         if shallow.status == 0:
             return revision
     run([*git, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], env=_QUIET, timeout=TIMEOUT)
     name = revision if _COMMIT.fullmatch(revision) else f"origin/{revision.removeprefix('origin/')}"
-    return run([*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"], timeout=TIMEOUT).text.strip()
+    return run(
+        [*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"], timeout=TIMEOUT
+    ).text.strip()
 
 
 def commit_time(folder: Path) -> int:

@@ -77,5 +77,5 @@ def _sentence(error: Any) -> str:
     if error.validator == "required":
         return f"{error.message.split(chr(39))[1]} must be given"
     if error.validator == "additionalProperties":
-        return error.message.replace("Additional properties are not allowed", "unknown option")
-    return f"{where}: {error.message}" if where else str(error.message)
+        return str(error.message).replace("Additional properties are not allowed", "unknown option")
+    return f"{where}: {error.message}" if where else f"{error.message}"

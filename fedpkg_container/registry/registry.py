@@ -34,7 +34,7 @@ LONGEST_MANIFEST = 4 * 1024 * 1024
 class Access:
     """How registries are reached.
 
-    :param certificates: folder with ``ca.crt`` and client certificates, as podman's ``--cert-dir``; None for the system's
+    :param certificates: folder with ``ca.crt`` and client certificates (podman's ``--cert-dir``); None: the system's
     :param auth_file: credentials, as podman and docker keep them; None for the user's own
     """
 
@@ -73,7 +73,9 @@ class Manifest:
 
     def architectures(self) -> list[str]:
         """Go's names of the arches of a list."""
-        return [str(each["platform"]["architecture"]) for each in self.content.get("manifests", []) if "platform" in each]
+        return [
+            str(each["platform"]["architecture"]) for each in self.content.get("manifests", []) if "platform" in each
+        ]
 
 
 class Registry:
@@ -116,7 +118,15 @@ class Registry:
         :raises RegistryError: it could not be copied
         """
         options = [*self.access.options("src-"), *self.access.options("dest-")]
-        arguments = ["copy", "--quiet", "--all", "--preserve-digests", *options, f"docker://{source}", f"docker://{target}"]
+        arguments = [
+            "copy",
+            "--quiet",
+            "--all",
+            "--preserve-digests",
+            *options,
+            f"docker://{source}",
+            f"docker://{target}",
+        ]
         self._skopeo(*arguments, image=target, timeout=COPY_TIMEOUT)
 
     def save(self, source: ImageReference, path: Path, name: ImageReference) -> None:
@@ -144,7 +154,9 @@ class Registry:
     def tags(self, repository: ImageReference) -> list[str]:
         """The tags of a repository; empty when there is no such repository."""
         with self._http() as session:
-            answer = self._get(session, f"https://{repository.registry}/v2/{repository.repository}/tags/list", missing=True)
+            answer = self._get(
+                session, f"https://{repository.registry}/v2/{repository.repository}/tags/list", missing=True
+            )
         return [] if answer.status_code == 404 else answer.json().get("tags") or []
 
     def delete(self, repository: ImageReference, digest: str) -> None:
@@ -157,7 +169,9 @@ class Registry:
 
     def _http(self) -> requests.Session:
         session = requests.Session()
-        session.mount("https://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 502, 503))))
+        session.mount(
+            "https://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 502, 503)))
+        )
         if self.access.certificates and (self.access.certificates / "ca.crt").exists():
             session.verify = str(self.access.certificates / "ca.crt")
         return session
@@ -185,7 +199,9 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
             f"{image} does not exist in {where}", solution="check the name, and the tag or digest, in FROM"
         )
     if any(word in lowered for word in ("connection refused", "no such host", "i/o timeout", "no route to host")):
-        return RegistryError(f"{where} cannot be reached, needed for {image}", solution="try again when the registry is up")
+        return RegistryError(
+            f"{where} cannot be reached, needed for {image}", solution="try again when the registry is up"
+        )
     if any(word in lowered for word in ("unauthorized", "denied", "authentication required")):
         return RegistryError(f"{where} refuses access to {image}", solution="check the credentials in the auth file")
     last = said.strip().splitlines()[-1] if said.strip() else "no reason given"

@@ -30,8 +30,18 @@ from fedpkg_container.registry.registry import Registry
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
 _DATABASE = "/usr/lib/sysimage/rpm"
-_APPLETS = ("cat cp cut date echo env find grep gzip head hostname httpd id ln ls mkdir mktemp mv ps readlink rm rmdir sed sleep "
-            "sort stat tail tar touch tr true uname vi wc wget xargs").split()  # fmt: skip
+#: Commands of busybox that the image has under their own names.
+_APPLETS = frozenset(
+    "cat cp cut date echo env find grep gzip head hostname httpd id ln ls mkdir mktemp mv ps readlink rm rmdir sed sleep"
+    " sort stat tail tar touch tr true uname vi wc wget xargs".split()
+)
+_OS_RELEASE = """\
+NAME="Demonstration Linux"
+PRETTY_NAME="Demonstration Linux 1"
+ID=demo
+VERSION_ID=1
+PLATFORM_ID="platform:demo1"
+"""
 
 
 def packages(*, dnf: bool) -> list[Package]:
@@ -44,13 +54,17 @@ def packages(*, dnf: bool) -> list[Package]:
     python: set[Path] = set()
     tools: set[Path] = set()
     if dnf:
-        python = {hostfiles.system_python(), *hostfiles.python_files(), *hostfiles.modules("six", "dateutil")}
+        python = {hostfiles.system_python(), *hostfiles.python_files()}
         tools = {hostfiles.program("dnf"), *hostfiles.modules("dnf", "hawkey", "libdnf", "libcomps", "rpm", "gpg")}
-    linked = [path for path in shell | rpm | python | tools if path.suffix == ".so" or ".so." in path.name or path.parent.name == "bin"]
+    linked = [
+        path
+        for path in shell | rpm | python | tools
+        if path.suffix == ".so" or ".so." in path.name or path.parent.name == "bin"
+    ]
     libraries = hostfiles.libraries(linked) - python - tools
     macros = {path for path in _rpm_data().rglob("*") if path.is_file()}
     made = [
-        Package("demo-filesystem", "The folders of a demonstration system", contents=_system_files(), links=_system_links()),
+        Package("demo-filesystem", "The folders of a system", contents=_system_files(), links=_system_links()),
         Package("demo-libraries", "Shared libraries", copies=frozenset(libraries)),
         Package("demo-shell", "A shell and the usual commands", copies=frozenset(shell), links=_shell_links()),
         Package("demo-rpm", "The RPM package manager", copies=frozenset(rpm | macros),
@@ -69,10 +83,20 @@ def _rpm_data() -> Path:
 
 
 def _system_files() -> dict[str, str]:
-    release = 'NAME="Demonstration Linux"\nID=demo\nVERSION_ID=1\nPLATFORM_ID="platform:demo1"\nPRETTY_NAME="Demonstration Linux 1"\n'
-    folders = ("/tmp/", "/var/tmp/", "/var/log/", "/var/cache/", "/run/", "/proc/", "/sys/", "/dev/", "/root/", "/etc/yum.repos.d/")
+    folders = (
+        "/tmp/",
+        "/var/tmp/",
+        "/var/log/",
+        "/var/cache/",
+        "/run/",
+        "/proc/",
+        "/sys/",
+        "/dev/",
+        "/root/",
+        "/etc/yum.repos.d/",
+    )
     return {
-        "/etc/os-release": release,
+        "/etc/os-release": _OS_RELEASE,
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
         "/etc/group": "root:x:0:\nnobody:x:65534:\n",
         **dict.fromkeys(folders, ""),
@@ -86,7 +110,7 @@ def _system_links() -> dict[str, str]:
 
 def _shell_links() -> dict[str, str]:
     busybox = hostfiles.program("busybox")
-    return {"/usr/bin/sh": "dash", **{f"/usr/bin/{name}": str(busybox) for name in _APPLETS if name != "sh"}}
+    return {"/usr/bin/sh": "dash", **{f"/usr/bin/{name}": str(busybox) for name in sorted(_APPLETS)}}
 
 
 def _dnf_files() -> dict[str, str]:
@@ -137,7 +161,13 @@ def _sources(box: Box) -> Path:
     run(["git", "clone", "--quiet", bare, checkout], timeout=60)
     labels = {"com.redhat.component": COMPONENT, "name": IMAGE, "version": "1", "maintainer": "the box",
               "summary": "A base image made of this machine's programs", "usage": f"FROM {IMAGE}"}  # fmt: skip
-    lines = ["FROM scratch", "COPY rootfs /", *(f'LABEL {key}="{value}"' for key, value in labels.items()), 'CMD ["/bin/sh"]', ""]
+    lines = [
+        "FROM scratch",
+        "COPY rootfs /",
+        *(f'LABEL {key}="{value}"' for key, value in labels.items()),
+        'CMD ["/bin/sh"]',
+        "",
+    ]
     (checkout / "Dockerfile").write_text("\n".join(lines))
     run([*git, "add", "Dockerfile"], timeout=60)
     if run([*git, "status", "--porcelain"], timeout=60).stdout:
@@ -152,14 +182,26 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     started = time.time()
     repository = ImageReference(site.candidate, IMAGE)
     spec = BuildSpec(
-        task_id=0, arch=MACHINE, source=source, component=nvr.name, version=nvr.version, release=nvr.release, image=IMAGE,
-        scratch=False, parents={}, labels={"release": nvr.release, "version": nvr.version}, repository="",
-        staging=f"staging/base-{nvr.version}-{nvr.release}", upload=upload, timeout=1800,
-    )  # fmt: skip
-    built = ArchBuild(
-        spec, site, engine, checkout, box.layout.topdir, engine.folder, log,
-        lambda path, folder: session.uploadWrapper(str(path), f"{upload}/{folder}"),
-    ).run()  # fmt: skip
+        task_id=0,
+        arch=MACHINE,
+        source=source,
+        component=nvr.name,
+        version=nvr.version,
+        release=nvr.release,
+        image=IMAGE,
+        scratch=False,
+        parents={},
+        labels={"release": nvr.release, "version": nvr.version},
+        repository="",
+        staging=f"staging/base-{nvr.version}-{nvr.release}",
+        upload=upload,
+        timeout=1800,
+    )
+
+    def send(path: Path, folder: str) -> None:
+        session.uploadWrapper(str(path), f"{upload}/{folder}")
+
+    built = ArchBuild(spec, site, engine, checkout, box.layout.topdir, engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
     digest = engine.push_list(repository.tagged(tags.unique), [ImageReference.parse(built.staging)])
     registry = Registry(site.access)
@@ -167,9 +209,19 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
         registry.copy(repository.at(digest), repository.tagged(tag))
     published = Published(repository, digest, registry.manifest(repository.at(digest)).media_type, tags)
     provenance = Provenance(
-        nvr=nvr, source=source, task_id=0, owner=CONTENT_GENERATOR, generator=site.generator, started=started, ended=time.time(),
-        parents=[], base="", isolated=False, repository_urls=[], help_file="",
-    )  # fmt: skip
+        nvr=nvr,
+        source=source,
+        task_id=0,
+        owner=CONTENT_GENERATOR,
+        generator=site.generator,
+        started=started,
+        ended=time.time(),
+        parents=[],
+        base="",
+        isolated=False,
+        repository_urls=[],
+        help_file="",
+    )
     session.uploadWrapper(str(log.path), upload)
     described = metadata(provenance, published, [built], [described_file(log.path, "log", relpath="")], None)
     del described["build"]["extra"]["container_koji_task_id"]

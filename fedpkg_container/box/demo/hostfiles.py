@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,17 +39,21 @@ def system_python() -> Path:
     return Path(first.removeprefix("#!").split()[0])
 
 
+#: Parts of Python's library that are for people who write programs.
+_LEFT_OUT = frozenset(
+    "test tests idlelib lib2to3 tkinter turtledemo ensurepip pydoc_data site-packages dist-packages __pycache__".split()
+)
+
+
 def python_files() -> set[Path]:
-    """The system Python's own modules, without tests and without what is for people who write programs."""
-    root = Path(run([system_python(), "-c", "import os; print(os.path.dirname(os.__file__))"], timeout=60).text.strip())
-    left_out = {"test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo", "ensurepip", "__pycache__", "pydoc_data",
-                "site-packages", "dist-packages", "config-" + (sysconfig.get_config_var("MULTIARCH") or "")}  # fmt: skip
-    return {
-        path
-        for path in root.rglob("*")
-        if path.is_file() and not left_out & set(path.relative_to(root).parts) and not str(path).endswith(".a")
-        and not any(part.startswith("config-") for part in path.relative_to(root).parts)
-    }
+    """The system Python's own modules."""
+    script = "import os; print(os.path.dirname(os.__file__))"
+    root = Path(run([system_python(), "-c", script], timeout=60).text.strip())
+    return {path for path in root.rglob("*") if path.is_file() and not _left_out(path.relative_to(root))}
+
+
+def _left_out(path: Path) -> bool:
+    return bool(_LEFT_OUT & set(path.parts)) or path.suffix == ".a" or path.parts[0].startswith("config-")
 
 
 def modules(*names: str) -> set[Path]:
@@ -60,7 +63,9 @@ def modules(*names: str) -> set[Path]:
     found: set[Path] = set()
     for origin in map(Path, origins):
         if origin.name == "__init__.py":
-            found.update(path for path in origin.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+            found.update(
+                path for path in origin.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+            )
         else:
             found.add(origin)
     return found

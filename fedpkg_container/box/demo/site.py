@@ -9,7 +9,7 @@ from typing import Any
 
 import koji
 
-from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.box import MACHINE
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.errors import FedpkgContainerError
 

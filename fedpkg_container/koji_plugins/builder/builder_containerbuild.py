@@ -48,7 +48,9 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         die_with_parent()
         path = Path(self.workdir) / log_name
         with BuildLog(path) as log, path.open("rb") as reader:
-            log.send = lambda: incremental_upload(self.session, log_name, reader, self.getUploadDir(), logger=self.logger)
+            log.send = lambda: incremental_upload(
+                self.session, log_name, reader, self.getUploadDir(), logger=self.logger
+            )
             try:
                 with interruptible():
                     yield log
@@ -159,7 +161,11 @@ class BuildContainerTask(ContainerTask):
         suffix = f" (attempt {attempt})" if attempt > 1 else ""
         ids = [
             self.session.host.subtask(
-                method="createContainer", arglist=[spec.pack()], parent=self.id, arch=spec.arch, label=spec.arch + suffix
+                method="createContainer",
+                arglist=[spec.pack()],
+                parent=self.id,
+                arch=spec.arch,
+                label=spec.arch + suffix,
             )
             for spec in specs
         ]

@@ -1,0 +1,54 @@
+# The two commands are `make demo` and `make check`; both set up everything they need.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+PYTHON ?= /usr/bin/python3
+BASE ?=
+
+.PHONY: help setup system demo check check-slow lint types layers test format clean
+
+help:
+	@echo "make demo        from nothing to an image that runs"
+	@echo "make check       linters, types, layers and tests"
+	@echo "make check-slow  the tests that take long"
+	@echo "make clean       remove the virtual environment and caches"
+
+setup: system $(STAMP)
+
+system:
+	@packaging/setup-system
+
+$(STAMP): setup.py fedpkg_container/__init__.py
+	@echo "setup: making the virtual environment $(VENV) (about two minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box,check]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)')
+
+check: setup lint types layers test
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types:
+	$(BIN)/mypy
+
+layers:
+	$(BIN)/lint-imports
+
+test:
+	$(BIN)/python -m pytest -m "not slow"
+
+check-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+format:
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

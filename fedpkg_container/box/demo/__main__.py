@@ -1,0 +1,186 @@
+"""The demonstration: from nothing to an image that runs, one step after the other. ``make demo`` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import base, site
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.demo.running import fetch_page
+from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.shell import environment
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.process import foreground, run
+
+#: Seconds for one command of the demonstration.
+COMMAND_TIMEOUT = 900
+HERE = Path(__file__).parent
+PAGE = "<!DOCTYPE html>\n<title>hello-web</title>\n<h1>Hello from a container that Koji built</h1>\n"
+
+
+class _StepFailedError(Exception):
+    """A step of the demonstration failed; its output has been shown."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+class Demo:
+    """The steps, in one box.
+
+    :param folder: where the box and the work are
+    :param foreign_base: pull spec of a base image to use instead of making one; empty to make one
+    """
+
+    def __init__(self, folder: Path, foreign_base: str) -> None:
+        self.folder = folder
+        self.foreign_base = foreign_base
+        self.box = Box(Layout.open(folder / "box"))
+        self.checkout = folder / "box" / "home" / "hello-web"
+        self.environment: Mapping[str, str] = {}
+
+    def run(self) -> None:
+        """Every step.
+
+        :raises _StepFailedError: a command failed
+        :raises FedpkgContainerError: something else did
+        """
+        self.say("start a box: Koji hub, builder, registry and dist-git, all on loopback")
+        self.box.up()
+        self.environment = environment(self.box)
+        reference = self.make_base()
+        self.make_repository(reference)
+        self.say("check out hello-web")
+        home = self.box.layout.home
+        self.shell("rm -rf hello-web && fedpkg clone container/hello-web", cwd=home)
+        self.say("build it for testing: a scratch build is recorded nowhere")
+        self.shell("fedpkg container-build --scratch")
+        self.say("build it")
+        self.shell("fedpkg container-build")
+        self.show_record()
+        self.run_image()
+
+    def say(self, text: str) -> None:
+        """Announce a step."""
+        bold, normal = ("\033[1m", "\033[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "")
+        print(f"\n{bold}==> {text}{normal}", flush=True)
+
+    def shell(self, command: str, *, cwd: Path | None = None) -> None:
+        """Run a command as a packager would, showing it."""
+        print(f"$ {command}", flush=True)
+        status = foreground(
+            ["sh", "-c", command], cwd=cwd or self.checkout, env=self.environment, timeout=COMMAND_TIMEOUT
+        )
+        if status:
+            raise _StepFailedError(status)
+
+    def make_base(self) -> str:
+        """RPMs in Koji, a repository of them, and a base image; its pull spec."""
+        session = self.box.session(ADMIN)
+        site.create_target(session, "hello-web-container", base.COMPONENT)
+        with tempfile.TemporaryDirectory(prefix="demo-", dir=self.folder) as name:
+            work = Path(name)
+            self.say(f"package programs of {base.host_system()} as RPMs, and let Koji know them")
+            rpms = [] if self.foreign_base else [package.build(work) for package in base.packages(dnf=True)]
+            page = Package(
+                "hello-web-pages", "The page of hello-web", contents={"/usr/share/hello-web/index.html": PAGE}
+            ).build(work)
+            site.import_rpms(session, [*rpms, page])
+            self.say("have the builder make the repository of the build tag")
+            site.regenerate(session)
+            reference = self.foreign_base or self.publish_base(rpms)
+        session.logout()
+        return reference
+
+    def publish_base(self, rpms: list[Path]) -> str:
+        """Make the base image; its pull spec."""
+        self.say("make a base image of these RPMs, push it, and record it as a Koji build")
+        release = str(int(time.time()))
+        reference = base.publish(self.box, rpms, release=release)
+        print(f"{base.COMPONENT}-1-{release} is {reference}", flush=True)
+        return reference
+
+    def make_repository(self, reference: str) -> None:
+        """container/hello-web in dist-git, with a Dockerfile on top of the base image."""
+        self.say("create container/hello-web in dist-git")
+        bare = self.box.create_repository("container/hello-web")
+        dockerfile = (HERE / "hello-web" / "Dockerfile").read_text().replace("@BASE@", reference)
+        print(dockerfile)
+        with tempfile.TemporaryDirectory(prefix="hello-web-", dir=self.folder) as name:
+            git = ["git", "-C", name]
+            run(["git", "clone", "--quiet", bare, name], env=self.environment, timeout=60)
+            (Path(name) / "Dockerfile").write_text(dockerfile)
+            run([*git, "add", "Dockerfile"], env=self.environment, timeout=60)
+            if run([*git, "status", "--porcelain"], env=self.environment, timeout=60).stdout:
+                run([*git, "commit", "--quiet", "-m", "Serve a page"], env=self.environment, timeout=60)
+                run([*git, "push", "--quiet", bare, "HEAD:rawhide"], env=self.environment, timeout=60)
+
+    def show_record(self) -> None:
+        """What Koji keeps of the newest build."""
+        self.say("what Koji recorded")
+        build = self.newest_build()
+        image = build["extra"]["image"]
+        print(f"NVR      {build['nvr']}")
+        print(f"commit   {build['source']}")
+        for specification, parent in image["parent_image_builds"].items():
+            print(f"parent   {parent['nvr']} ({specification})")
+        session = self.box.session(ADMIN)
+        for archive in session.listArchives(buildID=build["id"], type="image"):
+            print(f"archive  {archive['filename']} ({archive['size'] / 1e6:.1f} MB)")
+            for rpm in session.listRPMs(imageID=archive["id"]):
+                print(f"rpm      {rpm['nvr']}.{rpm['arch']}")
+        session.logout()
+        self.shell(f"koji buildinfo {shlex.quote(build['nvr'])} | grep -v ^Extra")
+
+    def newest_build(self) -> dict[str, Any]:
+        """The newest build of hello-web."""
+        session = self.box.session(ADMIN)
+        (build,) = session.listTagged(site.DEST_TAG, package="hello-web-container", latest=True, extra=True)
+        found: dict[str, Any] = session.getBuild(build["build_id"])
+        session.logout()
+        return found
+
+    def run_image(self) -> None:
+        """Pull the image by digest into an empty store, run it, and fetch its page."""
+        self.say("pull the image by digest into an empty store, run it, and fetch its page")
+        specification = self.newest_build()["extra"]["image"]["index"]["pull"][1]
+        print(f"$ curl http://…:8080/   # {specification}", flush=True)
+        page = fetch_page(specification, certificates=self.box.layout.builder(self.box.layout.builders[0]) / "certs")
+        print(page)
+        if page != PAGE:
+            raise FedpkgContainerError("the page is not the one that was packaged")
+
+
+def main() -> None:
+    """Run the demonstration, and stop the box at its end."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary folder)")
+    parser.add_argument("--base", default="", help="pull spec of the base image to use")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fedpkg-container-demo-") as name:
+        demo = Demo(arguments.directory or Path(name), arguments.base)
+        try:
+            demo.run()
+        except _StepFailedError as error:
+            sys.exit(error.status)
+        except FedpkgContainerError as error:
+            print(f"error: {error.reason}\n       {error.solution}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        finally:
+            demo.box.down()
+    print(f"\nThe demonstration took {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

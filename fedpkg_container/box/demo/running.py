@@ -1,0 +1,62 @@
+"""Running an image as its user would: pulled by digest into a store that holds nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.process import background, run
+
+#: Seconds until the page must have come.
+TIMEOUT = 60.0
+
+
+def fetch_page(specification: str, *, certificates: Path) -> str:
+    """Run an image that serves HTTP on ``$PORT`` with its own command, and fetch its first page.
+
+    :param specification: pull spec by digest
+    :param certificates: with the authority of the registry
+    :raises FedpkgContainerError: no page came in time
+    """
+    with tempfile.TemporaryDirectory(prefix="run-image-") as name:
+        workspaces = Workspaces(Path(name))
+        with workspaces.open("run") as folder, _started(specification, folder, certificates) as port:
+            return _get(f"http://127.0.0.1:{port}/")
+
+
+@contextlib.contextmanager
+def _started(specification: str, folder: Path, certificates: Path) -> Iterator[int]:
+    configuration = folder / "storage.conf"
+    configuration.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
+    environment = {"CONTAINERS_STORAGE_CONF": str(configuration)}
+    pulled: list[str | Path] = ["buildah", "from", "--quiet", "--cert-dir", certificates, f"docker://{specification}"]
+    container = run(pulled, env=environment, timeout=600).text.split()[-1]
+    facts = json.loads(run(["buildah", "inspect", container], env=environment, timeout=60).text)
+    command = facts["OCIv1"]["config"]["Cmd"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    arguments = ["buildah", "run", *choose(folder).options(), "--network", "host", "--env", f"PORT=127.0.0.1:{port}"]
+    with background([*arguments, container, "--", *command], log=folder / "run.log", env=environment):
+        yield port
+
+
+def _get(url: str) -> str:
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return str(answer.read().decode())
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise FedpkgContainerError(f"the image does not answer at {url}: {error}") from error
+            time.sleep(0.1)
