@@ -135,6 +135,8 @@ class Box:
         """Stop all servers, builders first, and clean up after builds that were running."""
         from fedpkg_container.box import builder
 
+        for name in self.layout.builders:
+            self.builder(name).ask_to_stop()
         for service in reversed(self.services):
             service.stop()
         for name in self.layout.builders:

@@ -15,7 +15,7 @@ from fedpkg_container.process import is_running, printable, start
 
 #: Seconds that a service may take until it answers, and until it has ended.
 READY_TIMEOUT = 30.0
-STOP_TIMEOUT = 30.0
+STOP_TIMEOUT = 20.0
 
 
 def _started_at(pid: int) -> str:
@@ -77,15 +77,18 @@ class Service:
 
     def stop(self) -> None:
         """End it with SIGTERM, and with SIGKILL when it does not end in time."""
-        pid = self.pid
-        if pid is None:
-            return
+        self.ask_to_stop()
         deadline = time.monotonic() + STOP_TIMEOUT
-        os.kill(pid, signal.SIGTERM)
-        while self.pid is not None:
+        while (pid := self.pid) is not None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self.pid_file.unlink(missing_ok=True)
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, and do not wait."""
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)

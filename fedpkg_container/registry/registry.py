@@ -169,11 +169,8 @@ class Registry:
 
     def _http(self) -> requests.Session:
         session = requests.Session()
-        session.mount(
-            "https://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5, status_forcelist=(429, 502, 503)))
-        )
-        if self.access.certificates and (self.access.certificates / "ca.crt").exists():
-            session.verify = str(self.access.certificates / "ca.crt")
+        retries = Retry(3, connect=0, backoff_factor=0.5, status_forcelist=(429, 502, 503))
+        session.mount("https://", HTTPAdapter(max_retries=retries))
         return session
 
     def _get(self, session: requests.Session, url: str, *, missing: bool = False) -> requests.Response:
@@ -182,12 +179,17 @@ class Registry:
             raise RegistryError(f"GET {url} was answered with HTTP {answer.status_code}")
         return answer
 
-    @staticmethod
-    def _request(session: requests.Session, method: str, url: str) -> requests.Response:
+    def _request(self, session: requests.Session, method: str, url: str) -> requests.Response:
         try:
-            return session.request(method, url, timeout=READ_TIMEOUT)
+            # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
+            return session.request(method, url, timeout=READ_TIMEOUT, verify=self._authority())
         except requests.RequestException as error:
             raise RegistryError(f"{method} {url}: {printable(str(error))}") from error
+
+    def _authority(self) -> str | bool:
+        """What the registry's certificate is checked with: a file, or True for the system's authorities."""
+        own = self.access.certificates / "ca.crt" if self.access.certificates else None
+        return str(own) if own and own.exists() else True
 
 
 def registry_error(image: ImageReference, said: str) -> RegistryError:

@@ -1,0 +1,44 @@
+"""A whole box for the tests of this folder: real git, buildah, skopeo, docker-registry and rpm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import base, site
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.layout import ADMIN, Layout
+from tests.support.packager import Packager
+
+
+@pytest.fixture(scope="session")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box with two builders, a small base image, and a repository that holds hello-web-pages."""
+    folder = tmp_path_factory.mktemp("box")
+    made = Box(Layout.open(folder / "box", builders=2))
+    try:
+        made.up()
+        _furnish(made, folder)
+        yield made
+    finally:
+        made.down()
+
+
+def _furnish(box: Box, folder: Path) -> None:
+    rpms = [package.build(folder) for package in base.packages(dnf=False)]
+    page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
+    session = box.session(ADMIN)
+    site.create_target(session, base.COMPONENT)
+    site.import_rpms(session, [*rpms, page])
+    site.regenerate(session)
+    base.publish(box, rpms)
+    session.logout()
+
+
+@pytest.fixture
+def packager(box: Box, tmp_path: Path) -> Packager:
+    """Somebody with a checkout of a container of their own."""
+    return Packager.make(box, tmp_path)

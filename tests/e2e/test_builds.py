@@ -1,0 +1,142 @@
+"""Builds that go well: scratch and full, and what Koji and the registry hold afterwards."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import koji
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import site
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.registry.reference import ImageReference
+from tests.support.leftovers import nothing_left, registry_of
+from tests.support.packager import Packager, pull_specs
+
+INSTALL = "RUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages-*.rpm"
+
+
+def _layers(box: Box, specification: str, folder: Path) -> list[str]:
+    """The names of all files in the layers that a build added to its base."""
+    registry = registry_of(box)
+    index = registry.manifest(ImageReference.parse(specification))
+    image = ImageReference.parse(specification).at(index.content["manifests"][0]["digest"])
+    registry.save(image, folder / "image.tar", ImageReference("", "image", tag="1"))
+    names = []
+    with tarfile.open(folder / "image.tar") as archive:
+        manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
+        for layer in manifest[0]["Layers"][1:]:
+            with tarfile.open(fileobj=archive.extractfile(layer)) as content:
+                names += content.getnames()
+    return names
+
+
+def test_a_scratch_build_is_pushed_and_recorded_nowhere(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN echo hello > /hello"))
+    done = packager.build("--scratch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    by_tag, by_digest = pull_specs(done.stdout)
+    assert f"/{packager.name}:scratch-" in by_tag
+    assert registry_of(box).manifest(ImageReference.parse(by_tag)).digest == ImageReference.parse(by_digest).digest
+    session = box.session(ADMIN)
+    assert session.listBuilds(packageID=f"{packager.name}-container") == []
+    assert "x86_64 | STEP" in done.stdout
+    nothing_left(box)
+
+
+def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, tmp_path: Path) -> None:
+    commit = packager.commit(packager.dockerfile(INSTALL), **{"additional-tags": "stable\nnot-this-one\n"})
+    done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"built {packager.name}-container-1.0-1 (build " in done.stdout
+    by_tag, by_digest = pull_specs(done.stdout)
+    assert by_tag.endswith(f"/{packager.name}:1.0-1")
+    session = box.session(ADMIN)
+    build = session.getBuild(f"{packager.name}-container-1.0-1")
+    assert build["state"] == koji.BUILD_STATES["COMPLETE"]
+    assert build["source"].endswith(f"/container/{packager.name}#{commit}")
+    assert build["owner_name"] == "packager"
+    assert [tag["name"] for tag in session.listTags(build["id"])] == [site.DEST_TAG]
+    image = build["extra"]["image"]
+    assert build["extra"]["typeinfo"]["image"] == image
+    assert image["index"]["pull"] == [by_tag, by_digest]
+    assert image["index"]["floating_tags"] == ["1.0", "latest", "stable"]
+    assert image["parent_images"] == [packager.base]
+    (parent,) = image["parent_image_builds"].values()
+    assert parent["nvr"] == "demo-base-container-1-1"
+    assert image["parent_build_id"] == parent["id"]
+    (archive,) = session.listArchives(buildID=build["id"], type="image")
+    rpms = {rpm["name"] for rpm in session.listRPMs(imageID=archive["id"])}
+    assert {"hello-web-pages", "demo-rpm", "demo-shell"} <= rpms
+    docker = archive["extra"]["docker"]
+    assert docker["config"]["config"]["Labels"]["vcs-ref"] == commit
+    assert docker["config"]["config"]["Labels"]["release"] == "1"
+    stored = Path(koji.PathInfo(topdir=str(box.layout.topdir)).imagebuild(build)) / archive["filename"]
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == archive["checksum"]
+    with tarfile.open(fileobj=gzip.open(stored)) as content:
+        assert "manifest.json" in content.getnames()
+    logs = {log["name"] for log in session.getBuildLogs(build["id"])}
+    assert {"container-build.log", "x86_64.log"} <= logs
+    assert [name for name in _layers(box, by_digest, tmp_path) if "yum.repos.d" in name] == []
+    nothing_left(box)
+
+
+def test_every_tag_of_a_build_is_the_same_image(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build()
+    _, by_digest = pull_specs(done.stdout)
+    repository = ImageReference.parse(by_digest)
+    digests = {
+        tag: registry_of(box).manifest(repository.tagged(tag)).digest for tag in registry_of(box).tags(repository)
+    }
+    assert {"1.0-1", "1.0", "latest"} < set(digests)
+    assert set(digests.values()) == {repository.digest}
+
+
+def test_the_next_build_gets_the_next_release(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    assert f"built {packager.name}-container-1.0-1 " in packager.build().stdout
+    assert f"built {packager.name}-container-1.0-2 " in packager.build().stdout
+
+
+def test_nowait_ends_at_once_and_the_build_goes_on(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--scratch", "--nowait")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Created task: ")
+    task_id = int(done.stdout.split()[2])
+    watched = packager.run("koji", "watch-task", str(task_id), check=False)
+    assert watched.returncode == 0, watched.stdout
+    assert "closed" in watched.stdout
+
+
+def test_a_scratch_build_for_one_arch_and_quietly(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.run("fedpkg", "-q", "container-build", "--scratch", "--arches", "x86_64")
+    assert len(done.stdout.splitlines()) == 2
+    assert len(pull_specs(done.stdout)) == 2
+
+
+def test_dry_run_submits_nothing_in_both_places(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    session = box.session(ADMIN)
+    before = session.listTasks(queryOpts={"countOnly": True})
+    after = packager.run("fedpkg", "container-build", "--dry-run")
+    ahead = packager.run("fedpkg", "--dry-run", "container-build")
+    assert after.stdout == ahead.stdout
+    assert f"/container/{packager.name}#" in after.stdout
+    assert session.listTasks(queryOpts={"countOnly": True}) == before
+
+
+def test_a_log_that_tries_to_move_the_terminal(packager: Packager) -> None:
+    evil = r"RUN printf 'before\033[2J\033]0;title\007after\nx\rforged\n'"
+    packager.commit(packager.dockerfile(evil))
+    done = packager.build("--scratch")
+    assert done.returncode == 0
+    assert "\033" not in done.stdout
+    assert "\007" not in done.stdout
+    assert "x86_64 | forged" in done.stdout

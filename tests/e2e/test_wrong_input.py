@@ -1,0 +1,233 @@
+"""Wrong input and missing servers: a clear message, the documented exit status, nothing left behind."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.services import Service
+from tests.support.leftovers import nothing_left
+from tests.support.packager import Packager
+
+FAILED, USAGE, REFUSED, NOT_AUTHENTICATED, LOST = 1, 2, 3, 4, 5
+
+
+def _tasks(box: Box) -> int:
+    session = box.session(ADMIN)
+    number: int = session.listTasks(queryOpts={"countOnly": True})
+    session.logout()
+    return number
+
+
+@contextmanager
+def _stopped(service: Service) -> Iterator[None]:
+    service.stop()
+    try:
+        yield
+    finally:
+        service.start()
+        service.wait_ready()
+
+
+def test_no_dockerfile(packager: Packager, box: Box) -> None:
+    packager.commit("x", README="nothing else")
+    packager.run("git", "rm", "--quiet", "Dockerfile")
+    packager.run("git", "commit", "--quiet", "--message", "gone")
+    packager.run("git", "push", "--quiet", "origin", "HEAD:rawhide")
+    before = _tasks(box)
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert "there is no Dockerfile" in done.stderr
+    assert _tasks(box) == before
+
+
+def test_not_a_git_repository(packager: Packager, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = packager.build(cwd=elsewhere)
+    assert done.returncode == REFUSED
+    assert f"{elsewhere} is not a git repository" in done.stderr
+
+
+def test_a_repository_of_rpms(packager: Packager, box: Box, tmp_path: Path) -> None:
+    box.create_repository("rpms/hello")
+    packager.run("fedpkg", "clone", "rpms/hello", cwd=tmp_path)
+    rpms = Packager(box, "hello", tmp_path / "hello", packager.environment)
+    rpms.commit(rpms.dockerfile("RUN true"))
+    done = rpms.build()
+    assert done.returncode == REFUSED
+    assert "rpms/hello is not a container repository" in done.stderr
+
+
+def test_uncommitted_changes(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    (packager.checkout / "Dockerfile").write_text(packager.dockerfile("RUN false"))
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert "uncommitted changes in Dockerfile" in done.stderr
+
+
+def test_unpushed_commits(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    packager.commit(packager.dockerfile("RUN echo"), push=False)
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert "1 commit is not pushed" in done.stderr
+
+
+def test_a_branch_that_follows_none(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    packager.run("git", "switch", "--quiet", "--create", "mine")
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert "branch mine follows no branch of dist-git" in done.stderr
+
+
+def test_several_errors_are_shown_at_once(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true", without="name"), push=False)
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert "there is no label name" in done.stderr
+    assert "[no-upstream]" in done.stderr
+    assert "not submitted: 2 errors" in done.stderr
+
+
+def test_an_unknown_target(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--target", "no-such-target")
+    assert done.returncode == REFUSED
+    assert "there is no build target no-such-target" in done.stderr
+
+
+def test_a_missing_label(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true", without="com.redhat.component"))
+    done = packager.build("--scratch")
+    assert done.returncode == REFUSED
+    assert "Dockerfile: error: there is no label com.redhat.component" in done.stderr
+
+
+def test_a_package_that_is_not_listed(packager: Packager) -> None:
+    labels = {"com.redhat.component": "stranger-container"}
+    packager.commit(packager.dockerfile("RUN true", **labels))
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert "package stranger-container is not listed in rawhide-container-candidate" in done.stderr
+
+
+def test_arches_without_scratch(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--arches", "x86_64")
+    assert done.returncode == USAGE
+    assert "Cannot override arches" in done.stderr
+
+
+def test_an_arch_that_is_not_built(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--scratch", "--arches", "s390x")
+    assert done.returncode == REFUSED
+    assert "s390x is not built in rawhide-container-build (x86_64)" in done.stderr
+
+
+def test_a_run_that_fails(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN echo this is why && exit 7"))
+    done = packager.build()
+    assert done.returncode == FAILED
+    assert "x86_64 | this is why" in done.stdout
+    assert "createContainer (x86_64) on builder-" in done.stdout
+    assert "exit status 7" in done.stderr
+    nothing_left(box)
+
+
+def test_a_run_that_fails_quietly_still_shows_its_last_lines(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN echo this is why && exit 7"))
+    done = packager.run("fedpkg", "-q", "container-build", "--scratch", check=False)
+    assert done.returncode == FAILED
+    assert "    this is why" in done.stdout
+
+
+def test_a_base_image_that_does_not_exist(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true", base=f"{box.layout.registry_address}/no-such-image:1"))
+    done = packager.build()
+    assert done.returncode == FAILED
+    assert "no-such-image:1 does not exist" in done.stderr
+    nothing_left(box)
+
+
+def test_a_registry_that_is_down(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    with _stopped(box.registry):
+        done = packager.build()
+    assert done.returncode == FAILED
+    assert f"{box.layout.registry_address} cannot be reached" in done.stderr
+    nothing_left(box)
+
+
+def test_a_hub_that_is_down(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    with _stopped(box.hub):
+        done = packager.build()
+    assert done.returncode == LOST
+    assert f"the hub {box.layout.hub_url} cannot be reached" in done.stderr
+
+
+def test_a_certificate_that_the_hub_does_not_know(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build(env=_home_with_certificate(packager, box.authority.issue("stranger")))
+    assert done.returncode == NOT_AUTHENTICATED
+    assert "Unknown user: stranger" in done.stderr
+
+
+def test_a_certificate_of_another_authority(packager: Packager, tmp_path: Path) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    other = Authority(tmp_path / "other").issue("packager")
+    done = packager.build(env=_home_with_certificate(packager, other))
+    assert done.returncode == NOT_AUTHENTICATED
+    assert "refuses the login" in done.stderr
+
+
+def _home_with_certificate(packager: Packager, certificate: Path) -> dict[str, str]:
+    """A HOME like the packager's, with another certificate in the koji profile."""
+    home = packager.checkout.parent / "home"
+    profile = configparser.ConfigParser(interpolation=None)
+    profile.read(Path(packager.environment["HOME"]) / ".koji" / "config")
+    profile["koji"]["cert"] = str(certificate)
+    for name in (".config/rpkg/fedpkg.conf", ".gitconfig"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes((Path(packager.environment["HOME"]) / name).read_bytes())
+    (home / ".koji").mkdir()
+    with (home / ".koji" / "config").open("w") as file:
+        profile.write(file)
+    return {"HOME": str(home)}
+
+
+def test_the_same_nvr_again(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true", release="7"))
+    assert packager.build().returncode == 0
+    before = _tasks(box)
+    done = packager.build()
+    assert done.returncode == REFUSED
+    assert f"{packager.name}-container-1.0-7 exists already" in done.stderr
+    assert _tasks(box) == before
+
+
+def test_a_release_that_failed_can_be_built_again(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN false", release="7"))
+    assert packager.build().returncode == FAILED
+    packager.commit(packager.dockerfile("RUN true", release="7"))
+    done = packager.build()
+    assert f"built {packager.name}-container-1.0-7 " in done.stdout
+
+
+def test_a_folder_that_is_no_box(tmp_path: Path) -> None:
+    from fedpkg_container.errors import UsageError
+
+    (tmp_path / "something").touch()
+    with pytest.raises(UsageError, match="holds something else than a box"):
+        Layout.open(tmp_path)

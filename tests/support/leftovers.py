@@ -1,0 +1,67 @@
+"""What a build may not leave behind: processes, mounts, folders, staged images, reservations."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+import koji
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.engines.workspace import mounts_below, processes_in
+from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.registry.registry import Access, Registry
+
+
+def registry_of(box: Box) -> Registry:
+    """The box's registry."""
+    return Registry(Access(certificates=box.layout.builder(box.layout.builders[0]) / "certs"))
+
+
+def staged(box: Box) -> list[str]:
+    """Images in staging."""
+    registry, host = registry_of(box), box.layout.registry_address
+    names = [name for name in registry.repositories(host) if name.startswith("staging/task-")]
+    return [f"{name}:{tag}" for name in names for tag in registry.tags(ImageReference(host, name))]
+
+
+def reserved(box: Box) -> list[str]:
+    """NVRs that are being built."""
+    session = box.session(ADMIN)
+    found = [build["nvr"] for build in session.listBuilds(state=koji.BUILD_STATES["BUILDING"])]
+    session.logout()
+    return found
+
+
+def on_machine(box: Box) -> list[str]:
+    """Processes, mounts and folders of builds."""
+    found = [f"mount {path}" for path in mounts_below(box.layout.folder)]
+    for name in box.layout.builders:
+        builds = box.layout.builder(name) / "state" / "builds"
+        for folder in builds.iterdir() if builds.exists() else []:
+            found.append(f"folder {folder}")
+            found += [f"process {pid}" for pid in processes_in(folder)]
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=30).stdout
+    found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.folder) in line]
+    return found
+
+
+def nothing_left(box: Box) -> None:
+    """Assert that no build has left anything, soon."""
+    eventually(
+        lambda: [*on_machine(box), *staged(box), *reserved(box)] == [],
+        lambda: [*on_machine(box), *staged(box), *reserved(box)],
+    )
+
+
+def eventually(condition: Callable[[], bool], state: Callable[[], object], seconds: float = 30) -> None:
+    """Assert that a condition comes true before a deadline.
+
+    :param state: what to show when it does not
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, state()
+        time.sleep(0.2)

@@ -1,0 +1,98 @@
+"""A packager at work: a checkout in a box, and the commands that are typed there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import site
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.shell import environment
+
+#: Seconds for one command.
+TIMEOUT = 120
+
+
+@dataclass
+class Packager:
+    """Somebody with a checkout of ``container/NAME``, whose package is listed in the destination tag."""
+
+    box: Box
+    name: str
+    checkout: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, box: Box, folder: Path) -> Packager:
+        """A new package with an empty repository, cloned as fedpkg clones."""
+        name = f"hello-{uuid.uuid4().hex[:8]}"
+        box.create_repository(f"container/{name}")
+        session = box.session(ADMIN)
+        session.packageListAdd(site.DEST_TAG, f"{name}-container", owner=ADMIN)
+        session.logout()
+        packager = cls(box, name, folder / name, environment(box))
+        packager.run("fedpkg", "clone", f"container/{name}", cwd=folder)
+        return packager
+
+    @property
+    def base(self) -> str:
+        """The base image's pull spec."""
+        return f"{self.box.layout.registry_address}/demo-base:1"
+
+    def dockerfile(self, *steps: str, base: str = "", without: str = "", **labels: str) -> str:
+        """A Dockerfile with these steps.
+
+        :param without: a label to leave out
+        """
+        values = {
+            "com.redhat.component": f"{self.name}-container",
+            "name": self.name,
+            "version": "1.0",
+            "maintainer": "tests",
+            "summary": "a test",
+            "usage": "none",
+            **labels,
+        }
+        lines = [f"FROM {base or self.base}", *(f'LABEL {k}="{v}"' for k, v in values.items() if k != without), *steps]
+        return "\n".join(lines) + "\n"
+
+    def commit(self, dockerfile: str, *, push: bool = True, **files: str) -> str:
+        """Commit a Dockerfile and other files, and push them; the commit."""
+        for name, text in {"Dockerfile": dockerfile, **files}.items():
+            (self.checkout / name).write_text(text)
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "a change")
+        if push:
+            self.run("git", "push", "--quiet", "--set-upstream", "origin", "HEAD:rawhide")
+        return self.run("git", "rev-parse", "HEAD").stdout.strip()
+
+    def run(
+        self, *command: str, cwd: Path | None = None, check: bool = True, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout."""
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.checkout,
+            env={**self.environment, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def build(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """``fedpkg container-build``, whatever it answers."""
+        return self.run("fedpkg", "container-build", *arguments, check=False, **options)
+
+
+def pull_specs(output: str) -> list[str]:
+    """The pull specs that container-build ended with: by tag, by digest."""
+    return re.findall(r"^    (\S+/\S+[:@]\S+)$", output, re.MULTILINE)
