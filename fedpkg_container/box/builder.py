@@ -1,4 +1,4 @@
-"""A builder of the box: koji's own TaskManager with the builder plugin, and the tasks that make repositories."""
+"""A builder of the box: koji's own TaskManager with the builder plugin, and the tasks that make repositories and tag."""
 
 from __future__ import annotations
 
@@ -99,6 +99,17 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
         return [repo_id, event_id]
 
 
+class TagBuildTask(BaseTaskHandler):  # type: ignore[misc]
+    """A build into a tag: what koji tag-build asks for. kojid's own handler is not in the koji package."""
+
+    Methods = ["tagBuild"]
+    _taskWeight = 0.1
+
+    def handler(self, tag: int, build: int, force: bool = False, fromtag: int | None = None) -> None:
+        """Tag the build as the owner of the task."""
+        self.session.host.tagBuild(self.id, tag, build, force=force, fromtag=fromtag)
+
+
 def _options(path: Path) -> types.SimpleNamespace:
     """kojid's options, as TaskManager and its handlers read them."""
     parser = configparser.ConfigParser(interpolation=None)
@@ -144,7 +155,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     session = _log_in(options)
     koji.pathinfo.topdir = options.topdir
     manager = TaskManager(options, session)
-    manager.findHandlers({"NewRepoTask": NewRepoTask})
+    manager.findHandlers({"NewRepoTask": NewRepoTask, "TagBuildTask": TagBuildTask})
     plugin = _plugin()
     manager.scanPlugin(plugin)
     if pause_at:

@@ -48,17 +48,17 @@ def run(client: Any) -> int:
     findings, labels = _check_files(checkout)
     _refuse(findings)
     session = connect(_kojiprofile(client), client.cmd)
-    _refuse([*findings, *_preflight(session, request, labels)])
+    findings += _preflight(session, request, labels)
+    _refuse(findings)
     if arguments.dry_run:
         _say(f"dry run: would submit {request.source}\n  to target {request.target} with {dict(request.options)}")
         return 0
     for finding in findings:
         print(finding, file=sys.stderr)
     task_id = submit(session, request)
-    weburl = (session.opts or {}).get("weburl") or _weburl(client)
     if not arguments.q or arguments.nowait:
         _say(f"Created task: {task_id}")
-        if weburl:
+        if weburl := _weburl(client):
             _say(f"Task info: {weburl}/taskinfo?taskID={task_id}")
     return 0 if arguments.nowait else _follow(session, task_id, quiet=arguments.q)
 

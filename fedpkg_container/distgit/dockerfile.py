@@ -18,6 +18,8 @@ from fedpkg_container.errors import RefusedError
 LONGEST = 1024 * 1024
 
 SCRATCH = "scratch"
+#: What dockerfile-parse raises when it cannot make sense of an instruction.
+_PARSER_ERRORS = (IndexError, KeyError, ValueError, AttributeError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,22 @@ class Dockerfile:
     """The text of a Dockerfile, and what can be read from it.
 
     :param text: the whole file
+    :raises RefusedError: it cannot be taken apart
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
+        try:
+            parser = DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True)
+            self._structure: list[dict[str, Any]] = parser.structure
+            self._images: list[str] = parser.parent_images
+            #: The labels of the last stage, with variables filled in.
+            self.labels: dict[str, str] = dict(parser.labels)
+        except _PARSER_ERRORS as error:
+            raise RefusedError(
+                f"the Dockerfile cannot be read{_suspect(text)}: {error}",
+                solution="check quotes, backslashes and instructions without a value",
+            ) from error
 
     @classmethod
     def read(cls, folder: Path) -> Dockerfile:
@@ -64,31 +78,11 @@ class Dockerfile:
             raise RefusedError(f"{path} is not UTF-8 text: {error}", solution="save it as UTF-8") from error
 
     @cached_property
-    def _parser(self) -> Any:
-        return DockerfileParser(fileobj=io.BytesIO(self.text.encode()), env_replace=True)
-
-    @cached_property
-    def labels(self) -> dict[str, str]:
-        """The labels of the last stage, with variables filled in."""
-        return dict(self._parser.labels)
-
-    @cached_property
-    def label_lines(self) -> dict[str, int]:
-        """The line of each label of the Dockerfile, from 1; the last one counts."""
-        lines = {}
-        for each in self._parser.structure:
-            if each["instruction"] == "LABEL":
-                for name in self.labels:
-                    if name in each["value"]:
-                        lines[name] = each["startline"] + 1
-        return lines
-
-    @cached_property
     def stages(self) -> list[Stage]:
         """Every FROM, in order."""
         found: list[Stage] = []
-        instructions = [each for each in self._parser.structure if each["instruction"] == "FROM"]
-        for instruction, image in zip(instructions, self._parser.parent_images):
+        instructions = [each for each in self._structure if each["instruction"] == "FROM" and each["value"].strip()]
+        for instruction, image in zip(instructions, self._images):
             name = image_from(instruction["value"])[1] or ""
             earlier = image in {stage.name for stage in found} or (image.isdigit() and int(image) < len(found))
             found.append(Stage(image, name, instruction["startline"] + 1, earlier))
@@ -115,3 +109,11 @@ class Dockerfile:
         parser.parent_images = [pinned.get(stage.image, stage.image) for stage in self.stages]
         content: str = parser.content
         return content
+
+
+def _suspect(text: str) -> str:
+    """Where the first instruction without a value is, as a part of a sentence."""
+    for instruction in DockerfileParser(fileobj=io.BytesIO(text.encode())).structure:
+        if instruction["instruction"] not in ("COMMENT",) and not instruction["value"].strip():
+            return f" (line {instruction['startline'] + 1}: {instruction['instruction']} has no value)"
+    return ""

@@ -8,7 +8,7 @@ from typing import Any
 import koji
 
 from fedpkg_container.hub.reservation import REUSABLE
-from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.request import BuildRequest
 
 #: The channel of container builds, on our hubs and upstream's.
@@ -66,12 +66,21 @@ def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[
             "package",
             ERROR,
             f"package {component} is {state} in {name}",
-            f"check the label com.redhat.component; a release engineer adds it: koji add-pkg --owner … {name} {component}",
+            f"check the label com.redhat.component; to list it: koji add-pkg --owner … {name} {component}",
         )
 
 
 def _existing(build: Any) -> Iterator[Finding]:
     if build is None or build["state"] in REUSABLE:
+        return
+    if build["state"] == koji.BUILD_STATES["BUILDING"]:
+        # Not refused: a crash may have left it, and the builder, which can tell, takes it over then.
+        yield Finding(
+            "nvr-building",
+            WARNING,
+            f"{build['nvr']} is being built (build {build['id']})",
+            "when that build is alive, this one will fail",
+        )
         return
     state = koji.BUILD_STATES[build["state"]].lower()
     yield Finding(

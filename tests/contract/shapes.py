@@ -102,6 +102,29 @@ TAGGED_BUILD = frozenset(
     ]
 )
 
+#: queryHistory, in `tag_listing`
+TAG_HISTORY = frozenset(
+    [
+        "active",
+        "build.state",
+        "build_id",
+        "create_event",
+        "create_ts",
+        "creator_id",
+        "creator_name",
+        "epoch",
+        "name",
+        "release",
+        "revoke_event",
+        "revoke_ts",
+        "revoker_id",
+        "revoker_name",
+        "tag.name",
+        "tag_id",
+        "version",
+    ]
+)
+
 #: listTags; getTag adds `extra`, getBuildConfig adds `config_inheritance` to that
 LISTED_TAG = frozenset(
     ["arches", "id", "locked", "maven_include_all", "maven_support", "name", "perm", "perm_id"]
@@ -138,9 +161,6 @@ ARCHIVE = frozenset(
         "type_name",
     ]
 )
-
-#: getArchive of an image
-IMAGE_ARCHIVE = ARCHIVE | {"arch", "rootid"}
 
 #: getRPM; listRPMs adds `nvr`
 RPM = frozenset(

@@ -9,9 +9,6 @@ import pytest
 
 from tests.contract import shapes
 from tests.contract.images import UNKNOWN_RPM, ImageImporter, image_output, upload
-from tests.contract.support import refused
-
-MISSING_ARCHIVE = 2**31 - 2
 
 
 @pytest.fixture
@@ -50,17 +47,6 @@ def test_images(build: dict[str, Any], archive: dict[str, Any], anonymous: Any) 
     assert anonymous.listArchives(buildID=build["id"], type="image") == [{**archive, "arch": "x86_64"}]
     assert anonymous.listArchives(buildID=build["id"], type="maven") == []
 
-
-def test_one_image(archive: dict[str, Any], anonymous: Any) -> None:
-    found = anonymous.getArchive(archive["id"])
-    assert set(found) == shapes.IMAGE_ARCHIVE
-    assert found == {**archive, "arch": "x86_64", "rootid": False}
-
-
-def test_missing_archive(anonymous: Any) -> None:
-    assert anonymous.getArchive(MISSING_ARCHIVE) is None
-    with refused(1000, f"No such archive: {MISSING_ARCHIVE}"):
-        anonymous.getArchive(MISSING_ARCHIVE, strict=True)
 
 
 def test_no_archives(anonymous: Any, importer: ImageImporter) -> None:

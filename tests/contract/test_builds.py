@@ -117,10 +117,6 @@ def test_a_listed_build_lacks_only_the_generator(build: dict[str, Any], anonymou
     assert found == {key: value for key, value in build.items() if key not in ("id", "cg_id", "cg_name")}
 
 
-def test_kind_of_a_build(build: dict[str, Any], anonymous: Any) -> None:
-    assert anonymous.getBuildType(build["nvr"]) == {"image": {"build_id": build["id"]}}
-
-
 def test_logs_of_a_build(build: dict[str, Any], anonymous: Any) -> None:
     logs = {log["name"]: log for log in anonymous.getBuildLogs(build["nvr"])}
     folder = f"packages/{build['name']}/1/1/data/logs"

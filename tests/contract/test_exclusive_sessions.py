@@ -83,9 +83,3 @@ def test_logout_releases_it(access: HubAccess, connect: Connect, locking: Any) -
     other = connect(access.packager)
     locking.logout()
     assert other.getLoggedInUser()["id"]
-
-
-def test_sharing_releases_it(access: HubAccess, connect: Connect, locking: Any) -> None:
-    other = connect(access.packager)
-    assert locking.sharedSession() is None
-    assert other.getLoggedInUser() == locking.getLoggedInUser()

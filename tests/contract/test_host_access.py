@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.support import Connect, HubAccess, as_fault, as_result, new_name, refused
+from tests.contract.support import Connect, HubAccess, as_fault, as_result, log_in, new_name, refused
 from tests.contract.tasks import TaskBench
 
 #: A call of each method that a builder makes, with arguments that would do.
@@ -35,9 +35,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.fixture
-def sharing(host: Any) -> Iterator[Any]:
-    """The host's session without the lock."""
-    host.sharedSession()
+def sharing(access: HubAccess, host: Any) -> Iterator[Any]:
+    """A session of the host without the lock."""
+    host.logout()
+    log_in(host, access, access.host)
     yield host
     host.exclusiveSession()
 

@@ -92,7 +92,3 @@ def test_output_of_a_task_stays_encoded(bench: TaskBench, host: Any, anonymous: 
         output = calls.downloadTaskOutput(task_id, "x86_64.log")
     assert output.result == base64.b64encode(b"\x00\xff log").decode()
     assert anonymous.downloadTaskOutput(task_id, "x86_64.log") == b"\x00\xff log"
-
-
-def test_the_system_name_is_an_alias(anonymous: Any) -> None:
-    assert anonymous.callMethod("system.multicall", [call("getAPIVersion")]) == [[1]]

@@ -131,6 +131,7 @@ def test_blocking_a_package_of_another_tag(target: Target, admin: Any, listed: s
         admin.packageListBlock(target.build_tag_name, listed)
 
 
-def test_unblocking(target: Target, admin: Any, blocked: str) -> None:
-    assert admin.packageListUnblock(target.dest_tag_name, blocked) is None
-    assert admin.checkTagPackage(target.dest_tag_name, blocked) is True
+def test_adding_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
+    reason = "Only admin/tag can do this via default policy"
+    with refused(1004, f"policy violation (package_list): {reason}"):
+        packager.packageListAdd(target.dest_tag_name, new_name("package"), packager_name)

@@ -65,3 +65,56 @@ def test_a_missing_repo(anonymous: Any) -> None:
     assert anonymous.repoInfo(2**31 - 2) is None
     with refused(1000, "query returned no rows"):
         anonymous.repoInfo(2**31 - 2, strict=True)
+
+
+def request_of(session: Any, target: Target, **options: Any) -> dict[str, Any]:
+    """A request for a repo; a task that the hub may have made for it at once is canceled."""
+    answer: dict[str, Any] = session.repo.request(target.build_tag, **options)
+    if answer["request"] and answer["request"]["task_id"]:
+        session.cancelTask(answer["request"]["task_id"])
+    return answer
+
+
+def test_a_request(target: Target, packager: Any) -> None:
+    answer = request_of(packager, target, min_event="last")
+    request = answer["request"]
+    assert (answer["repo"], answer["duplicate"]) == (None, False)
+    assert set(request) >= {"id", "active", "min_event", "repo_id", "task_id", "task_state", "tries"}
+    assert (request["active"], request["repo_id"]) == (True, None)
+    assert request["min_event"] == packager.tagLastChangeEvent(target.build_tag)
+    assert packager.repo.checkRequest(request["id"])["repo"] is None
+
+
+def test_a_request_that_a_repo_fulfils(target: Target, host: Any, packager: Any) -> None:
+    repo_id, _ = host.host.repoInit(target.build_tag_name)
+    host.host.repoDone(repo_id, {})
+    answer = request_of(packager, target, min_event="last")
+    assert answer == {"repo": host.repoInfo(repo_id), "request": None, "duplicate": False}
+
+
+def test_a_request_that_a_repo_is_too_old_for(target: Target, host: Any, admin: Any) -> None:
+    repo_id, _ = host.host.repoInit(target.build_tag_name)
+    host.host.repoDone(repo_id, {})
+    before = admin.tagLastChangeEvent(target.build_tag)
+    admin.editTag2(target.build_tag_name, arches="x86_64")
+    assert admin.tagLastChangeEvent(target.build_tag) > before
+    assert request_of(admin, target, min_event="last")["repo"] is None
+
+
+def test_requests_that_are_refused(target: Target, packager: Any, anonymous: Any) -> None:
+    with refused(1004, "you must be logged in for this operation"):
+        anonymous.repo.request(target.build_tag)
+    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+        packager.repo.request("contract-no-tag")
+    with refused(1000, "No such request"):
+        packager.repo.checkRequest(2**31 - 2)
+
+
+def test_last_change_of_a_missing_tag(anonymous: Any) -> None:
+    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+        anonymous.tagLastChangeEvent("contract-no-tag")
+
+
+def test_a_task_for_a_repo_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
+    with refused(1004, f"regen-repo permission required (logged in as {packager_name})"):
+        packager.newRepo(target.build_tag_name)

@@ -95,8 +95,17 @@ def test_missing_rpm(anonymous: Any) -> None:
 def test_rpms_of_a_build(rpm: ImportedRpm, anonymous: Any) -> None:
     found = anonymous.getRPM(rpm.nvra)
     assert anonymous.listRPMs(buildID=rpm.build_id) == [{**found, "nvr": f"{rpm.name}-1-1"}]
-    assert anonymous.listBuildRPMs(rpm.build_id) == [{**found, "nvr": f"{rpm.name}-1-1"}]
     assert set(anonymous.listRPMs(buildID=rpm.build_id)[0]) == shapes.LISTED_RPM
+
+
+def test_header(rpm: ImportedRpm, anonymous: Any) -> None:
+    headers = anonymous.getRPMHeaders(rpmID=rpm.answer["id"], headers=["license", "summary"])
+    assert headers == {"license": "MIT", "summary": "A package without files"}
+    assert anonymous.getRPMHeaders(rpmID=2**31 - 2, headers=["license"]) == {}
+
+
+def test_no_signature(rpm: ImportedRpm, anonymous: Any) -> None:
+    assert not any(signature["sigkey"] for signature in anonymous.queryRPMSigs(rpm.answer["id"]))
 
 
 def test_rpms_of_a_build_by_arch(rpm: ImportedRpm, anonymous: Any) -> None:

@@ -176,3 +176,59 @@ def test_tags_of_a_package(listed: Target, build: dict[str, Any], anonymous: Any
 def test_untagging(tagging: int, listed: Target, build: dict[str, Any], packager: Any) -> None:
     assert packager.untagBuild(listed.dest_tag_name, build["nvr"]) is None
     assert packager.listTagged(listed.dest_tag_name) == []
+
+
+def test_untagging_what_is_not_tagged(listed: Target, build: dict[str, Any], packager: Any) -> None:
+    with refused(1003, f"build {build['nvr']} not in tag {listed.dest_tag_name}"):
+        packager.untagBuild(listed.dest_tag_name, build["nvr"])
+    assert packager.untagBuild(listed.dest_tag_name, build["nvr"], strict=False) is None
+
+
+def test_untagging_from_a_locked_tag(
+    tagging: int, listed: Target, build: dict[str, Any], admin: Any, packager: Any
+) -> None:
+    admin.editTag2(listed.dest_tag_name, locked=True)
+    with refused(1004, "tag is locked"):
+        packager.untagBuild(listed.dest_tag_name, build["nvr"])
+    assert admin.untagBuild(listed.dest_tag_name, build["nvr"], force=True) is None
+
+
+def test_moving(bench: TaskBench, tagging: int, listed: Target, build: dict[str, Any], host: Any) -> None:
+    bench.admin.packageListAdd(listed.build_tag_name, build["name"], build["owner_name"])
+    task_id = bench.remember(
+        bench.packager.tagBuild(listed.build_tag_name, build["nvr"], False, listed.dest_tag_name)
+    )
+    request = bench.packager.getTaskRequest(task_id)
+    assert request == [listed.build_tag, build["id"], False, listed.dest_tag]
+    host.host.openTask(task_id)
+    host.host.tagBuild(task_id, *request)
+    assert [tag["name"] for tag in host.listTags(build["nvr"])] == [listed.build_tag_name]
+
+
+def test_tagging_without_a_task(target: Target, admin: Any, build: dict[str, Any]) -> None:
+    assert admin.tagBuildBypass(target.build_tag_name, build["nvr"]) is None
+    with refused(1003, f"build {build['nvr']} already tagged ({target.build_tag_name})"):
+        admin.tagBuildBypass(target.build_tag_name, build["nvr"])
+    assert admin.tagBuildBypass(target.build_tag_name, build["nvr"], force=True) is None
+
+
+def test_tagging_without_a_task_by_a_packager(
+    target: Target, packager: Any, packager_name: str, build: dict[str, Any]
+) -> None:
+    with refused(1004, f"tag permission required (logged in as {packager_name})"):
+        packager.tagBuildBypass(target.build_tag_name, build["nvr"])
+
+
+def test_history_of_what_is_tagged(
+    tagging: int, listed: Target, build: dict[str, Any], anonymous: Any
+) -> None:
+    (entry,) = anonymous.queryHistory(tag=listed.dest_tag_name, pkg=build["name"], active=True)["tag_listing"]
+    assert set(entry) == shapes.TAG_HISTORY
+    assert (entry["build_id"], entry["tag.name"]) == (build["id"], listed.dest_tag_name)
+    assert (entry["active"], entry["revoke_event"]) == (True, None)
+    assert anonymous.queryHistory(tag=listed.build_tag_name, active=True)["tag_listing"] == []
+
+
+def test_history_of_a_missing_tag(anonymous: Any) -> None:
+    with refused(1000, "No such entry in table tag: contract-no-tag"):
+        anonymous.queryHistory(tag="contract-no-tag", active=True)

@@ -49,7 +49,7 @@ def test_a_scratch_build_is_pushed_and_recorded_nowhere(packager: Packager, box:
 
 
 def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, tmp_path: Path) -> None:
-    commit = packager.commit(packager.dockerfile(INSTALL), **{"additional-tags": "stable\nnot-this-one\n"})
+    commit = packager.commit(packager.dockerfile(INSTALL), files={"additional-tags": "stable\nnot-this-one\n"})
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"built {packager.name}-container-1.0-1 (build " in done.stdout

@@ -133,10 +133,10 @@ def _wait_for_line(box: Box, task_id: int, text: str) -> int:
 
     def shows() -> bool:
         for child in session.getTaskChildren(task_id):
-            if "x86_64.log" in session.listTaskOutput(child["id"]):
-                if text in session.downloadTaskOutput(child["id"], "x86_64.log").decode():
-                    found.append(child["id"])
-                    return True
+            logs = session.listTaskOutput(child["id"])
+            if "x86_64.log" in logs and text in session.downloadTaskOutput(child["id"], "x86_64.log").decode():
+                found.append(child["id"])
+                return True
         return False
 
     eventually(shows, lambda: session.getTaskDescendents(task_id), seconds=60)
@@ -211,7 +211,7 @@ def test_a_follower_survives_a_hub_that_goes_away(packager: Packager, box: Box) 
 
 def test_a_log_of_fifty_megabytes_is_followed_to_its_end(packager: Packager) -> None:
     line = "x" * 99
-    packager.commit(packager.dockerfile(f"RUN yes {line} | head -n 500000 && echo the end of it"))
+    packager.commit(packager.dockerfile(f"RUN busybox yes {line} | head -n 500000 && echo the end of it"))
     done = packager.build("--scratch")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"x86_64 | {line}\n") == 500000

@@ -37,7 +37,7 @@ def _stopped(service: Service) -> Iterator[None]:
 
 
 def test_no_dockerfile(packager: Packager, box: Box) -> None:
-    packager.commit("x", README="nothing else")
+    packager.commit("x", files={"README": "nothing else"})
     packager.run("git", "rm", "--quiet", "Dockerfile")
     packager.run("git", "commit", "--quiet", "--message", "gone")
     packager.run("git", "push", "--quiet", "origin", "HEAD:rawhide")

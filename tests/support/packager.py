@@ -62,9 +62,9 @@ class Packager:
         lines = [f"FROM {base or self.base}", *(f'LABEL {k}="{v}"' for k, v in values.items() if k != without), *steps]
         return "\n".join(lines) + "\n"
 
-    def commit(self, dockerfile: str, *, push: bool = True, **files: str) -> str:
+    def commit(self, dockerfile: str, *, push: bool = True, files: Mapping[str, str] | None = None) -> str:
         """Commit a Dockerfile and other files, and push them; the commit."""
-        for name, text in {"Dockerfile": dockerfile, **files}.items():
+        for name, text in {"Dockerfile": dockerfile, **(files or {})}.items():
             (self.checkout / name).write_text(text)
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "a change")

@@ -32,8 +32,8 @@ IMAGE = "demo-base"
 _DATABASE = "/usr/lib/sysimage/rpm"
 #: Commands of busybox that the image has under their own names.
 _APPLETS = frozenset(
-    "cat cp cut date echo env find grep gzip head hostname httpd id ln ls mkdir mktemp mv ps readlink rm rmdir sed sleep"
-    " sort stat tail tar touch tr true uname vi wc wget xargs".split()
+    "cat cp cut date echo env find grep gzip head hostname httpd id ln ls mkdir mktemp mv ps readlink rm rmdir sed"
+    " sleep sort stat tail tar touch tr true uname vi wc wget xargs".split()
 )
 _OS_RELEASE = """\
 NAME="Demonstration Linux"

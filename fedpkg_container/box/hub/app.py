@@ -44,6 +44,7 @@ class HubApplication:
         load_plugins(plugin_path, plugins)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
         if environ["REQUEST_METHOD"] != "POST":
             body = b"This is an XML-RPC server. Only POST requests are accepted.\n"
             return _reply(start_response, "405 Method Not Allowed", body, "text/plain", [("Allow", "POST")])
@@ -94,10 +95,10 @@ class _BadRequestError(Exception):
 def _read_call(environ: Environ) -> tuple[str, Any]:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if not 0 < length <= LONGEST_REQUEST:
-        raise _BadRequestError("Empty request" if length <= 0 else "Request too long")
+        raise _BadRequestError("Invalid request: empty" if length <= 0 else "Invalid request: too long")
     try:
         parameters, name = koji.xmlrpcplus.loads(environ["wsgi.input"].read(length))
-    except Exception as error:  # noqa: BLE001, the parser raises whatever expat and its converters raise
+    except Exception as error:
         raise _BadRequestError(f"Invalid request: {error}") from error
     if not name:
         raise _BadRequestError("Invalid request: no method name")

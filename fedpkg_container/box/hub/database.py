@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Optional
 
+from dateutil import parser
+
 #: Seconds that a transaction waits for another one to end.
 LOCK_TIMEOUT = 30.0
 
@@ -102,9 +104,12 @@ class Database:
         """Run any statement; returns how many rows it changed."""
         return self.connection.execute(sql, parameters).rowcount
 
-    def event(self) -> int:
-        """A new event: Koji numbers the changes of tags and builds."""
-        return self.insert("events", time=time.time())
+    def event(self, tag_id: int | None = None) -> int:
+        """A new event: Koji numbers the changes of tags and builds.
+
+        :param tag_id: the tag that changes
+        """
+        return self.insert("events", time=time.time(), tag_id=tag_id)
 
 
 def marks(values: Sequence[Any]) -> str:
@@ -119,13 +124,25 @@ def timestamp(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(sep=" ", timespec="microseconds")
 
 
+def seconds(moment: float | str) -> float:
+    """A time that a client sent, as seconds since the epoch; text without a zone is UTC."""
+    if isinstance(moment, (int, float)):
+        return float(moment)
+    parsed = parser.parse(moment)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+
+
 def query_options(rows: list[Row], options: Mapping[str, Any] | None) -> Any:
-    """What Koji's ``queryOpts`` make of a list: ``order`` (keys, ``-`` for descending), ``offset``, ``limit``, ``countOnly``."""
+    """What Koji's ``queryOpts`` make of a list.
+
+    Options: ``order`` (keys, ``-`` for descending), ``offset``, ``limit``, ``countOnly``.
+    """
     options = options or {}
     for key in reversed((options.get("order") or "").split(",")):
         column = key.strip().lstrip("-")
         if column:
-            rows = sorted(rows, key=lambda row: (row[column] is not None, row[column]), reverse=key.strip().startswith("-"))
+            descending = key.strip().startswith("-")
+            rows = sorted(rows, key=lambda row: (row[column] is not None, row[column]), reverse=descending)
     start = options.get("offset") or 0
     end = start + options["limit"] if options.get("limit") is not None else None
     rows = rows[start:end]

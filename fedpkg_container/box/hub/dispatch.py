@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,13 @@ class Session(Protocol):
     user_id: int | None
     logged_in: bool
 
-    def hasPerm(self, name: str) -> bool: ...  # noqa: N802
-    def validate(self) -> bool: ...
+    def hasPerm(self, name: str) -> bool:  # noqa: N802
+        """Whether the user has a permission."""
+        ...
+
+    def validate(self) -> bool:
+        """Refuse when another session holds this user exclusively."""
+        ...
 
 
 def database() -> Database:
@@ -69,26 +75,8 @@ def topdir() -> Path:
     return Path(context.opts["KojiDir"])
 
 
-def require(condition: bool, message: str) -> None:
-    """Refuse with Koji's ActionNotAllowed unless the condition holds."""
-    if not condition:
-        raise koji.ActionNotAllowed(message)
-
-
-def require_login() -> int:
-    """The id of the user who is calling; refuses the anonymous."""
-    require(context.session.logged_in, "you must be logged in for this operation")
-    return int(context.session.user_id)
-
-
-def require_permission(name: str) -> None:
-    """Refuse those who have neither the permission nor ``admin``."""
-    require_login()
-    require(context.session.hasPerm(name), f"{name} permission required")
-
-
-#: Calls that work without the exclusive session of a host: they are how one gets it, or leaves.
-_UNLOCKED = {"exclusiveSession", "login", "logout", "sslLogin", "getAPIVersion"}
+#: Calls that a session may make while another one holds its user exclusively: how one gets the lock, or leaves.
+_UNLOCKED = {"exclusiveSession", "login", "logout"}
 
 _state = threading.local()
 
@@ -126,7 +114,8 @@ def _multicall(calls: Sequence[Mapping[str, Any]]) -> list[Any]:
                     results.append([run(member["methodName"], member["params"])])
             except Exception as error:  # noqa: BLE001, whatever a member raises becomes its fault
                 code, text = fault_of(error)
-                results.append({"faultCode": code, "faultString": text, "traceback": [text]})
+                lines = traceback.format_exception(type(error), error, error.__traceback__)
+                results.append({"faultCode": code, "faultString": text, "traceback": lines})
     finally:
         _state.multicall = False
     return results

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import types
 
-from fedpkg_container.box.hub.calls import builds, inventory, packages, tags, tasks, users
+from fedpkg_container.box.hub.calls import builds, inventory, packages, tags, targets, tasks, users
 
 _NAMES = {
     "make_task": tasks.make_task,
     "get_user": users.get_user,
     "get_tag": tags.get_tag,
     "get_build": builds.get_build,
-    "get_build_target": tags.get_build_target,
+    "get_build_target": targets.get_build_target,
     "get_channel": inventory.get_channel,
     "get_host": inventory.get_host,
     "readPackageList": packages.list_packages,

@@ -1,5 +1,8 @@
 -- The box's hub. Times are seconds since the epoch; JSON is kept as text.
-CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, tag_id INTEGER -- the tag that changed, if one did
+);
+CREATE INDEX IF NOT EXISTS events_by_tag ON events(tag_id);
 CREATE TABLE IF NOT EXISTS users (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, status INTEGER NOT NULL DEFAULT 0,
     usertype INTEGER NOT NULL DEFAULT 0
@@ -10,7 +13,8 @@ CREATE TABLE IF NOT EXISTS permissions (
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, user_id INTEGER NOT NULL REFERENCES users(id),
     authtype INTEGER NOT NULL, hostip TEXT NOT NULL, master INTEGER, callnum INTEGER, exclusive INTEGER NOT NULL DEFAULT 0,
-    closed INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0, start_time REAL NOT NULL, update_time REAL NOT NULL
+    closed INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0, start_time REAL NOT NULL, update_time REAL NOT NULL,
+    renew_time REAL
 );
 CREATE TABLE IF NOT EXISTS channels (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT, comment TEXT,
@@ -81,6 +85,10 @@ CREATE TABLE IF NOT EXISTS tag_builds (
 );
 CREATE TABLE IF NOT EXISTS buildroots (
     id INTEGER PRIMARY KEY AUTOINCREMENT, cg_id INTEGER NOT NULL REFERENCES content_generators(id), data TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS buildroot_rpms (
+    buildroot_id INTEGER NOT NULL REFERENCES buildroots(id), rpm_id INTEGER NOT NULL REFERENCES rpms(id),
+    PRIMARY KEY (buildroot_id, rpm_id)
 );
 CREATE TABLE IF NOT EXISTS rpms (
     id INTEGER PRIMARY KEY AUTOINCREMENT, build_id INTEGER NOT NULL REFERENCES builds(id), name TEXT NOT NULL,

@@ -30,6 +30,7 @@ class AccessLog:
         self.file = path.open("a", buffering=1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request and note it."""
         began = time.time()
         status: list[str] = []
 
@@ -45,7 +46,9 @@ class AccessLog:
         return [body]
 
 
-def make_server(application: Callable[..., Iterable[bytes]], address: tuple[str, int], *, certificate: Path, ca: Path) -> Server:
+def make_server(
+    application: Callable[..., Iterable[bytes]], address: tuple[str, int], *, certificate: Path, ca: Path
+) -> Server:
     """A TLS server on loopback that asks clients for a certificate, and works without one.
 
     :param certificate: a PEM file with certificate and key

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import koji
+from koji.context import context
 
 from fedpkg_container.box.hub.database import Database, Row
 
@@ -71,7 +72,9 @@ class CallerSession:
         if kept > self.callnum:
             raise koji.SequenceError(f"{kept} > {self.callnum} (session {self.id})")
         if kept == self.callnum:
-            raise koji.RetryError(f"unable to retry call {self.callnum} for session {self.id}")
+            raise koji.RetryError(
+                f"unable to retry call {self.callnum} (method {context.method}) for session {self.id}"
+            )
 
     def _find_exclusive(self, row: Row) -> None:
         if row["exclusive"]:
@@ -125,7 +128,7 @@ class CallerSession:
             parent = self.session_data.get("master")
             if parent and self.database.value("SELECT closed FROM sessions WHERE id = ?", parent):
                 return None
-            self.database.update("sessions", self.id, key=key, expired=0, update_time=now)
+            self.database.update("sessions", self.id, key=key, expired=0, update_time=now, renew_time=now)
             session_id = self.id
         else:
             session_id = self.database.insert(

@@ -106,12 +106,22 @@ class Upload:
                 file.write(block)
                 checksum.update(block)
                 left -= len(block)
+            self._assert_end(file, offset)
         return {
             "size": self.size - left,
             "fileverify": self.verify,
             "offset": offset,
             "hexdigest": checksum.hexdigest(),
         }
+
+
+    def _assert_end(self, file: Any, offset: int) -> None:
+        """A part that does not overwrite has to be the last of its file."""
+        expected, actual = offset + self.size, file.seek(0, os.SEEK_END)
+        if expected != actual:
+            raise koji.GenericError(
+                f"Incorrect upload length for {self.path} - Expected {expected}, actual {actual}"
+            )
 
 
 def write_part(path: Path, offset: int, size: int, contents: bytes) -> None:
@@ -154,7 +164,7 @@ def encoded(contents: bytes) -> str:
 
 def task_folder(task_id: int) -> Path:
     """Where a task's output is."""
-    return Path(koji.pathinfo.work()) / koji.pathinfo.taskrelpath(task_id)
+    return Path(koji.pathinfo.work(), koji.pathinfo.taskrelpath(task_id))
 
 
 def known_task(task_id: int) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 
 _SUBJECTS = (
+    "archives",
     "builds",
+    "canceling",
+    "cg_import",
     "content_generator",
     "hosts",
     "inventory",
@@ -14,7 +17,10 @@ _SUBJECTS = (
     "repos",
     "rpms",
     "sessions",
+    "tagging",
     "tags",
+    "targets",
+    "task_lists",
     "tasks",
     "users",
 )

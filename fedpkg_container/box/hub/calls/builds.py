@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import koji
 from koji.context import context
 
 from fedpkg_container.box.hub.calls import packages, users
-from fedpkg_container.box.hub.database import Row, query_options, timestamp
-from fedpkg_container.box.hub.dispatch import call, database, require_login, require_permission
+from fedpkg_container.box.hub.database import Row, query_options, seconds, timestamp
+from fedpkg_container.box.hub.dispatch import call, database, topdir
+from fedpkg_container.box.hub.lookups import find, require_permission
+
+#: Seconds.
+MONTH = 365.25 / 12 * 24 * 3600
 
 BUILDING, COMPLETE, DELETED, BUILD_FAILED, BUILD_CANCELED = (
     koji.BUILD_STATES[name] for name in ("BUILDING", "COMPLETE", "DELETED", "FAILED", "CANCELED")
@@ -28,19 +34,16 @@ _BUILDS = (
 
 def build_row(build: Any) -> Row | None:
     """A build by id, NVR, or a dictionary with name, version and release; as the hub shows it."""
-    if isinstance(build, str):
-        try:
-            build = koji.parse_NVR(build)
-        except koji.GenericError:
-            return None
-    if isinstance(build, dict):
-        if build.get("id") and "name" not in build:
-            build = build["id"]
-        else:
-            values = (build["name"], build["version"], build["release"])
-            row = database().one(f"{_BUILDS} WHERE packages.name = ? AND version = ? AND release = ?", *values)
-            return row and _shown(row)
-    row = database().one(f"{_BUILDS} WHERE builds.id = ?", build)
+    if isinstance(build, int):
+        row = database().one(f"{_BUILDS} WHERE builds.id = ?", build)
+        return row and _shown(row)
+    parts = koji.parse_NVR(build) if isinstance(build, str) else build
+    if not isinstance(parts, dict):
+        raise koji.GenericError(f"Invalid type for argument: {type(build)!r}")
+    if not {"name", "version", "release"} <= set(parts):
+        raise koji.GenericError("did not provide name, version, and release")
+    values = (parts["name"], str(parts["version"]), str(parts["release"]))
+    row = database().one(f"{_BUILDS} WHERE packages.name = ? AND version = ? AND release = ?", *values)
     return row and _shown(row)
 
 
@@ -89,43 +92,49 @@ def _shown(row: Row) -> Row:
 
 
 def new_build(data: Row) -> int:
-    """A new build, or one that failed or was canceled, taken up again.
+    """A new build, or one that failed or was canceled, taken up again; nothing changes when its task asks twice.
 
-    :param data: name, version, release, epoch, state, and where known owner, task_id, cg_id, source, extra, times
+    :param data: name, version, release, epoch, and where known state (else complete), owner, task_id, cg_id, source,
+        extra, times
     """
+    for key in ("version", "release", "epoch"):
+        if key not in data:
+            raise koji.GenericError(f"No {key} value for build")
     old = build_row(data)
+    if old is None:
+        name = {"package_id": packages.package_id(data["name"])}
+        return database().insert("builds", **name, **{k: str(data[k]) for k in ("version", "release")}, **_stored(data))
+    if _is_asked_again(old, data):
+        return int(old["id"])
+    _assert_recyclable(old, data)
+    database().execute("DELETE FROM build_types WHERE build_id = ?", old["id"])
+    database().update("builds", old["id"], **_stored(data))
+    return int(old["id"])
+
+
+def _stored(data: Row) -> Row:
     now = time.time()
-    values = {
-        "state": data["state"],
+    return {
+        "state": data.get("state", COMPLETE),
         "task_id": data.get("task_id"),
         "owner": data.get("owner") or context.session.user_id,
         "source": data.get("source"),
         "extra": json.dumps(data["extra"]) if data.get("extra") is not None else None,
-        "epoch": data.get("epoch"),
+        "epoch": data["epoch"],
         "start_time": data.get("start_time", now),
         "completion_time": data.get("completion_time", now),
         "cg_id": data.get("cg_id"),
         "event_id": database().event(),
     }
-    if old is None:
-        return database().insert(
-            "builds",
-            package_id=packages.package_id(data["name"]),
-            version=str(data["version"]),
-            release=str(data["release"]),
-            **values,
-        )
-    _assert_recyclable(old, data)
-    database().execute("DELETE FROM build_types WHERE build_id = ?", old["id"])
-    database().update("builds", old["id"], **values)
-    return int(old["id"])
+
+
+def _is_asked_again(old: Row, data: Row) -> bool:
+    return bool(old["state"] == BUILDING == data.get("state") and data.get("task_id") == old["task_id"])
 
 
 def _assert_recyclable(old: Row, data: Row) -> None:
     state = koji.BUILD_STATES[old["state"]]
     if old["state"] == BUILDING:
-        if data["state"] == BUILDING and data.get("task_id", "") == old["task_id"]:
-            return
         raise koji.GenericError(f"Build already in progress (task {old['task_id']})")
     if old["state"] not in (BUILD_FAILED, BUILD_CANCELED):
         raise koji.GenericError(f"Build already exists (id={old['id']}, state={state}): {data!r}")
@@ -134,35 +143,48 @@ def _assert_recyclable(old: Row, data: Row) -> None:
             raise koji.GenericError(f"Build already exists. Unable to recycle, has {what}")
 
 
-@call("getBuild", used_by="the client; koji buildinfo; the builder plugin")
+@call("getBuild", used_by="the client; the builder plugin; koji buildinfo, rpminfo, import and others")
 def get_build(buildInfo: Any, strict: bool = False) -> Row | None:
     """A build."""
     return known_build(buildInfo) if strict else build_row(buildInfo)
 
 
-@call("listBuilds", used_by="koji taskinfo, list-builds; the client")
+@call("listBuilds", used_by="koji taskinfo, list-builds")
 def list_builds(
-    packageID: Any = None, userID: Any = None, taskID: Any = None, prefix: str | None = None, state: Any = None,
-    volumeID: Any = None, source: str | None = None, createdBefore: Any = None, createdAfter: Any = None,
-    completeBefore: Any = None, completeAfter: Any = None, type: str | None = None, typeInfo: Any = None,  # noqa: A002
-    queryOpts: Row | None = None, pattern: str | None = None, cgID: Any = None, draft: Any = None,
+    packageID: Any = None, userID: Any = None, taskID: Any = None, *, state: Any = None, source: str | None = None,
+    completeBefore: Any = None, completeAfter: Any = None, type: str | None = None,  # noqa: A002
+    queryOpts: Row | None = None,
 ) -> Any:  # fmt: skip
-    """Builds by package, owner, task, state, content generator or type."""
+    """Builds by package, owner, task, state, source, time or type."""
     clauses, values = ["1"], []
-    named = (("package_id", packageID, packages.get_package_id), ("owner", userID, _user_id), ("task_id", taskID, None),
-             ("builds.state", state, None), ("cg_id", cgID, None), ("builds.source", source, None))  # fmt: skip
-    for column, wanted, by_name in named:
+    for clause, wanted in (
+        ("package_id = ?", _id_of("packages", packageID)),
+        ("owner = ?", _id_of("users", userID)),
+        ("task_id = ?", taskID),
+        ("builds.state = ?", state),
+        ("builds.source = ?", source),
+        ("completion_time < ?", completeBefore and seconds(completeBefore)),
+        ("completion_time > ?", completeAfter and seconds(completeAfter)),
+    ):
         if wanted is not None:
-            clauses.append(f"{column} = ?")
-            values.append(by_name(wanted) if by_name and isinstance(wanted, str) else wanted)
-    rows = [_shown(row) for row in database().all(f"{_BUILDS} WHERE {' AND '.join(clauses)} ORDER BY builds.id", *values)]
+            clauses.append(clause)
+            values.append(wanted)
+    rows = database().all(f"{_BUILDS} WHERE {' AND '.join(clauses)} ORDER BY builds.id", *values)
     if type is not None:
         rows = [row for row in rows if type in build_types(row["id"])]
-    return query_options([{**row, "nvr": row["nvr"]} for row in rows], queryOpts)
+    return query_options([_listed(row) for row in rows], queryOpts)
 
 
-def _user_id(name: str) -> int:
-    return int(users.known_user(name)["id"])
+def _id_of(table: str, info: Any) -> int | None:
+    """The id of a row that need not exist: 0 is nobody's."""
+    if info is None or isinstance(info, int):
+        return info
+    row = find(table, info)
+    return int(row["id"]) if row else 0
+
+
+def _listed(row: Row) -> Row:
+    return {key: value for key, value in _shown(row).items() if key not in ("id", "cg_id", "cg_name")}
 
 
 def build_types(build_id: int) -> list[str]:
@@ -175,16 +197,6 @@ def add_type(build_id: int, btype: str) -> None:
     database().execute("INSERT OR IGNORE INTO build_types VALUES (?, ?)", build_id, btype)
 
 
-@call("getBuildType", used_by="koji buildinfo")
-def get_build_type(buildInfo: Any, strict: bool = False) -> Row | None:
-    """The types of a build with what is known of each."""
-    build = known_build(buildInfo) if strict else build_row(buildInfo)
-    if build is None:
-        return None
-    typeinfo = (build["extra"] or {}).get("typeinfo", {})
-    return {btype: typeinfo.get(btype) for btype in build_types(build["id"])}
-
-
 def _no_such_type(build: Any, strict: bool = False) -> None:
     return None
 
@@ -193,7 +205,7 @@ call("getMavenBuild", used_by="koji buildinfo")(_no_such_type)
 call("getWinBuild", used_by="koji buildinfo")(_no_such_type)
 
 
-@call("createEmptyBuild", used_by="the box's set-up; koji import")
+@call("createEmptyBuild", used_by="the box's demo; koji import --create-build")
 def create_empty_build(
     name: str, version: str, release: str, epoch: int | None, owner: Any = None, draft: bool = False
 ) -> int:
@@ -203,30 +215,23 @@ def create_empty_build(
     return new_build({**data, "owner": users.known_user(owner)["id"] if owner else None})
 
 
-def cancel_build_row(build_id: int, *, cancel_task: bool = True) -> bool:
-    """Cancel a build that is building, its reservation, and the tree of its task."""
-    from fedpkg_container.box.hub.calls import tasks
+@call("getAverageBuildDuration", used_by="the client")
+def get_average_build_duration(package: Any, age: int | None = None) -> float | None:
+    """The mean seconds from start to end of the complete builds of a package that a task made.
 
-    build = known_build(build_id)
-    if build["state"] != BUILDING:
-        return False
-    database().update("builds", build["id"], state=BUILD_CANCELED, completion_time=time.time())
-    if build["task_id"] is not None and cancel_task:
-        tasks.cancel_group(build["task_id"])
-    database().execute("DELETE FROM reservations WHERE build_id = ?", build["id"])
-    return True
-
-
-@call("cancelBuild", used_by="the builder plugin (an orphaned reservation); koji cancel")
-def cancel_build(buildID: Any, strict: bool = False) -> bool:
-    """Cancel a build, by its owner or an admin; says whether there was anything to cancel."""
-    require_login()
-    build = known_build(buildID) if strict else build_row(buildID)
-    if build is None:
-        return False
-    if build["owner_id"] != context.session.user_id and not context.session.hasPerm("admin"):
-        raise koji.ActionNotAllowed("not owner")
-    return cancel_build_row(build["id"])
+    :param age: months that are looked back
+    """
+    row = find("packages", package)
+    if row is None:
+        return None
+    since = 0.0 if age is None else time.time() - age * MONTH
+    average: float | None = database().value(
+        "SELECT avg(completion_time - events.time) FROM builds JOIN events ON events.id = event_id"
+        " WHERE package_id = ? AND state = ? AND (task_id IS NOT NULL OR extra LIKE '%koji_task_id%')"
+        " AND completion_time > ?",
+        row["id"], COMPLETE, since,
+    )  # fmt: skip
+    return average
 
 
 @call("getNextRelease", used_by="the builder plugin")
@@ -250,16 +255,17 @@ def get_next_release(build_info: Row, incr: int = 1) -> str:
     raise koji.BuildError(f"Unable to increment release value: {newest}")
 
 
-@call("getBuildLogs", used_by="koji download-logs --nvr; the client")
+@call("getBuildLogs", used_by="koji download-logs --nvr")
 def get_build_logs(build: Any) -> list[Row]:
     """The logs that were imported with a build."""
-    from fedpkg_container.box.hub.dispatch import topdir
-
-    found = known_build(build)
-    folder = topdir() / koji.pathinfo.build(found).removeprefix(f"{koji.pathinfo.topdir}/") / "data" / "logs"
+    folder = Path(koji.pathinfo.build_logs(known_build(build)))
     logs = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+    for path in sorted(folder.rglob("*")):
         if path.is_file():
-            relative = path.parent.relative_to(folder).as_posix()
-            logs.append({"name": path.name, "dir": relative, "path": path.relative_to(topdir()).as_posix()})
+            below = path.parent.relative_to(folder).as_posix()
+            logs.append({
+                "name": path.name,
+                "dir": below,
+                "path": os.path.join(folder.relative_to(topdir()), below, path.name),
+            })  # fmt: skip
     return logs

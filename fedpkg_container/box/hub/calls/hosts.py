@@ -14,6 +14,7 @@ from fedpkg_container.box.hub.calls import tasks as task_calls
 from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, FREE, OPEN
 from fedpkg_container.box.hub.database import Row, marks
 from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.lookups import one_row
 
 #: Seconds after which a host that refused a task may get it again.
 REFUSAL_LIFETIME = 15 * 60
@@ -44,7 +45,8 @@ def assert_task_of_host(task_id: int, host_id: int) -> Row:
     return row
 
 
-def _own_task(task_id: int) -> Row:
+def own_task(task_id: int) -> Row:
+    """The task, which must be open on the calling host."""
     return assert_task_of_host(task_id, calling_host()["id"])
 
 
@@ -64,6 +66,8 @@ def get_host() -> Row:
 def update_host(task_load: float, ready: bool, data: Row | None = None) -> None:
     """A builder says that it is there, how loaded it is, and whether it takes tasks."""
     host = calling_host()
+    if data is not None and not isinstance(data, dict):
+        raise koji.ParameterError("Host data should be a dictionary")
     values: Row = {"task_load": float(task_load), "ready": int(bool(ready)), "update_time": time.time()}
     if data is not None:
         values["data"] = json.dumps(data)
@@ -86,6 +90,8 @@ def _assign(host: Row) -> None:
     if not host["enabled"] or not host["ready"]:
         return
     own = database().all("SELECT * FROM tasks WHERE host_id = ? AND state IN (?, ?)", host["id"], ASSIGNED, OPEN)
+    if any(row["state"] == ASSIGNED for row in own):
+        return  # until a host has taken or refused what it was given, it gets nothing more
     load = sum(row["weight"] for row in own if not row["waiting"])
     arches = {koji.canonArch(arch) for arch in host["arches"].split()} | {"noarch"}
     free = database().all(
@@ -121,8 +127,8 @@ def get_host_tasks() -> list[Row]:
 def open_task(task_id: int) -> Row | None:
     """Take a task; None when it is not to be had."""
     host = calling_host()
-    row = task_calls.task_row(task_id)
-    if not (row["state"] == FREE or (row["state"] == ASSIGNED and row["host_id"] == host["id"])):
+    row = one_row(task_calls.stored(task_id))
+    if not task_calls.may_take(row, host["id"]):
         return None
     database().update("tasks", row["id"], state=OPEN, host_id=host["id"], start_time=time.time())
     opened = task_calls.task_row(task_id)
@@ -132,18 +138,18 @@ def open_task(task_id: int) -> Row | None:
 @call("host.closeTask", used_by="koji.daemon.TaskManager")
 def close_task(task_id: int, response: str) -> None:
     """A task has ended well."""
-    _own_task(task_id)
+    own_task(task_id)
     task_calls.close(task_id, response, task_calls.CLOSED)
 
 
 @call("host.failTask", used_by="koji.daemon.TaskManager")
 def fail_task(task_id: int, response: str) -> None:
     """A task has failed."""
-    _own_task(task_id)
+    own_task(task_id)
     task_calls.close(task_id, response, task_calls.FAILED)
 
 
-@call("host.freeTasks", used_by="koji.daemon.TaskManager; the builder plugin")
+@call("host.freeTasks", used_by="the builder plugin; koji.daemon.TaskManager")
 def free_tasks(tasks: list[int]) -> None:
     """Give tasks back; those of other hosts are passed over."""
     host = calling_host()
@@ -157,7 +163,7 @@ def free_tasks(tasks: list[int]) -> None:
 def refuse_task(task_id: int, soft: bool = True, msg: str = "") -> None:
     """A host will not run a task that was assigned to it."""
     host = calling_host()
-    row = task_calls.task_row(task_id)
+    row = one_row(task_calls.stored(task_id))
     if row["host_id"] != host["id"]:
         return
     database().execute(
@@ -169,14 +175,14 @@ def refuse_task(task_id: int, soft: bool = True, msg: str = "") -> None:
 @call("host.setTaskWeight", used_by="koji.daemon.TaskManager")
 def set_task_weight(task_id: int, weight: float) -> None:
     """How much of a host's capacity a task takes."""
-    _own_task(task_id)
+    own_task(task_id)
     database().update("tasks", task_id, weight=float(weight))
 
 
-@call("host.subtask", used_by="koji.tasks; the builder plugin")
+@call("host.subtask", used_by="the builder plugin; koji.tasks")
 def subtask(method: str, arglist: list[Any], parent: int, **opts: Any) -> int:
     """A task below one that the calling host runs; one with the same label is found again instead."""
-    _own_task(parent)
+    own_task(parent)
     if "owner" in opts:
         raise koji.ActionNotAllowed("The owner option is not allowed here")
     if "label" in opts:
@@ -242,19 +248,3 @@ def _result(task_id: int, *, may_fail: bool) -> Any:
         if may_fail and task_calls.task_row(task_id)["state"] == task_calls.CANCELED:
             return {"faultCode": error.faultCode, "faultString": str(error)}
         raise
-
-
-@call("host.tagBuild", used_by="the builder plugin")
-def tag_build(task_id: int, tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> None:
-    """Tag a build as the owner of a task."""
-    from fedpkg_container.box.hub.calls import tags
-
-    task = _own_task(task_id)
-    tags.tag_build_row(tag, build, user_id=task["owner"], force=force)
-
-
-@call("host.setBuildRootState", used_by="koji.daemon.TaskManager")
-def set_build_root_state(brootid: int, state: int, task_id: int | None = None) -> None:
-    """Refuses: this hub has no mock buildroots whose state could be set."""
-    calling_host()
-    raise koji.GenericError(f"no such buildroot: {brootid}")

@@ -9,11 +9,11 @@ from typing import Any
 import koji
 
 from fedpkg_container.box.hub.database import Row
-from fedpkg_container.box.hub.dispatch import call, require_login
+from fedpkg_container.box.hub.dispatch import call
+from fedpkg_container.box.hub.lookups import integer, require_login
 from fedpkg_container.box.hub.uploads import digest_class, encoded, known_task, task_folder, upload_path, write_part
 
-_STAT = ("st_atime", "st_blksize", "st_blocks", "st_ctime", "st_dev", "st_gid", "st_ino", "st_mode", "st_mtime",
-         "st_nlink", "st_rdev", "st_size", "st_uid")  # fmt: skip
+_TIMES = ("st_atime", "st_mtime", "st_ctime")
 
 
 @call("uploadFile", used_by="koji.daemon.incremental_upload")
@@ -36,7 +36,9 @@ def upload_file(
 
 
 @call("checkUpload", used_by="koji.ClientSession.uploadWrapper")
-def check_upload(path: str, name: str, verify: str | None = None, tail: int | None = None, volume: Any = None) -> Row | None:
+def check_upload(
+    path: str, name: str, verify: str | None = None, tail: int | None = None, volume: Any = None
+) -> Row | None:
     """Size, time and on demand checksum of an uploaded file; None when it is not there."""
     file = upload_path(path, name)
     try:
@@ -54,7 +56,7 @@ def check_upload(path: str, name: str, verify: str | None = None, tail: int | No
     return answer
 
 
-@call("listTaskOutput", used_by="the client; koji watch-logs, taskinfo, download-logs")
+@call("listTaskOutput", used_by="the client; koji taskinfo, watch-task, watch-logs, download-logs")
 def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False, strict: bool = False) -> Any:
     """The files that a task has uploaded so far."""
     if strict and not known_task(taskID):
@@ -67,8 +69,7 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
             relative = os.path.relpath(path, folder)
             if stat:
                 found = os.stat(path)
-                facts = {key: getattr(found, key) for key in _STAT}
-                facts["st_size"] = str(facts["st_size"])
+                facts = {"st_size": str(found.st_size), **{key: getattr(found, key) for key in _TIMES}}
                 files[relative] = {"DEFAULT": facts} if all_volumes else facts
             else:
                 files[relative] = ["DEFAULT"]
@@ -78,6 +79,7 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
 @call("downloadTaskOutput", used_by="the client; koji watch-logs, download-logs")
 def download_task_output(taskID: int, fileName: str, offset: Any = 0, size: Any = -1, volume: Any = None) -> str:
     """A part of a file that a task has uploaded, in base64; a negative offset counts from the end."""
+    length = integer(size)
     if ".." in fileName:
         raise koji.GenericError(f"Invalid file name: {fileName}")
     path = task_folder(taskID) / fileName.lstrip("/")
@@ -89,4 +91,4 @@ def download_task_output(taskID: int, fileName: str, offset: Any = 0, size: Any 
             file.seek(start)
         elif start < 0:
             file.seek(max(start, -path.stat().st_size), os.SEEK_END)
-        return encoded(file.read(int(size)))
+        return encoded(file.read(length))

@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import koji
+from koji.context import context
 
 from fedpkg_container.box.hub.calls import users
-from fedpkg_container.box.hub.calls.tags import inheritance_order, known_tag, tag_row
+from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, known_tag
 from fedpkg_container.box.hub.database import Row, query_options
-from fedpkg_container.box.hub.dispatch import call, database, require_login, require_permission
+from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_package_policy
+
+_LISTED = (
+    "SELECT tag_packages.*, packages.name AS package_name, tags.name AS tag_name, users.name AS owner_name"
+    " FROM tag_packages JOIN packages ON packages.id = package_id JOIN tags ON tags.id = tag_id"
+    " JOIN users ON users.id = owner"
+)
 
 
 def package_id(name: str) -> int:
@@ -18,105 +26,129 @@ def package_id(name: str) -> int:
     return int(found) if found else database().insert("packages", name=name)
 
 
+def entries(tag_id: int, *, inherit: bool = True) -> list[Row]:
+    """The entries in the package list of a tag, blocked ones included; those of nearer tags come first."""
+    order = inheritance_order(tag_id) if inherit else [tag_id]
+    query = f"{_LISTED} WHERE tag_id = ? ORDER BY package_name"
+    return [_listed(row) for each in order for row in database().all(query, each)]
+
+
 def package_list(tag_id: int, *, inherit: bool = True) -> dict[int, Row]:
     """The packages of a tag, blocked ones included, by their ids; the nearest tag of the inheritance decides."""
     found: dict[int, Row] = {}
-    for ancestor in inheritance_order(tag_id) if inherit else [tag_id]:
-        rows = database().all(
-            "SELECT tag_packages.*, packages.name AS package_name, tags.name AS tag_name, users.name AS owner_name"
-            " FROM tag_packages JOIN packages ON packages.id = package_id JOIN tags ON tags.id = tag_id"
-            " JOIN users ON users.id = owner WHERE tag_id = ? ORDER BY package_name",
-            ancestor,
-        )
-        for row in rows:
-            found.setdefault(row["package_id"], _listed(row))
+    for each in entries(tag_id, inherit=inherit):
+        found.setdefault(each["package_id"], each)
     return found
 
 
+def assert_listed(tag: Row, build: Row) -> None:
+    """Refuse a build whose package a tag does not list, or blocks."""
+    listed = package_list(tag["id"]).get(build["package_id"])
+    if listed is None:
+        raise koji.TagError(f"Package {build['name']} not in list for {tag['name']}")
+    if listed["blocked"]:
+        raise koji.TagError(f"Package {build['name']} blocked in {tag['name']}")
+
+
 def _listed(row: Row) -> Row:
-    return {
-        "package_id": row["package_id"],
-        "package_name": row["package_name"],
-        "tag_id": row["tag_id"],
-        "tag_name": row["tag_name"],
-        "owner_id": row["owner"],
-        "owner_name": row["owner_name"],
-        "extra_arches": row["extra_arches"],
-        "blocked": bool(row["blocked"]),
-    }
+    keys = ("package_id", "package_name", "tag_id", "tag_name", "owner_name", "extra_arches")
+    return {**{key: row[key] for key in keys}, "owner_id": row["owner"], "blocked": bool(row["blocked"])}
 
 
-@call("packageListAdd", used_by="the box's set-up; koji add-pkg; contract tests")
+@call("packageListAdd", used_by="the box's demo; koji add-pkg")
 def package_list_add(
     taginfo: Any, pkginfo: str, owner: Any = None, block: bool | None = None, extra_arches: str | None = None,
-    force: bool = False, update: bool = False,
+    force: bool = False,
 ) -> None:  # fmt: skip
-    """List a package in a tag."""
-    require_login()
-    require_permission("tag")
-    _set(known_tag(taginfo)["id"], pkginfo, owner=owner, blocked=bool(block), extra_arches=extra_arches)
-
-
-@call("packageListBlock", used_by="koji block-pkg; contract tests")
-def package_list_block(taginfo: Any, pkginfo: str, force: bool = False) -> None:
-    """Block a package in a tag."""
-    require_login()
-    require_permission("tag")
+    """List a package in a tag, or change how it is listed."""
     tag = known_tag(taginfo)
-    known = package_list(tag["id"]).get(package_id(pkginfo))
-    _set(tag["id"], pkginfo, owner=known and known["owner_id"], blocked=True, extra_arches=None)
-
-
-def _set(tag_id: int, name: str, *, owner: Any, blocked: bool, extra_arches: str | None) -> None:
-    from koji.context import context
-
-    owner_id = users.known_user(owner)["id"] if owner else context.session.user_id
+    owner_id = None if owner is None else users.known_user(owner)["id"]
+    require_package_policy()
+    package = package_id(pkginfo)
+    before = package_list(tag["id"]).get(package)
+    values = {"owner": owner_id, "blocked": block, "extra_arches": extra_arches}
+    if before is not None:
+        known = {"owner": before["owner_id"], "blocked": before["blocked"], "extra_arches": before["extra_arches"]}
+        values = {key: known[key] if value is None else value for key, value in values.items()}
+        if values == known and not force:
+            return
+        if known["blocked"] and not values["blocked"] and not force:
+            raise koji.GenericError(f"package {pkginfo} is blocked in tag {tag['name']}")
+    if values["owner"] is None:
+        if not force:
+            raise koji.GenericError("owner not specified")
+        values["owner"] = context.session.user_id
     database().execute(
         "INSERT OR REPLACE INTO tag_packages VALUES (?, ?, ?, ?, ?)",
-        tag_id, package_id(name), owner_id, int(blocked), extra_arches,
+        tag["id"], package, values["owner"], int(bool(values["blocked"])), values["extra_arches"],
     )  # fmt: skip
-    database().event()
+    database().event(tag["id"])
 
 
-@call("checkTagPackage", used_by="the builder plugin; koji call")
-def check_tag_package(tag: Any, pkg: str) -> bool:
+@call("packageListBlock", used_by="koji block-pkg")
+def package_list_block(taginfo: Any, pkginfo: Any, force: bool = False) -> None:
+    """Block a package that a tag lists."""
+    tag, package = known_tag(taginfo), entry("package", pkginfo)
+    if package["id"] not in package_list(tag["id"]):
+        raise koji.GenericError(f"Package {package['name']} is not in tag listing for {tag['name']}")
+    package_list_add(tag["id"], package["name"], block=True, force=force)
+
+
+@call("checkTagPackage", used_by="the builder plugin")
+def check_tag_package(tag: Any, pkg: Any) -> bool:
     """Whether a package is listed in a tag and not blocked."""
-    row, package = tag_row(tag), database().value("SELECT id FROM packages WHERE name = ?", pkg)
-    if row is None or package is None:
-        return False
-    listed = package_list(row["id"]).get(package)
+    listed = get_package_config(tag, pkg)
     return listed is not None and not listed["blocked"]
 
 
-@call("getPackageConfig", used_by="the client's preflight")
-def get_package_config(tag: Any, pkg: str, event: int | None = None) -> Row | None:
+@call("getPackageConfig", used_by="the client")
+def get_package_config(tag: Any, pkg: Any, event: int | None = None) -> Row | None:
     """How a tag lists a package; None when it does not."""
-    row, package = tag_row(tag), database().value("SELECT id FROM packages WHERE name = ?", pkg)
-    return package_list(row["id"]).get(package) if row and package else None
+    assert_now(event)
+    row, package = get_tag(tag), find("packages", pkg)
+    return package_list(row["id"]).get(package["id"]) if row and package else None
 
 
-@call("getPackageID", used_by="koji list-builds; the client")
+@call("getPackageID", used_by="koji list-builds")
 def get_package_id(name: str, strict: bool = False) -> int | None:
     """The id of a package."""
     found: int | None = database().value("SELECT id FROM packages WHERE name = ?", name)
     if found is None and strict:
-        raise koji.GenericError(f"No such package: {name!r}")
+        raise koji.GenericError(f"No such package name: {name}")
     return found
 
 
-@call("listPackages", used_by="koji list-pkgs; contract tests")
+@call("listPackages", used_by="koji list-pkgs, add-pkg, block-pkg")
 def list_packages(
     tagID: Any = None, userID: Any = None, pkgID: Any = None, prefix: str | None = None, inherited: bool = False,
     with_dups: bool = False, event: int | None = None, queryOpts: Row | None = None, with_owners: bool = True,
     with_blocked: bool = True,
 ) -> Any:  # fmt: skip
-    """The packages of a tag."""
-    if tagID is None:
+    """All packages, or how tags list them: a tag, a package, those of an owner."""
+    assert_now(event)
+    if tagID is None and userID is None and pkgID is None:
         rows = database().all("SELECT id AS package_id, name AS package_name FROM packages ORDER BY name")
     else:
-        rows = list(package_list(known_tag(tagID)["id"], inherit=inherited).values())
-    if pkgID is not None:
-        rows = [row for row in rows if pkgID in (row["package_id"], row["package_name"])]
+        rows = _listings(tagID, userID, pkgID, inherited=inherited, with_dups=with_dups)
+    if prefix:
+        rows = [row for row in rows if row["package_name"].lower().startswith(prefix.lower())]
     if not with_blocked:
         rows = [row for row in rows if not row.get("blocked")]
+    if not with_owners:
+        rows = [{key: value for key, value in row.items() if not key.startswith("owner_")} for row in rows]
     return query_options(rows, queryOpts)
+
+
+def _listings(tag: Any, user: Any, package: Any, *, inherited: bool, with_dups: bool) -> list[Row]:
+    tag_id = None if tag is None else entry("tag", tag)["id"]
+    wanted = {
+        "owner_id": None if user is None else users.known_user(user)["id"],
+        "package_id": None if package is None else entry("package", package)["id"],
+    }
+    if tag_id is None:
+        rows = [_listed(row) for row in database().all(f"{_LISTED} ORDER BY package_name, tag_name")]
+    elif with_dups:
+        rows = entries(tag_id, inherit=inherited)
+    else:
+        rows = list(package_list(tag_id, inherit=inherited).values())
+    return [row for row in rows if all(value is None or row[key] == value for key, value in wanted.items())]

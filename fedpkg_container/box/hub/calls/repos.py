@@ -8,55 +8,136 @@ from pathlib import Path
 from typing import Any
 
 import koji
+from koji.context import context
 
-from fedpkg_container.box.hub.calls import hosts, tags, tasks
+from fedpkg_container.box.hub.calls import hosts, tagging, tags, tasks
 from fedpkg_container.box.hub.calls.builds import known_build
 from fedpkg_container.box.hub.database import Row, timestamp
-from fedpkg_container.box.hub.dispatch import call, database, require_permission
+from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.lookups import assert_now, entry, integer, one_row, require_login, require_permission
 
 INIT, READY, EXPIRED = koji.REPO_INIT, koji.REPO_READY, koji.REPO_EXPIRED
+#: The method and priority of the tasks that make repositories.
+METHOD, PRIORITY = "newRepo", 15
 
 
-@call("getRepo", used_by="the builder plugin")
+_REPOS = (
+    "SELECT repos.*, tags.name AS tag_name, tasks.state AS task_state, events.time AS create_ts FROM repos"
+    " JOIN tags ON tags.id = repos.tag_id JOIN events ON events.id = repos.event_id"
+    " LEFT JOIN tasks ON tasks.id = repos.task_id"
+)
+_OPTIONS = {"src": False, "debuginfo": False, "separate_src": False, "maven": False}
+
+
+def _shown(row: Row) -> Row:
+    return {
+        **{key: row[key] for key in ("id", "tag_id", "tag_name", "state", "task_id", "task_state", "create_ts")},
+        "create_event": row["event_id"],
+        "creation_time": timestamp(row["create_time"]),
+        "creation_ts": row["create_time"],
+        "state_time": timestamp(row["state_time"]),
+        "state_ts": row["state_time"],
+        **dict.fromkeys(("begin_event", "begin_ts", "end_event", "end_ts")),
+        "dist": False,
+        "opts": dict(_OPTIONS),
+        "custom_opts": {},
+    }
+
+
+@call("getRepo", used_by="the builder plugin; pyrpkg")
 def get_repo(
     tag: Any, state: int | None = None, event: Any = None, dist: bool = False, min_event: Any = None
 ) -> Row | None:
     """The newest ready repository of a tag; None when there is none."""
+    assert_now(event)
+    if dist:
+        return None
     row = database().one(
-        "SELECT * FROM repos WHERE tag_id = ? AND state = ? ORDER BY id DESC LIMIT 1",
-        tags.known_tag(tag)["id"],
-        READY if state is None else state,
-    )
-    return row and {
-        "id": row["id"],
-        "state": row["state"],
-        "task_id": row["task_id"],
-        "create_event": row["event_id"],
-        "creation_time": timestamp(row["create_time"]),
-        "create_ts": row["create_time"],
-        "dist": False,
+        f"{_REPOS} WHERE repos.tag_id = ? AND repos.state = ? AND event_id >= ? ORDER BY repos.id DESC LIMIT 1",
+        entry("tag", tag)["id"], READY if state is None else integer(state), integer(min_event or 0),
+    )  # fmt: skip
+    return row and _shown(row)
+
+
+@call("repoInfo", used_by="koji.util (koji list-tagged --repo)")
+def repo_info(repo_id: int, strict: bool = False) -> Row | None:
+    """A repository by id."""
+    row = database().one(f"{_REPOS} WHERE repos.id = ?", integer(repo_id))
+    if strict:
+        row = one_row(row)
+    return row and _shown(row)
+
+
+@call("getLastEvent", used_by="koji.util (koji list-tagged --ts)")
+def get_last_event(before: Any = None, strict: bool = True) -> Row | None:
+    """The newest change of tags or builds, or the newest before a time."""
+    moment = float("inf") if before is None else float(before)
+    row = database().one("SELECT id, time AS ts FROM events WHERE time < ? ORDER BY id DESC LIMIT 1", moment)
+    return one_row(row) if strict else row
+
+
+@call("newRepo", used_by="the box's demo; koji regen-repo --make-task")
+def new_repo(tag: Any) -> int:
+    """A task that makes the repository of a tag anew."""
+    if not context.session.hasPerm("repo"):
+        require_permission("regen-repo")
+    return _make_task(tags.known_tag(tag))
+
+
+def _make_task(tag: Row) -> int:
+    return tasks.make_task(METHOD, [tag["name"]], priority=PRIORITY, channel="createrepo")
+
+
+@call("repo.request", used_by="koji.util.RepoWatcher (koji regen-repo)")
+def request(tag: Any, min_event: Any = None, at_event: Any = None, opts: Row | None = None) -> Row:
+    """A repository of a tag that is not older than an event, or else a request for one.
+
+    A request is the task that makes the repository, under the task's id.
+    """
+    require_login()
+    row = tags.known_tag(tag)
+    assert_now(at_event)
+    if opts:
+        raise koji.GenericError("This hub makes repositories without options")
+    least = tags.tag_last_change_event(row["id"]) if min_event in (None, "last") else integer(min_event)
+    repo = get_repo(row["id"], min_event=least)
+    if repo is not None:
+        return {"repo": repo, "request": None, "duplicate": False}
+    # Free or assigned: what has begun may have missed the latest change.
+    waiting = [task for task in _tasks_of(row) if task["state"] in (tasks.FREE, tasks.ASSIGNED)]
+    task_id = waiting[0]["id"] if waiting else _make_task(row)
+    return {"repo": None, "request": _request(tasks.task_row(task_id), least), "duplicate": bool(waiting)}
+
+
+def _tasks_of(tag: Row) -> list[Row]:
+    rows = database().all("SELECT * FROM tasks WHERE method = ? ORDER BY id", METHOD)
+    return [row for row in rows if tasks.get_task_request(row["id"])[0] == tag["name"]]
+
+
+def _request(task: Row, least: int | None = None) -> Row:
+    return {
+        "id": task["id"],
+        "task_id": task["id"],
+        "task_state": task["state"],
+        "active": task["state"] not in tasks.ENDED,
+        "repo_id": database().value("SELECT id FROM repos WHERE task_id = ? AND state = ?", task["id"], READY),
+        "min_event": least,
+        "tries": 1,
     }
 
 
-@call("getLastEvent", used_by="koji.tasks; the builder plugin")
-def get_last_event(before: Any = None, strict: bool = True) -> Row | None:
-    """The newest change of tags or builds."""
-    row = database().one("SELECT id, time AS ts FROM events ORDER BY id DESC LIMIT 1")
-    if row is None and strict:
-        raise koji.GenericError("Event not found")
-    return row
-
-
-@call("newRepo", used_by="the box's set-up; koji regen-repo")
-def new_repo(tag: Any, event: Any = None, src: bool = False, debuginfo: bool = False, separate_src: bool = False) -> int:
-    """A task that makes the repository of a tag anew."""
-    require_permission("repo")
-    name = tags.known_tag(tag)["name"]
-    return tasks.make_task("newRepo", [name], priority=15, channel="createrepo")
+@call("repo.checkRequest", used_by="koji.util.RepoWatcher (koji regen-repo)")
+def check_request(req_id: int) -> Row:
+    """What became of a request, and the repository where it is ready."""
+    task = tasks.stored(req_id)
+    if task is None or task["method"] != METHOD:
+        raise koji.GenericError("No such request")
+    found = _request(task)
+    return {"repo": repo_info(found["repo_id"]) if found["repo_id"] else None, "request": found}
 
 
 @call("host.repoInit", used_by="the box's builder (newRepo)")
-def repo_init(tag: Any, task_id: int | None = None, event: Any = None, opts: Row | None = None) -> list[int]:
+def repo_init(tag: Any, task_id: int | None = None) -> list[int]:
     """Begin a repository: its folder with one of each arch, and in each the list of its packages."""
     hosts.calling_host()
     row = tags.known_tag(tag)
@@ -77,7 +158,7 @@ def repo_init(tag: Any, task_id: int | None = None, event: Any = None, opts: Row
 def _rpm_paths(tag_id: int, arch: str) -> list[str]:
     """The RPM files of the latest builds of a tag that an arch can install."""
     paths = []
-    for build in tags.list_tagged(tag_id, inherit=True, latest=True, type="rpm"):
+    for build in tagging.list_tagged(tag_id, inherit=True, latest=True, type="rpm"):
         for row in database().all("SELECT * FROM rpms WHERE build_id = ? AND arch != 'src'", build["id"]):
             if row["arch"] == "noarch" or koji.canonArch(row["arch"]) == arch:
                 paths.append(f"{koji.pathinfo.build(known_build(build['id']))}/{koji.pathinfo.rpm(row)}")
@@ -85,16 +166,17 @@ def _rpm_paths(tag_id: int, arch: str) -> list[str]:
 
 
 @call("host.repoDone", used_by="the box's builder (newRepo)")
-def repo_done(repo_id: int, data: Row, expire: bool = False, **options: Any) -> None:
-    """A repository is ready; the earlier ones of its tag expire."""
+def repo_done(repo_id: int, data: Row) -> None:
+    """A repository is ready; the earlier ones of its tag expire.
+
+    :param data: files that were uploaded for it: none, the box's builder writes into the folder itself
+    """
     hosts.calling_host()
-    row = database().one("SELECT * FROM repos WHERE id = ?", repo_id)
-    if row is None:
-        raise koji.GenericError(f"No such repo: {repo_id}")
+    row = one_row(database().one("SELECT * FROM repos WHERE id = ?", integer(repo_id)))
     if row["state"] != INIT:
-        raise koji.GenericError(f"Repo {repo_id} not in INIT state (got {koji.REPO_STATES[row['state']]})")
-    if expire:
-        database().update("repos", repo_id, state=EXPIRED, state_time=time.time())
-        return
-    database().execute("UPDATE repos SET state = ? WHERE tag_id = ? AND state = ?", EXPIRED, row["tag_id"], READY)
-    database().update("repos", repo_id, state=READY, state_time=time.time())
+        raise koji.GenericError(f"Repo {repo_id} not in INIT state (got {row['state']})")
+    now = time.time()
+    database().execute(
+        "UPDATE repos SET state = ?, state_time = ? WHERE tag_id = ? AND state = ?", EXPIRED, now, row["tag_id"], READY
+    )
+    database().update("repos", row["id"], state=READY, state_time=now)

@@ -1,4 +1,4 @@
-"""RPMs that Koji built, and which images hold them."""
+"""RPMs that were imported, and which images hold them."""
 
 from __future__ import annotations
 
@@ -9,102 +9,163 @@ from typing import Any
 import koji
 
 from fedpkg_container.box.hub.calls import builds
-from fedpkg_container.box.hub.database import Row, query_options
-from fedpkg_container.box.hub.dispatch import call, database, require_permission
+from fedpkg_container.box.hub.database import Row, marks, query_options
+from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.lookups import require_permission
 from fedpkg_container.box.hub.uploads import upload_path
 
-_RPMS = (
-    "SELECT rpms.* FROM rpms JOIN builds ON builds.id = rpms.build_id"
-)
+_STORED = ("id", "build_id", "name", "version", "release", "epoch", "arch", "size", "payloadhash", "buildtime",
+           "buildroot_id")  # fmt: skip
+_HEADER = ("name", "version", "release", "epoch", "sourcepackage", "arch", "buildtime", "sourcerpm")
 
 
 def _shown(row: Row) -> Row:
-    nvr = f"{row['name']}-{row['version']}-{row['release']}"
     return {
-        **{key: row[key] for key in ("id", "build_id", "name", "version", "release", "epoch", "arch", "size",
-                                     "payloadhash", "buildtime", "buildroot_id")},
-        "nvr": nvr, "external_repo_id": 0, "external_repo_name": "INTERNAL", "metadata_only": False, "extra": None,
+        **{key: row[key] for key in _STORED},
+        "external_repo_id": 0,
+        "external_repo_name": "INTERNAL",
+        "metadata_only": False,
+        "extra": None,
         "draft": False,
-    }  # fmt: skip
+    }
 
 
-@call("getRPM", used_by="koji rpminfo")
+@call("getRPM", used_by="koji rpminfo, import")
 def get_rpm(rpminfo: Any, strict: bool = False, multi: bool = False) -> Any:
     """An RPM by id, NVRA, file name, or a dictionary with name, version, release and arch."""
-    if isinstance(rpminfo, int):
-        row = database().one(f"{_RPMS} WHERE rpms.id = ?", rpminfo)
+    meant = _meant(rpminfo)
+    if "id" in meant:
+        row = database().one("SELECT * FROM rpms WHERE id = ?", meant["id"])
     else:
-        parts = koji.parse_NVRA(rpminfo) if isinstance(rpminfo, str) else rpminfo
         row = database().one(
-            f"{_RPMS} WHERE rpms.name = ? AND rpms.version = ? AND rpms.release = ? AND rpms.arch = ?",
-            parts["name"], parts["version"], parts["release"], parts["arch"],
-        )  # fmt: skip
-    if row is None:
-        if strict:
-            raise koji.GenericError(f"No such rpm: {rpminfo!r}")
-        return [] if multi else None
-    return [_shown(row)] if multi else _shown(row)
+            "SELECT * FROM rpms WHERE name = ? AND version = ? AND release = ? AND arch = ?",
+            *(meant[key] for key in ("name", "version", "release", "arch")),
+        )
+    if multi:
+        return [_shown(row)] if row else []
+    if row is None and strict:
+        raise koji.GenericError(f"No such rpm: {meant!r}")
+    return row and _shown(row)
 
 
-@call("listRPMs", used_by="koji buildinfo (as listBuildRPMs); the client")
+def _meant(rpminfo: Any) -> Row:
+    if isinstance(rpminfo, dict):
+        return rpminfo
+    if isinstance(rpminfo, int):
+        return {"id": rpminfo}
+    if not isinstance(rpminfo, str):
+        raise koji.GenericError(f"Invalid type for rpminfo: {type(rpminfo)!r}")
+    if rpminfo.isdigit():
+        return {"id": int(rpminfo)}
+    parts: Row = koji.parse_NVRA(rpminfo)
+    return parts
+
+
+@call("listRPMs", used_by="the box's demo; koji buildinfo, rpminfo")
 def list_rpms(
-    buildID: Any = None, buildrootID: Any = None, imageID: Any = None, componentBuildrootID: Any = None,
-    hostID: Any = None, arches: Any = None, queryOpts: Row | None = None, draft: Any = None,
+    buildID: Any = None, *, imageID: Any = None, componentBuildrootID: Any = None, arches: Any = None,
+    queryOpts: Row | None = None,
 ) -> Any:  # fmt: skip
-    """The RPMs of a build, or those that an image (an archive) holds."""
-    clauses, values = ["1"], []
+    """The RPMs of a build, or those that an image (an archive) or a buildroot holds."""
+    columns, tables, clauses, values = "rpms.*", "rpms", ["1"], []
     if buildID is not None:
         clauses.append("rpms.build_id = ?")
         values.append(buildID)
     if imageID is not None:
         clauses.append("rpms.id IN (SELECT rpm_id FROM archive_rpms WHERE archive_id = ?)")
         values.append(imageID)
-    rows = database().all(f"{_RPMS} WHERE {' AND '.join(clauses)} ORDER BY rpms.name, rpms.arch", *values)
-    return query_options([_shown(row) for row in rows], queryOpts)
+    if componentBuildrootID is not None:
+        columns += ", buildroot_rpms.buildroot_id AS component_buildroot_id"
+        tables += " JOIN buildroot_rpms ON buildroot_rpms.rpm_id = rpms.id"
+        clauses.append("buildroot_rpms.buildroot_id = ?")
+        values.append(componentBuildrootID)
+    if arches is not None:
+        wanted = _arch_list(arches)
+        clauses.append(f"rpms.arch IN ({marks(wanted)})")
+        values.extend(wanted)
+    rows = database().all(
+        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(clauses)} ORDER BY rpms.name, rpms.arch", *values
+    )
+    return query_options([_listed(row) for row in rows], queryOpts)
 
 
-@call("listBuildRPMs", used_by="koji buildinfo")
-def list_build_rpms(build: Any) -> list[Row]:
-    """The RPMs of a build."""
-    rows: list[Row] = list_rpms(buildID=builds.known_build(build)["id"])
-    return rows
+def _arch_list(arches: Any) -> list[str]:
+    if isinstance(arches, str):
+        return [arches]
+    if not isinstance(arches, (list, tuple)):
+        raise koji.GenericError(f'Invalid type for "arches" parameter: {type(arches)}')
+    return list(arches)
 
 
-@call("importRPM", used_by="the box's set-up; koji import")
-def import_rpm(path: str, basename: str) -> None:
-    """Add an uploaded RPM to its build; one without a build makes it, when it is a source RPM."""
+def _listed(row: Row) -> Row:
+    shown = {**_shown(row), "nvr": f"{row['name']}-{row['version']}-{row['release']}"}
+    if "component_buildroot_id" in row:
+        shown |= {"component_buildroot_id": row["component_buildroot_id"], "is_update": False}
+    return shown
+
+
+@call("queryRPMSigs", used_by="koji buildinfo")
+def query_rpm_signatures(rpm_id: int) -> list[Row]:
+    """Nothing: this hub keeps no signatures."""
+    return []
+
+
+@call("getRPMHeaders", used_by="koji rpminfo")
+def get_rpm_headers(rpmID: Any, headers: list[str], strict: bool = False) -> Row:
+    """Fields of an RPM's header; none of an RPM that is not there."""
+    row = get_rpm(rpmID, strict=strict)
+    if row is None:
+        return {}
+    path = Path(koji.pathinfo.build(builds.known_build(row["build_id"]))) / koji.pathinfo.rpm(row)
+    fields: Row = koji.fixEncodingRecurse(koji.get_header_fields(str(path), headers), remove_nonprintable=True)
+    return fields
+
+
+@call("importRPM", used_by="the box's demo; koji import")
+def import_rpm(path: str, basename: str) -> Row:
+    """Add an uploaded RPM to its build; a source RPM without a build makes it."""
     require_permission("admin")
     uploaded = upload_path(path, basename)
     if not uploaded.is_file():
         raise koji.GenericError(f"No such file: {uploaded}")
-    header = koji.get_header_fields(
-        str(uploaded), ["name", "version", "release", "epoch", "arch", "sigmd5", "buildtime", "sourcerpm", "sourcepackage"]
-    )
-    source = bool(header["sourcepackage"])
-    nvr = header if source else koji.parse_NVRA(header["sourcerpm"])
-    build = builds.build_row({key: nvr[key] for key in ("name", "version", "release")})
+    header = koji.get_header_fields(str(uploaded), [*_HEADER, "sigmd5"])
+    if header["sourcepackage"]:
+        header["arch"] = "src"
+    expected = koji.pathinfo.rpm(header).rpartition("/")[2]
+    if basename != expected:
+        raise koji.GenericError(f"bad filename: {basename} (expected {expected})")
+    build = _build_of(header)
+    rpm = _add(build, uploaded, header)
+    builds.add_type(build["id"], "rpm")
+    return {**{key: header[key] for key in _HEADER}, **rpm, "build": build, "brootid": None}
+
+
+def _build_of(header: Row) -> Row:
+    source = header if header["sourcepackage"] else koji.parse_NVRA(header["sourcerpm"])
+    build = builds.build_row({key: source[key] for key in ("name", "version", "release")})
     if build is None:
-        if not source:
-            raise koji.GenericError(f"No such build: {header['sourcerpm']}")
-        build = builds.known_build(builds.new_build({**{k: header[k] for k in ("name", "version", "release", "epoch")},
-                                                     "state": builds.COMPLETE}))  # fmt: skip
-    _add(build, uploaded, header, "src" if source else header["arch"])
+        if not header["sourcepackage"]:
+            raise koji.GenericError("No such build")
+        new = {key: header[key] for key in ("name", "version", "release", "epoch")}
+        return builds.known_build(builds.new_build(new))
+    state = koji.BUILD_STATES[build["state"]]
+    if state in ("FAILED", "CANCELED", "DELETED"):
+        raise koji.GenericError(f"Build is {state}: {build['nvr']}")
+    return build
 
 
-def _add(build: Row, uploaded: Path, header: Row, arch: str) -> None:
-    row = {"name": header["name"], "version": header["version"], "release": header["release"], "arch": arch}
+def _add(build: Row, uploaded: Path, header: Row) -> Row:
+    row = {key: header[key] for key in ("name", "version", "release", "arch", "epoch", "buildtime")}
     if get_rpm(row):
         raise koji.GenericError(f"RPM already exists: {uploaded.name}")
-    database().insert(
-        "rpms",
-        **row,
-        build_id=build["id"],
-        epoch=header["epoch"],
-        size=uploaded.stat().st_size,
-        payloadhash=koji.hex_string(header["sigmd5"]),
-        buildtime=header["buildtime"],
-    )
-    builds.add_type(build["id"], "rpm")
+    row |= {
+        "build_id": build["id"],
+        "size": uploaded.stat().st_size,
+        "payloadhash": koji.hex_string(header["sigmd5"]),
+        "buildroot_id": None,
+    }
+    row["id"] = database().insert("rpms", **row)
     target = Path(koji.pathinfo.build(build)) / koji.pathinfo.rpm(row)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(str(uploaded), target)
+    return {**row, "external_repo_id": 0, "draft": False}

@@ -7,7 +7,7 @@ from typing import Any
 import koji
 from koji.context import context
 
-from fedpkg_container.box.hub.database import Row
+from fedpkg_container.box.hub.database import Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
 
 
@@ -85,7 +85,7 @@ def subsession() -> Row | None:
     return made
 
 
-@call("exclusiveSession", used_by="the builder daemon")
+@call("exclusiveSession", used_by="the box's builder")
 def exclusive_session(force: bool = False) -> None:
     """Lock the user for this session; ``force`` closes the session that holds the lock."""
     session = context.session
@@ -108,23 +108,16 @@ def _make_exclusive(session_id: int, user_id: int, *, force: bool) -> None:
 
 
 @call("getSessionInfo", used_by="koji.daemon.TaskManager")
-def get_session_info(details: bool = False, user_id: int | None = None) -> Row | None:
-    """What the hub knows of this session."""
+def get_session_info(details: bool = False) -> Row | None:
+    """What the hub knows of this session; with ``details`` also its id and address."""
     session = context.session
     if not session.logged_in:
         return None
     row = session.session_data
-    return {
-        "id": session.id,
-        "authtype": row["authtype"],
-        "callnum": session.callnum,
-        "exclusive": bool(row["exclusive"]) or None,
-        "expired": bool(row["expired"]),
-        "hostip": row["hostip"],
-        "master": row["master"],
-        "start_time": row["start_time"],
-        "start_ts": row["start_time"],
-        "update_time": row["update_time"],
-        "update_ts": row["update_time"],
-        "user_id": row["user_id"],
-    }
+    info = {key: row[key] for key in ("user_id", "authtype", "callnum", "master")}
+    info |= {"exclusive": bool(row["exclusive"]) or None, "expired": bool(row["expired"])}
+    for what in ("start", "update", "renew"):
+        info |= {f"{what}_time": timestamp(row[f"{what}_time"]), f"{what}_ts": row[f"{what}_time"]}
+    if details:
+        info |= {"hostip": row["hostip"], "id": row["id"]}
+    return info

@@ -8,78 +8,59 @@ import koji
 from koji.context import context
 
 from fedpkg_container.box.hub.database import Row
-from fedpkg_container.box.hub.dispatch import call, database, require_permission
-
-
-def user_row(user: Any, *, strict: bool = False) -> Row | None:
-    """A user by id, name, or a dictionary with either."""
-    if isinstance(user, dict):
-        user = user.get("id") or user.get("name")
-    if not isinstance(user, (int, str)):
-        raise koji.GenericError(f"Invalid type for userInfo: {type(user)}")
-    column = "id" if isinstance(user, int) else "name"
-    row = database().one(f"SELECT id, name, status, usertype FROM users WHERE {column} = ?", user)
-    if row is None and strict:
-        raise koji.GenericError(f"No such user: {user!r}")
-    return row
+from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.lookups import require_permission
 
 
 def known_user(user: Any) -> Row:
     """A user who must exist."""
-    row = user_row(user, strict=True)
+    row = get_user(user, strict=True)
     assert row is not None
     return row
 
 
-@call("getUser", used_by="koji taskinfo, buildinfo; the builder plugin")
+@call("getUser", used_by="the box's set-up; the builder plugin; koji taskinfo, list-pkgs and others")
 def get_user(userInfo: Any = None, strict: bool = False, krb_princs: bool = True, groups: bool = False) -> Row | None:
-    """A user; without an argument the one who is calling."""
-    if userInfo is None:
-        userInfo = context.session.user_id
-        if userInfo is None:
-            return None
-    row = user_row(userInfo, strict=strict)
-    if row and krb_princs:
+    """A user by id, name, or a dictionary with either; without an argument the one who is calling."""
+    key = context.session.user_id if userInfo is None else userInfo
+    if key is None:
+        raise koji.GenericError("No user provided")
+    if isinstance(key, dict):
+        key = key.get("id") or key.get("name")
+    if not isinstance(key, (int, str)):
+        raise koji.GenericError(f"Invalid type for userInfo: {type(key)}")
+    column = "id" if isinstance(key, int) else "name"
+    row = database().one(f"SELECT id, name, status, usertype FROM users WHERE {column} = ?", key)
+    if row is None:
+        if strict:
+            raise koji.GenericError(f"No such user: {userInfo!r}")
+        return None
+    if krb_princs:
         row["krb_principals"] = []
-    if row and groups:
+    if groups:
         row["groups"] = []
     return row
 
 
-@call("getLoggedInUser", used_by="koji moshimoshi; the client")
+@call("getLoggedInUser", used_by="the client; koji moshimoshi, list-tasks --mine")
 def get_logged_in_user() -> Row | None:
     """The user who is calling, or None."""
     session = context.session
     if not session.logged_in:
         return None
-    user = get_user(session.user_id)
-    return user and {**user, "authtype": session.authtype}
+    return {**known_user(session.user_id), "krb_principal": None, "authtype": session.authtype}
 
 
-@call("createUser", used_by="the box's set-up; contract tests")
+@call("createUser", used_by="the box's set-up")
 def create_user(username: str, status: int | None = None, krb_principal: str | None = None) -> int:
     """A new user; returns the id."""
     require_permission("admin")
-    if user_row(username):
+    if get_user(username):
         raise koji.GenericError(f"user already exists: {username}")
     return database().insert("users", name=username, status=status or koji.USER_STATUS["NORMAL"])
 
 
-@call("grantPermission", used_by="contract tests")
-def grant_permission(userinfo: Any, permission: str, create: bool = False, description: str | None = None) -> None:
-    """Give a permission to a user."""
-    require_permission("admin")
-    user = known_user(userinfo)
-    if database().value("SELECT 1 FROM permissions WHERE user_id = ? AND permission = ?", user["id"], permission):
-        raise koji.GenericError(f"user {user['name']} already has permission: {permission}")
-    database().execute("INSERT INTO permissions VALUES (?, ?)", user["id"], permission)
-
-
-@call("getUserPerms", used_by="koji list-permissions --mine")
-def get_user_perms(userID: Any = None, with_groups: bool = True) -> list[str]:
-    """The permissions of a user."""
-    user = known_user(userID if userID is not None else context.session.user_id)
-    return [
-        row["permission"]
-        for row in database().all("SELECT permission FROM permissions WHERE user_id = ?", user["id"])
-    ]
+@call("hasPerm", used_by="koji add-tag, add-target, assign-task")
+def has_permission(perm: str) -> bool:
+    """Whether the user who is calling has a permission (``admin`` counts only as itself, as in Koji)."""
+    return bool(context.session.hasPerm(perm))

@@ -1,0 +1,231 @@
+"""CGImport: a build as its content generator describes it, with the files that were uploaded before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import koji
+from koji.context import context
+
+from fedpkg_container.box.hub.calls import archives, builds, rpms, users
+from fedpkg_container.box.hub.calls.builds import BUILD_CANCELED, BUILD_FAILED, COMPLETE
+from fedpkg_container.box.hub.calls.content_generator import assert_access, assert_building, assert_reserved
+from fedpkg_container.box.hub.database import Row
+from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.uploads import digest_class, upload_path
+
+#: The build type that may stand at the top of ``extra`` instead of below ``typeinfo``.
+_TOP_TYPE = "image"
+_CHECKSUM_TYPES = {"md5": 0, "sha1": 1, "sha256": 2}
+_NVR = ("name", "version", "release")
+
+
+@call("CGImport", used_by="the builder plugin; the box's demo")
+def cg_import(metadata: Any, directory: str, token: str | None = None) -> Row:
+    """Import a build: its metadata, and the files that were uploaded into a folder."""
+    return _Import(_read(metadata, directory), directory, token).run()
+
+
+def _read(metadata: Any, directory: str) -> Row:
+    if isinstance(metadata, dict):
+        return metadata
+    name = metadata or "metadata.json"
+    text = name
+    if name.endswith(".json"):
+        path = upload_path(directory, name)
+        if not path.is_file():
+            raise koji.GenericError(f"No such file: {name}")
+        text = path.read_text()
+    try:
+        read: Row = json.loads(text)
+    except ValueError as error:
+        raise koji.GenericError(f"Invalid json data: {error}") from error
+    return read
+
+
+class _Import:
+    """One import, in Koji's order: access, build, buildroots, outputs checked; then everything kept."""
+
+    def __init__(self, metadata: Row, directory: str, token: str | None) -> None:
+        self.metadata = metadata
+        self.directory = directory
+        self.token = token
+        if metadata["metadata_version"] != 0:
+            raise koji.GenericError(f"No such metadata version: {metadata['metadata_version']!r}")
+        names = {root["content_generator"]["name"] for root in metadata["buildroots"]}
+        if len(names) > 1:
+            raise koji.GenericError("Koji now support only one content-generator per import")
+        self.cg = assert_access(names.pop())
+
+    def run(self) -> Row:
+        """Check everything, then keep everything; the build."""
+        data = self._build_data()
+        self._check_buildroots()
+        outputs = [self._checked(output) for output in self.metadata["output"]]
+        build_id = builds.new_build(data) if self.token is None else self._complete(data)
+        for btype in data["extra"]["typeinfo"]:
+            builds.add_type(build_id, btype)
+        build = builds.known_build(build_id)
+        self._keep_files(build, outputs)
+        return build
+
+    def _complete(self, data: Row) -> int:
+        """The reserved build becomes complete; when it began stays, and it ends now."""
+        build_id = int(self.metadata["build"]["build_id"])
+        kept = {key: data[key] for key in ("task_id", "source", "state", "owner")}
+        extra = json.dumps(data["extra"])
+        database().update("builds", build_id, **kept, extra=extra, completion_time=time.time())
+        database().execute("DELETE FROM reservations WHERE build_id = ?", build_id)
+        return build_id
+
+    def _build_data(self) -> Row:
+        described = self.metadata["build"]
+        extra = dict(described.get("extra") or {})
+        task_id = extra.get("container_koji_task_id", described.get("task_id"))
+        task_id = None if task_id is None else int(task_id)
+        self._check_reservation(described, task_id)
+        typeinfo = dict(extra.get("typeinfo") or {})
+        if _TOP_TYPE in extra:
+            if _TOP_TYPE in typeinfo:
+                raise koji.GenericError(f"Duplicate typeinfo for {_TOP_TYPE!r}")
+            typeinfo[_TOP_TYPE] = extra[_TOP_TYPE]
+        extra["typeinfo"] = typeinfo
+        owner = described.get("owner")
+        return {
+            **{key: described[key] for key in _NVR},
+            "epoch": described.get("epoch"),
+            "source": described.get("source"),
+            "extra": extra,
+            "start_time": float(described["start_time"]),
+            "completion_time": float(described["end_time"]),
+            "owner": users.known_user(owner)["id"] if owner else context.session.user_id,
+            "task_id": task_id,
+            "cg_id": self.cg["id"],
+            "state": COMPLETE,
+        }
+
+    def _check_reservation(self, described: Row, task_id: int | None) -> None:
+        if described.get("build_id"):
+            build = builds.known_build(described["build_id"])
+            assert_reserved(build, self.token, self.cg["id"])
+            if build["task_id"] and build["task_id"] != task_id:
+                raise koji.GenericError(f"Build is owned by task {build['task_id']}")
+            assert_building(build)
+            if any(build[key] != described[key] for key in _NVR):
+                raise koji.GenericError(f"Build ({build['id']}) NVR is different")
+            return
+        if self.token is not None:
+            raise koji.GenericError("Reservation token given, but no build_id in metadata")
+        existing = builds.build_row({key: described[key] for key in _NVR})
+        if existing and existing["state"] not in (BUILD_FAILED, BUILD_CANCELED):
+            raise koji.GenericError(f"Build already exists: {existing['nvr']} (id={existing['id']})")
+
+    def _check_buildroots(self) -> None:
+        used = {output["buildroot_id"] for output in self.metadata["output"]}
+        for root in self.metadata["buildroots"]:
+            if root["id"] not in used:
+                raise koji.GenericError(f"Buildroot id not used in output: {root['id']!r}")
+            _known_rpms(root["components"])
+
+    def _checked(self, output: Row) -> tuple[Row, Path]:
+        path = upload_path(f"{self.directory}/{output.get('relpath', '')}", output["filename"])
+        size = path.stat().st_size
+        if size != output["filesize"]:
+            message = f"File size {size} for {output['filename']} (expected {output['filesize']}) doesn't match."
+            raise koji.GenericError(f"{message} Corrupted upload?")
+        found = _checksum(path, output["checksum_type"])
+        if found != output["checksum"]:
+            raise koji.GenericError(f"File checksum mismatch for {output['filename']}: {output['checksum']} != {found}")
+        if output["buildroot_id"] not in [root["id"] for root in self.metadata["buildroots"]]:
+            raise koji.GenericError(f"Missing buildroot metadata for id {output['buildroot_id']!r}")
+        if output["type"] != "log":
+            self._archive_type(output)
+            _known_rpms(output.get("components", []))
+        return output, path
+
+    def _archive_type(self, output: Row) -> tuple[str, Any]:
+        """The build type of an output, and what is said about it."""
+        extra = output.get("extra") or {}
+        types = dict(extra.get("typeinfo") or {})
+        if _TOP_TYPE in extra:
+            if _TOP_TYPE in types:
+                raise koji.GenericError(f"Duplicate typeinfo for: {_TOP_TYPE!r}")
+            types[_TOP_TYPE] = extra[_TOP_TYPE]
+        if not types:
+            raise koji.GenericError(f"No typeinfo for: {output['filename']}")
+        if len(types) > 1:
+            raise koji.GenericError(f"Output file has multiple types: {output['filename']}")
+        btype, facts = types.popitem()
+        build_extra = self.metadata["build"].get("extra") or {}
+        if btype not in build_extra and btype not in (build_extra.get("typeinfo") or {}):
+            raise koji.GenericError(f"Output type {btype} not listed in build types")
+        return btype, facts
+
+    def _keep_files(self, build: Row, outputs: list[tuple[Row, Path]]) -> None:
+        folder = Path(koji.pathinfo.build(build))
+        if folder.exists():
+            raise koji.GenericError(f"Destination directory already exists: {folder}")
+        roots = {root["id"]: self._keep_buildroot(root) for root in self.metadata["buildroots"]}
+        try:
+            for output, path in outputs:
+                if output["type"] == "log":
+                    target = Path(koji.pathinfo.build_logs(build)) / output.get("subdir", "")
+                else:
+                    target = self._keep_archive(build, output, roots[output["buildroot_id"]])
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.move(str(path), target / path.name)
+            (folder / "metadata.json").write_text(json.dumps(self.metadata, indent=2))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _keep_buildroot(self, root: Row) -> int:
+        root_id = database().insert("buildroots", cg_id=self.cg["id"], data=json.dumps(root))
+        for rpm_id in _known_rpms(root["components"]):
+            database().execute("INSERT INTO buildroot_rpms VALUES (?, ?)", root_id, rpm_id)
+        return root_id
+
+    def _keep_archive(self, build: Row, output: Row, buildroot_id: int) -> Path:
+        btype, facts = self._archive_type(output)
+        archive_id = database().insert(
+            "archives",
+            build_id=build["id"],
+            buildroot_id=buildroot_id,
+            btype=btype,
+            type_name=archives.type_of(output["filename"]),
+            filename=output["filename"],
+            size=output["filesize"],
+            checksum=output["checksum"],
+            checksum_type=_CHECKSUM_TYPES[output["checksum_type"]],
+            arch=(facts or {}).get("arch") if btype == "image" else None,
+            extra=json.dumps(output.get("extra")),
+        )
+        for rpm_id in _known_rpms(output.get("components", [])):
+            database().execute("INSERT INTO archive_rpms VALUES (?, ?)", archive_id, rpm_id)
+        if btype == "image":
+            return Path(koji.pathinfo.imagebuild(build))
+        return Path(koji.pathinfo.typedir(build, btype))
+
+
+def _known_rpms(components: list[Row]) -> set[int]:
+    """The ids of the RPMs among components; what the hub does not know is dropped, as Koji does."""
+    found = set()
+    for component in components:
+        if component["type"] not in {"rpm", "file", "kojifile"}:
+            raise koji.GenericError(f"No such component type: {component['type']}")
+        known = rpms.get_rpm(component) if component["type"] == "rpm" else None
+        if known:
+            found.add(int(known["id"]))
+    return found
+
+
+def _checksum(path: Path, algorithm: str) -> str:
+    checksum = digest_class(algorithm)()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            checksum.update(block)
+    return str(checksum.hexdigest())

@@ -1,0 +1,199 @@
+"""Builds in tags."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+import koji
+from koji.context import context
+
+from fedpkg_container.box.hub.calls import builds, hosts, tasks
+from fedpkg_container.box.hub.calls.packages import assert_listed, list_packages, package_list
+from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, known_tag, listed_tag
+from fedpkg_container.box.hub.database import Row, query_options
+from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_login, require_permission
+
+#: The priority of a task that tags a build.
+TAG_PRIORITY = 10
+
+
+def _assert_complete(build: Row) -> None:
+    if build["state"] != builds.COMPLETE:
+        raise koji.TagError(f"build {build['nvr']} not complete: state {koji.BUILD_STATES[build['state']]}")
+
+
+def _assert_unlocked(tag: Row, user_id: int, *, force: bool) -> None:
+    admin = "SELECT 1 FROM permissions WHERE user_id = ? AND permission = 'admin'"
+    if tag["locked"] and not (force and database().value(admin, user_id)):
+        raise koji.ActionNotAllowed("tag is locked")
+
+
+def _tag(tag: Row, build: Row, user_id: int, *, force: bool) -> None:
+    """Put a build into a tag; with ``force`` once more, so that it becomes the latest."""
+    _assert_unlocked(tag, user_id, force=force)
+    _assert_complete(build)
+    if _remove(tag, build) and not force:
+        raise koji.TagError(f"build {build['nvr']} already tagged ({tag['name']})")
+    event = database().event(tag["id"])
+    database().execute("INSERT INTO tag_builds VALUES (?, ?, ?, ?)", tag["id"], build["id"], user_id, event)
+
+
+def _untag(tag: Row, build: Row, user_id: int, *, strict: bool, force: bool) -> None:
+    _assert_unlocked(tag, user_id, force=force)
+    if _remove(tag, build):
+        database().event(tag["id"])
+    elif strict:
+        raise koji.TagError(f"build {build['nvr']} not in tag {tag['name']}")
+
+
+def _remove(tag: Row, build: Row) -> bool:
+    return bool(database().execute("DELETE FROM tag_builds WHERE tag_id = ? AND build_id = ?", tag["id"], build["id"]))
+
+
+@call("tagBuild", used_by="koji tag-build")
+def tag_build(tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> int:
+    """A task that tags a build, and takes it from another tag where one is named; its id."""
+    user_id = require_login()
+    found, row = builds.known_build(build), known_tag(tag)
+    source = entry("tag", fromtag) if fromtag else None
+    _assert_complete(found)
+    for each in (row, source):
+        if each:
+            _assert_unlocked(each, user_id, force=force)
+    assert_listed(row, found)
+    return tasks.make_task("tagBuild", [row["id"], found["id"], force, source and source["id"]], priority=TAG_PRIORITY)
+
+
+@call("host.tagBuild", used_by="the builder plugin; the box's builder (tagBuild)")
+def host_tag_build(task_id: int, tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> None:
+    """Tag a build as the owner of a task, and take it from another tag where one is named."""
+    owner = hosts.own_task(task_id)["owner"]
+    found, row = builds.known_build(build), known_tag(tag)
+    source = known_tag(fromtag) if fromtag else None
+    assert_listed(row, found)
+    if source:
+        _untag(source, found, owner, strict=True, force=force)
+    _tag(row, found, owner, force=force)
+
+
+@call("tagBuildBypass", used_by="the box's demo")
+def tag_build_bypass(tag: Any, build: Any, force: bool = False, notify: bool = False) -> None:
+    """Tag a build at once, without a task; the tag need not list its package."""
+    require_permission("tag")
+    _tag(known_tag(tag), builds.known_build(build), context.session.user_id, force=force)
+
+
+@call("untagBuild", used_by="koji untag-build")
+def untag_build(tag: Any, build: Any, strict: bool = True, force: bool = False) -> None:
+    """Take a build from a tag."""
+    user_id = require_login()
+    _untag(known_tag(tag), builds.known_build(build), user_id, strict=strict, force=force)
+
+
+@call("queryHistory", used_by="koji untag-build")
+def query_history(tag: Any, pkg: Any = None, package: Any = None, active: bool = True) -> dict[str, list[Row]]:
+    """Which builds a tag holds, as entries of its history; of the past this hub keeps nothing.
+
+    :param pkg: what koji untag-build sends; a hub does not look at it
+    """
+    package_id = None if package is None else entry("package", package)["id"]
+    rows = database().all(
+        "SELECT tag_builds.*, users.name AS creator_name, events.time AS create_ts FROM tag_builds"
+        " JOIN users ON users.id = creator JOIN events ON events.id = event_id"
+        " WHERE tag_builds.tag_id = ? ORDER BY event_id",
+        entry("tag", tag)["id"],
+    )
+    listing = [_history_entry(row, builds.known_build(row["build_id"])) for row in rows if active]
+    return {"tag_listing": [row for row in listing if package_id in (None, row.pop("package_id"))]}
+
+
+def _history_entry(row: Row, build: Row) -> Row:
+    return {
+        **{key: build[key] for key in ("build_id", "name", "version", "release", "epoch", "package_id")},
+        "build.state": build["state"],
+        "tag_id": row["tag_id"],
+        "tag.name": known_tag(row["tag_id"])["name"],
+        "active": True,
+        "create_event": row["event_id"],
+        "create_ts": row["create_ts"],
+        "creator_id": row["creator"],
+        "creator_name": row["creator_name"],
+        **dict.fromkeys(("revoke_event", "revoke_ts", "revoker_id", "revoker_name")),
+    }
+
+
+@call("listTags", used_by="koji buildinfo")
+def list_tags(
+    build: Any = None, package: Any = None, *, queryOpts: Row | None = None, pattern: str | None = None
+) -> Any:
+    """All tags, those that hold a build, or those that list a package and how."""
+    if package is not None:
+        return query_options([_tag_of(row) for row in _listings_of(package)], queryOpts)
+    tables, clauses, values = "tags", ["1"], []
+    if build is not None:
+        found = builds.build_row(build)
+        if found is None:
+            raise koji.GenericError(f"No such build: {build}")
+        tables += " JOIN tag_builds ON tag_builds.tag_id = tags.id"
+        clauses.append("build_id = ?")
+        values.append(found["id"])
+    rows = database().all(f"SELECT tags.* FROM {tables} WHERE {' AND '.join(clauses)} ORDER BY tags.name", *values)
+    if pattern is not None:
+        rows = [row for row in rows if fnmatch.fnmatchcase(row["name"].lower(), pattern.lower())]
+    return query_options([listed_tag(row) for row in rows], queryOpts)
+
+
+def _listings_of(package: Any) -> list[Row]:
+    found = find("packages", package)
+    if found is None:
+        raise koji.GenericError(f"No such package: {package}")
+    listings: list[Row] = list_packages(pkgID=found["id"])
+    return listings
+
+
+def _tag_of(listing: Row) -> Row:
+    keys = ("owner_id", "owner_name", "blocked", "extra_arches")
+    tag = {key: value for key, value in known_tag(listing["tag_id"]).items() if key != "extra"}
+    return {**tag, **{key: listing[key] for key in keys}}
+
+
+@call("listTagged", used_by="the box's demo; koji list-tagged")
+def list_tagged(
+    tag: Any, event: Any = None, inherit: bool = False, prefix: str | None = None, latest: Any = False,
+    package: str | None = None, owner: str | None = None, type: str | None = None, strict: bool = True,  # noqa: A002
+    extra: bool = False,
+) -> list[Row]:  # fmt: skip
+    """The builds that a tag holds, latest tagged first."""
+    assert_now(event)
+    start = get_tag(tag, strict=strict)
+    if start is None:
+        return []
+    listed = package_list(start["id"])
+    found: list[Row] = []
+    seen: dict[int, int] = {}
+    for tag_id in inheritance_order(start["id"]) if inherit else [start["id"]]:
+        rows = database().all("SELECT * FROM tag_builds WHERE tag_id = ? ORDER BY event_id DESC", tag_id)
+        for row in rows:
+            build = builds.known_build(row["build_id"])
+            listing = listed.get(build["package_id"])
+            if listing is None or listing["blocked"] or build["state"] != builds.COMPLETE:
+                continue
+            if prefix and not build["name"].lower().startswith(prefix.lower()):
+                continue
+            if (package and build["name"] != package) or (owner and build["owner_name"] != owner):
+                continue
+            if type and type not in builds.build_types(build["id"]):
+                continue
+            seen[build["package_id"]] = seen.get(build["package_id"], 0) + 1
+            if latest and seen[build["package_id"]] > int(latest):
+                continue
+            found.append(_tagged(build, known_tag(tag_id), row["event_id"], extra=extra))
+    return found
+
+
+def _tagged(build: Row, tag: Row, event: int, *, extra: bool) -> Row:
+    leave_out = {"cg_id", "cg_name", "source", "creation_ts", "start_ts", "completion_ts", "promotion_ts"}
+    row = {key: value for key, value in build.items() if key not in leave_out and (extra or key != "extra")}
+    return {**row, "tag_id": tag["id"], "tag_name": tag["name"], "create_event": event}

@@ -1,0 +1,18 @@
+"""Prints the table of docs/hub-methods.md: ``python -m fedpkg_container.box.hub.methods``."""
+
+from __future__ import annotations
+
+from fedpkg_container.box.hub import calls
+from fedpkg_container.box.hub.dispatch import CALLS
+
+
+def table() -> str:
+    """Every call of the hub, without those of plugins, and who makes it, as a Markdown table."""
+    calls.load()
+    own = [call for call in CALLS.values() if not call.used_by.startswith("plugin ")]
+    rows = [f"| `{call.name}` | {call.used_by} |" for call in sorted(own, key=lambda call: call.name.lower())]
+    return "\n".join(["| Call | Made by |", "| --- | --- |", *rows])
+
+
+if __name__ == "__main__":
+    print(table())

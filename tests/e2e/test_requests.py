@@ -1,0 +1,91 @@
+"""What is said to the hub: how many requests, and what happens when an answer is lost."""
+
+from __future__ import annotations
+
+import koji
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import site
+from fedpkg_container.box.layout import ADMIN, PACKAGER
+from fedpkg_container.errors import LostContactError, RefusedError
+from fedpkg_container.hub.submit import submit
+from fedpkg_container.model.request import BuildRequest
+from tests.support.packager import Packager
+from tests.support.proxy import lossy_proxy
+
+
+def _calls(box: Box) -> list[str]:
+    """The calls that the packager made, in order."""
+    lines = box.layout.access_log.read_text().splitlines()
+    return [line.split()[2] for line in lines if line.split()[1] == PACKAGER]
+
+
+def test_submitting_takes_four_requests(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    before = len(_calls(box))
+    assert packager.build("--scratch", "--nowait").returncode == 0
+    assert [call for call in _calls(box)[before:] if call != "logout"] == [
+        "sslLogin",
+        "getBuildTarget",
+        "multiCall",
+        "buildContainer",
+    ]
+
+
+def test_following_takes_one_request_a_tick(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 3"))
+    before = len(_calls(box))
+    assert packager.build("--scratch").returncode == 0
+    calls = _calls(box)[before:]
+    watching = calls[calls.index("buildContainer") + 1 :]
+    assert set(watching) <= {"multiCall", "getTaskResult", "logout"}
+    assert watching.count("getTaskResult") == 1
+
+
+def _request() -> BuildRequest:
+    return BuildRequest(
+        "git+https://127.0.0.1/container/lost#1", site.TARGET, {"git_branch": "rawhide", "scratch": True}
+    )
+
+
+def _session(box: Box, port: int) -> koji.ClientSession:
+    authority = str(box.authority.certificate_path)
+    session = koji.ClientSession(
+        f"https://127.0.0.1:{port}/kojihub", {"serverca": authority, "max_retries": 0, "anon_retry": False}
+    )
+    session.ssl_login(str(box.credentials(PACKAGER)), None, authority)
+    return session
+
+
+def test_a_lost_answer_never_submits_twice(box: Box) -> None:
+    admin = box.session(ADMIN)
+    with lossy_proxy(box.layout.ports.hub) as proxy:
+        session = _session(box, proxy.port)
+        before = {task["id"] for task in admin.listTasks({"method": "buildContainer"})}
+        proxy.armed = True
+        task_id = submit(session, _request())
+        assert proxy.lost == 1
+    made = {task["id"] for task in admin.listTasks({"method": "buildContainer"})} - before
+    assert made == {task_id}
+    admin.cancelTask(task_id)
+
+
+def test_a_hub_that_is_gone_before_the_answer(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedpkg_container.hub.submit.SEARCH", 0.5)
+    monkeypatch.setattr("fedpkg_container.hub.submit.PAUSE", 0.1)
+    with lossy_proxy(box.layout.ports.hub) as proxy:
+        session = _session(box, proxy.port)
+        proxy.target = 1
+        session.rsession.close()
+        with pytest.raises(LostContactError, match="did not answer"):
+            submit(session, _request())
+
+
+def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
+    session = box.session(PACKAGER)
+    before = session.listTasks(queryOpts={"countOnly": True})
+    bad = BuildRequest("git+https://127.0.0.1/x#1", site.TARGET, {"git_branch": "rawhide", "colour": "red"})
+    with pytest.raises(RefusedError, match=r"unknown option \('colour' was unexpected\)"):
+        submit(session, bad)
+    assert session.listTasks(queryOpts={"countOnly": True}) == before

@@ -1,0 +1,111 @@
+"""Reading Dockerfiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.errors import RefusedError
+
+MULTI = """\
+ARG VERSION=41
+FROM r.io/fedora:$VERSION AS build
+RUN make
+FROM scratch AS empty
+FROM build AS test
+FROM r.io/base:1
+COPY --from=build /a /b
+ENV V=2.0
+LABEL name="hello" version="$V"
+"""
+
+
+def test_stages_and_parents() -> None:
+    dockerfile = Dockerfile(MULTI)
+    assert dockerfile.parents == ["r.io/fedora:41", "r.io/base:1"]
+    assert dockerfile.base == "r.io/base:1"
+    assert [(stage.image, stage.name, stage.line, stage.is_earlier_stage) for stage in dockerfile.stages] == [
+        ("r.io/fedora:41", "build", 2, False),
+        ("scratch", "empty", 4, False),
+        ("build", "test", 5, True),
+        ("r.io/base:1", "", 6, False),
+    ]
+
+
+def test_labels_have_their_variables_filled_in() -> None:
+    assert Dockerfile(MULTI).labels == {"name": "hello", "version": "2.0"}
+
+
+def test_the_base_of_a_last_stage_that_stands_on_another() -> None:
+    assert Dockerfile("FROM r.io/a:1 AS x\nFROM x\n").base == "r.io/a:1"
+    assert Dockerfile("FROM scratch\n").base == ""
+
+
+def test_parents_are_replaced_and_nothing_else() -> None:
+    pinned = {"r.io/fedora:41": "r.io/fedora@sha256:1", "r.io/base:1": "r.io/base@sha256:2"}
+    lines = Dockerfile(MULTI).with_parents(pinned).splitlines()
+    assert lines[1] == "FROM r.io/fedora@sha256:1 AS build"
+    assert lines[3:6] == ["FROM scratch AS empty", "FROM build AS test", "FROM r.io/base@sha256:2"]
+    assert [line for number, line in enumerate(lines) if number not in (1, 5)] == [
+        line for number, line in enumerate(MULTI.splitlines()) if number not in (1, 5)
+    ]
+
+
+def test_a_link_out_of_the_checkout_is_not_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("FROM scratch\n")
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "Dockerfile").symlink_to(secret)
+    with pytest.raises(RefusedError, match="leads out of the checkout"):
+        Dockerfile.read(checkout)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_bytes(b"FROM \xff\xfe\n")
+    with pytest.raises(RefusedError, match="not UTF-8"):
+        Dockerfile.read(tmp_path)
+
+
+_WORD = st.sampled_from(
+    [
+        "FROM",
+        "LABEL",
+        "ENV",
+        "ARG",
+        "RUN",
+        "r.io/a:1",
+        "AS",
+        "x",
+        "0",
+        "a=b",
+        '"',
+        "'",
+        "\\",
+        "$x",
+        "${",
+        "#",
+        "=",
+        "\t",
+    ]
+)
+
+
+@given(st.lists(st.lists(_WORD, max_size=6).map(" ".join), max_size=8).map("\n".join))
+def test_any_words_give_values_or_a_refusal(text: str) -> None:
+    try:
+        dockerfile = Dockerfile(text)
+    except RefusedError as error:
+        assert error.reason.startswith("the Dockerfile cannot be read")
+        return
+    assert set(dockerfile.parents) <= {stage.image for stage in dockerfile.stages}
+    assert dockerfile.base in ("", *dockerfile.parents)
+
+
+def test_an_instruction_without_a_value_is_named_with_its_line() -> None:
+    with pytest.raises(RefusedError, match=r"line 2: LABEL has no value"):
+        Dockerfile("FROM r.io/a:1\nLABEL\n")

@@ -1,0 +1,60 @@
+"""The options of buildContainer: what a hub refuses before a task exists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedpkg_container.model.options import option_problems, without_none
+
+RPKG_SENDS = {
+    "scratch": False,
+    "release": None,
+    "isolated": False,
+    "koji_parent_build": None,
+    "yum_repourls": None,
+    "git_branch": "rawhide",
+    "signing_intent": None,
+    "compose_ids": None,
+    "skip_build": False,
+    "dependency_replacements": None,
+}
+
+
+def test_what_rpkg_sends_is_accepted() -> None:
+    assert option_problems(RPKG_SENDS) == []
+
+
+def test_none_means_absent() -> None:
+    assert without_none({"a": None, "b": False}) == {"b": False}
+    assert option_problems({"git_branch": None}) == ["git_branch must be given"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (None, "git_branch must be given"),
+        ("scratch", "options must be a dictionary, not str"),
+        ({"git_branch": "x", "colour": "red"}, "unknown option ('colour' was unexpected)"),
+        ({"git_branch": "x", "scratch": "yes"}, "scratch: 'yes' is not of type 'boolean', 'null'"),
+        ({"git_branch": "x", "compose_ids": ["1"]}, "compose_ids.0: '1' is not of type 'integer'"),
+        (
+            {"git_branch": "x", "scratch": True, "isolated": True, "release": "1"},
+            "a build cannot be both scratch and isolated",
+        ),
+        ({"git_branch": "x", "isolated": True}, "an isolated build needs a release"),
+        ({"git_branch": "x", "arch_override": "x86_64"}, "arches can be limited for scratch and isolated builds only"),
+        (
+            {"git_branch": "x", "compose_ids": [1], "signing_intent": "r"},
+            "signing_intent and compose_ids exclude each other",
+        ),
+        ({"git_branch": "x", "skip_build": True}, "skip_build has been removed: a build cannot be skipped"),
+    ],
+)
+def test_problems_are_named(options: Any, problem: str) -> None:
+    assert problem in option_problems(options)
+
+
+def test_every_problem_is_named_at_once() -> None:
+    assert len(option_problems({"scratch": 1, "colour": "red"})) == 3

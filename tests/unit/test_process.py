@@ -1,0 +1,118 @@
+"""Starting programs: output as it comes, deadlines, and nothing left running."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
+from fedpkg_container.process import LONGEST_LINE, is_running, printable, processes, run, stream
+
+
+def _shell(script: str) -> list[str]:
+    return ["sh", "-c", script]
+
+
+def test_output_and_status() -> None:
+    done = run(_shell("echo out; echo err >&2; exit 3"), timeout=10, check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
+
+
+def test_a_failure_names_the_program_and_its_last_line() -> None:
+    with pytest.raises(ProgramError, match="sh failed with exit status 3: the reason") as caught:
+        run(_shell("echo first >&2; echo the reason >&2; exit 3"), timeout=10)
+    assert caught.value.status == 3
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(FedpkgContainerError, match="program not found: no-such-program"):
+        run(["no-such-program"], timeout=10)
+
+
+def test_no_shell_reads_the_arguments() -> None:
+    assert run(["echo", "$(id); `id` && x"], timeout=10).text == "$(id); `id` && x\n"
+
+
+def test_a_deadline_ends_the_program() -> None:
+    with pytest.raises(ProgramTimeoutError, match=r"sleep did not end within 0.3 s"):
+        run(["sleep", "4242"], timeout=0.3)
+    assert not _sleeping("4242")
+
+
+def test_lines_come_one_by_one_and_ticks_between_them() -> None:
+    seen: list[bytes] = []
+    ticks: list[int] = []
+    script = "echo one; sleep 0.6; echo two >&2; printf three"
+    stream(_shell(script), line=seen.append, tick=lambda: ticks.append(len(seen)), timeout=10, interval=0.2)
+    assert seen == [b"one", b"two", b"three"]
+    assert 1 in ticks
+    assert ticks[-1] == 3
+
+
+def test_output_without_newlines_is_cut_into_lines() -> None:
+    seen: list[bytes] = []
+    stream(_shell(f"head -c {3 * LONGEST_LINE} /dev/zero | tr '\\0' x"), line=seen.append, timeout=10)
+    assert [len(line) for line in seen] == [LONGEST_LINE] * 3
+
+
+def test_a_daemon_that_keeps_the_pipe_open_does_not_hold_us_up() -> None:
+    seen: list[bytes] = []
+    stream(_shell("sleep 4343 & echo started"), line=seen.append, timeout=10)
+    assert seen == [b"started"]
+    for pid in _sleeping("4343"):
+        subprocess.run(["kill", str(pid)], check=True, timeout=10)
+
+
+def test_a_stream_that_never_ends_is_stopped() -> None:
+    with pytest.raises(ProgramTimeoutError):
+        stream(["sleep", "4444"], line=lambda _: None, timeout=0.3)
+    assert not _sleeping("4444")
+
+
+def test_the_last_lines_are_in_the_error() -> None:
+    with pytest.raises(ProgramError) as caught:
+        stream(_shell("seq 1 100; exit 1"), line=lambda _: None, timeout=10)
+    assert caught.value.output.splitlines() == [str(number) for number in range(81, 101)]
+
+
+def test_a_program_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
+    script = "from fedpkg_container.process import run; run(['sleep', '4545'], timeout=100)"
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    _until(lambda: bool(_sleeping("4545")))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait(timeout=10)
+    _until(lambda: not _sleeping("4545"))
+    assert not _sleeping("4545")
+
+
+@pytest.mark.parametrize("evil", ["\x1b[2J", "\r", "\x9b", "\u202e", "\u2066", "\x00", "\x7f", "\u200e"])
+def test_what_moves_a_terminal_is_replaced(evil: str) -> None:
+    assert evil not in printable(f"a{evil}b")
+    assert printable(f"a{evil}b").startswith("a")
+
+
+def test_newlines_tabs_and_letters_stay() -> None:
+    assert printable("a\n\tä 漢 🐧\r\n") == "a\n\tä 漢 🐧\n"
+
+
+def _sleeping(seconds: str) -> list[int]:
+    found = []
+    for pid in processes():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", seconds.encode()] and is_running(pid):
+            found.append(pid)
+    return found
+
+
+def _until(condition: object) -> None:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
+        time.sleep(0.05)

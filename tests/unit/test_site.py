@@ -1,0 +1,68 @@
+"""The site's file on the builder: everything that is wrong is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.image.site import read_site
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "builder_containerbuild.conf"
+    path.write_text(text)
+    return path
+
+
+def test_a_registry_is_enough(tmp_path: Path) -> None:
+    site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\n"))
+    assert site.candidate == "registry.example.org"
+    assert site.network == "none"
+    assert site.isolation is None
+    assert site.build_timeout == 4 * 3600
+    assert site.generator == "fedpkg-container"
+
+
+def test_labels_keep_their_spelling(tmp_path: Path) -> None:
+    text = "[registry]\ncandidate = r\n[labels]\nvendor = The Site\nio.Example = 50%\n"
+    assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
+
+
+def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
+    text = "[registry]\ncandidate = r\n[engine]\nisolation = oci\nruntime = crun\n"
+    assert read_site(_write(tmp_path, text)).isolation == Isolation("oci", "crun")
+
+
+def test_every_wrong_value_is_named(tmp_path: Path) -> None:
+    text = """\
+[registry]
+certificates = /no/such/folder
+password = secret
+[engine]
+isolation = none
+network = bridge
+build_timeout = soon
+[colours]
+a = b
+"""
+    with pytest.raises(ConfigurationError) as caught:
+        read_site(_write(tmp_path, text))
+    for problem in (
+        "[registry] candidate is missing",
+        "[registry] certificates = /no/such/folder: no such file or folder",
+        "[registry] password: no such setting",
+        "[engine] isolation = none: must be one of auto, oci, chroot",
+        "[engine] network = bridge: must be one of none, host",
+        "[engine] build_timeout = soon: must be a number of seconds above 0",
+        "[colours]: no such section",
+    ):
+        assert problem in caught.value.reason
+    assert "secret" not in caught.value.reason
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"missing.conf cannot be read"):
+        read_site(tmp_path / "missing.conf")
