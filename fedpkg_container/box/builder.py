@@ -1,4 +1,4 @@
-"""A builder of the box: koji's own TaskManager with the builder plugin, and the tasks that make repositories and tag."""
+"""A builder of the box: koji's own TaskManager with the builder plugin, and handlers of the box's other tasks."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fedpkg_container.box.layout import Layout, default_folder
+from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.process import foreground
 
@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
     shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
+    shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
     shell.add_argument("command", nargs="*", help="run this instead of a shell (after --)")
     shell.set_defaults(run=_shell)
     repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
@@ -90,7 +91,7 @@ def _shell(arguments: argparse.Namespace) -> int:
     command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.command:
         print(f"fedpkg, koji and git work with the box in {box.layout.folder}; leave with exit", flush=True)
-    return foreground(command, env=environment(box))
+    return foreground(command, env=environment(box, user=arguments.user))
 
 
 def _create_repository(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from fedpkg_container.errors import UsageError
 
+#: The version of what a box keeps: its settings and its hub's tables.
+FORMAT = "1"
+
 #: Users of the hub, besides one for each builder: who they are and what they may.
 ADMIN = "admin"
 PACKAGER = "packager"
@@ -71,12 +74,17 @@ class Layout:
             cls(folder, Ports.choose(), names)._save(settings)
         parser = configparser.ConfigParser()
         parser.read(settings)
+        if parser.get("box", "format", fallback="") != FORMAT:
+            raise UsageError(
+                f"the box in {folder} was made by another version of this program",
+                solution="delete the folder, or name another one with --directory",
+            )
         ports = Ports(**{field.name: parser.getint("ports", field.name) for field in fields(Ports)})
         return cls(folder, ports, tuple(parser.get("box", "builders").split()))
 
     def _save(self, path: Path) -> None:
         parser = configparser.ConfigParser()
-        parser["box"] = {"builders": " ".join(self.builders)}
+        parser["box"] = {"format": FORMAT, "builders": " ".join(self.builders)}
         parser["ports"] = {field.name: str(getattr(self.ports, field.name)) for field in fields(Ports)}
         partial = path.with_suffix(".new")
         with partial.open("w") as file:

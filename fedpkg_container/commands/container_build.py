@@ -155,15 +155,17 @@ def _follow(session: Any, task_id: int, *, quiet: bool) -> int:
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
+    from fedpkg_container.process import Interrupted, interruptible
     from fedpkg_container.progress.plain import PlainRenderer
 
     render = PlainRenderer(_say, quiet=quiet)
     try:
-        for event in follow(session, task_id):
-            render(event)
-            if isinstance(event, Finished):
-                return _report(event)
-    except KeyboardInterrupt:
+        with interruptible():
+            for event in follow(session, task_id):
+                render(event)
+                if isinstance(event, Finished):
+                    return _report(event)
+    except Interrupted:
         print(
             f"\ninterrupted: task {task_id} goes on\n"
             f"    watch it:  koji watch-task {task_id}\n    cancel it: koji cancel {task_id}",

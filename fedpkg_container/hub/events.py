@@ -12,7 +12,7 @@ class TaskState:
 
     :param state: FREE, OPEN, CLOSED, CANCELED, ASSIGNED or FAILED
     :param label: what tells it from its siblings, mostly the arch; empty for the root
-    :param host: name of its builder; empty before it has one
+    :param host: name of its builder; empty before it has one, or before its name is known
     """
 
     id: int
@@ -21,6 +21,7 @@ class TaskState:
     label: str
     state: str
     host: str
+    has_host: bool = False
 
     @property
     def ended(self) -> bool:

@@ -86,6 +86,7 @@ class _Follower:
         self.sleep = sleep
         self.clock = clock
         self.tasks: dict[int, TaskState] = {}
+        self.announced: dict[int, TaskState] = {}
         self.hosts: dict[int, str] = {}
         self.logs: dict[tuple[int, str], _Log] = {}
         self.drained: set[int] = set()
@@ -96,7 +97,7 @@ class _Follower:
             answers = yield from self._patiently(self._ask)
             yield from self._digest(answers)
             root = self.tasks[self.root]
-            if root.ended and self._all_drained():
+            if root.ended and all(map(self._is_read, self.tasks)):
                 break
             if not root.ended:
                 self.sleep(max(TICK - (self.clock() - began), 0.0))
@@ -129,8 +130,8 @@ class _Follower:
                     yield ContactRegained(self.clock() - since)
                 return answer
 
-    def _ask(self) -> dict[str, Any]:
-        """One request: the tree, the names of logs, and the next part of each log."""
+    def _ask(self) -> dict[Any, Any]:
+        """One request: the tree, the names of new logs, and the next part of each log."""
         with self.session.multicall(strict=False) as multicall:
             asked: dict[Any, Any] = {
                 "root": multicall.getTaskInfo(self.root, strict=True),
@@ -138,11 +139,10 @@ class _Follower:
             }
             for host_id in {host for host, name in self.hosts.items() if not name}:
                 asked["host", host_id] = multicall.getHost(host_id)
-            for task_id in self.tasks:
-                if task_id not in self.drained:
-                    asked["files", task_id] = multicall.listTaskOutput(task_id, stat=True)
+            for task_id in self.tasks.keys() - self.drained:
+                asked["files", task_id] = multicall.listTaskOutput(task_id, stat=True)
             for (task_id, name), log in self.logs.items():
-                if log.offset < log.size:
+                if task_id not in self.drained or log.offset < log.size:
                     asked["log", task_id, name] = multicall.downloadTaskOutput(task_id, name, log.offset, CHUNK)
         return {key: call.result for key, call in asked.items()}
 
@@ -151,47 +151,59 @@ class _Follower:
         for key, answer in answers.items():
             if key[0] == "host":
                 self.hosts[key[1]] = printable(answer["name"]) if answer else "?"
-        below = [task for children in answers["tree"].values() for task in children]
-        for info in [
-            answers["root"],
-            *sorted((task for task in below if task["id"] != self.root), key=lambda each: each["id"]),
-        ]:
-            yield from self._task(info)
+        self._note_task(answers["root"])
+        for children in answers["tree"].values():
+            for info in children:
+                if info["id"] != self.root:
+                    self._note_task(info)
+        yield from self._announce()
         for key, answer in answers.items():
             if key[0] == "files":
                 self._note_files(key[1], answer, final=key[1] in ended_before)
             elif key[0] == "log":
                 for text in self.logs[key[1:]].add(base64.b64decode(answer)):
                     yield LogLine(self.tasks[key[1]], key[2], text)
+        yield from self._announce()
 
-    def _task(self, info: dict[str, Any]) -> Iterator[Event]:
+    def _note_task(self, info: dict[str, Any]) -> None:
         host_id = info["host_id"]
         if host_id is not None:
             self.hosts.setdefault(host_id, "")
-        task = TaskState(
+        self.tasks[info["id"]] = TaskState(
             id=info["id"],
             parent=info["parent"],
             method=printable(info["method"]),
             label=printable(info["label"] or (info["arch"] if info["parent"] else "")),
             state=koji.TASK_STATES[info["state"]],
-            host=self.hosts.get(host_id, "") if host_id is not None else "",
+            host=self.hosts[host_id] if host_id is not None else "",
+            has_host=host_id is not None,
         )
-        known = self.tasks.get(task.id)
-        self.tasks[task.id] = task
-        if known != task:
-            yield TaskChanged(task)
+
+    def _announce(self) -> Iterator[Event]:
+        """Tell what is new of the tasks: a builder when its name is known, an end when the logs have been read."""
+        running = sorted(task_id for task_id, task in self.tasks.items() if not task.ended)
+        ended = sorted(self.tasks.keys() - set(running), reverse=True)  # children end before their parents
+        for task_id in [*running, *ended]:
+            task = self.tasks[task_id]
+            known = self.announced.get(task_id)
+            nameless = task.has_host and not task.host
+            unread = task.ended and not self._is_read(task_id)
+            if task != known and not nameless and not unread:
+                self.announced[task_id] = task
+                yield TaskChanged(task)
 
     def _note_files(self, task_id: int, files: dict[str, Any], *, final: bool) -> None:
-        """Learn how long the logs of a task are; after its end they grow no more."""
+        """Learn which logs a task has and how long they are; after its end they grow no more."""
         for name, facts in files.items():
             if name.endswith(".log"):
                 self.logs.setdefault((task_id, name), _Log()).size = int(facts["st_size"])
         if final:
             self.drained.add(task_id)
 
-    def _all_drained(self) -> bool:
-        read = all(log.offset >= log.size for log in self.logs.values())
-        return read and all(task_id in self.drained for task_id in self.tasks)
+    def _is_read(self, task_id: int) -> bool:
+        """Whether a task has ended and its logs have been read to their end."""
+        logs = [log for (owner, _), log in self.logs.items() if owner == task_id]
+        return task_id in self.drained and all(log.offset >= log.size for log in logs)
 
     def _finish(self) -> Finished:
         root = self.tasks[self.root]

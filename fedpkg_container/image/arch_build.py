@@ -204,4 +204,4 @@ def _last_words(output: str) -> str:
     """The line that says why, out of the last lines of a build."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["it printed nothing"])[-1][:500]
+    return (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")[:500]

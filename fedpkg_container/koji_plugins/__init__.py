@@ -1,1 +1,1 @@
-"""The files that a Koji site loads: one folder for each of hub, builder and CLI; thin shims over the rooms."""
+"""The files that a Koji site loads: a folder for each of hub and builder; thin shims over the rooms."""

@@ -30,7 +30,6 @@ class PlainRenderer:
         self.write = write
         self.quiet = quiet
         self._last: dict[int, dict[str, deque[str]]] = {}
-        self._shown: dict[int, str] = {}
         self._told_lost = False
 
     def __call__(self, event: Event) -> None:
@@ -51,12 +50,8 @@ class PlainRenderer:
             self.write(f"the hub answers again, after {event.seconds:.0f} s")
 
     def _task(self, task: TaskState) -> None:
-        line = f"task {_name(task)} {_WORDS[task.state]}"
-        if task.state == "OPEN":
-            line += f" on {task.host}" if task.host else " …"
-        if self._shown.get(task.id) != line:
-            self._shown[task.id] = line
-            self.write(line)
+        on = f" on {task.host}" if task.host and task.state == "OPEN" else ""
+        self.write(f"task {_name(task)} {_WORDS[task.state]}{on}")
 
     def _log_line(self, event: LogLine) -> None:
         logs = self._last.setdefault(event.task.id, {})

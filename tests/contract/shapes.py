@@ -126,9 +126,7 @@ TAG_HISTORY = frozenset(
 )
 
 #: listTags; getTag adds `extra`, getBuildConfig adds `config_inheritance` to that
-LISTED_TAG = frozenset(
-    ["arches", "id", "locked", "maven_include_all", "maven_support", "name", "perm", "perm_id"]
-)
+LISTED_TAG = frozenset(["arches", "id", "locked", "maven_include_all", "maven_support", "name", "perm", "perm_id"])
 TAG = LISTED_TAG | {"extra"}
 BUILD_CONFIG = TAG | {"config_inheritance"}
 
@@ -224,9 +222,7 @@ SESSION = frozenset(
 )
 
 #: getLoggedInUser
-LOGGED_IN_USER = frozenset(
-    ["authtype", "id", "krb_principal", "krb_principals", "name", "status", "usertype"]
-)
+LOGGED_IN_USER = frozenset(["authtype", "id", "krb_principal", "krb_principals", "name", "status", "usertype"])
 
 #: getRepo, repoInfo
 REPO = frozenset(

@@ -48,7 +48,6 @@ def test_images(build: dict[str, Any], archive: dict[str, Any], anonymous: Any) 
     assert anonymous.listArchives(buildID=build["id"], type="maven") == []
 
 
-
 def test_no_archives(anonymous: Any, importer: ImageImporter) -> None:
     build_id = importer.reserve("1")["build_id"]
     assert anonymous.listArchives(buildID=build_id) == []
@@ -58,9 +57,7 @@ def test_two_arches(importer: ImageImporter, anonymous: Any) -> None:
     outputs = []
     for arch in ("x86_64", "aarch64"):
         upload(importer.session, importer.directory, f"{arch}.tar.gz", arch.encode())
-        outputs.append(
-            image_output(f"{arch}.tar.gz", arch.encode(), arch=arch, extra={"image": {"arch": arch}})
-        )
+        outputs.append(image_output(f"{arch}.tar.gz", arch.encode(), arch=arch, extra={"image": {"arch": arch}}))
     build = importer.session.CGImport(importer.metadata("1", outputs), importer.directory)
     found = anonymous.listArchives(buildID=build["id"], type="image")
     assert {one["filename"]: one["arch"] for one in found} == {

@@ -30,9 +30,7 @@ def test_build(build: dict[str, Any], anonymous: Any) -> None:
     assert (found["id"], found["build_id"]) == (build["id"], build["id"])
     assert found["package_name"] == found["name"]
     assert (found["volume_id"], found["volume_name"], found["draft"]) == (0, "DEFAULT", False)
-    assert [found[key] for key in ("promoter_id", "promoter_name", "promotion_time", "promotion_ts")] == [
-        None
-    ] * 4
+    assert [found[key] for key in ("promoter_id", "promoter_name", "promotion_time", "promotion_ts")] == [None] * 4
     assert isinstance(found["creation_event_id"], int)
     assert found["creation_time"].endswith("+00:00")
 

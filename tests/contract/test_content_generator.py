@@ -15,9 +15,7 @@ from tests.contract.support import refused
 from tests.contract.tasks import TaskBench
 
 
-def refuse(
-    importer: ImageImporter, code: int, message: str | re.Pattern[str], metadata: dict[str, Any]
-) -> None:
+def refuse(importer: ImageImporter, code: int, message: str | re.Pattern[str], metadata: dict[str, Any]) -> None:
     """The import must fail and leave no build."""
     with refused(code, message):
         importer.session.CGImport(metadata, importer.directory)
@@ -74,9 +72,7 @@ def test_into_a_reservation(importer: ImageImporter) -> None:
 def test_the_times_of_a_reservation_are_its_own(importer: ImageImporter) -> None:
     reservation = importer.reserve("1")
     started = importer.session.getBuild(reservation["build_id"])["start_ts"]
-    build = importer.imported(
-        "1", reservation["token"], build_id=reservation["build_id"], start_time=1, end_time=2
-    )
+    build = importer.imported("1", reservation["token"], build_id=reservation["build_id"], start_time=1, end_time=2)
     assert build["start_ts"] == started
     assert build["completion_ts"] >= started
 

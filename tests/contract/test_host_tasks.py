@@ -33,9 +33,7 @@ def test_tasks_come_by_priority(bench: TaskBench, admin: Any, host: Any, host_na
     assert [task_id for task_id in given if task_id in (late, first, second)] == [first, second, late]
 
 
-def test_assignment_by_a_packager(
-    bench: TaskBench, packager: Any, packager_name: str, host_name: str
-) -> None:
+def test_assignment_by_a_packager(bench: TaskBench, packager: Any, packager_name: str, host_name: str) -> None:
     with refused(1004, f"admin permission required (logged in as {packager_name})"):
         packager.assignTask(bench.free_task(), host_name)
 
@@ -102,9 +100,7 @@ def test_closing_twice(bench: TaskBench, host: Any) -> None:
     assert host.getTaskResult(task_id) == "done"
 
 
-def test_closing_a_task_that_is_only_assigned(
-    bench: TaskBench, admin: Any, host: Any, host_name: str
-) -> None:
+def test_closing_a_task_that_is_only_assigned(bench: TaskBench, admin: Any, host: Any, host_name: str) -> None:
     task_id = bench.free_task()
     admin.assignTask(task_id, host_name)
     with refused(1004, f"host {host.host.getID()} does not own task {task_id}"):

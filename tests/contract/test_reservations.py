@@ -36,7 +36,6 @@ def test_access_given_by_a_packager(packager: Any, packager_name: str, generator
         packager.grantCGAccess(packager_name, generator)
 
 
-
 def test_access_for_two(admin: Any, packager_name: str) -> None:
     generator = new_name("cg")
     user = new_name("user")
@@ -222,18 +221,14 @@ def test_cancel_of_a_missing_build(packager: Any) -> None:
         packager.cancelBuild("contract-none-1-1", strict=True)
 
 
-def test_canceling_the_task_cancels_its_build(
-    importer: ImageImporter, bench: TaskBench, packager: Any
-) -> None:
+def test_canceling_the_task_cancels_its_build(importer: ImageImporter, bench: TaskBench, packager: Any) -> None:
     task_id = bench.free_task()
     importer.reserve("1", task_id=task_id)
     packager.cancelTask(task_id)
     assert state(packager, importer.nvr("1")) == "CANCELED"
 
 
-def test_canceling_the_build_cancels_its_task(
-    importer: ImageImporter, bench: TaskBench, packager: Any
-) -> None:
+def test_canceling_the_build_cancels_its_task(importer: ImageImporter, bench: TaskBench, packager: Any) -> None:
     task_id = bench.open_task()
     child = bench.child(task_id)
     importer.reserve("1", task_id=task_id)
@@ -241,9 +236,7 @@ def test_canceling_the_build_cancels_its_task(
     assert [bench.state(task) for task in (task_id, child)] == ["CANCELED", "CANCELED"]
 
 
-def test_a_failed_task_keeps_its_reservation(
-    importer: ImageImporter, bench: TaskBench, packager: Any
-) -> None:
+def test_a_failed_task_keeps_its_reservation(importer: ImageImporter, bench: TaskBench, packager: Any) -> None:
     task_id = bench.failed_task(1005, "boom")
     importer.reserve("1", task_id=task_id)
     assert state(packager, importer.nvr("1")) == "BUILDING"

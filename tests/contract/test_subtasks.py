@@ -49,9 +49,7 @@ def test_subtask_of_the_same_label_is_the_same(parent: int, host: Any) -> None:
 
 
 def test_subtask_without_labels_are_different(parent: int, host: Any) -> None:
-    assert host.host.subtask("createContainer", [], parent) != host.host.subtask(
-        "createContainer", [], parent
-    )
+    assert host.host.subtask("createContainer", [], parent) != host.host.subtask("createContainer", [], parent)
 
 
 def test_subtask_with_an_owner(parent: int, host: Any) -> None:
@@ -186,9 +184,7 @@ def test_results_of_a_child_that_was_canceled(bench: TaskBench, parent: int, hos
 
 
 @pytest.mark.parametrize("may_fail", [True, False])
-def test_results_of_a_child_that_has_not_ended(
-    bench: TaskBench, parent: int, host: Any, may_fail: bool
-) -> None:
+def test_results_of_a_child_that_has_not_ended(bench: TaskBench, parent: int, host: Any, may_fail: bool) -> None:
     child = bench.child(parent)
     with refused(1000, f"Task {child} is not finished"):
         host.host.taskWaitResults(parent, [child], canfail=[child] if may_fail else [])

@@ -33,9 +33,7 @@ def tagging(bench: TaskBench, listed: Target, build: dict[str, Any], host: Any) 
     return task_id
 
 
-def test_a_request_makes_a_task(
-    bench: TaskBench, listed: Target, build: dict[str, Any], packager: Any
-) -> None:
+def test_a_request_makes_a_task(bench: TaskBench, listed: Target, build: dict[str, Any], packager: Any) -> None:
     task_id = bench.remember(packager.tagBuild(listed.dest_tag_name, build["nvr"]))
     info = packager.getTaskInfo(task_id, request=True)
     assert (info["method"], info["priority"], info["parent"]) == ("tagBuild", 10, None)
@@ -195,9 +193,7 @@ def test_untagging_from_a_locked_tag(
 
 def test_moving(bench: TaskBench, tagging: int, listed: Target, build: dict[str, Any], host: Any) -> None:
     bench.admin.packageListAdd(listed.build_tag_name, build["name"], build["owner_name"])
-    task_id = bench.remember(
-        bench.packager.tagBuild(listed.build_tag_name, build["nvr"], False, listed.dest_tag_name)
-    )
+    task_id = bench.remember(bench.packager.tagBuild(listed.build_tag_name, build["nvr"], False, listed.dest_tag_name))
     request = bench.packager.getTaskRequest(task_id)
     assert request == [listed.build_tag, build["id"], False, listed.dest_tag]
     host.host.openTask(task_id)
@@ -219,9 +215,7 @@ def test_tagging_without_a_task_by_a_packager(
         packager.tagBuildBypass(target.build_tag_name, build["nvr"])
 
 
-def test_history_of_what_is_tagged(
-    tagging: int, listed: Target, build: dict[str, Any], anonymous: Any
-) -> None:
+def test_history_of_what_is_tagged(tagging: int, listed: Target, build: dict[str, Any], anonymous: Any) -> None:
     (entry,) = anonymous.queryHistory(tag=listed.dest_tag_name, pkg=build["name"], active=True)["tag_listing"]
     assert set(entry) == shapes.TAG_HISTORY
     assert (entry["build_id"], entry["tag.name"]) == (build["id"], listed.dest_tag_name)

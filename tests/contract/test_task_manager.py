@@ -37,9 +37,7 @@ class Handler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]
         if target == "refuse":
             raise koji.tasks.RefuseTask("not now")
         if target == "spawn":
-            child = self.session.host.subtask(
-                "createContainer", ["x86_64"], self.id, label="x86_64", arch="x86_64"
-            )
+            child = self.session.host.subtask("createContainer", ["x86_64"], self.id, label="x86_64", arch="x86_64")
             return self.wait([child])[child]
         raise KeyError(target)
 

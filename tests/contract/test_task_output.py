@@ -126,8 +126,6 @@ def test_a_log_is_read_while_it_grows(logged: int, anonymous: Any, host: Any) ->
     assert anonymous.listTaskOutput(logged, stat=True)["x86_64.log"]["st_size"] == "105"
 
 
-def test_the_output_stays_when_the_task_ends(
-    logged: int, bench: TaskBench, anonymous: Any, packager: Any
-) -> None:
+def test_the_output_stays_when_the_task_ends(logged: int, bench: TaskBench, anonymous: Any, packager: Any) -> None:
     packager.cancelTask(logged)
     assert anonymous.downloadTaskOutput(logged, "x86_64.log", 98) == b"89"

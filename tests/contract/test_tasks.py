@@ -96,9 +96,7 @@ def test_a_closed_task(bench: TaskBench, anonymous: Any) -> None:
     assert isinstance(info["completion_time"], str)
 
 
-@pytest.mark.parametrize(
-    "name, finished", [("free", False), ("open", False), ("closed", True), ("canceled", True)]
-)
+@pytest.mark.parametrize("name, finished", [("free", False), ("open", False), ("closed", True), ("canceled", True)])
 def test_finished(bench: TaskBench, anonymous: Any, name: str, finished: bool) -> None:
     make = {
         "free": bench.free_task,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+
 import koji
 import pytest
 
@@ -89,3 +92,36 @@ def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
     with pytest.raises(RefusedError, match=r"unknown option \('colour' was unexpected\)"):
         submit(session, bad)
     assert session.listTasks(queryOpts={"countOnly": True}) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Box, number: signal.Signals) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 4"))
+    process = subprocess.Popen(
+        ["fedpkg", "container-build", "--scratch"],
+        cwd=packager.checkout,
+        env=packager.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    task_id = int(process.stdout.readline().split()[2])
+    while "RUN sleep" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"task {task_id} goes on" in said
+    assert f"koji watch-task {task_id}" in said
+    assert f"koji cancel {task_id}" in said
+    assert "Traceback" not in said
+    watched = packager.run("koji", "watch-task", "--quiet", str(task_id), check=False)
+    assert watched.returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 2"))
+    done = packager.run("sh", "-c", "fedpkg container-build --scratch | head -n 2", check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""

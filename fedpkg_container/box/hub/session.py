@@ -139,9 +139,7 @@ class CallerSession:
 
     def close(self, condition: str, *values: Any) -> None:
         """End the sessions that a condition selects."""
-        self.database.execute(
-            f"UPDATE sessions SET expired = 1, exclusive = 0, closed = 1 WHERE {condition}", *values
-        )
+        self.database.execute(f"UPDATE sessions SET expired = 1, exclusive = 0, closed = 1 WHERE {condition}", *values)
 
 
 def _number(text: str) -> int:

@@ -114,14 +114,11 @@ class Upload:
             "hexdigest": checksum.hexdigest(),
         }
 
-
     def _assert_end(self, file: Any, offset: int) -> None:
         """A part that does not overwrite has to be the last of its file."""
         expected, actual = offset + self.size, file.seek(0, os.SEEK_END)
         if expected != actual:
-            raise koji.GenericError(
-                f"Incorrect upload length for {self.path} - Expected {expected}, actual {actual}"
-            )
+            raise koji.GenericError(f"Incorrect upload length for {self.path} - Expected {expected}, actual {actual}")
 
 
 def write_part(path: Path, offset: int, size: int, contents: bytes) -> None:
