@@ -18,7 +18,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
 
     :param user: as whom koji and fedpkg log in, and git pushes
     """
-    home = box.layout.home
+    home = box.layout.home if user == PACKAGER else box.layout.folder / f"home-{user}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_koji(box, home, user)
     _write_fedpkg(box, home)
