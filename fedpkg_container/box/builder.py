@@ -144,7 +144,7 @@ def _plugin() -> Any:
 
 
 def _stop(*_: object) -> None:
-    raise koji.tasks.ServerExit
+    raise SystemExit  # not koji's ServerExit: the client library would take that for a failed call, and retry
 
 
 def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
@@ -170,7 +170,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
             manager.updateTasks()
             if not manager.getNextTask():
                 time.sleep(SLEEP)
-    except koji.tasks.ServerExit:
+    except SystemExit:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         manager.shutdown()
         session.logout()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,19 +193,24 @@ class Registry:
         return str(own) if own and own.exists() else True
 
 
+#: What programs and registries say, and what it means; the first that fits counts.
+_UNREACHABLE = re.compile(
+    r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
+)
+_MISSING = re.compile(
+    r"manifest unknown|name unknown|repository name not known|status code 404|status: 404", re.IGNORECASE
+)
+_REFUSED = re.compile(r"\bunauthorized\b|: denied\b|authentication required", re.IGNORECASE)
+
+
 def registry_error(image: ImageReference, said: str) -> RegistryError:
     """What a program said of a registry, as an error that names the image and what to do."""
-    lowered = said.lower()
     where = image.registry or "the registry"
-    if any(word in lowered for word in ("manifest unknown", "name unknown", "not found", "404")):
-        return NoSuchImageError(
-            f"{image} does not exist in {where}", solution="check the name, and the tag or digest, in FROM"
-        )
-    if any(word in lowered for word in ("connection refused", "no such host", "i/o timeout", "no route to host")):
-        return RegistryError(
-            f"{where} cannot be reached, needed for {image}", solution="try again when the registry is up"
-        )
-    if any(word in lowered for word in ("unauthorized", "denied", "authentication required")):
+    if _UNREACHABLE.search(said):
+        return RegistryError(f"{where} cannot be reached, needed for {image}", solution="try again when it is up")
+    if _MISSING.search(said):
+        return NoSuchImageError(f"{image} does not exist", solution="check the name, and the tag or digest, in FROM")
+    if _REFUSED.search(said):
         return RegistryError(f"{where} refuses access to {image}", solution="check the credentials in the auth file")
     last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
     return RegistryError(f"{image}: {last[-500:]}")

@@ -1,0 +1,45 @@
+"""What skopeo and buildah say of registries, told apart by what it means and never by a number in an address."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.registry.registry import registry_error
+
+IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "text"),
+    [
+        (
+            'Get "https://127.0.0.1:34043/v2/": dial tcp 127.0.0.1:34043: connect: connection refused',
+            RegistryError,
+            "cannot be reached",
+        ),
+        ("dial tcp: lookup r.example.org: no such host", RegistryError, "cannot be reached"),
+        (
+            "reading manifest 404 in 127.0.0.1:34043/denied/not-found: manifest unknown: manifest unknown",
+            NoSuchImageError,
+            "does not exist",
+        ),
+        ("name unknown: repository name not known to registry", NoSuchImageError, "does not exist"),
+        (
+            "requested access to the resource is denied: unauthorized: authentication required",
+            RegistryError,
+            "refuses access",
+        ),
+        (
+            "reading manifest in 127.0.0.1:34043/denied/not-found: x509: certificate signed by unknown authority",
+            RegistryError,
+            "x509",
+        ),
+        ("", RegistryError, "no reason given"),
+    ],
+)
+def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
+    error = registry_error(IMAGE, said)
+    assert type(error) is kind
+    assert text in error.reason
