@@ -74,7 +74,7 @@ def new_name(kind: str) -> str:
 
 
 @contextmanager
-def refused(code: int, message: str | re.Pattern[str]) -> Iterator[None]:
+def assert_refused(code: int, message: str | re.Pattern[str]) -> Iterator[None]:
     """The calls inside must give this fault: the whole message as a string, or a pattern found in it."""
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.support import OPTIONS, SOURCE, refused
+from tests.contract.support import OPTIONS, SOURCE, assert_refused
 from tests.contract.tasks import TaskBench
 
 
@@ -52,7 +52,7 @@ def test_priority(bench: TaskBench, packager: Any, given: int | None, stored: in
 
 
 def test_negative_priority(packager: Any) -> None:
-    with no_new_task(packager), refused(1004, "only admins may create high-priority tasks"):
+    with no_new_task(packager), assert_refused(1004, "only admins may create high-priority tasks"):
         packager.buildContainer(SOURCE, "a-target", OPTIONS, -1)
 
 
@@ -67,17 +67,17 @@ def test_another_channel(bench: TaskBench, packager: Any) -> None:
 
 
 def test_unknown_channel(packager: Any) -> None:
-    with no_new_task(packager), refused(1000, "No such channel: contract-no-channel"):
+    with no_new_task(packager), assert_refused(1000, "No such channel: contract-no-channel"):
         packager.buildContainer(SOURCE, "a-target", OPTIONS, channel="contract-no-channel")
 
 
 def test_missing_target(packager: Any) -> None:
-    with refused(1019, "buildContainer() missing 1 required positional argument: 'target'"):
+    with assert_refused(1019, "buildContainer() missing 1 required positional argument: 'target'"):
         packager.buildContainer(SOURCE)
 
 
 def test_by_nobody(anonymous: Any) -> None:
-    with refused(1000, "task must have an owner"):
+    with assert_refused(1000, "task must have an owner"):
         anonymous.buildContainer(SOURCE, "a-target", OPTIONS)
 
 
@@ -96,11 +96,11 @@ def test_by_nobody(anonymous: Any) -> None:
     ],
 )
 def test_bad_options_make_no_task(packager: Any, options: dict[str, Any], named: str) -> None:
-    with no_new_task(packager), refused(1000, re.compile(rf"^buildContainer: .*{named}")):
+    with no_new_task(packager), assert_refused(1000, re.compile(rf"^buildContainer: .*{named}")):
         packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
 
 
 @pytest.mark.parametrize("options", [None, {}, "main", ["main"]])
 def test_options_of_another_kind_make_no_task(packager: Any, options: Any) -> None:
-    with no_new_task(packager), refused(1000, re.compile(r"^buildContainer: ")):
+    with no_new_task(packager), assert_refused(1000, re.compile(r"^buildContainer: ")):
         packager.buildContainer(SOURCE, "a-target", options)

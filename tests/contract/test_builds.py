@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract import shapes
 from tests.contract.images import ImageImporter
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import TaskBench
 from tests.contract.test_reservations import MISSING_BUILD
 
@@ -44,14 +44,14 @@ def test_ways_to_name_a_build(build: dict[str, Any], anonymous: Any, form: str) 
 def test_missing_build(anonymous: Any) -> None:
     assert anonymous.getBuild("contract-none-1-1") is None
     assert anonymous.getBuild(MISSING_BUILD) is None
-    with refused(1000, "No such build: 'contract-none-1-1'"):
+    with assert_refused(1000, "No such build: 'contract-none-1-1'"):
         anonymous.getBuild("contract-none-1-1", strict=True)
-    with refused(1000, f"No such build: {MISSING_BUILD}"):
+    with assert_refused(1000, f"No such build: {MISSING_BUILD}"):
         anonymous.getBuild(MISSING_BUILD, strict=True)
 
 
 def test_no_nvr(anonymous: Any) -> None:
-    with refused(1000, "invalid format: nonsense"):
+    with assert_refused(1000, "invalid format: nonsense"):
         anonymous.getBuild("nonsense")
 
 
@@ -138,7 +138,7 @@ def test_next_release_keeps_what_follows_the_number(importer: ImageImporter, pac
 
 def test_next_release_that_cannot_be_counted(importer: ImageImporter, packager: Any) -> None:
     importer.imported("x.y")
-    with refused(1005, "Unable to increment release value: x.y"):
+    with assert_refused(1005, "Unable to increment release value: x.y"):
         packager.getNextRelease({"name": importer.name, "version": "1"})
 
 
@@ -172,7 +172,7 @@ def test_empty_build(admin: Any) -> None:
 def test_empty_build_twice(admin: Any) -> None:
     name = new_name("package")
     build_id = admin.createEmptyBuild(name, "1", "1", None)
-    with refused(1000, re.compile(rf"^Build already exists \(id={build_id}, state=COMPLETE\): ")):
+    with assert_refused(1000, re.compile(rf"^Build already exists \(id={build_id}, state=COMPLETE\): ")):
         admin.createEmptyBuild(name, "1", "1", None)
 
 
@@ -183,5 +183,5 @@ def test_empty_build_of_another_owner(admin: Any, packager_name: str) -> None:
 
 
 def test_empty_build_by_a_packager(packager: Any, packager_name: str) -> None:
-    with refused(1004, f"admin permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"admin permission required (logged in as {packager_name})"):
         packager.createEmptyBuild(new_name("package"), "1", "1", None)

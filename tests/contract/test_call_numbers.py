@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from tests.contract.support import Connect, HubAccess, call_with_number, new_name, refused
+from tests.contract.support import Connect, HubAccess, assert_refused, call_with_number, new_name
 
 
 def test_a_write_is_not_done_twice(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     tag = new_name("tag")
     assert call_with_number(access, session, 10, "createTag", tag) > 0
-    with refused(1009, re.compile(r"^unable to retry call 10 \(method createTag\) for session \d+$")):
+    with assert_refused(1009, re.compile(r"^unable to retry call 10 \(method createTag\) for session \d+$")):
         call_with_number(access, session, 10, "createTag", tag)
 
 
@@ -26,7 +26,7 @@ def test_a_write_under_the_next_number_is_done(access: HubAccess, connect: Conne
 def test_a_lower_number_than_that_of_a_write(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     call_with_number(access, session, 10, "createTag", new_name("tag"))
-    with refused(1008, re.compile(r"^10 > 9 \(session \d+\)$")):
+    with assert_refused(1008, re.compile(r"^10 > 9 \(session \d+\)$")):
         call_with_number(access, session, 9, "getAPIVersion")
 
 
@@ -41,7 +41,7 @@ def test_a_refused_write_does_not_count(access: HubAccess, connect: Connect) -> 
     tag = new_name("tag")
     call_with_number(access, session, 10, "createTag", tag)
     for _ in range(2):
-        with refused(1000, f"A tag with the name '{tag}' already exists"):
+        with assert_refused(1000, f"A tag with the name '{tag}' already exists"):
             call_with_number(access, session, 11, "createTag", tag)
     assert call_with_number(access, session, 11, "createTag", new_name("tag")) > 0
 
@@ -65,5 +65,5 @@ def test_a_read_may_not_be_repeated_under_the_number_of_a_write(
 ) -> None:
     session = connect(access.admin)
     call_with_number(access, session, 10, "createTag", new_name("tag"))
-    with refused(1009, re.compile(rf"^unable to retry call 10 \(method {method}\) for session \d+$")):
+    with assert_refused(1009, re.compile(rf"^unable to retry call 10 \(method {method}\) for session \d+$")):
         call_with_number(access, session, 10, method)

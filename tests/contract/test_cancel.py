@@ -6,7 +6,7 @@ from typing import Any
 
 import koji
 
-from tests.contract.support import OPTIONS, SOURCE, as_result, refused
+from tests.contract.support import OPTIONS, SOURCE, as_result, assert_refused
 from tests.contract.tasks import TaskBench
 from tests.contract.test_tasks import MISSING
 
@@ -92,37 +92,37 @@ def test_by_the_builder_that_has_it_open(bench: TaskBench, host: Any) -> None:
 
 def test_by_a_builder_that_has_not(bench: TaskBench, host: Any) -> None:
     task_id = bench.free_task()
-    with refused(1004, "Cannot cancel task, not owner"):
+    with assert_refused(1004, "Cannot cancel task, not owner"):
         host.cancelTask(task_id)
 
 
 def test_by_somebody_else(bench: TaskBench, admin: Any, packager: Any) -> None:
     task_id = bench.remember(admin.buildContainer(SOURCE, "no-target", OPTIONS))
-    with refused(1004, "Cannot cancel task, not owner"):
+    with assert_refused(1004, "Cannot cancel task, not owner"):
         packager.cancelTask(task_id)
     assert bench.state(task_id) in ("FREE", "ASSIGNED")
 
 
 def test_by_nobody(bench: TaskBench, anonymous: Any) -> None:
     task_id = bench.free_task()
-    with refused(1004, "Cannot cancel task, not owner"):
+    with assert_refused(1004, "Cannot cancel task, not owner"):
         anonymous.cancelTask(task_id)
 
 
 def test_the_children_by_nobody(bench: TaskBench, anonymous: Any) -> None:
-    with refused(1004, "you must be logged in for this operation"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.cancelTaskChildren(bench.free_task())
 
 
 def test_a_missing_task(packager: Any) -> None:
-    with refused(1000, f"No such task: {MISSING}"):
+    with assert_refused(1000, f"No such task: {MISSING}"):
         packager.cancelTask(MISSING)
 
 
 def test_a_canceled_task_cannot_be_closed(bench: TaskBench, packager: Any, host: Any) -> None:
     task_id = bench.open_task()
     packager.cancelTask(task_id)
-    with refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
         host.host.closeTask(task_id, as_result("done"))
     assert bench.state(task_id) == "CANCELED"
 

@@ -11,13 +11,13 @@ import pytest
 
 from tests.contract import shapes
 from tests.contract.images import INDEX, ImageImporter
-from tests.contract.support import refused
+from tests.contract.support import assert_refused
 from tests.contract.tasks import TaskBench
 
 
 def refuse(importer: ImageImporter, code: int, message: str | re.Pattern[str], metadata: dict[str, Any]) -> None:
     """The import must fail and leave no build."""
-    with refused(code, message):
+    with assert_refused(code, message):
         importer.session.CGImport(metadata, importer.directory)
     assert importer.session.getBuild(importer.nvr("1")) is None
 
@@ -65,7 +65,7 @@ def test_into_a_reservation(importer: ImageImporter) -> None:
     assert build["id"] == reservation["build_id"]
     assert koji.BUILD_STATES[build["state"]] == "COMPLETE"
     assert build["extra"] == {"image": INDEX, "typeinfo": {"image": INDEX}}
-    with refused(1000, f"Build ID {build['id']} is not in BUILDING state"):
+    with assert_refused(1000, f"Build ID {build['id']} is not in BUILDING state"):
         importer.session.CGRefundBuild(importer.generator, build["id"], reservation["token"])
 
 
@@ -81,7 +81,7 @@ def test_into_a_reservation_with_a_task(importer: ImageImporter, bench: TaskBenc
     task_id, other = bench.free_task(), bench.free_task()
     reservation = importer.reserve("1", task_id=task_id)
     known: dict[str, Any] = {"build_id": reservation["build_id"], "extra": {"image": INDEX}}
-    with refused(1000, f"Build is owned by task {task_id}"):
+    with assert_refused(1000, f"Build is owned by task {task_id}"):
         importer.imported("1", reservation["token"], task_id=other, **known)
     build = importer.session.CGImport(
         importer.metadata("1", importer.outputs("1"), task_id=task_id, **known),
@@ -94,32 +94,32 @@ def test_into_a_reservation_with_a_task(importer: ImageImporter, bench: TaskBenc
 @pytest.mark.parametrize("token", [None, "wrong"])
 def test_into_a_reservation_without_its_token(importer: ImageImporter, token: str | None) -> None:
     build_id = importer.reserve("1")["build_id"]
-    with refused(1000, f"Token doesn't match build ID {build_id}"):
+    with assert_refused(1000, f"Token doesn't match build ID {build_id}"):
         importer.imported("1", token, build_id=build_id)
     assert importer.session.getBuild(build_id)["state"] == koji.BUILD_STATES["BUILDING"]
 
 
 def test_a_token_without_a_build(importer: ImageImporter) -> None:
     reservation = importer.reserve("1")
-    with refused(1000, "Reservation token given, but no build_id in metadata"):
+    with assert_refused(1000, "Reservation token given, but no build_id in metadata"):
         importer.imported("1", reservation["token"])
 
 
 def test_a_reservation_of_another_nvr(importer: ImageImporter) -> None:
     reservation = importer.reserve("1")
-    with refused(1000, f"Build ({reservation['build_id']}) NVR is different"):
+    with assert_refused(1000, f"Build ({reservation['build_id']}) NVR is different"):
         importer.imported("2", reservation["token"], build_id=reservation["build_id"])
 
 
 def test_over_a_reservation(importer: ImageImporter) -> None:
     build_id = importer.reserve("1")["build_id"]
-    with refused(1000, f"Build already exists: {importer.nvr('1')} (id={build_id})"):
+    with assert_refused(1000, f"Build already exists: {importer.nvr('1')} (id={build_id})"):
         importer.imported("1")
 
 
 def test_twice(importer: ImageImporter) -> None:
     build = importer.imported("1")
-    with refused(1000, f"Build already exists: {importer.nvr('1')} (id={build['id']})"):
+    with assert_refused(1000, f"Build already exists: {importer.nvr('1')} (id={build['id']})"):
         importer.session.CGImport(importer.metadata("1", []), importer.directory)
 
 
@@ -132,12 +132,12 @@ def test_over_a_failed_build(importer: ImageImporter) -> None:
 
 
 def test_without_access(importer: ImageImporter, admin: Any) -> None:
-    with refused(1002, f"Content generator access required ({importer.generator})"):
+    with assert_refused(1002, f"Content generator access required ({importer.generator})"):
         admin.CGImport(importer.metadata("1", importer.outputs("1")), importer.directory)
 
 
 def test_without_a_login(importer: ImageImporter, anonymous: Any) -> None:
-    with refused(1002, "Not logged-in"):
+    with assert_refused(1002, "Not logged-in"):
         anonymous.CGImport(importer.metadata("1", importer.outputs("1")), importer.directory)
 
 

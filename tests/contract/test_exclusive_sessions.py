@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.support import Connect, HubAccess, call_with_number, refused
+from tests.contract.support import Connect, HubAccess, assert_refused, call_with_number
 
 # These tests lock the packager's account: nothing here may use the session of that name.
 
@@ -24,20 +24,20 @@ def test_the_exclusive_session_says_so(locking: Any) -> None:
 
 
 def test_exclusive_twice(locking: Any) -> None:
-    with refused(1000, "session is already exclusive"):
+    with assert_refused(1000, "session is already exclusive"):
         locking.exclusiveSession()
 
 
 def test_others_of_the_account_are_locked_out(access: HubAccess, connect: Connect, locking: Any) -> None:
     other = connect(access.packager)
     for _ in range(2):
-        with refused(1006, "User locked by another session"):
+        with assert_refused(1006, "User locked by another session"):
             other.getLoggedInUser()
 
 
 def test_reads_that_need_no_login_are_locked_too(access: HubAccess, connect: Connect, locking: Any) -> None:
     other = connect(access.packager)
-    with refused(1006, "User locked by another session"):
+    with assert_refused(1006, "User locked by another session"):
         other.getAPIVersion()
 
 
@@ -47,7 +47,7 @@ def test_other_accounts_are_not_locked_out(access: HubAccess, connect: Connect, 
 
 def test_a_second_one_cannot_be_exclusive(access: HubAccess, connect: Connect, locking: Any) -> None:
     other = connect(access.packager)
-    with refused(1006, "Cannot get exclusive session"):
+    with assert_refused(1006, "Cannot get exclusive session"):
         other.exclusiveSession()
 
 
@@ -55,7 +55,7 @@ def test_force_takes_it_over(access: HubAccess, connect: Connect, locking: Any) 
     other = connect(access.packager)
     other.exclusiveSession(force=True)
     assert other.getSessionInfo()["exclusive"] is True
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         call_with_number(access, locking, None, "getLoggedInUser")
 
 
@@ -68,14 +68,14 @@ def test_a_subsession_shares_it(locking: Any) -> None:
 def test_a_subsession_cannot_become_exclusive(access: HubAccess, connect: Connect) -> None:
     session = connect(access.packager)
     child = session.subsession()
-    with refused(1000, "subsessions cannot become exclusive"):
+    with assert_refused(1000, "subsessions cannot become exclusive"):
         child.exclusiveSession()
 
 
 def test_a_locked_session_may_log_out(access: HubAccess, connect: Connect, locking: Any) -> None:
     other = connect(access.packager)
     assert call_with_number(access, other, None, "logout") is None
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         call_with_number(access, other, None, "getAPIVersion")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.support import Connect, HubAccess, as_fault, as_result, log_in, new_name, refused
+from tests.contract.support import Connect, HubAccess, as_fault, as_result, assert_refused, log_in, new_name
 from tests.contract.tasks import TaskBench
 
 #: A call of each method that a builder makes, with arguments that would do.
@@ -57,24 +57,24 @@ def foreign_task(bench: TaskBench, admin: Any) -> Iterator[int]:
 @pytest.mark.parametrize("method", CALLS)
 def test_a_packager_is_no_host(packager: Any, method: str) -> None:
     user_id = packager.getLoggedInUser()["id"]
-    with refused(1002, f"User {user_id} is not a host"):
+    with assert_refused(1002, f"User {user_id} is not a host"):
         packager.callMethod(f"host.{method}", *CALLS[method])
 
 
 @pytest.mark.parametrize("method", CALLS)
 def test_nobody_is_no_host(anonymous: Any, method: str) -> None:
-    with refused(1002, "Not logged-in"):
+    with assert_refused(1002, "Not logged-in"):
         anonymous.callMethod(f"host.{method}", *CALLS[method])
 
 
 @pytest.mark.parametrize("method", CALLS)
 def test_the_session_has_to_be_exclusive(sharing: Any, method: str) -> None:
-    with refused(1002, "This method requires an exclusive session"):
+    with assert_refused(1002, "This method requires an exclusive session"):
         sharing.callMethod(f"host.{method}", *CALLS[method])
 
 
 def test_a_second_session_of_the_host_is_locked(access: HubAccess, connect: Connect, host: Any) -> None:
-    with refused(1006, "User locked by another session"):
+    with assert_refused(1006, "User locked by another session"):
         connect(access.host).callMethod("host.getID")
 
 
@@ -102,12 +102,12 @@ def test_task_of_another_host_is_not_listed(foreign_task: int, host: Any) -> Non
     ],
 )
 def test_task_of_another_host(foreign_task: int, host: Any, method: str, arguments: tuple[Any, ...]) -> None:
-    with refused(1004, f"host {host.host.getID()} does not own task {foreign_task}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {foreign_task}"):
         host.callMethod(f"host.{method}", foreign_task, *arguments)
 
 
 def test_subtask_of_a_task_of_another_host(foreign_task: int, host: Any) -> None:
-    with refused(1004, f"host {host.host.getID()} does not own task {foreign_task}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {foreign_task}"):
         host.host.subtask("createContainer", [], foreign_task)
 
 

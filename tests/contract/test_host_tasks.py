@@ -8,7 +8,7 @@ import koji
 import pytest
 
 from tests.contract import shapes
-from tests.contract.support import OPTIONS, SOURCE, as_fault, as_result, refused
+from tests.contract.support import OPTIONS, SOURCE, as_fault, as_result, assert_refused
 from tests.contract.tasks import TaskBench
 from tests.contract.test_tasks import MISSING
 
@@ -34,7 +34,7 @@ def test_tasks_come_by_priority(bench: TaskBench, admin: Any, host: Any, host_na
 
 
 def test_assignment_by_a_packager(bench: TaskBench, packager: Any, packager_name: str, host_name: str) -> None:
-    with refused(1004, f"admin permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"admin permission required (logged in as {packager_name})"):
         packager.assignTask(bench.free_task(), host_name)
 
 
@@ -69,7 +69,7 @@ def test_opening_a_closed_task(bench: TaskBench, host: Any) -> None:
 
 
 def test_opening_a_missing_task(host: Any) -> None:
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         host.host.openTask(MISSING)
 
 
@@ -95,7 +95,7 @@ def test_closing(bench: TaskBench, host: Any) -> None:
 
 def test_closing_twice(bench: TaskBench, host: Any) -> None:
     task_id = bench.closed_task("done")
-    with refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
         host.host.closeTask(task_id, as_result("again"))
     assert host.getTaskResult(task_id) == "done"
 
@@ -103,12 +103,12 @@ def test_closing_twice(bench: TaskBench, host: Any) -> None:
 def test_closing_a_task_that_is_only_assigned(bench: TaskBench, admin: Any, host: Any, host_name: str) -> None:
     task_id = bench.free_task()
     admin.assignTask(task_id, host_name)
-    with refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
         host.host.closeTask(task_id, as_result("done"))
 
 
 def test_closing_a_missing_task(host: Any) -> None:
-    with refused(1000, f"No such task: {MISSING}"):
+    with assert_refused(1000, f"No such task: {MISSING}"):
         host.host.closeTask(MISSING, as_result("done"))
 
 
@@ -140,7 +140,7 @@ def test_freeing_by_an_admin(bench: TaskBench, admin: Any) -> None:
 
 def test_freeing_a_canceled_task(bench: TaskBench, admin: Any) -> None:
     task_id = bench.canceled_task()
-    with refused(1000, f"Cannot free task {task_id}, state is CANCELED"):
+    with assert_refused(1000, f"Cannot free task {task_id}, state is CANCELED"):
         admin.freeTask(task_id)
 
 
@@ -154,5 +154,5 @@ def test_refusing_frees_the_task(bench: TaskBench, admin: Any, host: Any, host_n
 
 
 def test_refusing_a_missing_task(host: Any) -> None:
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         host.host.refuseTask(MISSING)

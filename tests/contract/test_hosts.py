@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract import shapes
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_others_see_the_same(host: Any, anonymous: Any, host_name: str) -> None:
 
 def test_missing_host(anonymous: Any) -> None:
     assert anonymous.getHost("contract-no-host") is None
-    with refused(1000, "Invalid hostInfo: contract-no-host"):
+    with assert_refused(1000, "Invalid hostInfo: contract-no-host"):
         anonymous.getHost("contract-no-host", strict=True)
 
 
@@ -59,12 +59,12 @@ def test_new_host(admin: Any, other_host: str) -> None:
 
 
 def test_new_host_twice(admin: Any, other_host: str) -> None:
-    with refused(1000, f"host already exists: {other_host}"):
+    with assert_refused(1000, f"host already exists: {other_host}"):
         admin.addHost(other_host, ["x86_64"])
 
 
 def test_new_host_by_a_packager(packager: Any, packager_name: str) -> None:
-    with refused(1004, f"host permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"host permission required (logged in as {packager_name})"):
         packager.addHost(new_name("host"), ["x86_64"])
 
 
@@ -78,12 +78,12 @@ def test_disabled_host(admin: Any, other_host: str) -> None:
 def test_host_in_a_channel(admin: Any, other_host: str) -> None:
     assert admin.addHostToChannel(other_host, "container-binary") is None
     assert "container-binary" in [channel["name"] for channel in admin.listChannels(other_host)]
-    with refused(1000, f"host {other_host} is already subscribed to the container-binary channel"):
+    with assert_refused(1000, f"host {other_host} is already subscribed to the container-binary channel"):
         admin.addHostToChannel(other_host, "container-binary")
 
 
 def test_host_in_a_missing_channel(admin: Any, other_host: str) -> None:
-    with refused(1000, "channel does not exist: contract-no-channel"):
+    with assert_refused(1000, "channel does not exist: contract-no-channel"):
         admin.addHostToChannel(other_host, "contract-no-channel")
 
 
@@ -121,7 +121,7 @@ def test_channel(anonymous: Any) -> None:
 
 def test_missing_channel(anonymous: Any) -> None:
     assert anonymous.getChannel("contract-no-channel") is None
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         anonymous.getChannel("contract-no-channel", strict=True)
 
 
@@ -147,7 +147,7 @@ def test_check_in(host: Any) -> None:
 
 
 def test_check_in_with_wrong_data(host: Any) -> None:
-    with refused(1019, "Host data should be a dictionary"):
+    with assert_refused(1019, "Host data should be a dictionary"):
         host.host.updateHost(0.0, False, data="x")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import koji
 
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import TaskBench
 
 
@@ -72,7 +72,7 @@ def test_permissions_are_those_of_the_session(packager: Any) -> None:
 def test_named_arguments(anonymous: Any) -> None:
     with anonymous.multicall(strict=False) as calls:
         missing = calls.getTag("contract-no-such-tag", strict=True)
-    with refused(1000, "No such tagInfo: 'contract-no-such-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-such-tag'"):
         assert missing.result is None
 
 
@@ -80,7 +80,7 @@ def test_the_client_raises_the_first_fault_when_strict(anonymous: Any) -> None:
     calls = anonymous.multicall(strict=True)
     calls.getAPIVersion()
     calls.noSuchMethod()
-    with refused(1000, "Invalid method: noSuchMethod"):
+    with assert_refused(1000, "Invalid method: noSuchMethod"):
         calls.call_all()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract import shapes
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import Target
 
 
@@ -75,7 +75,7 @@ def test_list_of_an_empty_tag(target: Target, anonymous: Any) -> None:
 
 
 def test_list_of_a_missing_tag(anonymous: Any) -> None:
-    with refused(1000, "No such entry in table tag: contract-no-tag"):
+    with assert_refused(1000, "No such entry in table tag: contract-no-tag"):
         anonymous.listPackages(tagID="contract-no-tag")
 
 
@@ -87,7 +87,7 @@ def test_all_packages(anonymous: Any, listed: str) -> None:
 def test_package_id(anonymous: Any, listed: str) -> None:
     assert isinstance(anonymous.getPackageID(listed), int)
     assert anonymous.getPackageID("contract-no-package") is None
-    with refused(1000, "No such package name: contract-no-package"):
+    with assert_refused(1000, "No such package name: contract-no-package"):
         anonymous.getPackageID("contract-no-package", strict=True)
 
 
@@ -97,41 +97,41 @@ def test_adding_again_is_fine(target: Target, admin: Any, listed: str, packager_
 
 
 def test_adding_without_an_owner(target: Target, admin: Any) -> None:
-    with refused(1000, "owner not specified"):
+    with assert_refused(1000, "owner not specified"):
         admin.packageListAdd(target.dest_tag_name, new_name("package"))
 
 
 def test_adding_a_blocked_package(target: Target, admin: Any, blocked: str, packager_name: str) -> None:
-    with refused(1000, f"package {blocked} is blocked in tag {target.dest_tag_name}"):
+    with assert_refused(1000, f"package {blocked} is blocked in tag {target.dest_tag_name}"):
         admin.packageListAdd(target.dest_tag_name, blocked, packager_name, block=False)
 
 
 def test_adding_to_a_missing_tag(admin: Any, packager_name: str) -> None:
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         admin.packageListAdd("contract-no-tag", new_name("package"), packager_name)
 
 
 def test_adding_by_nobody(target: Target, anonymous: Any, packager_name: str) -> None:
-    with refused(1004, "you must be logged in for this operation"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.packageListAdd(target.dest_tag_name, new_name("package"), packager_name)
 
 
 def test_adding_for_an_unknown_owner(target: Target, admin: Any) -> None:
-    with refused(1000, "No such user: 'contract-nobody'"):
+    with assert_refused(1000, "No such user: 'contract-nobody'"):
         admin.packageListAdd(target.dest_tag_name, new_name("package"), "contract-nobody")
 
 
 def test_blocking_an_unknown_package(target: Target, admin: Any) -> None:
-    with refused(1000, "No such entry in table package: contract-no-package"):
+    with assert_refused(1000, "No such entry in table package: contract-no-package"):
         admin.packageListBlock(target.dest_tag_name, "contract-no-package")
 
 
 def test_blocking_a_package_of_another_tag(target: Target, admin: Any, listed: str) -> None:
-    with refused(1000, f"Package {listed} is not in tag listing for {target.build_tag_name}"):
+    with assert_refused(1000, f"Package {listed} is not in tag listing for {target.build_tag_name}"):
         admin.packageListBlock(target.build_tag_name, listed)
 
 
 def test_adding_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
     reason = "Only admin/tag can do this via default policy"
-    with refused(1004, f"policy violation (package_list): {reason}"):
+    with assert_refused(1004, f"policy violation (package_list): {reason}"):
         packager.packageListAdd(target.dest_tag_name, new_name("package"), packager_name)

@@ -7,7 +7,7 @@ from typing import Any
 import koji
 
 from tests.contract import shapes
-from tests.contract.support import refused
+from tests.contract.support import assert_refused
 from tests.contract.tasks import Target
 
 
@@ -17,7 +17,7 @@ def test_no_repo(target: Target, anonymous: Any) -> None:
 
 
 def test_repo_of_a_missing_tag(anonymous: Any) -> None:
-    with refused(1000, "No such entry in table tag: contract-no-tag"):
+    with assert_refused(1000, "No such entry in table tag: contract-no-tag"):
         anonymous.getRepo("contract-no-tag")
 
 
@@ -52,18 +52,18 @@ def test_the_newest_repo_is_given(target: Target, host: Any) -> None:
 def test_a_repo_that_is_done_twice(target: Target, host: Any) -> None:
     repo_id, _ = host.host.repoInit(target.build_tag_name)
     host.host.repoDone(repo_id, {})
-    with refused(1000, f"Repo {repo_id} not in INIT state (got {koji.REPO_READY})"):
+    with assert_refused(1000, f"Repo {repo_id} not in INIT state (got {koji.REPO_READY})"):
         host.host.repoDone(repo_id, {})
 
 
 def test_a_repo_for_a_missing_tag(host: Any) -> None:
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         host.host.repoInit("contract-no-tag")
 
 
 def test_a_missing_repo(anonymous: Any) -> None:
     assert anonymous.repoInfo(2**31 - 2) is None
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         anonymous.repoInfo(2**31 - 2, strict=True)
 
 
@@ -102,19 +102,19 @@ def test_a_request_that_a_repo_is_too_old_for(target: Target, host: Any, admin: 
 
 
 def test_requests_that_are_refused(target: Target, packager: Any, anonymous: Any) -> None:
-    with refused(1004, "you must be logged in for this operation"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.repo.request(target.build_tag)
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         packager.repo.request("contract-no-tag")
-    with refused(1000, "No such request"):
+    with assert_refused(1000, "No such request"):
         packager.repo.checkRequest(2**31 - 2)
 
 
 def test_last_change_of_a_missing_tag(anonymous: Any) -> None:
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         anonymous.tagLastChangeEvent("contract-no-tag")
 
 
 def test_a_task_for_a_repo_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
-    with refused(1004, f"regen-repo permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"regen-repo permission required (logged in as {packager_name})"):
         packager.newRepo(target.build_tag_name)

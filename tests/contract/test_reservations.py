@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract import shapes
 from tests.contract.images import ImageImporter
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import TaskBench
 
 MISSING_BUILD = 2**31 - 2
@@ -22,17 +22,17 @@ def state(session: Any, build: Any) -> str:
 
 
 def test_access_is_given_once(admin: Any, generator: str, packager_name: str) -> None:
-    with refused(1000, f"User already has access to content generator {generator}"):
+    with assert_refused(1000, f"User already has access to content generator {generator}"):
         admin.grantCGAccess(packager_name, generator)
 
 
 def test_access_to_an_unknown_generator(admin: Any, packager_name: str) -> None:
-    with refused(1000, "No such entry in table content_generator: contract-no-cg"):
+    with assert_refused(1000, "No such entry in table content_generator: contract-no-cg"):
         admin.grantCGAccess(packager_name, "contract-no-cg")
 
 
 def test_access_given_by_a_packager(packager: Any, packager_name: str, generator: str) -> None:
-    with refused(1004, f"admin permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"admin permission required (logged in as {packager_name})"):
         packager.grantCGAccess(packager_name, generator)
 
 
@@ -43,7 +43,7 @@ def test_access_for_two(admin: Any, packager_name: str) -> None:
     assert admin.grantCGAccess(packager_name, generator, create=True) is None
     assert admin.grantCGAccess(user, generator) is None
     for name in (packager_name, user):
-        with refused(1000, f"User already has access to content generator {generator}"):
+        with assert_refused(1000, f"User already has access to content generator {generator}"):
             admin.grantCGAccess(name, generator)
 
 
@@ -63,50 +63,50 @@ def test_reservation(importer: ImageImporter, anonymous: Any, packager_name: str
 
 def test_twice(importer: ImageImporter) -> None:
     importer.reserve("1")
-    with refused(1000, "Build is already reserved"):
+    with assert_refused(1000, "Build is already reserved"):
         importer.reserve("1")
 
 
 def test_twice_with_a_task(importer: ImageImporter, bench: TaskBench) -> None:
     task_id = bench.free_task()
     importer.reserve("1", task_id=task_id)
-    with refused(1000, "Build is already reserved"):
+    with assert_refused(1000, "Build is already reserved"):
         importer.reserve("1", task_id=task_id)
-    with refused(1000, f"Build already in progress (task {task_id})"):
+    with assert_refused(1000, f"Build already in progress (task {task_id})"):
         importer.reserve("1", task_id=bench.free_task())
-    with refused(1000, f"Build already in progress (task {task_id})"):
+    with assert_refused(1000, f"Build already in progress (task {task_id})"):
         importer.reserve("1")
 
 
 def test_of_a_complete_build(importer: ImageImporter) -> None:
     build = importer.imported("1")
-    with refused(1000, re.compile(rf"^Build already exists \(id={build['id']}, state=COMPLETE\): ")):
+    with assert_refused(1000, re.compile(rf"^Build already exists \(id={build['id']}, state=COMPLETE\): ")):
         importer.reserve("1")
 
 
 def test_without_a_name(importer: ImageImporter) -> None:
-    with refused(1000, "No name or package id provided for build"):
+    with assert_refused(1000, "No name or package id provided for build"):
         importer.session.CGInitBuild(importer.generator, {"version": "1", "release": "1"})
 
 
 @pytest.mark.parametrize("part", ["version", "release"])
 def test_hyphens(importer: ImageImporter, part: str) -> None:
-    with refused(1000, f'The "-" character not allowed in {part} field'):
+    with assert_refused(1000, f'The "-" character not allowed in {part} field'):
         importer.session.CGInitBuild(importer.generator, {**importer.data("1"), part: "1-2"})
 
 
 def test_without_access(importer: ImageImporter, admin: Any) -> None:
-    with refused(1002, f"Content generator access required ({importer.generator})"):
+    with assert_refused(1002, f"Content generator access required ({importer.generator})"):
         admin.CGInitBuild(importer.generator, importer.data("1"))
 
 
 def test_without_a_login(importer: ImageImporter, anonymous: Any) -> None:
-    with refused(1002, "Not logged-in"):
+    with assert_refused(1002, "Not logged-in"):
         anonymous.CGInitBuild(importer.generator, importer.data("1"))
 
 
 def test_for_an_unknown_generator(importer: ImageImporter, packager: Any) -> None:
-    with refused(1000, "No such entry in table content_generator: contract-no-cg"):
+    with assert_refused(1000, "No such entry in table content_generator: contract-no-cg"):
         packager.CGInitBuild("contract-no-cg", importer.data("1"))
 
 
@@ -128,13 +128,13 @@ def test_refund_as_canceled(importer: ImageImporter, packager: Any) -> None:
 def test_refund_as_complete(importer: ImageImporter, packager: Any) -> None:
     reservation = importer.reserve("1")
     complete = koji.BUILD_STATES["COMPLETE"]
-    with refused(1000, "Only FAILED/CANCELED build states are allowed"):
+    with assert_refused(1000, "Only FAILED/CANCELED build states are allowed"):
         packager.CGRefundBuild(importer.generator, reservation["build_id"], reservation["token"], complete)
 
 
 def test_refund_with_a_wrong_token(importer: ImageImporter, packager: Any) -> None:
     build_id = importer.reserve("1")["build_id"]
-    with refused(1000, f"Token doesn't match build ID {build_id}"):
+    with assert_refused(1000, f"Token doesn't match build ID {build_id}"):
         packager.CGRefundBuild(importer.generator, build_id, "wrong")
     assert state(packager, build_id) == "BUILDING"
 
@@ -143,19 +143,19 @@ def test_refund_twice(importer: ImageImporter, packager: Any) -> None:
     reservation = importer.reserve("1")
     build_id = reservation["build_id"]
     packager.CGRefundBuild(importer.generator, build_id, reservation["token"])
-    with refused(1000, f"Build ID {build_id} is not in BUILDING state"):
+    with assert_refused(1000, f"Build ID {build_id} is not in BUILDING state"):
         packager.CGRefundBuild(importer.generator, build_id, reservation["token"])
 
 
 def test_refund_of_a_missing_build(importer: ImageImporter, packager: Any) -> None:
-    with refused(1000, f"No such build: {MISSING_BUILD}"):
+    with assert_refused(1000, f"No such build: {MISSING_BUILD}"):
         packager.CGRefundBuild(importer.generator, MISSING_BUILD, "x")
 
 
 def test_refund_for_another_generator(importer: ImageImporter, admin: Any, packager_name: str) -> None:
     reservation, other = importer.reserve("1"), new_name("cg")
     admin.grantCGAccess(packager_name, other, create=True)
-    with refused(1000, f"Build ID {reservation['build_id']} is not reserved by this CG"):
+    with assert_refused(1000, f"Build ID {reservation['build_id']} is not reserved by this CG"):
         importer.session.CGRefundBuild(other, reservation["build_id"], reservation["token"])
 
 
@@ -178,7 +178,7 @@ def test_cancel_by_the_account_that_reserved(importer: ImageImporter, packager: 
     reservation = importer.reserve("1")
     assert packager.cancelBuild(reservation["build_id"]) is True
     assert state(packager, reservation["build_id"]) == "CANCELED"
-    with refused(1000, f"Build ID {reservation['build_id']} is not in BUILDING state"):
+    with assert_refused(1000, f"Build ID {reservation['build_id']} is not in BUILDING state"):
         packager.CGRefundBuild(importer.generator, reservation["build_id"], reservation["token"])
 
 
@@ -205,19 +205,19 @@ def test_cancel_by_an_admin(importer: ImageImporter, admin: Any) -> None:
 
 def test_cancel_by_somebody_else(importer: ImageImporter, host: Any) -> None:
     build_id = importer.reserve("1")["build_id"]
-    with refused(1004, "Cannot cancel build, not owner"):
+    with assert_refused(1004, "Cannot cancel build, not owner"):
         host.cancelBuild(build_id)
     assert state(host, build_id) == "BUILDING"
 
 
 def test_cancel_by_nobody(importer: ImageImporter, anonymous: Any) -> None:
-    with refused(1004, "you must be logged in for this operation"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.cancelBuild(importer.reserve("1")["build_id"])
 
 
 def test_cancel_of_a_missing_build(packager: Any) -> None:
     assert packager.cancelBuild("contract-none-1-1") is False
-    with refused(1000, "No such build: 'contract-none-1-1'"):
+    with assert_refused(1000, "No such build: 'contract-none-1-1'"):
         packager.cancelBuild("contract-none-1-1", strict=True)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract import shapes
 from tests.contract.images import ImageImporter
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 
 #: Seconds for rpmbuild.
 BUILD_DEADLINE = 60
@@ -88,7 +88,7 @@ def test_ways_to_name_an_rpm(rpm: ImportedRpm, anonymous: Any) -> None:
 
 def test_missing_rpm(anonymous: Any) -> None:
     assert anonymous.getRPM("contract-none-1-1.noarch") is None
-    with refused(1000, f"No such rpm: {2**31 - 2}".replace("rpm: ", "rpm: {'id': ") + "}"):
+    with assert_refused(1000, f"No such rpm: {2**31 - 2}".replace("rpm: ", "rpm: {'id': ") + "}"):
         anonymous.getRPM(2**31 - 2, strict=True)
 
 
@@ -133,10 +133,10 @@ def test_rpms_of_an_image(rpm: ImportedRpm, importer: ImageImporter, anonymous: 
 def test_import_without_a_build(admin: Any, tmp_path: Path) -> None:
     path, folder = rpm_file(tmp_path, new_name("rpm")), new_name("upload")
     admin.uploadWrapper(os.fspath(path), folder)
-    with refused(1000, "No such build"):
+    with assert_refused(1000, "No such build"):
         admin.importRPM(folder, path.name)
 
 
 def test_import_by_a_packager(rpm: ImportedRpm, packager: Any, packager_name: str) -> None:
-    with refused(1004, f"admin permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"admin permission required (logged in as {packager_name})"):
         packager.importRPM(rpm.folder, f"{rpm.nvra}.rpm")

@@ -26,7 +26,7 @@ def given_until(host: Any, awaited: int) -> list[int]:
             host.host.updateHost(0.0, True, data={"maxjobs": 5})
             new = [task["id"] for task in host.host.getTasks() if task["id"] not in given]
             given.extend(new)
-            # Until a host has taken or refused what it was given, a hub gives it nothing more.
+            # Until a host has taken or assert_refused what it was given, a hub gives it nothing more.
             for task_id in new:
                 if task_id != awaited:
                     host.host.refuseTask(task_id, soft=False, msg="not what the test waits for")

@@ -9,10 +9,10 @@ from tests.contract import shapes
 from tests.contract.support import (
     Connect,
     HubAccess,
+    assert_refused,
     call_with_number,
     is_certificate,
     log_in,
-    refused,
     unauthenticated,
 )
 
@@ -22,27 +22,27 @@ def test_api_version_is_one(anonymous: Any) -> None:
 
 
 def test_unknown_method(anonymous: Any) -> None:
-    with refused(1000, "Invalid method: noSuchMethod"):
+    with assert_refused(1000, "Invalid method: noSuchMethod"):
         anonymous.noSuchMethod()
 
 
 def test_unknown_host_method(anonymous: Any) -> None:
-    with refused(1000, "Invalid method: host.noSuchMethod"):
+    with assert_refused(1000, "Invalid method: host.noSuchMethod"):
         anonymous.host.noSuchMethod()
 
 
 def test_missing_argument(anonymous: Any) -> None:
-    with refused(1019, re.compile(r"missing 1 required positional argument: 'tagInfo'$")):
+    with assert_refused(1019, re.compile(r"missing 1 required positional argument: 'tagInfo'$")):
         anonymous.getTag()
 
 
 def test_superfluous_argument(anonymous: Any) -> None:
-    with refused(1019, re.compile(r"takes \d positional arguments? but \d (was|were) given$")):
+    with assert_refused(1019, re.compile(r"takes \d positional arguments? but \d (was|were) given$")):
         anonymous.getAPIVersion("x")
 
 
 def test_unknown_named_argument(anonymous: Any) -> None:
-    with refused(1019, re.compile(r"got an unexpected keyword argument 'colour'$")):
+    with assert_refused(1019, re.compile(r"got an unexpected keyword argument 'colour'$")):
         anonymous.getTag("x", colour="red")
 
 
@@ -56,21 +56,21 @@ def test_session_of_a_login(packager: Any) -> None:
 def test_wrong_credentials(access: HubAccess) -> None:
     session = unauthenticated(access)
     if is_certificate(access.packager):
-        with refused(1002, re.compile(r"^could not verify client: ")):
+        with assert_refused(1002, re.compile(r"^could not verify client: ")):
             session.callMethod("sslLogin")
     else:
         user, _, password = access.packager.partition(":")
-        with refused(1002, "invalid username or password"):
+        with assert_refused(1002, "invalid username or password"):
             session.callMethod("login", user, password + "x")
 
 
 def test_unknown_user(access: HubAccess) -> None:
-    with refused(1002, "invalid username or password"):
+    with assert_refused(1002, "invalid username or password"):
         unauthenticated(access).callMethod("login", "contract-nobody", "x")
 
 
 def test_empty_password(access: HubAccess) -> None:
-    with refused(1002, "invalid username or password"):
+    with assert_refused(1002, "invalid username or password"):
         unauthenticated(access).callMethod("login", "contract-nobody", "")
 
 
@@ -123,7 +123,7 @@ def test_session_info_of_nobody(anonymous: Any) -> None:
 def test_second_login_in_a_session(access: HubAccess, connect: Connect) -> None:
     session = connect(access.packager)
     method, arguments = ("sslLogin", ()) if is_certificate(access.packager) else ("login", ("x", "y"))
-    with refused(1002, "Already logged in"):
+    with assert_refused(1002, "Already logged in"):
         call_with_number(access, session, None, method, *arguments)
 
 
@@ -135,7 +135,7 @@ def test_logout_returns_none(access: HubAccess, connect: Connect) -> None:
 def test_logged_out_session(access: HubAccess, connect: Connect) -> None:
     session = connect(access.packager)
     call_with_number(access, session, None, "logout")
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         call_with_number(access, session, None, "getLoggedInUser")
 
 
@@ -143,14 +143,14 @@ def test_session_with_a_wrong_key(access: HubAccess, connect: Connect) -> None:
     session = connect(access.packager)
     right = session.sinfo
     session.sinfo = {**right, "session-key": "1-wrong"}
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         call_with_number(access, session, None, "getLoggedInUser")
     session.sinfo = right
     assert call_with_number(access, session, None, "getLoggedInUser")["id"]
 
 
 def test_logout_of_nobody(anonymous: Any) -> None:
-    with refused(1002, "Not logged in"):
+    with assert_refused(1002, "Not logged in"):
         anonymous.callMethod("logout")
 
 
@@ -175,7 +175,7 @@ def test_logout_of_a_child(access: HubAccess, connect: Connect) -> None:
     session = connect(access.packager)
     child = session.subsession()
     assert session.logoutChild(child.sinfo["session-id"]) is None
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         child.getLoggedInUser()
 
 
@@ -183,10 +183,10 @@ def test_logout_ends_the_subsessions(access: HubAccess, connect: Connect) -> Non
     session = connect(access.packager)
     child = session.subsession()
     session.logout()
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         child.getLoggedInUser()
 
 
 def test_subsession_of_nobody(anonymous: Any) -> None:
-    with refused(1002, "Not logged in"):
+    with assert_refused(1002, "Not logged in"):
         anonymous.callMethod("subsession")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.support import as_fault, as_result, refused
+from tests.contract.support import as_fault, as_result, assert_refused
 from tests.contract.tasks import TaskBench
 from tests.contract.test_tasks import MISSING
 
@@ -53,18 +53,18 @@ def test_subtask_without_labels_are_different(parent: int, host: Any) -> None:
 
 
 def test_subtask_with_an_owner(parent: int, host: Any) -> None:
-    with refused(1004, "The owner option is not allowed here"):
+    with assert_refused(1004, "The owner option is not allowed here"):
         host.host.subtask("createContainer", [], parent, owner=1)
 
 
 def test_subtask_of_a_closed_task(bench: TaskBench, host: Any) -> None:
     closed = bench.closed_task(1)
-    with refused(1004, f"host {host.host.getID()} does not own task {closed}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {closed}"):
         host.host.subtask("createContainer", [], closed)
 
 
 def test_subtask_of_a_missing_task(host: Any) -> None:
-    with refused(1000, f"No such task: {MISSING}"):
+    with assert_refused(1000, f"No such task: {MISSING}"):
         host.host.subtask("createContainer", [], MISSING)
 
 
@@ -168,7 +168,7 @@ def test_results_of_a_child_that_failed(bench: TaskBench, parent: int, host: Any
     child = bench.child(parent)
     bench.give(child)
     host.host.failTask(child, as_fault(1005, "boom"))
-    with refused(1005, "boom"):
+    with assert_refused(1005, "boom"):
         host.host.taskWaitResults(parent, [child])
     fault = {"faultCode": 1005, "faultString": "boom"}
     assert host.host.taskWaitResults(parent, [child], canfail=[child]) == [[child, fault]]
@@ -177,7 +177,7 @@ def test_results_of_a_child_that_failed(bench: TaskBench, parent: int, host: Any
 def test_results_of_a_child_that_was_canceled(bench: TaskBench, parent: int, host: Any) -> None:
     child = bench.child(parent)
     bench.packager.cancelTask(child)
-    with refused(1000, f"Task {child} is canceled"):
+    with assert_refused(1000, f"Task {child} is canceled"):
         host.host.taskWaitResults(parent, [child])
     fault = {"faultCode": 1000, "faultString": f"Task {child} is canceled"}
     assert host.host.taskWaitResults(parent, [child], canfail=[child]) == [[child, fault]]
@@ -186,5 +186,5 @@ def test_results_of_a_child_that_was_canceled(bench: TaskBench, parent: int, hos
 @pytest.mark.parametrize("may_fail", [True, False])
 def test_results_of_a_child_that_has_not_ended(bench: TaskBench, parent: int, host: Any, may_fail: bool) -> None:
     child = bench.child(parent)
-    with refused(1000, f"Task {child} is not finished"):
+    with assert_refused(1000, f"Task {child} is not finished"):
         host.host.taskWaitResults(parent, [child], canfail=[child] if may_fail else [])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract import shapes
 from tests.contract.images import ImageImporter
-from tests.contract.support import refused
+from tests.contract.support import assert_refused
 from tests.contract.tasks import Target, TaskBench
 
 
@@ -51,59 +51,59 @@ def test_a_request_for_what_is_tagged(
 
 def test_package_not_listed(bench: TaskBench, target: Target, build: dict[str, Any], host: Any) -> None:
     message = f"Package {build['name']} not in list for {target.dest_tag_name}"
-    with refused(1003, message):
+    with assert_refused(1003, message):
         bench.packager.tagBuild(target.dest_tag_name, build["nvr"])
-    with refused(1003, message):
+    with assert_refused(1003, message):
         host.host.tagBuild(bench.open_task(), target.dest_tag_name, build["nvr"])
 
 
 def test_package_blocked(bench: TaskBench, listed: Target, build: dict[str, Any], host: Any) -> None:
     bench.admin.packageListBlock(listed.dest_tag_name, build["name"])
     message = f"Package {build['name']} blocked in {listed.dest_tag_name}"
-    with refused(1003, message):
+    with assert_refused(1003, message):
         bench.packager.tagBuild(listed.dest_tag_name, build["nvr"])
-    with refused(1003, message):
+    with assert_refused(1003, message):
         host.host.tagBuild(bench.open_task(), listed.dest_tag_name, build["nvr"])
 
 
 def test_locked_tag(bench: TaskBench, listed: Target, build: dict[str, Any], host: Any) -> None:
     bench.admin.editTag2(listed.dest_tag_name, locked=True)
-    with refused(1004, "tag is locked"):
+    with assert_refused(1004, "tag is locked"):
         bench.packager.tagBuild(listed.dest_tag_name, build["nvr"])
-    with refused(1004, "tag is locked"):
+    with assert_refused(1004, "tag is locked"):
         host.host.tagBuild(bench.open_task(), listed.dest_tag_name, build["nvr"])
 
 
 def test_missing_tag(bench: TaskBench, build: dict[str, Any], host: Any) -> None:
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         bench.packager.tagBuild("contract-no-tag", build["nvr"])
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         host.host.tagBuild(bench.open_task(), "contract-no-tag", build["nvr"])
 
 
 def test_missing_build(bench: TaskBench, listed: Target, host: Any) -> None:
-    with refused(1000, "No such build: 'contract-none-1-1'"):
+    with assert_refused(1000, "No such build: 'contract-none-1-1'"):
         bench.packager.tagBuild(listed.dest_tag_name, "contract-none-1-1")
-    with refused(1000, "No such build: 'contract-none-1-1'"):
+    with assert_refused(1000, "No such build: 'contract-none-1-1'"):
         host.host.tagBuild(bench.open_task(), listed.dest_tag_name, "contract-none-1-1")
 
 
 def test_unfinished_build(bench: TaskBench, listed: Target, importer: ImageImporter, host: Any) -> None:
     importer.reserve("2")
     message = f"build {importer.nvr('2')} not complete: state BUILDING"
-    with refused(1003, message):
+    with assert_refused(1003, message):
         bench.packager.tagBuild(listed.dest_tag_name, importer.nvr("2"))
-    with refused(1003, message):
+    with assert_refused(1003, message):
         host.host.tagBuild(bench.open_task(), listed.dest_tag_name, importer.nvr("2"))
 
 
 def test_by_nobody(listed: Target, build: dict[str, Any], anonymous: Any) -> None:
-    with refused(1004, "you must be logged in for this operation"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.tagBuild(listed.dest_tag_name, build["nvr"])
 
 
 def test_tagging_again(tagging: int, listed: Target, build: dict[str, Any], host: Any) -> None:
-    with refused(1003, f"build {build['nvr']} already tagged ({listed.dest_tag_name})"):
+    with assert_refused(1003, f"build {build['nvr']} already tagged ({listed.dest_tag_name})"):
         host.host.tagBuild(tagging, listed.dest_tag_name, build["nvr"])
 
 
@@ -116,7 +116,7 @@ def test_tagging_for_a_task_that_is_not_open(
     bench: TaskBench, listed: Target, build: dict[str, Any], host: Any
 ) -> None:
     task_id = bench.closed_task(1)
-    with refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
         host.host.tagBuild(task_id, listed.dest_tag_name, build["nvr"])
 
 
@@ -146,7 +146,7 @@ def test_latest_of_a_package(
 
 
 def test_tagged_in_a_missing_tag(anonymous: Any) -> None:
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         anonymous.listTagged("contract-no-tag")
     assert anonymous.listTagged("contract-no-tag", strict=False) == []
 
@@ -163,7 +163,7 @@ def test_no_tags_of_a_build(build: dict[str, Any], anonymous: Any) -> None:
 
 
 def test_tags_of_a_missing_build(anonymous: Any) -> None:
-    with refused(1000, "No such build: contract-none-1-1"):
+    with assert_refused(1000, "No such build: contract-none-1-1"):
         anonymous.listTags(build="contract-none-1-1")
 
 
@@ -177,7 +177,7 @@ def test_untagging(tagging: int, listed: Target, build: dict[str, Any], packager
 
 
 def test_untagging_what_is_not_tagged(listed: Target, build: dict[str, Any], packager: Any) -> None:
-    with refused(1003, f"build {build['nvr']} not in tag {listed.dest_tag_name}"):
+    with assert_refused(1003, f"build {build['nvr']} not in tag {listed.dest_tag_name}"):
         packager.untagBuild(listed.dest_tag_name, build["nvr"])
     assert packager.untagBuild(listed.dest_tag_name, build["nvr"], strict=False) is None
 
@@ -186,7 +186,7 @@ def test_untagging_from_a_locked_tag(
     tagging: int, listed: Target, build: dict[str, Any], admin: Any, packager: Any
 ) -> None:
     admin.editTag2(listed.dest_tag_name, locked=True)
-    with refused(1004, "tag is locked"):
+    with assert_refused(1004, "tag is locked"):
         packager.untagBuild(listed.dest_tag_name, build["nvr"])
     assert admin.untagBuild(listed.dest_tag_name, build["nvr"], force=True) is None
 
@@ -203,7 +203,7 @@ def test_moving(bench: TaskBench, tagging: int, listed: Target, build: dict[str,
 
 def test_tagging_without_a_task(target: Target, admin: Any, build: dict[str, Any]) -> None:
     assert admin.tagBuildBypass(target.build_tag_name, build["nvr"]) is None
-    with refused(1003, f"build {build['nvr']} already tagged ({target.build_tag_name})"):
+    with assert_refused(1003, f"build {build['nvr']} already tagged ({target.build_tag_name})"):
         admin.tagBuildBypass(target.build_tag_name, build["nvr"])
     assert admin.tagBuildBypass(target.build_tag_name, build["nvr"], force=True) is None
 
@@ -211,7 +211,7 @@ def test_tagging_without_a_task(target: Target, admin: Any, build: dict[str, Any
 def test_tagging_without_a_task_by_a_packager(
     target: Target, packager: Any, packager_name: str, build: dict[str, Any]
 ) -> None:
-    with refused(1004, f"tag permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"tag permission required (logged in as {packager_name})"):
         packager.tagBuildBypass(target.build_tag_name, build["nvr"])
 
 
@@ -224,5 +224,5 @@ def test_history_of_what_is_tagged(tagging: int, listed: Target, build: dict[str
 
 
 def test_history_of_a_missing_tag(anonymous: Any) -> None:
-    with refused(1000, "No such entry in table tag: contract-no-tag"):
+    with assert_refused(1000, "No such entry in table tag: contract-no-tag"):
         anonymous.queryHistory(tag="contract-no-tag", active=True)

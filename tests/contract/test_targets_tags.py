@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract import shapes
-from tests.contract.support import new_name, refused
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import Target
 
 
@@ -26,7 +26,7 @@ def test_target_by_id(target: Target, anonymous: Any) -> None:
 
 def test_missing_target(anonymous: Any) -> None:
     assert anonymous.getBuildTarget("contract-no-target") is None
-    with refused(1000, "No such build target: contract-no-target"):
+    with assert_refused(1000, "No such build target: contract-no-target"):
         anonymous.getBuildTarget("contract-no-target", strict=True)
 
 
@@ -51,7 +51,7 @@ def test_creating_a_target_returns_nothing(target: Target, admin: Any) -> None:
 
 
 def test_creating_a_target_twice(target: Target, admin: Any) -> None:
-    with refused(1000, f"A build target with the name '{target.name}' already exists"):
+    with assert_refused(1000, f"A build target with the name '{target.name}' already exists"):
         admin.createBuildTarget(target.name, target.build_tag_name, target.dest_tag_name)
 
 
@@ -59,12 +59,12 @@ def test_creating_a_target_twice(target: Target, admin: Any) -> None:
 def test_creating_a_target_without_a_tag(target: Target, admin: Any, which: int, message: str) -> None:
     tags = [target.build_tag_name, target.dest_tag_name]
     tags[which] = "contract-no-tag"
-    with refused(1000, f"{message} 'contract-no-tag' does not exist"):
+    with assert_refused(1000, f"{message} 'contract-no-tag' does not exist"):
         admin.createBuildTarget(new_name("target"), *tags)
 
 
 def test_creating_a_target_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
-    with refused(1004, f"target permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"target permission required (logged in as {packager_name})"):
         packager.createBuildTarget(new_name("target"), target.build_tag_name, target.dest_tag_name)
 
 
@@ -97,12 +97,12 @@ def test_tag_with_extra(admin: Any) -> None:
 
 def test_missing_tag(anonymous: Any) -> None:
     assert anonymous.getTag("contract-no-tag") is None
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         anonymous.getTag("contract-no-tag", strict=True)
 
 
 def test_missing_tag_by_id(anonymous: Any) -> None:
-    with refused(1000, f"No such tagInfo: {2**31 - 2}"):
+    with assert_refused(1000, f"No such tagInfo: {2**31 - 2}"):
         anonymous.getTag(2**31 - 2, strict=True)
 
 
@@ -114,17 +114,17 @@ def test_creating_a_tag_returns_its_id(admin: Any) -> None:
 
 
 def test_creating_a_tag_twice(target: Target, admin: Any) -> None:
-    with refused(1000, f"A tag with the name '{target.dest_tag_name}' already exists"):
+    with assert_refused(1000, f"A tag with the name '{target.dest_tag_name}' already exists"):
         admin.createTag(target.dest_tag_name)
 
 
 def test_creating_a_tag_by_a_packager(packager: Any, packager_name: str) -> None:
-    with refused(1004, f"tag permission required (logged in as {packager_name})"):
+    with assert_refused(1004, f"tag permission required (logged in as {packager_name})"):
         packager.createTag(new_name("tag"))
 
 
 def test_creating_a_tag_by_nobody(anonymous: Any) -> None:
-    with refused(1004, "tag permission required (user not logged in)"):
+    with assert_refused(1004, "tag permission required (user not logged in)"):
         anonymous.createTag(new_name("tag"))
 
 
@@ -143,7 +143,7 @@ def test_build_config(target: Target, anonymous: Any) -> None:
 
 
 def test_build_config_of_a_missing_tag(anonymous: Any) -> None:
-    with refused(1000, "No such tagInfo: 'contract-no-tag'"):
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         anonymous.getBuildConfig("contract-no-tag")
 
 

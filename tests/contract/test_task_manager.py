@@ -14,7 +14,7 @@ import koji.daemon
 import koji.tasks
 import pytest
 
-from tests.contract.support import OPTIONS, SOURCE, refused
+from tests.contract.support import OPTIONS, SOURCE, assert_refused
 from tests.contract.tasks import TaskBench
 
 #: Seconds for a task to be taken, or for one that spawns another to end.
@@ -91,20 +91,20 @@ def test_what_a_handler_returns(bench: TaskBench, builder: Any, anonymous: Any) 
 
 def test_a_koji_error_fails_the_task_with_its_message(bench: TaskBench, builder: Any, anonymous: Any) -> None:
     task_id = run_task(bench, builder, "build-error")
-    with refused(1005, "no such image"):
+    with assert_refused(1005, "no such image"):
         anonymous.getTaskResult(task_id)
     assert bench.state(task_id) == "FAILED"
 
 
 def test_another_error_fails_it_with_a_traceback(bench: TaskBench, builder: Any, anonymous: Any) -> None:
     task_id = run_task(bench, builder, "other")
-    with refused(1, re.compile(r"^Traceback \(most recent call last\):(.|\n)*KeyError: 'other'\n$")):
+    with assert_refused(1, re.compile(r"^Traceback \(most recent call last\):(.|\n)*KeyError: 'other'\n$")):
         anonymous.getTaskResult(task_id)
 
 
 def test_integer_keys_fail_the_task(bench: TaskBench, builder: Any, anonymous: Any) -> None:
     task_id = run_task(bench, builder, "integer-keys")
-    with refused(1, re.compile(r"dictionary key must be string\n$")):
+    with assert_refused(1, re.compile(r"dictionary key must be string\n$")):
         anonymous.getTaskResult(task_id)
 
 

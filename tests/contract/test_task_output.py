@@ -9,7 +9,7 @@ from typing import Any
 import koji
 import pytest
 
-from tests.contract.support import refused
+from tests.contract.support import assert_refused
 from tests.contract.tasks import TaskBench
 from tests.contract.test_tasks import MISSING
 
@@ -63,7 +63,7 @@ def test_no_output(bench: TaskBench, anonymous: Any, options: dict[str, bool], e
 
 def test_missing_task(anonymous: Any) -> None:
     assert anonymous.listTaskOutput(MISSING) == []
-    with refused(1000, "Task doesn't exist"):
+    with assert_refused(1000, "Task doesn't exist"):
         anonymous.listTaskOutput(MISSING, strict=True)
 
 
@@ -100,23 +100,23 @@ def test_a_volume(logged: int, anonymous: Any) -> None:
 
 
 def test_no_size(logged: int, anonymous: Any) -> None:
-    with refused(1019, "Invalid type, expected type <class 'int'>"):
+    with assert_refused(1019, "Invalid type, expected type <class 'int'>"):
         anonymous.downloadTaskOutput(logged, "x86_64.log", 0, None)
 
 
 def test_missing_file(logged: int, anonymous: Any) -> None:
-    with refused(1000, f'no file "nothing.log" output by task {logged}'):
+    with assert_refused(1000, f'no file "nothing.log" output by task {logged}'):
         anonymous.downloadTaskOutput(logged, "nothing.log")
 
 
 def test_file_of_a_missing_task(anonymous: Any) -> None:
-    with refused(1000, f'no file "x86_64.log" output by task {MISSING}'):
+    with assert_refused(1000, f'no file "x86_64.log" output by task {MISSING}'):
         anonymous.downloadTaskOutput(MISSING, "x86_64.log")
 
 
 @pytest.mark.parametrize("name", ["../x86_64.log", "logs/../x86_64.log", "..", "a..log"])
 def test_a_way_out_of_the_folder(logged: int, anonymous: Any, name: str) -> None:
-    with refused(1000, f"Invalid file name: {name}"):
+    with assert_refused(1000, f"Invalid file name: {name}"):
         anonymous.downloadTaskOutput(logged, name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import koji
 import pytest
 
-from tests.contract.support import refused
+from tests.contract.support import assert_refused
 from tests.contract.tasks import TaskBench
 from tests.contract.test_tasks import MISSING
 
@@ -28,7 +28,7 @@ def test_a_koji_failure_is_its_own_fault(bench: TaskBench, anonymous: Any) -> No
 
 def test_another_failure_is_fault_1(bench: TaskBench, anonymous: Any) -> None:
     task_id = bench.failed_task(1, "Traceback (most recent call last):\nKeyError: 'x'\n")
-    with refused(1, "Traceback (most recent call last):\nKeyError: 'x'\n"):
+    with assert_refused(1, "Traceback (most recent call last):\nKeyError: 'x'\n"):
         anonymous.getTaskResult(task_id)
 
 
@@ -44,23 +44,23 @@ def test_a_success_without_raising(bench: TaskBench, anonymous: Any) -> None:
 @pytest.mark.parametrize("raise_fault", [True, False])
 def test_a_canceled_task(bench: TaskBench, anonymous: Any, raise_fault: bool) -> None:
     task_id = bench.canceled_task()
-    with refused(1000, f"Task {task_id} is canceled"):
+    with assert_refused(1000, f"Task {task_id} is canceled"):
         anonymous.getTaskResult(task_id, raise_fault=raise_fault)
 
 
 @pytest.mark.parametrize("raise_fault", [True, False])
 def test_an_open_task(bench: TaskBench, anonymous: Any, raise_fault: bool) -> None:
     task_id = bench.open_task()
-    with refused(1000, f"Task {task_id} is not finished"):
+    with assert_refused(1000, f"Task {task_id} is not finished"):
         anonymous.getTaskResult(task_id, raise_fault=raise_fault)
 
 
 def test_a_free_task(bench: TaskBench, anonymous: Any) -> None:
     task_id = bench.free_task()
-    with refused(1000, f"Task {task_id} is not finished"):
+    with assert_refused(1000, f"Task {task_id} is not finished"):
         anonymous.getTaskResult(task_id)
 
 
 def test_a_missing_task(anonymous: Any) -> None:
-    with refused(1000, "No such task"):
+    with assert_refused(1000, "No such task"):
         anonymous.getTaskResult(MISSING)

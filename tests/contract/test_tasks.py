@@ -8,7 +8,7 @@ import koji
 import pytest
 
 from tests.contract import shapes
-from tests.contract.support import OPTIONS, SOURCE, refused
+from tests.contract.support import OPTIONS, SOURCE, assert_refused
 from tests.contract.tasks import TaskBench
 
 #: No hub has made so many tasks.
@@ -55,7 +55,7 @@ def test_request_alone(bench: TaskBench, anonymous: Any) -> None:
 
 
 def test_request_of_a_missing_task(anonymous: Any) -> None:
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         anonymous.getTaskRequest(MISSING)
 
 
@@ -65,7 +65,7 @@ def test_missing_task(anonymous: Any) -> None:
 
 
 def test_missing_task_when_strict(anonymous: Any) -> None:
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         anonymous.getTaskInfo(MISSING, strict=True)
 
 
@@ -76,7 +76,7 @@ def test_a_list_of_tasks_has_holes(bench: TaskBench, anonymous: Any) -> None:
 
 
 def test_no_task_at_all(anonymous: Any) -> None:
-    with refused(1019, "Invalid type, expected type <class 'int'>"):
+    with assert_refused(1019, "Invalid type, expected type <class 'int'>"):
         anonymous.getTaskInfo(None)
 
 
@@ -116,7 +116,7 @@ def test_children_of_a_missing_task(anonymous: Any) -> None:
 
 
 def test_children_of_a_missing_task_when_strict(anonymous: Any) -> None:
-    with refused(1000, "query returned no rows"):
+    with assert_refused(1000, "query returned no rows"):
         anonymous.getTaskChildren(MISSING, strict=True)
 
 

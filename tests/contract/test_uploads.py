@@ -15,7 +15,7 @@ import koji
 import koji.daemon
 import pytest
 
-from tests.contract.support import Connect, HubAccess, new_name, refused
+from tests.contract.support import Connect, HubAccess, assert_refused, new_name
 from tests.contract.tasks import TaskBench
 
 
@@ -60,7 +60,7 @@ def test_raw_upload_in_pieces(host: Any, path: str, task_id: int) -> None:
 
 def test_raw_upload_over_a_file(host: Any, path: str) -> None:
     host.rawUpload(b"abc", 0, path, "raw.log")
-    with refused(1000, re.compile(r"^upload path exists: .*raw\.log$")):
+    with assert_refused(1000, re.compile(r"^upload path exists: .*raw\.log$")):
         host.rawUpload(b"abc", 0, path, "raw.log")
 
 
@@ -78,7 +78,7 @@ def test_raw_upload_behind_the_end_leaves_a_gap(host: Any, path: str, task_id: i
 
 def test_raw_upload_within_a_file_without_overwriting(host: Any, path: str) -> None:
     host.rawUpload(b"abcdef", 0, path, "raw.bin")
-    with refused(1000, re.compile(r"^Incorrect upload length for .*raw\.bin - Expected 4, actual 6$")):
+    with assert_refused(1000, re.compile(r"^Incorrect upload length for .*raw\.bin - Expected 4, actual 6$")):
         host.rawUpload(b"X", 3, path, "raw.bin")
 
 
@@ -114,7 +114,7 @@ def test_upload_file_starts_a_log_again(host: Any, path: str, task_id: int) -> N
 
 def test_upload_file_starts_nothing_else_again(host: Any, path: str) -> None:
     upload_file(host, path, "a.bin", 0, b"abcdef")
-    with refused(1000, re.compile(r"^file already exists: .*a\.bin$")):
+    with assert_refused(1000, re.compile(r"^file already exists: .*a\.bin$")):
         upload_file(host, path, "a.bin", 0, b"X")
 
 
@@ -180,36 +180,36 @@ def test_check_of_a_missing_file(packager: Any) -> None:
 def test_check_with_an_unknown_checksum(packager: Any) -> None:
     folder = new_name("upload")
     packager.rawUpload(b"a", 0, folder, "a.bin")
-    with refused(1000, "Unsupported verify type: crc"):
+    with assert_refused(1000, "Unsupported verify type: crc"):
         packager.checkUpload(folder, "a.bin", verify="crc")
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", ".hidden"])
 def test_bad_names(packager: Any, name: str) -> None:
     folder = new_name("upload")
-    with refused(1000, f"Invalid upload filename: {name}"):
+    with assert_refused(1000, f"Invalid upload filename: {name}"):
         upload_file(packager, folder, name, 0, b"a")
-    with refused(1000, f"Invalid upload filename: {name}"):
+    with assert_refused(1000, f"Invalid upload filename: {name}"):
         packager.rawUpload(b"a", 0, folder, name)
 
 
 @pytest.mark.parametrize("folder", ["../x", "x/../../y", ".."])
 def test_bad_folders(packager: Any, folder: str) -> None:
-    with refused(1000, f"Invalid upload directory: {folder}"):
+    with assert_refused(1000, f"Invalid upload directory: {folder}"):
         upload_file(packager, folder, "a", 0, b"a")
-    with refused(1000, f"Invalid upload directory: {folder}"):
+    with assert_refused(1000, f"Invalid upload directory: {folder}"):
         packager.rawUpload(b"a", 0, folder, "a")
 
 
 def test_a_folder_belongs_to_who_came_first(packager: Any, admin: Any) -> None:
     folder = new_name("upload")
     packager.rawUpload(b"a", 0, folder, "a")
-    with refused(1000, f"Invalid upload directory, not owner: {folder}"):
+    with assert_refused(1000, f"Invalid upload directory, not owner: {folder}"):
         admin.rawUpload(b"b", 0, folder, "b")
 
 
 def test_without_a_login(anonymous: Any) -> None:
-    with refused(1004, "you must be logged in for this operation"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         upload_file(anonymous, new_name("upload"), "a", 0, b"a")
 
 
@@ -217,29 +217,29 @@ def test_raw_upload_with_a_wrong_key(access: HubAccess, connect: Connect) -> Non
     session = connect(access.packager)
     right = session.sinfo
     session.sinfo = {**right, "session-key": "1-wrong"}
-    with refused(1002, "Invalid session or bad credentials"):
+    with assert_refused(1002, "Invalid session or bad credentials"):
         session.rawUpload(b"a", 0, new_name("upload"), "a")
     session.sinfo = right
 
 
 def test_into_a_task_by_its_owner(packager: Any, path: str) -> None:
-    with refused(1002, f"User {packager.getLoggedInUser()['id']} is not a host"):
+    with assert_refused(1002, f"User {packager.getLoggedInUser()['id']} is not a host"):
         packager.rawUpload(b"a", 0, path, "a.log")
 
 
 def test_into_a_task_that_is_not_open(bench: TaskBench, host: Any) -> None:
     closed = bench.closed_task(1)
-    with refused(1004, f"host {host.host.getID()} does not own task {closed}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {closed}"):
         host.rawUpload(b"a", 0, koji.pathinfo.taskrelpath(closed), "a.log")
 
 
 def test_into_a_task_that_was_canceled(bench: TaskBench, host: Any, path: str, task_id: int) -> None:
     bench.packager.cancelTask(task_id)
-    with refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
+    with assert_refused(1004, f"host {host.host.getID()} does not own task {task_id}"):
         upload_file(host, path, "a.log", 0, b"a")
 
 
 @pytest.mark.parametrize("folder", ["tasks/1", "tasks/1/x"])
 def test_into_no_task(host: Any, folder: str) -> None:
-    with refused(1000, f"Invalid task upload directory: {folder}"):
+    with assert_refused(1000, f"Invalid task upload directory: {folder}"):
         host.rawUpload(b"a", 0, folder, "a.log")
