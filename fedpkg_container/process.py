@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import selectors
 import shutil
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
+from fedpkg_container.text import printable
 
 #: Seconds a program may take to end after SIGTERM.
 GRACE = 10.0
@@ -29,13 +29,6 @@ LONGEST_LINE = 16 * 1024
 
 Argument = Union[str, Path]
 Environment = Mapping[str, str]
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Text from outside without anything that moves a terminal or reorders a line; newlines and tabs stay."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 @dataclass(frozen=True)
@@ -302,32 +295,3 @@ def processes() -> Iterator[int]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             yield int(entry)
-
-
-def die_with_parent() -> None:
-    """Have the kernel send this process SIGTERM when the process that started it dies."""
-    import ctypes
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM: the work in progress is to be given up, and cleaned up after."""
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into ``Interrupted``; further ones do not disturb the cleaning up."""
-
-    def interrupt(number: int, _: object) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
-
-    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.process import is_running, printable, start
+from fedpkg_container.process import is_running, start
+from fedpkg_container.text import printable
 
 #: Seconds that a service may take until it answers, and until it has ended.
 READY_TIMEOUT = 30.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import Finished
+    from fedpkg_container.hub.preflight import Preflight
     from fedpkg_container.model.finding import Finding
     from fedpkg_container.model.request import BuildRequest
 
@@ -48,7 +49,8 @@ def run(client: Any) -> int:
     findings, labels = _check_files(checkout)
     _refuse(findings)
     session = connect(_kojiprofile(client), client.cmd)
-    findings += _preflight(session, request, labels)
+    answer = _preflight(session, request, labels)
+    findings += answer.findings
     _refuse(findings)
     if arguments.dry_run:
         _say(f"dry run: would submit {request.source}\n  to target {request.target} with {dict(request.options)}")
@@ -60,6 +62,8 @@ def run(client: Any) -> int:
         _say(f"Created task: {task_id}")
         if weburl := _weburl(client):
             _say(f"Task info: {weburl}/taskinfo?taskID={task_id}")
+        if answer.average:
+            _say(f"earlier builds of this package took {answer.average:.0f} s on average")
     return 0 if arguments.nowait else _follow(session, task_id, quiet=arguments.q)
 
 
@@ -133,7 +137,7 @@ def _check_files(checkout: Any) -> tuple[list[Finding], dict[str, str]]:
     return findings, Dockerfile.read(checkout.path).labels if readable else {}
 
 
-def _preflight(session: Any, request: BuildRequest, labels: dict[str, str]) -> list[Finding]:
+def _preflight(session: Any, request: BuildRequest, labels: dict[str, str]) -> Preflight:
     from fedpkg_container.hub.preflight import preflight
     from fedpkg_container.hub.session import contact
 
@@ -155,8 +159,8 @@ def _follow(session: Any, task_id: int, *, quiet: bool) -> int:
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
-    from fedpkg_container.process import Interrupted, interruptible
     from fedpkg_container.progress.plain import PlainRenderer
+    from fedpkg_container.signals import Interrupted, interruptible
 
     render = PlainRenderer(_say, quiet=quiet)
     try:
@@ -178,7 +182,7 @@ def _follow(session: Any, task_id: int, *, quiet: bool) -> int:
 def _report(event: Finished) -> int:
     """The end: what the packager came for; the exit status."""
     from fedpkg_container.errors import BuildFailedError, CanceledError
-    from fedpkg_container.process import printable
+    from fedpkg_container.text import printable
 
     if event.task.state == "CANCELED":
         raise CanceledError(f"task {event.task.id} was canceled")

@@ -12,7 +12,7 @@ import koji
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLine, TaskChanged, TaskState
 from fedpkg_container.hub.session import UNREACHABLE
-from fedpkg_container.process import printable
+from fedpkg_container.text import printable
 
 Answer = TypeVar("Answer")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import koji
@@ -15,21 +16,26 @@ from fedpkg_container.model.request import BuildRequest
 CHANNEL = "container-binary"
 
 
-def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) -> list[Finding]:
-    """Every finding about a request.
+@dataclass(frozen=True)
+class Preflight:
+    """What the hub knows beforehand.
+
+    :param average: seconds that earlier builds of the package took; None when there are none
+    """
+
+    findings: list[Finding]
+    average: float | None = None
+
+
+def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) -> Preflight:
+    """Ask the hub about a request.
 
     :param labels: of the Dockerfile
     """
     target = session.getBuildTarget(request.target)
     if target is None:
-        return [
-            Finding(
-                "target",
-                ERROR,
-                f"there is no build target {request.target}",
-                "choose one with --target; koji list-targets lists them",
-            )
-        ]
+        solution = "choose one with --target; koji list-targets lists them"
+        return Preflight([Finding("target", ERROR, f"there is no build target {request.target}", solution)])
     component = labels.get("com.redhat.component") or labels.get("BZComponent") or ""
     nvr = _nvr(request, labels, component)
     with session.multicall() as multicall:
@@ -38,11 +44,12 @@ def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) ->
         build = multicall.getBuild(nvr) if nvr else None
         config = multicall.getBuildConfig(target["build_tag"])
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
+        average = multicall.getAverageBuildDuration(component)
     findings = list(_arches(request, config.result, hosts.result))
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
-    return findings
+    return Preflight(findings, average.result)
 
 
 def _nvr(request: BuildRequest, labels: Mapping[str, str], component: str) -> str:

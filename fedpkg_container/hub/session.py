@@ -11,7 +11,7 @@ import requests
 from pyrpkg.errors import rpkgError
 
 from fedpkg_container.errors import FedpkgContainerError, LostContactError, NotAuthenticatedError
-from fedpkg_container.process import printable
+from fedpkg_container.text import printable
 
 #: Seconds for one request.
 TIMEOUT = 60

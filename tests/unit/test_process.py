@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
-from fedpkg_container.process import LONGEST_LINE, is_running, printable, processes, run, stream
+from fedpkg_container.process import LONGEST_LINE, is_running, processes, run, stream
+from fedpkg_container.text import printable
 
 
 def _shell(script: str) -> list[str]:

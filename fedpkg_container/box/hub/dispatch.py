@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,13 +77,6 @@ def topdir() -> Path:
 #: Calls that a session may make while another one holds its user exclusively: how one gets the lock, or leaves.
 _UNLOCKED = {"exclusiveSession", "login", "logout"}
 
-_state = threading.local()
-
-
-def in_multicall() -> bool:
-    """Whether the current call is a member of a multicall."""
-    return bool(getattr(_state, "multicall", False))
-
 
 def run(name: str, parameters: Sequence[Any]) -> Any:
     """Run one call inside the current transaction.
@@ -106,18 +98,14 @@ def run(name: str, parameters: Sequence[Any]) -> Any:
 def _multicall(calls: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Several calls in one request; a member that fails is undone alone."""
     results: list[Any] = []
-    _state.multicall = True
-    try:
-        for member in calls:
-            try:
-                with database().savepoint():
-                    results.append([run(member["methodName"], member["params"])])
-            except Exception as error:  # noqa: BLE001, whatever a member raises becomes its fault
-                code, text = fault_of(error)
-                lines = traceback.format_exception(type(error), error, error.__traceback__)
-                results.append({"faultCode": code, "faultString": text, "traceback": lines})
-    finally:
-        _state.multicall = False
+    for member in calls:
+        try:
+            with database().savepoint():
+                results.append([run(member["methodName"], member["params"])])
+        except Exception as error:  # noqa: BLE001, whatever a member raises becomes its fault
+            code, text = fault_of(error)
+            lines = traceback.format_exception(type(error), error, error.__traceback__)
+            results.append({"faultCode": code, "faultString": text, "traceback": lines})
     return results
 
 

@@ -27,7 +27,7 @@ from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.image.source import Source, fetch
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, without_none
-from fedpkg_container.process import Interrupted, die_with_parent, interruptible
+from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
