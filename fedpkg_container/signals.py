@@ -15,6 +15,17 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM: the work in progress is to be given up, and cleaned up after."""
 

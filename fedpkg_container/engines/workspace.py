@@ -18,6 +18,7 @@ from typing import IO
 
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import kill_all, processes, run
+from fedpkg_container.signals import uninterrupted
 
 #: Seconds for unmounting one folder.
 UNMOUNT_TIMEOUT = 30.0
@@ -54,23 +55,31 @@ class Workspaces:
         :param name: what the build is called; part of the folder's name
         """
         self.clean_up()
-        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
-        with locked(path / "lock", wait=True):
+        with contextlib.ExitStack() as stack:
+            with self._nobody_else():
+                path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
+                stack.enter_context(locked(path / "lock", wait=True))
             try:
                 yield path
             finally:
-                remove(path)
+                with uninterrupted():
+                    remove(path)
+
+    def _nobody_else(self) -> contextlib.AbstractContextManager[IO[str]]:
+        """Hold off cleaning while a folder is made: until its maker has locked it, it looks like a forgotten one."""
+        return locked(self.folder / "builds.lock", wait=True)
 
     def clean_up(self) -> list[str]:
         """Remove what killed builds left; the names of their folders."""
         removed = []
-        for path in sorted(self.builds.iterdir()):
-            try:
-                with locked(path / "lock", wait=False):
-                    remove(path)
-            except (BlockingIOError, FileNotFoundError):
-                continue
-            removed.append(path.name)
+        with self._nobody_else():
+            for path in sorted(self.builds.iterdir()):
+                try:
+                    with locked(path / "lock", wait=False):
+                        remove(path)
+                except (BlockingIOError, FileNotFoundError):
+                    continue
+                removed.append(path.name)
         return removed
 
 

@@ -80,13 +80,21 @@ class Reservations:
             "extra": {"container_koji_task_id": self.task_id},
         }
         try:
-            made = self.session.CGInitBuild(self.generator, data)
+            made = self._init(data, nvr)
         except koji.GenericError as error:
             now = self.session.getBuild(str(nvr))
             if now and now["state"] not in REUSABLE:
                 raise _TakenError(f"{nvr} was taken by another build in this moment: {error}") from error
             raise
         return Reservation(nvr, made["build_id"], made["token"])
+
+    def _init(self, data: dict[str, Any], nvr: NVR) -> Any:
+        try:
+            return self.session.CGInitBuild(self.generator, data)
+        except koji.RetryError:
+            # The answer, and the token in it, was lost: the reservation is ours, and must be made again.
+            self._take_over(self.session.getBuild(str(nvr)))
+            return self.session.CGInitBuild(self.generator, data)
 
     def _take_over(self, build: dict[str, Any]) -> None:
         """Free an NVR whose task is dead, or is this very task in an earlier run."""

@@ -18,6 +18,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah, BuildRequest, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.naming import legal_tag
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
@@ -157,7 +158,7 @@ class ArchBuild:
         name = f"{spec.nvr}.{spec.arch}.tar.gz"
         self.log.say(f"saving {name}")
         plain, packed = self.folder / "image.tar", self.folder / name
-        registry.save(image, plain, ImageReference("", spec.image, tag=f"{spec.version}-{spec.release}"))
+        registry.save(image, plain, ImageReference("", spec.image, tag=legal_tag(f"{spec.version}-{spec.release}")))
         with plain.open("rb") as source, gzip.GzipFile(packed, "wb", compresslevel=1, mtime=0) as target:
             shutil.copyfileobj(source, target, 1 << 20)
         plain.unlink()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,18 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RegistryError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import naming, parents
-from fedpkg_container.image.arch_build import described_file, go_arch
+from fedpkg_container.image.arch_build import go_arch
+from fedpkg_container.image.identity import identify
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.metadata import Provenance, Published
+from fedpkg_container.image.recording import Recording
 from fedpkg_container.image.site import Site
+from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
+from fedpkg_container.signals import uninterrupted
 
 logger = logging.getLogger(__name__)
 
@@ -41,28 +44,6 @@ UNAVAILABLE = {
     "yum_repourls": "a network for RUN, which this version does not give",
     "koji_parent_build": "parent overrides, which this version does not have",
 }
-
-
-@dataclass(frozen=True)
-class Task:
-    """The task that builds, and what it was asked for.
-
-    :param source: URL of dist-git with the commit
-    :param target: the build target, as the hub describes it
-    :param owner: name of the user who asked
-    """
-
-    id: int
-    source: str
-    target: Mapping[str, Any]
-    owner: str
-    options: Mapping[str, Any]
-    arches: list[str]
-
-    @property
-    def scratch(self) -> bool:
-        """Whether nothing is recorded in Koji."""
-        return bool(self.options.get("scratch"))
 
 
 @dataclass
@@ -94,25 +75,34 @@ class ContainerBuild:
         started = time.time()
         self._refuse_unavailable()
         dockerfile = Dockerfile.read(self.checkout)
-        component, version = self._identity(dockerfile)
+        identity = identify(dockerfile, self.task.options)
+        self._check_package(identity.component)
         registry = Registry(self.site.access)
         wanted = [go_arch(arch) for arch in self.task.arches]
         found = parents.resolve(dockerfile, registry, wanted, self.session.getBuild)
         for parent in found:
             known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
             self.log.say(f"parent {parent.written} is {parent.pinned}{known}")
-        release = self.task.options.get("release") or dockerfile.labels.get("release", "")
         if self.task.scratch:
-            nvr = NVR(component, version, release or f"scratch.{self.task.id}")
-            return self._build(dockerfile, nvr, found, started, None)
+            nvr = NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
+            return self._build(dockerfile, nvr, identity.image, found, started, None)
         reservations = Reservations(self.generator, self.site.generator, self.task.id)
-        reservation = reservations.reserve(component, version, release, self.task.source)
+        reservation = reservations.reserve(identity.component, identity.version, identity.release, self.task.source)
         self.log.say(f"reserved {reservation.nvr} (build {reservation.build_id})")
         try:
-            return self._build(dockerfile, reservation.nvr, found, started, reservation)
+            return self._build(dockerfile, reservation.nvr, identity.image, found, started, reservation)
         except BaseException as error:
-            self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
+            with uninterrupted():
+                self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
             raise
+
+    def _check_package(self, component: str) -> None:
+        if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
+            tag = self.task.target["dest_tag_name"]
+            raise BuildFailedError(
+                f"package {component} is not in the list of tag {tag}, or blocked there",
+                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
+            )
 
     def _refund(self, reservations: Reservations, reservation: Reservation, *, canceled: bool) -> None:
         build = self.session.getBuild(reservation.build_id)
@@ -125,30 +115,16 @@ class ContainerBuild:
             if self.task.options.get(option):
                 raise BuildFailedError(f"option {option} cannot be used: it needs {needs}", solution="build without it")
 
-    def _identity(self, dockerfile: Dockerfile) -> tuple[str, str]:
-        """Component and version, after checking what a build needs."""
-        labels = dockerfile.labels
-        component = naming.required(labels, "com.redhat.component", "BZComponent")
-        version = naming.required(labels, "version", "Version")
-        naming.required(labels, "name", "Name")
-        if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
-            tag = self.task.target["dest_tag_name"]
-            raise BuildFailedError(
-                f"package {component} is not in the list of tag {tag}, or blocked there",
-                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
-            )
-        return component, version
-
     def _build(
         self,
         dockerfile: Dockerfile,
         nvr: NVR,
+        image: str,
         found: list[parents.Parent],
         started: float,
         reservation: Reservation | None,
     ) -> dict[str, Any]:
         task, registry = self.task, Registry(self.site.access)
-        image = naming.required(dockerfile.labels, "name", "Name")
         upload = "" if task.scratch else f"container-build/{task.id}-{uuid.uuid4().hex}"
         specs = self._specs(nvr, image, found, upload)
         stage = ImageReference(self.site.candidate, staging.staging_repository(task.id))
@@ -165,12 +141,14 @@ class ContainerBuild:
             )
             published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
         finally:
-            self._empty(registry, stage)
+            with uninterrupted():
+                self._empty(registry, stage)
         self.after("published")
         result: dict[str, Any] = {"repositories": [published.by_tag, published.by_digest], "koji_builds": []}
         if reservation is not None:
             provenance = self._provenance(dockerfile, nvr, found, started)
-            result["koji_builds"] = [str(self._import(provenance, published, images, reservation, upload))]
+            recording = Recording(task, self.session, self.generator, self.log, self.after)
+            result["koji_builds"] = [str(recording.run(provenance, published, images, reservation, upload))]
         warnings = sorted({warning for each in images for warning in each.warnings})
         return {**result, "user_warnings": warnings} if warnings else result
 
@@ -257,32 +235,6 @@ class ContainerBuild:
             repository_urls=self.task.options.get("yum_repourls") or [],
             help_file="help.md" if (self.checkout / "help.md").is_file() else "",
         )
-
-    def _import(
-        self,
-        provenance: Provenance,
-        published: Published,
-        images: list[BuiltImage],
-        reservation: Reservation,
-        upload: str,
-    ) -> int:
-        """Record the build in Koji and tag it; its id."""
-        self.log.say(f"importing {reservation.nvr}")
-        log = self.log.path
-        self.generator.uploadWrapper(str(log), upload, overwrite=True)
-        described = metadata(
-            provenance, published, images, [described_file(log, "log", relpath="")], reservation.build_id
-        )
-        path = log.parent / "metadata.json"
-        path.write_text(json.dumps(described, indent=1))
-        self.generator.uploadWrapper(str(path), upload, overwrite=True)
-        self.after("uploaded")
-        build = self.generator.CGImport("metadata.json", upload, reservation.token)
-        self.log.say(f"recorded as build {build['id']}")
-        target = self.task.target
-        self.session.host.tagBuild(self.task.id, target["dest_tag"], build["id"])
-        self.log.say(f"tagged {reservation.nvr} into {target['dest_tag_name']}")
-        return int(build["id"])
 
 
 def _additional_tags(checkout: Path) -> list[str]:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.model.build import NVR
-from fedpkg_container.registry.reference import LONGEST_TAG
+from fedpkg_container.registry.reference import LONGEST_TAG, ImageReference
+from fedpkg_container.registry.staging import STAGING
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,23 @@ def tags_for(
 def legal_tag(text: str) -> str:
     """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:LONGEST_TAG]
+
+
+def repository(name: str) -> str:
+    """The label ``name`` as a repository of the registry.
+
+    :raises BuildFailedError: no registry takes it, or it is where builds stage their images
+    """
+    solution = "use lower-case letters, digits and dashes, and at most one /"
+    try:
+        parsed = ImageReference.parse(f"localhost/{name}")
+    except UsageError as error:
+        raise BuildFailedError(
+            f"the label name = {name!r} is no repository of a registry", solution=solution
+        ) from error
+    if parsed.repository != name or name.split("/")[0] == STAGING:
+        raise BuildFailedError(f"the label name = {name!r} cannot be used as a repository", solution=solution)
+    return name
 
 
 def required(labels: Mapping[str, str], *names: str) -> str:

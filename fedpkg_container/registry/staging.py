@@ -13,12 +13,14 @@ from fedpkg_container.errors import NoSuchImageError
 from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
-_STAGING = re.compile(r"staging/task-(?P<task>\d+)")
+#: The first part of the names of staging repositories; no image may be called so.
+STAGING = "staging"
+_TASK = re.compile(rf"{STAGING}/task-(?P<task>\d+)")
 
 
 def staging_repository(task_id: int) -> str:
     """The staging repository of a build's task."""
-    return f"staging/task-{task_id}"
+    return f"{STAGING}/task-{task_id}"
 
 
 def empty(registry: Registry, repository: ImageReference) -> int:
@@ -42,7 +44,7 @@ def prune(registry: Registry, host: str, is_active: Callable[[int], bool]) -> in
     """
     deleted = 0
     for name in registry.repositories(host):
-        found = _STAGING.fullmatch(name)
+        found = _TASK.fullmatch(name)
         if found and not is_active(int(found["task"])):
             deleted += empty(registry, ImageReference(host, name))
     return deleted

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fedpkg_container.image.naming import Tags, legal_tag, tags_for
+import pytest
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.naming import Tags, legal_tag, repository, tags_for
 from fedpkg_container.model.build import NVR
 
 BUILT = NVR("hello-container", "1.0", "3")
@@ -29,3 +32,30 @@ def test_a_scratch_build_has_a_tag_of_its_own_only() -> None:
 def test_what_a_tag_cannot_hold_is_replaced() -> None:
     assert legal_tag("1.0~rc1^2+git") == "1.0_rc1_2_git"
     assert len(legal_tag("x" * 300)) == 128
+
+
+@pytest.mark.parametrize("name", ["hello", "f41/hello-web", "a/b/c"])
+def test_names_that_are_repositories(name: str) -> None:
+    assert repository(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Hello",
+        "../x",
+        "a:b",
+        "a@sha256:0",
+        "staging/task-1",
+        "staging",
+        "-x",
+        "a b",
+        "a//b",
+        "a\n",
+        "--tls-verify=false",
+    ],
+)
+def test_names_that_are_none_are_refused(name: str) -> None:
+    with pytest.raises(BuildFailedError, match="label name"):
+        repository(name)

@@ -21,10 +21,11 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.arch_build import ArchBuild
-from fedpkg_container.image.container_build import ContainerBuild, Task
+from fedpkg_container.image.container_build import ContainerBuild
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.image.source import Source, fetch
+from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, without_none
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible

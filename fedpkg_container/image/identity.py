@@ -1,0 +1,44 @@
+"""What a build is: its NVR and its repository, from the Dockerfile's labels and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image import naming
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Name, version and release of the build, and its repository in the registry.
+
+    :param release: empty for the hub's next one
+    """
+
+    component: str
+    version: str
+    release: str
+    image: str
+
+
+def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
+    """The identity of a build.
+
+    :raises BuildFailedError: a label is missing, or makes no NVR or no repository
+    """
+    labels = dockerfile.labels
+    component = naming.required(labels, "com.redhat.component", "BZComponent")
+    version = naming.required(labels, "version", "Version")
+    release = str(options.get("release") or labels.get("release") or labels.get("Release") or "")
+    try:
+        koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
+    except koji.GenericError as error:
+        raise BuildFailedError(
+            f"the labels make no NVR: {error}", solution="mend com.redhat.component, version or release"
+        ) from error
+    return Identity(component, version, release, naming.repository(naming.required(labels, "name", "Name")))

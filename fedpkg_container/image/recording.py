@@ -1,0 +1,78 @@
+"""Recording a build that was published: the import by the shared account, and the tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.hub.reservation import Reservation
+from fedpkg_container.image.arch_build import described_file
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.task import Task
+from fedpkg_container.model.build import BuiltImage
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What recording works with.
+
+    :param session: of the builder
+    :param generator: session of the site's shared account
+    :param after: called after each step
+    """
+
+    task: Task
+    session: Any
+    generator: Any
+    log: BuildLog
+    after: Callable[[str], None]
+
+    def run(
+        self,
+        provenance: Provenance,
+        published: Published,
+        images: list[BuiltImage],
+        reservation: Reservation,
+        upload: str,
+    ) -> int:
+        """Record the build in Koji and tag it; its id."""
+        self.log.say(f"importing {reservation.nvr}")
+        log = self.log.path
+        self.generator.uploadWrapper(str(log), upload, overwrite=True)
+        described = metadata(
+            provenance, published, images, [described_file(log, "log", relpath="")], reservation.build_id
+        )
+        path = log.parent / "metadata.json"
+        path.write_text(json.dumps(described, indent=1))
+        self.generator.uploadWrapper(str(path), upload, overwrite=True)
+        self.after("uploaded")
+        self._record(reservation, upload)
+        self.log.say(f"recorded as build {reservation.build_id}")
+        self._tag(reservation)
+        return reservation.build_id
+
+    def _record(self, reservation: Reservation, upload: str) -> None:
+        try:
+            self.generator.CGImport("metadata.json", upload, reservation.token)
+        except koji.RetryError:
+            # The answer was lost and koji's client asked again: what counts is what the hub has.
+            build = self.session.getBuild(reservation.build_id)
+            if build["state"] != koji.BUILD_STATES["COMPLETE"]:
+                raise
+
+    def _tag(self, reservation: Reservation) -> None:
+        tag = self.task.target["dest_tag_name"]
+        try:
+            self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], reservation.build_id)
+        except koji.GenericError as error:
+            raise BuildFailedError(
+                f"{reservation.nvr} is recorded as build {reservation.build_id}, but not tagged into {tag}: {error}",
+                solution=f"tag it by hand: koji tag-build {tag} {reservation.nvr}",
+            ) from error
+        self.log.say(f"tagged {reservation.nvr} into {tag}")

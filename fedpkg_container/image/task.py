@@ -1,0 +1,29 @@
+"""The task that builds, and what it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task that builds, and what it was asked for.
+
+    :param source: URL of dist-git with the commit
+    :param target: the build target, as the hub describes it
+    :param owner: name of the user who asked
+    """
+
+    id: int
+    source: str
+    target: Mapping[str, Any]
+    owner: str
+    options: Mapping[str, Any]
+    arches: list[str]
+
+    @property
+    def scratch(self) -> bool:
+        """Whether nothing is recorded in Koji."""
+        return bool(self.options.get("scratch"))
