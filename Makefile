@@ -8,6 +8,7 @@ BASE ?=
 .PHONY: help setup system demo check check-slow lint types layers test format clean
 
 help:
+	@echo "make setup       system packages and the virtual environment; the others do it too"
 	@echo "make demo        from nothing to an image that runs"
 	@echo "make check       linters, types, layers and tests"
 	@echo "make check-slow  the tests that take long"

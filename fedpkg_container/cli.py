@@ -32,25 +32,27 @@ def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigPa
 
     :raises UsageError: the file that was named cannot be read, or does not know the site
     """
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-C", "--config")
-    parser.add_argument("--user-config", default=Path.home() / ".config" / "rpkg" / f"{site}.conf")
+    parser.add_argument("--user-config")
     known, _ = parser.parse_known_args(arguments)
+    own = Path(known.user_config or Path.home() / ".config" / "rpkg" / f"{site}.conf")
     config = configparser.ConfigParser()
     path = Path(known.config or f"/etc/rpkg/{site}.conf")
-    if known.config and not path.is_file():
-        raise UsageError(f"there is no configuration file {path}", solution="check --config")
+    for option, named in (("--config", known.config), ("--user-config", known.user_config)):
+        if named and not Path(named).is_file():
+            raise UsageError(f"there is no configuration file {named}", solution=f"check {option}")
     try:
         if path.is_file():
             config.read(path)
         elif site == DEFAULT_SITE:
             config.read_string(resources.files("fedpkg_container").joinpath("fedpkg.conf").read_text())
-        config.read(known.user_config)
+        config.read(own)
     except (configparser.Error, UnicodeDecodeError) as error:
         raise UsageError(f"configuration cannot be read: {error}", solution="mend the file that it names") from error
     if not config.has_section(site):
         raise UsageError(
-            f"there is no configuration of {site}: no section [{site}] in {path} or {known.user_config}",
+            f"there is no configuration of {site}: no section [{site}] in {path} or {own}",
             solution=f"install {site}, or name a file with --config",
         )
     return config

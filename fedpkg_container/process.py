@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
-from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
+from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError, UsageError
 from fedpkg_container.text import printable
 
 #: Seconds a program may take to end after SIGTERM.
-GRACE = 10.0
+GRACE = 3.0
 #: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.
 LONGEST_LINE = 16 * 1024
 
@@ -248,6 +248,8 @@ def foreground(
     :param timeout: seconds; None for programs that end when their user says so
     :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
     """
+    if shutil.which(str(arguments[0]), path=env.get("PATH")) is None:
+        raise UsageError(f"program not found: {arguments[0]}", solution="check the command after --")
     try:
         return subprocess.run(
             [str(each) for each in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False

@@ -15,10 +15,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
+def _nothing(*_: object) -> None:
+    """A handler rather than SIG_IGN, which the programs started meanwhile would inherit."""
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.signal(each, _nothing) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -36,7 +40,7 @@ def interruptible() -> Iterator[None]:
 
     def interrupt(number: int, _: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, _nothing)
         raise Interrupted(signal.Signals(number).name)
 
     before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}

@@ -23,6 +23,9 @@ from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layout
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
+from fedpkg_container.hub.reservation import ENDED
+from fedpkg_container.registry import staging
+from fedpkg_container.registry.registry import Access, Registry
 
 #: The arch of this machine, by Koji's name.
 MACHINE: str = koji.canonArch(platform.machine())
@@ -178,6 +181,19 @@ class Box:
             session.editHost(name, capacity=capacity)
             for channel in ("createrepo", "container-binary"):
                 session.addHostToChannel(name, channel)
+
+    def prune(self) -> int:
+        """Empty the staging of builds whose task has ended; returns how many images were deleted."""
+        session = self.session(ADMIN)
+
+        def is_active(task_id: int) -> bool:
+            task = session.getTaskInfo(task_id)
+            return task is not None and task["state"] not in ENDED
+
+        certificates = self.layout.builder(self.layout.builders[0]) / "certs"
+        deleted = staging.prune(Registry(Access(certificates)), self.layout.registry_address, is_active)
+        session.logout()
+        return deleted
 
     def create_repository(self, name: str) -> Path:
         """A repository in dist-git, ``container/hello-web``; nothing happens when it is there."""

@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--pause-at", default="")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it tells every open task twice a second
     os.environ[VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     serve(_options(arguments.configuration), pause_at=arguments.pause_at)
 

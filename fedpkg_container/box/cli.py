@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
     repository.add_argument("name", help="namespace and name: container/hello-web")
     repository.set_defaults(run=_create_repository)
+    commands.add_parser("prune", help="empty the staging of builds that have ended").set_defaults(run=_prune)
     down = commands.add_parser("down", help="stop it; everything is kept")
     down.add_argument("--remove", action="store_true", help="delete everything it keeps")
     down.set_defaults(run=_down)
@@ -46,15 +48,33 @@ def _up(arguments: argparse.Namespace) -> int:
     if arguments.builders is not None and arguments.builders < 1:
         raise UsageError("a box needs at least one builder", solution="give --builders a number above 0")
     box = Box(Layout.open(arguments.directory, builders=arguments.builders))
+    if arguments.builders not in (None, len(box.layout.builders)):
+        raise UsageError(
+            f"this box has {len(box.layout.builders)} builders, and keeps them",
+            solution="make another box with --directory",
+        )
     box.up()
     _describe(box.layout)
-    print("\nnext: fedpkg-container-box shell")
+    print(f"\nnext: {_program(arguments)} shell")
+    return 0
+
+
+def _program(arguments: argparse.Namespace) -> str:
+    """How this program was called, for what to type next."""
+    where = "" if arguments.directory == default_folder() else f" -d {shlex.quote(str(arguments.directory))}"
+    return f"{sys.argv[0]}{where}"
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box.box import Box
+
+    print(f"{Box(_existing(arguments)).prune()} images deleted from staging")
     return 0
 
 
 def _existing(arguments: argparse.Namespace) -> Layout:
     if not (arguments.directory / "box.ini").exists():
-        raise UsageError(f"there is no box in {arguments.directory}", solution="make one: fedpkg-container-box up")
+        raise UsageError(f"there is no box in {arguments.directory}", solution=f"make one: {_program(arguments)} up")
     return Layout.open(arguments.directory)
 
 
@@ -78,7 +98,10 @@ def _status(arguments: argparse.Namespace) -> int:
         state = f"runs (process {service.pid})" if service.pid else "does not run"
         running += bool(service.pid)
         print(f"{service.name:<10}{state}")
-    return 0 if running == len(box.services) else 1
+    if running < len(box.services):
+        print(f"\nstart what does not run: {_program(arguments)} up")
+        return 1
+    return 0
 
 
 def _shell(arguments: argparse.Namespace) -> int:
@@ -87,7 +110,7 @@ def _shell(arguments: argparse.Namespace) -> int:
 
     box = Box(_existing(arguments))
     if box.hub.pid is None:
-        raise FedpkgContainerError("the box does not run", solution="start it: fedpkg-container-box up")
+        raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
     command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.command:
         print(f"fedpkg, koji and git work with the box in {box.layout.folder}; leave with exit", flush=True)

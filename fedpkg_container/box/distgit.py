@@ -17,12 +17,13 @@ from typing import Any
 from cheroot.wsgi import Server
 
 from fedpkg_container.box.hub.server import make_server
-from fedpkg_container.errors import ProgramTimeoutError
+from fedpkg_container.errors import ProgramTimeoutError, UsageError
 from fedpkg_container.process import run
 
 #: Seconds that one request to git may take.
 TIMEOUT = 120.0
 
+_NAME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PATH = re.compile(r"/(?P<name>[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*?)(\.git)?(?P<rest>/.*)")
 
 
@@ -30,7 +31,12 @@ def create_repository(root: Path, name: str) -> Path:
     """A bare repository that can be pushed to, below the folder of all; made when it is not there yet.
 
     :param name: namespace and name, ``container/hello-web``
+    :raises UsageError: it is no such name
     """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"not the name of a repository: {name!r}", solution="give namespace and name: container/hello-web"
+        )
     path = root / f"{name}.git"
     if not path.exists():
         run(["git", "init", "--quiet", "--bare", "--initial-branch", "rawhide", path], timeout=60)

@@ -62,14 +62,21 @@ class Layout:
         """
         folder = folder.absolute()
         settings = folder / "box.ini"
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder", solution="name a folder with --directory")
         if not settings.exists():
             if folder.exists() and any(folder.iterdir()):
                 raise UsageError(
                     f"{folder} holds something else than a box",
                     solution="name an empty or a new folder with --directory",
                 )
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+            except OSError as error:
+                raise UsageError(
+                    f"{folder} cannot be made: {error}", solution="name another one with --directory"
+                ) from error
             names = tuple(f"builder-{number}" for number in range(1, (builders or 1) + 1))
             cls(folder, Ports.choose(), names)._save(settings)
         parser = configparser.ConfigParser()

@@ -38,7 +38,7 @@ def run(client: Any) -> int:
     :raises FedpkgContainerError: see the exit statuses
     """
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.session import connect
+    from fedpkg_container.hub.session import connect, contact
     from fedpkg_container.hub.submit import submit
 
     arguments = client.args
@@ -52,23 +52,31 @@ def run(client: Any) -> int:
     answer = _preflight(session, request, labels)
     findings += answer.findings
     _refuse(findings)
-    if arguments.dry_run:
-        _say(f"dry run: would submit {request.source}\n  to target {request.target} with {dict(request.options)}")
-        return 0
-    for finding in findings:
+    for finding in [] if arguments.q else findings:
         print(finding, file=sys.stderr)
-    task_id = submit(session, request)
+    if arguments.dry_run:
+        _say(f"dry run: would submit {request.source}\nto target {request.target} with")
+        for name, value in sorted(request.options.items()):
+            _say(f"    {name} = {value}")
+        return 0
+    with contact(session.baseurl):
+        task_id = submit(session, request, newest=answer.newest)
     if not arguments.q or arguments.nowait:
         _say(f"Created task: {task_id}")
         if weburl := _weburl(client):
             _say(f"Task info: {weburl}/taskinfo?taskID={task_id}")
         if answer.average:
             _say(f"earlier builds of this package took {answer.average:.0f} s on average")
-    return 0 if arguments.nowait else _follow(session, task_id, quiet=arguments.q)
+    if arguments.nowait:
+        _say(f"watch it with: koji watch-task {task_id}")
+        return 0
+    return _follow(session, task_id, quiet=arguments.q)
 
 
 def _check_usage(client: Any) -> None:
     """Argument errors, in rpkg's words where it has them."""
+    from fedpkg_container.model.names import nvr_part_problem
+
     arguments = client.args
     if arguments.isolated and not arguments.build_release:
         client.container_build_parser.error("missing --build-release: using --isolated requires --build-release option")
@@ -76,6 +84,8 @@ def _check_usage(client: Any) -> None:
         client.container_build_parser.error("argument --isolated: not allowed with argument --scratch")
     if arguments.compose_ids and arguments.signing_intent:
         client.container_build_parser.error("argument --compose-id: not allowed with argument --signing-intent")
+    if arguments.build_release and (problem := nvr_part_problem(arguments.build_release)):
+        client.container_build_parser.error(f"argument --build-release: {arguments.build_release!r} {problem}")
     if arguments.arches and not (arguments.scratch or arguments.isolated):
         client.container_build_parser.error("Cannot override arches for non-scratch and non-isolated builds")
 
@@ -159,12 +169,13 @@ def _follow(session: Any, task_id: int, *, quiet: bool) -> int:
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
+    from fedpkg_container.hub.session import contact
     from fedpkg_container.progress.plain import PlainRenderer
     from fedpkg_container.signals import Interrupted, interruptible
 
     render = PlainRenderer(_say, quiet=quiet)
     try:
-        with interruptible():
+        with interruptible(), contact(session.baseurl):
             for event in follow(session, task_id):
                 render(event)
                 if isinstance(event, Finished):
@@ -187,7 +198,8 @@ def _report(event: Finished) -> int:
     if event.task.state == "CANCELED":
         raise CanceledError(f"task {event.task.id} was canceled")
     if event.task.state == "FAILED":
-        raise BuildFailedError(f"the build failed: {event.fault}")
+        failed = event.failed or event.task
+        raise BuildFailedError(f"the build failed: {event.fault}", solution=f"logs: koji download-logs {failed.id}")
     for warning in event.result.get("user_warnings", []):
         _say(f"warning: {printable(str(warning))}")
     for build in event.builds:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.names import nvr_part_problem, repository_problem
 
 FILE = "Dockerfile"
 #: Labels without which no build is possible, and the older spelling of each.
@@ -18,7 +19,7 @@ ADVISED = ("maintainer", "summary")
 
 def check(checkout: Checkout) -> list[Finding]:
     """Every finding about a checkout, in the order of the files."""
-    return [*_state(checkout), *_dockerfile(checkout)]
+    return [*_state(checkout), *_dockerfile(checkout), *_container_yaml(checkout)]
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:
@@ -56,6 +57,17 @@ def _state(checkout: Checkout) -> Iterator[Finding]:
         )
 
 
+def _container_yaml(checkout: Checkout) -> Iterator[Finding]:
+    if (checkout.path / "container.yaml").exists():
+        yield Finding(
+            "container-yaml",
+            WARNING,
+            "container.yaml is not read by builders of this version",
+            "the build goes by the Dockerfile alone",
+            "container.yaml",
+        )
+
+
 def _dockerfile(checkout: Checkout) -> Iterator[Finding]:
     try:
         dockerfile = Dockerfile.read(checkout.path)
@@ -65,7 +77,7 @@ def _dockerfile(checkout: Checkout) -> Iterator[Finding]:
     if not dockerfile.stages:
         yield Finding("no-from", ERROR, "there is no FROM", "begin the Dockerfile with FROM registry/image:tag", FILE)
     for stage in dockerfile.stages:
-        if stage.image in dockerfile.parents and "/" not in stage.image:
+        if stage.image in dockerfile.parents and not _names_registry(stage.image):
             yield Finding(
                 "from-registry",
                 ERROR,
@@ -77,11 +89,26 @@ def _dockerfile(checkout: Checkout) -> Iterator[Finding]:
     yield from _labels(dockerfile)
 
 
+def _names_registry(image: str) -> bool:
+    first, slash, _ = image.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def _values(labels: Mapping[str, str]) -> Iterator[Finding]:
+    """Labels whose values make no NVR or no repository."""
+    checks = {"name": repository_problem, "version": nvr_part_problem, "release": nvr_part_problem}
+    for name, problem_of in checks.items():
+        value = labels.get(name) or labels.get(name.capitalize())
+        if value and (problem := problem_of(value)):
+            yield Finding("label-invalid", ERROR, f"label {name} = {value!r} {problem}", "mend the label", FILE)
+
+
 def _labels(dockerfile: Dockerfile) -> Iterator[Finding]:
     labels = dockerfile.labels
     for name, older in REQUIRED.items():
         if not labels.get(name) and not labels.get(older):
             yield Finding("label-missing", ERROR, f"there is no label {name}", f'add LABEL {name}="…"', FILE)
+    yield from _values(labels)
     for name in ADVISED:
         if not labels.get(name):
             yield Finding("label-advised", WARNING, f"there is no label {name}", f'add LABEL {name}="…"', FILE)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
@@ -31,7 +29,7 @@ class Mount:
 
 
 @dataclass(frozen=True)
-class BuildRequest:
+class ImageBuild:
     """What one build is made of.
 
     :param context: the folder that COPY reads
@@ -91,7 +89,7 @@ class Buildah:
                 raise registry_error(image, error.output) from error
         return pulled.text.split()[-1]
 
-    def build(self, request: BuildRequest, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
+    def build(self, request: ImageBuild, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
         """Build; the image ID of the result.
 
         :param line: gets each line that buildah and RUN print
@@ -138,7 +136,7 @@ class Buildah:
             raise registry_error(target, error.output) from error
         return result.read_text().strip()
 
-    def push_list(self, target: ImageReference, members: Sequence[ImageReference], *, oci: bool = False) -> str:
+    def push_list(self, target: ImageReference, members: Sequence[ImageReference]) -> str:
         """Make a list of images that are in a registry, and push it with them; the list's digest.
 
         Within one registry their layers are mounted, not sent.
@@ -150,16 +148,11 @@ class Buildah:
             self._run("manifest", "create", name)
             for member in members:
                 self._run("manifest", "add", *self.access.options(), name, f"docker://{member}")
-            kind = ["--format", "oci" if oci else "v2s2", "--digestfile", str(result)]
+            kind = ["--format", "v2s2", "--digestfile", str(result)]
             self._run("manifest", "push", "--quiet", "--all", *kind, *self.access.options(), name, f"docker://{target}")
         except ProgramError as error:
             raise registry_error(target, error.output) from error
         return result.read_text().strip()
-
-    def inspect(self, image: str) -> dict[str, Any]:
-        """What buildah knows of an image."""
-        found: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", image))
-        return found
 
     @staticmethod
     def version() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ from typing import IO
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import kill_all, processes, run
 from fedpkg_container.signals import uninterrupted
+
+logger = logging.getLogger(__name__)
 
 #: Seconds for unmounting one folder.
 UNMOUNT_TIMEOUT = 30.0
@@ -63,7 +66,7 @@ class Workspaces:
                 yield path
             finally:
                 with uninterrupted():
-                    remove(path)
+                    self._try_to_remove(path)
 
     def _nobody_else(self) -> contextlib.AbstractContextManager[IO[str]]:
         """Hold off cleaning while a folder is made: until its maker has locked it, it looks like a forgotten one."""
@@ -76,11 +79,21 @@ class Workspaces:
             for path in sorted(self.builds.iterdir()):
                 try:
                     with locked(path / "lock", wait=False):
-                        remove(path)
+                        if self._try_to_remove(path):
+                            removed.append(path.name)
                 except (BlockingIOError, FileNotFoundError):
                     continue
-                removed.append(path.name)
         return removed
+
+    @staticmethod
+    def _try_to_remove(path: Path) -> bool:
+        """Remove a folder; one that resists must not keep the builder from building, and is tried again later."""
+        try:
+            remove(path)
+        except (FedpkgContainerError, OSError) as error:
+            logger.warning("%s could not be removed: %s", path, error)
+            return False
+        return True
 
 
 def remove(path: Path) -> None:

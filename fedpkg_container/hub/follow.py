@@ -18,6 +18,8 @@ Answer = TypeVar("Answer")
 
 #: Seconds between two questions.
 TICK = 1.0
+#: The same once the build has ended, and only the ends of its logs are missing.
+LAST_TICK = 0.1
 #: Bytes of one log that are read in one request.
 CHUNK = 256 * 1024
 #: Bytes of a line that are kept before it is shown without its end.
@@ -49,6 +51,12 @@ class _Log:
         self.offset = 0
         self.pending = b""
         self.size = 0
+
+    def resize(self, size: int) -> None:
+        """Note how long the log is; one that has become shorter was begun anew, by a task that began again."""
+        if size < self.offset:
+            self.offset, self.pending = 0, b""
+        self.size = size
 
     def add(self, content: bytes) -> list[str]:
         """The lines that this part completes."""
@@ -97,10 +105,10 @@ class _Follower:
             answers = yield from self._patiently(self._ask)
             yield from self._digest(answers)
             root = self.tasks[self.root]
-            if root.ended and all(map(self._is_read, self.tasks)):
+            if root.ended and all(self._is_read(task_id) for task_id, task in self.tasks.items() if task.ended):
                 break
-            if not root.ended:
-                self.sleep(max(TICK - (self.clock() - began), 0.0))
+            tick = LAST_TICK if root.ended else TICK
+            self.sleep(max(tick - (self.clock() - began), 0.0))
         for (task_id, name), log in self.logs.items():
             for text in log.rest():
                 yield LogLine(self.tasks[task_id], name, text)
@@ -196,7 +204,7 @@ class _Follower:
         """Learn which logs a task has and how long they are; after its end they grow no more."""
         for name, facts in files.items():
             if name.endswith(".log"):
-                self.logs.setdefault((task_id, name), _Log()).size = int(facts["st_size"])
+                self.logs.setdefault((task_id, name), _Log()).resize(int(facts["st_size"]))
         if final:
             self.drained.add(task_id)
 

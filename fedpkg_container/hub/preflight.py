@@ -21,10 +21,12 @@ class Preflight:
     """What the hub knows beforehand.
 
     :param average: seconds that earlier builds of the package took; None when there are none
+    :param newest: id of the newest task of container builds
     """
 
     findings: list[Finding]
     average: float | None = None
+    newest: int = 0
 
 
 def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) -> Preflight:
@@ -45,11 +47,12 @@ def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) ->
         config = multicall.getBuildConfig(target["build_tag"])
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
         average = multicall.getAverageBuildDuration(component)
+        tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
     findings = list(_arches(request, config.result, hosts.result))
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
-    return Preflight(findings, average.result)
+    return Preflight(findings, average.result, tasks.result[0]["id"] if tasks.result else 0)
 
 
 def _nvr(request: BuildRequest, labels: Mapping[str, str], component: str) -> str:
@@ -81,12 +84,14 @@ def _existing(build: Any) -> Iterator[Finding]:
     if build is None or build["state"] in REUSABLE:
         return
     if build["state"] == koji.BUILD_STATES["BUILDING"]:
+        task = (build.get("extra") or {}).get("container_koji_task_id")
+        by = f" by task {task}" if task else f" (build {build['id']})"
         # Not refused: a crash may have left it, and the builder, which can tell, takes it over then.
         yield Finding(
             "nvr-building",
             WARNING,
-            f"{build['nvr']} is being built (build {build['id']})",
-            "when that build is alive, this one will fail",
+            f"{build['nvr']} is being built{by}",
+            "when that task is alive, this build will fail",
         )
         return
     state = koji.BUILD_STATES[build["state"]].lower()
@@ -94,7 +99,7 @@ def _existing(build: Any) -> Iterator[Finding]:
         "nvr-exists",
         ERROR,
         f"{build['nvr']} exists already (build {build['id']}, {state})",
-        "raise the label release, or remove it to get the next release",
+        "choose another release, or none to get the next one",
     )
 
 

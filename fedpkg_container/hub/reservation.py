@@ -53,6 +53,7 @@ class Reservations:
         """
         if release:
             return self._reserve(NVR(name, version, release), source)
+        self._heal(name)
         for _ in range(ATTEMPTS):
             following = self.session.getNextRelease({"name": name, "version": version})
             with contextlib.suppress(_TakenError):
@@ -87,6 +88,18 @@ class Reservations:
                 raise _TakenError(f"{nvr} was taken by another build in this moment: {error}") from error
             raise
         return Reservation(nvr, made["build_id"], made["token"])
+
+    def _heal(self, name: str) -> None:
+        """Free what crashed builds of a package left reserved: the hub's next release would count it."""
+        building = koji.BUILD_STATES["BUILDING"]
+        for listed in self.session.listBuilds(packageID=name, state=building) if self._known(name) else []:
+            build = self.session.getBuild(listed["build_id"])
+            with contextlib.suppress(_TakenError):
+                if build and build["cg_name"] == self.generator:
+                    self._take_over(build)
+
+    def _known(self, name: str) -> bool:
+        return self.session.getPackageID(name) is not None
 
     def _init(self, data: dict[str, Any], nvr: NVR) -> Any:
         try:

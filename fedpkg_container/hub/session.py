@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from xmlrpc.client import Fault
 
 import koji
 import requests
@@ -69,9 +70,11 @@ def _unreachable(server: str) -> LostContactError:
 
 @contextmanager
 def contact(server: str) -> Iterator[None]:
-    """Turn what koji's client raises without a hub into our error.
+    """Turn what koji's client raises into our errors.
 
     :raises LostContactError: the hub did not answer
+    :raises NotAuthenticatedError: the session is not, or no longer, known there
+    :raises FedpkgContainerError: the hub answered with a fault
     """
     try:
         yield
@@ -81,3 +84,10 @@ def contact(server: str) -> Iterator[None]:
         raise LostContactError(
             f"the hub {server} is down for maintenance: {error}", solution="try again later"
         ) from error
+    except koji.AuthError as error:
+        raise NotAuthenticatedError(
+            f"the hub {server} refuses: {printable(str(error))}", solution="log in again"
+        ) from error
+    except (koji.GenericError, Fault) as error:
+        said = printable(str(getattr(error, "faultString", error)))
+        raise FedpkgContainerError(f"the hub {server} answers with an error: {said}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -10,19 +11,21 @@ import koji
 from fedpkg_container.errors import LostContactError, RefusedError
 from fedpkg_container.hub.session import UNREACHABLE
 from fedpkg_container.model.request import BuildRequest
+from fedpkg_container.text import printable
 
 #: Seconds for which a task is looked for whose id was lost, and between two looks.
-SEARCH = 60.0
+SEARCH = 30.0
 PAUSE = 2.0
 #: Seconds by which the hub's clock may differ.
 CLOCK_SKEW = 300.0
 
 
-def submit(session: Any, request: BuildRequest) -> int:
+def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
     """Create the task; its id.
 
     An answer that is lost is never followed by submitting again: the task is looked for.
 
+    :param newest: the newest task before; an equal one that is not newer is another build
     :raises RefusedError: the hub refuses
     :raises LostContactError: the hub did not answer, and no such task was found
     """
@@ -31,30 +34,29 @@ def submit(session: Any, request: BuildRequest) -> int:
         return int(
             session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
         )
-    except koji.RetryError:
-        return _find(session, request, began)
-    except UNREACHABLE:
-        return _find(session, request, began)
+    except (koji.RetryError, koji.ServerOffline, *UNREACHABLE):
+        return _find(session, request, began, newest)
+    except koji.AuthError:
+        raise
     except koji.GenericError as error:
-        raise RefusedError(f"the hub refuses the build: {error}", solution="see the message of the hub") from error
+        raise RefusedError(
+            f"the hub refuses the build: {printable(str(error))}", solution="build without the option that it names"
+        ) from error
 
 
-def _find(session: Any, request: BuildRequest, began: float) -> int:
+def _find(session: Any, request: BuildRequest, began: float, newest: int) -> int:
     """The task that a submission made whose answer did not come."""
+    arguments = [request.source, request.target, dict(request.options)]
     deadline = time.monotonic() + SEARCH
     while time.monotonic() < deadline:
-        try:
+        with contextlib.suppress(koji.ServerOffline, *UNREACHABLE):
             user = session.getLoggedInUser()["id"]
             wanted = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
-            tasks = session.listTasks(wanted, {"order": "-id", "limit": 20})
-        except UNREACHABLE:
-            time.sleep(PAUSE)
-            continue
-        for task in tasks:
-            if list(task["request"]) == [request.source, request.target, dict(request.options)]:
-                return int(task["id"])
-        break
+            for task in session.listTasks(wanted, {"order": "-id", "limit": 20}):
+                if task["id"] > newest and list(task["request"]) == arguments:
+                    return int(task["id"])
+        time.sleep(PAUSE)
     raise LostContactError(
-        "the hub did not answer, and has no such task",
+        "the hub did not answer, and shows no such task",
         solution="see whether the build is there before submitting again: koji list-tasks --mine",
     )

@@ -8,14 +8,15 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.engines.buildah import Buildah, BuildRequest, Mount
+from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.naming import legal_tag
@@ -28,11 +29,18 @@ from fedpkg_container.registry.registry import Registry
 
 #: Koji's names of arches → Go's, where they differ.
 GO_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "armhfp": "arm", "armv7hl": "arm"}
+#: Labels that say which build an image is: not for the Dockerfile to choose.
+BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
 #: Where images look for repositories.
 REPOSITORIES = "etc/yum.repos.d"
 
 #: Sends a file to the hub: path, folder below the import's.
 Upload = Callable[[Path, str], None]
+
+
+def _unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Labels to add: those that say which build this is, and of the others those that the Dockerfile does not set."""
+    return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in own}
 
 
 def go_arch(arch: str) -> str:
@@ -70,12 +78,12 @@ class ArchBuild:
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {self.engine.network}")
         image = self._build(dockerfile, parents)
         with self.engine.mounted(image) as root:
-            components = read_packages(root)
+            components = read_packages(root, self.folder)
         log.say(f"the image holds {len(components)} RPMs")
-        staged = ImageReference(self.site.candidate, spec.staging, tag=spec.arch)
+        staged = ImageReference(self.site.candidate, spec.staging, tag=f"{spec.arch}-{uuid.uuid4().hex[:12]}")
         log.say(f"pushing {staged}")
-        self.engine.push(image, staged)
-        return self._describe(staged, components, parents.get(dockerfile.base, ""))
+        exact = staged.at(self.engine.push(image, staged))
+        return self._describe(exact, components, parents.get(dockerfile.base, ""))
 
     def _pull(self, pinned: str) -> str:
         self.log.say(f"pulling {pinned}")
@@ -86,10 +94,10 @@ class ArchBuild:
         pinned.write_text(dockerfile.with_parents(self.spec.parents))
         timestamp = commit_time(self.source)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
-        request = BuildRequest(
+        request = ImageBuild(
             context=self.source,
             dockerfile=pinned,
-            labels={**self.spec.labels, "architecture": self.spec.arch},
+            labels={**_unset(self.spec.labels, dockerfile.labels), "architecture": self.spec.arch},
             mounts=self._repository(parents.get(dockerfile.base, "")),
             timestamp=timestamp,
             arch=go_arch(self.spec.arch),
@@ -98,10 +106,8 @@ class ArchBuild:
         try:
             return self.engine.build(request, line=self.log.line, tick=self.log.tick)
         except ProgramError as error:
-            raise BuildFailedError(
-                f"building the image for {self.spec.arch} failed: {_last_words(error.output)}",
-                solution=f"see {self.log.path.name}",
-            ) from error
+            said = _last_words(error.output).replace(f"{self.folder}/", "")
+            raise BuildFailedError(f"building the image for {self.spec.arch} failed: {said}") from error
 
     def _repository(self, base: str) -> list[Mount]:
         """The build tag's repository, to be seen by RUN in the folder where images look for repositories.
@@ -131,11 +137,10 @@ class ArchBuild:
             path = root / REPOSITORIES
             return path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
 
-    def _describe(self, staged: ImageReference, components: list[dict[str, Any]], parent_id: str) -> BuiltImage:
+    def _describe(self, exact: ImageReference, components: list[dict[str, Any]], parent_id: str) -> BuiltImage:
         registry = Registry(self.site.access)
-        manifest = registry.manifest(staged)
-        exact = staged.at(manifest.digest)
-        config = registry.config(exact)
+        manifest = registry.manifest(exact)
+        config = registry.config(exact, go_arch(self.spec.arch))
         layers = [{"layer": each["digest"], "size": each["size"]} for each in manifest.content["layers"]]
         return BuiltImage(
             arch=self.spec.arch,
@@ -165,9 +170,11 @@ class ArchBuild:
         log = self.folder / f"{spec.arch}.log"
         shutil.copyfile(self.log.path, log)
         described = []
+        # A folder of its own: the hub lets only the builder write to it that came first.
+        folder = f"{spec.arch}-{uuid.uuid4().hex[:12]}"
         for path, kind in ((packed, "docker-image"), (log, "log")):
-            self.upload(path, spec.arch)
-            described.append(described_file(path, kind, relpath=spec.arch))
+            self.upload(path, folder)
+            described.append(described_file(path, kind, relpath=folder))
         return described
 
 
@@ -205,4 +212,5 @@ def _last_words(output: str) -> str:
     """The line that says why, out of the last lines of a build."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")[:500]
+    words = (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")
+    return words.partition(" &imagebuilder.Step{")[0][:500]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import koji
+import requests
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
@@ -21,7 +22,7 @@ from fedpkg_container.image.arch_build import go_arch
 from fedpkg_container.image.identity import identify
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
-from fedpkg_container.image.recording import Recording
+from fedpkg_container.image.recording import Recording, already_recorded
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
@@ -34,15 +35,15 @@ logger = logging.getLogger(__name__)
 
 #: Builds one image for each spec, somewhere, and waits for them.
 Spawn = Callable[[list[BuildSpec]], list[BuiltImage]]
-#: Options that need services which do not exist here, and what each would need.
+#: Options that need what builders of this version do not have, and what that is.
 UNAVAILABLE = {
     "flatpak": "a module build service",
     "compose_ids": "a compose service (ODCS)",
     "signing_intent": "a compose service (ODCS)",
     "dependency_replacements": "a dependency service (Cachito)",
     "operator_csv_modifications_url": "an operator manifest service",
-    "yum_repourls": "a network for RUN, which this version does not give",
-    "koji_parent_build": "parent overrides, which this version does not have",
+    "yum_repourls": "a network for RUN",
+    "koji_parent_build": "parents to be overridden",
 }
 
 
@@ -74,6 +75,9 @@ class ContainerBuild:
         """
         started = time.time()
         self._refuse_unavailable()
+        recorded = already_recorded(self.session, self.task)
+        if recorded:
+            return self._recording.resume(recorded)
         dockerfile = Dockerfile.read(self.checkout)
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity.component)
@@ -85,7 +89,10 @@ class ContainerBuild:
             self.log.say(f"parent {parent.written} is {parent.pinned}{known}")
         if self.task.scratch:
             nvr = NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
-            return self._build(dockerfile, nvr, identity.image, found, started, None)
+            try:
+                return self._build(dockerfile, nvr, identity.image, found, started, None)
+            finally:
+                self._empty(registry)
         reservations = Reservations(self.generator, self.site.generator, self.task.id)
         reservation = reservations.reserve(identity.component, identity.version, identity.release, self.task.source)
         self.log.say(f"reserved {reservation.nvr} (build {reservation.build_id})")
@@ -95,6 +102,12 @@ class ContainerBuild:
             with uninterrupted():
                 self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
             raise
+        finally:
+            self._empty(registry)
+
+    @property
+    def _recording(self) -> Recording:
+        return Recording(self.task, self.session, self.generator, self.log, self.after)
 
     def _check_package(self, component: str) -> None:
         if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
@@ -105,15 +118,21 @@ class ContainerBuild:
             )
 
     def _refund(self, reservations: Reservations, reservation: Reservation, *, canceled: bool) -> None:
-        build = self.session.getBuild(reservation.build_id)
-        if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
-            reservations.refund(reservation, canceled=canceled)
-            self.log.say(f"{reservation.nvr} is free again")
+        """Give the NVR back, unless it was imported; what cannot be given back now the next build frees."""
+        try:
+            build = self.generator.getBuild(reservation.build_id)
+            if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
+                reservations.refund(reservation, canceled=canceled)
+        except (koji.GenericError, requests.RequestException) as error:
+            logger.warning("%s could not be given back: %s", reservation.nvr, error)
 
     def _refuse_unavailable(self) -> None:
         for option, needs in UNAVAILABLE.items():
             if self.task.options.get(option):
-                raise BuildFailedError(f"option {option} cannot be used: it needs {needs}", solution="build without it")
+                raise BuildFailedError(
+                    f"option {option} cannot be used: it needs {needs}, which builders of this version do not have",
+                    solution="build without it",
+                )
 
     def _build(
         self,
@@ -126,29 +145,25 @@ class ContainerBuild:
     ) -> dict[str, Any]:
         task, registry = self.task, Registry(self.site.access)
         upload = "" if task.scratch else f"container-build/{task.id}-{uuid.uuid4().hex}"
+        tags = naming.tags_for(
+            nvr,
+            task_id=task.id,
+            scratch=task.scratch,
+            isolated=bool(task.options.get("isolated")),
+            additional=_additional_tags(self.checkout),
+        )
+        self._empty(registry)  # of an earlier run of this task, which was killed
         specs = self._specs(nvr, image, found, upload)
-        stage = ImageReference(self.site.candidate, staging.staging_repository(task.id))
         self.after("reserved")
-        try:
-            images = self.spawn(specs)
-            self.after("built")
-            tags = naming.tags_for(
-                nvr,
-                task_id=task.id,
-                scratch=task.scratch,
-                isolated=bool(task.options.get("isolated")),
-                additional=_additional_tags(self.checkout),
-            )
-            published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
-        finally:
-            with uninterrupted():
-                self._empty(registry, stage)
+        images = self.spawn(specs)
+        self.after("built")
+        published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
         self.after("published")
         result: dict[str, Any] = {"repositories": [published.by_tag, published.by_digest], "koji_builds": []}
         if reservation is not None:
             provenance = self._provenance(dockerfile, nvr, found, started)
-            recording = Recording(task, self.session, self.generator, self.log, self.after)
-            result["koji_builds"] = [str(recording.run(provenance, published, images, reservation, upload))]
+            build_id = self._recording.run(provenance, published, images, reservation, upload)
+            result["koji_builds"] = [str(build_id)]
         warnings = sorted({warning for each in images for warning in each.warnings})
         return {**result, "user_warnings": warnings} if warnings else result
 
@@ -213,10 +228,12 @@ class ContainerBuild:
         self.log.say(f"published {published.by_digest}")
         return published
 
-    def _empty(self, registry: Registry, stage: ImageReference) -> None:
-        """Staging is emptied however the build ended; what cannot be deleted now the pruner finds later."""
+    def _empty(self, registry: Registry) -> None:
+        """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later."""
+        stage = ImageReference(self.site.candidate, staging.staging_repository(self.task.id))
         try:
-            staging.empty(registry, stage)
+            with uninterrupted():
+                staging.empty(registry, stage)
         except FedpkgContainerError as error:
             logger.warning("%s could not be emptied: %s", stage, error)
 
@@ -233,7 +250,7 @@ class ContainerBuild:
             base=dockerfile.base,
             isolated=bool(self.task.options.get("isolated")),
             repository_urls=self.task.options.get("yum_repourls") or [],
-            help_file="help.md" if (self.checkout / "help.md").is_file() else "",
+            help_file="",  # no /help.1 is made yet
         )
 
 

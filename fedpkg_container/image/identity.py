@@ -33,12 +33,12 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     """
     labels = dockerfile.labels
     component = naming.required(labels, "com.redhat.component", "BZComponent")
-    version = naming.required(labels, "version", "Version")
+    version = naming.nvr_part("version", naming.required(labels, "version", "Version"))
     release = str(options.get("release") or labels.get("release") or labels.get("Release") or "")
+    if release:
+        naming.nvr_part("release", release)
     try:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:
-        raise BuildFailedError(
-            f"the labels make no NVR: {error}", solution="mend com.redhat.component, version or release"
-        ) from error
+        raise BuildFailedError(f"the labels make no NVR: {error}", solution="mend com.redhat.component") from error
     return Identity(component, version, release, naming.repository(naming.required(labels, "name", "Name")))

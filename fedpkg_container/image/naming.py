@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fedpkg_container.errors import BuildFailedError, UsageError
+from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
-from fedpkg_container.registry.reference import LONGEST_TAG, ImageReference
-from fedpkg_container.registry.staging import STAGING
+from fedpkg_container.model.names import nvr_part_problem, repository_problem
+from fedpkg_container.registry.reference import LONGEST_TAG, is_tag
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ def tags_for(
     """The tags of a build (rules of atomic-reactor's tag_from_config).
 
     A scratch build has a unique one only, an isolated one no floating ones.
+
+    :raises BuildFailedError: an additional tag is none that a registry takes
     """
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
     unique = legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
@@ -41,7 +43,11 @@ def tags_for(
     primary = legal_tag(f"{nvr.version}-{nvr.release}")
     if isolated:
         return Tags(unique, primary)
-    floating = dict.fromkeys([legal_tag(nvr.version), "latest", *(tag for tag in additional if "-" not in tag)])
+    wanted = [tag for tag in additional if "-" not in tag]
+    wrong = [tag for tag in wanted if not is_tag(tag)]
+    if wrong:
+        raise BuildFailedError(f"not a tag, in additional-tags: {wrong[0][:80]!r}", solution="write one tag a line")
+    floating = dict.fromkeys([legal_tag(nvr.version), "latest", *wanted])
     return Tags(unique, primary, tuple(floating))
 
 
@@ -55,16 +61,21 @@ def repository(name: str) -> str:
 
     :raises BuildFailedError: no registry takes it, or it is where builds stage their images
     """
-    solution = "use lower-case letters, digits and dashes, and at most one /"
-    try:
-        parsed = ImageReference.parse(f"localhost/{name}")
-    except UsageError as error:
-        raise BuildFailedError(
-            f"the label name = {name!r} is no repository of a registry", solution=solution
-        ) from error
-    if parsed.repository != name or name.split("/")[0] == STAGING:
-        raise BuildFailedError(f"the label name = {name!r} cannot be used as a repository", solution=solution)
+    problem = repository_problem(name)
+    if problem:
+        raise BuildFailedError(f"the label name = {name!r} {problem}", solution="mend the label")
     return name
+
+
+def nvr_part(label: str, text: str) -> str:
+    """A version or a release.
+
+    :raises BuildFailedError: it is none
+    """
+    problem = nvr_part_problem(text)
+    if problem:
+        raise BuildFailedError(f"{label} = {text!r} {problem}", solution=f"mend the label {label}")
+    return text
 
 
 def required(labels: Mapping[str, str], *names: str) -> str:

@@ -55,12 +55,12 @@ def _resolve(written: str, registry: Registry, arches: list[str], find_build: Fi
                 solution="build without these arches, or use another base image",
             )
     pinned = image.at(manifest.digest)
-    return Parent(written, pinned, _koji_build(registry, pinned, find_build))
+    return Parent(written, pinned, _koji_build(registry, pinned, arches[0], find_build))
 
 
-def _koji_build(registry: Registry, pinned: ImageReference, find_build: FindBuild) -> dict[str, Any] | None:
+def _koji_build(registry: Registry, pinned: ImageReference, arch: str, find_build: FindBuild) -> dict[str, Any] | None:
     """The Koji build that an image says it is, when Koji recorded this very digest."""
-    labels = (json.loads(registry.config(pinned)).get("config") or {}).get("Labels") or {}
+    labels = (json.loads(registry.config(pinned, arch)).get("config") or {}).get("Labels") or {}
     parts = [labels.get(name) for name in ("com.redhat.component", "version", "release")]
     if not all(parts):
         return None

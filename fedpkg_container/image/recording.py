@@ -54,8 +54,17 @@ class Recording:
         self.after("uploaded")
         self._record(reservation, upload)
         self.log.say(f"recorded as build {reservation.build_id}")
-        self._tag(reservation)
+        self.after("imported")
+        self._tag(str(reservation.nvr), reservation.build_id)
         return reservation.build_id
+
+    def resume(self, build: dict[str, Any]) -> dict[str, Any]:
+        """Finish what an earlier run of this task recorded before it was killed; the result of the task."""
+        self.log.say(f"{build['nvr']} was recorded by an earlier run of this task")
+        if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
+            self._tag(build["nvr"], build["build_id"])
+        pull = build["extra"]["image"]["index"]["pull"]
+        return {"repositories": pull, "koji_builds": [str(build["build_id"])]}
 
     def _record(self, reservation: Reservation, upload: str) -> None:
         try:
@@ -66,13 +75,23 @@ class Recording:
             if build["state"] != koji.BUILD_STATES["COMPLETE"]:
                 raise
 
-    def _tag(self, reservation: Reservation) -> None:
+    def _tag(self, nvr: str, build_id: int) -> None:
         tag = self.task.target["dest_tag_name"]
         try:
-            self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], reservation.build_id)
+            self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
         except koji.GenericError as error:
             raise BuildFailedError(
-                f"{reservation.nvr} is recorded as build {reservation.build_id}, but not tagged into {tag}: {error}",
-                solution=f"tag it by hand: koji tag-build {tag} {reservation.nvr}",
+                f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
+                solution=f"tag it by hand: koji tag-build {tag} {nvr}",
             ) from error
-        self.log.say(f"tagged {reservation.nvr} into {tag}")
+        self.log.say(f"tagged {nvr} into {tag}")
+
+
+def already_recorded(session: Any, task: Task) -> dict[str, Any] | None:
+    """The build that an earlier run of a task imported, if it came that far."""
+    if task.scratch:
+        return None
+    for listed in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):
+        build: dict[str, Any] = session.getBuild(listed["build_id"])
+        return build
+    return None

@@ -15,7 +15,8 @@ from fedpkg_container.process import run
 TIMEOUT = 600.0
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null")
-_QUIET = {"GIT_TERMINAL_PROMPT": "0"}
+#: Nothing of the builder's own settings: no helpers, no filters.
+_ALONE = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,20 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None]) -> Source:
     :param folder: where the checkout is made; must not exist
     :raises BuildFailedError: the repository cannot be read, or has no such commit
     """
+    if not scm.scheme.startswith("git"):
+        raise BuildFailedError(
+            f"sources of kind {scm.scheme} are not built", solution="give git+https://HOST/PATH#COMMIT"
+        )
     scheme = scm.scheme.rpartition("+")[2]
     address = f"{scheme}{scm.host}{scm.repository}"
     say(f"fetching {address} at {scm.revision}")
     folder.mkdir(parents=True)
     git = ["git", "-C", str(folder), *_SAFE]
     try:
-        run([*git, "init", "--quiet"], timeout=TIMEOUT)
-        run([*git, "remote", "add", "origin", address], timeout=TIMEOUT)
+        run([*git, "init", "--quiet"], env=_ALONE, timeout=TIMEOUT)
+        run([*git, "remote", "add", "origin", address], env=_ALONE, timeout=TIMEOUT)
         commit = _fetch(git, scm.revision)
-        run([*git, "checkout", "--quiet", "--detach", commit], timeout=TIMEOUT)
+        run([*git, "checkout", "--quiet", "--detach", commit], env=_ALONE, timeout=TIMEOUT)
     except ProgramError as error:
         raise BuildFailedError(
             f"{address} at {scm.revision} cannot be fetched: {error.reason}",
@@ -59,11 +64,11 @@ def _fetch(git: list[str], revision: str) -> str:
     """Fetch a revision, its commit alone where the server allows that; the commit."""
     if _COMMIT.fullmatch(revision):
         shallow = run(
-            [*git, "fetch", "--quiet", "--depth=1", "origin", revision], env=_QUIET, timeout=TIMEOUT, check=False
+            [*git, "fetch", "--quiet", "--depth=1", "origin", revision], env=_ALONE, timeout=TIMEOUT, check=False
         )
         if shallow.status == 0:
             return revision
-    run([*git, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], env=_QUIET, timeout=TIMEOUT)
+    run([*git, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], env=_ALONE, timeout=TIMEOUT)
     name = revision if _COMMIT.fullmatch(revision) else f"origin/{revision.removeprefix('origin/')}"
     return run(
         [*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"], timeout=TIMEOUT

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fedpkg_container.text import printable
+
 ERROR = "error"
 WARNING = "warning"
 
@@ -30,4 +32,4 @@ class Finding:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
         solution = f"\n    {self.solution}" if self.solution else ""
-        return f"{where}{self.severity}: {self.message} [{self.code}]{solution}"
+        return printable(f"{where}{self.severity}: {self.message} [{self.code}]{solution}")

@@ -50,7 +50,7 @@ class PlainRenderer:
             self.write(f"the hub answers again, after {event.seconds:.0f} s")
 
     def _task(self, task: TaskState) -> None:
-        on = f" on {task.host}" if task.host and task.state == "OPEN" else ""
+        on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
         self.write(f"task {_name(task)} {_WORDS[task.state]}{on}")
 
     def _log_line(self, event: LogLine) -> None:
@@ -62,9 +62,9 @@ class PlainRenderer:
     def _finished(self, event: Finished) -> None:
         if event.failed is None or event.task.state != "FAILED":
             return
-        on = f" on {event.failed.host}" if event.failed.host else ""
-        self.write(f"task {_name(event.failed)}{on} failed")
         if self.quiet:
+            on = f" on {event.failed.host}" if event.failed.host else ""
+            self.write(f"task {_name(event.failed)} failed{on}")
             for log, lines in self._last.get(event.failed.id, {}).items():
                 self.write(f"the last lines of {log}:")
                 for text in lines:

@@ -6,17 +6,17 @@ import re
 from dataclasses import dataclass, replace
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.names import COMPONENT
 
 #: The longest tag that registries take.
 LONGEST_TAG = 128
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
 _REFERENCE = re.compile(
-    rf"(?:(?P<registry>{_DOMAIN})/)?(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
+    rf"(?:(?P<registry>{_DOMAIN})/)?(?P<repository>{COMPONENT}(?:/{COMPONENT})*)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
     re.ASCII,
 )
 
@@ -58,10 +58,6 @@ class ImageReference:
     def tagged(self, tag: str) -> ImageReference:
         """The same repository, by tag alone."""
         return replace(self, tag=tag, digest="")
-
-    def in_repository(self, repository: str) -> ImageReference:
-        """The same registry, another repository."""
-        return ImageReference(self.registry, repository)
 
 
 def is_tag(text: str) -> bool:

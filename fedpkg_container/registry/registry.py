@@ -109,9 +109,13 @@ class Registry:
             raise RegistryError(f"the manifest of {image} is not a JSON object")
         return Manifest(digest, content)
 
-    def config(self, image: ImageReference) -> str:
-        """The configuration of an image of one arch, as JSON."""
-        raw = self._skopeo("inspect", "--config", "--raw", *self.access.options(), f"docker://{image}", image=image)
+    def config(self, image: ImageReference, arch: str) -> str:
+        """The configuration of an image, as JSON.
+
+        :param arch: Go's name of the arch, where the image is one of several
+        """
+        options = ["--override-arch", arch, "inspect", "--config", "--raw", *self.access.options()]
+        raw = self._skopeo(*options, f"docker://{image}", image=image)
         return raw.decode()
 
     def copy(self, source: ImageReference, target: ImageReference) -> None:
@@ -144,7 +148,7 @@ class Registry:
             raise registry_error(image, error.output) from error
 
     def repositories(self, registry: str) -> Iterator[str]:
-        """Every repository of a registry, page by page."""
+        """Every repository of a registry, page by page; skopeo has no command for that. Without credentials."""
         url: str | None = f"https://{registry}/v2/_catalog?n=500"
         with self._http() as session:
             while url:
@@ -155,19 +159,16 @@ class Registry:
 
     def tags(self, repository: ImageReference) -> list[str]:
         """The tags of a repository; empty when there is no such repository."""
-        with self._http() as session:
-            answer = self._get(
-                session, f"https://{repository.registry}/v2/{repository.repository}/tags/list", missing=True
-            )
-        return [] if answer.status_code == 404 else answer.json().get("tags") or []
+        bare = ImageReference(repository.registry, repository.repository)
+        try:
+            listed = self._skopeo("list-tags", *self.access.options(), f"docker://{bare}", image=bare)
+        except NoSuchImageError:
+            return []
+        return list(json.loads(listed).get("Tags") or [])
 
-    def delete(self, repository: ImageReference, digest: str) -> None:
+    def delete(self, image: ImageReference) -> None:
         """Delete a manifest by digest, and with it every tag of that digest in its repository."""
-        url = f"https://{repository.registry}/v2/{repository.repository}/manifests/{digest}"
-        with self._http() as session:
-            answer = self._request(session, "DELETE", url)
-        if answer.status_code not in (202, 404):
-            raise RegistryError(f"{repository}@{digest} could not be deleted: HTTP {answer.status_code}")
+        self._skopeo("delete", *self.access.options(), f"docker://{image}", image=image)
 
     def _http(self) -> requests.Session:
         session = requests.Session()
@@ -175,9 +176,9 @@ class Registry:
         session.mount("https://", HTTPAdapter(max_retries=retries))
         return session
 
-    def _get(self, session: requests.Session, url: str, *, missing: bool = False) -> requests.Response:
+    def _get(self, session: requests.Session, url: str) -> requests.Response:
         answer = self._request(session, "GET", url)
-        if not answer.ok and not (missing and answer.status_code == 404):
+        if not answer.ok:
             raise RegistryError(f"GET {url} was answered with HTTP {answer.status_code}")
         return answer
 
@@ -208,7 +209,10 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
     """What a program said of a registry, as an error that names the image and what to do."""
     where = image.registry or "the registry"
     if _UNREACHABLE.search(said):
-        return RegistryError(f"{where} cannot be reached, needed for {image}", solution="try again when it is up")
+        reason = said.strip().splitlines()[-1][-200:]
+        return RegistryError(
+            f"{where} cannot be reached, needed for {image}: {reason}", solution="check its name, or try again later"
+        )
     if _MISSING.search(said):
         return NoSuchImageError(f"{image} does not exist", solution="check the name, and the tag or digest, in FROM")
     if _REFUSED.search(said):

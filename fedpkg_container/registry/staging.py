@@ -28,10 +28,9 @@ def empty(registry: Registry, repository: ImageReference) -> int:
     deleted = 0
     for tag in registry.tags(repository):
         try:
-            digest = registry.manifest(repository.tagged(tag)).digest
+            registry.delete(repository.at(registry.manifest(repository.tagged(tag)).digest))
         except NoSuchImageError:
             continue
-        registry.delete(repository, digest)
         deleted += 1
     return deleted
 

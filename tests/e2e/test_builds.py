@@ -140,3 +140,15 @@ def test_a_log_that_tries_to_move_the_terminal(packager: Packager) -> None:
     assert "\033" not in done.stdout
     assert "\007" not in done.stdout
     assert "x86_64 | forged" in done.stdout
+
+
+def test_what_a_killed_build_left_in_staging_is_pruned(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    _, by_digest = pull_specs(packager.build("--scratch").stdout)
+    registry = registry_of(box)
+    left = ImageReference(box.layout.registry_address, "staging/task-1", tag="x86_64-left")
+    registry.copy(ImageReference.parse(by_digest), left)
+    assert registry.tags(left) == ["x86_64-left"]
+    assert box.prune() == 1
+    assert registry.tags(left) == []
+    assert registry.manifest(ImageReference.parse(by_digest))

@@ -83,7 +83,7 @@ def _task_processes(box: Box, task_id: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("step", ["reserved", "built", "published", "uploaded"])
+@pytest.mark.parametrize("step", ["reserved", "built", "published", "uploaded", "imported"])
 @pytest.mark.usefixtures("only_first")
 def test_the_daemon_is_killed_after_a_step(packager: Packager, box: Box, step: str) -> None:
     packager.commit(packager.dockerfile("RUN true", release="1"))
@@ -97,8 +97,9 @@ def test_the_daemon_is_killed_after_a_step(packager: Packager, box: Box, step: s
 
 
 @pytest.mark.usefixtures("only_first")
-def test_the_daemon_is_killed_while_buildah_runs(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile("RUN sleep 15", release="1"))
+@pytest.mark.parametrize("labels", [{"release": "1"}, {}], ids=["release label", "next release"])
+def test_the_daemon_is_killed_while_buildah_runs(packager: Packager, box: Box, labels: dict[str, str]) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 15", **labels))
     task_id = _submit(packager)
     _wait_for_line(box, task_id, "RUN sleep")
     os.kill(box.builder(FIRST).pid or 0, signal.SIGKILL)
@@ -108,8 +109,11 @@ def test_the_daemon_is_killed_while_buildah_runs(packager: Packager, box: Box) -
 
 
 @pytest.mark.parametrize("which", ["parent", "child"])
-def test_a_handler_is_killed_while_buildah_runs(packager: Packager, box: Box, which: str) -> None:
-    packager.commit(packager.dockerfile("RUN sleep 8", release="1"))
+@pytest.mark.parametrize("labels", [{"release": "1"}, {}], ids=["release label", "next release"])
+def test_a_handler_is_killed_while_buildah_runs(
+    packager: Packager, box: Box, which: str, labels: dict[str, str]
+) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 8", **labels))
     task_id = _submit(packager)
     child = _wait_for_line(box, task_id, "RUN sleep")
     victims = _task_processes(box, task_id if which == "parent" else child)

@@ -140,7 +140,7 @@ def test_a_run_that_fails(packager: Packager, box: Box) -> None:
     done = packager.build()
     assert done.returncode == FAILED
     assert "x86_64 | this is why" in done.stdout
-    assert "createContainer (x86_64) on builder-" in done.stdout
+    assert "createContainer (x86_64) failed on builder-" in done.stdout
     assert "exit status 7" in done.stderr
     nothing_left(box)
 
@@ -231,3 +231,42 @@ def test_a_folder_that_is_no_box(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
     with pytest.raises(UsageError, match="holds something else than a box"):
         Layout.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hello", "../../escape", "container/a b", "container/../x", "-x/y"])
+def test_names_that_are_no_repository(box: Box, name: str) -> None:
+    from fedpkg_container.errors import UsageError
+
+    with pytest.raises(UsageError, match="not the name of a repository"):
+        box.create_repository(name)
+
+
+@pytest.mark.parametrize(
+    "labels", [{"name": "Mine X"}, {"version": "1-0"}, {"release": "a b"}, {"name": "staging/task-1"}]
+)
+def test_labels_that_make_no_nvr_or_repository(packager: Packager, labels: dict[str, str]) -> None:
+    packager.commit(packager.dockerfile("RUN true", **labels))
+    done = packager.build("--scratch")
+    assert done.returncode == REFUSED
+    assert f"label {next(iter(labels))} = " in done.stderr
+    assert "[label-invalid]" in done.stderr
+
+
+def test_a_release_that_is_none(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--build-release", "1-2")
+    assert done.returncode == USAGE
+    assert "argument --build-release: '1-2' must be" in done.stderr
+
+
+def test_a_container_yaml_is_not_passed_over_in_silence(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "platforms: {only: [ppc64le]}\n"})
+    done = packager.build("--dry-run")
+    assert done.returncode == 0
+    assert "container.yaml: warning: container.yaml is not read by builders of this version" in done.stderr
+
+
+def test_rpkg_options_are_not_taken_for_ours(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.run("fedpkg", "--user", "somebody", "giturl", check=False)
+    assert f"127.0.0.1:{box.layout.ports.distgit_anonymous}" in done.stdout + done.stderr

@@ -88,7 +88,7 @@ class Demo:
         """RPMs in Koji, a repository of them, and a base image; its pull spec."""
         session = self.box.session(ADMIN)
         site.create_target(session, "hello-web-container", base.COMPONENT)
-        with tempfile.TemporaryDirectory(prefix="demo-", dir=self.folder) as name:
+        with tempfile.TemporaryDirectory(prefix="demo-") as name:
             work = Path(name)
             self.say(f"package programs of {base.host_system()} as RPMs, and let Koji know them")
             rpms = [] if self.foreign_base else [package.build(work) for package in base.packages(dnf=True)]

@@ -33,7 +33,7 @@ AutoReqProv: no
 {summary}.
 %install
 mkdir -p %{{buildroot}}
-tar -xf {archive} -C %{{buildroot}}
+tar -xf '{archive}' -C %{{buildroot}}
 %files
 {files}
 """

@@ -10,9 +10,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import koji
+import requests
 from koji.daemon import SCM, incremental_upload
 from koji.tasks import BaseTaskHandler
 
@@ -47,25 +48,36 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """
         daemon = os.getppid()
         die_with_parent()
+        if os.getppid() != daemon:
+            raise Interrupted("the builder daemon has died")
         path = Path(self.workdir) / log_name
         with BuildLog(path) as log, path.open("rb") as reader:
-            log.send = lambda: incremental_upload(
-                self.session, log_name, reader, self.getUploadDir(), logger=self.logger
-            )
+            log.send = lambda: self._send(log_name, reader)
             try:
                 with interruptible():
                     yield log
             except FedpkgContainerError as error:
                 message = f"{error.reason}. {error.solution}".rstrip(". ")
-                log.say(f"failed: {message}")
+                log.line(f"failed: {message}")
                 raise koji.BuildError(message) from error
             except Interrupted:
                 if os.getppid() != daemon:
+                    log.line("the builder was stopped: the task begins again on another one")
+                    log.tick()
                     self.session.host.freeTasks([self.id])
                 raise
             finally:
                 with contextlib.suppress(koji.GenericError):  # canceled: the hub takes no more of this task
                     log.tick()
+
+    def _send(self, name: str, reader: BinaryIO) -> None:
+        """Send what is new of a log; what could not be sent is sent the next time."""
+        position = reader.tell()
+        try:
+            incremental_upload(self.session, name, reader, self.getUploadDir(), logger=self.logger)
+        except BaseException:
+            reader.seek(position)
+            raise
 
     @contextlib.contextmanager
     def engine(self, site: Site) -> Iterator[Buildah]:
@@ -154,12 +166,13 @@ class BuildContainerTask(ContainerTask):
         try:
             yield session
         finally:
-            session.logout()
+            with contextlib.suppress(koji.GenericError, requests.RequestException):
+                session.logout()
 
     def _spawn(self, specs: list[BuildSpec]) -> list[BuiltImage]:
         """One task an arch; their results when all have ended well, and the first error otherwise."""
-        attempt = len(self.session.getTaskChildren(self.id)) // len(specs) + 1
-        suffix = f" (attempt {attempt})" if attempt > 1 else ""
+        earlier = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
+        suffix = f", again after {earlier}" if earlier else ""
         ids = [
             self.session.host.subtask(
                 method="createContainer",

@@ -1,0 +1,28 @@
+"""What the parts of a build's names may be made of: the same for the client's checks and the builder."""
+
+from __future__ import annotations
+
+import re
+
+#: A part of a repository's name (distribution's reference grammar).
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+
+_REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
+_NVR_PART = re.compile(r"[A-Za-z0-9._+~^]+")
+_RESERVED = ("staging",)
+
+
+def repository_problem(name: str) -> str:
+    """What keeps a text from being an image's repository; empty when nothing does."""
+    if not _REPOSITORY.fullmatch(name) or len(name) > 255:
+        return "must be lower-case letters, digits and dashes, with / between parts"
+    if name.split("/")[0] in _RESERVED:
+        return f"must not begin with {name.split('/')[0]}, where builds keep their images meanwhile"
+    return ""
+
+
+def nvr_part_problem(text: str) -> str:
+    """What keeps a text from being a version or a release; empty when nothing does."""
+    if not _NVR_PART.fullmatch(text) or ".." in text:
+        return "must be letters, digits and any of . _ + ~ ^, without a dash"
+    return ""
