@@ -1,0 +1,60 @@
+"""Reading an image's RPMs: only what is in the image, whatever links it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.packages import read_packages
+from fedpkg_container.process import run
+
+DATABASE = "usr/lib/sysimage/rpm"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root file system in which one RPM is installed."""
+    folder = tmp_path_factory.mktemp("rpm")
+    rpm = Package("hello", "A package", version="2.0", contents={"/etc/hello": "hello\n"}).build(folder)
+    root = folder / "root"
+    (root / DATABASE).mkdir(parents=True)
+    debian = ["--force-debian"] if Path("/etc/debian_version").exists() else []
+    options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts", *debian]
+    run(["rpm", *options, "--install", rpm], timeout=60)
+    return root
+
+
+def test_the_packages_of_an_image(root: Path, tmp_path: Path) -> None:
+    (package,) = read_packages(root, tmp_path)
+    assert (package["name"], package["version"], package["release"], package["epoch"]) == ("hello", "2.0", "1", None)
+    assert len(package["sigmd5"]) == 32
+    assert package["signature"] is None
+
+
+def test_an_image_without_a_database_has_none(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    assert read_packages(tmp_path / "root", tmp_path) == []
+
+
+def test_a_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path) -> None:
+    evil = tmp_path / "root"
+    (evil / DATABASE).mkdir(parents=True)
+    (evil / DATABASE / "rpmdb.sqlite").symlink_to(root / DATABASE / "rpmdb.sqlite")
+    assert read_packages(evil, tmp_path) == []
+
+
+def test_a_linked_folder_is_not_followed(root: Path, tmp_path: Path) -> None:
+    evil = tmp_path / "root"
+    (evil / "usr" / "lib" / "sysimage").mkdir(parents=True)
+    (evil / DATABASE).symlink_to(root / DATABASE)
+    assert read_packages(evil, tmp_path) == []
+
+
+def test_a_database_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "root" / DATABASE).mkdir(parents=True)
+    (tmp_path / "root" / DATABASE / "rpmdb.sqlite").write_text("no database\n" * 1000)
+    with pytest.raises(BuildFailedError, match="RPM database cannot be read"):
+        read_packages(tmp_path / "root", tmp_path)
