@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +20,8 @@ from fedpkg_container.errors import RefusedError
 LONGEST = 1024 * 1024
 
 SCRATCH = "scratch"
+#: Where an option of COPY or RUN names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
+_FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
 #: What dockerfile-parse raises when it cannot make sense of an instruction.
 _PARSER_ERRORS = (IndexError, KeyError, ValueError, AttributeError, TypeError)
 
@@ -103,12 +107,33 @@ class Dockerfile:
             current = self.stages[int(current.image)] if current.image.isdigit() else stages.get(current.image)
         return current.image if current is not None and current.image != SCRATCH else ""
 
+    @property
+    def foreign_sources(self) -> list[tuple[str, int]]:
+        """Images that COPY, ADD or RUN --mount take files from without a FROM, and the lines where they do.
+
+        They could be neither pinned nor recorded as parents.
+        """
+        known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
+        found = []
+        for instruction in self._structure:
+            if instruction["instruction"] not in ("COPY", "ADD", "RUN"):
+                continue
+            for image in _FROM_OPTION.findall(_options(instruction["value"])):
+                if image not in known:
+                    found.append((image, instruction["startline"] + 1))
+        return found
+
     def with_parents(self, pinned: Mapping[str, str]) -> str:
         """The text with the images of FROM replaced: as written → what to build on."""
         parser = DockerfileParser(fileobj=io.BytesIO(self.text.encode()), env_replace=True)
         parser.parent_images = [pinned.get(stage.image, stage.image) for stage in self.stages]
         content: str = parser.content
         return content
+
+
+def _options(value: str) -> str:
+    """The options at the beginning of an instruction's value, one a line; what follows is not read."""
+    return "\n".join(itertools.takewhile(lambda word: word.startswith("--"), value.split()))
 
 
 def _suspect(text: str) -> str:

@@ -86,6 +86,15 @@ def _dockerfile(checkout: Checkout) -> Iterator[Finding]:
                 FILE,
                 stage.line,
             )
+    for image, line in dockerfile.foreign_sources:
+        yield Finding(
+            "foreign-source",
+            ERROR,
+            f"files are taken from {image}, which no FROM names",
+            f"name it as a stage: FROM {image} AS files, and use --from=files",
+            FILE,
+            line,
+        )
     yield from _labels(dockerfile)
 
 

@@ -79,6 +79,11 @@ class ContainerBuild:
         if recorded:
             return self._recording.resume(recorded)
         dockerfile = Dockerfile.read(self.checkout)
+        for image, line in dockerfile.foreign_sources:
+            raise BuildFailedError(
+                f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
+                solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
+            )
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity.component)
         registry = Registry(self.site.access)

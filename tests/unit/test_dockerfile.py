@@ -109,3 +109,15 @@ def test_any_words_give_values_or_a_refusal(text: str) -> None:
 def test_an_instruction_without_a_value_is_named_with_its_line() -> None:
     with pytest.raises(RefusedError, match=r"line 2: LABEL has no value"):
         Dockerfile("FROM r.io/a:1\nLABEL\n")
+
+
+def test_images_that_no_from_names_are_found() -> None:
+    text = """\
+FROM r.io/a:1 AS build
+FROM r.io/b:1
+COPY --chown=0 --from=build /a /a
+COPY --from=0 /b /b
+COPY --from=r.io/evil:1 /c /c
+RUN --mount=type=bind,from=r.io/worse:1,target=/x --network=none cat /x --from=not-an-option
+"""
+    assert Dockerfile(text).foreign_sources == [("r.io/evil:1", 5), ("r.io/worse:1", 6)]
