@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -121,3 +122,13 @@ def test_what_moves_a_terminal_is_shown_harmlessly(packager: Any, builder: Any, 
     assert _lines(events) == ["a\ufffd[2Jb", "100%", "\ufffdevil"]
     assert isinstance(events[-1], Finished)
     assert events[-1].fault == "bad\ufffd fault"
+
+
+def test_a_client_that_says_nothing_holds_nobody_up(hub: RunningHub, packager: Any) -> None:
+    port = int(hub.url.split(":")[2].split("/")[0])
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+    packager.new_session()
+    packager.opts["timeout"] = 20
+    assert packager.getAPIVersion() == 1
+    for each in silent:
+        each.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
+import socket
 import ssl
 import sys
 import time
@@ -18,6 +19,8 @@ from cheroot.wsgi import Server
 from fedpkg_container.box.hub.app import HubApplication
 from fedpkg_container.box.hub.database import Database
 
+#: Seconds that a client may take for the TLS handshake.
+HANDSHAKE_TIMEOUT = 1.0
 #: Worker threads; each keeps one connection to the database.
 THREADS = 12
 
@@ -46,6 +49,18 @@ class AccessLog:
         return [body]
 
 
+class _ImpatientAdapter(BuiltinSSLAdapter):  # type: ignore[misc]
+    """Gives up soon on a client that connects and says nothing.
+
+    cheroot shakes hands where it accepts connections: meanwhile nobody else is let in.
+    """
+
+    def wrap(self, sock: socket.socket) -> Any:
+        """Shake hands with a client, quickly or not at all."""
+        sock.settimeout(HANDSHAKE_TIMEOUT)
+        return super().wrap(sock)
+
+
 def make_server(
     application: Callable[..., Iterable[bytes]], address: tuple[str, int], *, certificate: Path, ca: Path
 ) -> Server:
@@ -55,7 +70,7 @@ def make_server(
     :param ca: the authority that signed the clients' certificates
     """
     server = Server(address, application, numthreads=THREADS, request_queue_size=64, timeout=60)
-    adapter = BuiltinSSLAdapter(str(certificate), str(certificate), str(ca))
+    adapter = _ImpatientAdapter(str(certificate), str(certificate), str(ca))
     adapter.context.verify_mode = ssl.CERT_OPTIONAL
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
     server.ssl_adapter = adapter
