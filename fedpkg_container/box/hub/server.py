@@ -49,7 +49,7 @@ class AccessLog:
         return [body]
 
 
-class _ImpatientAdapter(BuiltinSSLAdapter):  # type: ignore[misc]
+class _ImpatientAdapter(BuiltinSSLAdapter):
     """Gives up soon on a client that connects and says nothing.
 
     cheroot shakes hands where it accepts connections: meanwhile nobody else is let in.
@@ -58,7 +58,7 @@ class _ImpatientAdapter(BuiltinSSLAdapter):  # type: ignore[misc]
     def wrap(self, sock: socket.socket) -> Any:
         """Shake hands with a client, quickly or not at all."""
         sock.settimeout(HANDSHAKE_TIMEOUT)
-        return super().wrap(sock)
+        return super().wrap(sock)  # type: ignore[no-untyped-call]
 
 
 def make_server(
