@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "fedpkg_container/__init__.py").read_text()).group(1)
 
-BOX = ["cheroot>=10", "cryptography>=41", "ruamel.yaml>=0.17"]
+BOX = ["cheroot>=10", "cryptography>=41", "python-dateutil>=2.8", "ruamel.yaml>=0.17"]
 CHECK = [
     *BOX,
     "hypothesis>=6",
@@ -43,9 +43,7 @@ setup(
         "dockerfile-parse>=2.0",
         "jsonschema>=4",
         "koji>=1.34",
-        "python-dateutil>=2.8",
         "requests>=2.25",
-        "rich>=12",
         "rpkg>=1.66",
     ],
     extras_require={"box": BOX, "check": CHECK},
