@@ -207,18 +207,25 @@ def _read(descriptor: int) -> bytes:
 
 
 def start(
-    arguments: Sequence[Argument], *, log: Path, cwd: Path | None = None, env: Environment | None = None
+    arguments: Sequence[Argument],
+    *,
+    log: Path,
+    env: Environment | None = None,
+    umask: int = -1,
 ) -> subprocess.Popen[bytes]:
-    """Start a server that outlives this process, in a session of its own, its output appended to ``log``."""
+    """Start a server that outlives this process, in a session of its own, its output appended to ``log``.
+
+    :param umask: of what it makes; -1 for this process's own
+    """
     with log.open("ab") as output:
         return subprocess.Popen(
             _argv(arguments, outlive=True),
-            cwd=cwd,
             env=_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=umask,
         )
 
 

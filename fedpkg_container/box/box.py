@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class Box:
         command = [*_module("fedpkg_container.box.builder"), configuration]
         ready = self.layout.builder(name) / "ready"
         service = self._service(name, command, lambda: ready.exists() and ready.read_text() == str(service.pid))
-        return service
+        # What builders check out goes into images with its modes.
+        return replace(service, umask=0o022)
 
     def _service(self, name: str, command: list[str | Path], ready: Callable[[], bool]) -> Service:
         return Service(name, command, ready, self.layout.log(name), self.layout.pid_file(name))

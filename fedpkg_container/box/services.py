@@ -31,6 +31,7 @@ class Service:
     :param command: how it is started
     :param ready: whether it answers; called until it does
     :param environment: variables for it
+    :param umask: of what it makes: for its owner alone, unless others are to read it
     """
 
     name: str
@@ -39,6 +40,7 @@ class Service:
     log: Path
     pid_file: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    umask: int = 0o077
 
     @property
     def pid(self) -> int | None:
@@ -57,7 +59,7 @@ class Service:
             return
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        process = start(self.command, log=self.log, env=self.environment)
+        process = start(self.command, log=self.log, env=self.environment, umask=self.umask)
         self.pid_file.write_text(f"{process.pid} {_started_at(process.pid)}")
 
     def wait_ready(self) -> None:

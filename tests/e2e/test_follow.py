@@ -132,3 +132,11 @@ def test_a_client_that_says_nothing_holds_nobody_up(hub: RunningHub, packager: A
     assert packager.getAPIVersion() == 1
     for each in silent:
         each.close()
+
+
+def test_what_the_hub_keeps_is_for_its_owner_alone(hub: RunningHub) -> None:
+    folder = Path(hub.ca).parents[1]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    kept = [path for name in ("pki", "hub") for path in (folder / name).rglob("*") if path.is_file()]
+    assert kept
+    assert {path.name for path in kept if path.suffix in (".pem", ".log") and path.stat().st_mode & 0o077} == set()
