@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError, UsageError
-from fedpkg_container.text import printable
+from fedpkg_container.text import LineSplitter, printable
 
 #: Seconds a program may take to end after SIGTERM.
 GRACE = 3.0
-#: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.
-LONGEST_LINE = 16 * 1024
 
 Argument = Union[str, Path]
 Environment = Mapping[str, str]
@@ -162,7 +160,7 @@ def _pump(
     assert process.stdout is not None
     reader = process.stdout.fileno()
     os.set_blocking(reader, False)
-    pending = b""
+    splitter = LineSplitter()
     next_tick = time.monotonic() + interval
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)
@@ -170,11 +168,7 @@ def _pump(
             ended = process.poll() is not None
             chunk = _read(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
             if chunk:
-                *lines, pending = (pending + chunk).split(b"\n")
-                while len(pending) > LONGEST_LINE:
-                    lines.append(pending[:LONGEST_LINE])
-                    pending = pending[LONGEST_LINE:]
-                for each in lines:
+                for each in splitter.add(chunk):
                     line(each)
             if time.monotonic() >= next_tick:
                 tick()
@@ -188,8 +182,8 @@ def _pump(
                 ended = True
             if ended and not chunk:
                 break
-    if pending:
-        line(pending)
+    for each in splitter.rest():
+        line(each)
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:

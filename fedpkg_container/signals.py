@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 
 def die_with_parent() -> None:
@@ -20,32 +21,30 @@ def _nothing(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
-    before = {each: signal.signal(each, _nothing) for each in (signal.SIGINT, signal.SIGTERM)}
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {each: signal.signal(each, handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def uninterrupted() -> contextlib.AbstractContextManager[None]:
+    """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
+    return _handled_by(_nothing)
 
 
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM: the work in progress is to be given up, and cleaned up after."""
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> contextlib.AbstractContextManager[None]:
     """Turn the first SIGINT or SIGTERM into ``Interrupted``; further ones do not disturb the cleaning up."""
 
-    def interrupt(number: int, _: object) -> None:
+    def interrupt(number: int, _: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, _nothing)
         raise Interrupted(signal.Signals(number).name)
 
-    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _handled_by(interrupt)

@@ -68,7 +68,7 @@ class Finished:
 
     :param result: the task's result, when it is CLOSED
     :param fault: what went wrong, when it is FAILED
-    :param failed: the task that failed first, deepest in the tree
+    :param failed: a task below the root that failed, or the root
     :param builds: the Koji builds that were made
     """
 

@@ -12,7 +12,7 @@ import koji
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLine, TaskChanged, TaskState
 from fedpkg_container.hub.session import UNREACHABLE
-from fedpkg_container.text import printable
+from fedpkg_container.text import LineSplitter, printable
 
 Answer = TypeVar("Answer")
 
@@ -22,8 +22,6 @@ TICK = 1.0
 LAST_TICK = 0.1
 #: Bytes of one log that are read in one request.
 CHUNK = 256 * 1024
-#: Bytes of a line that are kept before it is shown without its end.
-LONGEST_LINE = 16 * 1024
 #: Seconds for which a hub that does not answer is asked again.
 HUB_TIMEOUT = 600.0
 
@@ -49,28 +47,23 @@ class _Log:
 
     def __init__(self) -> None:
         self.offset = 0
-        self.pending = b""
         self.size = 0
+        self._splitter = LineSplitter()
 
     def resize(self, size: int) -> None:
         """Note how long the log is; one that has become shorter was begun anew, by a task that began again."""
         if size < self.offset:
-            self.offset, self.pending = 0, b""
+            self.offset, self._splitter = 0, LineSplitter()
         self.size = size
 
     def add(self, content: bytes) -> list[str]:
         """The lines that this part completes."""
         self.offset += len(content)
-        *lines, self.pending = (self.pending + content).split(b"\n")
-        while len(self.pending) > LONGEST_LINE:
-            lines.append(self.pending[:LONGEST_LINE])
-            self.pending = self.pending[LONGEST_LINE:]
-        return [_shown(line) for line in lines]
+        return [_shown(line) for line in self._splitter.add(content)]
 
     def rest(self) -> list[str]:
         """What is left without a newline at the end of the log."""
-        rest, self.pending = self.pending, b""
-        return [_shown(rest)] if rest else []
+        return [_shown(line) for line in self._splitter.rest()]
 
 
 def _shown(line: bytes) -> str:

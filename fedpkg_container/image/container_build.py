@@ -92,20 +92,20 @@ class ContainerBuild:
         for parent in found:
             known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
             self.log.say(f"parent {parent.written} is {parent.pinned}{known}")
-        if self.task.scratch:
-            nvr = NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
-            try:
-                return self._build(dockerfile, nvr, identity.image, found, started, None)
-            finally:
-                self._empty(registry)
         reservations = Reservations(self.generator, self.site.generator, self.task.id)
-        reservation = reservations.reserve(identity.component, identity.version, identity.release, self.task.source)
-        self.log.say(f"reserved {reservation.nvr} (build {reservation.build_id})")
+        if self.task.scratch:
+            reservation = None
+            nvr = NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
+        else:
+            reservation = reservations.reserve(identity.component, identity.version, identity.release, self.task.source)
+            nvr = reservation.nvr
+            self.log.say(f"reserved {nvr} (build {reservation.build_id})")
         try:
-            return self._build(dockerfile, reservation.nvr, identity.image, found, started, reservation)
+            return self._build(dockerfile, nvr, identity.image, found, started, reservation)
         except BaseException as error:
-            with uninterrupted():
-                self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
+            if reservation is not None:
+                with uninterrupted():
+                    self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
             raise
         finally:
             self._empty(registry)

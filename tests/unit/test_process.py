@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
-from fedpkg_container.process import LONGEST_LINE, is_running, processes, run, stream
-from fedpkg_container.text import printable
+from fedpkg_container.process import is_running, processes, run, stream
+from fedpkg_container.text import LONGEST_LINE, printable
 
 
 def _shell(script: str) -> list[str]:
