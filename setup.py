@@ -8,16 +8,18 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "fedpkg_container/__init__.py").read_text()).group(1)
 
-BOX = ["cheroot>=10", "cryptography>=41", "python-dateutil>=2.8", "ruamel.yaml>=0.17"]
+BOX = ["cheroot>=10", "cryptography>=41", "python-dateutil>=2.8"]
 CHECK = [
     *BOX,
     "hypothesis>=6",
     "import-linter>=2",
     "mypy>=1.8",
+    "pexpect>=4.8",
     "pytest>=8",
     "pytest-timeout>=2.2",
     "ruff>=0.4",
     "types-jsonschema",
+    "types-pexpect",
     "types-requests",
     "types-python-dateutil",
 ]
@@ -44,7 +46,9 @@ setup(
         "jsonschema>=4",
         "koji>=1.34",
         "requests>=2.25",
+        "rich>=12",
         "rpkg>=1.66",
+        "ruamel.yaml>=0.17",
     ],
     extras_require={"box": BOX, "check": CHECK},
     entry_points={
