@@ -20,9 +20,11 @@ NAMESPACES = ("container", "containers", "docker")
 class Checkout:
     """A dist-git checkout.
 
-    :param branch: the branch of dist-git that is followed: rawhide, f41
+    :param branch: the branch of dist-git that is followed: rawhide, f41; empty when the head is detached
+    :param branch_known: the site's rule for names of branches knows it
     :param commit: the commit that would be built
     :param source: URL that a builder reads the commit from
+    :param tracked: files that git has
     :param changed: tracked files with changes that are not committed
     :param tracks: the remote branch, origin/rawhide; empty when the local one follows none
     :param ahead: commits that are not pushed
@@ -33,8 +35,11 @@ class Checkout:
     namespace: str
     name: str
     branch: str
+    branch_known: bool
+    detached: bool
     commit: str
     source: str
+    tracked: frozenset[str]
     changed: tuple[str, ...]
     tracks: str
     ahead: int
@@ -45,7 +50,7 @@ class Checkout:
         """Read a checkout through rpkg, which knows the site's rules for addresses and branches.
 
         :param commands: the site's ``pyrpkg.Commands``
-        :raises CheckoutError: it is no git repository, is on no branch, or has no commit or remote
+        :raises CheckoutError: it is no git repository, or has no commit or remote
         """
         path = Path(commands.path).absolute()
         try:
@@ -55,10 +60,6 @@ class Checkout:
                 f"{path} is not a git repository",
                 solution="run this in a checkout of dist-git: fedpkg clone container/NAME",
             ) from error
-        try:
-            branch = repository.active_branch
-        except TypeError as error:
-            raise CheckoutError(f"{path} is on no branch", solution="switch to one: git switch rawhide") from error
         if not repository.head.is_valid():
             raise CheckoutError(f"{path} has no commit yet", solution="commit the Dockerfile and push it")
         try:
@@ -67,17 +68,23 @@ class Checkout:
             raise CheckoutError(
                 f"{path}: {error}", solution="add the remote of dist-git: git remote add origin URL"
             ) from error
-        following = branch.tracking_branch()
-        ahead, behind = _distance(repository, following)
+        detached = repository.head.is_detached
+        branch = commands.branch_merge if commands.dist or not detached else ""
+        following = None if detached else repository.active_branch.tracking_branch()
+        followed = str(following) if following and following.is_valid() else ""
+        ahead, behind = _distance(repository, followed)
         return cls(
             path=path,
             namespace=namespace,
             name=commands.repo_name,
-            branch=commands.branch_merge,
+            branch=branch,
+            branch_known=re.search(commands.branchre, branch) is not None if commands.branchre else True,
+            detached=detached,
             commit=commands.commithash,
             source=source,
+            tracked=frozenset(_names(repository.git.ls_files("-z"))),
             changed=_changed(repository),
-            tracks=str(following) if following and following.is_valid() else "",
+            tracks=followed,
             ahead=ahead,
             behind=behind,
         )
@@ -88,14 +95,23 @@ def with_git_scheme(url: str) -> str:
     return f"git+{url}" if re.match(r"(https?|ssh|rsync)://", url) else url
 
 
+def _names(output: str) -> list[str]:
+    return [name for name in output.split("\0") if name]
+
+
 def _changed(repository: git.Repo) -> tuple[str, ...]:
-    lines = repository.git.status("--porcelain", "--untracked-files=no").splitlines()
-    return tuple(line[3:] for line in lines)
+    names = []
+    entries = iter(_names(repository.git.status("--porcelain", "-z", "--untracked-files=no")))
+    for entry in entries:
+        names.append(entry[3:])
+        if entry[0] in "RC":  # the name that it had before comes next
+            next(entries, None)
+    return tuple(names)
 
 
-def _distance(repository: git.Repo, following: Any) -> tuple[int, int]:
-    if not following or not following.is_valid():
+def _distance(repository: git.Repo, followed: str) -> tuple[int, int]:
+    if not followed:
         return 0, 0
-    counted = repository.git.rev_list("--left-right", "--count", f"HEAD...{following}")
+    counted = repository.git.rev_list("--left-right", "--count", f"HEAD...{followed}")
     ahead, behind = counted.split()
     return int(ahead), int(behind)

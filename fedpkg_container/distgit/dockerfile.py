@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ from typing import Any
 
 from dockerfile_parse import DockerfileParser
 from dockerfile_parse.parser import image_from
+from dockerfile_parse.util import WordSplitter
 
+from fedpkg_container.distgit import heredocs
 from fedpkg_container.errors import RefusedError
 
 #: The longest Dockerfile that is read, bytes.
@@ -34,12 +38,68 @@ class Stage:
     :param name: what follows AS; empty when there is none
     :param line: number of the line, from 1
     :param is_earlier_stage: FROM names a stage above, not an image
+    :param written: what follows FROM as it is written
     """
 
     image: str
     name: str
     line: int
     is_earlier_stage: bool
+    written: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of the image.
+
+    :param value: with variables filled in
+    :param line: where it is set, from 1
+    :param written: the instruction that sets it, as it is written
+    """
+
+    value: str
+    line: int
+    written: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An instruction.
+
+    :param name: in capitals
+    :param stage: number of its stage; -1 before the first FROM
+    :param variables: what ARG and ENV above it have set
+    """
+
+    name: str
+    value: str
+    line: int
+    stage: int
+    variables: Mapping[str, str]
+
+    @property
+    def options(self) -> list[str]:
+        """The options that it begins with: ``--from=build``."""
+        return list(itertools.takewhile(lambda word: word.startswith("--"), self.value.split()))
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows the options, as words or as a JSON list, with variables filled in.
+
+        :raises ValueError: quotes do not match
+        """
+        rest = self.value.lstrip()
+        for option in self.options:
+            rest = rest[rest.index(option) + len(option) :].lstrip()
+        if rest.startswith("["):
+            try:
+                listed = json.loads(rest)
+            except ValueError:
+                listed = None
+            if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
+                return listed
+        splitter = WordSplitter(rest, args=dict(self.variables), envs={})
+        return [word for word in splitter.split() if word]
 
 
 class Dockerfile:
@@ -50,16 +110,15 @@ class Dockerfile:
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text, self._hidden = heredocs.hide(text, lambda each: list(_parser(each).structure))
         try:
-            parser = DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True)
+            parser = _parser(self.text)
             self._structure: list[dict[str, Any]] = parser.structure
+            self._contexts: list[Any] = parser.context_structure
             self._images: list[str] = parser.parent_images
-            #: The labels of the last stage, with variables filled in.
-            self.labels: dict[str, str] = dict(parser.labels)
         except _PARSER_ERRORS as error:
             raise RefusedError(
-                f"the Dockerfile cannot be read{_suspect(text)}: {error}",
+                f"the Dockerfile cannot be read{_suspect(self.text)}: {error}",
                 solution="check quotes, backslashes and instructions without a value",
             ) from error
 
@@ -70,26 +129,42 @@ class Dockerfile:
         :raises RefusedError: there is none, or it is not text
         """
         path = folder / "Dockerfile"
+        if path.is_dir():
+            raise RefusedError(f"{path} is a folder", solution="a Dockerfile is a file")
         if not path.is_file():
             raise RefusedError(f"there is no Dockerfile in {folder}", solution="add one, and commit and push it")
         if not path.resolve().is_relative_to(folder.resolve()):
             raise RefusedError(f"{path} is a link that leads out of the checkout", solution="make it a file")
         if path.stat().st_size > LONGEST:
-            raise RefusedError(f"{path} is longer than {LONGEST} bytes")
+            raise RefusedError(f"{path} is longer than {LONGEST} bytes", solution="move what is long into files")
         try:
             return cls(path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise RefusedError(f"{path} is not UTF-8 text: {error}", solution="save it as UTF-8") from error
 
     @cached_property
+    def instructions(self) -> list[Instruction]:
+        """Every instruction in order, without comments and the lines of here-documents."""
+        found = []
+        stage = -1
+        for each, context in zip(self._structure, self._contexts):
+            if each["instruction"] == "FROM" and each["value"].strip():
+                stage += 1
+            if each["instruction"] != "COMMENT":
+                variables = {**context.args, **context.envs}
+                line = each["startline"] + 1
+                found.append(Instruction(each["instruction"], each["value"].strip(), line, stage, variables))
+        return found
+
+    @cached_property
     def stages(self) -> list[Stage]:
         """Every FROM, in order."""
         found: list[Stage] = []
-        instructions = [each for each in self._structure if each["instruction"] == "FROM" and each["value"].strip()]
+        instructions = [each for each in self.instructions if each.name == "FROM" and each.value]
         for instruction, image in zip(instructions, self._images):
-            name = image_from(instruction["value"])[1] or ""
-            earlier = image in {stage.name for stage in found} or (image.isdigit() and int(image) < len(found))
-            found.append(Stage(image, name, instruction["startline"] + 1, earlier))
+            written, name = image_from(instruction.value)
+            earlier = image in {stage.name for stage in found if stage.name} or _number(image) < len(found)
+            found.append(Stage(image, name or "", instruction.line, earlier, written or ""))
         return found
 
     @property
@@ -99,13 +174,45 @@ class Dockerfile:
         return list(dict.fromkeys(images))
 
     @property
+    def final_stages(self) -> list[int]:
+        """Numbers of the stages that the image is made of: the last one, and those that it stands on."""
+        names = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
+        chain = [len(self.stages) - 1] if self.stages else []
+        while chain and self.stages[chain[0]].is_earlier_stage:
+            image = self.stages[chain[0]].image
+            below = names[image] if image in names else int(image)
+            if below >= chain[0]:  # a name that is given twice
+                break
+            chain.insert(0, below)
+        return chain
+
+    @property
     def base(self) -> str:
         """The image that the last stage begins with; empty for ``scratch``."""
-        stages = {stage.name: stage for stage in self.stages if stage.name}
-        current = self.stages[-1] if self.stages else None
-        while current is not None and current.is_earlier_stage:
-            current = self.stages[int(current.image)] if current.image.isdigit() else stages.get(current.image)
-        return current.image if current is not None and current.image != SCRATCH else ""
+        chain = self.final_stages
+        image = self.stages[chain[0]].image if chain else SCRATCH
+        return "" if image == SCRATCH else image
+
+    @cached_property
+    def label_places(self) -> dict[str, Label]:
+        """The labels of the image, those of earlier stages that it stands on included."""
+        found: dict[str, Label] = {}
+        chain = self.final_stages
+        for wanted in chain:
+            stage = -1
+            for each, context in zip(self._structure, self._contexts):
+                if each["instruction"] == "FROM" and each["value"].strip():
+                    stage += 1
+                if each["instruction"] == "LABEL" and stage == wanted:
+                    values = context.get_line_value("label")
+                    line = each["startline"] + 1
+                    found.update({name: Label(value, line, each["value"]) for name, value in values.items()})
+        return found
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the image, with variables filled in."""
+        return {name: label.value for name, label in self.label_places.items()}
 
     @property
     def foreign_sources(self) -> list[tuple[str, int]]:
@@ -115,30 +222,31 @@ class Dockerfile:
         """
         known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
         found = []
-        for instruction in self._structure:
-            if instruction["instruction"] not in ("COPY", "ADD", "RUN"):
-                continue
-            for image in _FROM_OPTION.findall(_options(instruction["value"])):
-                if image not in known:
-                    found.append((image, instruction["startline"] + 1))
+        for instruction in self.instructions:
+            if instruction.name in ("COPY", "ADD", "RUN"):
+                images = _FROM_OPTION.findall("\n".join(instruction.options))
+                found += [(image, instruction.line) for image in images if image not in known]
         return found
 
     def with_parents(self, pinned: Mapping[str, str]) -> str:
         """The text with the images of FROM replaced: as written → what to build on."""
-        parser = DockerfileParser(fileobj=io.BytesIO(self.text.encode()), env_replace=True)
+        parser = _parser(self.text)
         parser.parent_images = [pinned.get(stage.image, stage.image) for stage in self.stages]
-        content: str = parser.content
-        return content
+        return heredocs.show(parser.content, self._hidden)
 
 
-def _options(value: str) -> str:
-    """The options at the beginning of an instruction's value, one a line; what follows is not read."""
-    return "\n".join(itertools.takewhile(lambda word: word.startswith("--"), value.split()))
+def _parser(text: str) -> Any:
+    return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True)
+
+
+def _number(image: str) -> float:
+    """The stage that FROM names by number; infinite when it names none so."""
+    return int(image) if re.fullmatch("[0-9]{1,9}", image) else math.inf
 
 
 def _suspect(text: str) -> str:
     """Where the first instruction without a value is, as a part of a sentence."""
-    for instruction in DockerfileParser(fileobj=io.BytesIO(text.encode())).structure:
-        if instruction["instruction"] not in ("COMMENT",) and not instruction["value"].strip():
+    for instruction in _parser(text).structure:
+        if instruction["instruction"] != "COMMENT" and not instruction["value"].strip():
             return f" (line {instruction['startline'] + 1}: {instruction['instruction']} has no value)"
     return ""

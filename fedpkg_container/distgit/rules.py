@@ -1,25 +1,30 @@
-"""The rules over a checkout and its Dockerfile: everything that can be known before a hub is asked."""
+"""The rules over a checkout and its files: everything that can be known before a hub is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.names import nvr_part_problem, repository_problem
 
-FILE = "Dockerfile"
-#: Labels without which no build is possible, and the older spelling of each.
-REQUIRED = {"com.redhat.component": "BZComponent", "name": "Name", "version": "Version"}
-#: Labels that Fedora's guidelines ask for.
-ADVISED = ("maintainer", "summary")
+FILE = dockerfile_rules.FILE
 
 
-def check(checkout: Checkout) -> list[Finding]:
-    """Every finding about a checkout, in the order of the files."""
-    return [*_state(checkout), *_dockerfile(checkout), *_container_yaml(checkout)]
+def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
+    """Every finding about a checkout, in the order of the files.
+
+    :param local: for a build on this machine, which takes the files as they are on disk
+    """
+    found = [] if local else list(_state(checkout))
+    return [*found, *check_files(checkout, local=local)]
+
+
+def check_files(checkout: Checkout, *, local: bool = False) -> list[Finding]:
+    """Every finding about the files of a checkout, whatever git says of them when ``local``."""
+    return [*_dockerfile(checkout, local=local), *_container_yaml(checkout), *_help(checkout)]
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:
@@ -36,6 +41,25 @@ def _state(checkout: Checkout) -> Iterator[Finding]:
             ERROR,
             f"uncommitted changes in {', '.join(checkout.changed[:5])}{' …' if len(checkout.changed) > 5 else ''}",
             "commit and push them, or stash them: builders see only what is pushed",
+        )
+    if checkout.detached:
+        yield Finding(
+            "detached-head",
+            WARNING if checkout.branch else ERROR,
+            f"{checkout.path} is on no branch",
+            "switch to one: git switch rawhide; or say which with --release before the command",
+        )
+    else:
+        yield from _branch(checkout)
+
+
+def _branch(checkout: Checkout) -> Iterator[Finding]:
+    if not checkout.branch_known:
+        yield Finding(
+            "branch",
+            WARNING,
+            f"{checkout.branch} is not a name that branches of this site have",
+            "name the target with --target",
         )
     if not checkout.tracks:
         yield Finding(
@@ -57,6 +81,17 @@ def _state(checkout: Checkout) -> Iterator[Finding]:
         )
 
 
+def _dockerfile(checkout: Checkout, *, local: bool) -> Iterator[Finding]:
+    try:
+        dockerfile = Dockerfile.read(checkout.path)
+    except RefusedError as error:
+        yield Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)
+        return
+    yield from dockerfile_rules.check(dockerfile)
+    yield from copy_rules.check(dockerfile, checkout, local=local)
+    yield from label_rules.check(dockerfile)
+
+
 def _container_yaml(checkout: Checkout) -> Iterator[Finding]:
     if (checkout.path / "container.yaml").exists():
         yield Finding(
@@ -68,60 +103,11 @@ def _container_yaml(checkout: Checkout) -> Iterator[Finding]:
         )
 
 
-def _dockerfile(checkout: Checkout) -> Iterator[Finding]:
-    try:
-        dockerfile = Dockerfile.read(checkout.path)
-    except RefusedError as error:
-        yield Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)
+def _help(checkout: Checkout) -> Iterator[Finding]:
+    path = checkout.path / "help.md"
+    if not path.exists():
         return
-    if not dockerfile.stages:
-        yield Finding("no-from", ERROR, "there is no FROM", "begin the Dockerfile with FROM registry/image:tag", FILE)
-    for stage in dockerfile.stages:
-        if stage.image in dockerfile.parents and not _names_registry(stage.image):
-            yield Finding(
-                "from-registry",
-                ERROR,
-                f"FROM {stage.image} does not say which registry",
-                "write it as registry/repository:tag",
-                FILE,
-                stage.line,
-            )
-    for image, line in dockerfile.foreign_sources:
-        yield Finding(
-            "foreign-source",
-            ERROR,
-            f"files are taken from {image}, which no FROM names",
-            f"name it as a stage: FROM {image} AS files, and use --from=files",
-            FILE,
-            line,
-        )
-    yield from _labels(dockerfile)
-
-
-def _names_registry(image: str) -> bool:
-    first, slash, _ = image.partition("/")
-    return bool(slash) and ("." in first or ":" in first or first == "localhost")
-
-
-def _values(labels: Mapping[str, str]) -> Iterator[Finding]:
-    """Labels whose values make no NVR or no repository."""
-    checks = {"name": repository_problem, "version": nvr_part_problem, "release": nvr_part_problem}
-    for name, problem_of in checks.items():
-        value = labels.get(name) or labels.get(name.capitalize())
-        if value and (problem := problem_of(value)):
-            yield Finding("label-invalid", ERROR, f"label {name} = {value!r} {problem}", "mend the label", FILE)
-
-
-def _labels(dockerfile: Dockerfile) -> Iterator[Finding]:
-    labels = dockerfile.labels
-    for name, older in REQUIRED.items():
-        if not labels.get(name) and not labels.get(older):
-            yield Finding("label-missing", ERROR, f"there is no label {name}", f'add LABEL {name}="…"', FILE)
-    yield from _values(labels)
-    for name in ADVISED:
-        if not labels.get(name):
-            yield Finding("label-advised", WARNING, f"there is no label {name}", f'add LABEL {name}="…"', FILE)
-    if not labels.get("run") and not labels.get("usage"):
-        yield Finding(
-            "label-advised", WARNING, "there is neither a label run nor usage", 'add LABEL usage="podman run …"', FILE
-        )
+    if not path.is_file() or not path.resolve().is_relative_to(checkout.path.resolve()):
+        yield Finding("help", ERROR, "help.md is not a file of the checkout", "make it a file", "help.md")
+    elif not path.read_bytes().strip():
+        yield Finding("help", WARNING, "help.md is empty", "describe the image in it, or remove it", "help.md")

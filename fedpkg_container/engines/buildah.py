@@ -10,8 +10,8 @@ from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
 from fedpkg_container.errors import ProgramError
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, stream
-from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.registry.registry import Access, registry_error
 
 #: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.

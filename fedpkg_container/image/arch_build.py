@@ -24,7 +24,7 @@ from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
 #: Koji's names of arches → Go's, where they differ.

@@ -26,8 +26,8 @@ from fedpkg_container.image.recording import Recording, already_recorded
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
-from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.signals import uninterrupted
 

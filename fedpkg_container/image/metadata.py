@@ -11,7 +11,7 @@ from fedpkg_container import __version__
 from fedpkg_container.image.naming import Tags
 from fedpkg_container.image.parents import Parent
 from fedpkg_container.model.build import NVR, BuiltImage
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 
 METADATA_VERSION = 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.names import nvr_part_problem, repository_problem
-from fedpkg_container.registry.reference import LONGEST_TAG, is_tag
+from fedpkg_container.model.reference import LONGEST_TAG, is_tag
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
 #: Finds a Koji build by NVR; None when there is none.

@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.text import printable
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from fedpkg_container.errors import NoSuchImageError
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
 #: The first part of the names of staging repositories; no image may be called so.

@@ -13,7 +13,7 @@ import koji
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 

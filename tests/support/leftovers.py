@@ -11,7 +11,7 @@ import koji
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.engines.workspace import mounts_below, processes_in
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Access, Registry
 
 

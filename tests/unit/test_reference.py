@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.registry.reference import ImageReference, is_tag
+from fedpkg_container.model.reference import ImageReference, is_tag
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import registry_error
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")

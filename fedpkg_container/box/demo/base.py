@@ -23,8 +23,8 @@ from fedpkg_container.image.metadata import Provenance, Published, metadata
 from fedpkg_container.image.naming import Tags
 from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.model.build import NVR, BuildSpec
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
 COMPONENT = "demo-base-container"

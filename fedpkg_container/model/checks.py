@@ -1,0 +1,58 @@
+"""The codes of all checks: what ``--skip-check`` takes, and what docs/checks.md lists."""
+
+from __future__ import annotations
+
+import difflib
+
+#: Code → what is checked. Stable: scripts name them.
+CHECKS: dict[str, str] = {
+    # the checkout
+    "namespace": "the repository is in a namespace of containers",
+    "detached-head": "the checkout is on a branch",
+    "branch": "the site knows branches of this name",
+    "uncommitted": "tracked files have no changes that are not committed",
+    "no-upstream": "the branch follows one of dist-git",
+    "unpushed": "every commit is pushed",
+    "behind": "dist-git has no commits that the checkout lacks",
+    "gating": "gating.yaml is valid (rpkg's check; --skip-remote-rules-validation passes it too)",
+    # the Dockerfile
+    "no-dockerfile": "there is a Dockerfile, and it can be taken apart",
+    "instruction": "every instruction is known and has a value",
+    "before-from": "nothing but ARG comes before the first FROM",
+    "no-from": "there is a FROM",
+    "from-invalid": "FROM names an image",
+    "from-argument": "arguments in FROM have a value",
+    "from-registry": "FROM says which registry",
+    "from-tag": "FROM says which tag or digest",
+    "stage-name": "each stage has a name of its own",
+    "foreign-source": "files come only from images that a FROM names",
+    "copy-missing": "what COPY and ADD take is there",
+    "copy-outside": "what COPY and ADD take is in the checkout",
+    "copy-untracked": "what COPY and ADD take is in git",
+    "lookaside": "what COPY and ADD take is not in the lookaside cache, which builders do not read yet",
+    "sources": "the file sources can be read",
+    "no-command": "the image has a CMD or an ENTRYPOINT",
+    "label-missing": "required labels are there",
+    "label-unresolved": "variables in required labels have a value",
+    "label-invalid": "labels make an NVR, a repository and a tag",
+    "label-deprecated": "labels have their present spelling",
+    "label-advised": "labels that guidelines ask for are there",
+    "help": "help.md can be used",
+    # the hub
+    "target": "the build target exists",
+    "dest-tag": "the destination tag exists",
+    "tag-locked": "the destination tag is not locked (scratch builds need none)",
+    "package": "the package is listed in the destination tag, and not blocked",
+    "nvr-exists": "the NVR is not built already (it can be reused when FAILED or CANCELED)",
+    "nvr-building": "the NVR is not being built",
+    "tag-arches": "the build tag has arches",
+    "arches": "--arches and container.yaml leave arches of the build tag",
+    "no-builder": "an enabled builder is there for each arch",
+    "repo-url": "--repo-url is an address that can be read",
+}
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...] | dict[str, str]) -> str:
+    """The known word that is most like this one, as an addition to a sentence; empty when none is."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
