@@ -73,10 +73,10 @@ class _Commands:
     """Our commands, in front of a site's client."""
 
     def register_container_build(self) -> None:
-        from fedpkg_container.commands import container_build
+        from fedpkg_container.commands.build_arguments import add_arguments
 
         super().register_container_build()  # type: ignore[misc]
-        container_build.add_arguments(self.container_build_parser)  # type: ignore[attr-defined]
+        add_arguments(self.container_build_parser)  # type: ignore[attr-defined]
 
     def container_build(self, flatpak: bool = False) -> int:
         """``container-build``; a Flatpak goes the way of rpkg."""
@@ -140,10 +140,12 @@ def _run_command(client: Any) -> int:
 
 
 def _show(error: FedpkgContainerError) -> None:
+    from fedpkg_container.commands.findings import show
+    from fedpkg_container.progress.style import Style
+
     if isinstance(error, RefusedError):
-        for finding in error.findings:
-            print(finding, file=sys.stderr)
-    print(f"error: {error.reason}", file=sys.stderr)
+        show(error.findings, sys.stderr)
+    print(f"{Style(sys.stderr).bad('error:')} {error.reason}", file=sys.stderr)
     if error.solution:
         print(f"       {error.solution}", file=sys.stderr)
 

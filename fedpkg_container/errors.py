@@ -33,12 +33,12 @@ class UsageError(FedpkgContainerError):
 class RefusedError(FedpkgContainerError):
     """A check refused before anything was submitted.
 
-    :param findings: the lines to show, one per finding
+    :param findings: what the checks found, each with its text as ``str``
     """
 
     exit_code = 3
 
-    def __init__(self, reason: str, *, solution: str = "", findings: Sequence[str] = ()) -> None:
+    def __init__(self, reason: str, *, solution: str = "", findings: Sequence[object] = ()) -> None:
         super().__init__(reason, solution=solution)
         self.findings = tuple(findings)
 

@@ -39,12 +39,37 @@ class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM: the work in progress is to be given up, and cleaned up after."""
 
 
-def interruptible() -> contextlib.AbstractContextManager[None]:
-    """Turn the first SIGINT or SIGTERM into ``Interrupted``; further ones do not disturb the cleaning up."""
+def interruptible(*, leave_on_second: bool = False) -> contextlib.AbstractContextManager[None]:
+    """Turn the first SIGINT or SIGTERM into ``Interrupted``; further ones do not disturb the cleaning up.
+
+    :param leave_on_second: let the second one end the process at once instead
+    """
+    then = signal.SIG_DFL if leave_on_second else _nothing
 
     def interrupt(number: int, _: FrameType | None) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, _nothing)
+            signal.signal(each, then)
         raise Interrupted(signal.Signals(number).name)
 
     return _handled_by(interrupt)
+
+
+class Pending:
+    """Whether an interrupt came that was put off."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Pending]:
+    """Put the first SIGINT or SIGTERM off, and say afterwards that it came; the second one ends the process."""
+    pending = Pending()
+
+    def note(_number: int, _: FrameType | None) -> None:
+        pending.interrupted = True
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+
+    with _handled_by(note):
+        yield pending

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
     """Text from outside without anything that moves a terminal or reorders a line; newlines and tabs stay."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def printable_line(text: str) -> str:
+    """Text from outside that is to stay on one line."""
+    return " ".join(printable(text).split("\n"))
 
 
 #: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.

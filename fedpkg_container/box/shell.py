@@ -53,6 +53,7 @@ def _write_koji(box: Box, home: Path, user: str) -> None:
         "cert": str(box.credentials(user)),
         "serverca": str(box.authority.certificate_path),
         "topdir": str(box.layout.topdir),
+        "topurl": box.layout.topdir.as_uri(),
         "weburl": "",  # the box has no web interface
     }
     _save(parser, home / ".koji" / "config")

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flat
+
 if TYPE_CHECKING:
-    from fedpkg_container.hub.events import Finished
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.preflight import Preflight
     from fedpkg_container.model.finding import Finding
     from fedpkg_container.model.request import BuildRequest
 
-EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated,
-5 lost contact with the hub, 6 canceled, 130 interrupted (the build goes on)"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what rpkg's ``container-build`` does not have."""
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    # A default would overwrite rpkg's global option of the same name, given before the command.
-    parser.add_argument(
-        "--dry-run", action="store_true", default=argparse.SUPPRESS, help="Check everything and submit nothing"
-    )
-    parser.add_argument(
-        "--userdata", metavar="JSON", default=None, help="A JSON object that is recorded with the task as it is"
-    )
+__all__ = ["add_arguments", "run"]
 
 
 def run(client: Any) -> int:
@@ -37,87 +26,59 @@ def run(client: Any) -> int:
     :returns: exit status
     :raises FedpkgContainerError: see the exit statuses
     """
+    check_usage(client)
+    if client.args.local:
+        from fedpkg_container.commands.local_build import run as run_local
+
+        return run_local(client)
+    from fedpkg_container.commands.following import follow_to_end, interrupted
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.session import connect, contact
-    from fedpkg_container.hub.submit import submit
+    from fedpkg_container.hub.events import Submitted
+    from fedpkg_container.signals import deferred
 
     arguments = client.args
-    _check_usage(client)
-    client.check_remote_rules_gating()
     checkout = Checkout.read(client.cmd)
     request = _request(client, checkout)
-    findings, labels = _check_files(checkout)
-    _refuse(findings)
-    session = connect(_kojiprofile(client), client.cmd)
-    answer = _preflight(session, request, labels)
-    findings += answer.findings
-    _refuse(findings)
-    for finding in [] if arguments.q else findings:
-        print(finding, file=sys.stderr)
+    session, answer, findings = _check(client, checkout, request)
     if arguments.dry_run:
-        _say(f"dry run: would submit {request.source}\nto target {request.target} with")
-        for name, value in sorted(request.options.items()):
-            _say(f"    {name} = {value}")
+        _say_request(request, answer)
         return 0
-    with contact(session.baseurl):
-        task_id = submit(session, request, newest=answer.newest)
-    if not arguments.q or arguments.nowait:
-        _say(f"Created task: {task_id}")
-        if weburl := _weburl(client):
-            _say(f"Task info: {weburl}/taskinfo?taskID={task_id}")
-        if answer.average:
-            _say(f"earlier builds of this package took {answer.average:.0f} s on average")
+    with deferred() as pending:
+        task_id = _submit(client, session, request, answer)
+    if pending.interrupted:
+        return interrupted(client, session, task_id)
     if arguments.nowait:
-        _say(f"watch it with: koji watch-task {task_id}")
         return 0
-    return _follow(session, task_id, quiet=arguments.q)
+    nvr = "" if answer.release_is_next else answer.nvr
+    submitted = Submitted(task_id, _task_page(client, task_id), nvr, answer.average)
+    return follow_to_end(client, session, submitted, warnings=tuple(str(finding) for finding in findings))
 
 
-def _check_usage(client: Any) -> None:
-    """Argument errors, in rpkg's words where it has them."""
-    from fedpkg_container.model.names import nvr_part_problem
-
-    arguments = client.args
-    if arguments.isolated and not arguments.build_release:
-        client.container_build_parser.error("missing --build-release: using --isolated requires --build-release option")
-    if arguments.isolated and arguments.scratch:
-        client.container_build_parser.error("argument --isolated: not allowed with argument --scratch")
-    if arguments.compose_ids and arguments.signing_intent:
-        client.container_build_parser.error("argument --compose-id: not allowed with argument --signing-intent")
-    if arguments.build_release and (problem := nvr_part_problem(arguments.build_release)):
-        client.container_build_parser.error(f"argument --build-release: {arguments.build_release!r} {problem}")
-    if arguments.arches and not (arguments.scratch or arguments.isolated):
-        client.container_build_parser.error("Cannot override arches for non-scratch and non-isolated builds")
-
-
-def _flat(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
-    return [item for group in groups for item in group] if groups else None
-
-
-def _request(client: Any, checkout: Any) -> BuildRequest:
+def _request(client: Any, checkout: Checkout) -> BuildRequest:
     from fedpkg_container.model.request import BACKGROUND, BuildRequest
 
     arguments = client.args
     if arguments.target:
         client.cmd.target = arguments.target
-    arches = _flat(arguments.arches)
+    arches = flat(arguments.arches)
     options = {
         "scratch": arguments.scratch or None,
         "isolated": arguments.isolated or None,
         "release": arguments.build_release,
         "koji_parent_build": arguments.koji_parent_build,
-        "yum_repourls": _flat(arguments.repo_url),
+        "yum_repourls": flat(arguments.repo_url),
         "git_branch": checkout.branch,
         "signing_intent": arguments.signing_intent,
-        "compose_ids": _flat(arguments.compose_ids),
+        "compose_ids": flat(arguments.compose_ids),
         "skip_build": arguments.skip_build or None,
-        "dependency_replacements": _flat(arguments.replace_dependency),
+        "dependency_replacements": flat(arguments.replace_dependency),
         "arch_override": " ".join(arches) if arches else None,
         "userdata": _userdata(client),
     }
+    derived = client.cmd.container_build_target if checkout.branch else ""
     return BuildRequest(
         source=checkout.source,
-        target=client.cmd.target if arguments.target else client.cmd.container_build_target,
+        target=client.cmd.target if arguments.target else derived,
         options={key: value for key, value in options.items() if value is not None},
         priority=BACKGROUND if arguments.background else None,
     )
@@ -138,90 +99,144 @@ def _userdata(client: Any) -> dict[str, Any] | None:
     return dict(data)
 
 
-def _check_files(checkout: Any) -> tuple[list[Finding], dict[str, str]]:
+def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any, Preflight, list[Finding]]:
+    """Check files and hub, and refuse what would fail; the session, what the hub knows, and the warnings.
+
+    :raises RefusedError: with every finding
+    """
+    from fedpkg_container.commands.findings import refuse, show, weighed
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.hub.preflight import Preflight
+    from fedpkg_container.model.finding import ERROR
+
+    arguments = client.args
+    found, labels = _check_files(client, checkout)
+    session, answer, note = None, Preflight([]), ""
+    try:
+        if not arguments.offline and request.target:
+            session, answer = _ask_hub(client, checkout, request, labels)
+    except FedpkgContainerError as error:
+        if not any(finding.severity == ERROR for finding in weighed(found, skip=arguments.skip_check)):
+            raise
+        note = f"the hub was not asked: {error.reason}"
+    findings = weighed([*found, *answer.findings], skip=arguments.skip_check, strict=arguments.strict)
+    refuse(findings, note=note)
+    if not arguments.q:
+        show(findings, sys.stderr)
+    return session, answer, findings
+
+
+def _check_files(client: Any, checkout: Checkout) -> tuple[list[Finding], Mapping[str, str]]:
+    """What is wrong on disk, and the labels of the Dockerfile."""
     from fedpkg_container.distgit import rules
     from fedpkg_container.distgit.dockerfile import Dockerfile
 
-    findings = rules.check(checkout)
+    findings = [*rules.check(checkout, local=client.args.local), *_gating(client)]
     readable = all(finding.code != "no-dockerfile" for finding in findings)
     return findings, Dockerfile.read(checkout.path).labels if readable else {}
 
 
-def _preflight(session: Any, request: BuildRequest, labels: dict[str, str]) -> Preflight:
+def _gating(client: Any) -> Sequence[Finding]:
+    """What rpkg's check of gating.yaml says."""
+    from pyrpkg.errors import rpkgError
+
+    from fedpkg_container.model.finding import ERROR, Finding
+
+    try:
+        client.check_remote_rules_gating()
+    except rpkgError as error:
+        solution = "mend it, or build with --skip-remote-rules-validation"
+        return [Finding("gating", ERROR, f"gating.yaml: {error}", solution, "gating.yaml")]
+    return []
+
+
+def _ask_hub(
+    client: Any, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
+) -> tuple[Any, Preflight]:
+    from fedpkg_container.commands.site import koji_profile
     from fedpkg_container.hub.preflight import preflight
+    from fedpkg_container.hub.session import anonymous, connect, contact
+
+    profile = koji_profile(client)
+    session = anonymous(profile) if client.args.dry_run else connect(profile, client.cmd)
+    with contact(session.baseurl):
+        return session, preflight(session, request, labels, _platforms(checkout.path))
+
+
+def _platforms(path: Path) -> Any:
+    from fedpkg_container.model.platforms import Platforms
+
+    return Platforms()
+
+
+def _say_request(request: BuildRequest, answer: Preflight) -> None:
+    what = f" of {answer.nvr}" if answer.nvr else ""
+    kind = "scratch build" if request.scratch else "build"
+    lines = [f"dry run: would submit a {kind}{what}"]
+    if answer.release_is_next and answer.nvr:
+        lines.append("    (the hub's next release now; another build may take it first)")
+    lines += [f"    source = {request.source}", f"    target = {request.target or 'not known'}"]
+    if answer.arches:
+        lines.append(f"    arches = {' '.join(answer.arches)}")
+    if request.priority is not None:
+        lines.append(f"    priority = +{request.priority}")
+    lines += [f"    {name} = {value}" for name, value in sorted(request.options.items())]
+    print("\n".join(lines), flush=True)
+
+
+def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight) -> int:
+    """Submit, and say so; the task's id."""
+    from fedpkg_container.commands.following import progress_kind, ways_on
     from fedpkg_container.hub.session import contact
+    from fedpkg_container.hub.submit import submit
 
     with contact(session.baseurl):
-        return preflight(session, request, labels)
+        task_id = submit(session, request, newest=answer.newest)
+    if client.args.task_info:
+        _write_task_info(client, task_id, request, answer)
+    kind = progress_kind(client)
+    if kind == "json" and not client.args.nowait:
+        return task_id
+    if kind != "quiet" or client.args.nowait:
+        print(f"Created task: {task_id}", flush=True)
+        if page := _task_page(client, task_id):
+            print(f"Task info: {page}", flush=True)
+    if client.args.nowait and kind != "quiet":
+        print(ways_on(client, task_id), flush=True)
+    return task_id
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
-    from fedpkg_container.errors import RefusedError
-    from fedpkg_container.model.finding import ERROR
+def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: Preflight) -> None:
+    """Write ``--task-info``: whole, or not at all.
 
-    errors = [finding for finding in findings if finding.severity == ERROR]
-    if errors:
-        number = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
-        raise RefusedError(f"not submitted: {number}", findings=[str(finding) for finding in findings])
+    :raises UsageError: it cannot be written; the task goes on
+    """
+    import json
+    from pathlib import Path
 
+    from fedpkg_container.errors import UsageError
+    from fedpkg_container.files import write_atomically
 
-def _follow(session: Any, task_id: int, *, quiet: bool) -> int:
-    from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.events import Finished
-    from fedpkg_container.hub.follow import follow
-    from fedpkg_container.hub.session import contact
-    from fedpkg_container.progress.plain import PlainRenderer
-    from fedpkg_container.signals import Interrupted, interruptible
-
-    render = PlainRenderer(_say, quiet=quiet)
+    info = {
+        "task_id": task_id,
+        "url": _task_page(client, task_id),
+        "nvr": None if answer.release_is_next else answer.nvr or None,
+        "source": request.source,
+        "target": request.target,
+        "options": dict(request.options),
+        "priority": request.priority,
+    }
     try:
-        with interruptible(), contact(session.baseurl):
-            for event in follow(session, task_id):
-                render(event)
-                if isinstance(event, Finished):
-                    return _report(event)
-    except Interrupted:
-        print(
-            f"\ninterrupted: task {task_id} goes on\n"
-            f"    watch it:  koji watch-task {task_id}\n    cancel it: koji cancel {task_id}",
-            file=sys.stderr,
-        )
-        return 130
-    raise FedpkgContainerError(f"task {task_id} was not followed to its end")
+        write_atomically(Path(client.args.task_info), json.dumps(info, indent=4) + "\n")
+    except OSError as error:
+        raise UsageError(
+            f"{client.args.task_info} cannot be written: {error.strerror}; task {task_id} goes on",
+            solution=f"watch it with: {client.name} container-status --watch {task_id}",
+        ) from error
 
 
-def _report(event: Finished) -> int:
-    """The end: what the packager came for; the exit status."""
-    from fedpkg_container.errors import BuildFailedError, CanceledError
-    from fedpkg_container.text import printable
+def _task_page(client: Any, task_id: int) -> str:
+    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.hub.session import addresses
 
-    if event.task.state == "CANCELED":
-        raise CanceledError(f"task {event.task.id} was canceled")
-    if event.task.state == "FAILED":
-        failed = event.failed or event.task
-        raise BuildFailedError(f"the build failed: {event.fault}", solution=f"logs: koji download-logs {failed.id}")
-    for warning in event.result.get("user_warnings", []):
-        _say(f"warning: {printable(str(warning))}")
-    for build in event.builds:
-        _say(f"built {printable(build['nvr'])} (build {build['id']})")
-    for specification in event.result.get("repositories", []):
-        _say(f"    {printable(str(specification))}")
-    return 0
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-def _kojiprofile(client: Any) -> str:
-    """The koji profile: that of the section for container builds, else the site's."""
-    section = f"{client.name}.container-build"
-    if client.config.has_option(section, "kojiprofile"):
-        return str(client.config.get(section, "kojiprofile"))
-    return str(client.config.get(client.name, "kojiprofile"))
-
-
-def _weburl(client: Any) -> str:
-    from fedpkg_container.hub.session import profile_options
-
-    return str(profile_options(_kojiprofile(client)).get("weburl") or "")
+    return addresses(koji_profile(client)).task(task_id)

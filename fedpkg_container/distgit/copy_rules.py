@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyrpkg.errors import rpkgError
@@ -27,16 +29,33 @@ def check(dockerfile: Dockerfile, checkout: Checkout, *, local: bool) -> Iterato
     """
     try:
         lookaside = frozenset(_lookaside(checkout.path))
-    except (rpkgError, OSError, UnicodeDecodeError, ValueError) as error:
-        yield Finding(
-            "sources", ERROR, f"{SOURCES} cannot be read: {error}", "make it anew: fedpkg new-sources", SOURCES
-        )
+    except (rpkgError, OSError, ValueError) as error:
+        reason = f"{SOURCES} cannot be read: {error}"
+        yield Finding("sources", ERROR, reason, "make it anew: fedpkg new-sources", SOURCES)
         lookaside = frozenset()
-    tracked = frozenset(_with_folders(checkout.tracked))
+    has = _Has(frozenset(_with_folders(checkout.tracked)), lookaside, checkout.path)
     for instruction in dockerfile.instructions:
         if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
             for pattern in _patterns(instruction):
-                yield from _one(pattern, instruction, checkout, tracked, lookaside, local=local)
+                yield from _one(pattern, instruction, has, local=local)
+
+
+@dataclass(frozen=True)
+class _Has:
+    """Names of files and folders, relative to the checkout: those in git, and those in the lookaside cache."""
+
+    tracked: frozenset[str]
+    lookaside: frozenset[str]
+    path: Path
+
+    def on_disk(self, pattern: str) -> bool:
+        """Whether something on disk matches."""
+        if "\0" in pattern:
+            return False
+        if not _is_pattern(pattern):
+            return os.path.lexists(self.path / pattern)
+        names = (str(each.relative_to(self.path)) for each in self.path.rglob("*") if ".git" not in each.parts)
+        return _matches(pattern, frozenset(names))
 
 
 def _patterns(instruction: Instruction) -> list[str]:
@@ -58,63 +77,28 @@ def _is_hollow(word: str) -> bool:
     return "$" in word or word.startswith("/") or word.endswith("/") or "//" in word or not word.strip("./")
 
 
-def _one(
-    pattern: str,
-    instruction: Instruction,
-    checkout: Checkout,
-    tracked: frozenset[str],
-    lookaside: frozenset[str],
-    *,
-    local: bool,
-) -> Iterator[Finding]:
+def _one(pattern: str, instruction: Instruction, has: _Has, *, local: bool) -> Iterator[Finding]:
     wanted = posixpath.normpath(pattern.lstrip("/") or ".")
-    what = f"{instruction.name} takes {pattern}"
+    problem: tuple[str, str, str] | None = None
     if wanted == ".." or wanted.startswith("../"):
-        yield Finding(
-            "copy-outside",
-            ERROR,
-            f"{what}, which is outside of the checkout",
-            "copy it into it",
-            FILE,
-            instruction.line,
-        )
-    elif wanted == "." or (_matches(wanted, tracked) and not local):
+        problem = ("copy-outside", "which is outside of the checkout", "copy it into it")
+    elif wanted == "." or (not local and _matches(wanted, has.tracked)) or (local and has.on_disk(wanted)):
         return
-    elif _on_disk(wanted, checkout.path):
-        if local:
-            return
-        if _matches(wanted, lookaside):
-            yield _in_lookaside(what, instruction)
-            return
-        yield Finding(
-            "copy-untracked",
-            ERROR,
-            f"{what}, which is here but not in git",
-            f"add it: git add {wanted}, commit and push",
-            FILE,
-            instruction.line,
+    elif local:
+        fetch = _matches(wanted, has.lookaside)
+        problem = ("copy-missing", "which is not here", "fetch it: fedpkg sources" if fetch else "add it")
+    elif _matches(wanted, has.lookaside):
+        problem = (
+            "lookaside",
+            "which is in the lookaside cache: builders of this version do not read that",
+            "add it to git, or build it with --local",
         )
-    elif _matches(wanted, lookaside):
-        if local:
-            yield Finding(
-                "copy-missing", ERROR, f"{what}, which is not here", "fetch it: fedpkg sources", FILE, instruction.line
-            )
-        else:
-            yield _in_lookaside(what, instruction)
+    elif has.on_disk(wanted):
+        problem = ("copy-untracked", "which is here but not in git", f"git add {wanted}, commit and push")
     else:
-        hint = "add it, commit and push" if not local else "add it"
-        yield Finding("copy-missing", ERROR, f"{what}, which is not here", hint, FILE, instruction.line)
-
-
-def _in_lookaside(what: str, instruction: Instruction) -> Finding:
-    return Finding(
-        "lookaside",
-        ERROR,
-        f"{what}, which is in the lookaside cache: builders of this version do not read that",
-        "add it to git, or build it with --local",
-        FILE,
-        instruction.line,
-    )
+        problem = ("copy-missing", "which is not here", "add it, commit and push")
+    code, why, solution = problem
+    yield Finding(code, ERROR, f"{instruction.name} takes {pattern}, {why}", solution, FILE, instruction.line)
 
 
 def _lookaside(path: Path) -> Iterator[str]:
@@ -137,7 +121,7 @@ def _matches(pattern: str, names: frozenset[str]) -> bool:
     """Whether a name matches as Go's filepath.Match has it: ``*`` stays within one folder."""
     if pattern in names:
         return True
-    if not any(each in pattern for each in "*?["):
+    if not _is_pattern(pattern):
         return False
     parts = pattern.split("/")
     for name in names:
@@ -147,10 +131,5 @@ def _matches(pattern: str, names: frozenset[str]) -> bool:
     return False
 
 
-def _on_disk(pattern: str, path: Path) -> bool:
-    if "\0" in pattern:
-        return False
-    if not any(each in pattern for each in "*?["):
-        return (path / pattern).exists()
-    names = (str(each.relative_to(path)) for each in path.rglob("*") if ".git" not in each.parts)
-    return _matches(pattern, frozenset(names))
+def _is_pattern(text: str) -> bool:
+    return any(each in text for each in "*?[")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
-from fedpkg_container.errors import ProgramError
+from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, stream
 from fedpkg_container.registry.registry import Access, registry_error
@@ -76,12 +76,13 @@ class Buildah:
         configuration.write_text("\n".join(lines) + "\n")
         return {"CONTAINERS_STORAGE_CONF": str(configuration), "TMPDIR": str(configuration.parent)}
 
-    def pull(self, image: ImageReference, arch: str) -> str:
+    def pull(self, image: ImageReference, arch: str, *, newer: bool = False) -> str:
         """Bring a base image into the store that all builds share; its image ID.
 
+        :param newer: look whether the registry has another one under this name by now
         :raises RegistryError: it is not there, or the registry cannot be reached
         """
-        options = ["--quiet", "--arch", arch, "--policy", "missing", *self.access.options()]
+        options = ["--quiet", "--arch", arch, "--policy", "always" if newer else "missing", *self.access.options()]
         with locked(self.workspaces.shared / "pull.lock", wait=True):
             try:
                 pulled = run(["buildah", "pull", *options, f"docker://{image}"], env=self._shared, timeout=STEP_TIMEOUT)
@@ -153,6 +154,35 @@ class Buildah:
         except ProgramError as error:
             raise registry_error(target, error.output) from error
         return result.read_text().strip()
+
+    def export(self, image: str, name: ImageReference) -> str:
+        """Bring an image under a name into the local storage of whoever runs this; its image ID there."""
+        archive = self.folder / "image.tar"
+        self._run("push", "--quiet", image, f"docker-archive:{archive}:{name}")
+        pulled = run(["buildah", "pull", "--quiet", f"docker-archive:{archive}"], timeout=STEP_TIMEOUT)
+        archive.unlink()
+        return pulled.text.split()[-1]
+
+    def import_local(self, image: ImageReference, *, instead_of: RegistryError | None = None) -> str:
+        """Bring an image out of the local storage of whoever runs this into the shared store; its image ID.
+
+        :param instead_of: what to raise when it is not there
+        :raises NoSuchImageError: it is not there
+        """
+        archive = self.folder / "parent.tar"
+        try:
+            run(["buildah", "push", "--quiet", str(image), f"docker-archive:{archive}:{image}"], timeout=STEP_TIMEOUT)
+        except ProgramError as error:
+            missing = NoSuchImageError(
+                f"{image} is not in local storage", solution=f"bring it there: podman pull {image}"
+            )
+            raise instead_of or missing from error
+        with locked(self.workspaces.shared / "pull.lock", wait=True):
+            pulled = run(
+                ["buildah", "pull", "--quiet", f"docker-archive:{archive}"], env=self._shared, timeout=STEP_TIMEOUT
+            )
+        archive.unlink()
+        return pulled.text.split()[-1]
 
     @staticmethod
     def version() -> str:

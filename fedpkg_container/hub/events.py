@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -13,6 +14,9 @@ class TaskState:
     :param state: FREE, OPEN, CLOSED, CANCELED, ASSIGNED or FAILED
     :param label: what tells it from its siblings, mostly the arch; empty for the root
     :param host: name of its builder; empty before it has one, or before its name is known
+    :param created: when it was made, in seconds since the epoch by the hub's clock, as are the next two
+    :param started: when a builder began with it; None before
+    :param completed: when it ended; None before
     """
 
     id: int
@@ -22,11 +26,34 @@ class TaskState:
     state: str
     host: str
     has_host: bool = False
+    created: float | None = None
+    started: float | None = None
+    completed: float | None = None
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in {"CLOSED", "CANCELED", "FAILED"}
+
+    @property
+    def name(self) -> str:
+        """Id, method and label, to be shown."""
+        return f"{self.id} {self.method}" + (f" ({self.label})" if self.label else "")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A task is there to be followed.
+
+    :param url: of Koji's web pages; empty when they are not known
+    :param nvr: what is built, as far as it is known
+    :param average: seconds that earlier builds of the package took
+    """
+
+    task_id: int
+    url: str = ""
+    nvr: str = ""
+    average: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,12 +64,12 @@ class TaskChanged:
 
 
 @dataclass(frozen=True)
-class LogLine:
-    """A line of a log, without control characters and without its newline."""
+class LogLines:
+    """Lines of a log in order, without control characters and without their newlines."""
 
     task: TaskState
     log: str
-    text: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,9 +77,13 @@ class ContactLost:
     """The hub does not answer; it is asked again.
 
     :param seconds: since when
+    :param reason: what happened, in a few words
+    :param patience: seconds for which it is asked again
     """
 
     seconds: float
+    reason: str = ""
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,20 +94,27 @@ class ContactRegained:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """Nothing more is known for now: what was shown can be brought up to date."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """The build has ended.
 
     :param result: the task's result, when it is CLOSED
-    :param fault: what went wrong, when it is FAILED
+    :param fault: what went wrong in one sentence, when it is FAILED
     :param failed: a task below the root that failed, or the root
     :param builds: the Koji builds that were made
+    :param logs: names of the logs of ``failed``
     """
 
     task: TaskState
-    result: dict[str, Any]
+    result: Mapping[str, Any]
     fault: str = ""
     failed: TaskState | None = None
     builds: list[dict[str, Any]] = field(default_factory=list)
+    logs: tuple[str, ...] = ()
 
 
-Event = Union[TaskChanged, LogLine, ContactLost, ContactRegained, Finished]
+Event = Union[Submitted, TaskChanged, LogLines, ContactLost, ContactRegained, Tick, Finished]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import koji
 
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.platforms import EVERYWHERE, Platforms
 from fedpkg_container.model.request import BuildRequest
 
 #: The channel of container builds, on our hubs and upstream's.
@@ -20,46 +22,85 @@ CHANNEL = "container-binary"
 class Preflight:
     """What the hub knows beforehand.
 
+    :param nvr: what would be built, as far as it is known; with the hub's next release where none was chosen
+    :param release_is_next: the release is the hub's next one, which another build may take first
+    :param arches: those that would be built for
     :param average: seconds that earlier builds of the package took; None when there are none
     :param newest: id of the newest task of container builds
     """
 
     findings: list[Finding]
+    nvr: str = ""
+    release_is_next: bool = False
+    arches: tuple[str, ...] = ()
     average: float | None = None
     newest: int = 0
 
 
-def preflight(session: Any, request: BuildRequest, labels: Mapping[str, str]) -> Preflight:
+def preflight(
+    session: Any, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = EVERYWHERE
+) -> Preflight:
     """Ask the hub about a request.
 
     :param labels: of the Dockerfile
+    :param platforms: of container.yaml
     """
+    addresses = list(_repositories(request))
     target = session.getBuildTarget(request.target)
     if target is None:
         solution = "choose one with --target; koji list-targets lists them"
-        return Preflight([Finding("target", ERROR, f"there is no build target {request.target}", solution)])
+        message = f"there is no build target {request.target}"
+        return Preflight([*addresses, Finding("target", ERROR, message, solution)])
     component = labels.get("com.redhat.component") or labels.get("BZComponent") or ""
-    nvr = _nvr(request, labels, component)
-    with session.multicall() as multicall:
+    version = labels.get("version") or labels.get("Version") or ""
+    release = str(request.options.get("release") or labels.get("release") or labels.get("Release") or "")
+    named = bool(component and version)
+    with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])
         package = multicall.getPackageConfig(target["dest_tag"], component)
-        build = multicall.getBuild(nvr) if nvr else None
+        build = multicall.getBuild(f"{component}-{version}-{release}") if named and release else None
+        following = multicall.getNextRelease({"name": component, "version": version}) if named else None
         config = multicall.getBuildConfig(target["build_tag"])
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
-    findings = list(_arches(request, config.result, hosts.result))
+    arches, arch_findings = _arches(request, config.result, hosts.result, platforms)
+    findings = [*addresses, *arch_findings]
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
-    return Preflight(findings, average.result, tasks.result[0]["id"] if tasks.result else 0)
+    release_is_next = named and not release and not request.scratch and following is not None
+    if release_is_next and following is not None:
+        release = _result(following) or ""
+    return Preflight(
+        findings,
+        nvr=f"{component}-{version}-{release}" if named and release else "",
+        release_is_next=release_is_next,
+        arches=tuple(arches),
+        average=average.result,
+        newest=tasks.result[0]["id"] if tasks.result else 0,
+    )
 
 
-def _nvr(request: BuildRequest, labels: Mapping[str, str], component: str) -> str:
-    """The NVR, when the release is known already."""
-    version = labels.get("version") or labels.get("Version")
-    release = request.options.get("release") or labels.get("release") or labels.get("Release")
-    return f"{component}-{version}-{release}" if component and version and release else ""
+def _result(call: Any) -> Any:
+    """A result that is nice to have; None when the hub refuses to say (a release that is no number)."""
+    try:
+        return call.result
+    except koji.GenericError:
+        return None
+
+
+def _repositories(request: BuildRequest) -> Iterator[Finding]:
+    for address in request.options.get("yum_repourls") or ():
+        try:
+            parts = urlsplit(address)
+            good = parts.scheme in ("http", "https", "ftp") and bool(parts.hostname) and not set(address) & set(" \t\n")
+        except ValueError:
+            good = False
+        if not good:
+            yield Finding(
+                "repo-url", ERROR, f"{address!r} is no address of a .repo file", "write http(s)://HOST/PATH.repo"
+            )
 
 
 def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[Finding]:
@@ -70,7 +111,7 @@ def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[
         yield Finding(
             "tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible now: --scratch"
         )
-    if package is None or package["blocked"]:
+    if component and (package is None or package["blocked"]):
         state = "blocked" if package else "not listed"
         yield Finding(
             "package",
@@ -103,25 +144,28 @@ def _existing(build: Any) -> Iterator[Finding]:
     )
 
 
-def _arches(request: BuildRequest, config: Mapping[str, Any], hosts: list[Mapping[str, Any]]) -> Iterator[Finding]:
-    built = [koji.canonArch(arch) for arch in (config["arches"] or "").split()]
-    if not built:
-        yield Finding("tag-arches", ERROR, f"build tag {config['name']} has no arches", "ask a release engineer")
+def _arches(
+    request: BuildRequest, config: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], platforms: Platforms
+) -> tuple[list[str], list[Finding]]:
+    """The arches that would be built for, and what is wrong with them."""
+    findings: list[Finding] = []
+    tagged = list(dict.fromkeys(koji.canonArch(arch) for arch in (config["arches"] or "").split()))
+    if not tagged:
+        message = f"build tag {config['name']} has no arches"
+        findings.append(Finding("tag-arches", ERROR, message, "ask a release engineer"))
+        return [], findings
     asked = [koji.canonArch(arch) for arch in str(request.options.get("arch_override") or "").split()]
-    unknown = [arch for arch in asked if arch not in built]
-    if unknown and built:
-        yield Finding(
-            "arches",
-            ERROR,
-            f"{' '.join(unknown)} is not built in {config['name']} ({' '.join(built)})",
-            "choose others with --arches",
-        )
+    if unknown := [arch for arch in asked if arch not in tagged]:
+        message = f"{' '.join(unknown)} is not built in {config['name']} ({' '.join(tagged)})"
+        findings.append(Finding("arches", ERROR, message, "choose others with --arches"))
+    wanted = [arch for arch in asked or tagged if arch in tagged]
+    arches = platforms.choose(wanted)
+    if wanted and not arches:
+        message = f"platforms of container.yaml leave none of {' '.join(wanted)}"
+        findings.append(Finding("arches", ERROR, message, "mend platforms.only or platforms.not", "container.yaml"))
     have = {koji.canonArch(arch) for host in hosts for arch in host["arches"].split()}
-    for arch in asked or built:
-        if arch in built and arch not in have:
-            yield Finding(
-                "no-builder",
-                ERROR,
-                f"no enabled builder of channel {CHANNEL} is of arch {arch}",
-                "ask a release engineer",
-            )
+    for arch in arches:
+        if arch not in have:
+            message = f"no enabled builder of channel {CHANNEL} is of arch {arch}"
+            findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
+    return arches, findings

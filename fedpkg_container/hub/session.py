@@ -12,6 +12,7 @@ import requests
 from pyrpkg.errors import rpkgError
 
 from fedpkg_container.errors import FedpkgContainerError, LostContactError, NotAuthenticatedError
+from fedpkg_container.model.addresses import Addresses
 from fedpkg_container.text import printable
 
 #: Seconds for one request.
@@ -48,8 +49,19 @@ def connect(profile: str, commands: Any) -> Any:
     :raises LostContactError: there is no hub
     """
     options = profile_options(profile)
-    settings = {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
-    session = koji.ClientSession(options["server"], settings)
+    session = koji.ClientSession(options["server"], _settings(options))
+    log_in(session, options, commands)
+    return session
+
+
+def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
+    """Log a session in, for the first time or again.
+
+    :param options: of the koji profile
+    :raises NotAuthenticatedError: the hub does not know who is asking
+    :raises LostContactError: there is no hub
+    """
+    session.setSession(None)
     try:
         with contact(options["server"]):
             commands.login_koji_session(options, session)
@@ -61,7 +73,40 @@ def connect(profile: str, commands: Any) -> Any:
             f"the hub {options['server']} refuses the login: {said}",
             solution="get a new certificate or ticket (fkinit, kinit), and see the koji profile",
         ) from error
-    return session
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a hub does not answer, in a few words."""
+    said = str(error)
+    if isinstance(error, koji.ServerOffline):
+        return "it is down for maintenance"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "it took too long"
+    if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    for words in ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable"):
+        if words.lower() in said.lower():
+            return words[0].lower() + words[1:]
+    return "the connection broke"
+
+
+def anonymous(profile: str) -> Any:
+    """A session that is not logged in, for reading; it gives up at once on a hub that is gone.
+
+    :raises FedpkgContainerError: there is no such profile
+    """
+    options = profile_options(profile)
+    return koji.ClientSession(options["server"], _settings(options))
+
+
+def addresses(profile: str) -> Addresses:
+    """The web addresses of a profile's site."""
+    options = profile_options(profile)
+    return Addresses(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
 
 
 def _unreachable(server: str) -> LostContactError:

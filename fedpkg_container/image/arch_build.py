@@ -9,43 +9,28 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
-from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.engines.buildah import Buildah, Mount
+from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.naming import legal_tag
 from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image.repositories import Repositories
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
+from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
-#: Koji's names of arches → Go's, where they differ.
-GO_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "armhfp": "arm", "armv7hl": "arm"}
-#: Labels that say which build an image is: not for the Dockerfile to choose.
-BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
-#: Where images look for repositories.
-REPOSITORIES = "etc/yum.repos.d"
-
 #: Sends a file to the hub: path, folder below the import's.
 Upload = Callable[[Path, str], None]
-
-
-def _unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Labels to add: those that say which build this is, and of the others those that the Dockerfile does not set."""
-    return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in own}
-
-
-def go_arch(arch: str) -> str:
-    """Go's name of an arch."""
-    return GO_ARCHES.get(arch, arch)
 
 
 @dataclass(frozen=True)
@@ -90,52 +75,30 @@ class ArchBuild:
         return self.engine.pull(ImageReference.parse(pinned), go_arch(self.spec.arch))
 
     def _build(self, dockerfile: Dockerfile, parents: dict[str, str]) -> str:
-        pinned = self.folder / "Dockerfile"
-        pinned.write_text(dockerfile.with_parents(self.spec.parents))
         timestamp = commit_time(self.source)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
-        request = ImageBuild(
+        recipe = Recipe(
+            dockerfile=dockerfile,
             context=self.source,
-            dockerfile=pinned,
-            labels={**_unset(self.spec.labels, dockerfile.labels), "architecture": self.spec.arch},
-            mounts=self._repository(parents.get(dockerfile.base, "")),
+            parents=self.spec.parents,
+            labels={**unset(self.spec.labels, dockerfile.labels), "architecture": self.spec.arch},
             timestamp=timestamp,
-            arch=go_arch(self.spec.arch),
+            arch=self.spec.arch,
             timeout=self.spec.timeout,
         )
-        try:
-            return self.engine.build(request, line=self.log.line, tick=self.log.tick)
-        except ProgramError as error:
-            said = _last_words(error.output).replace(f"{self.folder}/", "")
-            raise BuildFailedError(f"building the image for {self.spec.arch} failed: {said}") from error
+        mounts = self._repository(parents.get(dockerfile.base, ""))
+        return build_image(self.engine, recipe, mounts, self.folder, self.log)
 
     def _repository(self, base: str) -> list[Mount]:
-        """The build tag's repository, to be seen by RUN in the folder where images look for repositories.
-
-        It is mounted over a folder that the base has, so that nothing of it stays in a layer.
-        """
+        """The build tag's repository, as RUN sees it."""
         if not self.spec.repository:
-            return []
-        if not base or not self._has_repositories(base):
-            self.log.say(f"the base image has no /{REPOSITORIES}: RUN does not get the build tag's repository")
             return []
         content = self.topdir / self.spec.repository
         if not (content / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
                 f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
             )
-        folder = self.folder / "repositories"
-        (folder / "build-tag").mkdir(parents=True)
-        (folder / "build-tag.repo").write_text(
-            "[build-tag]\nname=repository of the build tag\n"
-            f"baseurl=file:///{REPOSITORIES}/build-tag\nenabled=1\ngpgcheck=0\n"
-        )
-        return [Mount(folder, f"/{REPOSITORIES}"), Mount(content, f"/{REPOSITORIES}/build-tag")]
-
-    def _has_repositories(self, base: str) -> bool:
-        with self.engine.mounted(base) as root:
-            path = root / REPOSITORIES
-            return path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
+        return Repositories(self.engine, self.folder, self.log).mounts(base, folders={"build-tag": content})
 
     def _describe(self, exact: ImageReference, components: list[dict[str, Any]], parent_id: str) -> BuiltImage:
         registry = Registry(self.site.access)
@@ -206,11 +169,3 @@ def _buildroot(arch: str, buildah: str) -> dict[str, Any]:
         "tools": [{"name": "buildah", "version": buildah}],
         "components": [],
     }
-
-
-def _last_words(output: str) -> str:
-    """The line that says why, out of the last lines of a build."""
-    lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    words = (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")
-    return words.partition(" &imagebuilder.Step{")[0][:500]

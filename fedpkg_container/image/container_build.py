@@ -18,12 +18,12 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RegistryError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import naming, parents
-from fedpkg_container.image.arch_build import go_arch
 from fedpkg_container.image.identity import identify
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
 from fedpkg_container.image.recording import Recording, already_recorded
 from fedpkg_container.image.site import Site
+from fedpkg_container.image.step import go_arch
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
@@ -164,7 +164,11 @@ class ContainerBuild:
         self.after("built")
         published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
         self.after("published")
-        result: dict[str, Any] = {"repositories": [published.by_tag, published.by_digest], "koji_builds": []}
+        result: dict[str, Any] = {
+            "repositories": [published.by_tag, published.by_digest],
+            "koji_builds": [],
+            "arches": {each.arch: str(ImageReference(self.site.candidate, image).at(each.digest)) for each in images},
+        }
         if reservation is not None:
             provenance = self._provenance(dockerfile, nvr, found, started)
             build_id = self._recording.run(provenance, published, images, reservation, upload)

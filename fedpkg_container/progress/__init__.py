@@ -1,1 +1,4 @@
-"""How a build is shown. Renderers consume the hub's events and know nothing of Koji."""
+"""How a build is shown: live terminal, plain lines, JSON lines, or its end alone.
+
+A renderer is a context manager that is given events; what it writes to, it is told.
+"""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
 
-from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLine, TaskChanged, TaskState
+from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, LogLines, Submitted, TaskChanged, TaskState
+from fedpkg_container.progress.style import Style
+from fedpkg_container.progress.times import spoken
 
-#: Lines of a log that are shown again when its task has failed.
-LAST_LINES = 20
 _WORDS = {
     "FREE": "waits for a builder",
     "ASSIGNED": "is assigned",
@@ -22,54 +22,59 @@ _WORDS = {
 class PlainRenderer:
     """Shows events as lines.
 
-    :param write: gets each line, without its newline
-    :param quiet: show nothing but the end
+    :param stream: where they are written, and flushed
     """
 
-    def __init__(self, write: Callable[[str], None], *, quiet: bool = False) -> None:
-        self.write = write
-        self.quiet = quiet
-        self._last: dict[int, dict[str, deque[str]]] = {}
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.style = Style(stream)
+        self._arches: set[str] = set()
         self._told_lost = False
+
+    def __enter__(self) -> PlainRenderer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if isinstance(event, LogLine):
-            self._log_line(event)
-        elif isinstance(event, Finished):
-            self._finished(event)
-        elif self.quiet:
-            return
+        if isinstance(event, LogLines):
+            prefix = f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
+            self._write("".join(f"{prefix}{line}\n" for line in event.lines))
+        elif isinstance(event, Submitted):
+            self._submitted(event)
         elif isinstance(event, TaskChanged):
             self._task(event.task)
         elif isinstance(event, ContactLost) and not self._told_lost:
             self._told_lost = True
-            self.write("the hub does not answer; asking again …")
+            reason = f" ({event.reason})" if event.reason else ""
+            patience = f", for up to {spoken(event.patience)}" if event.patience else ""
+            self._write(self.style.warning(f"the hub does not answer{reason}; asking again{patience} …") + "\n")
         elif isinstance(event, ContactRegained):
             self._told_lost = False
-            self.write(f"the hub answers again, after {event.seconds:.0f} s")
+            self._write(f"the hub answers again, after {spoken(event.seconds)}\n")
+
+    def _submitted(self, event: Submitted) -> None:
+        if event.average:
+            self._write(f"earlier builds of this package took {spoken(event.average)} on average\n")
 
     def _task(self, task: TaskState) -> None:
+        if task.label:
+            self._arches.add(task.label)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        self.write(f"task {_name(task)} {_WORDS[task.state]}{on}")
+        line = f"task {task.name} {_WORDS[task.state]}{on}"
+        self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
-    def _log_line(self, event: LogLine) -> None:
-        logs = self._last.setdefault(event.task.id, {})
-        logs.setdefault(event.log, deque(maxlen=LAST_LINES)).append(event.text)
-        if not self.quiet:
-            self.write(f"{event.task.label or 'build'} | {event.text}")
-
-    def _finished(self, event: Finished) -> None:
-        if event.failed is None or event.task.state != "FAILED":
-            return
-        if self.quiet:
-            on = f" on {event.failed.host}" if event.failed.host else ""
-            self.write(f"task {_name(event.failed)} failed{on}")
-            for log, lines in self._last.get(event.failed.id, {}).items():
-                self.write(f"the last lines of {log}:")
-                for text in lines:
-                    self.write(f"    {text}")
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()
 
 
-def _name(task: TaskState) -> str:
-    return f"{task.id} {task.method}" + (f" ({task.label})" if task.label else "")
+class QuietRenderer(PlainRenderer):
+    """Shows nothing while a build goes on."""
+
+    def __call__(self, event: Event) -> None:
+        """Say nothing."""

@@ -13,7 +13,7 @@ import koji
 import koji.xmlrpcplus
 import pytest
 
-from fedpkg_container.hub.events import Event, Finished, LogLine, TaskChanged
+from fedpkg_container.hub.events import Event, Finished, LogLines, TaskChanged
 from fedpkg_container.hub.follow import follow
 from tests.support.box_hub import RunningHub, running_hub
 
@@ -70,7 +70,7 @@ def _events(packager: Any, task_id: int) -> list[Event]:
 
 
 def _lines(events: list[Event]) -> list[str]:
-    return [event.text for event in events if isinstance(event, LogLine)]
+    return [line for event in events if isinstance(event, LogLines) for line in event.lines]
 
 
 def test_the_end_is_noticed_although_a_child_never_ends(packager: Any, builder: Any, task: int) -> None:
@@ -100,7 +100,7 @@ def test_a_log_that_was_begun_anew_is_read_from_its_start(
     def watch() -> None:
         for event in follow(packager, task):
             told.append(event)
-            if isinstance(event, LogLine) and event.text == "and another one":
+            if isinstance(event, LogLines) and "and another one" in event.lines:
                 seen.set()
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -117,7 +117,8 @@ class BuildContainerTask(ContainerTask):
     def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
         """Build a container image and record it.
 
-        :returns: pull specs (``repositories``), ids of Koji builds as strings (``koji_builds``), ``user_warnings``
+        :returns: pull specs (``repositories``), ids of Koji builds as strings (``koji_builds``), ``user_warnings``, and
+            the pull spec of each arch (``arches``), which upstream does not give
         """
         problems = option_problems(opts)
         if problems:

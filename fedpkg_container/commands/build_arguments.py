@@ -1,0 +1,127 @@
+"""The arguments of ``container-build``: rpkg's, and ours."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from fedpkg_container.progress.kinds import KINDS
+
+EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated,
+5 lost contact with the hub, 6 canceled, 130 interrupted (the build goes on)"""
+
+#: rpkg's words for options of a service that is no more, in words that hold for any.
+_HELP = {
+    "signing_intent": "Signing intent of the composes (ODCS); refused where builders have no such service",
+    "compose_ids": "Existing composes (ODCS) to use, as integers; cannot be used with --signing-intent",
+    "replace_dependency": "Dependency replacement (Cachito)",
+    "skip_build": "Removed upstream; refused by hubs",
+    "arches": "Limit a scratch, an isolated or a local build to arches",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what rpkg's ``container-build`` does not have."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    for action in parser._actions:
+        action.help = _HELP.get(action.dest, action.help)
+    # A default would overwrite rpkg's global options of the same names, given before the command.
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="Check everything, say what would be submitted, and submit nothing",
+    )
+    parser.add_argument(
+        "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
+    )
+    parser.add_argument("--offline", action="store_true", help="With --dry-run: do not ask the hub")
+    parser.add_argument("--strict", action="store_true", help="Let warnings of the checks refuse the build too")
+    parser.add_argument(
+        "--skip-check", metavar="CODE", action="append", default=[], help="Pass one check; may be given several times"
+    )
+    parser.add_argument(
+        "--userdata", metavar="JSON", default=None, help="A JSON object that is recorded with the task as it is"
+    )
+    parser.add_argument("--task-info", metavar="FILE", help="Write the task's id and what was submitted, as JSON")
+    add_following(parser)
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="Build on this machine from the files as they are, without hub and registry",
+    )
+
+
+def add_following(parser: argparse.ArgumentParser) -> None:
+    """Add how a build is followed: the same for ``container-status --watch``."""
+    parser.add_argument(
+        "--progress", choices=KINDS, default="auto", help="How a build is shown (auto: live on a terminal, else plain)"
+    )
+    parser.add_argument(
+        "--hub-timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=None,
+        help="For how long a hub that does not answer is asked again (default 600)",
+    )
+    parser.add_argument(
+        "--cancel-on-interrupt", action="store_true", help="Cancel the build on Ctrl-C instead of leaving it"
+    )
+
+
+def seconds(text: str) -> float:
+    """A number of seconds that is not negative.
+
+    :raises argparse.ArgumentTypeError: it is none
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def flat(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
+    """The values of an option that takes several and may be given several times; None when it was not given."""
+    return [item for group in groups for item in group] if groups else None
+
+
+def check_usage(client: Any) -> None:
+    """End with a usage error where arguments do not go together, in rpkg's words where it has them.
+
+    :raises UsageError: a code of ``--skip-check`` is unknown
+    """
+    from fedpkg_container.commands.findings import check_codes
+    from fedpkg_container.model.names import nvr_part_problem
+
+    arguments = client.args
+    error = client.container_build_parser.error
+    if arguments.isolated and not arguments.build_release:
+        error("missing --build-release: using --isolated requires --build-release option")
+    if arguments.isolated and arguments.scratch:
+        error("argument --isolated: not allowed with argument --scratch")
+    if arguments.compose_ids and arguments.signing_intent:
+        error("argument --compose-id: not allowed with argument --signing-intent")
+    if arguments.build_release and (problem := nvr_part_problem(arguments.build_release)):
+        error(f"argument --build-release: {arguments.build_release!r} {problem}")
+    if arguments.arches is not None and not flat(arguments.arches):
+        error("argument --arches: expected at least one arch")
+    if arguments.arches and not (arguments.scratch or arguments.isolated or arguments.local):
+        error("Cannot override arches for non-scratch and non-isolated builds")
+    if arguments.offline and not arguments.dry_run:
+        error("argument --offline: only allowed with argument --dry-run")
+    if arguments.local:
+        _check_local_usage(client)
+    check_codes(arguments.skip_check)
+
+
+def _check_local_usage(client: Any) -> None:
+    options = ("isolated", "background", "nowait", "task_info", "koji_parent_build", "compose_ids", "signing_intent")
+    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch"):
+        if getattr(client.args, name):
+            option = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
+            client.container_build_parser.error(f"argument --local: not allowed with argument {option}")

@@ -1,0 +1,59 @@
+"""Findings of checks: gathered, weighed, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import TextIO
+
+from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.model.checks import CHECKS, nearest
+from fedpkg_container.model.finding import ERROR, Finding
+
+
+def check_codes(codes: Sequence[str]) -> None:
+    """Refuse codes that no check has.
+
+    :raises UsageError: of ``--skip-check``
+    """
+    for code in codes:
+        if code not in CHECKS:
+            raise UsageError(
+                f"argument --skip-check: there is no check {code!r}{nearest(code, CHECKS)}",
+                solution="docs/checks.md lists them; a finding shows its own in brackets",
+            )
+
+
+def weighed(findings: Sequence[Finding], *, skip: Collection[str] = (), strict: bool = False) -> list[Finding]:
+    """The findings that count.
+
+    :param skip: codes of checks that are passed over
+    :param strict: warnings refuse too
+    """
+    kept = [finding for finding in findings if finding.code not in skip]
+    return [replace(finding, severity=ERROR) for finding in kept] if strict else kept
+
+
+def refuse(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:
+    """Refuse when one of the findings is an error.
+
+    :param note: what else is to be known
+    :raises RefusedError: with all of them
+    """
+    errors = [finding for finding in findings if finding.severity == ERROR]
+    if errors:
+        number = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+        raise RefusedError(f"{what}: {number}", solution=note, findings=findings)
+
+
+def show(findings: Iterable[object], stream: TextIO) -> None:
+    """Show findings, one after the other."""
+    from fedpkg_container.progress.style import Style
+
+    style = Style(stream)
+    for finding in findings:
+        text = str(finding)
+        if isinstance(finding, Finding):
+            mark = style.bad if finding.severity == ERROR else style.warning
+            text = text.replace(f"{finding.severity}:", mark(f"{finding.severity}:"), 1)
+        print(text, file=stream)

@@ -1,0 +1,167 @@
+"""A build on the packager's own machine: the builder's steps and engine, without hub and registry."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import BuildFailedError, RegistryError
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.naming import legal_tag
+from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image.repositories import Repositories
+from fedpkg_container.image.source import commit_time
+from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import run
+from fedpkg_container.registry.registry import Access
+
+#: Seconds that one build may take.
+TIMEOUT = 4 * 3600.0
+COPY_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class LocalRequest:
+    """What is built.
+
+    :param checkout: folder of the checkout; its files are taken as they are
+    :param arch: Koji's name; empty for this machine's
+    :param repositories: repositories of this machine, by name
+    :param repo_files: texts of .repo files, by name
+    :param network: what RUN reaches: none, or host
+    """
+
+    checkout: Path
+    arch: str
+    repositories: Mapping[str, Path] = field(default_factory=dict)
+    repo_files: Mapping[str, str] = field(default_factory=dict)
+    network: str = "none"
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image in local storage.
+
+    :param name: as podman knows it
+    :param image_id: without ``sha256:``
+    :param packages: how many RPMs are in it
+    """
+
+    name: str
+    image_id: str
+    packages: int
+
+
+def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], None]) -> LocalImage:
+    """Build the checkout, and bring the image into local storage.
+
+    :param state: folder for stores, made when it is not there
+    :param show: gets lines of the log as they come
+    :raises FedpkgContainerError: a step failed; nothing is left but base images
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    workspaces = Workspaces(state)
+    isolation = choose(state)
+    with workspaces.open("local") as folder:
+        engine = Buildah(workspaces, folder, isolation=isolation, network=request.network, access=Access(None, None))
+        with _ShownLog(folder / "build.log", show) as log:
+            return _LocalBuild(request, engine, folder, log).run()
+
+
+class _ShownLog(BuildLog):
+    """A log that is shown while it is written."""
+
+    def __init__(self, path: Path, show: Callable[[Sequence[str]], None]) -> None:
+        super().__init__(path)
+        self._show = show
+
+    def line(self, text: bytes | str) -> None:
+        super().line(text)
+        self._show([text if isinstance(text, str) else text.decode(errors="replace")])
+
+
+@dataclass(frozen=True)
+class _LocalBuild:
+    request: LocalRequest
+    engine: Buildah
+    folder: Path
+    log: BuildLog
+
+    def run(self) -> LocalImage:
+        dockerfile = Dockerfile.read(self.request.checkout)
+        arch = self.request.arch or platform.machine()
+        context = self._context()
+        parents = {written: self._parent(written, arch) for written in dockerfile.parents}
+        labels = dockerfile.labels
+        name = labels.get("name") or labels.get("Name") or self.request.checkout.name
+        component = labels.get("com.redhat.component") or labels.get("BZComponent") or name
+        version = labels.get("version") or labels.get("Version") or "local"
+        self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
+                     f"network {self.engine.network}")  # fmt: skip
+        recipe = Recipe(
+            dockerfile=dockerfile,
+            context=context,
+            parents=parents,
+            labels={**unset(self._labels(), labels), "architecture": arch},
+            timestamp=commit_time(self.request.checkout),
+            arch=arch,
+            timeout=TIMEOUT,
+        )
+        repositories = Repositories(self.engine, self.folder, self.log)
+        base = parents.get(dockerfile.base, "")
+        mounts = repositories.mounts(base, folders=self.request.repositories, files=self.request.repo_files)
+        image = build_image(self.engine, recipe, mounts, self.folder, self.log)
+        with self.engine.mounted(image) as root:
+            packages = len(read_packages(root, self.folder))
+        reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
+        self.log.say(f"bringing {reference} into local storage")
+        return LocalImage(str(reference), self.engine.export(image, reference), packages)
+
+    @staticmethod
+    def _labels() -> dict[str, str]:
+        return {"release": "local", "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+    def _context(self) -> Path:
+        """A copy of the checkout: what git has or would add, as it is on disk."""
+        context = self.folder / "source"
+        context.mkdir()
+        checkout = self.request.checkout
+        listed = run(
+            ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            timeout=COPY_TIMEOUT,
+        ).text
+        for name in dict.fromkeys(filter(None, listed.split("\0"))):
+            source, target = checkout / name, context / name
+            if source.is_symlink() or source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target, follow_symlinks=False)
+        return context
+
+    def _parent(self, written: str, arch: str) -> str:
+        """A parent's image ID: from its registry, else from local storage.
+
+        :raises BuildFailedError: it does not say which registry
+        :raises RegistryError: it is in neither
+        """
+        image = ImageReference.parse(written)
+        if not image.registry:
+            raise BuildFailedError(
+                f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
+            )
+        if image.registry == "localhost":
+            return self.engine.import_local(image)
+        self.log.say(f"pulling {image}")
+        try:
+            return self.engine.pull(image, go_arch(arch), newer=True)
+        except RegistryError as error:
+            self.log.say(f"{error.reason}; looking for it in local storage")
+            return self.engine.import_local(image, instead_of=error)

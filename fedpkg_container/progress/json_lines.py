@@ -1,0 +1,83 @@
+"""One JSON object a line; docs/progress.schema.json says what is in them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TextIO
+
+from fedpkg_container.hub.events import (
+    ContactLost,
+    ContactRegained,
+    Event,
+    LogLines,
+    Submitted,
+    TaskChanged,
+    TaskState,
+)
+
+#: The version of what is written; it grows when something that was there changes its meaning.
+FORMAT = 1
+
+
+class JsonRenderer:
+    """Writes events as JSON lines.
+
+    :param stream: where they are written, and flushed
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> JsonRenderer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        if isinstance(event, LogLines):
+            arch = event.task.label
+            self.write_all(
+                {"event": "log", "task_id": event.task.id, "arch": arch, "log": event.log, "text": text}
+                for text in event.lines
+            )
+        elif isinstance(event, Submitted):
+            self.write("submitted", task_id=event.task_id, url=event.url, nvr=event.nvr, average=event.average)
+        elif isinstance(event, TaskChanged):
+            self.write("task", **task_facts(event.task))
+        elif isinstance(event, ContactLost):
+            self.write("contact-lost", seconds=event.seconds, reason=event.reason)
+        elif isinstance(event, ContactRegained):
+            self.write("contact-regained", seconds=event.seconds)
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write one object."""
+        self.write_all([{"event": event, **facts}])
+
+    def write_all(self, objects: Any) -> None:
+        """Write objects, and flush once."""
+        now = round(time.time(), 3)
+        lines = (json.dumps({"format": FORMAT, "time": now, **each}) for each in objects)
+        self.stream.write("".join(f"{line}\n" for line in lines))
+        self.stream.flush()
+
+
+def task_facts(task: TaskState) -> Mapping[str, Any]:
+    """A task as an object."""
+    return {
+        "task_id": task.id,
+        "parent": task.parent,
+        "method": task.method,
+        "arch": task.label,
+        "state": task.state,
+        "host": task.host,
+        "created": task.created,
+        "started": task.started,
+        "completed": task.completed,
+    }
