@@ -50,7 +50,8 @@ def run(client: Any) -> int:
     if arguments.nowait:
         return 0
     nvr = "" if answer.release_is_next else answer.nvr
-    submitted = Submitted(task_id, _task_page(client, task_id), nvr, answer.average)
+    title = answer.nvr or f"{checkout.namespace}/{checkout.name}{' (scratch)' if request.scratch else ''}"
+    submitted = Submitted(task_id, _task_page(client, task_id), nvr, answer.average, title)
     return follow_to_end(client, session, submitted, warnings=tuple(str(finding) for finding in findings))
 
 

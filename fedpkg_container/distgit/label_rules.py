@@ -42,7 +42,8 @@ def check(dockerfile: Dockerfile) -> Iterator[Finding]:
     yield from _values(labels)
     for name in ADVISED:
         if not _value(labels, name):
-            yield _advice(f"there is no label {name}", f'add LABEL {name}="…"')
+            hint, line = _like(labels, name)
+            yield _advice(f"there is no label {name}{hint}", f'add LABEL {name}="…"', line)
     if not _value(labels, "run") and not _value(labels, "usage"):
         yield _advice("there is neither a label run nor usage", 'add LABEL usage="podman run …"')
     if _value(labels, "install") and not _value(labels, "uninstall"):
@@ -53,8 +54,8 @@ def _value(labels: dict[str, Label], name: str) -> str:
     return labels[name].value if name in labels else ""
 
 
-def _advice(message: str, solution: str) -> Finding:
-    return Finding("label-advised", WARNING, message, solution, FILE)
+def _advice(message: str, solution: str, line: int = 0) -> Finding:
+    return Finding("label-advised", WARNING, message, solution, FILE, line)
 
 
 def _required(labels: dict[str, Label], name: str, older: str) -> Iterator[Finding]:
@@ -66,11 +67,15 @@ def _required(labels: dict[str, Label], name: str, older: str) -> Iterator[Findi
         why = f"{empty}: a variable in it has no value" if "$" in found.written else empty
         yield Finding("label-unresolved", ERROR, why, "set the variable with ENV or ARG above it", FILE, found.line)
         return
-    others = [each for each in labels if each not in REQUIRED]
-    like = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
-    line = labels[like[0]].line if like else 0
-    hint = f" ({like[0]} is none)" if like else ""
+    hint, line = _like(labels, name)
     yield Finding("label-missing", ERROR, f"there is no label {name}{hint}", f'add LABEL {name}="…"', FILE, line)
+
+
+def _like(labels: dict[str, Label], name: str) -> tuple[str, int]:
+    """A label that may have been meant for another one, as a part of a sentence, and its line."""
+    others = [each for each in labels if each not in REQUIRED and each not in ADVISED]
+    like = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
+    return (f", but {like[0]}", labels[like[0]].line) if like else ("", 0)
 
 
 def _values(labels: dict[str, Label]) -> Iterator[Finding]:

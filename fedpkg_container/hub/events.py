@@ -48,12 +48,14 @@ class Submitted:
     :param url: of Koji's web pages; empty when they are not known
     :param nvr: what is built, as far as it is known
     :param average: seconds that earlier builds of the package took
+    :param title: what a person calls it
     """
 
     task_id: int
     url: str = ""
     nvr: str = ""
     average: float | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True)

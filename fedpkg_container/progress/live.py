@@ -124,7 +124,7 @@ class LiveRenderer:
 
     def _head(self) -> list[RenderableType]:
         submitted, root = self.submitted, self._root
-        title = Text(submitted.nvr if submitted and submitted.nvr else "container build", style="bold", end="")
+        title = Text(submitted.title if submitted and submitted.title else "container build", style="bold")
         if submitted:
             title.append(f"  task {submitted.task_id}", style="not bold")
             if submitted.url:
