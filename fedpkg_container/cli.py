@@ -78,6 +78,28 @@ class _Commands:
         super().register_container_build()  # type: ignore[misc]
         add_arguments(self.container_build_parser)  # type: ignore[attr-defined]
 
+        self.register_container_status()
+
+    def register_container_status(self) -> None:
+        """``container-status``."""
+        from fedpkg_container.commands.container_status import add_arguments
+
+        parser = self.subparsers.add_parser(  # type: ignore[attr-defined]
+            "container-status",
+            help="Show container builds",
+            description="Show the container builds of the checkout, a task, or a build",
+            allow_abbrev=False,
+        )
+        add_arguments(parser)
+        parser.set_defaults(command=self.container_status)
+        self.container_status_parser = parser
+
+    def container_status(self) -> int:
+        """``container-status``."""
+        from fedpkg_container.commands.container_status import run as run_status
+
+        return run_status(self)
+
     def container_build(self, flatpak: bool = False) -> int:
         """``container-build``; a Flatpak goes the way of rpkg."""
         from fedpkg_container.commands import container_build

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fedpkg_container.progress.tails import Tails
 
 INTERRUPTED = 130
+#: How a task ended → the exit status.
+EXIT_STATUSES = {"CLOSED": 0, "FAILED": BuildFailedError.exit_code, "CANCELED": CanceledError.exit_code}
 
 
 def progress_kind(client: Any) -> str:
@@ -61,7 +63,8 @@ def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tail
 
     with contact(session.baseurl), show:
         show(submitted)
-        for event in follow(session, submitted.task_id, pace=pace(client), login=login):
+        again = login if session.logged_in else None
+        for event in follow(session, submitted.task_id, pace=pace(client), login=again):
             tails(event)
             show(event)
             if isinstance(event, Finished):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -214,19 +214,27 @@ class _Follower:
         return task_id in self.drained and not any(log.is_behind for log in logs)
 
     def _finish(self) -> Finished:
-        root = self.tasks[self.root]
-        if root.state == "CANCELED":
-            return Finished(root, {})
-        if root.state == "FAILED":
-            fault = self.session.getTaskResult(self.root, raise_fault=False)
-            below = [task for task in self.tasks.values() if task.state == "FAILED" and task.id != self.root]
-            failed = max(below, key=lambda task: task.id) if below else root
-            names = [name for task_id, name in self.logs if task_id == failed.id]
-            return Finished(root, {}, one_sentence(str(fault["faultString"])), failed, logs=tuple(names))
-        result = self.session.getTaskResult(self.root)
-        result = result if isinstance(result, dict) else {}
-        ids = [int(build) for build in result.get("koji_builds", [])]
-        return Finished(root, result, builds=[self.session.getBuild(build) for build in ids])
+        return finished(self.session, self.tasks[self.root], list(self.tasks.values()), list(self.logs))
+
+
+def finished(session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]) -> Finished:
+    """How a tree of tasks has ended.
+
+    :param tasks: all of the tree
+    :param logs: task and name of every log
+    """
+    if root.state == "CANCELED":
+        return Finished(root, {})
+    if root.state == "FAILED":
+        fault = session.getTaskResult(root.id, raise_fault=False)
+        below = [task for task in tasks if task.state == "FAILED" and task.id != root.id]
+        failed = max(below, key=lambda task: task.id) if below else root
+        names = tuple(name for task_id, name in logs if task_id == failed.id)
+        return Finished(root, {}, one_sentence(str(fault["faultString"])), failed, logs=names)
+    result = session.getTaskResult(root.id)
+    result = result if isinstance(result, dict) else {}
+    ids = [int(build) for build in result.get("koji_builds", [])]
+    return Finished(root, result, builds=[session.getBuild(build) for build in ids])
 
 
 def task_state(info: Mapping[str, Any], host: str) -> TaskState:

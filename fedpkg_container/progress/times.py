@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 
 def clock(seconds: float) -> str:
     """Minutes and seconds, ``4:05``; with hours when there are any."""
@@ -21,3 +23,19 @@ def spoken(seconds: float) -> str:
         minutes = whole % 3600 // 60
         return f"{whole // 3600} h" + (f" {minutes} min" if minutes else "")
     return f"{whole // 86400} days"
+
+
+def ago(moment: float, *, now: float | None = None) -> str:
+    """How long ago, in its largest unit: ``12 min ago``.
+
+    :param moment: seconds since the epoch
+    """
+    past = max((time.time() if now is None else now) - moment, 0)
+    for unit, seconds in (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400)):
+        if past >= seconds:
+            number = int(past // seconds)
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    for unit, seconds in (("h", 3600), ("min", 60)):
+        if past >= seconds:
+            return f"{int(past // seconds)} {unit} ago"
+    return "just now"

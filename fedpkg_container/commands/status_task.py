@@ -1,0 +1,128 @@
+"""What ``container-status`` shows of a task: its tree, or its logs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fedpkg_container.errors import RefusedError
+
+if TYPE_CHECKING:
+    from fedpkg_container.hub.events import Finished, TaskState
+    from fedpkg_container.hub.trees import TaskLog
+
+
+def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
+    """Show a tree of tasks and how it ended, unless JSON is wanted; its facts."""
+    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.hub.session import addresses
+    from fedpkg_container.hub.trees import read_tree
+    from fedpkg_container.progress import report
+    from fedpkg_container.progress.json_lines import task_facts
+
+    tasks, logs = read_tree(session, task_id)
+    finished = _end(session, tasks, logs)
+    facts: dict[str, Any] = {"tasks": [task_facts(task) for task in tasks]}
+    if finished is not None:
+        facts["result"] = report.result_facts(finished)
+    if client.args.json:
+        return facts
+    for line in tree_lines(tasks):
+        print(line)
+    if page := addresses(koji_profile(client)).task(task_id):
+        print(page)
+    if finished is not None:
+        for line in _end_lines(finished):
+            print(line)
+    elif not tasks[0].ended:
+        print(f"watch it: {client.name} container-status --watch {task_id}")
+    if logs:
+        print(f"its logs: {client.name} container-status {task_id} --logs")
+    return facts
+
+
+def _end(session: Any, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
+    from fedpkg_container.hub.follow import finished
+
+    root = tasks[0]
+    return finished(session, root, tasks, [(log.task.id, log.name) for log in logs]) if root.ended else None
+
+
+def _end_lines(event: Finished) -> list[str]:
+    from fedpkg_container.progress import report
+
+    if event.task.state == "FAILED":
+        return [report.failure_reason(event)]
+    return list(report.success(event)) if event.task.state == "CLOSED" else []
+
+
+def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | None = None) -> list[str]:
+    """A line for each task of a tree."""
+    from fedpkg_container.progress.times import spoken
+
+    moment = time.time() if now is None else now
+    depths = {tasks[0].id: 0}
+    for task in tasks[1:]:
+        depths[task.id] = depths.get(task.parent or 0, 0) + 1
+    lines = []
+    for task in tasks:
+        on = f" on {task.host}" if task.host else ""
+        took = f", {spoken((task.completed or moment) - task.started)}" if task.started is not None else ""
+        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {task.state.lower()}{on}{took}")
+    return lines
+
+
+def show_logs(client: Any, session: Any, task_id: int) -> int:
+    """Write the logs of a task and of its children, and nothing else.
+
+    :raises RefusedError: there are none (of this arch)
+    """
+    from fedpkg_container.hub.trees import last_lines, read_log, read_tree
+
+    _, logs = read_tree(session, task_id)
+    wanted = _chosen(logs, client.args.logs, task_id)
+    for log in wanted:
+        prefix = f"{log.task.label or 'build'} | " if len(wanted) > 1 else ""
+        tail = client.args.tail
+        for lines in read_log(session, log) if tail is None else [last_lines(session, log, tail)]:
+            _write(lines, prefix)
+    return 0
+
+
+def _chosen(logs: Sequence[TaskLog], arch: str, task_id: int) -> list[TaskLog]:
+    wanted = [log for log in logs if not arch or log.task.label == arch]
+    if not wanted:
+        known = sorted({log.task.label for log in logs if log.task.label})
+        of_arch = f" of {arch}" if arch else ""
+        solution = f"there are logs of {', '.join(known)}" if known else "they come when a builder has begun with it"
+        raise RefusedError(f"task {task_id} has no logs{of_arch}", solution=solution)
+    return wanted
+
+
+def _write(lines: Sequence[str], prefix: str) -> None:
+    sys.stdout.write("".join(f"{prefix}{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def follow_logs(client: Any, session: Any, task_id: int) -> int:
+    """Write the logs of a task as they come, and nothing else, until it has ended; the exit status of its end."""
+    from fedpkg_container.commands.following import EXIT_STATUSES
+    from fedpkg_container.commands.site import pace
+    from fedpkg_container.hub.events import Finished, LogLines
+    from fedpkg_container.hub.follow import follow
+    from fedpkg_container.hub.session import contact
+    from fedpkg_container.signals import Interrupted, interruptible
+
+    arch = client.args.logs
+    try:
+        with interruptible(leave_on_second=True), contact(session.baseurl):
+            for event in follow(session, task_id, pace=pace(client)):
+                if isinstance(event, LogLines) and arch in ("", event.task.label):
+                    _write(event.lines, "" if arch else f"{event.task.label or 'build'} | ")
+                if isinstance(event, Finished):
+                    return EXIT_STATUSES[event.task.state]
+    except Interrupted:
+        return 130
+    return 1
