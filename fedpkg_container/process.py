@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError, UsageError
+from fedpkg_container.signals import left_to_the_program
 from fedpkg_container.text import LineSplitter, printable
 
 #: Seconds a program may take to end after SIGTERM.
@@ -252,9 +253,10 @@ def foreground(
     if shutil.which(str(arguments[0]), path=env.get("PATH")) is None:
         raise UsageError(f"program not found: {arguments[0]}", solution="check the command after --")
     try:
-        return subprocess.run(
-            [str(each) for each in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
-        ).returncode
+        with left_to_the_program():
+            return subprocess.run(
+                [str(each) for each in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
+            ).returncode
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 
@@ -21,8 +21,10 @@ def _nothing(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {each: signal.signal(each, handler) for each in (signal.SIGINT, signal.SIGTERM)}
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None], *, of: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
+) -> Iterator[None]:
+    before = {each: signal.signal(each, handler) for each in of}
     try:
         yield
     finally:
@@ -33,6 +35,11 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
 def uninterrupted() -> contextlib.AbstractContextManager[None]:
     """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
     return _handled_by(_nothing)
+
+
+def left_to_the_program() -> contextlib.AbstractContextManager[None]:
+    """Leave Ctrl-C to the program that runs on this terminal meanwhile."""
+    return _handled_by(_nothing, of=(signal.SIGINT,))
 
 
 class Interrupted(KeyboardInterrupt):

@@ -135,7 +135,7 @@ def _watch(client: Any, session: Any) -> int:
     if client.args.logs is not None:
         return follow_logs(client, session, task_id)
     page = addresses(koji_profile(client)).task(task_id)
-    return follow_to_end(client, session, Submitted(task_id, page, title=f"task {task_id}"))
+    return follow_to_end(client, session, Submitted(task_id, page))
 
 
 def _task_id(client: Any, session: Any) -> int:
