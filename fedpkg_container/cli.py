@@ -132,6 +132,7 @@ def make_client(site: str, arguments: list[str]) -> Any:
 
 def run(arguments: list[str]) -> int:
     """Run a command line; the exit status."""
+    client = None
     try:
         client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:
@@ -139,7 +140,7 @@ def run(arguments: list[str]) -> int:
             return UsageError.exit_code
         return _run_command(client)
     except FedpkgContainerError as error:
-        _show(error)
+        _show(error, client)
         return error.exit_code
 
 
@@ -161,10 +162,17 @@ def _run_command(client: Any) -> int:
         return 1
 
 
-def _show(error: FedpkgContainerError) -> None:
-    from fedpkg_container.commands.findings import show
+def _show(error: FedpkgContainerError, client: Any) -> None:
+    from fedpkg_container.commands.findings import show, wants_json
     from fedpkg_container.progress.style import Style
 
+    if client is not None and wants_json(client):
+        from fedpkg_container.progress.json_lines import JsonRenderer
+
+        writer = JsonRenderer(sys.stdout)
+        writer.findings(getattr(error, "findings", ()))
+        writer.write("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
+        return
     if isinstance(error, RefusedError):
         show(error.findings, sys.stderr)
     print(f"{Style(sys.stderr).bad('error:')} {error.reason}", file=sys.stderr)

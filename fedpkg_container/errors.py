@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedpkg_container.model.finding import Finding
 
 
 class FedpkgContainerError(Exception):
@@ -33,12 +37,12 @@ class UsageError(FedpkgContainerError):
 class RefusedError(FedpkgContainerError):
     """A check refused before anything was submitted.
 
-    :param findings: what the checks found, each with its text as ``str``
+    :param findings: what the checks found
     """
 
     exit_code = 3
 
-    def __init__(self, reason: str, *, solution: str = "", findings: Sequence[object] = ()) -> None:
+    def __init__(self, reason: str, *, solution: str = "", findings: Sequence[Finding] = ()) -> None:
         super().__init__(reason, solution=solution)
         self.findings = tuple(findings)
 

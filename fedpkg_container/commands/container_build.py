@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flat
@@ -105,7 +104,7 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
 
     :raises RefusedError: with every finding
     """
-    from fedpkg_container.commands.findings import refuse, show, weighed
+    from fedpkg_container.commands.findings import refuse, tell, weighed
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.preflight import Preflight
     from fedpkg_container.model.finding import ERROR
@@ -122,8 +121,7 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
         note = f"the hub was not asked: {error.reason}"
     findings = weighed([*found, *answer.findings], skip=arguments.skip_check, strict=arguments.strict)
     refuse(findings, note=note)
-    if not arguments.q:
-        show(findings, sys.stderr)
+    tell(client, findings)
     return session, answer, findings
 
 

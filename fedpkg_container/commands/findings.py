@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TextIO
+from typing import Any, TextIO
 
 from fedpkg_container.errors import RefusedError, UsageError
 from fedpkg_container.model.checks import CHECKS, nearest
@@ -44,6 +45,21 @@ def refuse(findings: Sequence[Finding], what: str = "not submitted", *, note: st
     if errors:
         number = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
         raise RefusedError(f"{what}: {number}", solution=note, findings=findings)
+
+
+def tell(client: Any, findings: Sequence[Finding]) -> None:
+    """Show findings that refuse nothing, in the way that was asked for."""
+    if wants_json(client):
+        from fedpkg_container.progress.json_lines import JsonRenderer
+
+        JsonRenderer(sys.stdout).findings(findings)
+    elif not client.args.q:
+        show(findings, sys.stderr)
+
+
+def wants_json(client: Any) -> bool:
+    """Whether standard output is to hold JSON lines alone."""
+    return getattr(client.args, "progress", "") == "json"
 
 
 def show(findings: Iterable[object], stream: TextIO) -> None:

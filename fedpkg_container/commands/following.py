@@ -40,15 +40,11 @@ def follow_to_end(client: Any, session: Any, submitted: Submitted, *, warnings: 
 
     kind = progress_kind(client)
     show, tails = renderer(kind, sys.stdout, warnings=warnings), Tails()
-    try:
-        with interruptible(leave_on_second=True):
-            try:
-                finished = _watch(client, session, submitted, show, tails)
-            except Interrupted:
-                return interrupted(client, session, submitted.task_id)
-    except FedpkgContainerError as error:
-        _tell_json(show, error)
-        raise
+    with interruptible(leave_on_second=True):
+        try:
+            finished = _watch(client, session, submitted, show, tails)
+        except Interrupted:
+            return interrupted(client, session, submitted.task_id)
     return _report(client, finished, show, tails, kind)
 
 
@@ -117,10 +113,3 @@ def _report(client: Any, event: Finished, show: Renderer, tails: Tails, kind: st
         for line in report.success(event, quiet=kind == "quiet"):
             print(line, flush=True)
     return 0
-
-
-def _tell_json(show: Renderer, error: FedpkgContainerError) -> None:
-    from fedpkg_container.progress.json_lines import JsonRenderer
-
-    if isinstance(show, JsonRenderer):
-        show.write("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)

@@ -39,14 +39,13 @@ def run(client: Any) -> int:
 
 
 def _check(client: Any, checkout: Checkout) -> None:
-    from fedpkg_container.commands.findings import refuse, show, weighed
+    from fedpkg_container.commands.findings import refuse, tell, weighed
     from fedpkg_container.distgit import rules
 
     arguments = client.args
     findings = weighed(rules.check(checkout, local=True), skip=arguments.skip_check, strict=arguments.strict)
     refuse(findings, "not built")
-    if not arguments.q:
-        show(findings, sys.stderr)
+    tell(client, findings)
 
 
 def _notices(client: Any, checkout: Checkout, repositories: LocalRepositories) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -17,6 +18,7 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
+from fedpkg_container.model.finding import Finding
 
 #: The version of what is written; it grows when something that was there changes its meaning.
 FORMAT = 1
@@ -56,11 +58,15 @@ class JsonRenderer:
         elif isinstance(event, ContactRegained):
             self.write("contact-regained", seconds=event.seconds)
 
+    def findings(self, findings: Iterable[Finding]) -> None:
+        """Write what checks found."""
+        self.write_all({"event": "finding", **asdict(finding)} for finding in findings)
+
     def write(self, event: str, **facts: Any) -> None:
         """Write one object."""
         self.write_all([{"event": event, **facts}])
 
-    def write_all(self, objects: Any) -> None:
+    def write_all(self, objects: Iterable[Mapping[str, Any]]) -> None:
         """Write objects, and flush once."""
         now = round(time.time(), 3)
         lines = (json.dumps({"format": FORMAT, "time": now, **each}) for each in objects)

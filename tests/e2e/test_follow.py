@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import threading
 import time
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import koji
-import koji.xmlrpcplus
 import pytest
 
-from fedpkg_container.hub.events import Event, Finished, LogLines, TaskChanged
-from fedpkg_container.hub.follow import follow
+from fedpkg_container.errors import LostContactError
+from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
+from fedpkg_container.hub.follow import Pace, follow
 from tests.support.box_hub import RunningHub, running_hub
+from tests.support.played import PlayedBuilder, session
+from tests.support.proxy import lossy_proxy
+
+QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -24,45 +29,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
         yield hub
 
 
-def _session(hub: RunningHub, certificate: str) -> Any:
-    session = koji.ClientSession(hub.url, {"serverca": hub.ca, "max_retries": 0, "timeout": 30})
-    session.ssl_login(certificate, None, hub.ca)
-    return session
+@pytest.fixture
+def played(hub: RunningHub, tmp_path: Path) -> PlayedBuilder:
+    return PlayedBuilder(hub, tmp_path)
 
 
 @pytest.fixture
-def packager(hub: RunningHub) -> Any:
-    return _session(hub, hub.packager)
+def task(played: PlayedBuilder) -> int:
+    return played.build()
 
 
-@pytest.fixture
-def builder(hub: RunningHub) -> Any:
-    session = _session(hub, hub.host)
-    session.exclusiveSession(force=True)
-    return session
-
-
-@pytest.fixture
-def task(packager: Any, builder: Any) -> int:
-    """A build that this builder runs."""
-    made = int(packager.buildContainer("git+https://h/p#1", "target", {"git_branch": "x", "scratch": True}))
-    builder.host.openTask(made)
-    return made
-
-
-def _upload(builder: Any, task_id: int, folder: Path, name: str, text: str) -> None:
-    (folder / name).write_text(text)
-    builder.uploadWrapper(str(folder / name), koji.pathinfo.taskrelpath(task_id), overwrite=True)
-
-
-def _fail(builder: Any, task_id: int, message: str) -> None:
-    builder.host.failTask(task_id, koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(1005, message)))
-
-
-def _events(packager: Any, task_id: int) -> list[Event]:
+def _events(packager: Any, task_id: int, **options: Any) -> list[Event]:
     """Everything that following tells, at most for half a minute."""
     told: list[Event] = []
-    thread = threading.Thread(target=lambda: told.extend(follow(packager, task_id)), daemon=True)
+    thread = threading.Thread(target=lambda: told.extend(follow(packager, task_id, **options)), daemon=True)
     thread.start()
     thread.join(timeout=30)
     assert not thread.is_alive(), "following did not end"
@@ -73,32 +53,30 @@ def _lines(events: list[Event]) -> list[str]:
     return [line for event in events if isinstance(event, LogLines) for line in event.lines]
 
 
-def test_the_end_is_noticed_although_a_child_never_ends(packager: Any, builder: Any, task: int) -> None:
-    builder.host.subtask("createContainer", [{}], task, label="x86_64", arch="x86_64")
-    _fail(builder, task, "the parent died")
-    events = _events(packager, task)
+def test_the_end_is_noticed_although_a_child_never_ends(played: PlayedBuilder, task: int) -> None:
+    played.builder.host.subtask("createContainer", [{}], task, label="x86_64", arch="x86_64")
+    played.fail(task, "the parent died")
+    events = _events(played.packager, task)
     assert isinstance(events[-1], Finished)
     assert events[-1].fault == "the parent died"
 
 
-def test_the_last_line_is_shown_before_the_end(packager: Any, builder: Any, task: int, tmp_path: Path) -> None:
-    _upload(builder, task, tmp_path, "container-build.log", "one\ntwo without a newline")
-    _fail(builder, task, "why")
-    events = _events(packager, task)
+def test_the_last_line_is_shown_before_the_end(played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "one\ntwo without a newline")
+    played.fail(task, "why")
+    events = _events(played.packager, task)
     assert _lines(events) == ["one", "two without a newline"]
     states = [event.task.state for event in events if isinstance(event, TaskChanged)]
     assert states == ["FAILED"]
 
 
-def test_a_log_that_was_begun_anew_is_read_from_its_start(
-    packager: Any, builder: Any, task: int, tmp_path: Path
-) -> None:
-    _upload(builder, task, tmp_path, "container-build.log", "first attempt, a long line\nand another one\n")
+def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "first attempt, a long line\nand another one\n")
     told: list[Event] = []
     seen = threading.Event()
 
     def watch() -> None:
-        for event in follow(packager, task):
+        for event in follow(played.packager, task):
             told.append(event)
             if isinstance(event, LogLines) and "and another one" in event.lines:
                 seen.set()
@@ -106,27 +84,28 @@ def test_a_log_that_was_begun_anew_is_read_from_its_start(
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     assert seen.wait(timeout=30)
-    _upload(builder, task, tmp_path, "container-build.log", "second attempt\n")
+    played.log(task, "container-build.log", "second attempt\n")
     deadline = time.monotonic() + 20
     while "second attempt" not in _lines(told) and time.monotonic() < deadline:
         time.sleep(0.1)
-    _fail(builder, task, "why")
+    played.fail(task, "why")
     thread.join(timeout=30)
     assert _lines(told) == ["first attempt, a long line", "and another one", "second attempt"]
 
 
-def test_what_moves_a_terminal_is_shown_harmlessly(packager: Any, builder: Any, task: int, tmp_path: Path) -> None:
-    _upload(builder, task, tmp_path, "container-build.log", "a\x1b[2Jb\n10%\r20%\r100%\n\u202eevil\n")
-    _fail(builder, task, "bad\u202e fault")
-    events = _events(packager, task)
+def test_what_moves_a_terminal_is_shown_harmlessly(played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "a\x1b[2Jb\n10%\r20%\r100%\n\u202eevil\n")
+    played.fail(task, "bad\u202e fault")
+    events = _events(played.packager, task)
     assert _lines(events) == ["a\ufffd[2Jb", "100%", "\ufffdevil"]
     assert isinstance(events[-1], Finished)
     assert events[-1].fault == "bad\ufffd fault"
 
 
-def test_a_client_that_says_nothing_holds_nobody_up(hub: RunningHub, packager: Any) -> None:
+def test_a_client_that_says_nothing_holds_nobody_up(hub: RunningHub, played: PlayedBuilder) -> None:
     port = int(hub.url.split(":")[2].split("/")[0])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+    packager = played.packager
     packager.new_session()
     packager.opts["timeout"] = 20
     assert packager.getAPIVersion() == 1
@@ -140,3 +119,123 @@ def test_what_the_hub_keeps_is_for_its_owner_alone(hub: RunningHub) -> None:
     kept = [path for name in ("pki", "hub") for path in (folder / name).rglob("*") if path.is_file()]
     assert kept
     assert {path.name for path in kept if path.suffix in (".pem", ".log") and path.stat().st_mode & 0o077} == set()
+
+
+def _long_log() -> bytes:
+    """Three megabytes of lines of many lengths, not all of them ASCII."""
+    return "".join(f"{number} {'é' * (number % 97)}\n" for number in range(25_000)).encode()
+
+
+def test_a_connection_that_breaks_loses_and_repeats_nothing(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    log = _long_log()
+    played.log(task, "container-build.log", log)
+    played.fail(task, "why")
+    with lossy_proxy(int(hub.url.split(":")[2].split("/")[0]), cut_after=2_000_000) as proxy:
+        events = _events(session(hub, hub.packager, port=proxy.port), task, pace=QUICK)
+        assert proxy.lost >= 2
+    told = "".join(f"{line}\n" for line in _lines(events)).encode()
+    assert hashlib.sha256(told).hexdigest() == hashlib.sha256(log).hexdigest()
+
+
+def test_a_session_that_the_hub_forgot_is_logged_in_again_once(
+    hub: RunningHub, played: PlayedBuilder, task: int
+) -> None:
+    logins = []
+    forgotten = session(hub, hub.packager)
+
+    def login() -> None:
+        logins.append(1)
+        forgotten.setSession(None)
+        forgotten.ssl_login(hub.packager, None, hub.ca)
+
+    _forget(forgotten)
+    played.fail(task, "why")
+    events = _events(forgotten, task, login=login, pace=QUICK)
+    assert isinstance(events[-1], Finished)
+    assert logins == [1]
+
+
+def _forget(forgotten: Any) -> None:
+    """Log a session out behind its back."""
+    other = koji.ClientSession(forgotten.baseurl, dict(forgotten.opts))
+    other.setSession(dict(forgotten.sinfo))
+    other.logout()
+
+
+def test_a_session_that_is_forgotten_twice_is_an_error(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    forgotten = session(hub, hub.packager)
+    _forget(forgotten)
+    with pytest.raises(koji.AuthError):
+        list(follow(forgotten, task, login=lambda: None, pace=QUICK))
+
+
+def test_a_hub_is_asked_less_often_while_nothing_happens(played: PlayedBuilder, task: int) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 12:
+            played.log(task, "container-build.log", "something\n")
+        if len(pauses) == 20:
+            played.fail(task, "why")
+
+    frozen = follow(played.packager, task, pace=Pace(1.0, 5.0, 30), sleep=sleep, clock=lambda: 0.0)
+    assert isinstance(list(frozen)[-1], Finished)
+    # the first answers bring the task and the name of its builder
+    assert pauses[2:6] == [1.25, 1.5625, pytest.approx(1.95, abs=0.01), pytest.approx(2.44, abs=0.01)]
+    assert pauses[9:11] == [5.0, 5.0]
+    assert 1.0 in pauses[12:15]
+
+
+def test_a_hub_that_stays_away_is_given_up(played: PlayedBuilder, task: int) -> None:
+    moment = [0.0]
+
+    def sleep(seconds: float) -> None:
+        moment[0] += seconds
+
+    following = follow(played.packager, task, pace=Pace(1.0, 5.0, 60), sleep=sleep, clock=lambda: moment[0])
+    next(following)
+    played.packager.baseurl = "https://127.0.0.1:1/kojihub"
+    with pytest.raises(LostContactError, match=r"has not answered for 60 s .*connection refused") as caught:
+        list(following)
+    assert f"container-status --watch {task}" in caught.value.solution
+
+
+def test_a_tree_of_fifty_tasks_takes_one_request_a_tick(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    children = [played.arch(task, f"arch{number}") for number in range(49)]
+    for child in children:
+        played.log(child, "build.log", "a line\n")
+    ticks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        ticks.append(seconds)
+        if len(ticks) == 6:
+            played.fail(task, "why")
+
+    before = hub.access_log.read_text().count("\n")
+    lines = _lines(list(follow(played.packager, task, pace=QUICK, sleep=sleep)))
+    calls = [line.split()[2] for line in hub.access_log.read_text().splitlines()[before:]]
+    assert lines.count("a line") == 49
+    assert calls.count("multiCall") == len(ticks) + 1
+    assert set(calls) - {"logout"} == {"multiCall", "host.failTask", "getTaskResult"}
+
+
+def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "before\n")
+    told: list[Event] = []
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        if _lines(told) == ["before"] and hub.service.pid is not None:
+            hub.service.stop()
+        elif any(isinstance(event, ContactLost) for event in told) and hub.service.pid is None:
+            hub.service.start()
+            hub.service.wait_ready()
+            played.log(task, "container-build.log", "before\nafter\n")
+            played.fail(task, "why")
+
+    for event in follow(played.packager, task, pace=QUICK, sleep=sleep):
+        told.append(event)
+    assert _lines(told) == ["before", "after"]
+    kinds = [type(event) for event in told]
+    assert kinds.index(ContactLost) < kinds.index(ContactRegained) < kinds.index(Finished)

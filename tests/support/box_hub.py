@@ -11,17 +11,24 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
+from fedpkg_container.box.services import Service
 
 
 @dataclass(frozen=True)
 class RunningHub:
-    """A hub and those who may log in to it: paths of PEM files with certificate and key."""
+    """A hub and those who may log in to it: paths of PEM files with certificate and key.
+
+    :param access_log: a line for each request: when, who, which call
+    :param service: to stop and start it
+    """
 
     url: str
     ca: str
     admin: str
     packager: str
     host: str
+    access_log: Path
+    service: Service
 
 
 @contextmanager
@@ -40,6 +47,8 @@ def running_hub(directory: Path) -> Iterator[RunningHub]:
             admin=str(box.credentials(ADMIN)),
             packager=str(box.credentials(PACKAGER)),
             host=str(box.credentials(box.layout.builders[0])),
+            access_log=box.layout.access_log,
+            service=box.hub,
         )
     finally:
         box.hub.stop()

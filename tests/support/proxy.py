@@ -1,4 +1,4 @@
-"""A TCP proxy that loses answers: for what happens between a client and a hub that it cannot see."""
+"""A TCP proxy that loses answers or breaks them off: for what happens between a client and a hub."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from contextlib import contextmanager
 
 
 class LossyProxy:
-    """Forwards connections to a port on loopback; once armed, it closes a connection instead of bringing the answer."""
+    """Forwards connections to a port on loopback.
 
-    def __init__(self, port: int) -> None:
+    Once armed, it closes a connection instead of bringing the answer. With ``cut_after`` it closes every connection
+    that has brought so many bytes, in the middle of whatever it brings.
+    """
+
+    def __init__(self, port: int, *, cut_after: int = 0) -> None:
         self.target = port
         self.armed = False
+        self.cut_after = cut_after
         self.lost = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -34,6 +39,7 @@ class LossyProxy:
             client.close()
             return
         asked = False
+        brought = 0
         with contextlib.suppress(OSError), client, server, selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ)
             selector.register(server, selectors.EVENT_READ)
@@ -51,6 +57,11 @@ class LossyProxy:
                         self.lost += 1
                         return
                     else:
+                        brought += len(data)
+                        if self.cut_after and brought > self.cut_after:
+                            client.sendall(data[: len(data) // 2])
+                            self.lost += 1
+                            return
                         client.sendall(data)
 
     def close(self) -> None:
@@ -59,9 +70,9 @@ class LossyProxy:
 
 
 @contextmanager
-def lossy_proxy(port: int) -> Iterator[LossyProxy]:
+def lossy_proxy(port: int, *, cut_after: int = 0) -> Iterator[LossyProxy]:
     """A proxy for the length of a test."""
-    proxy = LossyProxy(port)
+    proxy = LossyProxy(port, cut_after=cut_after)
     try:
         yield proxy
     finally:

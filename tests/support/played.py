@@ -1,0 +1,103 @@
+"""A builder that a test plays: what it does, it does at the moment the test wants."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import koji
+import koji.xmlrpcplus
+
+from tests.support.box_hub import RunningHub
+
+FEDPKG = Path(sys.executable).parent / "fedpkg"
+
+
+def session(hub: RunningHub, certificate: str, *, port: int = 0) -> Any:
+    """A session of koji's client, logged in.
+
+    :param port: of a proxy in front of the hub
+    """
+    url = f"https://127.0.0.1:{port}/kojihub" if port else hub.url
+    made = koji.ClientSession(url, {"serverca": hub.ca, "max_retries": 0, "anon_retry": False, "timeout": 30})
+    made.ssl_login(certificate, None, hub.ca)
+    return made
+
+
+@dataclass
+class PlayedBuilder:
+    """A builder and a packager on a hub that has no other."""
+
+    hub: RunningHub
+    folder: Path
+    builder: Any = field(init=False)
+    packager: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packager = session(self.hub, self.hub.packager)
+        self.builder = session(self.hub, self.hub.host)
+        self.builder.exclusiveSession(force=True)
+
+    def build(self) -> int:
+        """A build that runs; the id of its task."""
+        options = {"git_branch": "rawhide", "scratch": True}
+        task = int(self.packager.buildContainer("git+https://h/container/hello#1", "target", options))
+        self.builder.host.openTask(task)
+        return task
+
+    def arch(self, parent: int, arch: str) -> int:
+        """The task of one arch, which runs."""
+        task = int(self.builder.host.subtask("createContainer", [{}], parent, label=arch, arch="noarch"))
+        self.builder.host.openTask(task)
+        return task
+
+    def log(self, task: int, name: str, content: str | bytes) -> None:
+        """Put a log on the hub, in place of what was there."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.builder.uploadWrapper(str(path), koji.pathinfo.taskrelpath(task), overwrite=True)
+
+    def close(self, task: int, **result: Any) -> None:
+        """End a task well."""
+        self.builder.host.closeTask(task, koji.xmlrpcplus.dumps((result,), methodresponse=True, allow_none=True))
+
+    def fail(self, task: int, message: str) -> None:
+        """End a task badly."""
+        self.builder.host.failTask(task, koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(1005, message)))
+
+    def home(self, *, url: str = "", **settings: str) -> dict[str, str]:
+        """The environment of a person who knows this hub.
+
+        :param url: of a proxy in front of it
+        :param settings: of the section for container builds
+        """
+        home = self.folder / "home"
+        profile = configparser.ConfigParser(interpolation=None)
+        profile["koji"] = {
+            "server": url or self.hub.url,
+            "authtype": "ssl",
+            "cert": self.hub.packager,
+            "serverca": self.hub.ca,
+            "weburl": "https://koji.example/koji",
+        }
+        site = configparser.ConfigParser(interpolation=None)
+        site["fedpkg.container-build"] = {"progress_interval": "0.2", "progress_interval_max": "0.5", **settings}
+        for path, content in ((home / ".koji" / "config", profile), (home / ".config/rpkg/fedpkg.conf", site)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w") as file:
+                content.write(file)
+        return {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+        """Start the client, both of its outputs in one pipe."""
+        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
+        return subprocess.Popen([str(FEDPKG), *arguments], env=dict(env or self.home()), cwd=self.folder, **settings)
+
+    def watch(self, task: int, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start ``container-status --watch``."""
+        return self.start("container-status", "--watch", str(task), *arguments, **options)
