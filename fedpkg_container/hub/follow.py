@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import koji
@@ -196,6 +196,9 @@ class _Follower:
             known = self.announced.get(task_id)
             nameless = task.has_host and not task.host
             unread = task.ended and not self._is_read(task_id)
+            if unread and known is None and task.started is not None:
+                task = replace(task, state="OPEN", completed=None)  # its logs come now, and then its end
+                unread = False
             if task != known and not nameless and not unread:
                 self.announced[task_id] = task
                 yield TaskChanged(task)

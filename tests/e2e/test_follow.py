@@ -67,7 +67,7 @@ def test_the_last_line_is_shown_before_the_end(played: PlayedBuilder, task: int)
     events = _events(played.packager, task)
     assert _lines(events) == ["one", "two without a newline"]
     states = [event.task.state for event in events if isinstance(event, TaskChanged)]
-    assert states == ["FAILED"]
+    assert states == ["OPEN", "FAILED"]
 
 
 def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder, task: int) -> None:

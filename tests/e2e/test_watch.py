@@ -1,0 +1,315 @@
+"""What a person or a script sees of a build that is followed: plain, JSON, quiet, live; its end; leaving it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pexpect
+import pytest
+
+from tests.support.box_hub import RunningHub, running_hub
+from tests.support.leftovers import eventually
+from tests.support.played import FEDPKG, PlayedBuilder
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
+#: Tries to clear the screen, to set the title, to go back in the line, to reorder, and to be a line of its own.
+HOSTILE = (
+    "a\x1b[2J\x1b]0;evil\x07b\nok 1%\rok 2%\nx\u202ey".encode()
+    + b"\xff\xfe\nline\x85forged: 3\x0bforged: 4\x0cforged: 5\n"
+)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    with running_hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def played(hub: RunningHub, tmp_path: Path) -> PlayedBuilder:
+    return PlayedBuilder(hub, tmp_path)
+
+
+@pytest.fixture
+def task(played: PlayedBuilder) -> int:
+    return played.build()
+
+
+def _end(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=60)
+    return output
+
+
+def _says(process: subprocess.Popen[str], text: str) -> None:
+    """Read until a line holds a text."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"ended without saying {text!r}")
+
+
+def test_plain_lines_of_one_arch_have_no_prefix(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64")
+    played.log(child, "x86_64.log", "compiling\n")
+    played.close(child)
+    played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
+    output = _end(played.watch(task))
+    assert "\ncompiling\n" in output
+    assert f"task {child} createContainer (x86_64) is done\n" in output
+    assert re.search(rf"task {task} is done in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
+    assert "\x1b" not in output
+
+
+def test_lines_of_several_arches_say_which(played: PlayedBuilder, task: int) -> None:
+    for arch in ("x86_64", "aarch64"):
+        child = played.arch(task, arch)
+        played.log(child, f"{arch}.log", f"compiling for {arch}\n")
+        played.close(child)
+    arches = {"x86_64": "r.io/h@sha256:1", "aarch64": "r.io/h@sha256:2"}
+    played.close(task, repositories=["r.io/h:1"], koji_builds=[], arches=arches, user_warnings=["old base"])
+    output = _end(played.watch(task, "--progress", "plain"))
+    assert "x86_64 | compiling for x86_64\n" in output
+    assert "aarch64 | compiling for aarch64\n" in output
+    assert "    x86_64   r.io/h@sha256:1\n    aarch64  r.io/h@sha256:2\n" in output
+    assert "warning: old base\n" in output
+
+
+def test_json_lines_are_as_their_schema_says(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64")
+    played.log(child, "x86_64.log", HOSTILE)
+    played.fail(child, "no space")
+    played.fail(task, "no space")
+    process = played.watch(task, "--progress", "json", stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    objects = [json.loads(line) for line in output.splitlines()]
+    for each in objects:
+        jsonschema.validate(each, SCHEMA)
+    assert [each["event"] for each in objects if each["event"] not in ("task", "log")] == [
+        "submitted",
+        "finished",
+        "error",
+    ]
+    finished = next(each for each in objects if each["event"] == "finished")
+    assert (finished["state"], finished["fault"], finished["failed_task_id"]) == ("FAILED", "no space", child)
+    assert [each["text"] for each in objects if each["event"] == "log"][1] == "ok 2%"
+    assert errors == ""
+
+
+def test_quiet_says_the_result_alone(played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "much\n")
+    played.close(task, repositories=["r.io/hello:1"], koji_builds=[])
+    assert _end(played.watch(task, "-q")) == "    r.io/hello:1\n"
+
+
+def test_a_failure_says_what_is_needed(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64")
+    played.log(child, "x86_64.log", "".join(f"line {number}\n" for number in range(50)))
+    played.fail(child, "RUN failed")
+    played.fail(task, "RUN failed")
+    process = played.watch(task, "--progress", "quiet")
+    output = _end(process)
+    assert process.returncode == 1
+    assert re.findall(r"line \d+", output) == [f"line {number}" for number in range(30, 50)]
+    assert f"log: https://koji.example/koji/getfile?taskID={child}&name=x86_64.log\n" in output
+    assert f"error: task {child} createContainer (x86_64) failed on builder-1: RUN failed\n" in output
+
+
+def test_a_canceled_build(played: PlayedBuilder, task: int) -> None:
+    played.packager.cancelTask(task)
+    process = played.watch(task)
+    assert f"error: task {task} was canceled\n" in _end(process)
+    assert process.returncode == 6
+
+
+def test_there_is_no_such_task(played: PlayedBuilder) -> None:
+    process = played.watch(999999)
+    assert "the hub knows neither a task nor a build 999999" in _end(process)
+    assert process.returncode == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_leaving_a_build_lets_it_go_on(played: PlayedBuilder, task: int, number: signal.Signals) -> None:
+    process = played.watch(task)
+    _says(process, "runs on")
+    process.send_signal(number)
+    output = _end(process)
+    assert process.returncode == 130
+    assert f"interrupted: task {task} goes on\n" in output
+    assert f"fedpkg container-status --watch {task}\n" in output
+    assert f"koji cancel {task}\n" in output
+    assert played.packager.getTaskInfo(task)["state"] == 1
+
+
+def test_leaving_can_cancel(played: PlayedBuilder, task: int) -> None:
+    process = played.watch(task, "--cancel-on-interrupt")
+    _says(process, "runs on")
+    process.send_signal(signal.SIGINT)
+    assert f"task {task} was canceled, because you interrupted" in _end(process)
+    assert process.returncode == 6
+    assert played.packager.getTaskInfo(task)["state"] == 3
+
+
+def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    process = played.watch(task, "--cancel-on-interrupt")
+    _says(process, "runs on")
+    pid = hub.service.pid
+    assert pid is not None
+    subprocess.run(["kill", "-STOP", str(pid)], check=True)  # the hub answers nothing, not even the cancellation
+    try:
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=5)
+    finally:
+        subprocess.run(["kill", "-CONT", str(pid)], check=True)
+    assert process.returncode in (-signal.SIGINT, 130)
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "line\n" * 200_000)
+    played.close(task, repositories=[], koji_builds=[])
+    process = played.watch(task, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.wait(timeout=30)
+
+
+def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    process = played.watch(task, "--hub-timeout", "2")
+    _says(process, "runs on")
+    hub.service.stop()
+    try:
+        output = _end(process)
+    finally:
+        hub.service.start()
+        hub.service.wait_ready()
+    assert process.returncode == 5
+    assert "the hub does not answer (connection refused); asking again, for up to 2 s …\n" in output
+    assert f"watch it again with: fedpkg container-status --watch {task}\n" in output
+
+
+class Screen:
+    """The client at a terminal of its own."""
+
+    def __init__(self, played: PlayedBuilder, *arguments: str, **environment: str) -> None:
+        env = {**played.home(), "TERM": "xterm-256color", **environment}
+        self.child: Any = pexpect.spawn(
+            str(FEDPKG), list(arguments), env=env, cwd=str(played.folder), dimensions=(24, 100), timeout=30
+        )
+
+    def end(self) -> str:
+        """Everything that it wrote."""
+        self.child.expect(pexpect.EOF)
+        return str((self.child.before or b"").decode(errors="replace"))
+
+
+def test_a_hostile_log_does_not_move_the_terminal(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64\u202e\nforged: 1")
+    played.log(child, "x86_64.log", HOSTILE)
+    played.fail(child, "bad\u202e\nforged: 2")
+    played.fail(task, "bad\u202e\nforged: 2")
+    shown = Screen(played, "container-status", "--watch", str(task), "--progress", "plain", NO_COLOR="1").end()
+    assert "\x1b" not in shown
+    assert "ok 2%" in shown
+    assert "\u202e" not in shown
+    lines = re.split(r"[\r\n\x0b\x0c\x85]", shown)
+    assert not [line for line in lines if line.startswith("forged:")]
+
+
+def test_live_shows_the_tree_and_leaves_a_report(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64")
+    played.log(child, "x86_64.log", b"compiling\nwarning: that is old\n" + HOSTILE)
+    screen = Screen(played, "container-status", "--watch", str(task))
+    screen.child.expect("compiling")
+    screen.child.setwinsize(12, 60)
+    screen.child.expect("x86_64.{1,12} runs on builder-1")
+    played.close(child)
+    played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
+    rest = screen.end()
+    assert "\x1b[2J" not in rest
+    assert "\x1b]0;" not in rest
+    report = rest.rpartition("\x1b[2K")[2]
+    assert "buildContainer" in report
+    assert "warning: that is old" in report
+    assert "r.io/hello@sha256:0" in report
+    assert screen.child.wait() == 0
+
+
+def test_live_is_left_with_the_cursor_where_it_was(played: PlayedBuilder, task: int) -> None:
+    screen = Screen(played, "container-status", "--watch", str(task))
+    screen.child.expect("runs on builder-1")
+    screen.child.sendintr()
+    rest = screen.end()
+    assert rest.rfind("\x1b[?25h") > rest.rfind("\x1b[?25l")
+    assert f"interrupted: task {task} goes on" in rest
+    assert screen.child.wait() == 130
+
+
+def test_no_terminal_no_live(played: PlayedBuilder, task: int) -> None:
+    played.close(task, repositories=[], koji_builds=[])
+    screen = Screen(played, "container-status", "--watch", str(task), TERM="dumb")
+    assert "\x1b" not in screen.end()
+
+
+def test_logs_and_nothing_else(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64")
+    played.log(child, "x86_64.log", "".join(f"line {number}\n" for number in range(30_000)))
+    env = played.home()
+    assert _end(played.start("container-status", str(task), "--logs", "x86_64", env=env)).splitlines() == [
+        f"line {number}" for number in range(30_000)
+    ]
+    tail = _end(played.start("container-status", str(task), "--logs", "--tail", "2", env=env))
+    assert tail == "line 29998\nline 29999\n"
+    missing = played.start("container-status", str(task), "--logs", "s390x", env=env)
+    assert f"task {task} has no logs of s390x" in _end(missing)
+    assert missing.returncode == 3
+
+
+@pytest.mark.slow
+def test_a_log_of_200_megabytes_takes_little_memory(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    line = "x" * 99 + "\n"
+    topdir = Path(hub.ca).parents[1] / "hub" / "topdir"
+    played.log(task, "container-build.log", line)
+    path = next(topdir.glob(f"work/tasks/*/{task}/container-build.log"))
+    process = played.watch(task, stdout=subprocess.DEVNULL)
+    peak = 0
+    with path.open("a") as log:
+        for _ in range(20):  # 10 MB a second
+            began = time.monotonic()
+            log.write(line * 100_000)
+            log.flush()
+            peak = max(peak, _memory(process.pid))
+            time.sleep(max(1 - (time.monotonic() - began), 0))
+    played.close(task, repositories=[], koji_builds=[])
+    eventually(lambda: process.poll() is not None, lambda: "it still reads", seconds=60)
+    assert process.returncode == 0
+    assert 10 < peak < 150
+
+
+def _memory(pid: int) -> int:
+    """The greatest resident memory of a process so far, in MiB."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) // 1024 if found else 0
+
+
+def test_the_interpreter_is_that_of_the_tests() -> None:
+    assert FEDPKG.parent == Path(sys.executable).parent
