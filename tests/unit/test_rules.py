@@ -1,0 +1,195 @@
+"""The rules over a checkout and its Dockerfile: each code has an input that brings it, and one that does not."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedpkg_container.distgit import rules
+from fedpkg_container.distgit.checkout import Checkout
+from fedpkg_container.model.finding import Finding
+
+LABELS = """\
+LABEL com.redhat.component="hello-container" name="hello" version="1.0"
+LABEL maintainer="me" summary="a test" usage="none"
+CMD ["true"]
+"""
+GOOD = f"FROM r.io/base:1\n{LABELS}"
+
+
+def _checkout(path: Path, **changes: object) -> Checkout:
+    clean = Checkout(
+        path=path,
+        namespace="container",
+        name="hello",
+        branch="rawhide",
+        branch_known=True,
+        detached=False,
+        commit="0" * 40,
+        source="git+https://h/container/hello#0",
+        tracked=frozenset({"Dockerfile", "kept/file", "other.txt"}),
+        changed=(),
+        tracks="origin/rawhide",
+        ahead=0,
+        behind=0,
+    )
+    return dataclasses.replace(clean, **changes)  # type: ignore[arg-type]
+
+
+def _found(path: Path, text: str, *, local: bool = False, **changes: object) -> list[Finding]:
+    (path / "Dockerfile").write_text(text)
+    return rules.check(_checkout(path, **changes), local=local)
+
+
+def _codes(findings: list[Finding]) -> list[tuple[str, int]]:
+    return [(finding.code, finding.line) for finding in findings]
+
+
+def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
+    assert _found(tmp_path, GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "severity"),
+    [
+        ({"namespace": "rpms"}, "namespace", "error"),
+        ({"changed": ("Dockerfile",)}, "uncommitted", "error"),
+        ({"detached": True, "branch": ""}, "detached-head", "error"),
+        ({"detached": True}, "detached-head", "warning"),
+        ({"branch_known": False}, "branch", "warning"),
+        ({"tracks": ""}, "no-upstream", "error"),
+        ({"ahead": 2}, "unpushed", "error"),
+        ({"behind": 1}, "behind", "warning"),
+    ],
+)
+def test_the_state_of_the_checkout(tmp_path: Path, changes: dict[str, object], code: str, severity: str) -> None:
+    found = _found(tmp_path, GOOD, **changes)
+    assert [(finding.code, finding.severity) for finding in found] == [(code, severity)]
+    assert _found(tmp_path, GOOD, local=True, **changes) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"FROM r.io/base:1\n{LABELS}RUNN x\n", [("instruction", 5)]),
+        (f"FROM r.io/base:1\n{LABELS}RUN\n", [("instruction", 5)]),
+        (f"RUN true\n{GOOD}", [("before-from", 1)]),
+        (f"FROM R.io/Base:1\n{LABELS}", [("from-invalid", 1)]),
+        (f"ARG TAG\nFROM r.io/base:$TAG\n{LABELS}", [("from-argument", 2)]),
+        (f"ARG TAG=1\nFROM r.io/base:$TAG\n{LABELS}", []),
+        (f"FROM base:1\n{LABELS}", [("from-registry", 1)]),
+        (f"FROM r.io/base\n{LABELS}", [("from-tag", 1)]),
+        (f"FROM r.io/base@sha256:{'0' * 64}\n{LABELS}", []),
+        (f"FROM r.io/a:1 AS x\nFROM r.io/b:1 AS X\n{LABELS}", [("stage-name", 2)]),
+        (f"FROM r.io/a:1 AS x\nFROM scratch\nCOPY --from=x /a /a\n{LABELS}", []),
+        (f"FROM r.io/a:1\nCOPY --from=r.io/b:1 /a /a\n{LABELS}", [("foreign-source", 2)]),
+        (f"FROM r.io/base:1\n{LABELS.replace('CMD', 'ENV A')}", [("no-command", 0)]),
+        (f"FROM r.io/a:1 AS x\nENTRYPOINT a\nFROM x\n{LABELS.replace('CMD', 'ENV A')}", []),
+        ("# nothing\n", [("no-from", 0), *[("label-missing", 0)] * 3, *[("label-advised", 0)] * 3]),
+    ],
+)
+def test_instructions(tmp_path: Path, text: str, expected: list[tuple[str, int]]) -> None:
+    assert _codes(_found(tmp_path, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("version=", "versoin=", [("label-missing", 2)]),
+        ('name="hello"', 'name=""', [("label-unresolved", 2)]),
+        ('version="1.0"', 'version="$V"', [("label-unresolved", 2)]),
+        ('version="1.0"', 'version="1-0"', [("label-invalid", 2)]),
+        ('name="hello"', 'name="Hello World"', [("label-invalid", 2)]),
+        ('component="hello-container"', 'component="hello container"', [("label-invalid", 2)]),
+        ('version="1.0"', f'version="{"1" * 70}" release="{"2" * 70}"', [("label-invalid", 2)]),
+        ("com.redhat.component=", "BZComponent=", [("label-deprecated", 2)]),
+        ("maintainer=", "maintaner=", [("label-advised", 3)]),
+        ('usage="none"', "", [("label-advised", 0)]),
+        ('usage="none"', 'usage="none" install="x"', [("label-advised", 0)]),
+    ],
+)
+def test_labels(tmp_path: Path, old: str, new: str, expected: list[tuple[str, int]]) -> None:
+    assert _codes(_found(tmp_path, GOOD.replace(old, new))) == expected
+
+
+def test_labels_of_an_earlier_stage_count_where_the_image_stands_on_it(tmp_path: Path) -> None:
+    assert _found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM x\nENV A=1\n") == []
+    assert ("label-missing", 0) in _codes(_found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM r.io/b:1\nENV A=1\n"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected", "locally"),
+    [
+        ("COPY kept/file other.txt /x/", [], ["copy-missing", "copy-missing"]),
+        ("COPY . /x", [], []),
+        ("COPY kept /x", [], ["copy-missing"]),
+        ("COPY k*/f?le /x", [], ["copy-missing"]),
+        ("COPY *.md /x", ["copy-missing"], ["copy-missing"]),
+        ("COPY ../secret /x", ["copy-outside"], ["copy-outside"]),
+        ("COPY here.txt /x", ["copy-untracked"], []),
+        ("COPY he*.txt /x", ["copy-untracked"], []),
+        ("COPY cached.tar.gz /x", ["lookaside"], ["copy-missing"]),
+        ('COPY ["nosuch file", "/x"]', ["copy-missing"], ["copy-missing"]),
+        ("ADD https://example.com/x.tar.gz /x", [], []),
+        ("COPY --chown=0:0 nosuch /x", ["copy-missing"], ["copy-missing"]),
+        ("ENV N=nosuch\nCOPY $N /x", ["copy-missing"], ["copy-missing"]),
+        ("ARG N\nCOPY ${N} /x", [], []),
+        ("COPY <<EOF /x\nFROM nosuch\nEOF", [], []),
+    ],
+)
+def test_what_is_copied(tmp_path: Path, steps: str, expected: list[str], locally: list[str]) -> None:
+    (tmp_path / "here.txt").write_text("x")
+    (tmp_path / "sources").write_text(f"SHA512 (cached.tar.gz) = {'0' * 128}\n")
+    text = f"FROM r.io/base:1\n{steps}\n{LABELS}"
+    assert [finding.code for finding in _found(tmp_path, text)] == expected
+    assert [finding.code for finding in _found(tmp_path, text, local=True)] == locally
+
+
+def test_sources_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "sources").write_text("what is this\n")
+    assert [finding.code for finding in _found(tmp_path, GOOD)] == ["sources"]
+
+
+def test_help(tmp_path: Path) -> None:
+    (tmp_path / "help.md").write_text(" \n")
+    assert _codes(_found(tmp_path, GOOD)) == [("help", 0)]
+    (tmp_path / "help.md").unlink()
+    (tmp_path / "help.md").symlink_to("/etc/passwd")
+    assert [finding.severity for finding in _found(tmp_path, GOOD)] == ["error"]
+
+
+def test_a_here_document_does_not_end(tmp_path: Path) -> None:
+    found = _found(tmp_path, f"FROM r.io/base:1\n{LABELS}RUN <<EOF\ntrue\n")
+    assert [finding.code for finding in found] == ["no-dockerfile"]
+    assert "here-document EOF of line 5 does not end" in found[0].message
+
+
+_WORDS = """
+FROM LABEL ENV ARG RUN COPY ADD CMD SHELL AS r.io/a:1 x 0 a=b " ' \\ $x ${ ${x:-y} # = --from=x --chown=1 <<EOF EOF
+[ ] ["a", , * ? [a ../x /../ // . .. é ² name=1 version= com.redhat.component=x
+""".split()
+_PIECES = st.sampled_from([*_WORDS, "\t", "\u202e", "\x00", "\x0c"])
+
+
+@given(st.lists(st.lists(_PIECES, max_size=7).map(" ".join), max_size=9).map("\n".join), st.booleans())
+def test_any_dockerfile_gives_findings(tmp_path_factory: pytest.TempPathFactory, text: str, local: bool) -> None:
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.mkdir(exist_ok=True)
+    for finding in _found(path, text, local=local):
+        assert finding.message
+        assert finding.severity in ("error", "warning")
+        assert 0 <= finding.line <= text.count("\n") + 1
+        assert "\u202e" not in str(finding)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_findings(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes"
+    path.mkdir(exist_ok=True)
+    (path / "Dockerfile").write_bytes(content)
+    (path / "sources").write_bytes(content)
+    assert rules.check(_checkout(path)) != []
