@@ -5,13 +5,14 @@ STAMP := $(VENV)/.complete
 PYTHON ?= /usr/bin/python3
 BASE ?=
 
-.PHONY: help setup system demo check check-slow lint types layers test format clean
+.PHONY: help setup system demo check check-slow lint types layers test pictures format clean
 
 help:
 	@echo "make setup       system packages and the virtual environment; the others do it too"
 	@echo "make demo        from nothing to an image that runs"
 	@echo "make check       linters, types, layers and tests"
 	@echo "make check-slow  the tests that take long"
+	@echo "make pictures    the pictures of docs/, from real runs"
 	@echo "make clean       remove the virtual environment and caches"
 
 setup: system $(STAMP)
@@ -46,6 +47,9 @@ test:
 
 check-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+pictures: setup
+	$(BIN)/python docs/make_pictures.py
 
 format:
 	$(BIN)/ruff check --fix

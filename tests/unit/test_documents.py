@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client, site_name
+from fedpkg_container.model.checks import CHECKS
 
 MAN = Path(__file__).parents[2] / "docs" / "man"
 
@@ -49,3 +52,27 @@ def test_container_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 )
 def test_a_program_is_called_after_its_site(program: str, site: str) -> None:
     assert site_name(program) == site
+
+
+def test_every_check_is_documented() -> None:
+    make = runpy.run_path(str(MAN.parent / "make_checks.py"))
+    assert (MAN.parent / "checks.md").read_text() == make["page"]()
+
+
+def test_every_code_of_a_finding_is_in_the_table_of_checks() -> None:
+    package = MAN.parents[1] / "fedpkg_container"
+    used: set[str] = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            used |= _codes(node)
+    assert used == set(CHECKS)
+
+
+def _codes(node: ast.AST) -> set[str]:
+    """The codes that an expression gives to findings: their first argument, or the first part of a tuple for one."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding" and node.args:
+        first = node.args[0]
+        return {str(first.value)} if isinstance(first, ast.Constant) else set()
+    if isinstance(node, ast.Tuple) and len(node.elts) == 3 and isinstance(node.elts[0], ast.Constant):
+        return {str(node.elts[0].value)} & set(CHECKS)
+    return set()
