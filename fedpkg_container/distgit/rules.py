@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules
+from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
@@ -93,14 +93,8 @@ def _dockerfile(checkout: Checkout, *, local: bool) -> Iterator[Finding]:
 
 
 def _container_yaml(checkout: Checkout) -> Iterator[Finding]:
-    if (checkout.path / "container.yaml").exists():
-        yield Finding(
-            "container-yaml",
-            WARNING,
-            "container.yaml is not read by builders of this version",
-            "the build goes by the Dockerfile alone",
-            "container.yaml",
-        )
+    yield from container_yaml.check(checkout.path)
+    yield from additional_tags.check(checkout.path)
 
 
 def _help(checkout: Checkout) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 
 _REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
 _NVR_PART = re.compile(r"[A-Za-z0-9._+~^]+")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _RESERVED = ("staging",)
 
 
@@ -25,4 +26,13 @@ def nvr_part_problem(text: str) -> str:
     """What keeps a text from being a version or a release; empty when nothing does."""
     if not _NVR_PART.fullmatch(text) or ".." in text:
         return "must be letters, digits and any of . _ + ~ ^, without a dash"
+    return ""
+
+
+def tag_problem(text: str) -> str:
+    """What keeps a text from being an image's tag; empty when nothing does."""
+    if len(text) > 128:
+        return "is longer than 128 characters"
+    if not _TAG.fullmatch(text):
+        return "must be letters, digits and any of _ . -, and begin with none of the last two"
     return ""
