@@ -78,7 +78,7 @@ def _sentence(error: Any, path: Path, document: YamlDocument) -> tuple[str, str]
         return f" is {_written(value, path, document)}; it {choices}", f"did you mean {like}?" if like else "choose one"
     if error.validator in ("minimum", "maximum"):
         bound = "at least" if error.validator == "minimum" else "at most"
-        return f" is {value}; it must be {bound} {wanted}", "mend the number"
+        return f" is {shown(document.texts.get(path, '?'))}; it must be {bound} {wanted}", "mend the number"
     if error.validator == "pattern":
         return f" is {shown(value)!r}, which is not of the right form", _FORMS.get(wanted, f"it must match {wanted}")
     return " is empty", "fill it in, or delete it"  # minItems, minLength, minProperties
