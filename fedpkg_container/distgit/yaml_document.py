@@ -34,9 +34,11 @@ class Foreign:
     """A value that is neither text, number, truth value nor nothing.
 
     :param kind: what it is, in words: ``a date``
+    :param text: as it is written, as far as it is a scalar
     """
 
     kind: str
+    text: str = ""
 
 
 @dataclass
@@ -99,6 +101,15 @@ def parse(text: str, file: str) -> YamlDocument:
             )
         )
     return document
+
+
+def plain(value: Any) -> Any:
+    """A value with its foreign parts as the text that they are written as, to be shown."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return value.text if isinstance(value, Foreign) else value
 
 
 def shown(text: str) -> str:
@@ -165,9 +176,9 @@ class _Reader:
         if kind in ("str", "value", "merge"):
             return node.value
         if kind == "timestamp":
-            return Foreign("a date")
+            return Foreign("a date", node.value)
         if kind == "binary":
-            return Foreign("binary data")
+            return Foreign("binary data", node.value)
         if kind == "null":
             return None
         if kind not in _SCALARS:
@@ -176,7 +187,7 @@ class _Reader:
             return getattr(self._constructor, f"construct_yaml_{kind}")(node)
         except (ValueError, LookupError, OverflowError):
             self._add("yaml-syntax", f"{shown(node.value)!r} is no {kind}", "leave out the tag, or mend it", node)
-            return Foreign("a value that cannot be read")
+            return Foreign("a value that cannot be read", node.value)
 
     def _refused(self, node: Any, kind: str) -> Foreign:
         self._add(

@@ -36,3 +36,8 @@ def tag_problem(text: str) -> str:
     if not _TAG.fullmatch(text):
         return "must be letters, digits and any of _ . -, and begin with none of the last two"
     return ""
+
+
+def legal_tag(text: str) -> str:
+    """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:128]
