@@ -184,7 +184,9 @@ class _Reader:
         if kind not in _SCALARS:
             return self._refused(node, kind)
         try:
-            return getattr(self._constructor, f"construct_yaml_{kind}")(node)
+            value = getattr(self._constructor, f"construct_yaml_{kind}")(node)
+            str(value)  # Python writes no number of more than 4,300 digits, and messages would have to
+            return value
         except (ValueError, LookupError, OverflowError):
             self._add("yaml-syntax", f"{shown(node.value)!r} is no {kind}", "leave out the tag, or mend it", node)
             return Foreign("a value that cannot be read", node.value)

@@ -10,8 +10,6 @@ from typing import Any
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 #: Text that means something else without quotes, in lower case.
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-#: From here on a number is written in hexadecimal: Python refuses to write very long decimal ones.
-_LONG = 1 << 64
 
 
 def render(value: Any) -> str:
@@ -23,7 +21,7 @@ def render(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, int):
-        return str(value) if abs(value) < _LONG else hex(value)
+        return str(value)
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, dict):

@@ -156,6 +156,8 @@ def test_invalid_values(text: str, line: int, message: str, solution: str) -> No
         ('tags: ["\\UFFFFFFFF"]', 0, "this is not YAML"),
         ("tags: \x00", 0, "this is not YAML"),
         ("buildtime_limit: !!int x", 1, "'x' is no int"),
+        (f"flatpak:\n  a: -0x{'f' * 9000}", 2, "is no int"),
+        (f"flatpak:\n  a: {'9' * 9000}", 2, "is no int"),
     ],
 )
 def test_what_is_no_yaml(text: str, line: int, message: str) -> None:

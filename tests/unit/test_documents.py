@@ -10,7 +10,12 @@ import pytest
 
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client, site_name
+from fedpkg_container.distgit import effective
+from fedpkg_container.distgit.container_yaml_schema import keys
+from fedpkg_container.distgit.effective import SETTINGS
 
+#: A code of a finding in a program's text.
+CODE = r'"((?:yaml|tags?)-[a-z-]+)"'
 MAN = Path(__file__).parents[2] / "docs" / "man"
 
 
@@ -31,11 +36,12 @@ def test_the_box() -> None:
     assert _documented("fedpkg-container-box.1") == _options(_parser())
 
 
-def test_container_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["fedpkg", "container-build"])
     client = make_client("fedpkg", ["container-build"])
-    assert _documented("fedpkg-container.1") == _options(client.container_build_parser)
+    ours = [client.container_build_parser, client.container_build_config_parser]
+    assert _documented("fedpkg-container.1") == set().union(*map(_options, ours))
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,19 @@ def test_container_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 )
 def test_a_program_is_called_after_its_site(program: str, site: str) -> None:
     assert site_name(program) == site
+
+
+def test_the_keys_of_container_yaml_are_documented() -> None:
+    text = (MAN.parent / "container-yaml.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    documented = set(re.findall(r"`\.?([a-z_.]+)`", " ".join(rows)))
+    missing = [k for k in keys() if not {k, k.rpartition(".")[2]} & documented and f"`{k}." not in text]
+    assert missing == []
+
+
+def test_the_settings_and_findings_are_documented() -> None:
+    text = (MAN.parent / "container-yaml.md").read_text()
+    assert [key for key in SETTINGS if f"`{key}`" not in text] == []
+    sources = (Path(effective.__file__).parent.glob(pattern) for pattern in ("*yaml*.py", "additional_tags.py"))
+    found = {code for paths in sources for path in paths for code in re.findall(CODE, path.read_text())}
+    assert found == set(re.findall(CODE.replace('"', "`"), text))
