@@ -105,7 +105,9 @@ class _Commands:
 
         super().register_container_build_setup()  # type: ignore[misc]
         self.container_build_config_parser = self.subparsers.add_parser(  # type: ignore[attr-defined]
-            "container-build-config", help="Show, change and check the configuration of container builds"
+            "container-build-config",
+            help="Show, change and check the configuration of container builds",
+            allow_abbrev=False,
         )
         container_build_config.add_arguments(self.container_build_config_parser)
         self.container_build_config_parser.set_defaults(command=self.container_build_config)

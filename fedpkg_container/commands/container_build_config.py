@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.settings_view import as_text, in_one_line, say, say_json, show_table
+
 if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.distgit.effective import Setting
@@ -18,8 +20,6 @@ DESCRIPTION = """Show the configuration that a container build of this checkout 
 from; look at one value, change container.yaml, or check the files."""
 EPILOG = """exit status: 0 done, 1 no such key or not set, 2 wrong usage, 3 refused by a check,
 5 the hub cannot be reached and --get needs it"""
-#: Characters of a value in the table; longer ones push the origin to the right.
-WIDEST = 48
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,15 +97,15 @@ def _edit(client: Any, folder: Path) -> int:
     change = edit(folder, client.args.set, client.args.unset)
     quiet = client.args.q
     if change.before == change.after:
-        _say("" if quiet else f"{FILE} says so already")
+        say("" if quiet else f"{FILE} says so already")
         return 0
     if client.args.dry_run:
-        _say(_difference(change.before, change.after, FILE))
+        say(_difference(change.before, change.after, FILE))
         return 0
     change.write()
     for finding in [] if quiet else change.findings:
         print(finding, file=sys.stderr)
-    _say("" if quiet else f"{FILE} changed: don't forget to commit it")
+    say("" if quiet else f"{FILE} changed: don't forget to commit it")
     return 0
 
 
@@ -125,12 +125,12 @@ def _check(folder: Path, *, as_json: bool) -> int:
     if as_json:
         import dataclasses
 
-        _say_json({"findings": [dataclasses.asdict(each) for each in findings], "errors": errors, "warnings": warnings})
+        say_json({"findings": [dataclasses.asdict(each) for each in findings], "errors": errors, "warnings": warnings})
     else:
         for finding in findings:
-            _say(str(finding))
+            say(str(finding))
         counts = [_count(errors, "error"), _count(warnings, "warning")]
-        _say(", ".join(each for each in counts if each) or "no findings")
+        say(", ".join(each for each in counts if each) or "no findings")
     return 3 if errors else 0
 
 
@@ -139,8 +139,22 @@ def _findings(folder: Path) -> list[Finding]:
     from fedpkg_container.distgit import rules
     from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 
-    files = Checkout(folder, NAMESPACES[0], folder.name, "", "", "", (), "", 0, 0)
-    return [finding for finding in rules.check(files) if finding.file]
+    files = Checkout(
+        path=folder,
+        namespace=NAMESPACES[0],
+        name=folder.name,
+        branch="",
+        branch_known=True,
+        detached=True,
+        commit="",
+        source="",
+        tracked=frozenset(),
+        changed=(),
+        tracks="",
+        ahead=0,
+        behind=0,
+    )
+    return rules.check_files(files, local=True)
 
 
 def _count(number: int, word: str) -> str:
@@ -171,9 +185,9 @@ def _get(client: Any, folder: Path) -> int:
     found = {setting.key: setting.value for setting in values.settings(checkout, site, target)}
     value = found[key] if key in found else plain(values.container_yaml.get(*key.split(".")))
     if client.args.json:
-        _say_json(value)
+        say_json(value)
     else:
-        _say(_text(value), even_empty=True)
+        say(as_text(value), even_empty=True)
     return 0
 
 
@@ -200,11 +214,11 @@ def _show(client: Any, folder: Path) -> int:
     if client.args.json:
         import dataclasses
 
-        _say_json({"settings": [dataclasses.asdict(each) for each in settings], "notes": notes})
+        say_json({"settings": [dataclasses.asdict(each) for each in settings], "notes": notes})
         return 0
-    _table(settings)
+    show_table(settings)
     for note in [] if client.args.q else notes:
-        print(f"note: {_line(note)}", file=sys.stderr)
+        print(f"note: {in_one_line(note)}", file=sys.stderr)
     return 0
 
 
@@ -216,19 +230,19 @@ def _checkout(client: Any) -> Checkout:
 
 def _site(client: Any, checkout: Checkout | None) -> list[Setting]:
     """What the site's configuration says: target, koji profile, hub."""
+    from fedpkg_container.commands.site import koji_profile
     from fedpkg_container.distgit.effective import DEFAULT, Setting
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.session import profile_options
 
+    profile = koji_profile(client)
     section = f"{client.name}.container-build"
-    if not client.config.has_option(section, "kojiprofile"):
-        section = client.name
-    profile = client.config.get(section, "kojiprofile")
+    section = section if client.config.has_option(section, "kojiprofile") else client.name
     try:
         hub = profile_options(profile).get("server")
     except FedpkgContainerError:
         hub = None
-    target = client.cmd.container_build_target if checkout else None
+    target = client.cmd.container_build_target if checkout and checkout.branch else None
     return [
         Setting("target", target, f"{DEFAULT}: BRANCH-NAMESPACE-candidate"),
         Setting("profile", profile, f"site: [{section}] in {_defining_file(client, section)}"),
@@ -250,48 +264,11 @@ def _defining_file(client: Any, section: str) -> str:
 
 
 def _target(site: Sequence[Setting]) -> Target:
-    from fedpkg_container.hub.target import anonymous_session, read_target
+    from fedpkg_container.errors import CheckoutError
+    from fedpkg_container.hub.session import anonymous
+    from fedpkg_container.hub.target import read_target
 
     values = {setting.key: setting.value for setting in site}
-    return read_target(anonymous_session(values["profile"]), values["target"])
-
-
-def _table(settings: Sequence[Setting]) -> None:
-    rows = [(each.key, "-" if each.value is None else _line(_text(each.value)), each.origin) for each in settings]
-    keys = max(len(key) for key, _, _ in rows)
-    values = min(max(len(value) for _, value, _ in rows), WIDEST)
-    for key, value, origin in rows:
-        _say(f"{_line(key):{keys}}  {value:{values}}  {_line(origin)}")
-
-
-def _text(value: Any) -> str:
-    """A value as a person reads it: lists of words without commas, the rest as YAML."""
-    from fedpkg_container.distgit.yaml_text import render
-
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(
-        isinstance(each, str) and each and not set(each) & set(" \t\n") for each in value
-    ):
-        return " ".join(value)
-    return render(value)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _say(text: str, *, even_empty: bool = False) -> None:
-    from fedpkg_container.text import printable
-
-    if text or even_empty:
-        print(printable(text), flush=True)
-
-
-def _say_json(value: Any) -> None:
-    import json
-
-    # Numbers that JSON does not have, like YAML's .nan, become text.
-    print(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=2), flush=True)
+    if values["target"] is None:
+        raise CheckoutError("the checkout is on no branch, so there is no target", solution="switch to a branch")
+    return read_target(anonymous(values["profile"]), values["target"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any
 
 from fedpkg_container.distgit.container_yaml import FILE, ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import SCHEMA
-from fedpkg_container.distgit.small_file import decode, read_bytes, write_atomically
+from fedpkg_container.distgit.small_file import BYTE_ORDER_MARK, decode, read_bytes
 from fedpkg_container.distgit.yaml_document import Foreign, YamlDocument, parse
 from fedpkg_container.distgit.yaml_document import Path as Place
 from fedpkg_container.distgit.yaml_edit import set_value, unset_value
-from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
+from fedpkg_container.files import write_atomically
 from fedpkg_container.model.finding import ERROR, Finding
 
 
@@ -30,15 +30,20 @@ class Edit:
     before: str
     after: str
     findings: tuple[Finding, ...] = ()
-    mark: bytes = b""
+    mark: str = ""
 
     def write(self) -> None:
         """Write the file, when anything changes.
 
         :raises FedpkgContainerError: it cannot be written
         """
-        if self.after != self.before:
-            write_atomically(self.path, self.mark + self.after.encode())
+        if self.after == self.before:
+            return
+        try:
+            write_atomically(self.path, self.mark + self.after)
+        except OSError as error:
+            solution = "check the folder's permissions and space"
+            raise FedpkgContainerError(f"{self.path} cannot be written: {error.strerror}", solution=solution) from error
 
 
 def edit(folder: Path, assignments: Sequence[str], unset: Sequence[str]) -> Edit:
@@ -61,9 +66,9 @@ def edit(folder: Path, assignments: Sequence[str], unset: Sequence[str]) -> Edit
     if any(finding.severity == ERROR for finding in findings):
         raise RefusedError(
             f"{FILE} is left as it is: it would not be valid",
-            findings=[str(finding) for finding in findings if finding.severity == ERROR],
+            findings=[finding for finding in findings if finding.severity == ERROR],
         )
-    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+    mark = BYTE_ORDER_MARK if content.startswith(BYTE_ORDER_MARK.encode()) else ""
     return Edit(folder / FILE, before, after, findings, mark)
 
 

@@ -16,10 +16,10 @@ from fedpkg_container.distgit.container_yaml import FILE as YAML_FILE
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.distgit.label_lines import label_lines
 from fedpkg_container.distgit.yaml_document import plain
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.platforms import Platforms
 from fedpkg_container.model.target import Target
 
 DEFAULT = "default"
@@ -79,13 +79,11 @@ class Effective:
 
     def of_dockerfile(self) -> Iterator[Setting]:
         """What the Dockerfile says: names and parents."""
-        labels = self._dockerfile.labels if self._dockerfile else {}
-        lines = label_lines(self._dockerfile) if self._dockerfile else {}
+        labels = self._dockerfile.label_places if self._dockerfile else {}
         for key, spellings in LABELS.items():
-            label = next((each for each in spellings if labels.get(each)), "")
-            line = f":{lines[label]}" if label in lines else ""
+            label = next((labels[each] for each in spellings if each in labels and labels[each].value), None)
             if label:
-                yield Setting(key, labels[label], f"Dockerfile{line}")
+                yield Setting(key, label.value, f"Dockerfile:{label.line}")
             else:
                 yield Setting(key, None, f"{DEFAULT}: Koji counts" if key == "release" else "Dockerfile")
         stages = self._dockerfile.stages if self._dockerfile else []
@@ -116,9 +114,9 @@ class Effective:
         """The arches of the build tag, without those that the platforms leave out."""
         if target is None:
             return Setting("arches", None, "hub")
-        only, without = self.container_yaml.platforms_only, self.container_yaml.platforms_not
-        arches = [arch for arch in target.arches if (not only or arch in only) and arch not in without]
-        return Setting("arches", arches, f"hub, {YAML_FILE}" if only or without else "hub")
+        platforms = Platforms(self.container_yaml.platforms_only, self.container_yaml.platforms_not)
+        origin = "hub" if platforms == Platforms() else f"hub, {YAML_FILE}"
+        return Setting("arches", platforms.choose(target.arches), origin)
 
     def settings(self, checkout: Checkout | None, site: list[Setting], target: Target | None) -> list[Setting]:
         """Everything, in the order in which it is shown.
@@ -134,7 +132,7 @@ class Effective:
             *self.of_dockerfile(),
             Setting("namespace", checkout.namespace or None if checkout else None, "git"),
             Setting("repository", checkout.name if checkout else None, "git"),
-            Setting("branch", checkout.branch if checkout else None, "git"),
+            Setting("branch", checkout.branch or None if checkout else None, "git"),
             *site,
             Setting("build-tag", target.build_tag if target else None, "hub"),
             Setting("destination-tag", target.destination_tag if target else None, "hub"),

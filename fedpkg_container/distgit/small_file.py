@@ -1,17 +1,16 @@
-"""Reading the small files of a checkout that steer a build, whatever lies there under their name; and writing them."""
+"""Reading the small files of a checkout that steer a build, whatever lies there under their name."""
 
 from __future__ import annotations
 
-import codecs
 import os
-import secrets
-import stat
 from pathlib import Path
 
-from fedpkg_container.errors import FedpkgContainerError, RefusedError
+from fedpkg_container.errors import RefusedError
 
 #: The longest file that is read, bytes.
 LONGEST = 1024 * 1024
+#: What some editors put in front of UTF-8.
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_bytes(folder: Path, name: str) -> bytes | None:
@@ -42,35 +41,10 @@ def decode(content: bytes, name: str) -> str:
     :raises RefusedError: it is not UTF-8
     """
     try:
-        return content.removeprefix(codecs.BOM_UTF8).decode()
+        return content.removeprefix(BYTE_ORDER_MARK.encode()).decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise RefusedError(f"{name} is not UTF-8 text (line {line})", solution="save it as UTF-8") from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that others see the old content or the new one; a link is followed, the mode is kept.
-
-    :raises FedpkgContainerError: the folder cannot be written to
-    """
-    path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                if path.exists():
-                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise FedpkgContainerError(
-            f"{path} cannot be written: {error.strerror}", solution="check the folder's permissions and space"
-        ) from error
 
 
 def _within(path: Path, folder: Path) -> bool:

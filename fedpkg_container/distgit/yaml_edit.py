@@ -69,9 +69,7 @@ def unset_value(text: str, keys: Keys, file: str) -> str:
 def _readable(text: str, file: str) -> YamlDocument:
     document = parse(text, file)
     if document.findings:
-        raise RefusedError(
-            f"{file} cannot be read, so it is not edited", findings=[str(finding) for finding in document.findings]
-        )
+        raise RefusedError(f"{file} cannot be read, so it is not edited", findings=document.findings)
     return document
 
 

@@ -7,18 +7,8 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.hub.session import TIMEOUT, contact, profile_options
+from fedpkg_container.hub.session import contact
 from fedpkg_container.model.target import Target
-
-
-def anonymous_session(profile: str) -> Any:
-    """A session that nobody has logged in to; no request is made.
-
-    :raises FedpkgContainerError: there is no such koji profile
-    """
-    options = profile_options(profile)
-    settings = {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
-    return koji.ClientSession(options["server"], settings)
 
 
 def read_target(session: Any, name: str) -> Target:

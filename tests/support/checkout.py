@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedpkg_container.distgit.checkout import Checkout
+
 DOCKERFILE = """\
 FROM registry.example.com/build:1 AS build
 LABEL version=9
@@ -16,7 +18,27 @@ LABEL com.redhat.component="foo-container" \\
       name="foo"
 LABEL version="1.0" summary="s" maintainer=me usage=u
 COPY --from=build /a /a
+CMD ["/a"]
 """
+
+
+def read_nothing(folder: Path) -> Checkout:
+    """What git would say of a folder where all is well; git is not asked."""
+    return Checkout(
+        path=folder,
+        namespace="container",
+        name="foo",
+        branch="rawhide",
+        branch_known=True,
+        detached=False,
+        commit="",
+        source="",
+        tracked=frozenset(),
+        changed=(),
+        tracks="origin/rawhide",
+        ahead=0,
+        behind=0,
+    )
 
 
 @dataclass(frozen=True)

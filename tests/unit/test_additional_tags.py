@@ -13,7 +13,7 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.image.naming import tags_for
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.finding import ERROR, WARNING
-from fedpkg_container.registry.reference import is_tag
+from fedpkg_container.model.reference import is_tag
 
 
 def test_one_tag_a_line() -> None:

@@ -136,6 +136,15 @@ def test_outside_of_a_checkout_files_are_shown(checkout: LocalCheckout, tmp_path
     assert checkout.run("container-build-config", "--get", "branch", cwd=tmp_path).returncode == REFUSED
 
 
+def test_without_a_branch_there_is_no_target(checkout: LocalCheckout) -> None:
+    checkout.git("switch", "--quiet", "--detach")
+    done = _config(checkout)
+    assert done.returncode == DONE
+    assert "note: the checkout is on no branch, so there is no target; what only the hub knows" in done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("branch", "target"))] == ["-", "-"]
+    assert _config(checkout, "--get", "build-tag").returncode == REFUSED
+
+
 def test_the_old_name_and_the_new_one_are_the_same(checkout: LocalCheckout) -> None:
     path = checkout.folder / ".osbs-repo-config"
     said = f"Config value changed, don't forget to commit {path} file\n"

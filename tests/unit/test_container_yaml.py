@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.distgit import container_yaml, rules
-from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA
 from fedpkg_container.distgit.small_file import LONGEST
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from tests.support.checkout import read_nothing
 
 GOOD = """\
 # what we build
@@ -286,6 +286,5 @@ def test_nothing_is_warned_about_past_the_findings() -> None:
 def test_the_rules_over_a_checkout_include_these(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").write_text("a: 1\n")
     (tmp_path / "additional-tags").write_text("a b\n")
-    checkout = Checkout(tmp_path, "container", "x", "rawhide", "", "", (), "origin/rawhide", 0, 0)
-    found = {(each.code, each.file) for each in rules.check(checkout)}
+    found = {(each.code, each.file) for each in rules.check(read_nothing(tmp_path))}
     assert {("yaml-unknown-key", "container.yaml"), ("tag-invalid", "additional-tags")} <= found

@@ -13,6 +13,7 @@ from fedpkg_container.cli import make_client, site_name
 from fedpkg_container.distgit import effective
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.distgit.effective import SETTINGS
+from fedpkg_container.model.checks import CHECKS
 
 #: A code of a finding in a program's text.
 CODE = r'"((?:yaml|tags?)-[a-z-]+)"'
@@ -27,8 +28,13 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
-def _documented(name: str) -> set[str]:
+def _documented(name: str, section: str = "") -> set[str]:
+    """The options in a man page, or in one section of it."""
     text = (MAN / name).read_text().replace("\\-", "-")
+    if section:
+        found = re.search(rf"^\.SH {section}\n(.*?)(?=^\.SH )", text, re.MULTILINE | re.DOTALL)
+        assert found, f"there is no section {section}"
+        text = found[1]
     return set(re.findall(r"--[a-z][a-z-]+", text))
 
 
@@ -36,12 +42,14 @@ def test_the_box() -> None:
     assert _documented("fedpkg-container-box.1") == _options(_parser())
 
 
-def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["container-build", "container-build-config"])
+def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["fedpkg", "container-build"])
-    client = make_client("fedpkg", ["container-build"])
-    ours = [client.container_build_parser, client.container_build_config_parser]
-    assert _documented("fedpkg-container.1") == set().union(*map(_options, ours))
+    monkeypatch.setattr("sys.argv", ["fedpkg", command])
+    client = make_client("fedpkg", [command])
+    parser = getattr(client, f"{command.replace('-', '_')}_parser")
+    documented = _documented("fedpkg-container.1", f"OPTIONS OF {command.upper()}")
+    assert documented | {"--dry-run", "--help"} == _options(parser) | {"--dry-run"}  # the first is global, too
 
 
 @pytest.mark.parametrize(
@@ -70,4 +78,5 @@ def test_the_settings_and_findings_are_documented() -> None:
     assert [key for key in SETTINGS if f"`{key}`" not in text] == []
     sources = (Path(effective.__file__).parent.glob(pattern) for pattern in ("*yaml*.py", "additional_tags.py"))
     found = {code for paths in sources for path in paths for code in re.findall(CODE, path.read_text())}
+    assert found <= set(CHECKS)
     assert found == set(re.findall(CODE.replace('"', "`"), text))

@@ -10,21 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.distgit.autorebuild import read_autorebuild
-from fedpkg_container.distgit.checkout import Checkout
-from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting
-from fedpkg_container.distgit.label_lines import label_lines
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.target import read_target
 from fedpkg_container.model.target import Target
-from tests.support.checkout import DOCKERFILE
+from tests.support.checkout import DOCKERFILE, read_nothing
 
 TARGET = Target("t", "t-build", "t-dest", ("x86_64", "aarch64", "s390x"))
 SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), Setting("hub", None, "koji profile")]
 
 
 def _settings(folder: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:
-    checkout = Checkout(folder, "container", "foo", "rawhide", "", "", (), "", 0, 0)
+    checkout = read_nothing(folder)
     return {each.key: (each.value, each.origin) for each in Effective(folder).settings(checkout, SITE, target)}
 
 
@@ -91,11 +88,6 @@ def test_older_spellings_of_labels(folder: Path) -> None:
     assert [found[key][0] for key in ("package", "name", "version", "release")] == ["c", "n", "2~1", "7"]
     assert [found[key][1] for key in ("package", "release")] == ["Dockerfile:2", "Dockerfile:4"]
     assert found["floating-tags"][0] == ["2_1", "latest"]
-
-
-def test_labels_of_earlier_stages_have_no_line() -> None:
-    assert label_lines(Dockerfile(DOCKERFILE))["version"] == 6
-    assert label_lines(Dockerfile("FROM a/b AS x\nLABEL a=1\nFROM x\n")) == {}
 
 
 def test_files_with_errors_are_noted(folder: Path) -> None:
