@@ -100,6 +100,18 @@ class _Commands:
 
         return run_status(self)
 
+    def register_container_build_setup(self) -> None:
+        from fedpkg_container.commands import container_build_config
+
+        super().register_container_build_setup()  # type: ignore[misc]
+        self.container_build_config_parser = self.subparsers.add_parser(  # type: ignore[attr-defined]
+            "container-build-config",
+            help="Show, change and check the configuration of container builds",
+            allow_abbrev=False,
+        )
+        container_build_config.add_arguments(self.container_build_config_parser)
+        self.container_build_config_parser.set_defaults(command=self.container_build_config)
+
     def container_build(self, flatpak: bool = False) -> int:
         """``container-build``; a Flatpak goes the way of rpkg."""
         from fedpkg_container.commands import container_build
@@ -108,6 +120,18 @@ class _Commands:
             status: int = super().container_build(flatpak=True)  # type: ignore[misc]
             return status
         return container_build.run(self)
+
+    def container_build_config(self) -> int:
+        """``container-build-config``."""
+        from fedpkg_container.commands import container_build_config
+
+        return container_build_config.run(self)
+
+    def container_build_setup(self) -> int:
+        """``container-build-setup``, the old name for the autorebuild part."""
+        from fedpkg_container.commands import container_build_config
+
+        return container_build_config.autorebuild(self)
 
 
 def make_client(site: str, arguments: list[str]) -> Any:

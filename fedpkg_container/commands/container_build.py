@@ -8,7 +8,6 @@ from fedpkg_container.commands.build_arguments import add_arguments, check_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.preflight import Preflight
@@ -153,19 +152,14 @@ def _ask_hub(
     client: Any, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
 ) -> tuple[Any, Preflight]:
     from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub.preflight import preflight
     from fedpkg_container.hub.session import anonymous, connect, contact
 
     profile = koji_profile(client)
     session = anonymous(profile) if client.args.dry_run else connect(profile, client.cmd)
     with contact(session.baseurl):
-        return session, preflight(session, request, labels, _platforms(checkout.path))
-
-
-def _platforms(path: Path) -> Any:
-    from fedpkg_container.model.platforms import Platforms
-
-    return Platforms()
+        return session, preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
 
 
 def _say_request(request: BuildRequest, answer: Preflight) -> None:

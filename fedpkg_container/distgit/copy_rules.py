@@ -13,7 +13,6 @@ from pathlib import Path
 from pyrpkg.errors import rpkgError
 from pyrpkg.sources import SourcesFile
 
-from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.dockerfile import Dockerfile, Instruction
 from fedpkg_container.distgit.dockerfile_rules import FILE
 from fedpkg_container.model.finding import ERROR, Finding
@@ -22,18 +21,19 @@ SOURCES = "sources"
 _ADDRESS = re.compile(r"(?:https?|ftp|git)://|git@")
 
 
-def check(dockerfile: Dockerfile, checkout: Checkout, *, local: bool) -> Iterator[Finding]:
+def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) -> Iterator[Finding]:
     """Findings about sources of COPY and ADD.
 
-    :param local: what is on disk counts, not what is in git
+    :param tracked: files that git has; None: what is on disk counts
     """
     try:
-        lookaside = frozenset(_lookaside(checkout.path))
+        lookaside = frozenset(_lookaside(path))
     except (rpkgError, OSError, ValueError) as error:
         reason = f"{SOURCES} cannot be read: {error}"
         yield Finding("sources", ERROR, reason, "make it anew: fedpkg new-sources", SOURCES)
         lookaside = frozenset()
-    has = _Has(frozenset(_with_folders(checkout.tracked)), lookaside, checkout.path)
+    local = tracked is None
+    has = _Has(frozenset(_with_folders(tracked or ())), lookaside, path)
     for instruction in dockerfile.instructions:
         if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
             for pattern in _patterns(instruction):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
-from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules
+from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
@@ -18,13 +20,18 @@ def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
 
     :param local: for a build on this machine, which takes the files as they are on disk
     """
-    found = [] if local else list(_state(checkout))
-    return [*found, *check_files(checkout, local=local)]
+    if local:
+        return check_files(checkout.path)
+    return [*_state(checkout), *check_files(checkout.path, checkout.tracked)]
 
 
-def check_files(checkout: Checkout, *, local: bool = False) -> list[Finding]:
-    """Every finding about the files of a checkout, whatever git says of them when ``local``."""
-    return [*_dockerfile(checkout, local=local), *_container_yaml(checkout), *_help(checkout)]
+def check_files(path: Path, tracked: frozenset[str] | None = None) -> list[Finding]:
+    """Every finding about the files of a checkout.
+
+    :param tracked: files that git has; None: what is on disk counts
+    """
+    found = [*_dockerfile(path, tracked), *container_yaml.check(path), *additional_tags.check(path)]
+    return [*found, *_help(path)]
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:
@@ -81,33 +88,25 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
         )
 
 
-def _dockerfile(checkout: Checkout, *, local: bool) -> Iterator[Finding]:
+def _dockerfile(path: Path, tracked: frozenset[str] | None) -> Iterator[Finding]:
     try:
-        dockerfile = Dockerfile.read(checkout.path)
+        dockerfile = Dockerfile.read(path)
     except RefusedError as error:
         yield Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)
         return
     yield from dockerfile_rules.check(dockerfile)
-    yield from copy_rules.check(dockerfile, checkout, local=local)
+    yield from copy_rules.check(dockerfile, path, tracked)
     yield from label_rules.check(dockerfile)
 
 
-def _container_yaml(checkout: Checkout) -> Iterator[Finding]:
-    if (checkout.path / "container.yaml").exists():
-        yield Finding(
-            "container-yaml",
-            WARNING,
-            "container.yaml is not read by builders of this version",
-            "the build goes by the Dockerfile alone",
-            "container.yaml",
-        )
-
-
-def _help(checkout: Checkout) -> Iterator[Finding]:
-    path = checkout.path / "help.md"
-    if not path.exists():
+def _help(folder: Path) -> Iterator[Finding]:
+    path = folder / "help.md"
+    if not os.path.lexists(path):
         return
-    if not path.is_file() or not path.resolve().is_relative_to(checkout.path.resolve()):
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
         yield Finding("help", ERROR, "help.md is not a file of the checkout", "make it a file", "help.md")
-    elif not path.read_bytes().strip():
+        return
+    with path.open("rb") as file:
+        empty = not file.read(1 << 16).strip()
+    if empty:
         yield Finding("help", WARNING, "help.md is empty", "describe the image in it, or remove it", "help.md")

@@ -19,13 +19,13 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.naming import legal_tag
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
 from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 

@@ -15,11 +15,11 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.naming import legal_tag
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
+from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Access

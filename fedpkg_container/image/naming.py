@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.names import nvr_part_problem, repository_problem
-from fedpkg_container.model.reference import LONGEST_TAG, is_tag
+from fedpkg_container.model.names import legal_tag, nvr_part_problem, repository_problem
+from fedpkg_container.model.reference import is_tag
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,6 @@ def tags_for(
         raise BuildFailedError(f"not a tag, in additional-tags: {wrong[0][:80]!r}", solution="write one tag a line")
     floating = dict.fromkeys([legal_tag(nvr.version), "latest", *wanted])
     return Tags(unique, primary, tuple(floating))
-
-
-def legal_tag(text: str) -> str:
-    """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:LONGEST_TAG]
 
 
 def repository(name: str) -> str:

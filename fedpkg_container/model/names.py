@@ -9,6 +9,7 @@ COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 
 _REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
 _NVR_PART = re.compile(r"[A-Za-z0-9._+~^]+")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _RESERVED = ("staging",)
 
 
@@ -26,3 +27,17 @@ def nvr_part_problem(text: str) -> str:
     if not _NVR_PART.fullmatch(text) or ".." in text:
         return "must be letters, digits and any of . _ + ~ ^, without a dash"
     return ""
+
+
+def tag_problem(text: str) -> str:
+    """What keeps a text from being an image's tag; empty when nothing does."""
+    if len(text) > 128:
+        return "is longer than 128 characters"
+    if not _TAG.fullmatch(text):
+        return "must be letters, digits and any of _ . -, and begin with none of the last two"
+    return ""
+
+
+def legal_tag(text: str) -> str:
+    """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:128]

@@ -260,10 +260,10 @@ def test_a_release_that_is_none(packager: Packager) -> None:
 
 
 def test_a_container_yaml_is_not_passed_over_in_silence(packager: Packager) -> None:
-    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "platforms: {only: [ppc64le]}\n"})
+    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  packages: [httpd]\n"})
     done = packager.build("--dry-run")
     assert done.returncode == 0
-    assert "container.yaml: warning: container.yaml is not read by builders of this version" in done.stderr
+    assert "container.yaml:1: warning: builders of this version do not act on compose" in done.stderr
 
 
 def test_rpkg_options_are_not_taken_for_ours(packager: Packager, box: Box) -> None:

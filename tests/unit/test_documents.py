@@ -12,8 +12,13 @@ import pytest
 
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client, site_name
+from fedpkg_container.distgit import effective
+from fedpkg_container.distgit.container_yaml_schema import keys
+from fedpkg_container.distgit.effective import SETTINGS
 from fedpkg_container.model.checks import CHECKS
 
+#: A code of a finding in a program's text.
+CODE = r'"((?:yaml|tags?)-[a-z-]+)"'
 MAN = Path(__file__).parents[2] / "docs" / "man"
 
 
@@ -25,8 +30,13 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
-def _documented(name: str) -> set[str]:
+def _documented(name: str, section: str = "") -> set[str]:
+    """The options in a man page, or in one section of it."""
     text = (MAN / name).read_text().replace("\\-", "-")
+    if section:
+        found = re.search(rf"^\.SH {section}\n(.*?)(?=^\.SH )", text, re.MULTILINE | re.DOTALL)
+        assert found, f"there is no section {section}"
+        text = found[1]
     return set(re.findall(r"--[a-z][a-z-]+", text))
 
 
@@ -34,11 +44,14 @@ def test_the_box() -> None:
     assert _documented("fedpkg-container-box.1") == _options(_parser())
 
 
-def test_container_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["container-build", "container-build-config"])
+def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["fedpkg", "container-build"])
-    client = make_client("fedpkg", ["container-build"])
-    assert _documented("fedpkg-container.1") == _options(client.container_build_parser)
+    monkeypatch.setattr("sys.argv", ["fedpkg", command])
+    client = make_client("fedpkg", [command])
+    parser = getattr(client, f"{command.replace('-', '_')}_parser")
+    documented = _documented("fedpkg-container.1", f"OPTIONS OF {command.upper()}")
+    assert documented | {"--dry-run", "--help"} == _options(parser) | {"--dry-run"}  # the first is global, too
 
 
 @pytest.mark.parametrize(
@@ -70,9 +83,27 @@ def test_every_code_of_a_finding_is_in_the_table_of_checks() -> None:
 
 def _codes(node: ast.AST) -> set[str]:
     """The codes that an expression gives to findings: their first argument, or the first part of a tuple for one."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding" and node.args:
-        first = node.args[0]
-        return {str(first.value)} if isinstance(first, ast.Constant) else set()
+    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        code = str(node.args[0].value)
+        finding = isinstance(node.func, ast.Name) and node.func.id == "Finding"
+        return {code} if finding else {code} & set(CHECKS)
     if isinstance(node, ast.Tuple) and len(node.elts) == 3 and isinstance(node.elts[0], ast.Constant):
         return {str(node.elts[0].value)} & set(CHECKS)
     return set()
+
+
+def test_the_keys_of_container_yaml_are_documented() -> None:
+    text = (MAN.parent / "container-yaml.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    documented = set(re.findall(r"`\.?([a-z_.]+)`", " ".join(rows)))
+    missing = [k for k in keys() if not {k, k.rpartition(".")[2]} & documented and f"`{k}." not in text]
+    assert missing == []
+
+
+def test_the_settings_and_findings_are_documented() -> None:
+    text = (MAN.parent / "container-yaml.md").read_text()
+    assert [key for key in SETTINGS if f"`{key}`" not in text] == []
+    sources = (Path(effective.__file__).parent.glob(pattern) for pattern in ("*yaml*.py", "additional_tags.py"))
+    found = {code for paths in sources for path in paths for code in re.findall(CODE, path.read_text())}
+    assert found <= set(CHECKS)
+    assert found == set(re.findall(CODE.replace('"', "`"), text))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.naming import Tags, legal_tag, repository, tags_for
+from fedpkg_container.image.naming import Tags, repository, tags_for
 from fedpkg_container.model.build import NVR
+from fedpkg_container.model.names import legal_tag
 
 BUILT = NVR("hello-container", "1.0", "3")
 NOON = 1_700_000_000.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ CMD ["true"]
 GOOD = f"FROM r.io/base:1\n{LABELS}"
 
 
-def _checkout(path: Path, **changes: object) -> Checkout:
+def _checkout(path: Path, **changes: Any) -> Checkout:
     clean = Checkout(
         path=path,
         namespace="container",
@@ -37,10 +38,10 @@ def _checkout(path: Path, **changes: object) -> Checkout:
         ahead=0,
         behind=0,
     )
-    return dataclasses.replace(clean, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(clean, **changes)
 
 
-def _found(path: Path, text: str, *, local: bool = False, **changes: object) -> list[Finding]:
+def _found(path: Path, text: str, *, local: bool = False, **changes: Any) -> list[Finding]:
     (path / "Dockerfile").write_text(text)
     return rules.check(_checkout(path, **changes), local=local)
 
@@ -66,7 +67,7 @@ def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
         ({"behind": 1}, "behind", "warning"),
     ],
 )
-def test_the_state_of_the_checkout(tmp_path: Path, changes: dict[str, object], code: str, severity: str) -> None:
+def test_the_state_of_the_checkout(tmp_path: Path, changes: dict[str, Any], code: str, severity: str) -> None:
     found = _found(tmp_path, GOOD, **changes)
     assert [(finding.code, finding.severity) for finding in found] == [(code, severity)]
     assert _found(tmp_path, GOOD, local=True, **changes) == []

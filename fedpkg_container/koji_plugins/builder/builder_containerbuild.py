@@ -17,6 +17,7 @@ import requests
 from koji.daemon import SCM, incremental_upload
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
@@ -29,6 +30,7 @@ from fedpkg_container.image.source import Source, fetch
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, without_none
+from fedpkg_container.model.platforms import Platforms
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 
@@ -134,7 +136,8 @@ class BuildContainerTask(ContainerTask):
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
             arches = self._arches(target_info, options)
             source = self.checkout(src, log, scratch=scratch, build_tag=target_info["build_tag"])
-            task = Task(self.id, source.url, target_info, owner, options, arches)
+            platforms = ContainerYaml.read(source.folder).platforms
+            task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
             with self.engine(site) as engine, self._generator(site) as generator:
                 build = ContainerBuild(
                     task, site, self.session, generator, source.folder, engine, log, self._spawn, self.checkpoint
@@ -155,6 +158,16 @@ class BuildContainerTask(ContainerTask):
                 solution="choose some of those with --arches",
             )
         return list(dict.fromkeys(chosen))
+
+    @staticmethod
+    def _chosen(arches: list[str], platforms: Platforms) -> list[str]:
+        """The arches that container.yaml leaves."""
+        chosen = platforms.choose(arches)
+        if not chosen:
+            raise BuildFailedError(
+                f"platforms of container.yaml leave none of {' '.join(arches)}", solution="mend platforms.only or .not"
+            )
+        return chosen
 
     @contextlib.contextmanager
     def _generator(self, site: Site) -> Iterator[Any]:

@@ -1,0 +1,90 @@
+"""A dist-git checkout of a container with a remote on this machine, without a hub; and our client run in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.distgit.checkout import Checkout
+
+DOCKERFILE = """\
+FROM registry.example.com/build:1 AS build
+LABEL version=9
+FROM registry.example.com/fedora:41
+LABEL com.redhat.component="foo-container" \\
+      name="foo"
+LABEL version="1.0" summary="s" maintainer=me usage=u
+COPY --from=build /a /a
+CMD ["/a"]
+"""
+
+
+def read_nothing(folder: Path) -> Checkout:
+    """What git would say of a folder where all is well; git is not asked."""
+    return Checkout(
+        path=folder,
+        namespace="container",
+        name="foo",
+        branch="rawhide",
+        branch_known=True,
+        detached=False,
+        commit="",
+        source="",
+        tracked=frozenset(),
+        changed=(),
+        tracks="origin/rawhide",
+        ahead=0,
+        behind=0,
+    )
+
+
+@dataclass(frozen=True)
+class LocalCheckout:
+    """The checkout, and the home of whoever has it."""
+
+    folder: Path
+    home: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> LocalCheckout:
+        """A clone of ``container/foo`` on branch rawhide, with one commit that is pushed."""
+        made = cls(folder / "foo", folder / "home")
+        origin = folder / "container" / "foo.git"
+        made.home.mkdir()
+        made.folder.mkdir()
+        (made.folder / "Dockerfile").write_text(DOCKERFILE)
+        made.git("init", "--quiet", "--bare", str(origin))
+        made.git("init", "--quiet", "--initial-branch=rawhide")
+        made.git("remote", "add", "origin", f"file://{origin}")
+        made.git("add", "--all")
+        made.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--message=begin")
+        made.git("push", "--quiet", "--set-upstream", "origin", "rawhide")
+        return made
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of whoever runs the tests."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
+
+    def git(self, *arguments: str) -> str:
+        """Run git; what it prints."""
+        command = ["git", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run our client."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("fedpkg-container")), *arguments],
+            cwd=cwd or self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )

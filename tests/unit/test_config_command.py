@@ -1,0 +1,198 @@
+"""``container-build-config`` as it is typed, in a real checkout and without a hub."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import LocalCheckout
+
+DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> LocalCheckout:
+    return LocalCheckout.make(tmp_path)
+
+
+def _config(checkout: LocalCheckout, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return checkout.run("container-build-config", *arguments)
+
+
+def test_the_table_is_aligned(checkout: LocalCheckout) -> None:
+    done = _config(checkout, "--offline")
+    assert done.returncode == DONE
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["package", "foo-container", "Dockerfile:4"]
+    short = [line for line in lines if not line.startswith("parents")]
+    origins = [line.rindex(word) for line in short for word in ("Dockerfile:", "git", "hub") if line.endswith(word)]
+    assert len(set(origins)) == 1
+    assert "note: the hub was not asked (--offline)" in done.stderr
+
+
+def test_json(checkout: LocalCheckout) -> None:
+    (checkout.folder / "container.yaml").write_text("flatpak: {a: .nan, b: 2024-01-01}\n")
+    shown = json.loads(_config(checkout, "--offline", "--json").stdout)
+    values = {each["key"]: each["value"] for each in shown["settings"]}
+    assert values["branch"] == "rawhide"
+    assert values["target"] == "rawhide-container-candidate"
+    assert values["flatpak"] == {"a": "NaN", "b": "2024-01-01"}
+    assert shown["notes"] == ["the hub was not asked (--offline)"]
+
+
+def test_a_hub_that_is_not_there_is_noted(checkout: LocalCheckout) -> None:
+    koji = checkout.home / ".koji"
+    koji.mkdir()
+    (koji / "config").write_text("[koji]\nserver = http://127.0.0.1:9/kojihub\n")
+    done = _config(checkout)
+    assert done.returncode == DONE
+    assert "note: the hub http://127.0.0.1:9/kojihub cannot be reached; what only the hub knows" in done.stderr
+    assert "rawhide-container-candidate" in done.stdout
+    assert _config(checkout, "--get", "build-tag").returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("target", "rawhide-container-candidate"),
+        ("version", "1.0"),
+        ("platforms.only", "x86_64 aarch64"),
+        ("platforms", "{only: [x86_64, aarch64]}"),
+        ("tags", ""),
+        ("parents", "registry.example.com/build:1 registry.example.com/fedora:41"),
+        ("autorebuild", "false"),
+    ],
+)
+def test_get(checkout: LocalCheckout, key: str, value: str) -> None:
+    (checkout.folder / "container.yaml").write_text("platforms:\n  only: [x86_64, aarch64]\n")
+    done = _config(checkout, "--get", key)
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, f"{value}\n", "")
+
+
+def test_get_what_is_not_there(checkout: LocalCheckout) -> None:
+    done = _config(checkout, "--get", "platforms.onyl")
+    assert done.returncode == FAILED
+    assert done.stderr == "error: there is no key platforms.onyl\n       did you mean platforms.only?\n"
+    done = _config(checkout, "--get", "arches", "--offline")
+    assert done.returncode == USAGE
+    assert "only the hub knows arches" in done.stderr
+
+
+def test_set_and_unset(checkout: LocalCheckout) -> None:
+    path = checkout.folder / "container.yaml"
+    path.write_text("# mine\ntags: [a] # b\n")
+    done = _config(checkout, "--set", "platforms.only=x86_64,aarch64", "--unset", "tags")
+    assert done.returncode == DONE
+    assert done.stdout == "container.yaml changed: don't forget to commit it\n"
+    assert path.read_text() == "# mine\nplatforms:\n  only: [x86_64, aarch64]\n"
+    assert _config(checkout, "--set", "platforms.only=x86_64,aarch64").stdout == "container.yaml says so already\n"
+    assert _config(checkout, "--unset", "tags").returncode == FAILED
+
+
+def test_a_dry_run_shows_the_change(checkout: LocalCheckout) -> None:
+    done = checkout.run("--dry-run", "container-build-config", "--set", "tags=a")
+    assert (
+        done.stdout == "dry run: would write\n--- a/container.yaml\n+++ b/container.yaml\n@@ -0,0 +1 @@\n+tags: [a]\n"
+    )
+    assert not (checkout.folder / "container.yaml").exists()
+
+
+def test_what_would_be_invalid_is_refused(checkout: LocalCheckout) -> None:
+    done = _config(checkout, "--set", "platforms.onyl=x")
+    assert done.returncode == REFUSED
+    assert "container.yaml:2: error: there is no key onyl in platforms [yaml-unknown-key]" in done.stderr
+    assert "did you mean only?" in done.stderr
+    assert not (checkout.folder / "container.yaml").exists()
+
+
+def test_check(checkout: LocalCheckout) -> None:
+    done = _config(checkout, "--check")
+    assert (done.returncode, done.stdout) == (DONE, "no findings\n")
+    (checkout.folder / "container.yaml").write_text("platfroms: {}\ntags: [a]\n")
+    done = _config(checkout, "--check")
+    assert done.returncode == REFUSED
+    assert done.stdout.startswith("container.yaml:1: error: there is no key platfroms [yaml-unknown-key]\n")
+    assert done.stdout.endswith("1 error, 1 warning\n")
+    found = json.loads(_config(checkout, "--check", "--json").stdout)
+    assert (found["errors"], found["warnings"]) == (1, 1)
+    assert found["findings"][0]["line"] == 1
+
+
+def test_check_needs_files_alone(checkout: LocalCheckout, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text((checkout.folder / "Dockerfile").read_text())
+    assert checkout.run("container-build-config", "--check", cwd=folder).stdout == "no findings\n"
+
+
+def test_outside_of_a_checkout_files_are_shown(checkout: LocalCheckout, tmp_path: Path) -> None:
+    done = checkout.run("container-build-config", cwd=tmp_path)
+    assert done.returncode == DONE
+    assert f"note: {tmp_path} is not a git repository" in done.stderr
+    assert checkout.run("container-build-config", "--get", "branch", cwd=tmp_path).returncode == REFUSED
+
+
+def test_without_a_branch_there_is_no_target(checkout: LocalCheckout) -> None:
+    checkout.git("switch", "--quiet", "--detach")
+    done = _config(checkout)
+    assert done.returncode == DONE
+    assert "note: the checkout is on no branch, so there is no target; what only the hub knows" in done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("branch", "target"))] == ["-", "-"]
+    assert _config(checkout, "--get", "build-tag").returncode == REFUSED
+
+
+def test_the_old_name_and_the_new_one_are_the_same(checkout: LocalCheckout) -> None:
+    path = checkout.folder / ".osbs-repo-config"
+    said = f"Config value changed, don't forget to commit {path} file\n"
+    for one, other in (("setup", "config"), ("config", "setup")):
+        assert checkout.run(f"container-build-{one}", "--set-autorebuild", "true").stdout == said
+        assert path.read_text() == "[autorebuild]\nenabled = true\n\n"
+        assert ".osbs-repo-config" in checkout.git("diff", "--cached", "--name-only")
+        assert checkout.run(f"container-build-{other}", "--get-autorebuild").stdout == "true\n"
+        path.unlink()
+        assert checkout.run(f"container-build-{one}", "--get-autorebuild").stdout == "false\n"
+    path.write_text("no section\n")
+    done = checkout.run("container-build-setup", "--get-autorebuild")
+    assert done.returncode == REFUSED
+    assert "error: .osbs-repo-config cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--get", "tags", "--set", "tags=a"),
+        ("--check", "--get", "tags"),
+        ("--check", "--unset", "tags"),
+        ("--json", "--set", "tags=a"),
+        ("--json", "--get-autorebuild"),
+        ("--set", "tags"),
+        ("--set-autorebuild", "maybe"),
+    ],
+)
+def test_wrong_usage(checkout: LocalCheckout, arguments: tuple[str, ...]) -> None:
+    done = _config(checkout, *arguments)
+    assert done.returncode == USAGE
+    assert "error: " in done.stderr
+    assert not (checkout.folder / "container.yaml").exists()
+
+
+def test_nothing_from_the_files_moves_the_terminal(checkout: LocalCheckout) -> None:
+    (checkout.folder / "container.yaml").write_text('set_release_env: "\\e[2J\\nforged  line\\u202e"\n')
+    done = _config(checkout, "--offline")
+    assert "\x1b" not in done.stdout
+    assert "\u202e" not in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith("forged")]
+
+
+def test_the_arguments_need_nothing_heavy() -> None:
+    code = (
+        "import argparse, sys; from fedpkg_container.commands import container_build_config as c;"
+        "c.add_arguments(argparse.ArgumentParser());"
+        "print({'koji', 'git', 'requests', 'jsonschema', 'ruamel.yaml', 'pyrpkg'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()\n"

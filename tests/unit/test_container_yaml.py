@@ -1,0 +1,290 @@
+"""Reading and checking container.yaml."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.distgit import container_yaml, rules
+from fedpkg_container.distgit.container_yaml import ContainerYaml
+from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA
+from fedpkg_container.distgit.small_file import LONGEST
+from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from tests.support.checkout import read_nothing
+
+GOOD = """\
+# what we build
+platforms:
+  only: x86_64
+  not: [ppc64le, s390x]
+tags: [latest, "1.0"]
+compose: {packages: [httpd], pulp_repos: yes}
+remote_sources:
+- name: a
+  remote_source: {repo: https://example.com/a, ref: b55c00f45ec3dfee0c766cea3d395d6e21cc2e5a}
+set_release_env: RELEASE
+"""
+
+
+def _findings(text: str, severity: str = ERROR) -> list[tuple[str, int, str, str]]:
+    found = ContainerYaml.from_text(text).findings
+    return [(each.code, each.line, each.message, each.solution) for each in found if each.severity == severity]
+
+
+def _one(text: str, severity: str = ERROR) -> tuple[str, int, str, str]:
+    found = _findings(text, severity)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_values(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").write_text(GOOD)
+    read = ContainerYaml.read(tmp_path)
+    assert read.exists
+    assert read.platforms.only == ("x86_64",)
+    assert read.platforms.excluded == ("ppc64le", "s390x")
+    assert read.tags == ("latest", "1.0")
+    assert read.compose == {"packages": ["httpd"], "pulp_repos": True}
+    assert [each["name"] for each in read.remote_sources] == ["a"]
+    assert read.set_release_env == "RELEASE"
+    assert not [each for each in read.findings if each.severity == ERROR]
+
+
+def test_no_file_is_nothing_to_say(tmp_path: Path) -> None:
+    assert ContainerYaml.read(tmp_path) == ContainerYaml()
+    assert container_yaml.check(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}", "platforms:\n", "compose: {packages: }\n"])
+def test_files_that_say_nothing_are_accepted(text: str) -> None:
+    assert _findings(text) == []
+
+
+def test_one_remote_source() -> None:
+    read = ContainerYaml.from_text(f"remote_source: {{repo: x, ref: {'a' * 40}}}")
+    assert read.remote_sources == ({"remote_source": {"repo": "x", "ref": "a" * 40}},)
+
+
+def test_keys_without_effect_warn_with_their_lines() -> None:
+    warnings = _findings(GOOD, WARNING)
+    assert [(code, line) for code, line, *_ in warnings] == [("yaml-ignored", line) for line in (5, 6, 7, 10)]
+    assert "do not act on tags" in warnings[0][2]
+    assert "additional-tags" in warnings[0][3]
+
+
+def test_every_key_is_acted_on_or_said_to_be_without_effect() -> None:
+    assert {"platforms", *IGNORED, *DEPRECATED} == set(SCHEMA["properties"])
+    assert not set(IGNORED) & set(DEPRECATED)
+
+
+def test_deprecated_keys_warn() -> None:
+    assert [code for code, *_ in _findings("version: 1\nautorebuild: {from_latest: true}\n", WARNING)] == [
+        "yaml-deprecated",
+        "yaml-deprecated",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "solution"),
+    [
+        ("platfroms: {}", 1, "there is no key platfroms", "did you mean platforms?"),
+        ("platforms:\n  noot: x", 2, "there is no key noot in platforms", "did you mean not?"),
+        ("a: 1", 1, "there is no key a", "known are autorebuild, build"),
+        ("1: x", 1, "there is no key 1", "known are"),
+    ],
+)
+def test_unknown_keys(text: str, line: int, message: str, solution: str) -> None:
+    *found, mend = _one(text)
+    assert found == ["yaml-unknown-key", line, message]
+    assert mend.startswith(solution)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "solution"),
+    [
+        ("tags:\n- a\n- 1.10", 3, "tags, item 2 is '1.10', a number; it must be text", 'put it in quotes: "1.10"'),
+        ("tags: [2024-01-02]", 1, "tags, item 1 is '2024-01-02', a date; it must be text", '"2024-01-02"'),
+        ("tags: [on]", 1, "tags, item 1 is 'on', a truth value; it must be text", 'put it in quotes: "on"'),
+        ("tags: latest", 1, "tags is 'latest', text; it must be a list", "write it as a list: [latest]"),
+        ("tags:", 1, "tags has no value; it must be a list", "give it one"),
+        ("platforms: x86_64", 1, "platforms is 'x86_64', text; it must be keys and values", "KEY: VALUE"),
+        ("\nplatforms: {only: 7}", 2, "platforms.only is '7', a whole number; it must be text or a list", '"7"'),
+        ("compose: {inherit: maybe}", 1, "compose.inherit is 'maybe', text; it must be true or false", "true or false"),
+        (
+            "compose:\n  multilib_method: [devil]",
+            2,
+            "compose.multilib_method, item 1 is 'devil'",
+            "did you mean devel?",
+        ),
+        ("buildtime_limit: -1", 1, "buildtime_limit is -1; it must be at least 0", "mend the number"),
+        ("buildtime_limit: 1h", 1, "buildtime_limit is '1h', text; it must be a whole number", "write a whole number"),
+        ("remote_sources_version: 3", 1, "remote_sources_version is 3; it must be at most 2", "mend"),
+        ("remote_source: {repo: x}", 1, "remote_source: ref must be given", "add ref: …"),
+        ("remote_source: {repo: x, ref: main}", 1, "remote_source.ref is 'main', which", "give the whole commit"),
+        ("remote_sources: []", 1, "remote_sources is empty", "fill it in"),
+        ("operator_manifests: {manifests_dir: /etc}", 1, "operator_manifests.manifests_dir is '/etc'", "without / in"),
+        ("go: {modules: [{path: x}]}", 1, "go.modules, item 1: module must be given", "add module: …"),
+        ("- a", 0, "the file is a list; it must be keys and values", "write KEY: VALUE"),
+        ("a", 0, "the file is 'a', text; it must be keys and values", ""),
+        ("? [a]\n: b", 1, "a key must be text", "write KEY: VALUE"),
+        (
+            f"remote_source: {{repo: x, ref: {'a' * 40}}}\ngo: {{}}",
+            2,
+            "remote_source and go exclude each other",
+            "keep",
+        ),
+    ],
+)
+def test_invalid_values(text: str, line: int, message: str, solution: str) -> None:
+    code, where, said, mend = _one(text)
+    assert (code, where) == ("yaml-invalid", line)
+    assert said.startswith(message)
+    assert solution in mend
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("platforms:\n\tonly: x", 2, "the line is indented with a tab"),
+        ("platforms: [", 1, ""),
+        ("a: 1\n---\nb: 1", 2, "a second document begins here"),
+        ("x: *y", 1, "undefined alias"),
+        ("%YAML 1.3\n---\ntags: []", 0, "this is not YAML"),
+        ('tags: ["\\UFFFFFFFF"]', 0, "this is not YAML"),
+        ("tags: \x00", 0, "this is not YAML"),
+        ("buildtime_limit: !!int x", 1, "'x' is no int"),
+        (f"flatpak:\n  a: -0x{'f' * 9000}", 2, "is no int"),
+        (f"flatpak:\n  a: {'9' * 9000}", 2, "is no int"),
+    ],
+)
+def test_what_is_no_yaml(text: str, line: int, message: str) -> None:
+    code, where, said, _ = _one(text)
+    assert code == "yaml-syntax"
+    assert message in said
+    assert where == line or message == ""
+
+
+def test_duplicate_keys() -> None:
+    assert _one("platforms: {}\nbuildtime_limit: 1\nplatforms: {only: x}")[:3] == (
+        "yaml-duplicate-key",
+        3,
+        "platforms is given twice, first on line 1",
+    )
+
+
+@pytest.mark.parametrize("tag", ["!!python/name:os.system", "!!python/object/apply:os.system", "!mine", "!!set"])
+def test_no_tag_makes_anything(tag: str) -> None:
+    codes = [code for code, *_ in _findings(f"flatpak: {{a: {tag} {{}}}}")]
+    assert codes == ["yaml-tag"]
+
+
+def test_merged_mappings_count_and_do_not_override() -> None:
+    read = ContainerYaml.from_text("flatpak: {a: &x {only: x86_64, not: b}}\nplatforms: {<<: *x, not: a}\n")
+    assert (read.platforms.only, read.platforms.excluded) == (("x86_64",), ("a",))
+    assert not [each for each in read.findings if each.severity == ERROR]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "flatpak:\n  a0: &a0 [x]\n"
+        + "".join(f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)),
+        "flatpak: &a {b: *a}",
+        "flatpak: &a [*a]",
+        "flatpak: &a {<<: *a}",
+        "flatpak: " + "[" * 5000,
+        "flatpak: " + "[" * 60 + "]" * 60,
+        "? " * 5000,
+    ],
+    ids=["bomb", "loop", "list-loop", "merge-loop", "deep-open", "deep", "deep-keys"],
+)
+def test_bombs_and_loops_are_refused(text: str) -> None:
+    assert _one(text)[0] == "yaml-unreadable"
+
+
+def test_tags_that_no_registry_takes_warn() -> None:
+    found = [each for each in _findings("tags: [a b, .x, ok-1]\n", WARNING) if each[0] == "tag-invalid"]
+    assert [message for _, _, message, _ in found] == [
+        "tag 'a b' must be letters, digits and any of _ . -, and begin with none of the last two",
+        "tag '.x' must be letters, digits and any of _ . -, and begin with none of the last two",
+    ]
+
+
+def test_a_key_cannot_forge_a_line() -> None:
+    finding = ContainerYaml.from_text('"x\\ncontainer.yaml:1: all is well\\e[2J": 1').findings[0]
+    assert len(str(finding).splitlines()) == 2
+    assert "\x1b" not in str(finding)
+
+
+def _unreadable(folder: Path) -> Finding:
+    (finding,) = container_yaml.check(folder)
+    assert (finding.code, finding.severity, finding.file) == ("yaml-unreadable", ERROR, "container.yaml")
+    return finding
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").mkdir()
+    assert _unreadable(tmp_path).message == "container.yaml is not a file"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "container.yaml")
+    assert _unreadable(tmp_path).message == "container.yaml is not a file"
+
+
+@pytest.mark.parametrize("target", ["../secret", "nowhere", "container.yaml", "/etc/passwd"])
+def test_links_out_of_the_checkout_and_to_nowhere(tmp_path: Path, target: str) -> None:
+    (tmp_path / "secret").write_text("platforms: {}\n")
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "container.yaml").symlink_to(target)
+    assert "is a link that leads out" in _unreadable(folder).message
+
+
+def test_a_link_within_the_checkout_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("platforms: {only: x86_64}\n")
+    (tmp_path / "container.yaml").symlink_to("real")
+    assert ContainerYaml.read(tmp_path).platforms.only == ("x86_64",)
+
+
+def test_a_huge_file(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").write_bytes(b"#" * (LONGEST + 1))
+    assert "longer than" in _unreadable(tmp_path).message
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").write_bytes(b"tags: []\nversion: \xff\n")
+    assert _unreadable(tmp_path).message == "container.yaml is not UTF-8 text (line 2)"
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").write_bytes(b"\xef\xbb\xbfplatforms: {only: x86_64}\r\n")
+    assert ContainerYaml.read(tmp_path).platforms.only == ("x86_64",)
+    assert container_yaml.check(tmp_path) == []
+
+
+def test_a_name_that_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "container.yml").write_text("platforms: {}\n")
+    (finding,) = container_yaml.check(tmp_path)
+    assert (finding.code, finding.severity, finding.file) == ("yaml-name", WARNING, "container.yml")
+
+
+def test_codes_are_words_with_dashes() -> None:
+    codes = {each.code for each in ContainerYaml.from_text("a: 1\ntags: [1, '?']\nversion: 1\n").findings}
+    assert codes == {"yaml-unknown-key", "yaml-invalid", "tag-invalid", "yaml-deprecated", "yaml-ignored"}
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", code) for code in codes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_warned_about_past_the_findings() -> None:
+    assert ContainerYaml.from_text("%FOO bar\n---\nflatpak: {a: 1e-5}\n").values == {"flatpak": {"a": 1e-5}}
+
+
+def test_the_rules_over_a_checkout_include_these(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").write_text("a: 1\n")
+    (tmp_path / "additional-tags").write_text("a b\n")
+    found = {(each.code, each.file) for each in rules.check(read_nothing(tmp_path))}
+    assert {("yaml-unknown-key", "container.yaml"), ("tag-invalid", "additional-tags")} <= found

@@ -1,0 +1,148 @@
+"""The effective configuration of a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedpkg_container.distgit.autorebuild import read_autorebuild
+from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting
+from fedpkg_container.errors import FedpkgContainerError, RefusedError
+from fedpkg_container.hub.target import read_target
+from fedpkg_container.model.target import Target
+from tests.support.checkout import DOCKERFILE, read_nothing
+
+TARGET = Target("t", "t-build", "t-dest", ("x86_64", "aarch64", "s390x"))
+SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), Setting("hub", None, "koji profile")]
+
+
+def _settings(folder: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:
+    checkout = read_nothing(folder)
+    return {each.key: (each.value, each.origin) for each in Effective(folder).settings(checkout, SITE, target)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    return tmp_path
+
+
+def test_values_and_their_origins(folder: Path) -> None:
+    (folder / "container.yaml").write_text("platforms:\n  not: s390x\ncompose:\n  packages: [a]\nversion: 1\n")
+    (folder / "additional-tags").write_text("stable\n")
+    (folder / ".osbs-repo-config").write_text("[autorebuild]\nenabled = yes\n")
+    found = _settings(folder)
+    assert found["package"] == ("foo-container", "Dockerfile:4")
+    assert found["version"] == ("1.0", "Dockerfile:6")
+    assert found["release"] == (None, "default: Koji counts")
+    assert found["base"] == ("registry.example.com/fedora:41", "Dockerfile:3")
+    assert found["parents"][1] == "Dockerfile:1,3"
+    assert found["branch"] == ("rawhide", "git")
+    assert found["target"] == ("t", "default")
+    assert found["build-tag"] == ("t-build", "hub")
+    assert found["destination-tag"] == ("t-dest", "hub")
+    assert found["arches"] == (["x86_64", "aarch64"], "hub, container.yaml")
+    assert found["platforms.only"] == (None, "default")
+    assert found["platforms.not"] == ("s390x", "container.yaml:2")
+    assert found["floating-tags"] == (["1.0", "latest", "stable"], "default, additional-tags")
+    assert found["autorebuild"] == (True, ".osbs-repo-config")
+    assert found["compose.packages"] == (["a"], "container.yaml:4, without effect")
+
+
+def test_every_setting_is_there_even_when_nothing_is_known(tmp_path: Path) -> None:
+    effective = Effective(tmp_path)
+    found = {each.key: each.value for each in effective.settings(None, SITE, None)}
+    assert set(SETTINGS) <= set(found)
+    assert {key: value for key, value in found.items() if value is not None} == {
+        "target": "t",
+        "profile": "koji",
+        "floating-tags": ["latest"],
+        "autorebuild": False,
+    }
+    assert effective.notes == [f"there is no Dockerfile in {tmp_path}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "arches"),
+    [
+        ("", ["x86_64", "aarch64", "s390x"]),
+        ("platforms: {only: [aarch64, ppc64le]}", ["aarch64"]),
+        ("platforms: {only: [aarch64, s390x], not: aarch64}", ["s390x"]),
+        ("platforms: {only: ppc64le}", []),
+    ],
+)
+def test_arches_are_those_of_the_build_tag_and_the_platforms(folder: Path, text: str, arches: list[str]) -> None:
+    (folder / "container.yaml").write_text(text)
+    assert _settings(folder)["arches"][0] == arches
+
+
+def test_older_spellings_of_labels(folder: Path) -> None:
+    (folder / "Dockerfile").write_text(
+        "FROM r.io/a:1\nLABEL BZComponent=c Name=n\nENV V=2~1\nLABEL Version=$V Release=7\n"
+    )
+    found = _settings(folder)
+    assert [found[key][0] for key in ("package", "name", "version", "release")] == ["c", "n", "2~1", "7"]
+    assert [found[key][1] for key in ("package", "release")] == ["Dockerfile:2", "Dockerfile:4"]
+    assert found["floating-tags"][0] == ["2_1", "latest"]
+
+
+def test_files_with_errors_are_noted(folder: Path) -> None:
+    (folder / "container.yaml").write_text("tags: [\n")
+    (folder / ".osbs-repo-config").write_text("enabled\n")
+    notes = Effective(folder).notes
+    assert notes[0].startswith(".osbs-repo-config cannot be read: File contains no section headers")
+    assert notes[1] == "container.yaml has errors: see --check"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("[autorebuild]\n", None),
+        ("[autorebuild]\nenabled=true", True),
+        ("[autorebuild]\nenabled: off", False),
+    ],
+)
+def test_autorebuild(tmp_path: Path, text: str, value: bool | None) -> None:
+    (tmp_path / ".osbs-repo-config").write_text(text)
+    assert read_autorebuild(tmp_path) is value
+
+
+@given(st.text() | st.lists(st.sampled_from(["[autorebuild]\n", "enabled", "=", "true", "%", "\n", " "])).map("".join))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_autorebuild_is_a_value_or_a_refusal(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".osbs-repo-config").write_bytes(text.encode())
+    try:
+        assert read_autorebuild(tmp_path) in (True, False, None)
+    except RefusedError as error:
+        assert "\n" not in error.reason
+
+
+class _Hub:
+    """A hub with one target; counts the requests."""
+
+    baseurl = "https://hub.example.com"
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def getBuildTarget(self, name: str) -> Any:
+        self.requests += 1
+        known = {"build_tag": 1, "build_tag_name": "t-build", "dest_tag_name": "t-dest"}
+        return known if name == "t" else None
+
+    def getBuildConfig(self, tag: int) -> Any:
+        self.requests += 1
+        return {"arches": "x86_64 i686" if tag == 1 else None}
+
+
+def test_a_target_takes_two_requests() -> None:
+    hub = _Hub()
+    assert read_target(hub, "t") == Target("t", "t-build", "t-dest", ("x86_64", "i386"))
+    assert hub.requests == 2
+    with pytest.raises(FedpkgContainerError, match="there is no build target u"):
+        read_target(hub, "u")
