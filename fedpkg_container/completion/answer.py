@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-import argcomplete
+# In argcomplete 3 these are in modules that 2 does not have; neither version says that it exports them.
+from argcomplete import ExclusiveCompletionFinder, split_line  # type: ignore[attr-defined]
 from argcomplete.completers import FilesCompleter
 
 from fedpkg_container.completion import parsers, snapshot
@@ -15,11 +16,14 @@ from fedpkg_container.completion.values import Place
 #: The name that rpkg gives to arguments that it hands on, after ``--``, to the program that it runs.
 HANDED_ON = "extra_args"
 
+#: Short options are offered where there is no long one.
+OPTIONS: Final = "long"
+
 #: What a damaged snapshot can raise.
 _DAMAGED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
-class _Finder(argcomplete.ExclusiveCompletionFinder):
+class _Finder(ExclusiveCompletionFinder):
     """Offers no option twice, no options where a value is being given, and after ``--`` only what is handed on."""
 
     after_dashes = False
@@ -31,9 +35,9 @@ class _Finder(argcomplete.ExclusiveCompletionFinder):
             handed_on = any(action.dest == HANDED_ON for action in parser._actions)
             return list(FilesCompleter()(cword_prefix)) if handed_on else []
         if not cword_prefix and any(action.option_strings for action in parser.active_actions):
-            offers, self.always_complete_options = self.always_complete_options, False
+            self.always_complete_options = False
             values = super().collect_completions(active_parsers, parsed_args, cword_prefix, *more)
-            self.always_complete_options = offers
+            self.always_complete_options = OPTIONS
             if values:
                 return values
         return super().collect_completions(active_parsers, parsed_args, cword_prefix, *more)
@@ -48,7 +52,7 @@ def answer(site: str, configuration: list[str], client: Callable[[], Any], leave
     """
     line = os.environ.get("COMP_LINE", "")
     point = os.environ.get("COMP_POINT", "")
-    words = argcomplete.split_line(line, int(point) if point.isdigit() else len(line))[3]
+    words = split_line(line, int(point) if point.isdigit() else len(line))[3]
     kept = _Kept(site, configuration, client)
     try:
         parser, place = kept.parser(snapshot.load(site, configuration), words)
@@ -96,7 +100,7 @@ def _find(parser: Any, words: list[str], place: Place, leave: Callable[[int], No
         start_when_stale(place)
         leave(status)
 
-    finder(parser, always_complete_options="long", exit_method=finish)
+    finder(parser, always_complete_options=OPTIONS, exit_method=finish)
 
 
 def _describe(client: Any, live: list[Any]) -> dict[str, Any]:

@@ -101,6 +101,4 @@ def _settings(text: str) -> dict[str, str]:
 
 def _loose(folder: str) -> list[str]:
     """Names of the files below a folder, relative to it."""
-    return [
-        os.path.relpath(os.path.join(above, name), folder) for above, _, names in os.walk(folder) for name in names
-    ]
+    return [os.path.relpath(os.path.join(above, name), folder) for above, _, names in os.walk(folder) for name in names]

@@ -7,7 +7,7 @@ out is what only running needs: conversions, defaults, checks; a parser that is 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NoReturn
 
 from argcomplete import completers
@@ -41,7 +41,7 @@ class _Inert(argparse.Action):
 class _Parser(argparse.ArgumentParser):
     """A parser that is only asked what could come next."""
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> NoReturn:  # noqa: ARG002 (argparse's name)
         """End parsing, without the usage that nobody would see."""
         raise SystemExit(2)
 
@@ -137,7 +137,9 @@ def _describe_completer(completer: Any, live: list[Any]) -> Data:
 
 
 def _kept(known: Known) -> Any:
-    return {key: list(values) for key, values in known.items()} if isinstance(known, dict) else list(known)
+    if not isinstance(known, Mapping):
+        return list(known)
+    return {key: value if isinstance(value, str) else list(value) for key, value in known.items()}
 
 
 def rebuild(data: Data, words: Container[str], place: Place, live: Live) -> argparse.ArgumentParser:

@@ -51,6 +51,7 @@ def start_when_stale(place: Place, *, user: str = "", now: bool = False) -> bool
 
     command = [sys.executable, "-m", __name__, place.site, place.profile, component, user]
     with contextlib.suppress(OSError, FedpkgContainerError):
+        cache.write(_attempt(place, component), {})
         # Not in the checkout: Python looks for modules in the folder where it starts.
         start(command, log=Path(os.devnull), cwd=Path("/"))
         return True
@@ -188,7 +189,6 @@ def main(arguments: list[str]) -> None:
     signal.alarm(DEADLINE)
     with contextlib.suppress(OSError, FedpkgContainerError), _alone(place) as alone:
         if alone:
-            cache.write(_attempt(place, component), {})
             refresh(place, component, user)
 
 

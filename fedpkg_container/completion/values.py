@@ -37,8 +37,8 @@ ARCHES = ("aarch64", "i686", "ppc64le", "riscv64", "s390x", "x86_64")
 RPKG_COMPLETERS = {"list_targets": "targets", "build_arches": "arches", "branches": "branches"}
 LONGEST = 250
 
-#: Values, or keys with the values that each may have.
-Known = Union[Iterable[str], Mapping[str, Iterable[str]]]
+#: Values; values with their descriptions; or, of settings, keys with the values that each may have.
+Known = Union[Iterable[str], Mapping[str, str], Mapping[str, Iterable[str]]]
 
 
 class Place:
@@ -90,13 +90,11 @@ class Completer:
         if self.kind == "configuration-settings" and isinstance(known, Mapping):
             known = _settings(known, prefix)
         for value in known:
-            offered.setdefault(value, "")
+            offered.setdefault(value, known[value] if isinstance(known, Mapping) else "")
         return {value: _described(text) for value, text in offered.items() if is_safe(value)}
 
 
-def complete_with(
-    action: argparse.Action, kind: str, known: Callable[[], Known] = tuple
-) -> argparse.Action:
+def complete_with(action: argparse.Action, kind: str, known: Callable[[], Known] = tuple) -> argparse.Action:
     """Mark an argument with what completes it.
 
     :param kind: one of :data:`KINDS`
