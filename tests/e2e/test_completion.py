@@ -71,9 +71,8 @@ def test_options(shell: Shell) -> None:
 
 
 def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
-    shown = shell.tab("fedpkg container-build --scratch --s")
-    assert shown.offers("--skip-build")
-    assert not shown.offers("--scratch")
+    assert shell.tab("fedpkg container-build --scr").words[-1] == "--scratch"
+    assert shell.tab("fedpkg container-build --scratch --scr").words[-1] == "--scr"
     assert shell.tab("fedpkg container-build --now").words[-1] == "--nowait"
     assert shell.tab("fedpkg container-build --nowait --now").words[-1] == "--now"
     assert shell.tab("fedpkg container-build --arches s390x --arc").words[-1] == "--arches"

@@ -34,6 +34,7 @@ SETUP = {
         f"set -g fish_autosuggestion_enabled 0; source {ROOT}/completion/fedpkg-container.fish",
     ],
 }
+_COLOURS = re.compile(r"\x1b(\[[0-9;]*m|\([A-Z0-9])")
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][A-Z0-9]|[=>78cDEHMNOZ])")
 
 
@@ -63,7 +64,8 @@ class Shell:
         # To the start of the line, which becomes the arguments of a program that shows them.
         self._child.send(f"\x01printf '<%s>\\n' '{start[:6]}''{start[6:]}' \x05 '{end[:6]}''{end[6:]}'\r")
         self._child.expect_exact(f"<{end}>")
-        text = _ESCAPES.sub("", self._child.before or "").replace("\r", "")
+        # A colour may change within a word, a movement of the cursor may not.
+        text = _ESCAPES.sub("\n", _COLOURS.sub("", self._child.before or "")).replace("\r", "")
         screen, _, after = text.partition(f"<{start}>\n")
         screen = screen.replace(line, "")  # shells write the line again and again
         return Shown(screen, re.findall(r"^<(.*)>$", after, re.MULTILINE))
