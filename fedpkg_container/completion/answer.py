@@ -106,11 +106,10 @@ def _find(parser: Any, words: list[str], place: Place, leave: Callable[[int], No
 def _describe(client: Any, live: list[Any]) -> dict[str, Any]:
     """All that completion needs of the client."""
 
-    def setting(name: str) -> str:
-        return str(client.config.get(client.name, name, fallback=""))
-
+    site = client.name
+    profile = client.config.get(site, "kojiprofile", fallback="")
     return {
-        "profile": setting("kojiprofile"),
-        "namespaces": setting("distgit_namespaces").split(),
+        "profile": client.config.get(f"{site}.container-build", "kojiprofile", fallback=profile),
+        "namespaces": client.config.get(site, "distgit_namespaces", fallback="").split(),
         "parser": parsers.describe(client.parser, live),
     }

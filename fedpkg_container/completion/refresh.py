@@ -74,7 +74,8 @@ def refresh(place: Place, component: str, user: str = "") -> None:
     """Ask the hub and write what it says.
 
     :param component: the package whose builds are wanted; may be empty
-    :param user: one's name on the hub; without it, that of an earlier refresh or of the profile's certificate
+    :param user: one's name as far as it is known, used where the profile's certificate does not say it; without it,
+        that of an earlier refresh
     :raises FedpkgContainerError: the hub does not answer, or there is no such profile
     :raises OSError: the cache cannot be written
     """
@@ -83,7 +84,7 @@ def refresh(place: Place, component: str, user: str = "") -> None:
     from fedpkg_container.hub.session import contact, profile_options
 
     options = profile_options(place.profile)
-    user = user or str(cache.read(place.hub_file).get("user", "")) or _certificate_name(str(options.get("cert") or ""))
+    user = _user(options, user or str(cache.read(place.hub_file).get("user", "")))
     settings = {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
     session = koji.ClientSession(options["server"], settings)
     with contact(options["server"]):
@@ -146,16 +147,22 @@ def _task(row: Mapping[str, Any]) -> str:
     return f"{source.rpartition('/')[2].partition('#')[0]} for {target}" if source else ""
 
 
+def _user(options: Mapping[str, Any], known: str) -> str:
+    """One's name on the hub, for the way in which rpkg would log in."""
+    certificate = os.path.expanduser(str(options.get("cert") or ""))
+    if os.path.isfile(certificate) and options.get("authtype") in ("ssl", None):
+        return _certificate_name(certificate)
+    return known or str(options.get("user") or "")
+
+
 def _certificate_name(path: str) -> str:
-    """The name that a certificate is made out to; empty when there is none that can be read."""
-    if not os.path.isfile(os.path.expanduser(path)):
-        return ""
+    """The name that a certificate is made out to; empty when it cannot be read."""
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.process import run
 
     try:
         done = run(
-            ["openssl", "x509", "-noout", "-subject", "-nameopt", "multiline", "-in", os.path.expanduser(path)],
+            ["openssl", "x509", "-noout", "-subject", "-nameopt", "multiline", "-in", path],
             timeout=TIMEOUT,
         )
     except FedpkgContainerError:

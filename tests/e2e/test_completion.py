@@ -116,6 +116,12 @@ def test_values_of_the_hub(shell: Shell, place: Place) -> None:
         assert shell.tab("fedpkg container-build --arches riscv64 s").words[-2:] == ["riscv64", "s390x"]
 
 
+def test_status(shell: Shell, place: Place) -> None:
+    assert shell.tab("fedpkg container-status hel").words[-1] == "hello-container-1.0-1"
+    assert shell.tab("fedpkg container-status --diff ").words[-1] == "hello-container-1.0-1"
+    assert shell.tab("fedpkg container-status --logs r").words[-1] == "riscv64"
+
+
 def test_a_value_is_quoted(shell: Shell, place: Place) -> None:
     value = "odd $(reboot) 'x'"
     assert shell.tab("fedpkg container-build --target od").words[-2:] == ["--target", value]

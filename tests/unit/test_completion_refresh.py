@@ -110,7 +110,10 @@ def test_a_stranger_has_no_tasks(place: Place, environment: dict[str, str], hub:
     assert _offered("targets", place) == ["f43-container-candidate", "rawhide-container-candidate"]
 
 
-def test_a_user_who_is_named_and_one_whom_the_hub_does_not_know(place: Place) -> None:
+def test_a_user_who_is_named_and_one_whom_the_hub_does_not_know(
+    place: Place, environment: dict[str, str], hub: RunningHub
+) -> None:
+    _profile(environment, hub.url, serverca=hub.ca, authtype="kerberos")
     refresh.refresh(place, "", "nobody-of-that-name")
     assert _offered("tasks", place) == []
     refresh.refresh(place, "", "packager")

@@ -86,6 +86,9 @@ def test_what_is_offered(environment: dict[str, str], checkout: Path) -> None:
     assert {"f43", "rawhide"} <= set(offered("switch-branch "))
     assert offered("build --target r") == ["rawhide-container-candidate"]
     assert offered("container-build --scratch -- --") == []
+    assert offered("container-build --skip-check unpu") == ["unpushed"]
+    assert offered("container-build --progress j") == ["json"]
+    assert "--watch" in offered("container-status --")
     (checkout / "some-file").touch()
     assert "some-file" in offered("local -- some")
     assert offered(f"--path {checkout} container-build --target ") == ["rawhide-container-candidate"]
