@@ -26,7 +26,11 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     _write_git(box, home, user)
     _write_containers(box, home)
     _write_completion(home)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_CONFIG", "KOJI", "GIT_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XDG_CONFIG", "XDG_CACHE", "KOJI", "GIT_"))
+    }
     programs = str(Path(sys.executable).parent)
     return {
         **kept,
