@@ -1,7 +1,5 @@
 # bash completion for fedpkg-container, and for fedpkg where this project provides it; by argcomplete.
+# Installed as fedpkg-container and fedpkg below bash-completion/completions, or sourced: docs/completion.md.
 if command -v register-python-argcomplete >/dev/null 2>&1; then
-    for _program in fedpkg-container fedpkg; do
-        eval "$(register-python-argcomplete "$_program")"
-    done
-    unset _program
+    eval "$(register-python-argcomplete --no-defaults fedpkg-container fedpkg)"
 fi

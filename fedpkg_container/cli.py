@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The program: the site's own client with our commands in it.
 
 Its site is what it is called, without ``-container``: ``fedpkg`` and ``fedpkg-container`` serve fedpkg. When the
@@ -6,25 +7,30 @@ site's client is installed, its commands are all there, unchanged; otherwise rpk
 
 from __future__ import annotations
 
-import argparse
-import configparser
-import importlib
-import importlib.util
 import os
 import sys
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
+# A TAB runs this program as well, and waits for what is imported here.
+if TYPE_CHECKING:
+    import configparser
+    from collections.abc import Iterator
+
+    from fedpkg_container.errors import FedpkgContainerError
 
 DEFAULT_SITE = "fedpkg"
 
 
 def site_name(program: str) -> str:
     """The site of a program's name: ``centpkg-container`` serves centpkg."""
-    name = Path(program).name.removesuffix("-container")
+    name = program.rpartition("/")[2].removesuffix("-container")
     return DEFAULT_SITE if not name or name.startswith("__main__") else name
+
+
+def configuration_files(site: str) -> list[str]:
+    """The site's configuration file and the user's."""
+    return [f"/etc/rpkg/{site}.conf", os.path.expanduser(f"~/.config/rpkg/{site}.conf")]  # noqa: PTH111
 
 
 def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigParser:
@@ -32,13 +38,20 @@ def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigPa
 
     :raises UsageError: the file that was named cannot be read, or does not know the site
     """
+    import argparse
+    import configparser
+    from importlib import resources
+    from pathlib import Path
+
+    from fedpkg_container.errors import UsageError
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-C", "--config")
     parser.add_argument("--user-config")
     known, _ = parser.parse_known_args(arguments)
-    own = Path(known.user_config or Path.home() / ".config" / "rpkg" / f"{site}.conf")
+    default, default_own = configuration_files(site)
+    path, own = Path(known.config or default), Path(known.user_config or default_own)
     config = configparser.ConfigParser()
-    path = Path(known.config or f"/etc/rpkg/{site}.conf")
     for option, named in (("--config", known.config), ("--user-config", known.user_config)):
         if named and not Path(named).is_file():
             raise UsageError(f"there is no configuration file {named}", solution=f"check {option}")
@@ -60,6 +73,8 @@ def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigPa
 
 def client_class(site: str) -> tuple[Any, str]:
     """The class of the site's client with our commands, and the name of the module that it works with."""
+    import importlib.util
+
     module = "pyrpkg"
     if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
         module = site
@@ -71,6 +86,34 @@ def client_class(site: str) -> tuple[Any, str]:
 
 class _Commands:
     """Our commands, in front of a site's client."""
+
+    #: Whether a session with the hub was asked for.
+    logged_in = False
+
+    def __init__(self, config: Any, name: str) -> None:
+        self.config = config
+        self._name = name
+        self.setup_completers()  # rpkg leaves the call to the sites
+        super().__init__(config, name=name)  # type: ignore[call-arg]
+
+    def setup_completers(self) -> None:
+        """What completes the arguments of rpkg: our values in place of the site's, which ask the network."""
+        from fedpkg_container.completion.values import RPKG_COMPLETERS, Completer
+
+        super().setup_completers()  # type: ignore[misc]
+        for completer, kind in RPKG_COMPLETERS.items():
+            self.set_completer(completer, Completer(kind))  # type: ignore[attr-defined]
+
+    def load_cmd(self) -> None:
+        """Load rpkg's part, and notice when it logs in."""
+        super().load_cmd()  # type: ignore[misc]
+        login = self._cmd.login_koji_session  # type: ignore[attr-defined]
+
+        def noticed(*arguments: Any) -> None:
+            login(*arguments)
+            self.logged_in = True
+
+        self._cmd.login_koji_session = noticed  # type: ignore[attr-defined]
 
     def register_container_build(self) -> None:
         from fedpkg_container.commands.build_arguments import add_arguments
@@ -134,8 +177,8 @@ class _Commands:
         return container_build_config.autorebuild(self)
 
 
-def make_client(site: str, arguments: list[str]) -> Any:
-    """The client, with its arguments parsed and its logging set up.
+def bare_client(site: str, arguments: list[str]) -> Any:
+    """The client, with no arguments parsed yet.
 
     :raises UsageError: there is no usable configuration
     """
@@ -143,22 +186,49 @@ def make_client(site: str, arguments: list[str]) -> Any:
     kind, module = client_class(site)
     client = kind(config, name=site)
     client.do_imports(site=None if module == "pyrpkg" else module)
+    return client
+
+
+def make_client(site: str, arguments: list[str]) -> Any:
+    """The client, with its arguments parsed and its logging set up.
+
+    :raises UsageError: there is no usable configuration
+    """
+    import importlib
+    import logging
+    from pathlib import Path
+
+    client = bare_client(site, arguments)
     client.parse_cmdline()
     if not client.args.path:
         client.args.path = str(Path.cwd())
-    import logging
-
     log = importlib.import_module("pyrpkg").log
     client.setupLogging(log)
     log.setLevel(logging.DEBUG if client.args.v else logging.WARNING if client.args.q else logging.INFO)
     return client
 
 
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Load without looking for garbage among what modules define: it stays, and the search is a tenth of the time."""
+    import gc
+
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def run(arguments: list[str]) -> int:
     """Run a command line; the exit status."""
+    from fedpkg_container.errors import FedpkgContainerError, UsageError
+
     client = None
     try:
-        client = make_client(site_name(sys.argv[0]), arguments)
+        with _loading():
+            client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:
             client.parser.print_help(sys.stderr)
             return UsageError.exit_code
@@ -170,7 +240,8 @@ def run(arguments: list[str]) -> int:
 
 def _run_command(client: Any) -> int:
     """Run the command; errors of rpkg are shown as rpkg shows them."""
-    errors = importlib.import_module("pyrpkg.errors")
+    from pyrpkg import errors
+
     try:
         return int(client.args.command() or 0)
     except KeyboardInterrupt:
@@ -184,10 +255,23 @@ def _run_command(client: Any) -> int:
             raise
         print(f"Could not execute {client.args.command.__name__}: {error}", file=sys.stderr)
         return 1
+    finally:
+        if client.logged_in:
+            _refresh_values(client)
+
+
+def _refresh_values(client: Any) -> None:
+    """What completion offers has changed, or may be old: ask the hub in the background."""
+    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.completion.refresh import start_when_stale
+    from fedpkg_container.completion.values import Place
+
+    start_when_stale(Place(client.name, koji_profile(client), path=client.args.path), user=client.cmd.user, now=True)
 
 
 def _show(error: FedpkgContainerError, client: Any) -> None:
     from fedpkg_container.commands.findings import show, wants_json
+    from fedpkg_container.errors import RefusedError
     from fedpkg_container.progress.style import Style
 
     if client is not None and wants_json(client):
@@ -204,8 +288,21 @@ def _show(error: FedpkgContainerError, client: Any) -> None:
         print(f"       {error.solution}", file=sys.stderr)
 
 
+def _complete(site: str) -> None:
+    """Answer a TAB of a shell, and exit."""
+    from fedpkg_container.completion.answer import answer
+    from fedpkg_container.errors import FedpkgContainerError
+
+    try:
+        answer(site, configuration_files(site), lambda: bare_client(site, []), os._exit)
+    except FedpkgContainerError:
+        os._exit(1)  # a TAB has no place for messages
+
+
 def main() -> None:
     """The program's entry: the only place that exits."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(site_name(sys.argv[0]))
     sys.exit(run(sys.argv[1:]))
 
 

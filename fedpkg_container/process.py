@@ -205,6 +205,7 @@ def start(
     arguments: Sequence[Argument],
     *,
     log: Path,
+    cwd: Path | None = None,
     env: Environment | None = None,
     umask: int = -1,
 ) -> subprocess.Popen[bytes]:
@@ -215,6 +216,7 @@ def start(
     with log.open("ab") as output:
         return subprocess.Popen(
             _argv(arguments, outlive=True),
+            cwd=cwd,
             env=_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -24,7 +25,12 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     _write_fedpkg(box, home)
     _write_git(box, home, user)
     _write_containers(box, home)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_CONFIG", "KOJI", "GIT_"))}
+    _write_completion(home)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XDG_CONFIG", "XDG_CACHE", "KOJI", "GIT_"))
+    }
     programs = str(Path(sys.executable).parent)
     return {
         **kept,
@@ -100,3 +106,11 @@ def _write_containers(box: Box, home: Path) -> None:
     folder = home / ".config" / "containers" / "certs.d" / box.layout.registry_address
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(box.authority.certificate_path, folder / "ca.crt")
+
+
+def _write_completion(home: Path) -> None:
+    """Completion in bash; what a person has written there stays."""
+    if not (home / ".bashrc").exists():
+        # Not in the folder where the shell starts: Python would look for modules there.
+        command = f"cd / && {shlex.quote(sys.executable)} -m fedpkg_container.completion bash"
+        _write(home / ".bashrc", f'eval "$({command})"\n')

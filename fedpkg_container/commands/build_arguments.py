@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from fedpkg_container.completion import complete_with
 from fedpkg_container.progress.kinds import KINDS
 
 EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated,
@@ -20,6 +21,18 @@ _HELP = {
     "arches": "Limit a scratch, an isolated or a local build to arches",
 }
 
+#: What completes the values of rpkg's arguments.
+_COMPLETES = {
+    "target": "targets",
+    "arches": "arches",
+    "build_release": "nothing",
+    "koji_parent_build": "nothing",
+    "repo_url": "nothing",
+    "signing_intent": "nothing",
+    "compose_ids": "nothing",
+    "replace_dependency": "nothing",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what rpkg's ``container-build`` does not have."""
@@ -27,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     for action in parser._actions:
         action.help = _HELP.get(action.dest, action.help)
+        if kind := _COMPLETES.get(action.dest):
+            complete_with(action, kind)
     # A default would overwrite rpkg's global options of the same names, given before the command.
     parser.add_argument(
         "--dry-run",
@@ -39,12 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--offline", action="store_true", help="With --dry-run: do not ask the hub")
     parser.add_argument("--strict", action="store_true", help="Let warnings of the checks refuse the build too")
-    parser.add_argument(
+    skip_check = parser.add_argument(
         "--skip-check", metavar="CODE", action="append", default=[], help="Pass one check; may be given several times"
     )
-    parser.add_argument(
+    complete_with(skip_check, "check-codes", _checks)
+    userdata = parser.add_argument(
         "--userdata", metavar="JSON", default=None, help="A JSON object that is recorded with the task as it is"
     )
+    complete_with(userdata, "nothing")
     parser.add_argument("--task-info", metavar="FILE", help="Write the task's id and what was submitted, as JSON")
     add_following(parser)
     parser.add_argument(
@@ -54,18 +71,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _checks() -> dict[str, str]:
+    from fedpkg_container.model.checks import CHECKS
+
+    return CHECKS
+
+
 def add_following(parser: argparse.ArgumentParser) -> None:
     """Add how a build is followed: the same for ``container-status --watch``."""
     parser.add_argument(
         "--progress", choices=KINDS, default="auto", help="How a build is shown (auto: live on a terminal, else plain)"
     )
-    parser.add_argument(
+    hub_timeout = parser.add_argument(
         "--hub-timeout",
         metavar="SECONDS",
         type=seconds,
         default=None,
         help="For how long a hub that does not answer is asked again (default 600)",
     )
+    complete_with(hub_timeout, "nothing")
     parser.add_argument(
         "--cancel-on-interrupt", action="store_true", help="Cancel the build on Ctrl-C instead of leaving it"
     )

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.build_arguments import add_following
+from fedpkg_container.completion import complete_with
 from fedpkg_container.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -22,14 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``container-status``."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", nargs="*", metavar="TASK|NVR|BUILD-ID", help="What to show")
+    what = parser.add_argument("what", nargs="*", metavar="TASK|NVR|BUILD-ID", help="What to show")
+    complete_with(what, "builds")
     parser.add_argument("--watch", action="store_true", help="Follow a task to its end, as container-build does")
-    parser.add_argument(
+    logs = parser.add_argument(
         "--logs", nargs="?", const="", metavar="ARCH", help="Show the logs of a task (of one arch) and nothing else"
     )
-    parser.add_argument("--tail", type=_lines, metavar="N", help="With --logs: the last N lines")
+    complete_with(logs, "arches")
+    tail = parser.add_argument("--tail", type=_lines, metavar="N", help="With --logs: the last N lines")
+    complete_with(tail, "nothing")
     parser.add_argument("--rpms", action="store_true", help="List the RPMs of a build")
-    parser.add_argument("--diff", metavar="NVR", help="Show what changed since another build")
+    diff = parser.add_argument("--diff", metavar="NVR", help="Show what changed since another build")
+    complete_with(diff, "nvrs")
     parser.add_argument("--mine", action="store_true", help="Show your own container builds, of all packages")
     parser.add_argument("--json", action="store_true", help="Write JSON")
     parser.add_argument("-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS,

@@ -149,7 +149,7 @@ def get_build(buildInfo: Any, strict: bool = False) -> Row | None:
     return known_build(buildInfo) if strict else build_row(buildInfo)
 
 
-@call("listBuilds", used_by="koji taskinfo, list-builds")
+@call("listBuilds", used_by="the client (completion); koji taskinfo, list-builds")
 def list_builds(
     packageID: Any = None, userID: Any = None, taskID: Any = None, *, state: Any = None, source: str | None = None,
     completeBefore: Any = None, completeAfter: Any = None, type: str | None = None,  # noqa: A002

@@ -28,7 +28,7 @@ def get_build_target(info: Any, event: Any = None, strict: bool = False) -> Row 
     return row
 
 
-@call("getBuildTargets", used_by="koji list-targets, regen-repo --make-task")
+@call("getBuildTargets", used_by="the client (completion); koji list-targets, regen-repo --make-task")
 def get_build_targets(
     info: Any = None, event: Any = None, buildTagID: Any = None, destTagID: Any = None, queryOpts: Row | None = None
 ) -> Any:

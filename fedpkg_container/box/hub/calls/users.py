@@ -19,7 +19,10 @@ def known_user(user: Any) -> Row:
     return row
 
 
-@call("getUser", used_by="the box's set-up; the builder plugin; koji taskinfo, list-pkgs and others")
+@call(
+    "getUser",
+    used_by="the client (completion); the box's set-up; the builder plugin; koji taskinfo, list-pkgs and others",
+)
 def get_user(userInfo: Any = None, strict: bool = False, krb_princs: bool = True, groups: bool = False) -> Row | None:
     """A user by id, name, or a dictionary with either; without an argument the one who is calling."""
     key = context.session.user_id if userInfo is None else userInfo

@@ -1,0 +1,26 @@
+"""``python -m fedpkg_container.completion SHELL``: the shell code, for where argcomplete's program is not found."""
+
+from __future__ import annotations
+
+import sys
+
+from argcomplete import shellcode  # type: ignore[attr-defined]
+
+from fedpkg_container.errors import UsageError
+
+#: argcomplete's code for bash serves zsh too.
+SHELLS = {"bash": "bash", "zsh": "bash", "fish": "fish"}
+PROGRAMS = ("fedpkg-container", "fedpkg")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the code for a shell; the exit status."""
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        sys.stderr.write(f"usage: python -m fedpkg_container.completion {'|'.join(SHELLS)}\n")
+        return UsageError.exit_code
+    sys.stdout.write(shellcode(list(PROGRAMS), use_defaults=False, shell=SHELLS[arguments[0]]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""What a TAB does in bash, zsh and fish, at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.completion import cache
+from fedpkg_container.completion.values import Place
+from tests.support.checkouts import make_checkout
+from tests.support.tabs import clean_environment
+from tests.support.terminal import SETUP, Shell
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Somebody new, with no cache and a hub that is not there."""
+    return clean_environment(tmp_path)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of container/hello on rawhide, with one file."""
+    folder = make_checkout(tmp_path / "hello")
+    (folder / "some-file").touch()
+    return folder
+
+
+@pytest.fixture(params=sorted(SETUP))
+def shell(request: pytest.FixtureRequest, environment: dict[str, str], checkout: Path) -> Iterator[Shell]:
+    """Each shell, in the checkout."""
+    shell = Shell(request.param, environment, checkout)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A cache that was filled from a hub a moment ago."""
+    monkeypatch.setenv("XDG_CACHE_HOME", environment["XDG_CACHE_HOME"])
+    place = Place("fedpkg", "koji")
+    targets = dict.fromkeys(("f43-container-candidate", "future-build", "eln-build", "odd $(reboot) 'x'"), "")
+    cache.write(
+        place.hub_file,
+        {"targets": {**targets, "bad\x1b[31mtarget": "", "--bad-option": ""}, "arches": ["riscv64", "s390x"]},
+    )
+    cache.write(place.package_file("hello-container"), {"nvrs": {"hello-container-1.0-1": "2026-11-20"}})
+    return place
+
+
+def test_commands_cold_and_warm(shell: Shell) -> None:
+    for _ in range(2):
+        assert shell.tab("fedpkg mockb").words == ["fedpkg", "mockbuild"]
+        assert shell.tab("fedpkg container-b").words == ["fedpkg", "container-build"]
+        shown = shell.tab("fedpkg cl")
+        assert shown.offers("clone")
+        assert shown.offers("clog")
+        assert not shown.offers("container-build")
+        assert shell.tab("fedpkg-container clog").words == ["fedpkg-container", "clog"]
+
+
+def test_options(shell: Shell) -> None:
+    assert shell.tab("fedpkg container-build --tar").words == ["fedpkg", "container-build", "--target"]
+    shown = shell.tab("fedpkg container-build --s")
+    assert shown.words[-1] == "--s"
+    assert shown.offers("--scratch")
+    assert shown.offers("--skip-build")
+    assert not shown.offers("--target")
+
+
+def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
+    assert shell.tab("fedpkg container-build --scr").words[-1] == "--scratch"
+    assert shell.tab("fedpkg container-build --scratch --scr").words[-1] == "--scr"
+    assert shell.tab("fedpkg container-build --now").words[-1] == "--nowait"
+    assert shell.tab("fedpkg container-build --nowait --now").words[-1] == "--now"
+    assert shell.tab("fedpkg container-build --arches s390x --arc").words[-1] == "--arches"
+
+
+def test_after_two_dashes(shell: Shell) -> None:
+    shown = shell.tab("fedpkg container-build --scratch -- --tar")
+    assert shown.words[-1] == "--tar"
+    assert not shown.offers("--target")
+    assert shell.tab("fedpkg local -- some-f").words == ["fedpkg", "local", "--", "some-file"]
+
+
+def test_values_that_are_known_without_a_cache(shell: Shell, checkout: Path, tmp_path: Path) -> None:
+    assert shell.tab("fedpkg container-build --target ").words[-1] == "rawhide-container-candidate"
+    assert shell.tab("fedpkg container-build --target=raw").words[-1] == "--target=rawhide-container-candidate"
+    assert shell.tab("fedpkg container-build --arches pp").words[-1] == "ppc64le"
+    assert shell.tab("fedpkg switch-branch f").words[-1] == "f43"
+    assert shell.tab("fedpkg --namespace cont").words[-1] == "container"
+    assert shell.tab("fedpkg container-build-setup --set-autorebuild t").words[-1] == "true"
+    make_checkout(tmp_path / "other", "rpms/bash", "f44")
+    assert shell.tab("fedpkg --path ../other build --target ").words[-1] == "f44-candidate"
+
+
+def test_nothing_is_offered_where_nothing_is_known(shell: Shell) -> None:
+    shown = shell.tab("fedpkg container-build --userdata so")
+    assert shown.words[-1] == "so"
+    assert not shown.offers("some-file")
+
+
+def test_files(shell: Shell) -> None:
+    assert shell.tab("fedpkg upload some-f").words == ["fedpkg", "upload", "some-file"]
+
+
+def test_values_of_the_hub(shell: Shell, place: Place) -> None:
+    for _ in range(2):
+        shown = shell.tab("fedpkg container-build --target f")
+        assert shown.offers("f43-container-candidate")
+        assert shown.offers("future-build")
+        assert not shown.offers("eln-build")
+        assert shell.tab("fedpkg container-build --target e").words[-1] == "eln-build"
+        assert shell.tab("fedpkg container-build --arches riscv64 s").words[-2:] == ["riscv64", "s390x"]
+
+
+def test_status(shell: Shell, place: Place) -> None:
+    assert shell.tab("fedpkg container-status hel").words[-1] == "hello-container-1.0-1"
+    assert shell.tab("fedpkg container-status --diff ").words[-1] == "hello-container-1.0-1"
+    assert shell.tab("fedpkg container-status --logs r").words[-1] == "riscv64"
+
+
+def test_a_value_is_quoted(shell: Shell, place: Place) -> None:
+    value = "odd $(reboot) 'x'"
+    assert shell.tab("fedpkg container-build --target od").words[-2:] == ["--target", value]
+
+
+def test_a_quote_that_was_begun(shell: Shell, place: Place) -> None:
+    """The shell is given the quote's end, where it has not put it itself."""
+    for quote in ('"', "'"):
+        assert shell.tab(f"fedpkg container-build --target {quote}eln").words[-2:] == ["--target", "eln-build"]
+
+
+def test_what_is_hostile_is_not_offered(shell: Shell, place: Place) -> None:
+    shown = shell.tab("fedpkg container-build --target ba")
+    assert shown.words[-1] == "ba"
+    shown = shell.tab("fedpkg container-build --target ")
+    assert "bad" not in shown.screen
+
+
+def test_all_at_once(shell: Shell, place: Place) -> None:
+    assert shell.tab("fedpkg -q --dry-run container-build --scratch --nowait --target eln").words[-1] == "eln-build"

@@ -1,0 +1,22 @@
+"""Checkouts as fedpkg makes them, without a dist-git behind them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def make_checkout(folder: Path, repository: str = "container/hello", branch: str = "rawhide") -> Path:
+    """A repository on a branch that follows dist-git's, with a second branch that was fetched."""
+    folder.mkdir(parents=True)
+    for command in (
+        ["init", "--quiet", "--initial-branch", branch],
+        ["remote", "add", "origin", f"https://pkgs.example.org/{repository}"],
+        ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "--allow-empty", "--message", "begin"],
+        ["update-ref", f"refs/remotes/origin/{branch}", "HEAD"],
+        ["update-ref", "refs/remotes/origin/f43", "HEAD"],
+        ["symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}"],
+        ["branch", "--quiet", "--set-upstream-to", f"origin/{branch}"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True, timeout=30)
+    return folder

@@ -1,0 +1,98 @@
+"""A shell at a terminal, for what a person sees after pressing a key."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pexpect
+
+ROOT = Path(__file__).parents[2]
+#: Seconds for anything to appear; a cold TAB loads the whole client.
+TIMEOUT = 60
+
+COMMANDS = {
+    "bash": ["--norc", "--noprofile", "-i"],
+    "zsh": ["-f", "-i"],
+    "fish": ["--no-config", "-i"],
+}
+SETUP = {
+    "bash": [
+        "bind 'set enable-bracketed-paste off'; bind 'set bell-style none'; bind 'set page-completions off'",
+        "bind 'set completion-query-items 0'; bind 'set show-all-if-ambiguous on'",
+        f"PS1='READY> '; . {ROOT}/completion/fedpkg-container.bash",
+    ],
+    "zsh": [
+        "PROMPT='READY> '; RPROMPT=; unsetopt zle_bracketed_paste prompt_cr prompt_sp; unset zle_bracketed_paste",
+        "LISTMAX=10000; setopt no_auto_menu no_list_ambiguous; autoload -Uz compinit; compinit -u -D",
+        f". {ROOT}/completion/_fedpkg-container",
+    ],
+    "fish": [
+        "function fish_prompt; echo 'READY> '; end; function fish_greeting; end",
+        f"set -g fish_autosuggestion_enabled 0; source {ROOT}/completion/fedpkg-container.fish",
+    ],
+}
+_COLOURS = re.compile(r"\x1b(\[[0-9;]*m|\([A-Z0-9])")
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][A-Z0-9]|[=>78cDEHMNOZ])")
+
+
+class Shell:
+    """A shell that has our completion; what is typed and what is shown."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        env = {**environment, "TERM": "dumb" if name == "bash" else "xterm", "LC_ALL": "C.UTF-8", "INPUTRC": os.devnull}
+        self._child = pexpect.spawn(
+            name, COMMANDS[name], env=env, cwd=str(folder), encoding="utf-8", codec_errors="replace",
+            timeout=TIMEOUT, dimensions=(200, 250),
+        )  # fmt: skip
+        self._number = 0
+        for number, line in enumerate(SETUP[name]):
+            self._child.sendline(f"{line}; echo set up {number + 100}")
+            self._child.expect(f"up {number + 100}\r?\n")
+
+    def tab(self, line: str) -> Shown:
+        """Type a line and press TAB, then have the shell say what the line has become, as words.
+
+        What is typed after the TAB is read by the shell only when it has completed: nothing here waits for a time.
+        """
+        self._number += 1
+        start, end = f"words {self._number} begin", f"words {self._number} end"
+        self._child.send(f"{line}\t")
+        # To the start of the line, which becomes the arguments of a program that shows them.
+        self._child.send(f"\x01printf '<%s>\\n' '{start[:6]}''{start[6:]}' \x05 '{end[:6]}''{end[6:]}'\r")
+        self._child.expect_exact(f"<{end}>")
+        # A colour may change within a word, a movement of the cursor may not.
+        text = _ESCAPES.sub("\n", _COLOURS.sub("", self._child.before or "")).replace("\r", "")
+        screen, _, after = text.partition(f"<{start}>\n")
+        screen = screen.replace(line, "")  # shells write the line again and again
+        return Shown(screen, re.findall(r"^<(.*)>$", after, re.MULTILINE))
+
+    def run(self, line: str) -> str:
+        """Run a command; what it printed."""
+        self._number += 1
+        self._child.sendline(f"{line}; echo ran {self._number + 100}")
+        self._child.expect(f"ran {self._number + 100}\r?\n")
+        return self._child.before or ""
+
+    def close(self) -> None:
+        """End the shell."""
+        self._child.close(force=True)
+
+
+class Shown:
+    """What a TAB did.
+
+    :param screen: all that was written, without escape sequences
+    :param words: the words of the line afterwards, as the shell takes them
+    """
+
+    def __init__(self, screen: str, words: list[str]) -> None:
+        self.screen = screen
+        self.words = words
+
+    def offers(self, value: str) -> bool:
+        """Whether a value was listed, as a word of its own."""
+        return re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", self.screen) is not None

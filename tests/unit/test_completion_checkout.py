@@ -1,0 +1,78 @@
+"""What is read below .git is what git says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.completion.checkout import Checkout
+from tests.support.checkouts import make_checkout
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=30, capture_output=True)
+
+
+def test_a_container(tmp_path: Path) -> None:
+    checkout = Checkout(str(make_checkout(tmp_path / "hello")))
+    assert (checkout.namespace, checkout.name, checkout.component) == ("container", "hello", "hello-container")
+    assert (checkout.branch, checkout.follows, checkout.target) == (
+        "rawhide", "rawhide", "rawhide-container-candidate",
+    )  # fmt: skip
+    assert checkout.branches() == ["f43", "rawhide"]
+
+
+def test_a_branch_of_ones_own_follows_another(tmp_path: Path) -> None:
+    folder = make_checkout(tmp_path / "hello")
+    _git(folder, "checkout", "--quiet", "-b", "mine", "--track", "origin/f43")
+    checkout = Checkout(str(folder))
+    assert (checkout.branch, checkout.follows, checkout.target) == ("mine", "f43", "f43-container-candidate")
+
+
+def test_packed_branches_and_a_folder_below(tmp_path: Path) -> None:
+    folder = make_checkout(tmp_path / "hello")
+    _git(folder, "update-ref", "refs/remotes/origin/private/try", "HEAD")
+    _git(folder, "pack-refs", "--all")
+    _git(folder, "update-ref", "refs/remotes/origin/f44", "HEAD")
+    below = folder / "files" / "deep"
+    below.mkdir(parents=True)
+    assert Checkout(str(below)).branches() == ["f43", "f44", "private/try", "rawhide"]
+
+
+def test_a_linked_worktree(tmp_path: Path) -> None:
+    folder = make_checkout(tmp_path / "hello")
+    _git(folder, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"), "origin/f43")
+    checkout = Checkout(str(tmp_path / "side"))
+    assert (checkout.name, checkout.follows) == ("hello", "f43")
+    assert checkout.branches() == ["f43", "rawhide"]
+
+
+@pytest.mark.parametrize(
+    ("url", "namespace", "name"),
+    [
+        ("ssh://me@pkgs.example.org/rpms/bash", "rpms", "bash"),
+        ("ssh://me@pkgs.example.org/container/hello.git", "container", "hello"),
+        ("me@pkgs.example.org:container/hello", "container", "hello"),
+        ("https://pkgs.example.org/bash", "", "bash"),
+    ],
+)
+def test_addresses(tmp_path: Path, url: str, namespace: str, name: str) -> None:
+    folder = make_checkout(tmp_path / "x")
+    _git(folder, "remote", "set-url", "--push", "origin", url)
+    checkout = Checkout(str(folder))
+    assert (checkout.namespace, checkout.name) == (namespace, name)
+
+
+def test_no_checkout(tmp_path: Path) -> None:
+    checkout = Checkout(str(tmp_path))
+    assert (checkout.name, checkout.component, checkout.target, checkout.branches()) == ("", "", "", [])
+
+
+def test_a_damaged_one(tmp_path: Path) -> None:
+    folder = make_checkout(tmp_path / "hello")
+    (folder / ".git" / "HEAD").write_bytes(b"\xff\xfe")
+    (folder / ".git" / "config").write_bytes(b"[remote\n=\n= =\n\xff")
+    checkout = Checkout(str(folder))
+    assert (checkout.branch, checkout.name, checkout.target) == ("", "", "")

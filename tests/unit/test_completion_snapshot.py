@@ -1,0 +1,205 @@
+"""The client's arguments as a snapshot: what a TAB gets from it, and when it is not used."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.completion import parsers, snapshot
+from fedpkg_container.completion.values import Place
+from tests.support.checkouts import make_checkout
+from tests.support.tabs import clean_environment, tab
+
+#: What a TAB must not wait for.
+HEAVY = {"koji", "git", "requests", "pyrpkg", "rpm", "socket", "ssl", "http", "dataclasses", "inspect", "email",
+         "importlib.metadata", "jsonschema", "ruamel", "rich"}  # fmt: skip
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Somebody new, without a usable koji profile: nothing is refreshed."""
+    return clean_environment(tmp_path)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    return make_checkout(tmp_path / "hello")
+
+
+def _snapshot(environment: dict[str, str]) -> Path:
+    return Path(environment["XDG_CACHE_HOME"]) / "fedpkg-container" / "fedpkg" / "snapshot.json"
+
+
+LINES = [
+    "fedpkg ",
+    "fedpkg cont",
+    "fedpkg --",
+    "fedpkg container-build ",
+    "fedpkg container-build --s",
+    "fedpkg container-build --scratch --s",
+    "fedpkg container-build --arches ",
+    "fedpkg container-build --arches=x",
+    "fedpkg container-build --target ",
+    "fedpkg container-build --userdata ",
+    "fedpkg container-build-setup --set-autorebuild ",
+    "fedpkg container-build-setup --get-autorebuild --",
+    "fedpkg --namespace ",
+    "fedpkg switch-branch ",
+    "fedpkg clone ",
+    "fedpkg build --target ",
+    "fedpkg nonsense ",
+    "fedpkg container-build --nonsense ",
+    "fedpkg container-build -- ",
+    "fedpkg local -- ",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_snapshot_answers_as_the_client_does(line: str, environment: dict[str, str], checkout: Path) -> None:
+    cold, loaded = tab(line, environment, checkout)
+    assert "pyrpkg" in loaded
+    warm, loaded = tab(line, environment, checkout)
+    assert warm == cold
+    assert not loaded & HEAVY
+
+
+def test_what_is_offered(environment: dict[str, str], checkout: Path) -> None:
+    def offered(line: str) -> list[str]:
+        return tab(f"fedpkg {line}", environment, checkout)[0]
+
+    commands = offered("")
+    assert {"container-build", "clone", "build", "mockbuild", "--path"} <= set(commands)
+    assert "-q" in commands, "an option that has no long form"
+    assert "-h" not in commands
+    assert "--scratch" in offered("container-build --s")
+    assert "--scratch" not in offered("container-build --scratch --s"), "given already"
+    assert "--arches" in offered("container-build --arches x86_64 --a"), "can be repeated"
+    assert offered("container-build --arches ") == ["aarch64", "i686", "ppc64le", "riscv64", "s390x", "x86_64"]
+    assert offered("container-build --arches x86_64 --arches=s") == ["--arches=s390x"]
+    assert offered("container-build --target ") == ["rawhide-container-candidate"]
+    assert offered("container-build-setup --set-autorebuild ") == ["true", "false"]
+    assert offered("container-build-setup --get-autorebuild --s") == [], "they exclude each other"
+    assert {"f43", "rawhide"} <= set(offered("switch-branch "))
+    assert offered("build --target r") == ["rawhide-container-candidate"]
+    assert offered("container-build --scratch -- --") == []
+    assert offered("container-build --skip-check unpu") == ["unpushed"]
+    assert offered("container-build --progress j") == ["json"]
+    assert "--watch" in offered("container-status --")
+    (checkout / "some-file").touch()
+    assert "some-file" in offered("local -- some")
+    assert offered(f"--path {checkout} container-build --target ") == ["rawhide-container-candidate"]
+
+
+def test_the_middle_of_a_line(environment: dict[str, str], checkout: Path) -> None:
+    assert tab("fedpkg --dry-run container-build --scratch --tar", environment, checkout)[0] == ["--target"]
+    assert tab("fedpkg container-build 'unfinished", environment, checkout)[0] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"parser": 3}', b"[" * 200_000])
+def test_a_damaged_snapshot_is_made_again(content: bytes, environment: dict[str, str], checkout: Path) -> None:
+    tab("fedpkg ", environment, checkout)
+    whole = _snapshot(environment).read_bytes()
+    _snapshot(environment).write_bytes(content)
+    assert tab("fedpkg container-b", environment, checkout)[0][0] == "container-build"
+    assert json.loads(_snapshot(environment).read_bytes()) == json.loads(whole)
+
+
+def test_a_snapshot_whose_contents_are_wrong_is_made_again(environment: dict[str, str], checkout: Path) -> None:
+    tab("fedpkg ", environment, checkout)
+    data = json.loads(_snapshot(environment).read_text())
+    _snapshot(environment).write_text(json.dumps({**data, "parser": {"prog": "fedpkg"}}))
+    offered, loaded = tab("fedpkg container-b", environment, checkout)
+    assert offered[0] == "container-build"
+    assert "pyrpkg" in loaded
+
+
+def test_a_change_of_configuration(environment: dict[str, str], checkout: Path, tmp_path: Path) -> None:
+    assert "containers" not in tab("fedpkg --namespace ", environment, checkout)[0]
+    own = tmp_path / ".config" / "rpkg" / "fedpkg.conf"
+    own.parent.mkdir(parents=True)
+    own.write_text("[fedpkg]\ndistgit_namespaces = rpms containers\n")
+    offered, loaded = tab("fedpkg --namespace ", environment, checkout)
+    assert offered == ["rpms", "containers"]
+    assert "pyrpkg" in loaded
+    assert not tab("fedpkg --namespace ", environment, checkout)[1] & HEAVY
+
+
+def test_without_a_place_for_the_cache(environment: dict[str, str], checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    offered, _ = tab("fedpkg container-b", {**environment, "XDG_CACHE_HOME": str(tmp_path / "file")}, checkout)
+    assert offered[0] == "container-build"
+
+
+def test_what_defines_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    metadata = tmp_path / "site-packages" / "rpkg-1.70.dist-info"
+    metadata.mkdir(parents=True)
+    monkeypatch.setattr("sys.path", ["/usr/bin", str(metadata.parent)])
+    configuration = [str(tmp_path / "fedpkg.conf")]
+
+    def kept() -> bool:
+        return snapshot.load("fedpkg", configuration) != {}
+
+    def keep() -> None:
+        snapshot.save("fedpkg", configuration, {"parser": {}})
+        assert kept()
+
+    keep()
+    assert not snapshot.load("centpkg", configuration)
+    assert not snapshot.load("fedpkg", [])
+    (tmp_path / "fedpkg.conf").touch()
+    assert not kept(), "a configuration file appeared"
+    keep()
+    os.utime(tmp_path / "fedpkg.conf", (1, 1))
+    assert not kept(), "its time changed"
+    keep()
+    metadata.rename(metadata.with_name("rpkg-1.71.dist-info"))
+    assert not kept(), "another version"
+    keep()
+    (tmp_path / "site-packages" / "fedpkg").mkdir()
+    assert not kept(), "something was installed"
+    keep()
+    monkeypatch.setattr("sys.version", "4.0")
+    assert not kept(), "another interpreter"
+
+
+def test_completers_that_cannot_be_kept_load_the_client(tmp_path: Path) -> None:
+    """Such as a site's own list of packages: only that argument needs the client."""
+    parser = argparse.ArgumentParser("fedpkg")
+    argument = parser.add_argument("--package")
+    argument.completer = lambda **_: ["bash", "zsh"]  # type: ignore[attr-defined]
+    described: list[object] = []
+    data = json.loads(json.dumps(parsers.describe(parser, described)))
+    calls = []
+
+    def live() -> list[object]:
+        calls.append(1)
+        return described
+
+    rebuilt = parsers.rebuild(data, [], Place("fedpkg", ""), live)
+    assert not calls
+    (action,) = [each for each in rebuilt._actions if each.dest == "package"]
+    assert action.completer(prefix="") == ["bash", "zsh"]  # type: ignore[attr-defined]
+    assert calls == [1]
+
+
+def test_everything_that_completion_needs_is_kept() -> None:
+    parser = argparse.ArgumentParser("p", prefix_chars="-+", allow_abbrev=False)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("+a", action="count", help="100%% of %(dest)s")
+    group.add_argument("-b", action="store_const", const=object())
+    parser.add_argument("--version", action="version", version="1")
+    commands = parser.add_subparsers()
+    one = commands.add_parser("one", aliases=["uno"], help="the first")
+    one.add_argument("numbers", nargs="+", type=int, choices=[1, 2])
+    commands.add_parser("two").add_argument("rest", nargs=argparse.REMAINDER)
+    data = json.loads(json.dumps(parsers.describe(parser, [])))
+    rebuilt = parsers.rebuild(data, ["uno"], Place("x", ""), list)
+    assert parsers.describe(parsers.rebuild(data, ["one", "two"], Place("x", ""), list), []) == data
+    (found,) = [each for each in rebuilt._actions if isinstance(each, argparse._SubParsersAction)]
+    assert found.choices["one"] is found.choices["uno"]
+    assert list(found.choices["one"]._actions[-1].choices) == ["1", "2"]

@@ -1,0 +1,78 @@
+"""After a command that logged in, what completion offers is asked for anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedpkg_container.cli import _run_command, make_client
+from fedpkg_container.completion.__main__ import main
+from tests.support.checkouts import make_checkout
+from tests.support.tabs import clean_environment
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """rpkg's client for a checkout, with a login that always succeeds."""
+    monkeypatch.setenv("HOME", clean_environment(tmp_path)["HOME"])
+    arguments = ["--path", str(make_checkout(tmp_path / "hello")), "--user", "me", "container-build"]
+    monkeypatch.setattr(sys, "argv", ["fedpkg", *arguments])
+    monkeypatch.setattr("pyrpkg.Commands.login_koji_session", lambda *_: None)
+    return make_client("fedpkg", arguments)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """The refreshes that were started: profile, folder, user."""
+    found: list[tuple[str, str, str]] = []
+
+    def start(place: Any, *, user: str, now: bool) -> None:
+        assert now
+        found.append((place.profile, place.path, user))
+
+    monkeypatch.setattr("fedpkg_container.completion.refresh.start_when_stale", start)
+    return found
+
+
+def test_after_a_login(client: Any, started: list[tuple[str, str, str]]) -> None:
+    def command() -> int:
+        client.cmd.login_koji_session({}, None)
+        return 1
+
+    client.args.command = command
+    assert _run_command(client) == 1
+    assert started == [("koji", client.args.path, "me")]
+
+
+def test_not_without_one(client: Any, started: list[tuple[str, str, str]]) -> None:
+    client.args.command = lambda: client.cmd.path and 0
+    assert _run_command(client) == 0
+    assert started == []
+
+
+def test_rpkgs_own_arguments_are_completed_by_our_values(client: Any) -> None:
+    marked = {
+        (command, action.dest): action.completer.kind
+        for command in ("build", "container-build", "mockbuild", "switch-branch")
+        for action in client.subparsers.choices[command]._actions
+        if hasattr(getattr(action, "completer", None), "kind")
+    }
+    assert marked[("build", "target")] == marked[("container-build", "target")] == "targets"
+    assert marked[("build", "arches")] == "arches"
+    assert marked[("switch-branch", "branch")] == "branches"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_code_without_argcompletes_program(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([shell]) == 0
+    code = capsys.readouterr().out
+    assert "fedpkg-container" in code
+    assert "-o default" not in code
+
+
+def test_an_unknown_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tcsh"]) == 2
+    assert "bash|zsh|fish" in capsys.readouterr().err
