@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.settings_view import as_text, in_one_line, say, say_json, show_table
+from fedpkg_container.completion import complete_with
 
 if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
@@ -27,20 +28,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--get", metavar="KEY", help="Show one effective value and nothing else")
+    get = mode.add_argument("--get", metavar="KEY", help="Show one effective value and nothing else")
+    complete_with(get, "configuration-keys", _all_keys)
     mode.add_argument("--check", action="store_true", help="Check the Dockerfile, container.yaml and additional-tags")
     mode.add_argument("--get-autorebuild", action="store_true", default=None, help="Get autorebuild value")
     mode.add_argument("--set-autorebuild", choices=("true", "false"), default=None, help="Turn autorebuilds on/off")
-    parser.add_argument(
+    change = parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
         help="Set a key of container.yaml: platforms.only=x86_64,aarch64; the value is YAML",
     )
-    parser.add_argument("--unset", metavar="KEY", action="append", default=[], help="Remove a key of container.yaml")
+    complete_with(change, "configuration-settings", _settings)
+    unset = parser.add_argument(
+        "--unset", metavar="KEY", action="append", default=[], help="Remove a key of container.yaml"
+    )
+    complete_with(unset, "configuration-keys", _settings)
     parser.add_argument("--offline", action="store_true", help="Do not ask the hub")
     parser.add_argument("--json", action="store_true", help="Show the configuration, the value or findings as JSON")
+
+
+def _settings() -> dict[str, list[str]]:
+    """The keys of container.yaml, with the values that each may have as far as there are few."""
+    from fedpkg_container.distgit.container_yaml_schema import keys, values
+
+    return {key: values(key) for key in keys()}
+
+
+def _all_keys() -> list[str]:
+    """What ``--get`` knows."""
+    from fedpkg_container.distgit.effective import SETTINGS
+
+    return [*SETTINGS, *_settings()]
 
 
 def run(client: Any) -> int:

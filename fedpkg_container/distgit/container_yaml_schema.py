@@ -148,3 +148,13 @@ def keys(schema: dict[str, Any] | None = None, prefix: str = "") -> list[str]:
     for name, below in (SCHEMA if schema is None else schema).get("properties", {}).items():
         found += [f"{prefix}{name}", *keys(below, f"{prefix}{name}.")]
     return found
+
+
+def values(key: str) -> list[str]:
+    """The values that a key can have, where they are few: of flags and choices."""
+    found: dict[str, Any] = SCHEMA
+    for name in key.split("."):
+        found = found.get("properties", {}).get(name, {})
+    if found.get("type") == "boolean":
+        return ["true", "false"]
+    return [str(each) for each in found.get("enum", [])]

@@ -113,7 +113,7 @@ def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Bo
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"task {task_id} goes on" in said
-    assert f"koji watch-task {task_id}" in said
+    assert f"fedpkg container-status --watch {task_id}" in said
     assert f"koji cancel {task_id}" in said
     assert "Traceback" not in said
     watched = packager.run("koji", "watch-task", "--quiet", str(task_id), check=False)

@@ -59,7 +59,8 @@ class Packager:
             "usage": "none",
             **labels,
         }
-        lines = [f"FROM {base or self.base}", *(f'LABEL {k}="{v}"' for k, v in values.items() if k != without), *steps]
+        lines = [f"FROM {base or self.base}", *(f'LABEL {k}="{v}"' for k, v in values.items() if k != without)]
+        lines += ['CMD ["true"]', *steps]
         return "\n".join(lines) + "\n"
 
     def commit(self, dockerfile: str, *, push: bool = True, files: Mapping[str, str] | None = None) -> str:

@@ -44,7 +44,7 @@ def test_the_box() -> None:
     assert _documented("fedpkg-container-box.1") == _options(_parser())
 
 
-@pytest.mark.parametrize("command", ["container-build", "container-build-config"])
+@pytest.mark.parametrize("command", ["container-build", "container-status", "container-build-config"])
 def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["fedpkg", command])
