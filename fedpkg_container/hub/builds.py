@@ -106,7 +106,7 @@ class Overview:
 
 
 def overview(session: Any, component: str, repository: str) -> Overview:
-    """The builds of a package and what is being built of it: two requests.
+    """The builds of a package and what is being built of it: two requests, three when something is.
 
     :param repository: part of the source's URL, ``container/hello``
     """
@@ -123,7 +123,7 @@ def overview(session: Any, component: str, repository: str) -> Overview:
 def own(
     session: Any, user: Mapping[str, Any], *, ended: int = 10
 ) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...]]:
-    """Container builds of one user: those that go on, and the last ones that have ended; two requests."""
+    """Container builds of one user: those that go on, and the last ones that have ended; at most three requests."""
     mine = {"method": "buildContainer", "owner": user["id"]}
     with session.multicall() as multicall:
         active = multicall.listTasks({**mine, "state": ACTIVE, "decode": True}, {"order": "-id", "limit": MOST_TASKS})
@@ -142,19 +142,29 @@ def _is_of(task: Mapping[str, Any], repository: str) -> bool:
 def _complete(
     session: Any, listed: Sequence[Mapping[str, Any]], running: Sequence[Mapping[str, Any]], average: float | None
 ) -> Overview:
-    """What only a second request can tell: tags and branches of builds, the trees of running tasks."""
+    """What only further requests can tell: tags and branches of builds, the trees of running tasks."""
     with session.multicall(strict=False) as multicall:
         tags = [multicall.listTags(info["build_id"]) for info in listed]
         requests = [multicall.getTaskRequest(info["task_id"]) if info.get("task_id") else None for info in listed]
         trees = [multicall.getTaskDescendents(task["id"]) for task in running]
-        hosts = {task["host_id"]: multicall.getHost(task["host_id"]) for task in running if task["host_id"]}
-    names = {host: printable_line(call.result["name"]) for host, call in hosts.items() if call.result}
     builds = [
         read_build(info, branch=_branch(_answer(request)), tags=_answer(tag) or ())
         for info, tag, request in zip(listed, tags, requests)
     ]
-    found = [_requested(task, _answer(tree) or {}, names) for task, tree in zip(running, trees)]
-    return Overview(tuple(builds), tuple(found), average)
+    found = [(task, _answer(tree) or {}) for task, tree in zip(running, trees)]
+    names = _host_names(session, found)
+    return Overview(tuple(builds), tuple(_requested(task, tree, names) for task, tree in found), average)
+
+
+def _host_names(session: Any, found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Mapping[int, str]:
+    """The names of the builders of some trees; no request when they have none."""
+    infos = [info for task, tree in found for info in (task, *(each for group in tree.values() for each in group))]
+    hosts = {info["host_id"] for info in infos if info["host_id"] is not None}
+    if not hosts:
+        return {}
+    with session.multicall(strict=False) as multicall:
+        calls = {host: multicall.getHost(host) for host in hosts}
+    return {host: printable_line(call.result["name"]) for host, call in calls.items() if _answer(call)}
 
 
 def _answer(call: Any) -> Any:

@@ -11,7 +11,7 @@ import koji
 import requests
 from pyrpkg.errors import rpkgError
 
-from fedpkg_container.errors import FedpkgContainerError, LostContactError, NotAuthenticatedError
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
 from fedpkg_container.model.addresses import Addresses
 from fedpkg_container.text import printable
 
@@ -20,6 +20,9 @@ TIMEOUT = 60
 #: What koji's client raises when no hub answers.
 UNREACHABLE = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.HTTPError,
                requests.exceptions.ChunkedEncodingError)  # fmt: skip
+
+#: What requests raises for a server that is no address.
+_NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 
 #: Koji hides a failed connection in the text of its login error; these words give it away.
 _NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError")
@@ -67,6 +70,8 @@ def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
             commands.login_koji_session(options, session)
     except (rpkgError, koji.GenericError) as error:
         said = printable(str(error))
+        if any(kind.__name__ in said for kind in _NO_ADDRESS):
+            raise _no_address(options["server"]) from error
         if any(word in said for word in _NO_CONTACT):
             raise _unreachable(options["server"]) from error
         raise NotAuthenticatedError(
@@ -113,16 +118,26 @@ def _unreachable(server: str) -> LostContactError:
     return LostContactError(f"the hub {server} cannot be reached", solution="check the network, and try again later")
 
 
+def _no_address(server: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the koji profile names a server that is no address: {printable(server)}",
+        solution="mend server in the profile",
+    )
+
+
 @contextmanager
 def contact(server: str) -> Iterator[None]:
     """Turn what koji's client raises into our errors.
 
     :raises LostContactError: the hub did not answer
+    :raises ConfigurationError: the profile's server is no address
     :raises NotAuthenticatedError: the session is not, or no longer, known there
     :raises FedpkgContainerError: the hub answered with a fault
     """
     try:
         yield
+    except _NO_ADDRESS as error:
+        raise _no_address(server) from error
     except UNREACHABLE as error:
         raise _unreachable(server) from error
     except koji.ServerOffline as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
+from pathlib import Path
 
 import koji
 import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
+from fedpkg_container.box.hub.calls.sessions import set_password
+from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.errors import LostContactError, RefusedError
 from fedpkg_container.hub.submit import submit
@@ -18,10 +22,10 @@ from tests.support.packager import Packager
 from tests.support.proxy import lossy_proxy
 
 
-def _calls(box: Box) -> list[str]:
-    """The calls that the packager made, in order."""
+def _calls(box: Box, who: str = PACKAGER) -> list[str]:
+    """The calls that somebody made, in order."""
     lines = box.layout.access_log.read_text().splitlines()
-    return [line.split()[2] for line in lines if line.split()[1] == PACKAGER]
+    return [line.split()[2] for line in lines if line.split()[1] == who]
 
 
 def test_submitting_takes_four_requests(packager: Packager, box: Box) -> None:
@@ -30,6 +34,32 @@ def test_submitting_takes_four_requests(packager: Packager, box: Box) -> None:
     assert packager.build("--scratch", "--nowait").returncode == 0
     assert [call for call in _calls(box)[before:] if call != "logout"] == [
         "sslLogin",
+        "getBuildTarget",
+        "multiCall",
+        "buildContainer",
+    ]
+
+
+def test_submitting_with_a_password_takes_four_requests(packager: Packager, box: Box) -> None:
+    hub = Database(box.layout.database)
+    with hub.transaction():
+        set_password(hub, PACKAGER, "a secret")
+    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
+    certificates = profile.read_text()
+    profile.write_text(re.sub("authtype = ssl\ncert = .*\n", "authtype = password\n", certificates))
+    packager.commit(packager.dockerfile("RUN true"))
+    before = len(_calls(box, "-"))  # the log names those who have a certificate
+    try:
+        done = packager.run(
+            "fedpkg", "--user", PACKAGER, "--password", "a secret", "container-build", "--scratch", "--nowait"
+        )
+    finally:
+        profile.write_text(certificates)
+    assert "Created task" in done.stdout
+    assert "a secret" not in done.stdout + done.stderr
+    calls = _calls(box, "-")[before:]
+    assert calls[calls.index("login") : calls.index("buildContainer") + 1] == [
+        "login",
         "getBuildTarget",
         "multiCall",
         "buildContainer",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import os
 from typing import Any
 
 import koji
 from koji.context import context
 
-from fedpkg_container.box.hub.database import Row, timestamp
+from fedpkg_container.box.hub.database import Database, Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
 
 
@@ -23,10 +26,36 @@ def get_koji_version() -> str:
     return str(koji.__version__)
 
 
-@call("login", used_by="contract tests (the box has certificates only)")
-def login(user: str, password: str, opts: Any = None, renew: bool = False, exclusive: bool = False) -> Row:
-    """Refuses: nobody has a password here."""
-    raise koji.AuthError("invalid username or password")
+def set_password(hub: Database, user: str, password: str) -> None:
+    """Give a user a password; the box gives none, its tests do."""
+    salt = os.urandom(16)
+    found = hub.one("SELECT id FROM users WHERE name = ?", user)
+    assert found is not None, user
+    hub.execute(
+        "INSERT OR REPLACE INTO passwords (user_id, salt, hash) VALUES (?, ?, ?)",
+        found["id"],
+        salt,
+        _hashed(password, salt),
+    )
+
+
+def _hashed(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)
+
+
+@call("login", used_by="tests (the box itself has certificates only)")
+def login(user: str, password: str, opts: Any = None, renew: bool = False, exclusive: bool = False) -> Row | None:
+    """Log in with a password, which only tests give to users."""
+    session = context.session
+    if session.logged_in:
+        raise koji.AuthError("Already logged in")
+    found = database().one(
+        "SELECT users.id, salt, hash FROM users JOIN passwords ON passwords.user_id = users.id WHERE name = ?", user
+    )
+    if found is None or not hmac.compare_digest(_hashed(password, found["salt"]), found["hash"]):
+        raise koji.AuthError("invalid username or password")
+    made: Row | None = session.create(found["id"], koji.AUTHTYPES["NORMAL"], renew=renew)
+    return made
 
 
 @call("sslLogin", used_by="every program that logs in")

@@ -1,0 +1,240 @@
+"""What container-build can be told beside what to build."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from tests.support.packager import Packager
+
+REFUSED = 3
+
+
+def _tasks(box: Box) -> int:
+    session = box.session(ADMIN)
+    number: int = session.listTasks(queryOpts={"countOnly": True})
+    session.logout()
+    return number
+
+
+def _nowhere(profile: str) -> str:
+    """A koji profile whose hub does not answer."""
+    return re.sub(r"(server = https://127.0.0.1:)\d+", r"\g<1>1", profile)
+
+
+def test_a_dry_run_says_what_would_be_submitted(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    before = _tasks(box)
+    done = packager.build("--dry-run", "--background")
+    assert done.returncode == 0
+    assert f"would submit a build of {packager.name}-container-1.0-1\n" in done.stdout
+    assert "    target = rawhide-container-candidate\n    arches = x86_64\n    priority = +5\n" in done.stdout
+    assert _tasks(box) == before
+
+
+def test_an_offline_dry_run_asks_nobody(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
+    before = profile.read_text()
+    profile.write_text(_nowhere(before))
+    try:
+        assert packager.build("--dry-run", "--offline").returncode == 0
+        asked = packager.build("--dry-run")
+    finally:
+        profile.write_text(before)
+    assert asked.returncode == 5
+
+
+def test_a_profile_whose_server_is_no_address(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
+    before = profile.read_text()
+    profile.write_text(re.sub("server = .*", "server = https://127.0.0.1:port/kojihub", before))
+    try:
+        done = [packager.build("--dry-run"), packager.build("--scratch")]
+    finally:
+        profile.write_text(before)
+    for each in done:
+        assert each.returncode == 2
+        assert "the koji profile names a server that is no address: https://127.0.0.1:port/kojihub" in each.stderr
+
+
+def test_findings_of_files_and_hub_come_together(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("COPY nosuch /x", "RUN true"))
+    done = packager.build("--target", "nosuch", "--repo-url", "not an address")
+    assert done.returncode == REFUSED
+    for code in ("copy-missing", "target", "repo-url"):
+        assert f"[{code}]" in done.stderr
+    assert "error: not submitted: 3 errors\n" in done.stderr
+
+
+def test_findings_are_shown_although_the_hub_is_gone(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("COPY nosuch /x"))
+    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
+    before = profile.read_text()
+    profile.write_text(_nowhere(before))
+    try:
+        done = packager.build("--dry-run")
+    finally:
+        profile.write_text(before)
+    assert done.returncode == REFUSED
+    assert "[copy-missing]" in done.stderr
+    assert "the hub was not asked: " in done.stderr
+
+
+def test_strict_lets_warnings_refuse(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true", without="summary"))
+    assert packager.build("--dry-run").returncode == 0
+    done = packager.build("--dry-run", "--strict")
+    assert done.returncode == REFUSED
+    assert "error: there is no label summary [label-advised]" in done.stderr
+    assert packager.build("--dry-run", "--strict", "--skip-check", "label-advised").returncode == 0
+
+
+def test_a_check_that_does_not_exist(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--skip-check", "lable-advised")
+    assert done.returncode == 2
+    assert "did you mean label-advised?" in done.stderr
+
+
+def test_findings_as_json(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("COPY nosuch /x"))
+    done = packager.build("--progress", "json")
+    assert done.returncode == REFUSED
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(each["event"], each.get("code"), each.get("line")) for each in events] == [
+        ("finding", "copy-missing", 9),
+        ("error", None, None),
+    ]
+    assert done.stderr == ""
+
+
+def test_what_was_submitted_is_written_down(packager: Packager, box: Box, tmp_path: Path) -> None:
+    commit = packager.commit(packager.dockerfile("RUN true"))
+    info = tmp_path / "task.json"
+    options = ("--task-info", str(info), "--userdata", '{"a": 1}', "--build-release", "7")
+    done = packager.build("--nowait", *options)
+    assert done.returncode == 0, done.stderr
+    written = json.loads(info.read_text())
+    assert f"Created task: {written['task_id']}\n" in done.stdout
+    assert written["nvr"] == f"{packager.name}-container-1.0-7"
+    assert written["source"].endswith(f"/container/{packager.name}#{commit}")
+    assert written["options"] == {"git_branch": "rawhide", "release": "7", "userdata": {"a": 1}}
+    assert list(tmp_path.glob(".task.json*")) == []
+    box.session(ADMIN).cancelTask(written["task_id"])
+
+
+def test_a_place_that_cannot_be_written_is_told_with_the_task(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--scratch", "--nowait", "--task-info", "/nosuch/folder/file")
+    assert done.returncode == 2
+    assert "/nosuch/folder/file cannot be written: No such file or directory; task " in done.stderr
+    box.session(ADMIN).cancelTask(int(done.stderr.partition("; task ")[2].split()[0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--offline",), "--offline: only allowed with argument --dry-run"),
+        (("--scratch", "--arches"), "--arches: expected at least one arch"),
+        (("--local", "--nowait"), "--local: not allowed with argument --nowait"),
+        (("--local", "--compose-id", "1"), "--local: not allowed with argument --compose-id"),
+        (("--hub-timeout", "soon"), "'soon' is not a number of seconds"),
+        (("--progress", "loud"), "invalid choice: 'loud'"),
+    ],
+)
+def test_wrong_usage(packager: Packager, arguments: tuple[str, ...], said: str) -> None:
+    done = packager.build(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_platforms_that_leave_no_arch(packager: Packager) -> None:
+    files = {"container.yaml": "platforms:\n  only: s390x\n"}
+    packager.commit(packager.dockerfile("RUN true"), files=files)
+    done = packager.build("--scratch")
+    assert done.returncode == REFUSED
+    assert "container.yaml: error: platforms of container.yaml leave none of x86_64 [arches]" in done.stderr
+
+
+@pytest.fixture
+def storage(packager: Packager, tmp_path: Path) -> dict[str, str]:
+    """A local storage of images that is the test's own."""
+    configuration = tmp_path / "storage.conf"
+    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{tmp_path}/graph"', f'runroot = "{tmp_path}/run"']
+    configuration.write_text("\n".join(lines) + "\n")
+    return {"CONTAINERS_STORAGE_CONF": str(configuration), "XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+def test_a_local_build_takes_files_as_they_are(packager: Packager, box: Box, storage: dict[str, str]) -> None:
+    packager.commit(packager.dockerfile("COPY page /page", "RUN dnf --version || true", "RUN cat /page"), push=False)
+    (packager.checkout / "page").write_text("not committed\n")
+    before = _tasks(box)
+    done = packager.build("--local", env=storage)
+    assert done.returncode == 0, done.stderr
+    name = f"localhost/{packager.name}:1.0-local"
+    assert "\nnot committed\n" in done.stdout
+    assert f"run it: podman run --rm -it {name}\n" in done.stdout
+    assert "with the repository of build tag rawhide-container-build: " in done.stderr
+    images = packager.run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}", env=storage).stdout.split()
+    assert images == [name]
+    assert _tasks(box) == before
+
+
+def test_a_local_build_needs_no_hub_and_no_registry(packager: Packager, box: Box, storage: dict[str, str]) -> None:
+    """The base comes from local storage, under a name whose registry does not exist."""
+    base = "registry.invalid/base:1"
+    packager.run("buildah", "pull", "--quiet", packager.base, env=storage)
+    packager.run("buildah", "tag", packager.base, base, env=storage)
+    packager.commit(packager.dockerfile("RUN echo made here", base=base))
+    home = Path(packager.environment["HOME"])
+    elsewhere = packager.checkout.parent / "home"
+    shutil.copytree(home, elsewhere, symlinks=True, ignore=shutil.ignore_patterns("hello-*", ".cache"))
+    profile = elsewhere / ".koji" / "config"
+    profile.write_text(_nowhere(profile.read_text()))
+    done = packager.build("--local", env={**storage, "HOME": str(elsewhere)})
+    assert done.returncode == 0, done.stderr
+    assert "\nmade here\n" in done.stdout
+    assert "without the repository of target rawhide-container-candidate's build tag: the hub" in done.stderr
+
+
+def test_a_local_build_that_fails_leaves_nothing(packager: Packager, storage: dict[str, str], tmp_path: Path) -> None:
+    packager.commit(packager.dockerfile("RUN exit 3"))
+    done = packager.build("--local", env=storage)
+    assert done.returncode == 1
+    assert "exit status 3" in done.stderr
+    assert list((tmp_path / "state" / "fedpkg-container" / "local" / "builds").iterdir()) == []
+
+
+def test_a_local_build_has_no_network(packager: Packager, storage: dict[str, str]) -> None:
+    packager.commit(packager.dockerfile("RUN ! cat /proc/net/route | grep -q eth; wc -l < /proc/net/route"))
+    done = packager.build("--local", env=storage)
+    assert done.returncode == 0, done.stderr
+    assert "network none" in done.stdout
+
+
+def test_a_repo_file_that_is_not_there(packager: Packager, storage: dict[str, str]) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build("--local", "--repo-url", "http://127.0.0.1:1/x.repo", env=storage)
+    assert done.returncode == REFUSED
+    assert "http://127.0.0.1:1/x.repo cannot be read as a .repo file" in done.stderr
+
+
+def test_two_builds_that_are_watched_at_once(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 1"))
+    command = ["fedpkg", "container-build", "--scratch", "--progress", "quiet"]
+    started = [
+        subprocess.Popen(command, cwd=packager.checkout, env=packager.environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert len({output.splitlines()[0] for output in outputs}) == 2

@@ -1,0 +1,138 @@
+"""container-status on a whole box: the checkout, tasks, builds, and what changed between them."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from tests.support.packager import Packager, pull_specs
+
+
+def _status(packager: Packager, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return packager.run("fedpkg", "container-status", *arguments, check=False)
+
+
+def _requests(box: Box) -> int:
+    """How many requests have come from people who were not logged in."""
+    return sum(line.split()[1] == "-" for line in box.layout.access_log.read_text().splitlines())
+
+
+@pytest.fixture
+def built(packager: Packager) -> str:
+    """A package with one build; what container-build said."""
+    packager.commit(packager.dockerfile("RUN true"))
+    done = packager.build()
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_checkout_without_builds(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = _status(packager)
+    assert done.returncode == 0
+    assert done.stdout == f"{packager.name}-container: HEAD is not built, nor is anything before it\nno builds yet\n"
+
+
+def test_the_checkout(packager: Packager, box: Box, built: str) -> None:
+    by_tag, _ = pull_specs(built)
+    nvr = f"{packager.name}-container-1.0-1"
+    done = _status(packager)
+    assert f"{packager.name}-container: HEAD is built: {nvr}\n" in done.stdout
+    assert "\nrawhide\n" in done.stdout
+    line = next(line for line in done.stdout.splitlines() if line.startswith(f"    {nvr}  "))
+    assert re.search(r"complete, just now, by packager, in rawhide-container-candidate$", line)
+    assert f"        {by_tag}\n" in done.stdout
+    for step in ("RUN true # 2", "RUN true # 3"):
+        packager.commit(packager.dockerfile(step))
+    assert f"HEAD is 2 commits ahead of {nvr}\n" in _status(packager).stdout
+    facts = json.loads(_status(packager, "--json").stdout)
+    assert facts["head"]["ahead"] == 2
+    assert [build["nvr"] for build in facts["builds"]] == [nvr]
+
+
+def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: str) -> None:
+    counted = []
+    for _ in range(3):  # what completion asks in the background may come between
+        before = _requests(box)
+        assert _status(packager).returncode == 0
+        counted.append(_requests(box) - before)
+    assert 1 <= min(counted) <= 3
+
+
+def test_what_is_being_built_now(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 20"))
+    process = subprocess.Popen(
+        ["fedpkg", "container-build", "--scratch", "--cancel-on-interrupt"],
+        cwd=packager.checkout,
+        env=packager.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "RUN sleep" not in process.stdout.readline():
+        assert process.poll() is None
+    done = _status(packager)
+    assert "building now: scratch build of rawhide (" in done.stdout
+    assert re.search(r"    task \d+ buildContainer: open on builder-\d, \d+ s\n", done.stdout)
+    assert re.search(r"        task \d+ createContainer \(x86_64\): open on builder-\d", done.stdout)
+    mine = _status(packager, "--mine")
+    assert "building now: scratch build of rawhide (" in mine.stdout
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 6
+
+
+def test_a_build_and_what_changed(packager: Packager, built: str) -> None:
+    by_tag, by_digest = pull_specs(built)
+    first, second = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))
+    shown = _status(packager, first).stdout
+    assert f"  pull     {by_tag}\n           {by_digest}\n" in shown
+    assert "  branch   rawhide\n" in shown
+    assert re.search(r"\n  parent   demo-base-container-\S+\n", shown)
+    packager.commit(packager.dockerfile("RUN dnf --version || true", summary="another", extra="x"))
+    assert packager.build().returncode == 0
+    changed = _status(packager, second, "--diff", first)
+    assert changed.stdout.startswith(f"from {first} to {second}\n")
+    assert "  label summary: a test → another\n" in changed.stdout
+    assert "  label extra: (not set) → x\n" in changed.stdout
+    assert "  size of x86_64: " in changed.stdout
+    rpms = _status(packager, first, "--rpms").stdout.split()
+    assert len(rpms) > 2
+    assert rpms == sorted(rpms)
+    assert json.loads(_status(packager, second, "--diff", first, "--json").stdout)["labels"]["extra"] == ["", "x"]
+
+
+def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
+    found = re.search(r"Created task: (\d+)", built)
+    assert found
+    shown = _status(packager, found[1]).stdout
+    assert shown.startswith(f"task {found[1]} buildContainer: closed on builder-")
+    assert f"built {packager.name}-container-1.0-1 (build " in shown
+    logs = _status(packager, f"{packager.name}-container-1.0-1", "--logs", "x86_64")
+    assert "STEP 1/" in logs.stdout
+    watched = _status(packager, found[1], "--watch")
+    assert watched.returncode == 0
+    assert pull_specs(watched.stdout) == pull_specs(built)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("no-such-1-1",), 3, "the hub knows no build no-such-1-1"),
+        (("--tail", "3"), 2, "--tail: only allowed with argument --logs"),
+        (("--tail", "many", "--logs"), 2, "'many' is not a number of lines"),
+        (("--rpms",), 2, "name one build"),
+        (("--mine", "4"), 2, "--mine: not allowed with a task or a build"),
+        (("--watch", "--json"), 2, "--watch: only allowed with"),
+    ],
+)
+def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int, said: str) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    done = _status(packager, *arguments)
+    assert done.returncode == status
+    assert said in done.stderr
