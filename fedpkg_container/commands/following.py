@@ -9,7 +9,7 @@ from fedpkg_container.errors import BuildFailedError, CanceledError, FedpkgConta
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import Finished, Submitted
-    from fedpkg_container.progress.choose import Renderer
+    from fedpkg_container.progress.renderer import Renderer
     from fedpkg_container.progress.tails import Tails
 
 INTERRUPTED = 130

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TextIO, Union
+from typing import TextIO
 
-from fedpkg_container.progress.json_lines import JsonRenderer
-from fedpkg_container.progress.plain import PlainRenderer, QuietRenderer
-
-if TYPE_CHECKING:
-    from fedpkg_container.progress.live import LiveRenderer
-
-Renderer = Union[PlainRenderer, JsonRenderer, "LiveRenderer"]
+from fedpkg_container.progress.renderer import Renderer
 
 
 def kind_for(asked: str, stream: TextIO) -> str:
@@ -22,16 +16,18 @@ def kind_for(asked: str, stream: TextIO) -> str:
 
 
 def renderer(kind: str, stream: TextIO, *, warnings: tuple[str, ...] = ()) -> Renderer:
-    """The renderer of a kind.
+    """The renderer of a kind; what it needs is loaded here.
 
     :param warnings: findings that the live view keeps visible; the others have shown them already
     """
     if kind == "json":
+        from fedpkg_container.progress.json_lines import JsonRenderer
+
         return JsonRenderer(stream)
-    if kind == "quiet":
-        return QuietRenderer(stream)
     if kind == "live":
         from fedpkg_container.progress.live import LiveRenderer
 
         return LiveRenderer(stream, warnings=warnings)
-    return PlainRenderer(stream)
+    from fedpkg_container.progress.plain import PlainRenderer, QuietRenderer
+
+    return QuietRenderer(stream) if kind == "quiet" else PlainRenderer(stream)

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, TextIO
 
 from fedpkg_container.hub.events import (
@@ -19,12 +18,13 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.model.finding import Finding
+from fedpkg_container.progress.renderer import Renderer
 
 #: The version of what is written; it grows when something that was there changes its meaning.
 FORMAT = 1
 
 
-class JsonRenderer:
+class JsonRenderer(Renderer):
     """Writes events as JSON lines.
 
     :param stream: where they are written, and flushed
@@ -32,14 +32,6 @@ class JsonRenderer:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-
-    def __enter__(self) -> JsonRenderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        return None
 
     def __call__(self, event: Event) -> None:
         """Write one event."""

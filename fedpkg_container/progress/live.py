@@ -22,6 +22,7 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
+from fedpkg_container.progress.renderer import Renderer
 from fedpkg_container.progress.times import clock, spoken
 
 #: Redraws a second; also what makes the clocks run.
@@ -43,7 +44,7 @@ _LOOKS = {
 _PLAIN_MARKS = {"○": "o", "●": "*", "✔": "+", "✘": "x"}
 
 
-class LiveRenderer:
+class LiveRenderer(Renderer):
     """Shows events as a view of the whole build.
 
     :param stream: a terminal

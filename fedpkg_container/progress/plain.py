@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TextIO
 
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, LogLines, Submitted, TaskChanged, TaskState
+from fedpkg_container.progress.renderer import Renderer
 from fedpkg_container.progress.style import Style
 from fedpkg_container.progress.times import spoken
 
@@ -19,7 +19,7 @@ _WORDS = {
 }
 
 
-class PlainRenderer:
+class PlainRenderer(Renderer):
     """Shows events as lines.
 
     :param stream: where they are written, and flushed
@@ -30,14 +30,6 @@ class PlainRenderer:
         self.style = Style(stream)
         self._arches: set[str] = set()
         self._told_lost = False
-
-    def __enter__(self) -> PlainRenderer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        return None
 
     def __call__(self, event: Event) -> None:
         """Show one event."""

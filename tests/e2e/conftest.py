@@ -11,7 +11,9 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN, Layout
+from tests.support.box_hub import RunningHub, running_hub
 from tests.support.packager import Packager
+from tests.support.played import PlayedBuilder
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +44,22 @@ def _furnish(box: Box, folder: Path) -> None:
 def packager(box: Box, tmp_path: Path) -> Packager:
     """Somebody with a checkout of a container of their own."""
     return Packager.make(box, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """A hub alone, without builders."""
+    with running_hub(tmp_path_factory.mktemp("hub")) as hub:
+        yield hub
+
+
+@pytest.fixture
+def played(hub: RunningHub, tmp_path: Path) -> PlayedBuilder:
+    """A builder that the test plays."""
+    return PlayedBuilder(hub, tmp_path)
+
+
+@pytest.fixture
+def task(played: PlayedBuilder) -> int:
+    """A build that runs on it."""
+    return played.build()

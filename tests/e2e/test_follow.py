@@ -6,7 +6,6 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,11 @@ import pytest
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
 from fedpkg_container.hub.follow import Pace, follow
-from tests.support.box_hub import RunningHub, running_hub
+from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder, session
 from tests.support.proxy import lossy_proxy
 
 QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=30)
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("hub")) as hub:
-        yield hub
-
-
-@pytest.fixture
-def played(hub: RunningHub, tmp_path: Path) -> PlayedBuilder:
-    return PlayedBuilder(hub, tmp_path)
-
-
-@pytest.fixture
-def task(played: PlayedBuilder) -> int:
-    return played.build()
 
 
 def _events(packager: Any, task_id: int, **options: Any) -> list[Event]:

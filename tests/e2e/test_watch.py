@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import jsonschema
 import pexpect
 import pytest
 
-from tests.support.box_hub import RunningHub, running_hub
+from tests.support.box_hub import RunningHub
 from tests.support.leftovers import eventually
 from tests.support.played import FEDPKG, PlayedBuilder
 
@@ -26,22 +25,6 @@ HOSTILE = (
     "a\x1b[2J\x1b]0;evil\x07b\nok 1%\rok 2%\nx\u202ey".encode()
     + b"\xff\xfe\nline\x85forged: 3\x0bforged: 4\x0cforged: 5\n"
 )
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("hub")) as hub:
-        yield hub
-
-
-@pytest.fixture
-def played(hub: RunningHub, tmp_path: Path) -> PlayedBuilder:
-    return PlayedBuilder(hub, tmp_path)
-
-
-@pytest.fixture
-def task(played: PlayedBuilder) -> int:
-    return played.build()
 
 
 def _end(process: subprocess.Popen[str]) -> str:
