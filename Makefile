@@ -5,7 +5,7 @@ STAMP := $(VENV)/.complete
 PYTHON ?= /usr/bin/python3
 BASE ?=
 
-.PHONY: help setup system demo check check-slow lint types layers test pictures format clean
+.PHONY: help setup system demo check check-slow bench lint types layers test pictures format clean
 
 help:
 	@echo "make setup       system packages and the virtual environment; the others do it too"
@@ -13,6 +13,7 @@ help:
 	@echo "make check       linters, types, layers and tests"
 	@echo "make check-slow  the tests that take long"
 	@echo "make pictures    the pictures of docs/, from real runs"
+	@echo "make bench       rpkg's container-build and ours side by side: five minutes, or QUICK=1"
 	@echo "make clean       remove the virtual environment and caches"
 
 setup: system $(STAMP)
@@ -50,6 +51,10 @@ check-slow: setup
 
 pictures: setup
 	$(BIN)/python docs/make_pictures.py
+
+# QUICK=1 leaves out rpkg's waits of a minute, and most of a long log.
+bench: setup
+	@$(BIN)/python -m benchmarks
 
 format:
 	$(BIN)/ruff check --fix
