@@ -13,11 +13,9 @@ import koji
 import koji.xmlrpcplus
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.box.demo import site
-from fedpkg_container.box.hub.database import Database
-from fedpkg_container.box.hub.seed import seed
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
+from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
 
 #: Seconds within which a task has to appear after its client was started.
@@ -126,23 +124,7 @@ class Builder:
 @contextmanager
 def stage(folder: Path) -> Iterator[Stage]:
     """A stage in an empty folder, and its servers for as long as it is needed."""
-    box = Box(Layout.open(folder / "box"))
-    for path in (box.layout.topdir, box.layout.distgit, box.layout.home):
-        path.mkdir(mode=0o700, parents=True)
-    seed(Database(box.layout.database), ADMIN)
-    servers = (box.hub, box.distgit)
-    try:
-        for server in servers:
-            server.start()
-        for server in servers:
-            server.wait_ready()
-        box.fill()
-        session = box.session(ADMIN)
-        site.create_target(session)
-        session.logout()
+    with submitting_box(folder) as box:
         packager = Packager.make(box, folder)
         packager.commit(packager.dockerfile("RUN true", base="registry.example.com/base:1"))
         yield Stage(box, packager, folder)
-    finally:
-        for server in servers:
-            server.stop()

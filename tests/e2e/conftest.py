@@ -11,7 +11,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN, Layout
-from tests.support.box_hub import RunningHub, running_hub
+from tests.support.box_hub import RunningHub, running_hub, submitting_box
 from tests.support.packager import Packager
 from tests.support.played import PlayedBuilder
 
@@ -63,3 +63,10 @@ def played(hub: RunningHub, tmp_path: Path) -> PlayedBuilder:
 def task(played: PlayedBuilder) -> int:
     """A build that runs on it."""
     return played.build()
+
+
+@pytest.fixture(scope="session")
+def small_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box to which builds can be submitted, and nobody builds them."""
+    with submitting_box(tmp_path_factory.mktemp("small")) as made:
+        yield made

@@ -1,4 +1,4 @@
-"""The box's hub alone, for tests: no builder, no registry."""
+"""The box's hub alone, or with its dist-git, for tests and benchmarks: no builder, no registry."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import site
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
@@ -52,3 +53,26 @@ def running_hub(directory: Path) -> Iterator[RunningHub]:
         )
     finally:
         box.hub.stop()
+
+
+@contextmanager
+def submitting_box(directory: Path) -> Iterator[Box]:
+    """A box to which builds can be submitted, in an empty directory: hub, dist-git, target and a builder's name."""
+    box = Box(Layout.open(directory / "box"))
+    for path in (box.layout.topdir, box.layout.distgit, box.layout.home):
+        path.mkdir(mode=0o700, parents=True)
+    seed(Database(box.layout.database), ADMIN)
+    servers = (box.hub, box.distgit)
+    try:
+        for server in servers:
+            server.start()
+        for server in servers:
+            server.wait_ready()
+        box.fill()
+        session = box.session(ADMIN)
+        site.create_target(session)
+        session.logout()
+        yield box
+    finally:
+        for server in servers:
+            server.stop()
