@@ -30,7 +30,7 @@ def _measure(where: Stage, *, quick: bool) -> Iterator[Row]:
         yield from measure.measure(where, runs)
     _tell("watching and ends")
     logs = watching.Logs()
-    timing = watching.Timing(settle=1.0, window=20.0) if quick else watching.Timing()
+    timing = watching.Timing(settle=1.0, window=12.0) if quick else watching.Timing()
     with watching.watchers(where, logs, timing, quick=quick) as watchers:
         yield from ending.measure(where, logs, 3.0 if quick else 30.0, quick=quick)
         yield from watchers.rows()

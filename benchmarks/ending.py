@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from benchmarks.running import OURS, RPKG, Client, running
 from benchmarks.stage import Stage
 from benchmarks.table import Row
-from benchmarks.watching import Logs
+from benchmarks.watching import READS_NO_LOGS, Logs
 
 #: Seconds that a client may take to notice: rpkg asks every 60.
 PATIENCE = 90.0
@@ -47,8 +47,6 @@ def measure(stage: Stage, logs: Logs, after: float, *, quick: bool) -> Iterator[
             closed.append(stage.builder.close(task_id))
         delays = [client.end(PATIENCE) - moment for (client, _), moment in zip(everybody, closed)]
     rpkg = delays.pop(0) if theirs else None
-    note = f"the build took {after:g} s; one run of rpkg, which looks every 60 s: 0 to 60 by the build's length"
+    note = f"builds of {after:g} s; one run of rpkg is enough: it looks every 60 s, so it is 0 to 60 s late"
     yield Row("task end to exit, nothing happening", rpkg, statistics.median(delays[:3]), "s", note)
-    yield Row(
-        "task end to exit, a log growing", rpkg, statistics.median(delays[3:]), "s", "rpkg reads no logs: as above"
-    )
+    yield Row("task end to exit, a log growing", rpkg, statistics.median(delays[3:]), "s", READS_NO_LOGS)

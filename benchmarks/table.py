@@ -43,11 +43,14 @@ def _number(value: float | None) -> str:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The table; the ratio is above 1 where ours is better, whatever the unit."""
-    cells = [HEAD]
+    """The table, with its notes below; the ratio is above 1 where ours is better, whatever the unit."""
+    cells, notes = [HEAD], list[str]()
     for row in rows:
+        if row.note and row.note not in notes:
+            notes.append(row.note)
+        mark = f"[{notes.index(row.note) + 1}]" if row.note else ""
         theirs = _number(row.theirs) + ("" if row.against == "rpkg" or row.theirs is None else f" ({row.against})")
-        cells.append((row.what, theirs, _number(row.ours), row.unit, row.ratio, row.note))
+        cells.append((row.what, theirs, _number(row.ours), row.unit, row.ratio, mark))
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
 
     def aligned(line: tuple[str, ...]) -> str:
@@ -56,4 +59,5 @@ def table(rows: Iterable[Row]) -> str:
         return "  ".join(parts).rstrip()
 
     rule = "  ".join("-" * width for width in widths[:5])
-    return "\n".join([aligned(cells[0]), rule, *(aligned(line) for line in cells[1:])])
+    numbered = [f"[{number}] {note}" for number, note in enumerate(notes, 1)]
+    return "\n".join([aligned(cells[0]), rule, *(aligned(line) for line in cells[1:]), "", *numbered])
