@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.running import OURS, RPKG, UnexpectedEndError, alternate, timed
 from benchmarks.stage import Stage
@@ -12,8 +11,6 @@ from benchmarks.table import Row
 
 #: What is on the command line → what a TAB must offer there.
 LINES = {"container-build --": "--scratch", "cont": "container-build"}
-#: Seconds for what a program may do in the background after a TAB, before the next one is timed.
-SETTLE = 1.0
 
 
 def measure(stage: Stage, runs: int) -> Iterator[Row]:
@@ -44,11 +41,13 @@ def measure(stage: Stage, runs: int) -> Iterator[Row]:
             raise UnexpectedEndError(f"a TAB after {typed!r} does not offer {LINES[line]}: {offered!r}")
         return took
 
+    def both(line: str, *, cold: bool = False) -> tuple[Callable[[], float], Callable[[], float]]:
+        return (lambda: tab(RPKG, line)), (lambda: tab(OURS, line, cold=cold))
+
     for line in LINES:
         tab(OURS, line)
-        time.sleep(SETTLE)
-        rpkg, ours = alternate(runs, lambda line=line: tab(RPKG, line), lambda line=line: tab(OURS, line))  # type: ignore[misc]
+        rpkg, ours = alternate(runs, *both(line), quiet=stage.quiet)
         yield Row(f"TAB after 'fedpkg {line}'", rpkg, ours, "s", "warm")
     first = next(iter(LINES))
-    rpkg, ours = alternate(max(runs // 3, 1), lambda: tab(RPKG, first), lambda: tab(OURS, first, cold=True))
+    rpkg, ours = alternate(max(runs // 3, 1), *both(first, cold=True), quiet=stage.quiet)
     yield Row(f"TAB after 'fedpkg {first}', first", rpkg, ours, "s", "cold: our cache is empty; rpkg has none")

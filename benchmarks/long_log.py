@@ -100,6 +100,7 @@ def _delays(output: Path, writer: threading.Thread) -> Iterator[float]:
 def _task(stage: Stage, env: dict[str, str]) -> int:
     command = [*OURS, "container-build", "--scratch", "--nowait"]
     subprocess.run(command, cwd=stage.checkout, env=env, capture_output=True, timeout=60, check=True)
+    stage.quiet()
     return stage.builder.take("log")
 
 

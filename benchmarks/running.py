@@ -43,14 +43,20 @@ def timed(
     return took, done.stdout
 
 
-def alternate(runs: int, *measures: Callable[[], float]) -> list[float]:
+def alternate(runs: int, *measures: Callable[[], float], quiet: Callable[[], None]) -> list[float]:
     """The median of each, run in turn so that what disturbs the machine disturbs all of them.
 
     :param runs: of each, after one that is not counted
+    :param quiet: waits until nothing that a measure left in the background disturbs the next one
     """
+
+    def one(measure: Callable[[], float]) -> float:
+        quiet()
+        return measure()
+
     for measure in measures:
-        measure()
-    rounds = [[measure() for measure in measures] for _ in range(runs)]
+        one(measure)
+    rounds = [[one(measure) for measure in measures] for _ in range(runs)]
     return [statistics.median(column) for column in zip(*rounds)]
 
 

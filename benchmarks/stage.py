@@ -15,6 +15,7 @@ import koji.xmlrpcplus
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
+from fedpkg_container.process import processes
 from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
 
@@ -22,6 +23,8 @@ from tests.support.packager import Packager
 TASK_TIMEOUT = 60.0
 #: Seconds between two looks for it.
 LOOK = 0.1
+#: Seconds for what our client does in the background.
+BACKGROUND_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,24 @@ class Stage:
             session.createUser(name)
         session.logout()
         return {**environment(self.box, user=name), "NO_COLOR": "1"}
+
+    def quiet(self) -> None:
+        """Wait until what our client left in the background has ended: it refreshes what a TAB offers.
+
+        :raises TimeoutError: it does not end
+        """
+        deadline = time.monotonic() + BACKGROUND_TIMEOUT
+        while any(map(self._is_in_background, processes())):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"something ran in the background for {BACKGROUND_TIMEOUT:g} s")
+            time.sleep(LOOK)
+
+    def _is_in_background(self, pid: int) -> bool:
+        try:
+            command, variables = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+        except OSError:  # it has ended
+            return False
+        return b"fedpkg_container.completion" in command and str(self.folder).encode() in variables
 
     @property
     def log_position(self) -> int:

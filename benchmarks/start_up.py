@@ -21,12 +21,17 @@ def measure(stage: Stage, runs: int) -> Iterator[Row]:
             runs,
             lambda: timed([*RPKG, *theirs], cwd=stage.checkout, env=env, status=status, shows=shows)[0],
             lambda: timed([*OURS, *ours], cwd=stage.checkout, env=env, status=status, shows=shows)[0],
+            quiet=stage.quiet,
         )
 
     rpkg, ours = pair(HELP, HELP, 0, "--scratch")
     yield Row("start-up: container-build --help", rpkg, ours, "s")
     rpkg, ours = pair(("container-build", "--wrong"), ("container-build", "--wrong"), 2, "--wrong")
     yield Row("usage error: container-build --wrong", rpkg, ours, "s")
-    rpkg, _ = pair(HELP, HELP, 0)
-    (offline,) = alternate(runs, lambda: timed([*OURS, *OFFLINE], cwd=stage.checkout, env=env, shows="would submit")[0])
+    rpkg, offline = alternate(
+        runs,
+        lambda: timed([*RPKG, *HELP], cwd=stage.checkout, env=env)[0],
+        lambda: timed([*OURS, *OFFLINE], cwd=stage.checkout, env=env, shows="would submit")[0],
+        quiet=stage.quiet,
+    )
     yield Row("--dry-run --offline", rpkg, offline, "s", "rpkg has no such thing: its --help instead")
