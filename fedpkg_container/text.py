@@ -21,6 +21,18 @@ def printable_line(text: str) -> str:
 LONGEST_LINE = 16 * 1024
 
 
+def _cut(line: bytes) -> list[bytes]:
+    """A line in parts that are not too long, none of which begins in the middle of a character of UTF-8."""
+    parts = []
+    while len(line) > LONGEST_LINE:
+        end = LONGEST_LINE
+        while end > LONGEST_LINE - 4 and line[end] & 0xC0 == 0x80:
+            end -= 1
+        parts.append(line[:end])
+        line = line[end:]
+    return [*parts, line]
+
+
 class LineSplitter:
     """Cuts output that comes in pieces into lines."""
 
@@ -29,10 +41,11 @@ class LineSplitter:
 
     def add(self, content: bytes) -> list[bytes]:
         """The lines that this piece completes, without their newlines."""
-        *lines, self._pending = (self._pending + content).split(b"\n")
-        while len(self._pending) > LONGEST_LINE:
-            lines.append(self._pending[:LONGEST_LINE])
-            self._pending = self._pending[LONGEST_LINE:]
+        *whole, self._pending = (self._pending + content).split(b"\n")
+        lines = [part for line in whole for part in _cut(line)]
+        if len(self._pending) > LONGEST_LINE:
+            *parts, self._pending = _cut(self._pending)
+            lines += parts
         return lines
 
     def rest(self) -> list[bytes]:

@@ -10,7 +10,7 @@ import koji
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.events import TaskState
-from fedpkg_container.hub.follow import task_state
+from fedpkg_container.hub.follow import optional, task_state
 from fedpkg_container.text import printable_line
 
 #: Builds and running tasks of a package that are looked at.
@@ -148,10 +148,10 @@ def _complete(
         requests = [multicall.getTaskRequest(info["task_id"]) if info.get("task_id") else None for info in listed]
         trees = [multicall.getTaskDescendents(task["id"]) for task in running]
     builds = [
-        read_build(info, branch=_branch(_answer(request)), tags=_answer(tag) or ())
+        read_build(info, branch=branch_of(optional(request)), tags=optional(tag) or ())
         for info, tag, request in zip(listed, tags, requests)
     ]
-    found = [(task, _answer(tree) or {}) for task, tree in zip(running, trees)]
+    found = [(task, optional(tree) or {}) for task, tree in zip(running, trees)]
     names = _host_names(session, found)
     return Overview(tuple(builds), tuple(_requested(task, tree, names) for task, tree in found), average)
 
@@ -164,18 +164,11 @@ def _host_names(session: Any, found: Sequence[tuple[Mapping[str, Any], Mapping[s
         return {}
     with session.multicall(strict=False) as multicall:
         calls = {host: multicall.getHost(host) for host in hosts}
-    return {host: printable_line(call.result["name"]) for host, call in calls.items() if _answer(call)}
+    return {host: printable_line(call.result["name"]) for host, call in calls.items() if optional(call)}
 
 
-def _answer(call: Any) -> Any:
-    """An answer that is nice to have; None where the hub refuses it."""
-    try:
-        return None if call is None else call.result
-    except koji.GenericError:
-        return None
-
-
-def _branch(request: Any) -> str:
+def branch_of(request: Any) -> str:
+    """The branch in a request for a container build; empty when it is none."""
     options = request[2] if isinstance(request, (list, tuple)) and len(request) > 2 else None
     return str(options.get("git_branch") or "") if isinstance(options, Mapping) else ""
 
@@ -188,7 +181,7 @@ def _requested(task: Mapping[str, Any], tree: Mapping[str, Any], names: Mapping[
     return RequestedBuild(
         source=printable_line(str(request[0])),
         target=printable_line(str(request[1] if len(request) > 1 else "")),
-        branch=printable_line(_branch(request)),
+        branch=printable_line(branch_of(request)),
         scratch=bool(options.get("scratch")),
         owner=printable_line(str(task.get("owner_name") or "")),
         tasks=(task_state(task, names.get(task["host_id"], "")), *sorted(states, key=lambda each: each.id)),
@@ -204,7 +197,7 @@ def find(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str
     with session.multicall(strict=False) as multicall:
         task = multicall.getTaskInfo(number) if number is not None else None
         build = multicall.getBuild(word if number is None else number)
-    found = _answer(task), _answer(build)
+    found = optional(task), optional(build)
     if found == (None, None):
         what = f"neither a task nor a build {number}" if number is not None else f"no build {printable_line(word)}"
         raise RefusedError(f"the hub knows {what}", solution="give a task, an NVR, or the id of a build")

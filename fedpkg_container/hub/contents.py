@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import koji
 
-from fedpkg_container.hub.builds import Build, read_build
+from fedpkg_container.hub.builds import MOST_BUILDS, Build, branch_of, read_build
+from fedpkg_container.hub.follow import optional
 from fedpkg_container.text import printable_line
 
 
@@ -33,7 +34,7 @@ class Parent:
 
     :param image: as the build recorded it
     :param is_base: the last stage begins with it
-    :param newest: NVR of the newest complete build of the same package
+    :param newest: NVR of the newest complete build of the same package and version
     """
 
     image: str
@@ -73,9 +74,9 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
         request = multicall.getTaskRequest(build.task_id) if build.task_id else None
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
-    listed = [archive for archive in archives.result if "image" in (archive.get("extra") or {})]
-    known = {image: call.result for image, call in parents.items() if call.result}
-    newest = {"order": "-build_id", "limit": 1}
+    listed = [archive for archive in optional(archives) or () if "image" in (archive.get("extra") or {})]
+    known = {image: build for image, call in parents.items() if (build := optional(call))}
+    newest = {"order": "-build_id", "limit": MOST_BUILDS}
     with session.multicall(strict=False) as multicall:
         rpms = [multicall.listRPMs(imageID=archive["id"]) for archive in listed]
         newer = {
@@ -84,22 +85,25 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
             )
             for image, parent in known.items()
         }
-    branch = ""
-    if request is not None and len(request.result) > 2 and isinstance(request.result[2], Mapping):
-        branch = str(request.result[2].get("git_branch") or "")
     return Contents(
-        read_build(info, tags=tags.result, branch=branch),
-        tuple(_image(archive, call.result) for archive, call in zip(listed, rpms)),
+        read_build(info, tags=optional(tags) or (), branch=branch_of(optional(request))),
+        tuple(_image(archive, optional(call) or []) for archive, call in zip(listed, rpms)),
         tuple(
             Parent(
                 image=image,
                 nvr=printable_line(parent["nvr"]),
                 is_base=parent["id"] == build.parent_id,
-                newest=printable_line(newer[image].result[0]["nvr"]) if newer[image].result else "",
+                newest=_newest(parent, optional(newer[image]) or ()),
             )
             for image, parent in known.items()
         ),
     )
+
+
+def _newest(parent: Mapping[str, Any], builds: Sequence[Mapping[str, Any]]) -> str:
+    """The newest build of the same version: another version may be for another release of the distribution."""
+    same = [build["nvr"] for build in builds if build["version"] == parent["version"]]
+    return printable_line(same[0]) if same else ""
 
 
 def _image(archive: Mapping[str, Any], rpms: list[Mapping[str, Any]]) -> ArchImage:

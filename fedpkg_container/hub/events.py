@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union
+
+from fedpkg_container.model.result import BuildResult
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Tick:
 class Finished:
     """The build has ended.
 
-    :param result: the task's result, when it is CLOSED
+    :param result: what the task says, when it is CLOSED
     :param fault: what went wrong in one sentence, when it is FAILED
     :param failed: a task below the root that failed, or the root
     :param builds: the Koji builds that were made
@@ -112,7 +113,7 @@ class Finished:
     """
 
     task: TaskState
-    result: Mapping[str, Any]
+    result: BuildResult = field(default_factory=BuildResult)
     fault: str = ""
     failed: TaskState | None = None
     builds: list[dict[str, Any]] = field(default_factory=list)

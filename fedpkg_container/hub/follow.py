@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import koji
 
-from fedpkg_container.errors import LostContactError
+from fedpkg_container.errors import LostContactError, NotAuthenticatedError, RefusedError
 from fedpkg_container.hub.events import (
     ContactLost,
     ContactRegained,
@@ -22,8 +23,9 @@ from fedpkg_container.hub.events import (
     Tick,
 )
 from fedpkg_container.hub.logs import Log
-from fedpkg_container.hub.session import UNREACHABLE, reason_of
-from fedpkg_container.text import printable
+from fedpkg_container.hub.session import UNREACHABLE, is_lasting, reason_of
+from fedpkg_container.model.result import BuildResult
+from fedpkg_container.text import printable, printable_line
 
 Answer = TypeVar("Answer")
 
@@ -33,6 +35,9 @@ LAST_TICK = 0.1
 SLOWING = 1.25
 #: The longest pause before a hub that does not answer is asked again, seconds.
 LONGEST_PAUSE = 15.0
+#: Bytes of all logs together that are read in one request, and how many of one log at least.
+BUDGET = 8 * 1024 * 1024
+SMALLEST_CHUNK = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def follow(
 
     :param login: logs the session in again, once, when the hub does not know it any more
     :raises LostContactError: the hub did not answer for that long; the build goes on
-    :raises koji.GenericError: there is no such task
+    :raises RefusedError: there is no such task
     """
     return _Follower(session, task_id, pace, login, sleep, clock).events()
 
@@ -91,6 +96,7 @@ class _Follower:
         self.hosts: dict[int, str] = {}
         self.logs: dict[tuple[int, str], Log] = {}
         self.drained: set[int] = set()
+        self.is_forgotten = False
 
     def events(self) -> Iterator[Event]:
         tick = self.pace.tick
@@ -106,11 +112,11 @@ class _Follower:
                 break
             yield Tick()
             tick = self.pace.tick if happened else min(tick * SLOWING, self.pace.slowest)
-            pause = 0.0 if self._is_behind() else LAST_TICK if root.ended else tick
+            pause = 0.0 if self._more_is_there() else LAST_TICK if root.ended else tick
             self.sleep(max(pause - (self.clock() - began), 0.0))
         for (task_id, name), log in self.logs.items():
             if lines := log.rest():
-                yield LogLines(self.tasks[task_id], name, lines)
+                yield LogLines(self.tasks[task_id], printable_line(name), lines)
         finished = yield from self._patiently(self._finish)
         yield finished
 
@@ -119,57 +125,103 @@ class _Follower:
         since: float | None = None
         pause = self.pace.tick
         while True:
+            began = self.clock()
             try:
+                if self.is_forgotten:
+                    self._renew()
                 answer = ask()
             except koji.AuthError:
-                if self.login is None:
-                    raise
-                again, self.login = self.login, None  # once
-                again()
-            except (*UNREACHABLE, koji.ServerOffline) as error:
+                self._forget()
+            except (*UNREACHABLE, koji.GenericError, LostContactError) as error:
                 now = self.clock()
-                since = now if since is None else since
-                if now - since >= self.pace.hub_timeout:
-                    raise LostContactError(
-                        f"the hub has not answered for {now - since:.0f} s ({reason_of(error)}); "
-                        f"task {self.root} goes on without us",
-                        solution=f"watch it again with: fedpkg container-status --watch {self.root}",
-                    ) from error
-                yield ContactLost(now - since, reason_of(error), self.pace.hub_timeout)
-                self.sleep(min(pause, self.pace.hub_timeout - (now - since)))
+                since = began if since is None else since
+                reason = reason_of(error)
+                if now - since >= self.pace.hub_timeout or is_lasting(error):
+                    raise self._given_up(now - since, reason) from error
+                yield ContactLost(now - since, reason, self.pace.hub_timeout)
+                self.sleep(min(pause, max(self.pace.hub_timeout - (now - since), 0.0)))
                 pause = min(pause * 1.5, LONGEST_PAUSE)
             else:
                 if since is not None:
                     yield ContactRegained(self.clock() - since)
                 return answer
 
-    def _is_behind(self) -> bool:
+    def _given_up(self, seconds: float, reason: str) -> LostContactError:
+        how_long = f" for {seconds:.0f} s" if seconds >= 1 else ""
+        return LostContactError(
+            f"the hub has not answered{how_long} ({reason}); task {self.root} goes on without us",
+            solution=f"watch it again with: fedpkg container-status --watch {self.root}",
+        )
+
+    def _forget(self) -> None:
+        """The hub does not know the session any more: log in again once, and then go on without; reading needs none.
+
+        :raises koji.AuthError: it refuses to be read as well
+        """
+        if not self.session.logged_in:
+            raise koji.AuthError("the hub does not let itself be read without a login")
+        if self.login is None:
+            self.session.setSession(None)
+        else:
+            self.is_forgotten = True
+
+    def _renew(self) -> None:
+        assert self.login is not None, "only a session that can be renewed is marked"
+        try:
+            self.login()
+        except NotAuthenticatedError:
+            self.session.setSession(None)
+        self.login, self.is_forgotten = None, False
+
+    def _more_is_there(self) -> bool:
         """Whether a log has more than one request brought."""
-        return any(log.is_behind for log in self.logs.values())
+        return any(log.is_full and log.is_behind for log in self.logs.values())
 
     def _ask(self) -> dict[Any, Any]:
         """One request: the tree, the names of new logs, and the next part of each log."""
+        behind = [key for key, log in self.logs.items() if key[0] not in self.drained or log.is_behind]
+        share = max(BUDGET // max(len(behind), 1), SMALLEST_CHUNK)
         with self.session.multicall(strict=False) as multicall:
             asked: dict[Any, Any] = {
-                "root": multicall.getTaskInfo(self.root, strict=True),
-                "tree": multicall.getTaskDescendents(self.root),
+                ("root",): multicall.getTaskInfo(self.root, strict=True),
+                ("tree",): multicall.getTaskDescendents(self.root),
             }
             for host_id in {host for host, name in self.hosts.items() if not name}:
                 asked["host", host_id] = multicall.getHost(host_id)
             for task_id in self.tasks.keys() - self.drained:
                 asked["files", task_id] = multicall.listTaskOutput(task_id, stat=True)
-            for (task_id, name), log in self.logs.items():
-                if task_id not in self.drained or log.is_behind:
-                    asked["log", task_id, name] = multicall.downloadTaskOutput(task_id, name, log.offset, log.chunk)
-        return {key: call.result for key, call in asked.items()}
+            for task_id, name in behind:
+                log = self.logs[task_id, name]
+                size = min(log.chunk, share)
+                asked["log", task_id, name, size] = multicall.downloadTaskOutput(task_id, name, log.offset, size)
+        return self._answers(asked)
+
+    def _answers(self, asked: Mapping[Any, Any]) -> dict[Any, Any]:
+        """What was answered; of what is not the tree itself, what cannot be told now is asked for again the next time.
+
+        :raises RefusedError: there is no such task
+        :raises koji.GenericError: the hub cannot tell now
+        """
+        answers = {}
+        for key, call in asked.items():
+            try:
+                answers[key] = call.result
+            except koji.GenericError as error:
+                if key == ("root",) and not self.tasks:
+                    raise RefusedError(
+                        f"the hub knows no task {self.root}", solution="give the number of a task"
+                    ) from error
+                if key in (("root",), ("tree",)):
+                    raise
+        return answers
 
     def _digest(self, answers: dict[Any, Any]) -> Iterator[Event]:
         ended_before = {task_id for task_id, task in self.tasks.items() if task.ended}
         for key, answer in answers.items():
             if key[0] == "host":
-                self.hosts[key[1]] = printable(answer["name"]) if answer else "?"
-        self._note_task(answers["root"])
-        for children in answers["tree"].values():
+                self.hosts[key[1]] = printable_line(answer["name"]) if answer else "?"
+        self._note_task(answers["root",])
+        for children in answers["tree",].values():
             for info in children:
                 if info["id"] != self.root:
                     self._note_task(info)
@@ -177,15 +229,21 @@ class _Follower:
         for key, answer in answers.items():
             if key[0] == "files":
                 self._note_files(key[1], answer, final=key[1] in ended_before)
-            elif key[0] == "log" and (lines := self.logs[key[1:]].add(base64.b64decode(answer))):
-                yield LogLines(self.tasks[key[1]], key[2], lines)
+            elif key[0] == "log" and (lines := self.logs[key[1:3]].add(base64.b64decode(answer), key[3])):
+                yield LogLines(self.tasks[key[1]], printable_line(key[2]), lines)
         yield from self._announce()
 
     def _note_task(self, info: Mapping[str, Any]) -> None:
         host_id = info["host_id"]
         if host_id is not None:
             self.hosts.setdefault(host_id, "")
-        self.tasks[info["id"]] = task_state(info, self.hosts[host_id] if host_id is not None else "")
+        task = task_state(info, self.hosts[host_id] if host_id is not None else "")
+        known = self.tasks.get(task.id)
+        if known is not None and known.started is not None and task.started != known.started:
+            for (task_id, _), log in self.logs.items():
+                if task_id == task.id:
+                    log.expect_anew()
+        self.tasks[task.id] = task
 
     def _announce(self) -> Iterator[Event]:
         """Tell what is new of the tasks: a builder when its name is known, an end when the logs have been read."""
@@ -227,17 +285,34 @@ def finished(session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Se
     :param logs: task and name of every log
     """
     if root.state == "CANCELED":
-        return Finished(root, {})
+        return Finished(root)
     if root.state == "FAILED":
-        fault = session.getTaskResult(root.id, raise_fault=False)
         below = [task for task in tasks if task.state == "FAILED" and task.id != root.id]
-        failed = max(below, key=lambda task: task.id) if below else root
-        names = tuple(name for task_id, name in logs if task_id == failed.id)
-        return Finished(root, {}, one_sentence(str(fault["faultString"])), failed, logs=names)
-    result = session.getTaskResult(root.id)
-    result = result if isinstance(result, dict) else {}
-    ids = [int(build) for build in result.get("koji_builds", [])]
-    return Finished(root, result, builds=[session.getBuild(build) for build in ids])
+        first = min(below, key=lambda task: (task.completed or math.inf, task.id), default=root)
+        names = tuple(printable_line(name) for task_id, name in logs if task_id == first.id)
+        return Finished(root, fault=_fault(session, first, root), failed=first, logs=names)
+    with session.multicall(strict=False) as multicall:
+        answer = multicall.getTaskResult(root.id)
+    result = BuildResult.read(optional(answer))
+    with session.multicall(strict=False) as multicall:
+        calls = [multicall.getBuild(build) for build in result.builds]
+    return Finished(root, result, builds=[build for build in map(optional, calls) if build])
+
+
+def _fault(session: Any, *tasks: TaskState) -> str:
+    """What went wrong in the first of some tasks that says it."""
+    with session.multicall(strict=False) as multicall:
+        calls = [multicall.getTaskResult(task.id, raise_fault=False) for task in tasks]
+    faults = [answer for answer in map(optional, calls) if isinstance(answer, Mapping) and answer.get("faultString")]
+    return one_sentence(str(faults[0]["faultString"])) if faults else ""
+
+
+def optional(call: Any) -> Any:
+    """An answer in a multicall that is nice to have; None where the hub refuses it, or nothing was asked."""
+    try:
+        return None if call is None else call.result
+    except koji.GenericError:
+        return None
 
 
 def task_state(info: Mapping[str, Any], host: str) -> TaskState:
@@ -245,8 +320,8 @@ def task_state(info: Mapping[str, Any], host: str) -> TaskState:
     return TaskState(
         id=info["id"],
         parent=info["parent"],
-        method=printable(info["method"]),
-        label=printable(info["label"] or (info["arch"] if info["parent"] else "")).replace("\n", " "),
+        method=printable_line(info["method"]),
+        label=printable_line(info["label"] or (info["arch"] if info["parent"] else "")),
         state=koji.TASK_STATES[info["state"]],
         host=host,
         has_host=info["host_id"] is not None,

@@ -7,6 +7,8 @@ from fedpkg_container.text import LineSplitter, printable
 #: Bytes of one log that are read in one request: at first, and when more is waiting.
 CHUNK = 256 * 1024
 LARGEST_CHUNK = 4 * 1024 * 1024
+#: Answers without content after which a log is taken to be at its end, whatever was said of its size.
+EMPTY_ANSWERS = 3
 
 
 class Log:
@@ -17,22 +19,41 @@ class Log:
         self.size = 0
         #: Bytes to read next time: more while more comes than was asked for.
         self.chunk = CHUNK
+        #: The last answer brought all that was asked for: there is more.
+        self.is_full = False
+        self._begins_anew = False
+        self._empty = 0
         self._splitter = LineSplitter()
 
+    def expect_anew(self) -> None:
+        """The log's task has begun again: when the log becomes shorter, it was begun anew as well."""
+        self._begins_anew = True
+
     def resize(self, size: int) -> None:
-        """Note how long the log is; one that has become shorter was begun anew, by a task that began again."""
-        if size < self.offset:
-            self.offset, self._splitter = 0, LineSplitter()
-        self.size = size
+        """Note how long the log is.
+
+        One that becomes shorter without reason does so on a hub with several front ends, for a moment.
+        """
+        if size < self.offset and self._begins_anew:
+            self.offset, self.size, self._splitter = 0, 0, LineSplitter()
+            self._begins_anew = False
+        self.size = max(self.size, size)
 
     @property
     def is_behind(self) -> bool:
         """Whether more is known to be there than was read."""
         return self.offset < self.size
 
-    def add(self, content: bytes) -> tuple[str, ...]:
-        """The lines that this part completes."""
-        self.chunk = min(self.chunk * 2, LARGEST_CHUNK) if len(content) >= self.chunk else CHUNK
+    def add(self, content: bytes, asked: int) -> tuple[str, ...]:
+        """The lines that this part completes.
+
+        :param asked: bytes that were asked for
+        """
+        self._empty = 0 if content else self._empty + 1
+        if self._empty >= EMPTY_ANSWERS:
+            self.size = self.offset
+        self.is_full = len(content) >= asked
+        self.chunk = min(self.chunk * 2, LARGEST_CHUNK) if self.is_full else CHUNK
         self.offset += len(content)
         return shown(self._splitter.add(content))
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import koji
 
+from fedpkg_container.hub.follow import optional
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
@@ -64,14 +65,14 @@ def preflight(
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
-    arches, arch_findings = _arches(request, config.result, hosts.result, platforms)
+    arches, arch_findings = _arches(request, config.result, optional(hosts) or [], platforms)
     findings = [*addresses, *arch_findings]
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
     release_is_next = named and not release and not request.scratch and following is not None
     if release_is_next and following is not None:
-        release = _result(following) or ""
+        release = optional(following) or ""
     return Preflight(
         findings,
         nvr=f"{component}-{version}-{release}" if named and release else "",
@@ -80,14 +81,6 @@ def preflight(
         average=average.result,
         newest=tasks.result[0]["id"] if tasks.result else 0,
     )
-
-
-def _result(call: Any) -> Any:
-    """A result that is nice to have; None when the hub refuses to say (a release that is no number)."""
-    try:
-        return call.result
-    except koji.GenericError:
-        return None
 
 
 def _repositories(request: BuildRequest) -> Iterator[Finding]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any
-from xmlrpc.client import Fault
+from xml.parsers.expat import ExpatError
+from xmlrpc.client import Fault, ResponseError
 
 import koji
 import requests
@@ -13,19 +16,17 @@ from pyrpkg.errors import rpkgError
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
 from fedpkg_container.model.addresses import Addresses
-from fedpkg_container.text import printable
+from fedpkg_container.text import printable, printable_line
 
 #: Seconds for one request.
 TIMEOUT = 60
-#: What koji's client raises when no hub answers.
-UNREACHABLE = (requests.exceptions.ConnectionError, requests.exceptions.Timeout, requests.exceptions.HTTPError,
-               requests.exceptions.ChunkedEncodingError)  # fmt: skip
-
+#: What koji's client raises when no hub answers, or something that is no hub.
+UNREACHABLE = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
 #: What requests raises for a server that is no address.
 _NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 
 #: Koji hides a failed connection in the text of its login error; these words give it away.
-_NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError")
+_NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "SSLError", "ExpatError")
 
 
 def profile_options(profile: str) -> dict[str, Any]:
@@ -73,26 +74,48 @@ def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
         if any(kind.__name__ in said for kind in _NO_ADDRESS):
             raise _no_address(options["server"]) from error
         if any(word in said for word in _NO_CONTACT):
-            raise _unreachable(options["server"]) from error
+            raise _unreachable(options["server"], error) from error
         raise NotAuthenticatedError(
             f"the hub {options['server']} refuses the login: {said}",
             solution="get a new certificate or ticket (fkinit, kinit), and see the koji profile",
         ) from error
 
 
+#: Answers that say that asking again may help.
+_PASSING = (408, 429)
+_SAYINGS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
+
+
 def reason_of(error: BaseException) -> str:
     """Why a hub does not answer, in a few words."""
+    if isinstance(error, LostContactError) and error.__cause__ is not None:
+        error = error.__cause__
     said = str(error)
     if isinstance(error, koji.ServerOffline):
         return "it is down for maintenance"
+    if isinstance(error, koji.GenericError):
+        return printable_line(said)
+    if isinstance(error, requests.exceptions.SSLError) or "SSLError" in said:
+        found = re.search(r"certificate verify failed: ([\w -]+)", said)
+        return f"its certificate is refused{': ' + found[1].strip() if found else ''}"
     if isinstance(error, requests.exceptions.Timeout):
         return "it took too long"
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
-    for words in ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable"):
+    for words in _SAYINGS:
         if words.lower() in said.lower():
             return words[0].lower() + words[1:]
+    if isinstance(error, (ExpatError, ResponseError)) or "ExpatError" in said:
+        return "what answers is no Koji hub"
     return "the connection broke"
+
+
+def is_lasting(error: BaseException) -> bool:
+    """Whether asking again cannot help: a certificate that is refused, an answer 4xx."""
+    if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        return 400 <= status < 500 and status not in _PASSING
+    return isinstance(error, (requests.exceptions.SSLError, *_NO_ADDRESS))
 
 
 def anonymous(profile: str) -> Any:
@@ -114,8 +137,10 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
 
 
-def _unreachable(server: str) -> LostContactError:
-    return LostContactError(f"the hub {server} cannot be reached", solution="check the network, and try again later")
+def _unreachable(server: str, error: BaseException) -> LostContactError:
+    return LostContactError(
+        f"the hub {server} cannot be reached: {reason_of(error)}", solution="check the network, and try again later"
+    )
 
 
 def _no_address(server: str) -> ConfigurationError:
@@ -139,7 +164,7 @@ def contact(server: str) -> Iterator[None]:
     except _NO_ADDRESS as error:
         raise _no_address(server) from error
     except UNREACHABLE as error:
-        raise _unreachable(server) from error
+        raise _unreachable(server, error) from error
     except koji.ServerOffline as error:
         raise LostContactError(
             f"the hub {server} is down for maintenance: {error}", solution="try again later"

@@ -49,7 +49,7 @@ def _find(session: Any, request: BuildRequest, began: float, newest: int) -> int
     arguments = [request.source, request.target, dict(request.options)]
     deadline = time.monotonic() + SEARCH
     while time.monotonic() < deadline:
-        with contextlib.suppress(koji.ServerOffline, *UNREACHABLE):
+        with contextlib.suppress(koji.ServerOffline, koji.AuthError, *UNREACHABLE):
             user = session.getLoggedInUser()["id"]
             wanted = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
             for task in session.listTasks(wanted, {"order": "-id", "limit": 20}):

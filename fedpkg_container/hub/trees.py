@@ -10,7 +10,7 @@ from typing import Any
 from fedpkg_container.hub.events import TaskState
 from fedpkg_container.hub.follow import task_state
 from fedpkg_container.hub.logs import LARGEST_CHUNK, Log, shown
-from fedpkg_container.text import printable
+from fedpkg_container.text import printable_line
 
 #: Bytes that are read from the end of a log at first, for its last lines.
 TAIL = 64 * 1024
@@ -38,7 +38,7 @@ def read_tree(session: Any, task_id: int) -> tuple[list[TaskState], list[TaskLog
     with session.multicall(strict=False) as multicall:
         hosts = {info["host_id"]: multicall.getHost(info["host_id"]) for info in listed if info["host_id"] is not None}
         files = [multicall.listTaskOutput(info["id"], stat=True) for info in listed]
-    names = {host: printable(call.result["name"]) for host, call in hosts.items() if call.result}
+    names = {host: printable_line(call.result["name"]) for host, call in hosts.items() if call.result}
     tasks = [task_state(info, names.get(info["host_id"], "")) for info in listed]
     logs = [
         TaskLog(task, name, int(facts["st_size"]))
@@ -58,24 +58,21 @@ def read_log(session: Any, log: TaskLog) -> Iterator[tuple[str, ...]]:
         content = _part(session, log, reader.offset, LARGEST_CHUNK)
         if not content:
             break
-        yield reader.add(content)
+        yield reader.add(content, LARGEST_CHUNK)
     yield reader.rest()
 
 
 def last_lines(session: Any, log: TaskLog, number: int) -> tuple[str, ...]:
-    """The last lines of a log."""
-    length = TAIL
-    while True:
-        offset = max(log.size - length, 0)
-        content = _part(session, log, offset, log.size - offset)
-        lines = content.split(b"\n")
-        if lines and not lines[-1]:
-            lines.pop()
-        if offset:
-            lines = lines[1:]  # the rest of a line
-        if offset == 0 or len(lines) >= number or length >= LARGEST_CHUNK:
-            return shown(lines[-number:]) if number else ()
-        length *= 8
+    """The last lines of a log, read from its end in parts."""
+    if not number:
+        return ()
+    content, offset, part = b"", log.size, TAIL
+    while offset > 0 and content.rstrip(b"\n").count(b"\n") < number:
+        size = min(part, offset)
+        offset -= size
+        content = _part(session, log, offset, size) + content
+        part = min(part * 4, LARGEST_CHUNK)
+    return shown(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
 
 
 def _part(session: Any, log: TaskLog, offset: int, size: int) -> bytes:

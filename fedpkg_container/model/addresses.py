@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -23,5 +24,5 @@ class Addresses:
     def log(self, task_id: int, name: str) -> str:
         """A log of a task, where koji's ``pathinfo.task`` puts it; empty when it is not served."""
         if self.files:
-            return f"{self.files}/work/tasks/{task_id % 10000}/{task_id}/{name}"
-        return f"{self.web}/getfile?taskID={task_id}&name={name}" if self.web else ""
+            return f"{self.files}/work/tasks/{task_id % 10000}/{task_id}/{quote(name)}"
+        return f"{self.web}/getfile?taskID={task_id}&name={quote(name)}" if self.web else ""

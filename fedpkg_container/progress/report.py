@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fedpkg_container.hub.events import Finished
@@ -14,24 +14,18 @@ from fedpkg_container.text import printable_line
 
 def result_facts(event: Finished) -> dict[str, Any]:
     """How a build ended, as an object of JSON."""
-    task = event.task
-    result: Mapping[str, Any] = event.result
+    task, result = event.task, event.result
     return {
         "task_id": task.id,
         "state": task.state,
         "duration": duration(event),
         "builds": [{"id": build["id"], "nvr": printable_line(build["nvr"])} for build in event.builds],
-        "pull_specs": [printable_line(str(each)) for each in result.get("repositories") or []],
-        "arches": {printable_line(arch): printable_line(str(each)) for arch, each in _arches(result).items()},
-        "warnings": [printable_line(str(each)) for each in result.get("user_warnings") or []],
+        "pull_specs": list(result.pull_specs),
+        "arches": dict(result.arches),
+        "warnings": list(result.warnings),
         "fault": event.fault,
         "failed_task_id": event.failed.id if event.failed else None,
     }
-
-
-def _arches(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    arches = result.get("arches")
-    return arches if isinstance(arches, Mapping) else {}
 
 
 def duration(event: Finished) -> float | None:

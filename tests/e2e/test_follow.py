@@ -15,9 +15,11 @@ import pytest
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
 from fedpkg_container.hub.follow import Pace, follow
+from fedpkg_container.model.result import BuildResult
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder, session
 from tests.support.proxy import lossy_proxy
+from tests.support.scripted_hub import ScriptedBuild, answering
 
 QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=30)
 
@@ -57,6 +59,7 @@ def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder,
     played.log(task, "container-build.log", "first attempt, a long line\nand another one\n")
     told: list[Event] = []
     seen = threading.Event()
+    first = played.packager.getTaskInfo(task)["start_ts"]
 
     def watch() -> None:
         for event in follow(played.packager, task):
@@ -67,6 +70,10 @@ def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder,
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     assert seen.wait(timeout=30)
+    played.builder.host.freeTasks([task])
+    played.builder.host.openTask(task)
+    while not any(isinstance(event, TaskChanged) and event.task.started != first for event in list(told)):
+        time.sleep(0.1)
     played.log(task, "container-build.log", "second attempt\n")
     deadline = time.monotonic() + 20
     while "second attempt" not in _lines(told) and time.monotonic() < deadline:
@@ -145,11 +152,32 @@ def _forget(forgotten: Any) -> None:
     other.logout()
 
 
-def test_a_session_that_is_forgotten_twice_is_an_error(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_a_session_that_cannot_be_renewed_is_gone_on_without(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     forgotten = session(hub, hub.packager)
     _forget(forgotten)
-    with pytest.raises(koji.AuthError):
-        list(follow(forgotten, task, login=lambda: None, pace=QUICK))
+    played.fail(task, "why")
+    events = _events(forgotten, task, login=lambda: None, pace=QUICK)
+    assert isinstance(events[-1], Finished)
+    assert not forgotten.logged_in
+
+
+def test_a_session_that_is_forgotten_while_the_hub_is_away(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    forgotten = session(hub, hub.packager)
+    attempts: list[int] = []
+
+    def login() -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise LostContactError("the hub cannot be reached")
+        forgotten.setSession(None)
+        forgotten.ssl_login(hub.packager, None, hub.ca)
+
+    _forget(forgotten)
+    played.fail(task, "why")
+    events = _events(forgotten, task, login=login, pace=QUICK)
+    assert isinstance(events[-1], Finished)
+    assert len(attempts) == 3
+    assert forgotten.logged_in
 
 
 def test_a_hub_is_asked_less_often_while_nothing_happens(played: PlayedBuilder, task: int) -> None:
@@ -199,8 +227,8 @@ def test_a_tree_of_fifty_tasks_takes_one_request_a_tick(hub: RunningHub, played:
     lines = _lines(list(follow(played.packager, task, pace=QUICK, sleep=sleep)))
     calls = [line.split()[2] for line in hub.access_log.read_text().splitlines()[before:]]
     assert lines.count("a line") == 49
-    assert calls.count("multiCall") == len(ticks) + 1
-    assert set(calls) - {"logout"} == {"multiCall", "host.failTask", "getTaskResult"}
+    assert calls.count("multiCall") == len(ticks) + 2  # the last one asks why
+    assert set(calls) - {"logout"} == {"multiCall", "host.failTask"}
 
 
 def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
@@ -222,3 +250,76 @@ def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedB
     assert _lines(told) == ["before", "after"]
     kinds = [type(event) for event in told]
     assert kinds.index(ContactLost) < kinds.index(ContactRegained) < kinds.index(Finished)
+
+
+def _scripted(build: ScriptedBuild) -> list[Event]:
+    with answering(build.answer) as url:
+        anonymous = koji.ClientSession(url, {"max_retries": 0, "anon_retry": False, "timeout": 10})
+        return list(follow(anonymous, 1, pace=QUICK, sleep=lambda _: None))
+
+
+def test_a_size_that_is_old_for_a_moment_repeats_nothing() -> None:
+    content = b"".join(b"%d\n" % number for number in range(1000))
+    size = len(content)
+    events = _scripted(ScriptedBuild([size, size, 10, size, size], content))
+    assert _lines(events) == [str(number) for number in range(1000)]
+
+
+def test_a_log_that_is_shorter_than_the_hub_says_ends_all_the_same() -> None:
+    build = ScriptedBuild([100, 100], b"x" * 89 + b"\n")
+    assert _lines(_scripted(build)) == ["x" * 89]
+    assert build.downloads < 12
+
+
+def test_a_result_that_is_not_as_it_should_be() -> None:
+    result = {"repositories": None, "koji_builds": ["x", 7, None], "user_warnings": "old", "arches": []}
+    (*_, finished) = _scripted(ScriptedBuild([0, 0], b"", result))
+    assert isinstance(finished, Finished)
+    assert finished.builds == []
+    assert finished.result == BuildResult(builds=(7,), warnings=("old",))
+
+
+def test_one_request_asks_for_a_bounded_part_of_many_logs(played: PlayedBuilder, task: int) -> None:
+    content = "x" * 1023 + "\n"
+    for number in range(20):
+        child = played.arch(task, f"arch{number}")
+        played.log(child, "build.log", content * 2048)
+        played.fail(child, "why")
+    played.fail(task, "why")
+    counting = _Counting(played.packager)
+    lines = _lines(_events(counting, task, pace=QUICK))
+    assert len(lines) == 20 * 2048
+    assert 0 < counting.most <= 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("answer", [b"<html>log in to this network</html>", b""])
+def test_what_is_no_hub_is_waited_for_like_one_that_is_gone(played: PlayedBuilder, task: int, answer: bytes) -> None:
+    with answering(lambda _: answer) as url:
+        played.packager.baseurl = url
+        following = follow(played.packager, task, pace=Pace(0.05, 0.1, 0.3))
+        with pytest.raises(LostContactError, match="what answers is no Koji hub"):
+            list(following)
+
+
+class _Counting:
+    """A session that notes how many bytes of logs are asked for in one request."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.most = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def multicall(self, **options: Any) -> Any:
+        multicall = self._session.multicall(**options)
+        download = multicall.downloadTaskOutput
+        asked = []
+
+        def noted(task_id: int, name: str, offset: int, size: int) -> Any:
+            asked.append(size)
+            self.most = max(self.most, sum(asked))
+            return download(task_id, name, offset, size)
+
+        multicall.downloadTaskOutput = noted
+        return multicall

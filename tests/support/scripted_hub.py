@@ -1,0 +1,99 @@
+"""A hub that answers what no real one answers at will: koji's own XML-RPC over a socket, with a script behind it."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import koji
+import koji.xmlrpcplus
+
+
+@contextmanager
+def answering(answer: Callable[[bytes], bytes]) -> Iterator[str]:
+    """A server that answers every request with what a function makes of its body; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/kojihub"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class ScriptedBuild:
+    """A task with one log, as a hub tells it tick by tick.
+
+    :param sizes: what is said of the log's size, one tick after the other; after the last one the task has ended
+    :param content: what the log holds in truth
+    :param result: of the task
+    """
+
+    sizes: list[int]
+    content: bytes
+    result: Any = field(default_factory=dict)
+    ticks: int = 0
+    downloads: int = 0
+
+    def answer(self, body: bytes) -> bytes:
+        """Answer a multicall."""
+        (calls,), _ = koji.xmlrpcplus.loads(body)
+        self.ticks += 1
+        answers = [[getattr(self, each["methodName"])(*koji.decode_args(*each["params"])[0])] for each in calls]
+        return bytes(koji.xmlrpcplus.dumps((answers,), methodresponse=True, allow_none=True).encode())
+
+    def getTaskInfo(self, _: int) -> dict[str, Any]:
+        """The task."""
+        ended = self.ticks > len(self.sizes)
+        return {
+            "id": 1,
+            "parent": None,
+            "method": "buildContainer",
+            "label": None,
+            "arch": "noarch",
+            "host_id": None,
+            "state": 2 if ended else 1,
+            "create_ts": 1.0,
+            "start_ts": 2.0,
+            "completion_ts": 3.0 if ended else None,
+        }
+
+    def getTaskDescendents(self, _: int) -> dict[str, Any]:
+        """No other tasks."""
+        return {}
+
+    def listTaskOutput(self, _: int) -> dict[str, Any]:
+        """The log and its size of this tick."""
+        return {"a.log": {"st_size": str(self.sizes[min(self.ticks, len(self.sizes)) - 1])}}
+
+    def downloadTaskOutput(self, _: int, __: str, offset: int, size: int) -> str:
+        """A part of the log."""
+        self.downloads += 1
+        return base64.b64encode(self.content[offset : offset + size]).decode()
+
+    def getTaskResult(self, _: int) -> Any:
+        """What the task returned."""
+        return self.result
+
+    def getBuild(self, _: int) -> None:
+        """No build."""
+        return
