@@ -198,6 +198,8 @@ def make_client(site: str, arguments: list[str]) -> Any:
     import logging
     from pathlib import Path
 
+    if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
+        os.environ["LOGNAME"] = str(os.getuid())  # rpkg looks for a name, which not everybody has (OpenShift)
     client = bare_client(site, arguments)
     client.parse_cmdline()
     if not client.args.path:
@@ -236,24 +238,37 @@ def run(arguments: list[str]) -> int:
     except FedpkgContainerError as error:
         _show(error, client)
         return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
 
 
 def _run_command(client: Any) -> int:
     """Run the command; errors of rpkg are shown as rpkg shows them."""
+    import configparser
+
+    import git
     from pyrpkg import errors
+
+    from fedpkg_container.commands.terminal import complain, complain_of_error
+    from fedpkg_container.errors import UsageError
 
     try:
         return int(client.args.command() or 0)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except errors.rpkgError as error:
-        if client.args.v:
+        if client.args.debug:
             raise
-        print(f"Could not execute {client.args.command.__name__}: {error}", file=sys.stderr)
+        complain(f"Could not execute {client.args.command.__name__}: {error}")
+        return 1
+    except configparser.Error as error:
+        complain_of_error(f"a configuration file cannot be read: {error}", "mend the file that it names")
+        return UsageError.exit_code
+    except (OSError, git.GitError) as error:
+        if client.args.debug:
+            raise
+        complain_of_error(f"{error}", "run it again with --debug before the command to see where that came from")
         return 1
     finally:
         if client.logged_in:
@@ -262,30 +277,31 @@ def _run_command(client: Any) -> int:
 
 def _refresh_values(client: Any) -> None:
     """What completion offers has changed, or may be old: ask the hub in the background."""
+    import configparser
+    from contextlib import suppress
+
+    from pyrpkg.errors import rpkgError
+
     from fedpkg_container.commands.site import koji_profile
     from fedpkg_container.completion.refresh import start_when_stale
     from fedpkg_container.completion.values import Place
+    from fedpkg_container.errors import FedpkgContainerError
 
-    start_when_stale(Place(client.name, koji_profile(client), path=client.args.path), user=client.cmd.user, now=True)
+    with suppress(FedpkgContainerError, rpkgError, OSError, configparser.Error):
+        place = Place(client.name, koji_profile(client), path=client.args.path)
+        start_when_stale(place, user=client.cmd.user, now=True)
 
 
 def _show(error: FedpkgContainerError, client: Any) -> None:
-    from fedpkg_container.commands.findings import show, wants_json
-    from fedpkg_container.errors import RefusedError
-    from fedpkg_container.progress.style import Style
+    from fedpkg_container.commands import terminal
 
-    if client is not None and wants_json(client):
-        from fedpkg_container.progress.json_lines import JsonRenderer
-
-        writer = JsonRenderer(sys.stdout)
-        writer.findings(getattr(error, "findings", ()))
-        writer.write("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
+    findings = getattr(error, "findings", ())
+    if client is not None and terminal.is_json(client):
+        terminal.say_findings(findings)
+        terminal.say_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
         return
-    if isinstance(error, RefusedError):
-        show(error.findings, sys.stderr)
-    print(f"{Style(sys.stderr).bad('error:')} {error.reason}", file=sys.stderr)
-    if error.solution:
-        print(f"       {error.solution}", file=sys.stderr)
+    terminal.complain_of_findings(findings)
+    terminal.complain_of_error(error.reason, error.solution)
 
 
 def _complete(site: str) -> None:
@@ -303,7 +319,20 @@ def main() -> None:
     """The program's entry: the only place that exits."""
     if "_ARGCOMPLETE" in os.environ:
         _complete(site_name(sys.argv[0]))
-    sys.exit(run(sys.argv[1:]))
+    import signal
+
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has gone, and nobody is left to be told
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        status = 128 + signal.SIGPIPE
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left is to log out, which may be cut short
+    sys.exit(status)
 
 
 if __name__ == "__main__":

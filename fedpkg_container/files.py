@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+
+def check_writable(path: Path) -> None:
+    """Find out whether a file can be written, without changing it.
+
+    :raises OSError: it cannot
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:

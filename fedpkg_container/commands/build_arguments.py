@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what rpkg's ``container-build`` does not have."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    for action in parser._actions:
+    for action in _own_actions(parser):
         action.help = _HELP.get(action.dest, action.help)
         if kind := _COMPLETES.get(action.dest):
             complete_with(action, kind)
@@ -75,6 +76,17 @@ def _checks() -> dict[str, str]:
     from fedpkg_container.model.checks import CHECKS
 
     return CHECKS
+
+
+def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The parser's actions, as copies in the place of those that it shares with other parsers (rpkg's ``parents``)."""
+    copies = {id(action): copy.copy(action) for action in parser._actions}
+    for group in (*parser._action_groups, *parser._mutually_exclusive_groups):
+        group._group_actions[:] = [copies.get(id(action), action) for action in group._group_actions]
+    parser._actions[:] = [copies[id(action)] for action in parser._actions]
+    for option, action in parser._option_string_actions.items():
+        parser._option_string_actions[option] = copies[id(action)]
+    return parser._actions
 
 
 def add_following(parser: argparse.ArgumentParser) -> None:

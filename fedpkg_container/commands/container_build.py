@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flat
+from fedpkg_container.commands.terminal import complain, is_json, is_quiet, one_line, say, say_event
+from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fedpkg_container.distgit.checkout import Checkout
+    from fedpkg_container.hub.events import Submitted
     from fedpkg_container.hub.preflight import Preflight
     from fedpkg_container.model.finding import Finding
     from fedpkg_container.model.request import BuildRequest
@@ -29,28 +32,43 @@ def run(client: Any) -> int:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
-    from fedpkg_container.commands.following import follow_to_end, interrupted
+    from fedpkg_container.commands.following import INTERRUPTED, follow_to_end, interrupted
+    from fedpkg_container.commands.site import pace
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.events import Submitted
     from fedpkg_container.signals import deferred
 
     arguments = client.args
+    pace(client)  # a wrong setting is told before there is a task
+    if arguments.task_info:
+        _check_task_info(arguments.task_info)
     checkout = Checkout.read(client.cmd)
+    if arguments.release:
+        complain(f"with --release, the branch is {checkout.branch}: the build fails where that lacks the commit")
     request = _request(client, checkout)
     session, answer, findings = _check(client, checkout, request)
     if arguments.dry_run:
-        _say_request(request, answer)
+        _say_request(client, request, answer)
         return 0
     with deferred() as pending:
         task_id = _submit(client, session, request, answer)
-    if pending.interrupted:
-        return interrupted(client, session, task_id)
-    if arguments.nowait:
-        return 0
+        if arguments.nowait:
+            if pending.interrupted:
+                interrupted(client, session, task_id)
+            return INTERRUPTED if pending.interrupted else 0
+        submitted = _submitted(client, task_id, request, answer, checkout)
+        warnings = tuple(str(finding) for finding in findings)
+        return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
+
+
+def _submitted(
+    client: Any, task_id: int, request: BuildRequest, answer: Preflight, checkout: Checkout | None = None
+) -> Submitted:
+    from fedpkg_container.hub.events import Submitted
+
+    name = f"{checkout.namespace}/{checkout.name}" if checkout else ""
+    title = answer.nvr or f"{name}{' (scratch)' if request.scratch else ''}"
     nvr = "" if answer.release_is_next else answer.nvr
-    title = answer.nvr or f"{checkout.namespace}/{checkout.name}{' (scratch)' if request.scratch else ''}"
-    submitted = Submitted(task_id, _task_page(client, task_id), nvr, answer.average, title)
-    return follow_to_end(client, session, submitted, warnings=tuple(str(finding) for finding in findings))
+    return Submitted(task_id, _task_page(client, task_id), nvr, answer.average, printable_line(title))
 
 
 def _request(client: Any, checkout: Checkout) -> BuildRequest:
@@ -106,13 +124,16 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
     from fedpkg_container.commands.findings import refuse, tell, weighed
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.preflight import Preflight
-    from fedpkg_container.model.finding import ERROR
+    from fedpkg_container.model.finding import ERROR, Finding
 
     arguments = client.args
     found, labels = _check_files(client, checkout)
+    if not request.target:
+        solution = "switch to a branch, or name the target with --target"
+        refuse([*found, Finding("target", ERROR, "no target is known, because the checkout is on no branch", solution)])
     session, answer, note = None, Preflight([]), ""
     try:
-        if not arguments.offline and request.target:
+        if not arguments.offline:
             session, answer = _ask_hub(client, checkout, request, labels)
     except FedpkgContainerError as error:
         if not any(finding.severity == ERROR for finding in weighed(found, skip=arguments.skip_check)):
@@ -136,13 +157,16 @@ def _check_files(client: Any, checkout: Checkout) -> tuple[list[Finding], Mappin
 
 def _gating(client: Any) -> Sequence[Finding]:
     """What rpkg's check of gating.yaml says."""
+    if client.args.offline:
+        return []
+    import requests
     from pyrpkg.errors import rpkgError
 
     from fedpkg_container.model.finding import ERROR, Finding
 
     try:
         client.check_remote_rules_gating()
-    except rpkgError as error:
+    except (rpkgError, requests.RequestException, KeyError, ValueError) as error:  # the last two: a strange answer
         solution = "mend it, or build with --skip-remote-rules-validation"
         return [Finding("gating", ERROR, f"gating.yaml: {error}", solution, "gating.yaml")]
     return []
@@ -162,24 +186,29 @@ def _ask_hub(
         return session, preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
 
 
-def _say_request(request: BuildRequest, answer: Preflight) -> None:
-    what = f" of {answer.nvr}" if answer.nvr else ""
-    kind = "scratch build" if request.scratch else "build"
-    lines = [f"dry run: would submit a {kind}{what}"]
+def _say_request(client: Any, request: BuildRequest, answer: Preflight) -> None:
+    facts = {
+        "source": request.source,
+        "target": request.target,
+        **({"arches": " ".join(answer.arches)} if answer.arches else {}),
+        **({"priority": f"+{request.priority}"} if request.priority is not None else {}),
+        **dict(sorted(request.options.items())),
+    }
+    if is_json(client):
+        nvr = answer.nvr or None
+        asked = {"source": request.source, "target": request.target, "options": dict(request.options)}
+        say_event("request", nvr=nvr, arches=list(answer.arches), priority=request.priority, **asked)
+        return
+    what = f" of {printable_line(answer.nvr)}" if answer.nvr else ""
+    say(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
     if answer.release_is_next and answer.nvr:
-        lines.append("    (the hub's next release now; another build may take it first)")
-    lines += [f"    source = {request.source}", f"    target = {request.target or 'not known'}"]
-    if answer.arches:
-        lines.append(f"    arches = {' '.join(answer.arches)}")
-    if request.priority is not None:
-        lines.append(f"    priority = +{request.priority}")
-    lines += [f"    {name} = {value}" for name, value in sorted(request.options.items())]
-    print("\n".join(lines), flush=True)
+        say("    (the hub's next release now; another build may take it first)")
+    say(*one_line(facts))
 
 
 def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight) -> int:
     """Submit, and say so; the task's id."""
-    from fedpkg_container.commands.following import progress_kind, ways_on
+    from fedpkg_container.commands.following import ways_on
     from fedpkg_container.hub.session import contact
     from fedpkg_container.hub.submit import submit
 
@@ -187,16 +216,37 @@ def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight)
         task_id = submit(session, request, newest=answer.newest)
     if client.args.task_info:
         _write_task_info(client, task_id, request, answer)
-    kind = progress_kind(client)
-    if kind == "json" and not client.args.nowait:
+    nowait = client.args.nowait
+    if is_json(client):
+        if nowait:
+            facts = _submitted(client, task_id, request, answer)
+            say_event("submitted", task_id=task_id, url=facts.url, nvr=facts.nvr, average=facts.average)
         return task_id
-    if kind != "quiet" or client.args.nowait:
-        print(f"Created task: {task_id}", flush=True)
-        if page := _task_page(client, task_id):
-            print(f"Task info: {page}", flush=True)
-    if client.args.nowait and kind != "quiet":
-        print(ways_on(client, task_id), flush=True)
+    quiet = is_quiet(client)
+    if not quiet or nowait:
+        say(f"Created task: {task_id}")
+    if not quiet:
+        page = _task_page(client, task_id)
+        say(*([f"Task info: {page}"] if page else []), *([ways_on(client, task_id)] if nowait else []))
     return task_id
+
+
+def _check_task_info(name: str) -> None:
+    """Refuse a place for ``--task-info`` before anything is submitted.
+
+    :raises UsageError: no file can be written there
+    """
+    from pathlib import Path
+
+    from fedpkg_container.errors import UsageError
+    from fedpkg_container.files import check_writable
+
+    try:
+        check_writable(Path(name))
+    except OSError as error:
+        raise UsageError(
+            f"argument --task-info: {name} cannot be written: {error.strerror}", solution="name another place"
+        ) from error
 
 
 def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: Preflight) -> None:

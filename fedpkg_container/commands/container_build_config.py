@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.settings_view import as_text, in_one_line, say, say_json, show_table
+from fedpkg_container.commands.settings_view import as_text, in_one_line, show_table
+from fedpkg_container.commands.terminal import complain, complain_of_findings, say, say_json
 from fedpkg_container.completion import complete_with
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--unset", metavar="KEY", action="append", default=[], help="Remove a key of container.yaml"
     )
     complete_with(unset, "configuration-keys", _settings)
+    parser.add_argument(
+        "--dry-run", action="store_true", default=argparse.SUPPRESS, help="With --set and --unset: show the difference"
+    )
+    parser.add_argument(
+        "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Show results alone"
+    )
     parser.add_argument("--offline", action="store_true", help="Do not ask the hub")
     parser.add_argument("--json", action="store_true", help="Show the configuration, the value or findings as JSON")
 
@@ -79,7 +85,7 @@ def run(client: Any) -> int:
         return _edit(client, folder)
     if arguments.check:
         return _check(folder, as_json=arguments.json)
-    if arguments.get:
+    if arguments.get is not None:
         return _get(client, folder)
     return _show(client, folder)
 
@@ -116,15 +122,16 @@ def _edit(client: Any, folder: Path) -> int:
     change = edit(folder, client.args.set, client.args.unset)
     quiet = client.args.q
     if change.before == change.after:
-        say("" if quiet else f"{FILE} says so already")
+        if not quiet:
+            say(f"{FILE} says so already")
         return 0
     if client.args.dry_run:
         say(_difference(change.before, change.after, FILE))
         return 0
     change.write()
-    for finding in [] if quiet else change.findings:
-        print(finding, file=sys.stderr)
-    say("" if quiet else f"{FILE} changed: don't forget to commit it")
+    if not quiet:
+        complain_of_findings(change.findings)
+        say(f"{FILE} changed: don't forget to commit it")
     return 0
 
 
@@ -159,6 +166,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _get(client: Any, folder: Path) -> int:
+    from fedpkg_container.commands.findings import refuse
     from fedpkg_container.distgit import effective
     from fedpkg_container.distgit.container_yaml_schema import keys
     from fedpkg_container.distgit.yaml_document import plain
@@ -179,13 +187,15 @@ def _get(client: Any, folder: Path) -> int:
     checkout = _checkout(client) if key in (*effective.OF_CHECKOUT, *effective.OF_HUB) else None
     site = _site(client, checkout) if checkout or key in effective.OF_SITE else []
     target = _target(site) if key in effective.OF_HUB else None
+    if key not in effective.SETTINGS:
+        refuse(values.container_yaml.findings, "not shown")
     found = {setting.key: setting.value for setting in values.settings(checkout, site, target)}
     value = found[key] if key in found else plain(values.container_yaml.get(*key.split(".")))
     if client.args.json:
         say_json(value)
-    else:
-        say(as_text(value), even_empty=True)
-    return 0
+    elif value is not None:
+        say(as_text(value))
+    return 1 if value is None else 0
 
 
 def _show(client: Any, folder: Path) -> int:
@@ -215,7 +225,7 @@ def _show(client: Any, folder: Path) -> int:
         return 0
     show_table(settings)
     for note in [] if client.args.q else notes:
-        print(f"note: {in_one_line(note)}", file=sys.stderr)
+        complain(f"note: {in_one_line(note)}")
     return 0
 
 

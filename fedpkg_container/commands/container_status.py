@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.build_arguments import add_following
+from fedpkg_container.commands.terminal import say, say_json
 from fedpkg_container.completion import complete_with
 from fedpkg_container.errors import RefusedError, UsageError
 
@@ -64,18 +65,30 @@ def run(client: Any) -> int:
 
 def _check_usage(client: Any) -> None:
     arguments = client.args
-    if arguments.logs and not arguments.what:  # --logs took the task for an arch
+    logs = arguments.logs is not None
+    if arguments.logs and not arguments.what and _is_target(arguments.logs):  # --logs took the task for an arch
         arguments.what, arguments.logs = [arguments.logs], ""
-    if arguments.tail is not None and arguments.logs is None:
-        raise UsageError("argument --tail: only allowed with argument --logs")
+    if arguments.tail is not None and (not logs or arguments.watch):
+        raise UsageError("argument --tail: only allowed with --logs and without --watch")
     if (arguments.rpms or arguments.diff) and len(arguments.what) != 1:
         raise UsageError("arguments --rpms and --diff: name one build")
-    if arguments.mine and (arguments.what or arguments.watch or arguments.logs is not None):
+    if arguments.rpms and arguments.diff:
+        raise UsageError("argument --rpms: not allowed with argument --diff")
+    if arguments.mine and (arguments.what or arguments.watch or logs):
         raise UsageError("argument --mine: not allowed with a task or a build")
     if arguments.watch and (arguments.rpms or arguments.diff or arguments.json):
-        raise UsageError("argument --watch: only allowed with --logs and --progress")
-    if (arguments.watch or arguments.logs is not None) and len(arguments.what) > 1:
+        raise UsageError("argument --watch: not allowed with --rpms, --diff and --json (--progress json is)")
+    if arguments.cancel_on_interrupt and not arguments.watch:
+        raise UsageError("argument --cancel-on-interrupt: only allowed with --watch")
+    if logs and (arguments.json or arguments.rpms or arguments.diff or arguments.progress != "auto"):
+        raise UsageError("argument --logs: shows logs and nothing else")
+    if (arguments.watch or logs) and len(arguments.what) > 1:
         raise UsageError("arguments --watch and --logs: name one task")
+
+
+def _is_target(word: str) -> bool:
+    """Whether a word is a number or an NVR rather than an arch."""
+    return word.isdigit() or word.count("-") >= 2
 
 
 def _run(client: Any) -> int:
@@ -103,9 +116,7 @@ def _run(client: Any) -> int:
             return show_logs(client, session, _task_id(client, session))
         shown = [_show(client, session, word) for word in arguments.what]
     if arguments.json:
-        import json
-
-        print(json.dumps(shown if len(shown) > 1 else shown[0], indent=4))
+        say_json(shown if len(shown) > 1 else shown[0])
     return 0
 
 
@@ -113,34 +124,56 @@ def _show(client: Any, session: Any, word: str) -> Mapping[str, Any]:
     """Show one task or build, unless JSON is wanted; its facts."""
     from fedpkg_container.commands.status_build import show_build
     from fedpkg_container.commands.status_task import show_task
-    from fedpkg_container.hub.builds import find
-    from fedpkg_container.text import printable_line
+    from fedpkg_container.hub.builds import build_of, find
 
     task, build = find(session, word)
     arguments = client.args
-    if task is not None and not (build is not None and (arguments.rpms or arguments.diff)):
+    of_build = bool(arguments.rpms or arguments.diff)
+    if of_build and task is not None:
+        build = build_of(session, task["id"]) or build
+    if build is None and of_build:
+        raise RefusedError(f"the hub knows no build {word}", solution="--rpms and --diff want a build: give its NVR")
+    if task is not None and not of_build:
         facts = show_task(client, session, task["id"])
         if build is not None and not arguments.json:
-            nvr = printable_line(build["nvr"])
-            print(f"(there is a build {word} too: {client.name} container-status {nvr})")
+            say(f"(there is a build {word} too: {client.name} container-status {build['nvr']})")
         return facts
     assert build is not None, "one of the two was found"
     return show_build(client, session, build)
 
 
 def _watch(client: Any, session: Any) -> int:
-    from fedpkg_container.commands.following import follow_to_end
+    from fedpkg_container.commands.following import follow_logs, follow_to_end
     from fedpkg_container.commands.site import koji_profile
-    from fedpkg_container.commands.status_task import follow_logs
     from fedpkg_container.hub.events import Submitted
     from fedpkg_container.hub.session import addresses, contact
 
-    with contact(session.baseurl):
-        task_id = _task_id(client, session)
-    if client.args.logs is not None:
-        return follow_logs(client, session, task_id)
+    words = client.args.what
+    if words and words[0].isascii() and words[0].isdigit():
+        task_id = int(words[0])  # following asks for it, for as long as it takes
+    else:
+        with contact(session.baseurl):
+            task_id = _task_id(client, session)
     page = addresses(koji_profile(client)).task(task_id)
-    return follow_to_end(client, session, Submitted(task_id, page))
+    submitted = Submitted(task_id, page, average=_average(client, session))
+    if client.args.logs is not None:
+        return follow_logs(client, session, submitted, client.args.logs)
+    return follow_to_end(client, session, submitted)
+
+
+def _average(client: Any, session: Any) -> float | None:
+    """How long builds of the checkout take, where that can be told."""
+    from fedpkg_container.commands.status_checkout import component_of
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.hub.session import contact
+
+    try:
+        component = component_of(client)
+        with contact(session.baseurl):
+            average: float | None = session.getAverageBuildDuration(component)
+    except FedpkgContainerError:
+        return None
+    return average
 
 
 def _task_id(client: Any, session: Any) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, TextIO
+from typing import Any
 
+from fedpkg_container.commands.terminal import complain_of_findings, is_json, is_quiet, say_findings
 from fedpkg_container.errors import RefusedError, UsageError
 from fedpkg_container.model.checks import CHECKS, nearest
 from fedpkg_container.model.finding import ERROR, Finding
@@ -49,27 +49,7 @@ def refuse(findings: Sequence[Finding], what: str = "not submitted", *, note: st
 
 def tell(client: Any, findings: Sequence[Finding]) -> None:
     """Show findings that refuse nothing, in the way that was asked for."""
-    if wants_json(client):
-        from fedpkg_container.progress.json_lines import JsonRenderer
-
-        JsonRenderer(sys.stdout).findings(findings)
-    elif not client.args.q:
-        show(findings, sys.stderr)
-
-
-def wants_json(client: Any) -> bool:
-    """Whether standard output is to hold JSON lines alone."""
-    return getattr(client.args, "progress", "") == "json"
-
-
-def show(findings: Iterable[object], stream: TextIO) -> None:
-    """Show findings, one after the other."""
-    from fedpkg_container.progress.style import Style
-
-    style = Style(stream)
-    for finding in findings:
-        text = str(finding)
-        if isinstance(finding, Finding):
-            mark = style.bad if finding.severity == ERROR else style.warning
-            text = text.replace(f"{finding.severity}:", mark(f"{finding.severity}:"), 1)
-        print(text, file=stream)
+    if is_json(client):
+        say_findings(findings)
+    elif not is_quiet(client):
+        complain_of_findings(findings)

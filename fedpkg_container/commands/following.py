@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.terminal import complain, is_quiet, say, say_event
 from fedpkg_container.errors import BuildFailedError, CanceledError, FedpkgContainerError
+from fedpkg_container.signals import Interrupted, Pending, interruptible
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import Finished, Submitted
@@ -21,31 +23,60 @@ def progress_kind(client: Any) -> str:
     """How a build is to be shown: ``-q`` means quiet."""
     from fedpkg_container.progress.choose import kind_for
 
-    asked = "quiet" if client.args.q and client.args.progress == "auto" else client.args.progress
-    return kind_for(asked, sys.stdout)
+    asked = client.args.progress
+    return "quiet" if is_quiet(client) and asked == "auto" else kind_for(asked, sys.stdout)
 
 
-def follow_to_end(client: Any, session: Any, submitted: Submitted, *, warnings: tuple[str, ...] = ()) -> int:
+def follow_to_end(
+    client: Any,
+    session: Any,
+    submitted: Submitted,
+    *,
+    warnings: tuple[str, ...] = (),
+    pending: Pending | None = None,
+) -> int:
     """Show a task until it has ended; the exit status.
 
     :param session: to the hub; logged in, or not
     :param warnings: of the checks, which the live view keeps visible
+    :param pending: an interrupt that came since the submission
     :raises BuildFailedError: the build failed
     :raises CanceledError: it was canceled
     :raises LostContactError: the hub did not answer for too long
     """
     from fedpkg_container.progress.choose import renderer
     from fedpkg_container.progress.tails import Tails
-    from fedpkg_container.signals import Interrupted, interruptible
 
     kind = progress_kind(client)
     show, tails = renderer(kind, sys.stdout, warnings=warnings), Tails()
+    finished = _watched(client, session, submitted, show, tails, pending)
+    return INTERRUPTED if finished is None else _report(client, finished, tails, kind)
+
+
+def follow_logs(client: Any, session: Any, submitted: Submitted, arch: str) -> int:
+    """Write the logs of a task as they come, and nothing else; the exit status says how it ended.
+
+    :param arch: of the logs that are wanted; empty for all
+    """
+    from fedpkg_container.progress.plain import LogRenderer
+    from fedpkg_container.progress.tails import Tails
+
+    finished = _watched(client, session, submitted, LogRenderer(sys.stdout, arch), Tails(), None)
+    return INTERRUPTED if finished is None else EXIT_STATUSES[finished.task.state]
+
+
+def _watched(
+    client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails, pending: Pending | None
+) -> Finished | None:
+    """How the task ended; None when somebody interrupted, and was told how to go on."""
     with interruptible(leave_on_second=True):
         try:
-            finished = _watch(client, session, submitted, show, tails)
+            if pending is not None and pending.interrupted:
+                raise Interrupted
+            return _watch(client, session, submitted, show, tails)
         except Interrupted:
-            return interrupted(client, session, submitted.task_id)
-    return _report(client, finished, show, tails, kind)
+            interrupted(client, session, submitted.task_id)
+            return None
 
 
 def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails) -> Finished:
@@ -68,48 +99,55 @@ def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tail
     raise FedpkgContainerError(f"task {submitted.task_id} was not followed to its end")
 
 
-def interrupted(client: Any, session: Any, task_id: int) -> int:
-    """Leave a build, or cancel it when that is asked for; the exit status.
+def interrupted(client: Any, session: Any, task_id: int) -> None:
+    """Leave a build and say how to go on, or cancel it when that is asked for.
 
     :raises CanceledError: it was canceled
     """
     from fedpkg_container.hub.session import contact
 
     if client.args.cancel_on_interrupt:
-        with contact(session.baseurl):
-            session.cancelTask(task_id)
+        complain("", f"canceling task {task_id} …")
+        try:
+            with contact(session.baseurl):
+                session.cancelTask(task_id)
+        except FedpkgContainerError as error:
+            error.reason = f"task {task_id} was not canceled: {error.reason}"
+            error.solution = f"it goes on:\n{ways_on(client, task_id)}"
+            raise
         raise CanceledError(f"task {task_id} was canceled, because you interrupted")
-    print(f"\ninterrupted: task {task_id} goes on\n{ways_on(client, task_id)}", file=sys.stderr)
-    return INTERRUPTED
+    complain("", f"interrupted: task {task_id} goes on", ways_on(client, task_id))
 
 
 def ways_on(client: Any, task_id: int) -> str:
     """How a task that is left can be watched and canceled."""
+    from fedpkg_container.commands.site import koji_profile
+
     koji = str(getattr(client.cmd, "build_client", "") or "koji")
-    return f"    watch it:  {client.name} container-status --watch {task_id}\n    cancel it: {koji} cancel {task_id}"
+    profile = koji_profile(client)
+    named = "" if profile == koji else f" --profile {profile}"
+    watch = f"{client.name} container-status --watch {task_id}"
+    return f"    watch it:  {watch}\n    cancel it: {koji}{named} cancel {task_id}"
 
 
-def _report(client: Any, event: Finished, show: Renderer, tails: Tails, kind: str) -> int:
+def _report(client: Any, event: Finished, tails: Tails, kind: str) -> int:
     """The end: what the packager came for; the exit status."""
     from fedpkg_container.commands.site import koji_profile
     from fedpkg_container.hub.session import addresses
     from fedpkg_container.progress import report
-    from fedpkg_container.progress.json_lines import JsonRenderer
 
-    if isinstance(show, JsonRenderer):
-        show.write("finished", **report.result_facts(event))
+    if kind == "json":
+        say_event("finished", **report.result_facts(event))
     if event.task.state == "CANCELED":
         raise CanceledError(f"task {event.task.id} was canceled")
     if event.task.state == "FAILED":
         if kind != "json":
-            for line in report.failure(event, tails, addresses(koji_profile(client))):
-                print(line, file=sys.stderr)
+            complain(*report.failure(event, tails, addresses(koji_profile(client))))
         failed = event.failed or event.task
         raise BuildFailedError(
             report.failure_reason(event),
             solution=f"all of its logs: {client.name} container-status {failed.id} --logs",
         )
     if kind != "json":
-        for line in report.success(event, quiet=kind == "quiet"):
-            print(line, flush=True)
+        say(*report.success(event, quiet=kind == "quiet"))
     return 0

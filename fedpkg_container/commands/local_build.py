@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fedpkg_container.commands.terminal import complain, is_json, is_quiet, say, say_event
+from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.commands.repositories import LocalRepositories
@@ -29,11 +31,11 @@ def run(client: Any) -> int:
         client.container_build_parser.error("argument --local: one arch at a time")
     checkout = Checkout.read(client.cmd)
     _check(client, checkout)
+    if arguments.dry_run:
+        say(f"dry run: would build {checkout.path} on this machine")
+        return 0
     repositories = find_repositories(client, checkout, flat(arguments.repo_url) or [], arches[0] if arches else "")
     _notices(client, checkout, repositories)
-    if arguments.dry_run:
-        print(f"dry run: would build {checkout.path} on this machine")
-        return 0
     with interruptible():
         return _build(client, checkout, arches[0] if arches else "", repositories)
 
@@ -49,41 +51,34 @@ def _check(client: Any, checkout: Checkout) -> None:
 
 
 def _notices(client: Any, checkout: Checkout, repositories: LocalRepositories) -> None:
-    if client.args.q:
+    if is_quiet(client) or is_json(client):
         return
     if checkout.changed:
-        print(f"with uncommitted changes in {', '.join(checkout.changed[:5])}", file=sys.stderr)
-    for notice in repositories.notices:
-        print(notice, file=sys.stderr)
+        complain(f"with uncommitted changes in {', '.join(map(printable_line, checkout.changed[:5]))}")
+    complain(*repositories.notices)
 
 
 def _build(client: Any, checkout: Checkout, arch: str, repositories: LocalRepositories) -> int:
     import time
 
-    from fedpkg_container.commands.following import progress_kind
     from fedpkg_container.image.local_build import LocalRequest, build
     from fedpkg_container.progress.times import spoken
-    from fedpkg_container.text import printable_line
 
-    kind = progress_kind(client)
     began = time.monotonic()
 
     def show(lines: Sequence[str]) -> None:
-        if kind not in ("quiet", "json"):
-            for line in lines:
-                print(printable_line(line.rpartition("\r")[2]), flush=True)
+        if not is_quiet(client) and not is_json(client):
+            say(*(printable_line(line.rpartition("\r")[2]) for line in lines))
 
     request = LocalRequest(checkout.path, arch, repositories.folders, repositories.files, repositories.network)
     image = build(request, state_folder(), show)
-    if kind == "json":
-        import json
-
-        print(json.dumps({"image": image.name, "image_id": image.image_id, "packages": image.packages}))
-    elif kind == "quiet":
-        print(image.name)
+    if is_json(client):
+        say_event("image", image=image.name, image_id=image.image_id, packages=image.packages)
+    elif is_quiet(client):
+        say(image.name)
     else:
-        print(f"built {image.name} in {spoken(time.monotonic() - began)}: {image.packages} RPMs, {image.image_id[:12]}")
-        print(f"run it: podman run --rm -it {image.name}")
+        say(f"built {image.name} in {spoken(time.monotonic() - began)}: {image.packages} RPMs, {image.image_id[:12]}")
+        say(f"run it: podman run --rm -it {image.name}")
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.terminal import say
+
 if TYPE_CHECKING:
     from fedpkg_container.distgit.effective import Setting
 
@@ -41,19 +43,3 @@ def as_text(value: Any) -> str:
 def in_one_line(text: str) -> str:
     """A text without newlines and rows of spaces."""
     return " ".join(text.split())
-
-
-def say(text: str, *, even_empty: bool = False) -> None:
-    """Print a text from outside safely; an empty one only when wanted."""
-    from fedpkg_container.text import printable
-
-    if text or even_empty:
-        print(printable(text), flush=True)
-
-
-def say_json(value: Any) -> None:
-    """Print a value as JSON, in ASCII."""
-    import json
-
-    # Numbers that JSON does not have, like YAML's .nan, become text.
-    print(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=2), flush=True)

@@ -1,4 +1,4 @@
-"""What the site's configuration says of container builds: section ``[SITE.container-build]``, else ``[SITE]``."""
+"""What the site's configuration says of container builds, in section ``[SITE.container-build]``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 
 
 def koji_profile(client: Any) -> str:
-    """The koji profile: that of the section for container builds, else the site's."""
-    return _setting(client, "kojiprofile") or str(client.config.get(client.name, "kojiprofile"))
+    """The koji profile: that of the section for container builds, else the site's.
+
+    :raises UsageError: neither names one
+    """
+    named = _setting(client, "kojiprofile")
+    if not named and not client.config.has_option(client.name, "kojiprofile"):
+        raise UsageError(
+            f"no koji profile is named in [{client.name}]", solution="set kojiprofile in the site's configuration"
+        )
+    return named or str(client.config.get(client.name, "kojiprofile"))
 
 
 def pace(client: Any) -> Pace:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.terminal import say
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[st
     else:
         lines = _build(client, contents)
     if not arguments.json:
-        for line in lines:
-            print(line)
+        say(*lines)
     return facts
 
 
@@ -90,7 +90,7 @@ def _difference(before: Contents, after: Contents, changed: Difference) -> Itera
     if nothing:
         yield "  the same RPMs, labels and parents"
     for arch, (old_size, new_size) in changed.sizes.items():
-        yield f"  size of {arch}: {megabytes(old_size)} → {megabytes(new_size)} ({new_size - old_size:+} bytes)"
+        yield f"  size of {arch}: {megabytes(old_size)} → {megabytes(new_size)} ({(new_size - old_size) / 1e6:+.1f} MB)"
 
 
 def megabytes(size: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.terminal import say, say_json
 from fedpkg_container.errors import RefusedError
+from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
@@ -27,11 +29,20 @@ def show_checkout(client: Any, session: Any) -> int:
     found = overview(session, component, f"{checkout.namespace}/{checkout.name}")
     head = _head(client.cmd.repo, checkout, found.builds)
     if client.args.json:
-        print(json.dumps({"component": component, "head": head, **dataclasses.asdict(found)}, indent=4))
+        say_json({"component": component, "head": head, **dataclasses.asdict(found)})
         return 0
-    for line in _lines(component, found, head):
-        print(line)
+    say(*_lines(component, found, head))
     return 0
+
+
+def component_of(client: Any) -> str:
+    """The package of the checkout.
+
+    :raises CheckoutError: there is no checkout here
+    """
+    from fedpkg_container.distgit.checkout import Checkout
+
+    return _component(Checkout.read(client.cmd))
 
 
 def running_task(client: Any, session: Any) -> int:
@@ -58,7 +69,7 @@ def _component(checkout: Checkout) -> str:
         labels = Dockerfile.read(checkout.path).labels
     except RefusedError:
         labels = {}
-    return labels.get("com.redhat.component") or labels.get("BZComponent") or f"{checkout.name}-container"
+    return printable_line(label(labels, COMPONENT) or f"{checkout.name}-container")
 
 
 def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
@@ -96,7 +107,7 @@ def _lines(component: str, found: Overview, head: Mapping[str, Any]) -> Iterator
     branches: dict[str, list[Build]] = {}
     for build in found.builds:
         branches.setdefault(build.branch or "of no known branch", []).append(build)
-    for branch, builds in branches.items():
+    for branch, builds in sorted(branches.items(), key=lambda each: not each[1][0].branch):
         yield ""
         yield branch
         for build in builds[:PER_BRANCH]:
@@ -113,7 +124,8 @@ def _build(build: Build) -> Iterator[str]:
     when = build.completed if build.completed is not None else build.created
     age = f", {ago(when)}" if when is not None else ""
     tags = f", in {' '.join(build.tags)}" if build.tags else ""
-    yield f"    {build.nvr}  {build.state.lower()}{age}, by {build.owner}{tags}"
+    isolated = " (isolated)" if build.is_isolated else ""
+    yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}"
     if build.pull_specs:
         yield f"        {build.pull_specs[0]}"
 
@@ -142,17 +154,16 @@ def show_own(client: Any, session: Any) -> int:
 
     running, past = own(session, session.getLoggedInUser())
     if client.args.json:
-        print(json.dumps({"running": [dataclasses.asdict(each) for each in running],
-                          "ended": [dataclasses.asdict(each) for each in past]}, indent=4))  # fmt: skip
+        facts = {"running": running, "ended": past}
+        say_json({name: [dataclasses.asdict(each) for each in builds] for name, builds in facts.items()})
         return 0
     for each in running:
-        for line in _running(each, None):
-            print(line)
+        say(*_running(each, None))
     for each in past:
         task = each.tasks[0]
         when = f", {ago(task.completed)}" if task.completed is not None else ""
         what = each.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
-        print(f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {task.state.lower()}{when}")
+        say(f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {task.state.lower()}{when}")
     if not running and not past:
-        print("no container builds of yours")
+        say("no container builds of yours")
     return 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.terminal import say
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -29,17 +29,15 @@ def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
         facts["result"] = report.result_facts(finished)
     if client.args.json:
         return facts
-    for line in tree_lines(tasks):
-        print(line)
+    say(*tree_lines(tasks))
     if page := addresses(koji_profile(client)).task(task_id):
-        print(page)
+        say(page)
     if finished is not None:
-        for line in _end_lines(finished):
-            print(line)
+        say(*_end_lines(finished))
     elif not tasks[0].ended:
-        print(f"watch it: {client.name} container-status --watch {task_id}")
+        say(f"watch it: {client.name} container-status --watch {task_id}")
     if logs:
-        print(f"its logs: {client.name} container-status {task_id} --logs")
+        say(f"its logs: {client.name} container-status {task_id} --logs")
     return facts
 
 
@@ -60,6 +58,7 @@ def _end_lines(event: Finished) -> list[str]:
 
 def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | None = None) -> list[str]:
     """A line for each task of a tree."""
+    from fedpkg_container.progress.plain import STATES
     from fedpkg_container.progress.times import spoken
 
     moment = time.time() if now is None else now
@@ -70,7 +69,7 @@ def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | Non
     for task in tasks:
         on = f" on {task.host}" if task.host else ""
         took = f", {spoken((task.completed or moment) - task.started)}" if task.started is not None else ""
-        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {task.state.lower()}{on}{took}")
+        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {STATES[task.state]}{on}{took}")
     return lines
 
 
@@ -87,7 +86,7 @@ def show_logs(client: Any, session: Any, task_id: int) -> int:
         prefix = f"{log.task.label or 'build'} | " if len(wanted) > 1 else ""
         tail = client.args.tail
         for lines in read_log(session, log) if tail is None else [last_lines(session, log, tail)]:
-            _write(lines, prefix)
+            say(*(f"{prefix}{line}" for line in lines))
     return 0
 
 
@@ -99,30 +98,3 @@ def _chosen(logs: Sequence[TaskLog], arch: str, task_id: int) -> list[TaskLog]:
         solution = f"there are logs of {', '.join(known)}" if known else "they come when a builder has begun with it"
         raise RefusedError(f"task {task_id} has no logs{of_arch}", solution=solution)
     return wanted
-
-
-def _write(lines: Sequence[str], prefix: str) -> None:
-    sys.stdout.write("".join(f"{prefix}{line}\n" for line in lines))
-    sys.stdout.flush()
-
-
-def follow_logs(client: Any, session: Any, task_id: int) -> int:
-    """Write the logs of a task as they come, and nothing else, until it has ended; the exit status of its end."""
-    from fedpkg_container.commands.following import EXIT_STATUSES
-    from fedpkg_container.commands.site import pace
-    from fedpkg_container.hub.events import Finished, LogLines
-    from fedpkg_container.hub.follow import follow
-    from fedpkg_container.hub.session import contact
-    from fedpkg_container.signals import Interrupted, interruptible
-
-    arch = client.args.logs
-    try:
-        with interruptible(leave_on_second=True), contact(session.baseurl):
-            for event in follow(session, task_id, pace=pace(client)):
-                if isinstance(event, LogLines) and arch in ("", event.task.label):
-                    _write(event.lines, "" if arch else f"{event.task.label or 'build'} | ")
-                if isinstance(event, Finished):
-                    return EXIT_STATUSES[event.task.state]
-    except Interrupted:
-        return 130
-    return 1

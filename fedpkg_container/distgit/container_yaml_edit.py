@@ -87,7 +87,7 @@ def assignment(text: str) -> tuple[tuple[str, ...], Any]:
     document = parse(written, "VALUE")
     is_readable = not document.findings and _is_encodable(written)
     value = _fit(document.values if is_readable else Foreign("no YAML"), (), schema, document, written)
-    if not is_readable and isinstance(value, Foreign):
+    if not is_readable and (isinstance(value, Foreign) or written.lstrip()[:1] in ("[", "{", '"', "'")):
         problem = document.findings[0].message if document.findings else "it is not UTF-8"
         raise UsageError(f"the value of {name} cannot be read: {problem}", solution="put quotes around text")
     if _has_foreign(value) or not _is_encodable(text):

@@ -6,6 +6,7 @@ import fnmatch
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,7 @@ from pathlib import Path
 from pyrpkg.errors import rpkgError
 from pyrpkg.sources import SourcesFile
 
-from fedpkg_container.distgit.dockerfile import Dockerfile, Instruction
-from fedpkg_container.distgit.dockerfile_rules import FILE
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
 from fedpkg_container.model.finding import ERROR, Finding
 
 SOURCES = "sources"
@@ -38,6 +38,15 @@ def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) ->
         if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
             for pattern in _patterns(instruction):
                 yield from _one(pattern, instruction, has, local=local)
+
+
+def folders(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
+    """What COPY and ADD take that may be a folder, with the lines; ``.`` for the whole checkout."""
+    for instruction in dockerfile.instructions:
+        if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
+            for pattern in _patterns(instruction):
+                if not _is_pattern(pattern):
+                    yield posixpath.normpath(pattern.lstrip("/") or "."), instruction.line
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ def _one(pattern: str, instruction: Instruction, has: _Has, *, local: bool) -> I
             "add it to git, or build it with --local",
         )
     elif has.on_disk(wanted):
-        problem = ("copy-untracked", "which is here but not in git", f"git add {wanted}, commit and push")
+        problem = ("copy-untracked", "which is here but not in git", f"git add {shlex.quote(wanted)}, commit and push")
     else:
         problem = ("copy-missing", "which is not here", "add it, commit and push")
     code, why, solution = problem
@@ -104,7 +113,7 @@ def _one(pattern: str, instruction: Instruction, has: _Has, *, local: bool) -> I
 def _lookaside(path: Path) -> Iterator[str]:
     """Names of files that ``sources`` lists."""
     listing = path / SOURCES
-    if listing.is_file():
+    if os.path.lexists(listing):
         yield from (entry.file for entry in SourcesFile(str(listing), "bsd").entries)
 
 

@@ -18,11 +18,10 @@ from dockerfile_parse.parser import image_from
 from dockerfile_parse.util import WordSplitter
 
 from fedpkg_container.distgit import heredocs
+from fedpkg_container.distgit.small_file import decode, read_bytes
 from fedpkg_container.errors import RefusedError
 
-#: The longest Dockerfile that is read, bytes.
-LONGEST = 1024 * 1024
-
+FILE = "Dockerfile"
 SCRATCH = "scratch"
 #: Where an option of COPY or RUN names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
@@ -128,19 +127,10 @@ class Dockerfile:
 
         :raises RefusedError: there is none, or it is not text
         """
-        path = folder / "Dockerfile"
-        if path.is_dir():
-            raise RefusedError(f"{path} is a folder", solution="a Dockerfile is a file")
-        if not path.is_file():
-            raise RefusedError(f"there is no Dockerfile in {folder}", solution="add one, and commit and push it")
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise RefusedError(f"{path} is a link that leads out of the checkout", solution="make it a file")
-        if path.stat().st_size > LONGEST:
-            raise RefusedError(f"{path} is longer than {LONGEST} bytes", solution="move what is long into files")
-        try:
-            return cls(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError as error:
-            raise RefusedError(f"{path} is not UTF-8 text: {error}", solution="save it as UTF-8") from error
+        content = read_bytes(folder, FILE)
+        if content is None:
+            raise RefusedError(f"there is no {FILE} in {folder}", solution="add one, and commit and push it")
+        return cls(decode(content, FILE))
 
     @cached_property
     def instructions(self) -> list[Instruction]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile, Stage
+from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile, Stage
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.checks import nearest
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.reference import ImageReference
 
-FILE = "Dockerfile"
 #: What buildah's parser (imagebuilder) knows.
 INSTRUCTIONS = (
     *("FROM", "ARG", "LABEL", "ENV", "RUN", "COPY", "ADD", "CMD", "ENTRYPOINT", "WORKDIR", "USER", "EXPOSE"),

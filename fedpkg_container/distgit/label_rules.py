@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from fedpkg_container.distgit.dockerfile import Dockerfile, Label
-from fedpkg_container.distgit.dockerfile_rules import FILE
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.names import nvr_part_problem, repository_problem
 from fedpkg_container.model.reference import LONGEST_TAG

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
-from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.small_file import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.labels import COMPONENT
 
-FILE = dockerfile_rules.FILE
+HELP = "help.md"
 
 
 def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
@@ -22,7 +23,8 @@ def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
     """
     if local:
         return check_files(checkout.path)
-    return [*_state(checkout), *check_files(checkout.path, checkout.tracked)]
+    files = check_files(checkout.path, checkout.tracked)
+    return [*_state(checkout), *files, *_name(checkout), *_left_out(checkout)]
 
 
 def check_files(path: Path, tracked: frozenset[str] | None = None) -> list[Finding]:
@@ -32,6 +34,34 @@ def check_files(path: Path, tracked: frozenset[str] | None = None) -> list[Findi
     """
     found = [*_dockerfile(path, tracked), *container_yaml.check(path), *additional_tags.check(path)]
     return [*found, *_help(path)]
+
+
+def _name(checkout: Checkout) -> Iterator[Finding]:
+    """A package that is called otherwise than its repository: mostly a Dockerfile that was copied from another one."""
+    try:
+        found = Dockerfile.read(checkout.path).label_places.get(COMPONENT)
+    except RefusedError:
+        return
+    if found and found.value and found.value not in (checkout.name, f"{checkout.name}-container"):
+        message = f"label {COMPONENT} = {found.value}, but the repository is {checkout.name}"
+        solution = f"this builds package {found.value}; mend the label when that is not meant"
+        yield Finding("label-repository", WARNING, message, solution, FILE, found.line)
+
+
+def _left_out(checkout: Checkout) -> Iterator[Finding]:
+    """Files that a COPY of a folder takes here, and not on a builder."""
+    if not checkout.untracked:
+        return
+    try:
+        taken = copy_rules.folders(Dockerfile.read(checkout.path))
+    except RefusedError:
+        return
+    for folder, line in taken:
+        inside = [name for name in checkout.untracked if folder == "." or name.startswith(f"{folder}/")]
+        if inside:
+            shown = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
+            message = f"{shown} would not be copied: builders have only what is in git"
+            yield Finding("copy-left-out", WARNING, message, "add it to git, or to .gitignore", FILE, line)
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:
@@ -77,7 +107,8 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
         )
     if checkout.ahead:
         commits = "commit is" if checkout.ahead == 1 else "commits are"
-        yield Finding("unpushed", ERROR, f"{checkout.ahead} {commits} not pushed", "push first: fedpkg push")
+        solution = "push first: fedpkg push" if not checkout.behind else "git pull --rebase first, then fedpkg push"
+        yield Finding("unpushed", ERROR, f"{checkout.ahead} {commits} not pushed", solution)
     if checkout.behind:
         commits = "commit" if checkout.behind == 1 else "commits"
         yield Finding(
@@ -100,13 +131,10 @@ def _dockerfile(path: Path, tracked: frozenset[str] | None) -> Iterator[Finding]
 
 
 def _help(folder: Path) -> Iterator[Finding]:
-    path = folder / "help.md"
-    if not os.path.lexists(path):
+    try:
+        content = read_bytes(folder, HELP)
+    except RefusedError as error:
+        yield Finding("help", ERROR, error.reason, error.solution, HELP)
         return
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-        yield Finding("help", ERROR, "help.md is not a file of the checkout", "make it a file", "help.md")
-        return
-    with path.open("rb") as file:
-        empty = not file.read(1 << 16).strip()
-    if empty:
-        yield Finding("help", WARNING, "help.md is empty", "describe the image in it, or remove it", "help.md")
+    if content is not None and not content.strip():
+        yield Finding("help", WARNING, f"{HELP} is empty", "describe the image in it, or remove it", HELP)

@@ -44,6 +44,7 @@ class Build:
     branch: str = ""
     tags: tuple[str, ...] = ()
     pull_specs: tuple[str, ...] = ()
+    is_isolated: bool = False
     parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     parent_id: int | None = None
 
@@ -67,17 +68,24 @@ def read_build(info: Mapping[str, Any], *, branch: str = "", tags: Sequence[Mapp
         nvr=printable_line(info["nvr"]),
         name=printable_line(info.get("package_name") or info["name"]),
         state=koji.BUILD_STATES[info["state"]],
-        owner=printable_line(info.get("owner_name") or ""),
+        owner=printable_line(str(extra.get("submitter") or info.get("owner_name") or "")),
         created=info.get("creation_ts"),
         completed=info.get("completion_ts"),
         source=printable_line(info.get("source") or ""),
-        task_id=info.get("task_id") or extra.get("container_koji_task_id"),
+        task_id=_task_of(info),
         branch=printable_line(branch),
         tags=tuple(printable_line(tag["name"]) for tag in tags),
         pull_specs=tuple(printable_line(str(each)) for each in pull),
+        is_isolated=bool(image.get("isolated")),
         parents={printable_line(str(name)): parent for name, parent in parents.items()},
         parent_id=image.get("parent_build_id"),
     )
+
+
+def _task_of(info: Mapping[str, Any]) -> int | None:
+    """The task that made, or reserved, a build."""
+    task = info.get("task_id") or (info.get("extra") or {}).get("container_koji_task_id")
+    return task if isinstance(task, int) else None
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ def _complete(
     """What only further requests can tell: tags and branches of builds, the trees of running tasks."""
     with session.multicall(strict=False) as multicall:
         tags = [multicall.listTags(info["build_id"]) for info in listed]
-        requests = [multicall.getTaskRequest(info["task_id"]) if info.get("task_id") else None for info in listed]
+        requests = [multicall.getTaskRequest(task) if (task := _task_of(info)) else None for info in listed]
         trees = [multicall.getTaskDescendents(task["id"]) for task in running]
     builds = [
         read_build(info, branch=branch_of(optional(request)), tags=optional(tag) or ())
@@ -186,6 +194,12 @@ def _requested(task: Mapping[str, Any], tree: Mapping[str, Any], names: Mapping[
         owner=printable_line(str(task.get("owner_name") or "")),
         tasks=(task_state(task, names.get(task["host_id"], "")), *sorted(states, key=lambda each: each.id)),
     )
+
+
+def build_of(session: Any, task_id: int) -> Mapping[str, Any] | None:
+    """The build that a task made; None when it made none."""
+    made = session.listBuilds(taskID=task_id)
+    return made[0] if made else None
 
 
 def find(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:

@@ -12,8 +12,10 @@ import koji
 from fedpkg_container.hub.follow import optional
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
 from fedpkg_container.model.request import BuildRequest
+from fedpkg_container.text import printable_line
 
 #: The channel of container builds, on our hubs and upstream's.
 CHANNEL = "container-binary"
@@ -52,9 +54,8 @@ def preflight(
         solution = "choose one with --target; koji list-targets lists them"
         message = f"there is no build target {request.target}"
         return Preflight([*addresses, Finding("target", ERROR, message, solution)])
-    component = labels.get("com.redhat.component") or labels.get("BZComponent") or ""
-    version = labels.get("version") or labels.get("Version") or ""
-    release = str(request.options.get("release") or labels.get("release") or labels.get("Release") or "")
+    component, version = (printable_line(label(labels, name)) for name in (COMPONENT, "version"))
+    release = printable_line(str(request.options.get("release") or label(labels, "release")))
     named = bool(component and version)
     with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,13 +33,14 @@ _NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", 
 def profile_options(profile: str) -> dict[str, Any]:
     """A koji profile.
 
-    :raises FedpkgContainerError: there is none of that name
+    :raises ConfigurationError: there is none of that name, or the files cannot be read
     """
     try:
         options: dict[str, Any] = koji.read_config(profile)
-    except koji.ConfigurationError as error:
-        raise FedpkgContainerError(
-            f"koji profile {profile} cannot be read: {error}", solution="install the site's koji configuration"
+    except (koji.ConfigurationError, configparser.Error) as error:
+        raise ConfigurationError(
+            f"koji profile {profile} cannot be read: {error}",
+            solution="install the site's koji configuration, or mend ~/.koji/config",
         ) from error
     return options
 
@@ -121,7 +123,7 @@ def is_lasting(error: BaseException) -> bool:
 def anonymous(profile: str) -> Any:
     """A session that is not logged in, for reading; it gives up at once on a hub that is gone.
 
-    :raises FedpkgContainerError: there is no such profile
+    :raises ConfigurationError: there is no such profile
     """
     options = profile_options(profile)
     return koji.ClientSession(options["server"], _settings(options))

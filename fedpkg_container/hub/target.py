@@ -9,6 +9,7 @@ import koji
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.session import contact
 from fedpkg_container.model.target import Target
+from fedpkg_container.text import printable_line
 
 
 def read_target(session: Any, name: str) -> Target:
@@ -20,7 +21,9 @@ def read_target(session: Any, name: str) -> Target:
     with contact(session.baseurl):
         target = session.getBuildTarget(name)
         if target is None:
-            raise FedpkgContainerError(f"there is no build target {name}", solution="koji list-targets lists them")
+            raise FedpkgContainerError(
+                f"there is no build target {printable_line(name)}", solution="koji list-targets lists them"
+            )
         config = session.getBuildConfig(target["build_tag"])
     arches = tuple(koji.canonArch(arch) for arch in (config["arches"] or "").split())
     return Target(name, target["build_tag_name"], target["dest_tag_name"], arches)

@@ -11,6 +11,7 @@ import koji
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming
+from fedpkg_container.model.labels import label
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     labels = dockerfile.labels
     component = naming.required(labels, "com.redhat.component", "BZComponent")
     version = naming.nvr_part("version", naming.required(labels, "version", "Version"))
-    release = str(options.get("release") or labels.get("release") or labels.get("Release") or "")
+    release = str(options.get("release") or label(labels, "release"))
     if release:
         naming.nvr_part("release", release)
     try:

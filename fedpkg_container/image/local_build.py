@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import time
@@ -19,6 +20,7 @@ from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
+from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
@@ -102,9 +104,9 @@ class _LocalBuild:
         context = self._context()
         parents = {written: self._parent(written, arch) for written in dockerfile.parents}
         labels = dockerfile.labels
-        name = labels.get("name") or labels.get("Name") or self.request.checkout.name
-        component = labels.get("com.redhat.component") or labels.get("BZComponent") or name
-        version = labels.get("version") or labels.get("Version") or "local"
+        name = label(labels, "name") or self.request.checkout.name
+        component = label(labels, COMPONENT) or name
+        version = label(labels, "version") or "local"
         self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
                      f"network {self.engine.network}")  # fmt: skip
         recipe = Recipe(
@@ -138,8 +140,8 @@ class _LocalBuild:
         listed = run(
             ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             timeout=COPY_TIMEOUT,
-        ).text
-        for name in dict.fromkeys(filter(None, listed.split("\0"))):
+        ).stdout
+        for name in dict.fromkeys(filter(None, os.fsdecode(listed).split("\0"))):
             source, target = checkout / name, context / name
             if source.is_symlink() or source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)

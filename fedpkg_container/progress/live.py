@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from types import TracebackType
@@ -22,6 +23,7 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
+from fedpkg_container.progress.plain import STATES
 from fedpkg_container.progress.renderer import Renderer
 from fedpkg_container.progress.times import clock, spoken
 
@@ -34,12 +36,12 @@ KEPT_WARNINGS = 5
 MARGIN = 2
 
 _LOOKS = {
-    "FREE": ("○", "dim", "waits for a builder"),
-    "ASSIGNED": ("○", "dim", "is assigned"),
-    "OPEN": ("●", "cyan", "runs"),
-    "CLOSED": ("✔", "green", "is done"),
-    "CANCELED": ("✘", "yellow", "was canceled"),
-    "FAILED": ("✘", "bold red", "failed"),
+    "FREE": ("○", "dim"),
+    "ASSIGNED": ("○", "dim"),
+    "OPEN": ("●", "cyan"),
+    "CLOSED": ("✔", "green"),
+    "CANCELED": ("✘", "yellow"),
+    "FAILED": ("✘", "bold red"),
 }
 _PLAIN_MARKS = {"○": "o", "●": "*", "✔": "+", "✘": "x"}
 
@@ -59,6 +61,7 @@ class LiveRenderer(Renderer):
         self.warnings: deque[str] = deque(warnings, maxlen=KEPT_WARNINGS)
         self.lost: tuple[ContactLost, float] | None = None
         self._skew: float | None = None
+        self._lock = threading.RLock()  # rich redraws in a thread of its own
         self._began = time.time()
         self._live = Live(
             console=self.console,
@@ -83,6 +86,10 @@ class LiveRenderer(Renderer):
 
     def __call__(self, event: Event) -> None:
         """Take one event in; it is shown with the next redraw."""
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         if isinstance(event, LogLines):
             self._log(event)
         elif isinstance(event, TaskChanged):
@@ -117,6 +124,10 @@ class LiveRenderer(Renderer):
 
     def view(self) -> RenderableType:
         """What is shown now."""
+        with self._lock:
+            return self._view()
+
+    def _view(self) -> RenderableType:
         height = max(self.console.size.height - MARGIN, 4)
         parts: list[RenderableType] = [*self._head()]
         below = self._foot()
@@ -173,14 +184,14 @@ class LiveRenderer(Renderer):
         return "  " * depth
 
     def _row(self, task: TaskState) -> Text:
-        mark, style, words = _LOOKS[task.state]
+        mark, style = _LOOKS[task.state]
         if not self._unicode:
             mark = _PLAIN_MARKS[mark]
         elapsed = self._elapsed(task)
         row = Text(f"{self._indent(task)}")
         row.append(mark, style=style)
         row.append(f" {task.label or task.method}", style="bold")
-        row.append(f" {words}" + (f" on {task.host}" if task.host else ""), style=style)
+        row.append(f" {STATES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
         if elapsed is not None:
             row.append(f"  {clock(elapsed)}")
         row.append(f"  task {task.id}", style="dim")

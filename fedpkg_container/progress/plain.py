@@ -9,7 +9,8 @@ from fedpkg_container.progress.renderer import Renderer
 from fedpkg_container.progress.style import Style
 from fedpkg_container.progress.times import spoken
 
-_WORDS = {
+#: Koji's states of tasks, in words.
+STATES = {
     "FREE": "waits for a builder",
     "ASSIGNED": "is assigned",
     "OPEN": "runs",
@@ -34,7 +35,7 @@ class PlainRenderer(Renderer):
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, LogLines):
-            prefix = f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
+            prefix = self._prefix(event)
             self._write("".join(f"{prefix}{line}\n" for line in event.lines))
         elif isinstance(event, Submitted):
             self._submitted(event)
@@ -49,6 +50,10 @@ class PlainRenderer(Renderer):
             self._told_lost = False
             self._write(f"the hub answers again, after {spoken(event.seconds)}\n")
 
+    def _prefix(self, event: LogLines) -> str:
+        """Which arch a line is of, when there are several."""
+        return f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
+
     def _submitted(self, event: Submitted) -> None:
         if event.average:
             self._write(f"earlier builds of this package took {spoken(event.average)} on average\n")
@@ -57,12 +62,31 @@ class PlainRenderer(Renderer):
         if task.label:
             self._arches.add(task.label)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name} {_WORDS[task.state]}{on}"
+        line = f"task {task.name} {STATES[task.state]}{on}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:
         self.stream.write(text)
         self.stream.flush()
+
+
+class LogRenderer(PlainRenderer):
+    """Shows the lines of logs and nothing else.
+
+    :param arch: of the logs that are shown; empty for all
+    """
+
+    def __init__(self, stream: TextIO, arch: str) -> None:
+        super().__init__(stream)
+        self.arch = arch
+
+    def __call__(self, event: Event) -> None:
+        """Show the lines of a log."""
+        if isinstance(event, TaskChanged) and event.task.label:
+            self._arches.add(event.task.label)
+        if isinstance(event, LogLines) and self.arch in ("", event.task.label):
+            prefix = "" if self.arch else self._prefix(event)
+            self._write("".join(f"{prefix}{line}\n" for line in event.lines))
 
 
 class QuietRenderer(PlainRenderer):

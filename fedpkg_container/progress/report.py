@@ -49,12 +49,13 @@ def success(event: Finished, *, quiet: bool = False) -> Iterator[str]:
             yield build["nvr"] if quiet else f"built {build['nvr']} (build {build['id']}){took}"
     elif not quiet:
         yield f"task {event.task.id} is done{took}"
+    indent = "" if quiet else "    "
     for specification in facts["pull_specs"]:
-        yield f"    {specification}"
+        yield f"{indent}{specification}"
     if len(facts["arches"]) > 1:
         width = max(len(arch) for arch in facts["arches"])
         for arch, specification in facts["arches"].items():
-            yield f"    {arch:<{width}}  {specification}"
+            yield f"{indent}{arch:<{width}}  {specification}"
     if facts["pull_specs"] and not quiet:
         yield f"try it: podman run --rm -it {facts['pull_specs'][-1]}"
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from fedpkg_container.box.box import Box
@@ -15,6 +16,7 @@ from fedpkg_container.box.layout import ADMIN
 from tests.support.packager import Packager
 
 REFUSED = 3
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
 
 
 def _tasks(box: Box) -> int:
@@ -117,6 +119,35 @@ def test_findings_as_json(packager: Packager) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("arguments", [("--dry-run",), ("--scratch", "--nowait"), ("--local",)])
+def test_every_mode_writes_json_as_the_schema_says(
+    packager: Packager, storage: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    packager.commit(packager.dockerfile("RUN true", without="summary"))
+    done = packager.build("--progress", "json", *arguments, env=storage)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    for each in events:
+        jsonschema.validate(each, SCHEMA)
+    last = {"--dry-run": "request", "--scratch": "submitted", "--local": "image"}[arguments[0]]
+    assert [each["event"] for each in events][-1] == last
+    assert done.stderr == ""
+
+
+def test_a_wrong_setting_is_told_before_anything_is_submitted(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    settings = Path(packager.environment["HOME"]) / ".config" / "rpkg" / "fedpkg.conf"
+    usual, before = settings.read_text(), _tasks(box)
+    settings.write_text(f"{usual}\n[fedpkg.container-build]\nprogress_interval = often\n")
+    try:
+        done = packager.build("--scratch")
+    finally:
+        settings.write_text(usual)
+    assert done.returncode == 2
+    assert "progress_interval = often: must be seconds" in done.stderr
+    assert _tasks(box) == before
+
+
 def test_what_was_submitted_is_written_down(packager: Packager, box: Box, tmp_path: Path) -> None:
     commit = packager.commit(packager.dockerfile("RUN true"))
     info = tmp_path / "task.json"
@@ -132,12 +163,13 @@ def test_what_was_submitted_is_written_down(packager: Packager, box: Box, tmp_pa
     box.session(ADMIN).cancelTask(written["task_id"])
 
 
-def test_a_place_that_cannot_be_written_is_told_with_the_task(packager: Packager, box: Box) -> None:
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_submitted(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
+    before = _tasks(box)
     done = packager.build("--scratch", "--nowait", "--task-info", "/nosuch/folder/file")
     assert done.returncode == 2
-    assert "/nosuch/folder/file cannot be written: No such file or directory; task " in done.stderr
-    box.session(ADMIN).cancelTask(int(done.stderr.partition("; task ")[2].split()[0]))
+    assert "--task-info: /nosuch/folder/file cannot be written: No such file or directory" in done.stderr
+    assert _tasks(box) == before
 
 
 @pytest.mark.parametrize(

@@ -156,16 +156,6 @@ def test_an_error_of_rpkg_is_one_line(person: Person, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="only rpkgError is caught, and rpkg raises Exception itself here and there")
-def test_any_error_is_one_line(person: Person) -> None:
-    """As fedpkg's own program has it."""
-    done = person.run("fedpkg", "new-sources", "none")
-    assert done.returncode == 1
-    assert done.stderr.startswith("Could not execute new_sources: Path does not exist")
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.xfail(strict=True, reason="-v asks for tracebacks; that is what rpkg has --debug for")
 def test_verbose_shows_no_traceback(person: Person, tmp_path: Path) -> None:
     done = person.run("fedpkg", "-v", "verrel", cwd=tmp_path)
     assert done.returncode == 1
@@ -198,7 +188,6 @@ def test_their_help_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [name for name in sorted(theirs) if rpkg[name].format_help() != ours[name].format_help()] == []
 
 
-@pytest.mark.xfail(strict=True, reason="our words for the options of container-build reach those that it shares")
 def test_help_of_flatpak_build_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     rpkg, ours = map(_commands, _clients(monkeypatch))
     assert rpkg["flatpak-build"].format_help() == ours["flatpak-build"].format_help()

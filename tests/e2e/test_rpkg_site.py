@@ -67,7 +67,6 @@ def test_container_builds_have_a_profile_of_their_own(packager: Packager) -> Non
     assert packager.build("--scratch", "--nowait").returncode == 0
 
 
-@pytest.mark.xfail(strict=True, reason="koji cancel N asks the profile koji, whatever the site's is")
 def test_the_way_to_cancel_names_the_profile(packager: Packager) -> None:
     profile = Path(packager.environment["HOME"]) / ".koji" / "config"
     profile.write_text(profile.read_text().replace("[koji]", "[koji-container]"))
@@ -96,7 +95,6 @@ def test_gating_yaml_is_passed_over_where_rpkg_does(packager: Packager) -> None:
         assert sent == []
 
 
-@pytest.mark.xfail(strict=True, reason="what requests raises is not caught")
 def test_a_greenwave_that_is_gone_is_a_finding(packager: Packager) -> None:
     _configure(packager, "fedpkg.greenwave", url="http://127.0.0.1:9")
     done = packager.build("--dry-run")
@@ -104,7 +102,6 @@ def test_a_greenwave_that_is_gone_is_a_finding(packager: Packager) -> None:
     assert "[gating]" in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="--offline leaves out the hub, not Greenwave")
 def test_offline_asks_nobody(packager: Packager) -> None:
     with _greenwave(400) as (address, sent):
         _configure(packager, "fedpkg.greenwave", url=address)

@@ -79,8 +79,8 @@ def test_what_is_being_built_now(packager: Packager) -> None:
         assert process.poll() is None
     done = _status(packager)
     assert "building now: scratch build of rawhide (" in done.stdout
-    assert re.search(r"    task \d+ buildContainer: open on builder-\d, \d+ s\n", done.stdout)
-    assert re.search(r"        task \d+ createContainer \(x86_64\): open on builder-\d", done.stdout)
+    assert re.search(r"    task \d+ buildContainer: runs on builder-\d, \d+ s\n", done.stdout)
+    assert re.search(r"        task \d+ createContainer \(x86_64\): runs on builder-\d", done.stdout)
     mine = _status(packager, "--mine")
     assert "building now: scratch build of rawhide (" in mine.stdout
     process.send_signal(signal.SIGINT)
@@ -111,7 +111,7 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
     found = re.search(r"Created task: (\d+)", built)
     assert found
     shown = _status(packager, found[1]).stdout
-    assert shown.startswith(f"task {found[1]} buildContainer: closed on builder-")
+    assert shown.startswith(f"task {found[1]} buildContainer: is done on builder-")
     assert f"built {packager.name}-container-1.0-1 (build " in shown
     logs = _status(packager, f"{packager.name}-container-1.0-1", "--logs", "x86_64")
     assert "STEP 1/" in logs.stdout
@@ -124,11 +124,11 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
     ("arguments", "status", "said"),
     [
         (("no-such-1-1",), 3, "the hub knows no build no-such-1-1"),
-        (("--tail", "3"), 2, "--tail: only allowed with argument --logs"),
+        (("--tail", "3"), 2, "--tail: only allowed with --logs"),
         (("--tail", "many", "--logs"), 2, "'many' is not a number of lines"),
         (("--rpms",), 2, "name one build"),
         (("--mine", "4"), 2, "--mine: not allowed with a task or a build"),
-        (("--watch", "--json"), 2, "--watch: only allowed with"),
+        (("--watch", "--json"), 2, "--watch: not allowed with"),
     ],
 )
 def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int, said: str) -> None:

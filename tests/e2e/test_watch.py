@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def test_json_lines_are_as_their_schema_says(played: PlayedBuilder, task: int) -
 def test_quiet_says_the_result_alone(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "much\n")
     played.close(task, repositories=["r.io/hello:1"], koji_builds=[])
-    assert _end(played.watch(task, "-q")) == "    r.io/hello:1\n"
+    assert _end(played.watch(task, "-q")) == "r.io/hello:1\n"
 
 
 def test_a_failure_says_what_is_needed(played: PlayedBuilder, task: int) -> None:
@@ -117,7 +116,7 @@ def test_a_canceled_build(played: PlayedBuilder, task: int) -> None:
 
 def test_there_is_no_such_task(played: PlayedBuilder) -> None:
     process = played.watch(999999)
-    assert "the hub knows neither a task nor a build 999999" in _end(process)
+    assert "the hub knows no task 999999" in _end(process)
     assert process.returncode == 3
 
 
@@ -143,6 +142,21 @@ def test_leaving_can_cancel(played: PlayedBuilder, task: int) -> None:
     assert played.packager.getTaskInfo(task)["state"] == 3
 
 
+def test_what_could_not_be_canceled_is_said(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+    process = played.watch(task, "--cancel-on-interrupt")
+    _says(process, "runs on")
+    hub.service.stop()
+    try:
+        process.send_signal(signal.SIGINT)
+        output = _end(process)
+    finally:
+        hub.service.start()
+        hub.service.wait_ready()
+    assert process.returncode == 5
+    assert f"error: task {task} was not canceled: " in output
+    assert f"koji cancel {task}\n" in output
+
+
 def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
     _says(process, "runs on")
@@ -151,7 +165,7 @@ def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilde
     subprocess.run(["kill", "-STOP", str(pid)], check=True)  # the hub answers nothing, not even the cancellation
     try:
         process.send_signal(signal.SIGINT)
-        time.sleep(1)
+        _says(process, f"canceling task {task}")
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         process.wait(timeout=5)
@@ -169,7 +183,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(played: PlayedBuilder, task: in
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    process.wait(timeout=30)
+    assert process.wait(timeout=30) == 128 + signal.SIGPIPE
 
 
 def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
@@ -249,6 +263,24 @@ def test_no_terminal_no_live(played: PlayedBuilder, task: int) -> None:
     assert "\x1b" not in screen.end()
 
 
+def test_logs_as_they_come(played: PlayedBuilder, task: int) -> None:
+    child = played.arch(task, "x86_64")
+    played.log(task, "container-build.log", "of the build\n")
+    played.log(child, "x86_64.log", "of the arch\n")
+    played.fail(child, "why")
+    played.fail(task, "why")
+    process = played.watch(task, "--logs", "x86_64")
+    assert _end(process) == "of the arch\n"
+    assert process.returncode == 1
+
+
+def test_text_that_the_terminal_cannot_show(played: PlayedBuilder, task: int) -> None:
+    played.log(task, "container-build.log", "naïve → done\n")
+    played.close(task, repositories=[], koji_builds=[])
+    output = _end(played.watch(task, env={**played.home(), "PYTHONIOENCODING": "ascii"}))
+    assert "na?ve ? done\n" in output
+
+
 def test_logs_and_nothing_else(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(child, "x86_64.log", "".join(f"line {number}\n" for number in range(30_000)))
@@ -292,7 +324,3 @@ def _memory(pid: int) -> int:
         return 0
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) // 1024 if found else 0
-
-
-def test_the_interpreter_is_that_of_the_tests() -> None:
-    assert FEDPKG.parent == Path(sys.executable).parent

@@ -34,6 +34,7 @@ def read_nothing(folder: Path) -> Checkout:
         commit="",
         source="",
         tracked=frozenset(),
+        untracked=(),
         changed=(),
         tracks="origin/rawhide",
         ahead=0,

@@ -50,7 +50,10 @@ def test_a_hub_that_is_not_there_is_noted(checkout: LocalCheckout) -> None:
     (koji / "config").write_text("[koji]\nserver = http://127.0.0.1:9/kojihub\n")
     done = _config(checkout)
     assert done.returncode == DONE
-    assert "note: the hub http://127.0.0.1:9/kojihub cannot be reached; what only the hub knows" in done.stderr
+    assert (
+        "note: the hub http://127.0.0.1:9/kojihub cannot be reached: connection refused; what only the hub knows"
+        in done.stderr
+    )
     assert "rawhide-container-candidate" in done.stdout
     assert _config(checkout, "--get", "build-tag").returncode == 5
 
@@ -62,7 +65,6 @@ def test_a_hub_that_is_not_there_is_noted(checkout: LocalCheckout) -> None:
         ("version", "1.0"),
         ("platforms.only", "x86_64 aarch64"),
         ("platforms", "{only: [x86_64, aarch64]}"),
-        ("tags", ""),
         ("parents", "registry.example.com/build:1 registry.example.com/fedora:41"),
         ("autorebuild", "false"),
     ],
@@ -71,6 +73,22 @@ def test_get(checkout: LocalCheckout, key: str, value: str) -> None:
     (checkout.folder / "container.yaml").write_text("platforms:\n  only: [x86_64, aarch64]\n")
     done = _config(checkout, "--get", key)
     assert (done.returncode, done.stdout, done.stderr) == (DONE, f"{value}\n", "")
+
+
+def test_get_what_is_not_set_and_what_cannot_be_read(checkout: LocalCheckout) -> None:
+    done = _config(checkout, "--get", "tags")
+    assert (done.returncode, done.stdout, done.stderr) == (FAILED, "", "")
+    (checkout.folder / "container.yaml").write_text("tags: [\n")
+    done = _config(checkout, "--get", "tags")
+    assert done.returncode == REFUSED
+    assert "[yaml-syntax]" in done.stderr
+
+
+def test_set_what_is_no_yaml(checkout: LocalCheckout) -> None:
+    for text in ("platforms.only=[x86_64", "compose.packages={a: b"):
+        done = _config(checkout, "--set", text)
+        assert done.returncode == USAGE, done.stdout
+    assert not (checkout.folder / "container.yaml").exists()
 
 
 def test_get_what_is_not_there(checkout: LocalCheckout) -> None:

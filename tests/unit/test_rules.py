@@ -33,6 +33,7 @@ def _checkout(path: Path, **changes: Any) -> Checkout:
         commit="0" * 40,
         source="git+https://h/container/hello#0",
         tracked=frozenset({"Dockerfile", "kept/file", "other.txt"}),
+        untracked=(),
         changed=(),
         tracks="origin/rawhide",
         ahead=0,
@@ -65,6 +66,7 @@ def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
         ({"tracks": ""}, "no-upstream", "error"),
         ({"ahead": 2}, "unpushed", "error"),
         ({"behind": 1}, "behind", "warning"),
+        ({"name": "other"}, "label-repository", "warning"),
     ],
 )
 def test_the_state_of_the_checkout(tmp_path: Path, changes: dict[str, Any], code: str, severity: str) -> None:
@@ -105,7 +107,7 @@ def test_instructions(tmp_path: Path, text: str, expected: list[tuple[str, int]]
         ('version="1.0"', 'version="$V"', [("label-unresolved", 2)]),
         ('version="1.0"', 'version="1-0"', [("label-invalid", 2)]),
         ('name="hello"', 'name="Hello World"', [("label-invalid", 2)]),
-        ('component="hello-container"', 'component="hello container"', [("label-invalid", 2)]),
+        ('component="hello-container"', 'component="hello container"', [("label-invalid", 2), ("label-repository", 2)]),
         ('version="1.0"', f'version="{"1" * 70}" release="{"2" * 70}"', [("label-invalid", 2)]),
         ("com.redhat.component=", "BZComponent=", [("label-deprecated", 2)]),
         ("maintainer=", "maintaner=", [("label-advised", 3)]),
@@ -148,6 +150,24 @@ def test_what_is_copied(tmp_path: Path, steps: str, expected: list[str], locally
     text = f"FROM r.io/base:1\n{steps}\n{LABELS}"
     assert [finding.code for finding in _found(tmp_path, text)] == expected
     assert [finding.code for finding in _found(tmp_path, text, local=True)] == locally
+
+
+def test_files_that_only_this_checkout_would_copy(tmp_path: Path) -> None:
+    text = f"FROM r.io/base:1\nCOPY kept /x\n{LABELS}"
+    inside, outside = ("kept/new", "kept/newer"), ("elsewhere/new",)
+    assert _codes(_found(tmp_path, text, untracked=inside)) == [("copy-left-out", 2)]
+    assert _found(tmp_path, text, untracked=outside) == []
+    assert _codes(_found(tmp_path, text.replace("kept", "."), untracked=outside)) == [("copy-left-out", 2)]
+    (tmp_path / "kept").mkdir()
+    assert _found(tmp_path, text, untracked=inside, local=True) == []
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "help.md", "sources", "container.yaml"])
+def test_a_folder_in_the_place_of_a_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    if name != "Dockerfile":
+        (tmp_path / "Dockerfile").write_text(GOOD)
+    assert [finding.severity for finding in rules.check(_checkout(tmp_path))] == ["error"]
 
 
 def test_sources_that_cannot_be_read(tmp_path: Path) -> None:
@@ -193,4 +213,4 @@ def test_any_bytes_give_findings(tmp_path_factory: pytest.TempPathFactory, conte
     path.mkdir(exist_ok=True)
     (path / "Dockerfile").write_bytes(content)
     (path / "sources").write_bytes(content)
-    assert rules.check(_checkout(path)) != []
+    assert any(finding.severity == "error" for finding in rules.check(_checkout(path)))

@@ -1,0 +1,85 @@
+"""The only place of the commands that writes to standard output and standard error: nothing raw gets through."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from fedpkg_container.text import printable, printable_line
+
+if TYPE_CHECKING:
+    from fedpkg_container.model.finding import Finding
+
+
+def say(*texts: str) -> None:
+    """Write texts for whoever reads the result, each on lines of its own."""
+    _write(sys.stdout, texts)
+
+
+def complain(*texts: str) -> None:
+    """Write texts for the person at the terminal: warnings, notices, errors."""
+    _write(sys.stderr, texts)
+
+
+def _write(stream: TextIO, texts: Iterable[str]) -> None:
+    stream.write("".join(f"{printable(text)}\n" for text in texts))
+    stream.flush()
+
+
+def say_json(value: Any) -> None:
+    """Write a value as JSON, in ASCII; numbers that JSON does not have, like YAML's .nan, become text."""
+    say(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
+
+
+def is_json(client: Any) -> bool:
+    """Whether standard output is to hold JSON lines alone."""
+    return getattr(client.args, "progress", "") == "json"
+
+
+def is_quiet(client: Any) -> bool:
+    """Whether only the result is wanted: ``-q`` and ``--progress quiet`` mean the same."""
+    return bool(client.args.q) or getattr(client.args, "progress", "") == "quiet"
+
+
+def say_event(event: str, **facts: Any) -> None:
+    """Write a JSON line."""
+    from fedpkg_container.progress.json_lines import JsonRenderer
+
+    JsonRenderer(sys.stdout).write(event, **facts)
+
+
+def say_findings(findings: Iterable[Finding]) -> None:
+    """Write findings as JSON lines."""
+    from fedpkg_container.progress.json_lines import JsonRenderer
+
+    JsonRenderer(sys.stdout).findings(findings)
+
+
+def complain_of_findings(findings: Iterable[Finding]) -> None:
+    """Show findings, one after the other."""
+    from fedpkg_container.model.finding import ERROR
+    from fedpkg_container.progress.style import Style
+
+    style = Style(sys.stderr)
+    for finding in findings:
+        mark = style.bad if finding.severity == ERROR else style.warning
+        word = f"{finding.severity}:"
+        sys.stderr.write(str(finding).replace(word, mark(word), 1) + "\n")
+    sys.stderr.flush()
+
+
+def complain_of_error(reason: str, solution: str = "") -> None:
+    """Show why the program ends, and what to do."""
+    from fedpkg_container.progress.style import Style
+
+    sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
+    sys.stderr.flush()
+    if solution:
+        complain(f"       {solution}")
+
+
+def one_line(values: Mapping[str, Any]) -> list[str]:
+    """Names and values, a line each."""
+    return [f"    {name} = {printable_line(str(value))}" for name, value in values.items()]
