@@ -75,7 +75,7 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
     listed = [archive for archive in optional(archives) or () if "image" in (archive.get("extra") or {})]
-    known = {image: build for image, call in parents.items() if (build := optional(call))}
+    known = {image: optional(call) for image, call in parents.items() if optional(call)}
     newest = {"order": "-build_id", "limit": MOST_BUILDS}
     with session.multicall(strict=False) as multicall:
         rpms = [multicall.listRPMs(imageID=archive["id"]) for archive in listed]

@@ -27,7 +27,8 @@ UNREACHABLE = (requests.exceptions.RequestException, ExpatError, ResponseError, 
 _NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 
 #: Koji hides a failed connection in the text of its login error; these words give it away.
-_NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "SSLError", "ExpatError")
+_NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "ExpatError",
+                "certificate verify failed")  # fmt: skip
 
 
 def profile_options(profile: str) -> dict[str, Any]:
@@ -97,9 +98,8 @@ def reason_of(error: BaseException) -> str:
         return "it is down for maintenance"
     if isinstance(error, koji.GenericError):
         return printable_line(said)
-    if isinstance(error, requests.exceptions.SSLError) or "SSLError" in said:
-        found = re.search(r"certificate verify failed: ([\w -]+)", said)
-        return f"its certificate is refused{': ' + found[1].strip() if found else ''}"
+    if found := re.search(r"certificate verify failed(?:: ([\w -]+))?", said):
+        return f"its certificate is not trusted{': ' + found[1].strip() if found[1] else ''}"
     if isinstance(error, requests.exceptions.Timeout):
         return "it took too long"
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
