@@ -10,6 +10,7 @@ from typing import Any
 import git
 from pyrpkg.errors import rpkgError
 
+from fedpkg_container.distgit.git_status import GitStatus
 from fedpkg_container.errors import CheckoutError
 from fedpkg_container.text import printable_line
 
@@ -56,7 +57,7 @@ class Checkout:
         :raises CheckoutError: it is no git repository, cannot be read, or has no commit or remote
         """
         path = Path(commands.path).absolute()
-        repository = _repository(commands, path)
+        repository, status = _repository(commands, path)
         if not repository.remotes:
             raise CheckoutError(f"{path} has no remote", solution="add that of dist-git: git remote add origin URL")
         try:
@@ -65,79 +66,48 @@ class Checkout:
             raise CheckoutError(
                 f"{path}: {error}", solution="add the remote of dist-git: git remote add origin URL"
             ) from error
-        detached = repository.head.is_detached
-        branch = commands.branch_merge if commands.dist or not detached else ""
-        following = None if detached else repository.active_branch.tracking_branch()
-        followed = str(following) if following and following.is_valid() else ""
-        ahead, behind = _distance(repository, followed)
-        changed, untracked = _status(repository)
+        branch = commands.branch_merge if commands.dist or not status.detached else ""
         return cls(
             path=path,
             namespace=namespace,
             name=commands.repo_name,
             branch=branch,
             branch_known=re.search(commands.branchre, branch) is not None if commands.branchre else True,
-            detached=detached,
-            commit=commands.commithash,
+            detached=status.detached,
+            commit=status.commit,
             source=source,
-            tracked=frozenset(_names(repository.git.ls_files("-z"))),
-            untracked=untracked,
-            changed=changed,
-            tracks=followed,
-            ahead=ahead,
-            behind=behind,
+            tracked=frozenset(filter(None, repository.git.ls_files("-z").split("\0"))),
+            untracked=tuple(status.untracked),
+            changed=tuple(status.changed),
+            tracks=status.tracks,
+            ahead=status.ahead,
+            behind=status.behind,
         )
 
 
-def _repository(commands: Any, path: Path) -> git.Repo:
-    """The repository of a checkout.
+def _repository(commands: Any, path: Path) -> tuple[git.Repo, GitStatus]:
+    """The repository of a checkout, and its state.
 
-    :raises CheckoutError: there is none, or git does not read it
+    :raises CheckoutError: there is none, git does not read it, or it has no commit
     """
     try:
         repository: git.Repo = commands.repo
     except rpkgError as error:
         top = next((str(each) for each in path.parents if (each / ".git").exists()), "")
-        raise CheckoutError(
-            f"{path} is not a git repository" if not top else f"{path} is a folder in the checkout {top}",
-            solution=f"go there: cd {top}"
-            if top
-            else "run this in a checkout of dist-git: fedpkg clone container/NAME",
-        ) from error
+        if top:
+            raise CheckoutError(f"{path} is a folder in the checkout {top}", solution=f"go there: cd {top}") from error
+        solution = "run this in a checkout of dist-git: fedpkg clone container/NAME"
+        raise CheckoutError(f"{path} is not a git repository", solution=solution) from error
     try:
-        repository.git.rev_parse("--verify", "--quiet", "HEAD")
+        status = GitStatus.read(repository)
     except git.GitCommandError as error:
         said = printable_line(str(error.stderr)).strip(" '").removeprefix("stderr: ").strip(" '")
-        if said:
-            raise CheckoutError(f"git does not read {path}: {said}", solution="do what git says") from error
-        raise CheckoutError(f"{path} has no commit yet", solution="commit the Dockerfile and push it") from error
-    return repository
+        raise CheckoutError(f"git does not read {path}: {said}", solution="do what git says") from error
+    if not status.commit:
+        raise CheckoutError(f"{path} has no commit yet", solution="commit the Dockerfile and push it")
+    return repository, status
 
 
 def with_git_scheme(url: str) -> str:
     """A build URL in the form that Koji's builders read: ``git+https://…``; git:// stays as it is."""
     return f"git+{url}" if re.match(r"(https?|ssh|rsync)://", url) else url
-
-
-def _names(output: str) -> list[str]:
-    return [name for name in output.split("\0") if name]
-
-
-def _status(repository: git.Repo) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Files with changes that are not committed, and files that git does not have."""
-    changed: list[str] = []
-    untracked: list[str] = []
-    entries = iter(_names(repository.git.status("--porcelain", "-z", "--untracked-files=all")))
-    for entry in entries:
-        (untracked if entry.startswith("??") else changed).append(entry[3:])
-        if entry[0] in "RC":  # the name that it had before comes next
-            next(entries, None)
-    return tuple(changed), tuple(untracked)
-
-
-def _distance(repository: git.Repo, followed: str) -> tuple[int, int]:
-    if not followed:
-        return 0, 0
-    counted = repository.git.rev_list("--left-right", "--count", f"HEAD...{followed}")
-    ahead, behind = counted.split()
-    return int(ahead), int(behind)

@@ -8,7 +8,8 @@ from collections import deque
 from types import TracebackType
 from typing import TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -61,6 +62,7 @@ class LiveRenderer(Renderer):
         self.warnings: deque[str] = deque(warnings, maxlen=KEPT_WARNINGS)
         self.lost: tuple[ContactLost, float] | None = None
         self._skew: float | None = None
+        self._size: ConsoleDimensions | None = None
         self._lock = threading.RLock()  # rich redraws in a thread of its own
         self._began = time.time()
         self._live = Live(
@@ -125,7 +127,15 @@ class LiveRenderer(Renderer):
     def view(self) -> RenderableType:
         """What is shown now."""
         with self._lock:
+            self._follow_resize()
             return self._view()
+
+    def _follow_resize(self) -> None:
+        """Begin on an empty screen when the terminal has another size: nobody knows where the old view is now."""
+        size = self.console.size
+        if self._size is not None and size != self._size and self._live.is_started:
+            self.console.control(Control.clear(), Control.home())
+        self._size = size
 
     def _view(self) -> RenderableType:
         height = max(self.console.size.height - MARGIN, 4)
@@ -144,7 +154,11 @@ class LiveRenderer(Renderer):
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
         waiting = root.created if root else self._began
-        times = clock(elapsed) if elapsed is not None else f"waiting {clock(time.time() - (waiting or self._began))}"
+        times = (
+            f"running {clock(elapsed)}"
+            if elapsed is not None
+            else f"waiting {clock(time.time() - (waiting or self._began))}"
+        )
         if average:
             times += f" of about {clock(average)}"
         head: list[RenderableType] = [_cut(title), _cut(Text(times))]

@@ -136,3 +136,24 @@ def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int
     done = _status(packager, *arguments)
     assert done.returncode == status
     assert said in done.stderr
+
+
+def test_text_of_the_checkout_does_not_move_the_terminal(packager: Packager) -> None:
+    evil = "evil\x9b2J\u202e"
+    packager.commit(packager.dockerfile("RUN true", **{"com.redhat.component": evil}))
+    name = "a\x1b[2J\u202e.txt"
+    (packager.checkout / name).write_text("x")
+    packager.run("git", "add", "--all")
+    packager.run("git", "switch", "--quiet", "--create", "f\u202e41")
+    for command in (
+        ("container-status",),
+        ("container-build", "--dry-run"),
+        ("container-build", "--dry-run", "--skip-check", "uncommitted", "--target", "x\u202ey"),
+        ("container-build", "--local"),
+        ("container-build-config",),
+        ("container-build-config", "--check"),
+    ):
+        done = packager.run("fedpkg", *command, check=False)
+        shown = done.stdout + done.stderr
+        assert shown, command
+        assert not {letter for letter in shown if letter in "\x1b\x9b\u202e"}, (command, shown)

@@ -1,0 +1,78 @@
+"""What git says of a checkout, read from a real one."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import git
+import pytest
+
+from fedpkg_container.distgit.git_status import GitStatus
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    settings = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=rawhide")
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with one commit that is pushed."""
+    _git(tmp_path, "init", "--quiet", "--bare", "origin")
+    _git(tmp_path, "clone", "--quiet", "origin", "clone")
+    folder = tmp_path / "clone"
+    (folder / "kept").write_text("1")
+    (folder / "moved").write_text("a text that is long enough to be found again\n" * 5)
+    _commit(folder)
+    _git(folder, "push", "--quiet", "--set-upstream", "origin", "HEAD:rawhide")
+    return folder
+
+
+def _commit(folder: Path) -> None:
+    _git(folder, "add", "--all")
+    _git(folder, "commit", "--quiet", "--message", "x")
+
+
+def _read(folder: Path) -> GitStatus:
+    return GitStatus.read(git.Repo(folder))
+
+
+def test_nothing_to_be_said(clone: Path) -> None:
+    head = git.Repo(clone).head.commit.hexsha
+    assert _read(clone) == GitStatus(commit=head, tracks="origin/rawhide")
+
+
+def test_changes_of_all_kinds(clone: Path) -> None:
+    (clone / "kept").write_text("2")
+    _git(clone, "mv", "moved", "a new name")
+    (clone / "not there\nbefore").write_text("x")
+    (clone / "folder").mkdir()
+    (clone / "folder" / "in it").write_text("x")
+    status = _read(clone)
+    assert sorted(status.changed) == ["a new name", "kept"]
+    assert sorted(status.untracked) == ["folder/in it", "not there\nbefore"]
+
+
+def test_commits_on_both_sides(clone: Path, tmp_path: Path) -> None:
+    _git(tmp_path, "clone", "--quiet", "--branch", "rawhide", "origin", "other")
+    for folder, number in ((clone, 2), (tmp_path / "other", 1)):
+        for name in range(number):
+            (folder / f"{folder.name}-{name}").write_text("x")
+            _commit(folder)
+    _git(tmp_path / "other", "push", "--quiet")
+    _git(clone, "fetch", "--quiet")
+    status = _read(clone)
+    assert (status.tracks, status.ahead, status.behind) == ("origin/rawhide", 2, 1)
+
+
+def test_no_branch_and_no_commit(clone: Path, tmp_path: Path) -> None:
+    _git(clone, "switch", "--quiet", "--detach")
+    assert (_read(clone).detached, _read(clone).tracks) == (True, "")
+    _git(tmp_path, "init", "--quiet", "empty")
+    assert _read(tmp_path / "empty").commit == ""
+
+
+def test_a_branch_that_follows_one_that_is_gone(clone: Path) -> None:
+    _git(clone, "update-ref", "-d", "refs/remotes/origin/rawhide")
+    assert _read(clone).tracks == ""
