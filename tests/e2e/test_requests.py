@@ -149,6 +149,25 @@ def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Bo
     assert watched.returncode == 0
 
 
+def test_an_interrupt_right_after_the_submission(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN sleep 3"))
+    process = subprocess.Popen(
+        ["fedpkg", "container-build", "--scratch"],
+        cwd=packager.checkout,
+        env=packager.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    task_id = int(process.stdout.readline().split()[2])
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"interrupted: task {task_id} goes on" in said
+    box.session(ADMIN).cancelTask(task_id)
+
+
 def test_a_reader_that_goes_away_is_no_error(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN sleep 2"))
     done = packager.run("sh", "-c", "fedpkg container-build --scratch | head -n 2", check=False)
