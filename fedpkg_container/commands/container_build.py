@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.events import Submitted
-    from fedpkg_container.hub.preflight import Preflight
     from fedpkg_container.model.finding import Finding
+    from fedpkg_container.model.preflight import Preflight
     from fedpkg_container.model.request import BuildRequest
 
 __all__ = ["add_arguments", "run"]
@@ -123,8 +123,8 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
     """
     from fedpkg_container.commands.findings import refuse, tell, weighed
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.preflight import Preflight
     from fedpkg_container.model.finding import ERROR, Finding
+    from fedpkg_container.model.preflight import Preflight
 
     arguments = client.args
     found, labels = _check_files(client, checkout)

@@ -6,7 +6,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.terminal import complain, is_quiet, say, say_event
-from fedpkg_container.errors import BuildFailedError, CanceledError, FedpkgContainerError
+from fedpkg_container.errors import (
+    BuildFailedError,
+    CanceledError,
+    FedpkgContainerError,
+    LostContactError,
+    NotAuthenticatedError,
+)
 from fedpkg_container.signals import Interrupted, Pending, interruptible
 
 if TYPE_CHECKING:
@@ -77,6 +83,9 @@ def _watched(
         except Interrupted:
             interrupted(client, session, submitted.task_id)
             return None
+        except (LostContactError, NotAuthenticatedError) as error:
+            error.solution = f"it goes on:\n{ways_on(client, submitted.task_id)}"
+            raise
 
 
 def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails) -> Finished:

@@ -150,6 +150,7 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
 def show_own(client: Any, session: Any) -> int:
     """Show one's own container builds; the exit status."""
     from fedpkg_container.hub.builds import own
+    from fedpkg_container.progress.plain import STATES
     from fedpkg_container.progress.times import ago
 
     running, past = own(session, session.getLoggedInUser())
@@ -163,7 +164,7 @@ def show_own(client: Any, session: Any) -> int:
         task = each.tasks[0]
         when = f", {ago(task.completed)}" if task.completed is not None else ""
         what = each.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
-        say(f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {task.state.lower()}{when}")
+        say(f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {STATES[task.state]}{when}")
     if not running and not past:
         say("no container builds of yours")
     return 0

@@ -61,7 +61,10 @@ class Checkout:
         if not repository.remotes:
             raise CheckoutError(f"{path} has no remote", solution="add that of dist-git: git remote add origin URL")
         try:
-            namespace, source = commands.ns or "", with_git_scheme(commands.construct_build_url())
+            namespace, source = (
+                commands.ns or "",
+                with_git_scheme(commands.construct_build_url(commit_hash=status.commit)),
+            )
         except rpkgError as error:
             raise CheckoutError(
                 f"{path}: {error}", solution="add the remote of dist-git: git remote add origin URL"

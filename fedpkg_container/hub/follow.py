@@ -6,7 +6,7 @@ import base64
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import koji
@@ -24,6 +24,7 @@ from fedpkg_container.hub.events import (
 )
 from fedpkg_container.hub.logs import Log
 from fedpkg_container.hub.session import UNREACHABLE, is_lasting, reason_of
+from fedpkg_container.model.pace import USUAL, Pace
 from fedpkg_container.model.result import BuildResult
 from fedpkg_container.text import printable, printable_line
 
@@ -38,23 +39,6 @@ LONGEST_PAUSE = 15.0
 #: Bytes of all logs together that are read in one request, and how many of one log at least.
 BUDGET = 8 * 1024 * 1024
 SMALLEST_CHUNK = 16 * 1024
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How often a hub is asked; all in seconds.
-
-    :param tick: between two questions while a state or a log has changed lately
-    :param slowest: the same when nothing has happened for long
-    :param hub_timeout: for how long a hub that does not answer is asked again
-    """
-
-    tick: float = 1.0
-    slowest: float = 5.0
-    hub_timeout: float = 600.0
-
-
-USUAL = Pace()
 
 
 def follow(
@@ -150,7 +134,7 @@ class _Follower:
         how_long = f" for {seconds:.0f} s" if seconds >= 1 else ""
         return LostContactError(
             f"the hub has not answered{how_long} ({reason}); task {self.root} goes on without us",
-            solution=f"watch it again with: fedpkg container-status --watch {self.root}",
+            solution=f"watch task {self.root} again later",
         )
 
     def _forget(self) -> None:

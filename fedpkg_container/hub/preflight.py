@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,30 +13,12 @@ from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
+from fedpkg_container.model.preflight import Preflight
 from fedpkg_container.model.request import BuildRequest
 from fedpkg_container.text import printable_line
 
 #: The channel of container builds, on our hubs and upstream's.
 CHANNEL = "container-binary"
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """What the hub knows beforehand.
-
-    :param nvr: what would be built, as far as it is known; with the hub's next release where none was chosen
-    :param release_is_next: the release is the hub's next one, which another build may take first
-    :param arches: those that would be built for
-    :param average: seconds that earlier builds of the package took; None when there are none
-    :param newest: id of the newest task of container builds
-    """
-
-    findings: list[Finding]
-    nvr: str = ""
-    release_is_next: bool = False
-    arches: tuple[str, ...] = ()
-    average: float | None = None
-    newest: int = 0
 
 
 def preflight(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -262,11 +261,7 @@ def test_a_repo_file_that_is_not_there(packager: Packager, storage: dict[str, st
 
 def test_two_builds_that_are_watched_at_once(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN sleep 1"))
-    command = ["fedpkg", "container-build", "--scratch", "--progress", "quiet"]
-    started = [
-        subprocess.Popen(command, cwd=packager.checkout, env=packager.environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    started = [packager.start("--scratch", "--progress", "quiet") for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
     assert len({output.splitlines()[0] for output in outputs}) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import koji
@@ -126,14 +125,7 @@ def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Box, number: signal.Signals) -> None:
     packager.commit(packager.dockerfile("RUN sleep 4"))
-    process = subprocess.Popen(
-        ["fedpkg", "container-build", "--scratch"],
-        cwd=packager.checkout,
-        env=packager.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = packager.start("--scratch")
     assert process.stdout is not None
     task_id = int(process.stdout.readline().split()[2])
     while "RUN sleep" not in process.stdout.readline():
@@ -151,14 +143,7 @@ def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Bo
 
 def test_an_interrupt_right_after_the_submission(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 3"))
-    process = subprocess.Popen(
-        ["fedpkg", "container-build", "--scratch"],
-        cwd=packager.checkout,
-        env=packager.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = packager.start("--scratch")
     assert process.stdout is not None
     task_id = int(process.stdout.readline().split()[2])
     process.send_signal(signal.SIGINT)

@@ -66,14 +66,7 @@ def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: 
 
 def test_what_is_being_built_now(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN sleep 20"))
-    process = subprocess.Popen(
-        ["fedpkg", "container-build", "--scratch", "--cancel-on-interrupt"],
-        cwd=packager.checkout,
-        env=packager.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    process = packager.start("--scratch", "--cancel-on-interrupt")
     assert process.stdout is not None
     while "RUN sleep" not in process.stdout.readline():
         assert process.poll() is None

@@ -89,6 +89,17 @@ class Packager:
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``fedpkg container-build``; its outputs are pipes."""
+        return subprocess.Popen(
+            ["fedpkg", "container-build", *arguments],
+            cwd=self.checkout,
+            env=dict(self.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def build(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """``fedpkg container-build``, whatever it answers."""
         return self.run("fedpkg", "container-build", *arguments, check=False, **options)
