@@ -209,7 +209,7 @@ def test_a_follower_survives_a_hub_that_goes_away(packager: Packager, box: Box) 
     done = packager.build("--scratch")
     timer.join()
     assert done.returncode == 0, done.stdout + done.stderr
-    shown = re.findall(r"^x86_64 \| line (\d+)$", done.stdout, re.MULTILINE)
+    shown = re.findall(r"^line (\d+)$", done.stdout, re.MULTILINE)
     assert shown == [str(number) for number in range(1, 13)]
 
 
@@ -218,8 +218,8 @@ def test_a_log_of_fifty_megabytes_is_followed_to_its_end(packager: Packager) -> 
     packager.commit(packager.dockerfile(f"RUN busybox yes {line} | head -n 500000 && echo the end of it"))
     done = packager.build("--scratch")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"x86_64 | {line}\n") == 500000
-    assert "x86_64 | the end of it" in done.stdout
+    assert done.stdout.splitlines().count(line) == 500000
+    assert "\nthe end of it\n" in done.stdout
 
 
 def test_down_leaves_no_process_mount_or_container(packager: Packager, box: Box) -> None:
