@@ -42,7 +42,7 @@ def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
 
 
 def _end(session: Any, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
-    from fedpkg_container.hub.follow import finished
+    from fedpkg_container.hub.tasks import finished
 
     root = tasks[0]
     return finished(session, root, tasks, [(log.task.id, log.name) for log in logs]) if root.ended else None

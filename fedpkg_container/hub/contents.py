@@ -9,7 +9,7 @@ from typing import Any
 import koji
 
 from fedpkg_container.hub.builds import MOST_BUILDS, Build, branch_of, read_build
-from fedpkg_container.hub.follow import optional
+from fedpkg_container.hub.tasks import optional
 from fedpkg_container.text import printable_line
 
 

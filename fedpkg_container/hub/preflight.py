@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import koji
 
-from fedpkg_container.hub.follow import optional
 from fedpkg_container.hub.reservation import REUSABLE
+from fedpkg_container.hub.tasks import optional
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.hub.events import TaskState
-from fedpkg_container.hub.follow import task_state
 from fedpkg_container.hub.logs import LARGEST_CHUNK, Log, shown
+from fedpkg_container.hub.tasks import task_state
 from fedpkg_container.text import printable_line
 
 #: Bytes that are read from the end of a log at first, for its last lines.

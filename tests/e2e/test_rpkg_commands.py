@@ -18,7 +18,7 @@ import pyrpkg
 import pyrpkg.cli
 import pytest
 
-from fedpkg_container import cli
+from fedpkg_container import cli, client
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.shell import environment
 
@@ -168,7 +168,7 @@ def _clients(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     monkeypatch.setattr("sys.argv", ["fedpkg"])
     config = configparser.ConfigParser()
     config["fedpkg"] = {"kojiprofile": "koji", "build_client": "koji"}
-    kind, _ = cli.client_class("fedpkg")
+    kind, _ = client.client_class("fedpkg")
     return pyrpkg.cli.cliClient(config, name="fedpkg"), kind(config, name="fedpkg")
 
 
