@@ -175,7 +175,7 @@ def _get(client: Any, folder: Path) -> int:
     key = client.args.get
     known = [*effective.SETTINGS, *(each for each in keys() if each not in effective.SETTINGS)]
     if key not in known and not key.startswith("flatpak."):
-        from fedpkg_container.distgit.container_yaml_errors import nearest
+        from fedpkg_container.model.checks import nearest
 
         like = nearest(key, known)
         raise FedpkgContainerError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedpkg_container.commands.terminal import complain_of_findings, is_json, is_quiet, say_findings
 from fedpkg_container.errors import RefusedError, UsageError
-from fedpkg_container.model.checks import CHECKS, nearest
+from fedpkg_container.model.checks import CHECKS, did_you_mean
 from fedpkg_container.model.finding import ERROR, Finding
 
 
@@ -20,7 +20,7 @@ def check_codes(codes: Sequence[str]) -> None:
     for code in codes:
         if code not in CHECKS:
             raise UsageError(
-                f"argument --skip-check: there is no check {code!r}{nearest(code, CHECKS)}",
+                f"argument --skip-check: there is no check {code!r}{did_you_mean(code, CHECKS)}",
                 solution="docs/checks.md lists them; a finding shows its own in brackets",
             )
 

@@ -79,14 +79,12 @@ def refresh(place: Place, component: str, user: str = "") -> None:
     :raises FedpkgContainerError: the hub does not answer, or there is no such profile
     :raises OSError: the cache cannot be written
     """
-    import koji
 
-    from fedpkg_container.hub.session import contact, profile_options
+    from fedpkg_container.hub.session import anonymous, contact, profile_options
 
     options = profile_options(place.profile)
     user = _user(options, user or str(cache.read(place.hub_file).get("user", "")))
-    settings = {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
-    session = koji.ClientSession(options["server"], settings)
+    session = anonymous(place.profile, timeout=TIMEOUT)
     with contact(options["server"]):
         found = _ask(session, component, user)
     nvrs = found.pop("nvrs", None)

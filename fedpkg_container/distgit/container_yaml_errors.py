@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fedpkg_container.distgit.yaml_document import Foreign, Path, YamlDocument, shown
+from fedpkg_container.model.checks import nearest
 from fedpkg_container.model.finding import ERROR, Finding
 
 _KINDS = {
@@ -46,12 +46,6 @@ def name(path: Path) -> str:
             between = "" if not parts else ", " if isinstance(path[number - 1], int) else "."
             parts += f"{between}{shown(each)}"
     return parts
-
-
-def nearest(key: str, known: Iterable[str]) -> str:
-    """The known word most like this one; empty when none is."""
-    found = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
 
 
 def _unknown(path: Path, known: Iterable[str], document: YamlDocument, file: str) -> Finding:

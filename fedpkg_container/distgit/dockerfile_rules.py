@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile, Stage
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.checks import nearest
+from fedpkg_container.model.checks import did_you_mean
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.reference import ImageReference
 
@@ -53,7 +53,7 @@ def _instructions(dockerfile: Dockerfile) -> Iterator[Finding]:
             yield Finding(
                 "instruction",
                 ERROR,
-                f"there is no instruction {each.name[:40]}{nearest(each.name, INSTRUCTIONS)}",
+                f"there is no instruction {each.name[:40]}{did_you_mean(each.name, INSTRUCTIONS)}",
                 "mend it, or end the line above with a backslash when it belongs to that",
                 FILE,
                 each.line,

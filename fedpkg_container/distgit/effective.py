@@ -18,18 +18,14 @@ from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.yaml_document import plain
 from fedpkg_container.errors import RefusedError
+from fedpkg_container.model.labels import COMPONENT, OLDER
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.platforms import EVERYWHERE
 from fedpkg_container.model.target import Target
 
 DEFAULT = "default"
-#: Settings that labels of the Dockerfile give: the label, and its older spelling.
-LABELS = {
-    "package": ("com.redhat.component", "BZComponent"),
-    "name": ("name", "Name"),
-    "version": ("version", "Version"),
-    "release": ("release", "Release"),
-}
+#: Settings that labels of the Dockerfile give.
+LABELS = {"package": COMPONENT, "name": "name", "version": "version", "release": "release"}
 #: Settings that git and the site give, and those that only the hub knows.
 OF_CHECKOUT = ("namespace", "repository", "branch", "target")
 OF_SITE = ("profile", "hub")
@@ -80,8 +76,8 @@ class Effective:
     def of_dockerfile(self) -> Iterator[Setting]:
         """What the Dockerfile says: names and parents."""
         labels = self._dockerfile.label_places if self._dockerfile else {}
-        for key, spellings in LABELS.items():
-            label = next((labels[each] for each in spellings if each in labels and labels[each].value), None)
+        for key, name in LABELS.items():
+            label = next((labels[each] for each in (name, OLDER[name]) if each in labels and labels[each].value), None)
             if label:
                 yield Setting(key, label.value, f"Dockerfile:{label.line}")
             else:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.labels import COMPONENT, OLDER
 from fedpkg_container.model.names import nvr_part_problem, repository_problem
 from fedpkg_container.model.reference import LONGEST_TAG
 
 #: Labels without which no build is possible, and the older spelling of each.
-REQUIRED = {"com.redhat.component": "BZComponent", "name": "Name", "version": "Version"}
+REQUIRED = {name: OLDER[name] for name in (COMPONENT, "name", "version")}
 #: Older spellings of labels → the present ones.
-DEPRECATED = {older: name for name, older in REQUIRED.items()} | {
-    "Release": "release",
+DEPRECATED = {older: name for name, older in OLDER.items()} | {
     "Architecture": "architecture",
     "Vendor": "vendor",
     "Authoritative_Registry": "authoritative-source-url",

@@ -23,40 +23,53 @@ def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
     """
     if local:
         return check_files(checkout.path)
-    files = check_files(checkout.path, checkout.tracked)
-    return [*_state(checkout), *files, *_name(checkout), *_left_out(checkout)]
+    dockerfile, unreadable = _read(checkout.path)
+    found = [*_state(checkout), *unreadable, *_files(checkout.path, dockerfile, checkout.tracked)]
+    if dockerfile is not None:
+        found += [*_name(checkout, dockerfile), *_left_out(checkout, dockerfile)]
+    return found
 
 
-def check_files(path: Path, tracked: frozenset[str] | None = None) -> list[Finding]:
-    """Every finding about the files of a checkout.
+def check_files(path: Path) -> list[Finding]:
+    """Every finding about the files of a checkout as they are on disk, whatever git says of them."""
+    dockerfile, unreadable = _read(path)
+    return [*unreadable, *_files(path, dockerfile, None)]
+
+
+def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
+    """The Dockerfile, or why there is none."""
+    try:
+        return Dockerfile.read(path), []
+    except RefusedError as error:
+        return None, [Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)]
+
+
+def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None) -> Iterator[Finding]:
+    """Findings about files.
 
     :param tracked: files that git has; None: what is on disk counts
     """
-    found = [*_dockerfile(path, tracked), *container_yaml.check(path), *additional_tags.check(path)]
-    return [*found, *_help(path)]
+    if dockerfile is not None:
+        yield from dockerfile_rules.check(dockerfile)
+        yield from copy_rules.check(dockerfile, path, tracked)
+        yield from label_rules.check(dockerfile)
+    yield from container_yaml.check(path)
+    yield from additional_tags.check(path)
+    yield from _help(path)
 
 
-def _name(checkout: Checkout) -> Iterator[Finding]:
+def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
     """A package that is called otherwise than its repository: mostly a Dockerfile that was copied from another one."""
-    try:
-        found = Dockerfile.read(checkout.path).label_places.get(COMPONENT)
-    except RefusedError:
-        return
+    found = dockerfile.label_places.get(COMPONENT)
     if found and found.value and found.value not in (checkout.name, f"{checkout.name}-container"):
         message = f"label {COMPONENT} = {found.value}, but the repository is {checkout.name}"
         solution = f"this builds package {found.value}; mend the label when that is not meant"
         yield Finding("label-repository", WARNING, message, solution, FILE, found.line)
 
 
-def _left_out(checkout: Checkout) -> Iterator[Finding]:
+def _left_out(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
     """Files that a COPY of a folder takes here, and not on a builder."""
-    if not checkout.untracked:
-        return
-    try:
-        taken = copy_rules.folders(Dockerfile.read(checkout.path))
-    except RefusedError:
-        return
-    for folder, line in taken:
+    for folder, line in copy_rules.folders(dockerfile) if checkout.untracked else ():
         inside = [name for name in checkout.untracked if folder == "." or name.startswith(f"{folder}/")]
         if inside:
             shown = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
@@ -117,17 +130,6 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
             f"{checkout.tracks} has {checkout.behind} {commits} that this checkout lacks",
             "pull first when they belong into the build: fedpkg pull",
         )
-
-
-def _dockerfile(path: Path, tracked: frozenset[str] | None) -> Iterator[Finding]:
-    try:
-        dockerfile = Dockerfile.read(path)
-    except RefusedError as error:
-        yield Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)
-        return
-    yield from dockerfile_rules.check(dockerfile)
-    yield from copy_rules.check(dockerfile, path, tracked)
-    yield from label_rules.check(dockerfile)
 
 
 def _help(folder: Path) -> Iterator[Finding]:

@@ -97,11 +97,6 @@ class ContactRegained:
 
 
 @dataclass(frozen=True)
-class Tick:
-    """Nothing more is known for now: what was shown can be brought up to date."""
-
-
-@dataclass(frozen=True)
 class Finished:
     """The build has ended.
 
@@ -120,4 +115,4 @@ class Finished:
     logs: tuple[str, ...] = ()
 
 
-Event = Union[Submitted, TaskChanged, LogLines, ContactLost, ContactRegained, Tick, Finished]
+Event = Union[Submitted, TaskChanged, LogLines, ContactLost, ContactRegained, Finished]

@@ -19,7 +19,6 @@ from fedpkg_container.hub.events import (
     LogLines,
     TaskChanged,
     TaskState,
-    Tick,
 )
 from fedpkg_container.hub.logs import Log
 from fedpkg_container.hub.session import UNREACHABLE, is_lasting, reason_of
@@ -93,7 +92,6 @@ class _Follower:
             root = self.tasks[self.root]
             if root.ended and all(self._is_read(task_id) for task_id, task in self.tasks.items() if task.ended):
                 break
-            yield Tick()
             tick = self.pace.tick if happened else min(tick * SLOWING, self.pace.slowest)
             pause = 0.0 if self._more_is_there() else LAST_TICK if root.ended else tick
             self.sleep(max(pause - (self.clock() - began), 0.0))

@@ -120,13 +120,14 @@ def is_lasting(error: BaseException) -> bool:
     return isinstance(error, (requests.exceptions.SSLError, *_NO_ADDRESS))
 
 
-def anonymous(profile: str) -> Any:
+def anonymous(profile: str, *, timeout: float = TIMEOUT) -> Any:
     """A session that is not logged in, for reading; it gives up at once on a hub that is gone.
 
+    :param timeout: seconds for one request
     :raises ConfigurationError: there is no such profile
     """
     options = profile_options(profile)
-    return koji.ClientSession(options["server"], _settings(options))
+    return koji.ClientSession(options["server"], {**_settings(options), "timeout": timeout})
 
 
 def addresses(profile: str) -> Addresses:

@@ -11,7 +11,7 @@ import koji
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming
-from fedpkg_container.model.labels import label
+from fedpkg_container.model.labels import COMPONENT, label
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     :raises BuildFailedError: a label is missing, or makes no NVR or no repository
     """
     labels = dockerfile.labels
-    component = naming.required(labels, "com.redhat.component", "BZComponent")
-    version = naming.nvr_part("version", naming.required(labels, "version", "Version"))
+    component = naming.required(labels, COMPONENT)
+    version = naming.nvr_part("version", naming.required(labels, "version"))
     release = str(options.get("release") or label(labels, "release"))
     if release:
         naming.nvr_part("release", release)
@@ -42,4 +42,4 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:
         raise BuildFailedError(f"the labels make no NVR: {error}", solution="mend com.redhat.component") from error
-    return Identity(component, version, release, naming.repository(naming.required(labels, "name", "Name")))
+    return Identity(component, version, release, naming.repository(naming.required(labels, "name")))

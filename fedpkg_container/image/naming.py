@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
+from fedpkg_container.model.labels import label
 from fedpkg_container.model.names import legal_tag, nvr_part_problem, repository_problem
 from fedpkg_container.model.reference import is_tag
 
@@ -72,14 +73,14 @@ def nvr_part(label: str, text: str) -> str:
     return text
 
 
-def required(labels: Mapping[str, str], *names: str) -> str:
+def required(labels: Mapping[str, str], name: str) -> str:
     """The value of a label, under its name or an older spelling.
 
     :raises BuildFailedError: it is missing or empty
     """
-    for name in names:
-        if labels.get(name):
-            return labels[name]
-    raise BuildFailedError(
-        f"the Dockerfile has no label {names[0]}", solution=f'add LABEL {names[0]}="…" to the Dockerfile'
-    )
+    value = label(labels, name)
+    if not value:
+        raise BuildFailedError(
+            f"the Dockerfile has no label {name}", solution=f'add LABEL {name}="…" to the Dockerfile'
+        )
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 
 #: Code → what is checked. Stable: scripts name them.
 CHECKS: dict[str, str] = {
@@ -68,7 +69,13 @@ CHECKS: dict[str, str] = {
 }
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...] | dict[str, str]) -> str:
-    """The known word that is most like this one, as an addition to a sentence; empty when none is."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that is most like this one; empty when none is."""
     found = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    return found[0] if found else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The same as an addition to a sentence."""
+    like = nearest(word, known)
+    return f"; did you mean {like}?" if like else ""

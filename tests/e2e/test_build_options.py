@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +17,7 @@ from fedpkg_container.box.layout import ADMIN
 from tests.support.packager import Packager
 
 REFUSED = 3
+PROFILE = ".koji/config"
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
 
 
@@ -30,6 +33,18 @@ def _nowhere(profile: str) -> str:
     return re.sub(r"(server = https://127.0.0.1:)\d+", r"\g<1>1", profile)
 
 
+@contextmanager
+def _changed(packager: Packager, name: str, change: Callable[[str], str]) -> Iterator[None]:
+    """A file in the packager's home, changed for a while."""
+    path = Path(packager.environment["HOME"]) / name
+    before = path.read_text()
+    path.write_text(change(before))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
 def test_a_dry_run_says_what_would_be_submitted(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     before = _tasks(box)
@@ -42,26 +57,18 @@ def test_a_dry_run_says_what_would_be_submitted(packager: Packager, box: Box) ->
 
 def test_an_offline_dry_run_asks_nobody(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
-    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
-    before = profile.read_text()
-    profile.write_text(_nowhere(before))
-    try:
+    with _changed(packager, PROFILE, _nowhere):
         assert packager.build("--dry-run", "--offline").returncode == 0
         asked = packager.build("--dry-run")
-    finally:
-        profile.write_text(before)
     assert asked.returncode == 5
 
 
 def test_a_profile_whose_server_is_no_address(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
-    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
-    before = profile.read_text()
-    profile.write_text(re.sub("server = .*", "server = https://127.0.0.1:port/kojihub", before))
-    try:
+    with _changed(
+        packager, PROFILE, lambda text: re.sub("server = .*", "server = https://127.0.0.1:port/kojihub", text)
+    ):
         done = [packager.build("--dry-run"), packager.build("--scratch")]
-    finally:
-        profile.write_text(before)
     for each in done:
         assert each.returncode == 2
         assert "the koji profile names a server that is no address: https://127.0.0.1:port/kojihub" in each.stderr
@@ -78,13 +85,8 @@ def test_findings_of_files_and_hub_come_together(packager: Packager) -> None:
 
 def test_findings_are_shown_although_the_hub_is_gone(packager: Packager) -> None:
     packager.commit(packager.dockerfile("COPY nosuch /x"))
-    profile = Path(packager.environment["HOME"]) / ".koji" / "config"
-    before = profile.read_text()
-    profile.write_text(_nowhere(before))
-    try:
+    with _changed(packager, PROFILE, _nowhere):
         done = packager.build("--dry-run")
-    finally:
-        profile.write_text(before)
     assert done.returncode == REFUSED
     assert "[copy-missing]" in done.stderr
     assert "the hub was not asked: " in done.stderr
@@ -135,13 +137,10 @@ def test_every_mode_writes_json_as_the_schema_says(
 
 def test_a_wrong_setting_is_told_before_anything_is_submitted(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
-    settings = Path(packager.environment["HOME"]) / ".config" / "rpkg" / "fedpkg.conf"
-    usual, before = settings.read_text(), _tasks(box)
-    settings.write_text(f"{usual}\n[fedpkg.container-build]\nprogress_interval = often\n")
-    try:
+    before = _tasks(box)
+    setting = "\n[fedpkg.container-build]\nprogress_interval = often\n"
+    with _changed(packager, ".config/rpkg/fedpkg.conf", lambda text: text + setting):
         done = packager.build("--scratch")
-    finally:
-        settings.write_text(usual)
     assert done.returncode == 2
     assert "progress_interval = often: must be seconds" in done.stderr
     assert _tasks(box) == before

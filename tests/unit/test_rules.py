@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import rules
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.model.finding import Finding
+from tests.support.checkout import read_nothing
 
 LABELS = """\
 LABEL com.redhat.component="hello-container" name="hello" version="1.0"
@@ -23,21 +24,8 @@ GOOD = f"FROM r.io/base:1\n{LABELS}"
 
 
 def _checkout(path: Path, **changes: Any) -> Checkout:
-    clean = Checkout(
-        path=path,
-        namespace="container",
-        name="hello",
-        branch="rawhide",
-        branch_known=True,
-        detached=False,
-        commit="0" * 40,
-        source="git+https://h/container/hello#0",
-        tracked=frozenset({"Dockerfile", "kept/file", "other.txt"}),
-        untracked=(),
-        changed=(),
-        tracks="origin/rawhide",
-        ahead=0,
-        behind=0,
+    clean = dataclasses.replace(
+        read_nothing(path), name="hello", tracked=frozenset({"Dockerfile", "kept/file", "other.txt"})
     )
     return dataclasses.replace(clean, **changes)
 
