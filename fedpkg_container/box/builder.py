@@ -45,7 +45,8 @@ def write_configuration(box: Box, name: str) -> Path:
     (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
     site = configparser.ConfigParser(interpolation=None)
     site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates)}
-    site["engine"] = {"state": str(folder / "state"), "build_timeout": "1800"}
+    site["engine"] = {"state": str(folder / "state")}
+    site["limits"] = {"build_timeout": "1800", "build_timeout_max": "3600"}
     site["content_generator"] = {
         "certificate": str(authority.issue(CONTENT_GENERATOR)),
         "server_ca": str(authority.certificate_path),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.distgit import container_yaml_errors as errors
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE, IGNORED, SCHEMA
+from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.small_file import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import YamlDocument, parse, shown
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.names import tag_problem
+from fedpkg_container.model.names import is_variable, tag_problem
 from fedpkg_container.model.platforms import Platforms
 
 FILE = "container.yaml"
@@ -74,6 +74,18 @@ class ContainerYaml:
         return value if isinstance(value, str) else ""
 
     @property
+    def buildtime_limit(self) -> int:
+        """Seconds that a build may take; 0: as the site has it."""
+        value = self.get("buildtime_limit")
+        return value if isinstance(value, int) else 0
+
+    @property
+    def go_modules(self) -> list[Any]:
+        """The Go modules that are to be recorded with the build."""
+        value = self.get("go", "modules")
+        return value if isinstance(value, list) else []
+
+    @property
     def compose(self) -> dict[str, Any]:
         """What is asked of a compose; empty: none."""
         value = self.get("compose")
@@ -126,6 +138,12 @@ def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
             FILE,
             document.line((key,)),
         )
+    variable = values.get("set_release_env")
+    if isinstance(variable, str) and variable and not is_variable(variable):
+        message = f"set_release_env: {shown(variable)!r} is no name of a variable"
+        yield Finding(
+            "yaml-invalid", ERROR, message, "write letters, digits and _", FILE, document.line(("set_release_env",))
+        )
     yield from _tags(document, values)
     yield from _without_effect(document, values)
 
@@ -134,15 +152,21 @@ def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     """Tags that no registry takes. They warn only: OSBS accepted them and passed them over."""
     tags = values.get("tags")
     for index, tag in enumerate(tags if isinstance(tags, list) else []):
-        if isinstance(tag, str) and (problem := tag_problem(tag)):
-            line = document.line(("tags", index))
+        line = document.line(("tags", index))
+        if isinstance(tag, str) and "-" in tag:
+            message = f"tag {shown(tag)!r} is passed over, since it has a hyphen"
+            yield Finding("tag-ignored", WARNING, message, "write it with . or _ instead, or delete it", FILE, line)
+        elif isinstance(tag, str) and (problem := tag_problem(tag)):
             yield Finding("tag-invalid", WARNING, f"tag {shown(tag)!r} {problem}", "mend it, or delete it", FILE, line)
 
 
 def _without_effect(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     for key, value in values.items():
         line = document.line((key,))
-        if key in DEPRECATED:
+        if key in UNAVAILABLE and value not in (None, {}, []):
+            message = f"{key} needs {UNAVAILABLE[key]}, and there is none"
+            yield Finding("yaml-unavailable", ERROR, message, "delete it", FILE, line)
+        elif key in DEPRECATED:
             yield Finding("yaml-deprecated", WARNING, f"{key} is deprecated", DEPRECATED[key], FILE, line)
         elif key in IGNORED and value not in (None, {}, []):
             message = f"builders of this version do not act on {key}"

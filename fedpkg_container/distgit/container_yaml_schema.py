@@ -127,18 +127,18 @@ DEPRECATED = {
     "version": "delete it: the image's version is the label version of the Dockerfile",
 }
 
-#: Keys that are understood, but that builders of this version do not act on, and what happens instead.
+#: Keys that need a service which this one does not have, and what that is: such a build is refused.
+UNAVAILABLE = {
+    "compose": "a compose service (ODCS)",
+    "remote_source": "a service that fetches sources (Cachito)",
+    "remote_sources": "a service that fetches sources (Cachito)",
+    "operator_manifests": "a service that pins operator manifests",
+    "flatpak": "a module build service",
+}
+
+#: Keys that are understood, but that builders do not act on, and what happens instead.
 IGNORED = {
-    "tags": "write them into the file additional-tags, one a line",
-    "compose": "packages come from the repository of the build tag alone",
-    "remote_source": "put the sources into dist-git or its lookaside cache",
-    "remote_sources": "put the sources into dist-git or its lookaside cache",
     "remote_sources_version": "it has a meaning with remote sources only",
-    "go": "the modules are not recorded",
-    "set_release_env": "the release is in the label release of the image",
-    "buildtime_limit": "the site's own limit holds",
-    "operator_manifests": "manifests stay as they are",
-    "flatpak": "it is for flatpak-build",
 }
 
 

@@ -33,6 +33,9 @@ def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) ->
         yield Finding("sources", ERROR, reason, "make it anew: fedpkg new-sources", SOURCES)
         lookaside = frozenset()
     local = tracked is None
+    for name in sorted(lookaside & (tracked or frozenset())):
+        reason = f"{name} is in git, and {SOURCES} lists it as well"
+        yield Finding("lookaside", ERROR, reason, "remove it from one of the two", SOURCES)
     has = _Has(frozenset(_with_folders(tracked or ())), lookaside, path)
     for instruction in dockerfile.instructions:
         if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
@@ -56,6 +59,10 @@ class _Has:
     tracked: frozenset[str]
     lookaside: frozenset[str]
     path: Path
+
+    def on_builders(self, pattern: str) -> bool:
+        """Whether something that builders have matches."""
+        return _matches(pattern, self.tracked) or _matches(pattern, self.lookaside)
 
     def on_disk(self, pattern: str) -> bool:
         """Whether something on disk matches."""
@@ -91,17 +98,11 @@ def _one(pattern: str, instruction: Instruction, has: _Has, *, local: bool) -> I
     problem: tuple[str, str, str] | None = None
     if wanted == ".." or wanted.startswith("../"):
         problem = ("copy-outside", "which is outside of the checkout", "copy it into it")
-    elif wanted == "." or (not local and _matches(wanted, has.tracked)) or (local and has.on_disk(wanted)):
+    elif wanted == "." or (not local and has.on_builders(wanted)) or (local and has.on_disk(wanted)):
         return
     elif local:
         fetch = _matches(wanted, has.lookaside)
         problem = ("copy-missing", "which is not here", "fetch it: fedpkg sources" if fetch else "add it")
-    elif _matches(wanted, has.lookaside):
-        problem = (
-            "lookaside",
-            "which is in the lookaside cache: builders of this version do not read that",
-            "add it to git, or build it with --local",
-        )
     elif has.on_disk(wanted):
         problem = ("copy-untracked", "which is here but not in git", f"git add {shlex.quote(wanted)}, commit and push")
     else:

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,13 +105,15 @@ class Dockerfile:
     """The text of a Dockerfile, and what can be read from it.
 
     :param text: the whole file
+    :param arguments: values of ARG that the build gives, over the defaults
     :raises RefusedError: it cannot be taken apart
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
         self.text, self._hidden = heredocs.hide(text, lambda each: list(_parser(each).structure))
+        self._arguments = dict(arguments or {})
         try:
-            parser = _parser(self.text)
+            parser = _parser(self.text, self._arguments)
             self._structure: list[dict[str, Any]] = parser.structure
             self._contexts: list[Any] = parser.context_structure
             self._images: list[str] = parser.parent_images
@@ -122,15 +124,16 @@ class Dockerfile:
             ) from error
 
     @classmethod
-    def read(cls, folder: Path) -> Dockerfile:
+    def read(cls, folder: Path, arguments: Mapping[str, str] | None = None) -> Dockerfile:
         """The Dockerfile in a folder; one that is a link out of it is not followed.
 
+        :param arguments: values of ARG that the build gives
         :raises RefusedError: there is none, or it is not text
         """
         content = read_bytes(folder, FILE)
         if content is None:
             raise RefusedError(f"there is no {FILE} in {folder}", solution="add one, and commit and push it")
-        return cls(decode(content, FILE))
+        return cls(decode(content, FILE), arguments)
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -166,9 +169,13 @@ class Dockerfile:
     @property
     def final_stages(self) -> list[int]:
         """Numbers of the stages that the image is made of: the last one, and those that it stands on."""
+        return self._chain(len(self.stages) - 1) if self.stages else []
+
+    def _chain(self, last: int) -> list[int]:
+        """Numbers of a stage and of those that it stands on, the lowest first."""
         names = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
-        chain = [len(self.stages) - 1] if self.stages else []
-        while chain and self.stages[chain[0]].is_earlier_stage:
+        chain = [last]
+        while self.stages[chain[0]].is_earlier_stage:
             image = self.stages[chain[0]].image
             below = names[image] if image in names else int(image)
             if below >= chain[0]:  # a name that is given twice
@@ -176,12 +183,15 @@ class Dockerfile:
             chain.insert(0, below)
         return chain
 
+    def base_of(self, stage: int) -> str:
+        """The image that a stage stands on, whatever stages are between; empty for ``scratch``."""
+        image = self.stages[self._chain(stage)[0]].image
+        return "" if image == SCRATCH else image
+
     @property
     def base(self) -> str:
         """The image that the last stage begins with; empty for ``scratch``."""
-        chain = self.final_stages
-        image = self.stages[chain[0]].image if chain else SCRATCH
-        return "" if image == SCRATCH else image
+        return self.base_of(len(self.stages) - 1) if self.stages else ""
 
     @cached_property
     def label_places(self) -> dict[str, Label]:
@@ -218,15 +228,24 @@ class Dockerfile:
                 found += [(image, instruction.line) for image in images if image not in known]
         return found
 
-    def with_parents(self, pinned: Mapping[str, str]) -> str:
-        """The text with the images of FROM replaced: as written → what to build on."""
-        parser = _parser(self.text)
+    def changed(self, pinned: Mapping[str, str], *, first: Sequence[str] = (), last: Sequence[str] = ()) -> str:
+        """The text as it is built.
+
+        :param pinned: images of FROM as written → what to build on
+        :param first: lines that each stage begins with, after its FROM
+        :param last: lines at the end of the last stage
+        """
+        parser = _parser(self.text, self._arguments)
         parser.parent_images = [pinned.get(stage.image, stage.image) for stage in self.stages]
+        if first:
+            parser.add_lines(*first, all_stages=True, at_start=True)
+        if last:
+            parser.add_lines(*last)
         return heredocs.show(parser.content, self._hidden)
 
 
-def _parser(text: str) -> Any:
-    return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True)
+def _parser(text: str, arguments: Mapping[str, str] | None = None) -> Any:
+    return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True, build_args=dict(arguments or {}))
 
 
 def _number(image: str) -> float:

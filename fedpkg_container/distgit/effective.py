@@ -14,7 +14,7 @@ from fedpkg_container.distgit.autorebuild import read_autorebuild
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.container_yaml import FILE as YAML_FILE
 from fedpkg_container.distgit.container_yaml import ContainerYaml
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA
+from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.yaml_document import plain
 from fedpkg_container.errors import RefusedError
@@ -95,7 +95,8 @@ class Effective:
         version = next((each.value for each in self.of_dockerfile() if each.key == "version"), None)
         tags = dict.fromkeys([*([legal_tag(version)] if version else []), "latest", *self._tags.tags])
         extra = f", {TAGS_FILE}" if self._tags.tags else ""
-        yield Setting("floating-tags", list(tags), f"{DEFAULT}{extra}")
+        own = [tag for tag in self.container_yaml.tags if "-" not in tag]
+        yield Setting("floating-tags", own or list(tags), YAML_FILE if own else f"{DEFAULT}{extra}")
         on = self._autorebuild
         yield Setting("autorebuild", bool(on), DEFAULT if on is None else AUTOREBUILD_FILE)
 
@@ -103,8 +104,7 @@ class Effective:
         """The keys of container.yaml that are set, and the platforms in any case."""
         for path, value in _leaves(self.container_yaml.values, SCHEMA):
             line = self.container_yaml.document.line(path)
-            without = ", without effect" if path[0] in IGNORED or path[0] in DEPRECATED else ""
-            yield Setting(".".join(path), plain(value), f"{YAML_FILE}:{line}{without}")
+            yield Setting(".".join(path), plain(value), f"{YAML_FILE}:{line}{_effect(path[0])}")
 
     def arches(self, target: Target | None) -> Setting:
         """The arches of the build tag, without those that the platforms leave out."""
@@ -137,6 +137,13 @@ class Effective:
             *self.of_files(),
             *of_yaml.values(),
         ]
+
+
+def _effect(key: str) -> str:
+    """What becomes of a key of container.yaml that builders do not act on; empty for the others."""
+    if key in UNAVAILABLE:
+        return ", refused"
+    return ", without effect" if key in IGNORED or key in DEPRECATED else ""
 
 
 def _leaves(values: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.engines.isolation import Isolation
@@ -35,6 +35,11 @@ class ImageBuild:
     :param context: the folder that COPY reads
     :param timestamp: seconds since the epoch that every new file gets, so that layers can be made again
     :param arch: Go's name of the arch
+    :param timeout: seconds
+    :param network: what it reaches: none, isolated or host
+    :param arguments: values of ARG
+    :param contexts: further folders that COPY --from can name
+    :param memory: bytes that RUN may use; 0 for no limit
     """
 
     context: Path
@@ -44,22 +49,22 @@ class ImageBuild:
     timestamp: int
     arch: str
     timeout: float
+    network: str = "none"
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, Path] = field(default_factory=dict)
+    memory: int = 0
 
 
 class Buildah:
     """buildah with a store of its own.
 
     :param folder: the build's folder, from ``Workspaces``
-    :param network: ``none``, or ``host`` where the site says so
     """
 
-    def __init__(
-        self, workspaces: Workspaces, folder: Path, *, isolation: Isolation, network: str, access: Access
-    ) -> None:
+    def __init__(self, workspaces: Workspaces, folder: Path, *, isolation: Isolation, access: Access) -> None:
         self.workspaces = workspaces
         self.folder = folder
         self.isolation = isolation
-        self.network = network
         self.access = access
         self._own = self._storage(folder, folder / "storage.conf", [workspaces.shared / "graph"])
         self._shared = self._storage(workspaces.shared, folder / "shared.conf", [])
@@ -104,13 +109,16 @@ class Buildah:
             *("--timestamp", str(request.timestamp), "--arch", request.arch, "--iidfile", result),
             *self.isolation.options(),
             *(f"--label={name}={value}" for name, value in request.labels.items()),
+            *(f"--build-arg={name}={value}" for name, value in request.arguments.items()),
+            *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
+            *([f"--memory={request.memory}"] if request.memory else []),
             *(f"--volume={mount.source}:{mount.target}:ro" for mount in request.mounts),
             *("--file", request.dockerfile, "--", request.context),
         ]
         prefix: Sequence[str] = ()
         if self.isolation.kind == "oci":
-            arguments[2:2] = ["--network", self.network]
-        elif self.network == "none":
+            arguments[2:2] = ["--network", request.network]
+        elif request.network == "none":
             prefix = _NO_NETWORK
         stream([*prefix, *arguments], line=line, tick=tick, timeout=request.timeout, env=self._own)
         return result.read_text().strip()

@@ -8,6 +8,7 @@ comes next sees that the task has ended, cancels the reservation and makes a new
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ REUSABLE = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]
 ENDED = frozenset(koji.TASK_STATES[name] for name in ("CLOSED", "CANCELED", "FAILED"))
 #: How often another release is tried when somebody else was faster.
 ATTEMPTS = 20
+#: Releases that isolated builds have, and those that are counted.
+_CHOSEN = re.compile(r"[0-9]+\.[0-9]+(\..*)?")
+_COUNTED = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,33 @@ class Reservations:
             return self._reserve(NVR(name, version, release), source)
         self._heal(name)
         for _ in range(ATTEMPTS):
-            following = self.session.getNextRelease({"name": name, "version": version})
+            following = self._next_release(name, version)
             with contextlib.suppress(_TakenError):
                 return self._reserve(NVR(name, version, following), source)
         raise BuildFailedError(
             f"no free release of {name}-{version} was found in {ATTEMPTS} attempts",
             solution="choose one with --build-release",
         )
+
+    def _next_release(self, name: str, version: str) -> str:
+        """The release after the newest.
+
+        The hub counts on from the build that was made last. Releases of isolated builds are people's choice, such as
+        ``3.1``: they must not make the next one ``4.1``, nor be in its way (the hub cannot count on from ``3.1.fix``).
+        """
+        try:
+            following: str = self.session.getNextRelease({"name": name, "version": version})
+        except koji.BuildError:
+            following = ""
+        if following and not _CHOSEN.fullmatch(following):
+            return following
+        states = [koji.BUILD_STATES[state] for state in ("BUILDING", "COMPLETE", "DELETED")]
+        counted = [
+            int(each["release"].partition(".")[0])
+            for each in self.session.listBuilds(packageID=name)
+            if each["version"] == version and each["state"] in states and _COUNTED.fullmatch(each["release"])
+        ]
+        return str(max(counted, default=0) + 1)
 
     def _reserve(self, nvr: NVR, source: str) -> Reservation:
         existing = self.session.getBuild(str(nvr))

@@ -18,9 +18,11 @@ from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image import help_page, lookaside
+from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
-from fedpkg_container.image.repositories import Repositories
+from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
@@ -38,7 +40,7 @@ class ArchBuild:
     """What the build of one arch works with.
 
     :param source: the checkout at the exact commit
-    :param topdir: Koji's topdir, where the build tag's repository is
+    :param koji: Koji's files, where repositories are
     :param folder: a folder for files of this build
     """
 
@@ -46,7 +48,7 @@ class ArchBuild:
     site: Site
     engine: Buildah
     source: Path
-    topdir: Path
+    koji: KojiFiles
     folder: Path
     log: BuildLog
     upload: Upload
@@ -58,9 +60,10 @@ class ArchBuild:
         :raises RegistryError: a registry could not be reached, or refused
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.source)
+        lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say)
+        dockerfile = Dockerfile.read(self.source, spec.arguments)
         parents = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
-        log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {self.engine.network}")
+        log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         image = self._build(dockerfile, parents)
         with self.engine.mounted(image) as root:
             components = read_packages(root, self.folder)
@@ -75,30 +78,44 @@ class ArchBuild:
         return self.engine.pull(ImageReference.parse(pinned), go_arch(self.spec.arch))
 
     def _build(self, dockerfile: Dockerfile, parents: dict[str, str]) -> str:
+        spec = self.spec
         timestamp = commit_time(self.source)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
         recipe = Recipe(
             dockerfile=dockerfile,
             context=self.source,
-            parents=self.spec.parents,
-            labels={**unset(self.spec.labels, dockerfile.labels), "architecture": self.spec.arch},
+            parents=spec.parents,
+            labels={**unset(spec.labels, dockerfile.labels), "architecture": spec.arch},
             timestamp=timestamp,
-            arch=self.spec.arch,
-            timeout=self.spec.timeout,
+            arch=spec.arch,
+            timeout=spec.timeout,
+            network=spec.network,
+            environment=spec.environment,
+            arguments=spec.arguments,
+            help_page=help_page.make(self.source, self.folder),
+            limits=self.site.limits,
         )
-        mounts = self._repository(parents.get(dockerfile.base, ""))
-        return build_image(self.engine, recipe, mounts, self.folder, self.log)
+        return build_image(self.engine, recipe, self._repositories(dockerfile, parents), self.folder, self.log)
 
-    def _repository(self, base: str) -> list[Mount]:
-        """The build tag's repository, as RUN sees it."""
-        if not self.spec.repository:
-            return []
-        content = self.topdir / self.spec.repository
+    def _repositories(self, dockerfile: Dockerfile, parents: dict[str, str]) -> list[Mount]:
+        """The build tag's repository and those of .repo files, as RUN sees them."""
+        folders, files = {}, {}
+        if self.spec.repository:
+            folders["build-tag"], files["build-tag"] = self._build_tag(), repo_file("build-tag")
+        for name, text in self.spec.repo_files.items():
+            local = self.koji.localize(name, text, self.spec.arch)
+            folders.update(local.folders)
+            files[name] = local.text
+        repositories = Repositories(self.engine, self.folder, self.log)
+        return repositories.mounts(parents, dockerfile, folders=folders, files=files)
+
+    def _build_tag(self) -> Path:
+        content = self.koji.topdir / self.spec.repository
         if not (content / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
                 f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
             )
-        return Repositories(self.engine, self.folder, self.log).mounts(base, folders={"build-tag": content})
+        return content
 
     def _describe(self, exact: ImageReference, components: list[dict[str, Any]], parent_id: str) -> BuiltImage:
         registry = Registry(self.site.access)

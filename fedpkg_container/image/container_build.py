@@ -13,17 +13,17 @@ from typing import Any
 import koji
 import requests
 
-from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RegistryError
+from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
-from fedpkg_container.image import naming, parents
-from fedpkg_container.image.identity import identify
+from fedpkg_container.image import help_page, naming
+from fedpkg_container.image.floating import Floating
+from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published
+from fedpkg_container.image.metadata import Provenance
+from fedpkg_container.image.planning import Plan, Planner, specs
 from fedpkg_container.image.recording import Recording, already_recorded
 from fedpkg_container.image.site import Site
-from fedpkg_container.image.step import go_arch
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
@@ -35,16 +35,6 @@ logger = logging.getLogger(__name__)
 
 #: Builds one image for each spec, somewhere, and waits for them.
 Spawn = Callable[[list[BuildSpec]], list[BuiltImage]]
-#: Options that need what builders of this version do not have, and what that is.
-UNAVAILABLE = {
-    "flatpak": "a module build service",
-    "compose_ids": "a compose service (ODCS)",
-    "signing_intent": "a compose service (ODCS)",
-    "dependency_replacements": "a dependency service (Cachito)",
-    "operator_csv_modifications_url": "an operator manifest service",
-    "yum_repourls": "a network for RUN",
-    "koji_parent_build": "parents to be overridden",
-}
 
 
 @dataclass
@@ -54,8 +44,10 @@ class ContainerBuild:
     :param session: of the builder
     :param generator: session of the site's shared account
     :param checkout: the source at the exact commit
+    :param files: Koji's files on this builder
     :param engine: for making the list of arches
     :param spawn: builds the arches
+    :param after: called after each step
     """
 
     task: Task
@@ -63,6 +55,7 @@ class ContainerBuild:
     session: Any
     generator: Any
     checkout: Path
+    files: KojiFiles
     engine: Buildah
     log: BuildLog
     spawn: Spawn
@@ -74,198 +67,118 @@ class ContainerBuild:
         :raises FedpkgContainerError: a step failed; nothing stays reserved and nothing in staging
         """
         started = time.time()
-        self._refuse_unavailable()
         recorded = already_recorded(self.session, self.task)
         if recorded:
             return self._recording.resume(recorded)
-        dockerfile = Dockerfile.read(self.checkout)
-        for image, line in dockerfile.foreign_sources:
-            raise BuildFailedError(
-                f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
-                solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
-            )
-        identity = identify(dockerfile, self.task.options)
-        self._check_package(identity.component)
-        registry = Registry(self.site.access)
-        wanted = [go_arch(arch) for arch in self.task.arches]
-        found = parents.resolve(dockerfile, registry, wanted, self.session.getBuild)
-        for parent in found:
-            known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
-            self.log.say(f"parent {parent.written} is {parent.pinned}{known}")
-        reservations = Reservations(self.generator, self.site.generator, self.task.id)
-        if self.task.scratch:
-            reservation = None
-            nvr = NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
-        else:
-            reservation = reservations.reserve(identity.component, identity.version, identity.release, self.task.source)
-            nvr = reservation.nvr
-            self.log.say(f"reserved {nvr} (build {reservation.build_id})")
+        plan = self._planner.plan()
+        reservation, nvr = self._reserve(plan)
         try:
-            return self._build(dockerfile, nvr, identity.image, found, started, reservation)
+            return self._build(plan, nvr, started, reservation)
         except BaseException as error:
             if reservation is not None:
                 with uninterrupted():
-                    self._refund(reservations, reservation, canceled=not isinstance(error, Exception))
+                    self._refund(reservation, canceled=not isinstance(error, Exception))
             raise
         finally:
-            self._empty(registry)
+            self._empty()
+
+    @property
+    def _registry(self) -> Registry:
+        return Registry(self.site.access)
+
+    @property
+    def _planner(self) -> Planner:
+        task, site = self.task, self.site
+        return Planner(task, site, self.session, self.checkout, self.files, self._registry, self.log.say)
 
     @property
     def _recording(self) -> Recording:
-        return Recording(self.task, self.session, self.generator, self.log, self.after)
+        return Recording(self.task, self.session, self.generator, self._registry, self.log, self.after)
 
-    def _check_package(self, component: str) -> None:
-        if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
-            tag = self.task.target["dest_tag_name"]
-            raise BuildFailedError(
-                f"package {component} is not in the list of tag {tag}, or blocked there",
-                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
-            )
+    @property
+    def _reservations(self) -> Reservations:
+        return Reservations(self.generator, self.site.generator.name, self.task.id)
 
-    def _refund(self, reservations: Reservations, reservation: Reservation, *, canceled: bool) -> None:
+    def _reserve(self, plan: Plan) -> tuple[Reservation | None, NVR]:
+        """Reserve the NVR; a scratch build has one that nobody else can have."""
+        who = plan.identity
+        if self.task.scratch:
+            return None, NVR(who.component, who.version, who.release or f"scratch.{self.task.id}")
+        reservation = self._reservations.reserve(who.component, who.version, who.release, self.task.source)
+        self.log.say(f"reserved {reservation.nvr} (build {reservation.build_id})")
+        return reservation, reservation.nvr
+
+    def _refund(self, reservation: Reservation, *, canceled: bool) -> None:
         """Give the NVR back, unless it was imported; what cannot be given back now the next build frees."""
         try:
             build = self.generator.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
-                reservations.refund(reservation, canceled=canceled)
+                self._reservations.refund(reservation, canceled=canceled)
         except (koji.GenericError, requests.RequestException) as error:
             logger.warning("%s could not be given back: %s", reservation.nvr, error)
 
-    def _refuse_unavailable(self) -> None:
-        for option, needs in UNAVAILABLE.items():
-            if self.task.options.get(option):
-                raise BuildFailedError(
-                    f"option {option} cannot be used: it needs {needs}, which builders of this version do not have",
-                    solution="build without it",
-                )
-
-    def _build(
-        self,
-        dockerfile: Dockerfile,
-        nvr: NVR,
-        image: str,
-        found: list[parents.Parent],
-        started: float,
-        reservation: Reservation | None,
-    ) -> dict[str, Any]:
-        task, registry = self.task, Registry(self.site.access)
-        upload = "" if task.scratch else f"container-build/{task.id}-{uuid.uuid4().hex}"
-        tags = naming.tags_for(
-            nvr,
-            task_id=task.id,
-            scratch=task.scratch,
-            isolated=bool(task.options.get("isolated")),
-            additional=_additional_tags(self.checkout),
-        )
-        self._empty(registry)  # of an earlier run of this task, which was killed
-        specs = self._specs(nvr, image, found, upload)
+    def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> dict[str, Any]:
+        repository = ImageReference(self.site.candidate, plan.identity.image)
+        upload = "" if self.task.scratch else f"container-build/{self.task.id}-{uuid.uuid4().hex}"
+        self._empty()  # of an earlier run of this task, which was killed
         self.after("reserved")
-        images = self.spawn(specs)
+        images = self.spawn(specs(plan, self.task, self.site, nvr, upload))
         self.after("built")
-        published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
+        warnings = [warning for image in images for warning in image.warnings]
+        tags, kept = self._tags(plan, nvr, repository)
+        published = self._publish(repository, images, tags, self._registry)
         self.after("published")
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
-            "arches": {each.arch: str(ImageReference(self.site.candidate, image).at(each.digest)) for each in images},
+            "arches": {each.arch: str(repository.at(each.digest)) for each in images},
         }
         if reservation is not None:
-            provenance = self._provenance(dockerfile, nvr, found, started)
+            provenance = self._provenance(plan, nvr, started)
             build_id = self._recording.run(provenance, published, images, reservation, upload)
             result["koji_builds"] = [str(build_id)]
-        warnings = sorted({warning for each in images for warning in each.warnings})
-        return {**result, "user_warnings": warnings} if warnings else result
+        warnings += kept
+        return {**result, "user_warnings": sorted(set(warnings))} if warnings else result
 
-    def _specs(self, nvr: NVR, image: str, found: list[parents.Parent], upload: str) -> list[BuildSpec]:
-        task = self.task
-        url, _, commit = task.source.partition("#")
-        labels = {
-            **self.site.labels,
-            "release": nvr.release,
-            "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "vcs-ref": commit,
-            "vcs-type": "git",
-            "url": url,
-        }
-        repository = self._repository()
-        return [
-            BuildSpec(
-                task_id=task.id,
-                arch=arch,
-                source=task.source,
-                component=nvr.name,
-                version=nvr.version,
-                release=nvr.release,
-                image=image,
-                scratch=task.scratch,
-                parents={parent.written: str(parent.pinned) for parent in found},
-                labels=labels,
-                repository=f"{repository}/{arch}" if repository else "",
-                staging=staging.staging_repository(task.id),
-                upload=upload,
-                timeout=self.site.build_timeout,
-            )
-            for arch in task.arches
-        ]
+    def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[naming.Tags, list[str]]:
+        """The tags of the build, and what is to be said of those that it does not get."""
+        unique = naming.unique_tag(self.task.id, scratch=self.task.scratch)
+        if self.task.scratch:
+            return naming.Tags(unique), []
+        if self.task.isolated:
+            return naming.Tags(unique, naming.primary_tag(nvr)), []
+        wanted = plan.floating.of(nvr)
+        newer = Floating(self.session, self._registry, repository).newer(nvr, wanted)
+        kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
+        for each in kept:
+            self.log.say(each)
+        return naming.Tags(unique, naming.primary_tag(nvr), tuple(tag for tag in wanted if tag not in newer)), kept
 
-    def _repository(self) -> str:
-        """The build tag's repository, below Koji's topdir; empty when the tag has none."""
-        target = self.task.target
-        repo = self.session.getRepo(target["build_tag"])
-        if not repo:
-            self.log.say(f"tag {target['build_tag_name']} has no repository: RUN gets none")
-            return ""
-        path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
-        return path.removeprefix(f"{koji.pathinfo.topdir}/")
-
-    def _publish(
-        self, repository: ImageReference, images: list[BuiltImage], tags: naming.Tags, registry: Registry
-    ) -> Published:
-        """Bring all arches with their list into the final repository, and only then set the tags."""
-        unique = repository.tagged(tags.unique)
-        self.log.say(f"publishing {unique}")
-        members = [ImageReference.parse(image.staging) for image in images]
-        digest = self.engine.push_list(unique, members)
-        manifest = registry.manifest(unique.at(digest))
-        listed = {each["digest"] for each in manifest.content["manifests"]}
-        if listed != {image.digest for image in images}:
-            raise RegistryError(f"{unique.at(digest)} does not hold the images that were built: {sorted(listed)}")
-        for tag in tags.all:
-            if tag != tags.unique:
-                registry.copy(unique.at(digest), repository.tagged(tag))
-        published = Published(repository, digest, manifest.media_type, tags)
-        self.log.say(f"published {published.by_digest}")
-        return published
-
-    def _empty(self, registry: Registry) -> None:
+    def _empty(self) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later."""
         stage = ImageReference(self.site.candidate, staging.staging_repository(self.task.id))
         try:
             with uninterrupted():
-                staging.empty(registry, stage)
+                staging.empty(self._registry, stage)
         except FedpkgContainerError as error:
             logger.warning("%s could not be emptied: %s", stage, error)
 
-    def _provenance(self, dockerfile: Dockerfile, nvr: NVR, found: list[parents.Parent], started: float) -> Provenance:
+    def _provenance(self, plan: Plan, nvr: NVR, started: float) -> Provenance:
+        options = self.task.options
         return Provenance(
             nvr=nvr,
             source=self.task.source,
             task_id=self.task.id,
             owner=self.task.owner,
-            generator=self.site.generator,
+            generator=self.site.generator.name,
             started=started,
             ended=time.time(),
-            parents=found,
-            base=dockerfile.base,
-            isolated=bool(self.task.options.get("isolated")),
-            repository_urls=self.task.options.get("yum_repourls") or [],
-            help_file="",  # no /help.1 is made yet
+            parents=plan.parents,
+            base=plan.dockerfile.base,
+            isolated=self.task.isolated,
+            repository_urls=options.get("yum_repourls") or [],
+            help_file=help_page.SOURCE if (self.checkout / help_page.SOURCE).is_file() else "",
+            go_modules=plan.container_yaml.go_modules,
+            user_data=options.get("userdata") or {},
+            stored=self.site.generator.archives,
         )
-
-
-def _additional_tags(checkout: Path) -> list[str]:
-    """The lines of the file ``additional-tags``; a link out of the checkout is not followed."""
-    path = checkout / "additional-tags"
-    if not path.is_file() or not path.resolve().is_relative_to(checkout.resolve()):
-        return []
-    return [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]

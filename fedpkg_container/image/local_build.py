@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
+from fedpkg_container.image import help_page, lookaside
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
-from fedpkg_container.image.repositories import Repositories
+from fedpkg_container.image.repositories import Repositories, repo_file
+from fedpkg_container.image.site import Limits
 from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
+from fedpkg_container.image.step import Recipe, build_image, go_arch, release_environment, unset
 from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
@@ -74,7 +78,7 @@ def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], No
     workspaces = Workspaces(state)
     isolation = choose(state)
     with workspaces.open("local") as folder:
-        engine = Buildah(workspaces, folder, isolation=isolation, network=request.network, access=Access(None, None))
+        engine = Buildah(workspaces, folder, isolation=isolation, access=Access(None, None))
         with _ShownLog(folder / "build.log", show) as log:
             return _LocalBuild(request, engine, folder, log).run()
 
@@ -108,7 +112,7 @@ class _LocalBuild:
         component = label(labels, COMPONENT) or name
         version = label(labels, "version") or "local"
         self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
-                     f"network {self.engine.network}")  # fmt: skip
+                     f"network {self.request.network}")  # fmt: skip
         recipe = Recipe(
             dockerfile=dockerfile,
             context=context,
@@ -117,10 +121,16 @@ class _LocalBuild:
             timestamp=commit_time(self.request.checkout),
             arch=arch,
             timeout=TIMEOUT,
+            network=self.request.network,
+            environment=release_environment(ContainerYaml.read(self.request.checkout), "local"),
+            help_page=help_page.make(context, self.folder),
+            limits=Limits(size=sys.maxsize, free=0),
         )
-        repositories = Repositories(self.engine, self.folder, self.log)
-        base = parents.get(dockerfile.base, "")
-        mounts = repositories.mounts(base, folders=self.request.repositories, files=self.request.repo_files)
+        folders = self.request.repositories
+        files = {**{name: repo_file(name) for name in folders}, **self.request.repo_files}
+        mounts = Repositories(self.engine, self.folder, self.log).mounts(
+            parents, dockerfile, folders=folders, files=files
+        )
         image = build_image(self.engine, recipe, mounts, self.folder, self.log)
         with self.engine.mounted(image) as root:
             packages = len(read_packages(root, self.folder))
@@ -133,7 +143,7 @@ class _LocalBuild:
         return {"release": "local", "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
     def _context(self) -> Path:
-        """A copy of the checkout: what git has or would add, as it is on disk."""
+        """A copy of the checkout: what git has or would add, and what was fetched from the lookaside cache."""
         context = self.folder / "source"
         context.mkdir()
         checkout = self.request.checkout
@@ -141,7 +151,8 @@ class _LocalBuild:
             ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             timeout=COPY_TIMEOUT,
         ).stdout
-        for name in dict.fromkeys(filter(None, os.fsdecode(listed).split("\0"))):
+        sources = (entry.file for entry in lookaside.entries(checkout))
+        for name in dict.fromkeys([*filter(None, os.fsdecode(listed).split("\0")), *sources]):
             source, target = checkout / name, context / name
             if source.is_symlink() or source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)

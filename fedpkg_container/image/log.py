@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from fedpkg_container.errors import BuildFailedError
+
+#: Bytes that a log may have where nobody says otherwise.
+DEFAULT_LONGEST = 10**9
+
 
 class BuildLog:
     """A log file.
@@ -14,14 +19,29 @@ class BuildLog:
     :param send: called to send what is new
     """
 
+    #: Bytes that it may have.
+    longest = DEFAULT_LONGEST
+
     def __init__(self, path: Path, send: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self._file = path.open("ab", buffering=0)
+        self._size = 0
         self.send = send
 
     def line(self, text: bytes | str) -> None:
         """Add a line; it is sent at the next tick."""
-        self._file.write((text.encode() if isinstance(text, str) else text) + b"\n")
+        self._size += self._file.write((text.encode() if isinstance(text, str) else text) + b"\n")
+
+    def output(self, text: bytes) -> None:
+        """Add a line of the build's own output.
+
+        :raises BuildFailedError: the log is longer than it may be
+        """
+        if self._size > self.longest:
+            raise BuildFailedError(
+                f"the build printed more than {self.longest // 10**6} MB", solution="let RUN print less"
+            )
+        self.line(text)
 
     def say(self, text: str) -> None:
         """Add a line and send it at once: for the steps of a build."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container import __version__
@@ -48,6 +48,9 @@ class Provenance:
     :param source: URL with the exact commit
     :param started: when the build began, seconds since the epoch
     :param help_file: the page of help in the image's sources; empty when there is none
+    :param go_modules: of container.yaml
+    :param user_data: what the packager's client sent to be kept with the build
+    :param stored: whether Koji stores the images' archives, or only their description
     """
 
     nvr: NVR
@@ -62,6 +65,9 @@ class Provenance:
     isolated: bool
     repository_urls: Sequence[str]
     help_file: str
+    go_modules: Sequence[Any] = ()
+    user_data: Mapping[str, Any] = field(default_factory=dict)
+    stored: bool = True
 
 
 def metadata(
@@ -93,6 +99,8 @@ def metadata(
     }
     if build_id is not None:
         build["build_id"] = build_id
+    if provenance.user_data:
+        build["extra"]["custom_user_metadata"] = dict(provenance.user_data)
     first = images[0].arch
     return {
         "metadata_version": METADATA_VERSION,
@@ -100,7 +108,7 @@ def metadata(
         "buildroots": [_buildroot(image, provenance.generator) for image in images],
         "output": [
             *(_output(each, first) for each in logs),
-            *(o for image in images for o in _outputs(image, published)),
+            *(o for image in images for o in _outputs(image, published, stored=provenance.stored)),
         ],
     }
 
@@ -127,6 +135,8 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
     }
     if base:
         image["parent_build_id"] = base["id"]
+    if provenance.go_modules:
+        image["go"] = {"modules": list(provenance.go_modules)}
     return image
 
 
@@ -146,12 +156,14 @@ def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
     return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
 
 
-def _outputs(image: BuiltImage, published: Published) -> list[dict[str, Any]]:
+def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[dict[str, Any]]:
     """The archive of one arch with what is in it, and its logs."""
     outputs = []
     for file in image.files:
         output = _output(file, image.arch)
         if file["type"] == "docker-image":
+            if not stored:
+                output["metadata_only"] = True
             exact = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
             output |= {

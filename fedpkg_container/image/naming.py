@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import BuildFailedError
@@ -27,28 +27,50 @@ class Tags:
         return tuple(tag for tag in (self.primary, *self.floating, self.unique) if tag)
 
 
-def tags_for(
-    nvr: NVR, *, task_id: int, scratch: bool, isolated: bool, additional: Iterable[str], now: float | None = None
-) -> Tags:
-    """The tags of a build (rules of atomic-reactor's tag_from_config).
-
-    A scratch build has a unique one only, an isolated one no floating ones.
-
-    :raises BuildFailedError: an additional tag is none that a registry takes
-    """
+def unique_tag(task_id: int, *, scratch: bool, now: float | None = None) -> str:
+    """A tag that no other build has."""
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
-    unique = legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
-    if scratch:
-        return Tags(unique)
-    primary = legal_tag(f"{nvr.version}-{nvr.release}")
-    if isolated:
-        return Tags(unique, primary)
-    wanted = [tag for tag in additional if "-" not in tag]
+    return legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
+
+
+def primary_tag(nvr: NVR) -> str:
+    """The tag that names a build's version and release; no floating tag can be the same, for they have no hyphen."""
+    return legal_tag(f"{nvr.version}-{nvr.release}")
+
+
+@dataclass(frozen=True)
+class FloatingTags:
+    """Where floating tags come from.
+
+    :param policy: of the site: some of version, latest, container-yaml, additional-tags
+    :param container_yaml: what container.yaml asks for, instead of all others
+    :param additional: the lines of ``additional-tags``
+    """
+
+    policy: Collection[str]
+    container_yaml: Sequence[str] = ()
+    additional: Sequence[str] = ()
+
+    def of(self, nvr: NVR) -> tuple[str, ...]:
+        """The floating tags that a build asks for (rules of atomic-reactor's tag_from_config).
+
+        :raises BuildFailedError: one is none that a registry takes
+        """
+        if self.container_yaml and "container-yaml" in self.policy:
+            return _legal(self.container_yaml, "container.yaml")
+        tags = [legal_tag(nvr.version)] if "version" in self.policy else []
+        tags += ["latest"] if "latest" in self.policy else []
+        tags += _legal(self.additional, "additional-tags") if "additional-tags" in self.policy else []
+        return tuple(dict.fromkeys(tags))
+
+
+def _legal(tags: Iterable[str], where: str) -> tuple[str, ...]:
+    """Those without a hyphen, which could be taken for VERSION-RELEASE."""
+    wanted = [tag for tag in tags if "-" not in tag]
     wrong = [tag for tag in wanted if not is_tag(tag)]
     if wrong:
-        raise BuildFailedError(f"not a tag, in additional-tags: {wrong[0][:80]!r}", solution="write one tag a line")
-    floating = dict.fromkeys([legal_tag(nvr.version), "latest", *wanted])
-    return Tags(unique, primary, tuple(floating))
+        raise BuildFailedError(f"not a tag, in {where}: {wrong[0][:80]!r}", solution="mend it, or delete it")
+    return tuple(dict.fromkeys(wanted))
 
 
 def repository(name: str) -> str:

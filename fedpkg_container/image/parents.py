@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import koji
+
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, UsageError
+from fedpkg_container.image.recorded import RecordedImage
+from fedpkg_container.image.site import Site
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
@@ -21,7 +25,7 @@ class Parent:
     """An image that FROM names.
 
     :param written: as the Dockerfile has it
-    :param pinned: the same by digest
+    :param pinned: what is built on, by digest
     :param build: id and nvr of the Koji build that it is; None when it is none
     """
 
@@ -30,43 +34,90 @@ class Parent:
     build: dict[str, Any] | None
 
 
-def resolve(dockerfile: Dockerfile, registry: Registry, arches: list[str], find_build: FindBuild) -> list[Parent]:
-    """Every parent of a Dockerfile, by digest.
+@dataclass(frozen=True)
+class Resolver:
+    """Finds out which images FROM means.
 
-    :param arches: Go's names of the arches that the parents must have
-    :raises BuildFailedError: a parent lacks an arch
-    :raises RegistryError: a parent does not exist, or its registry cannot be reached
+    :param arches: Go's names of the arches that parents must have
+    :param find_build: looks in Koji
     """
-    return [_resolve(written, registry, arches, find_build) for written in dockerfile.parents]
 
+    site: Site
+    registry: Registry
+    arches: Sequence[str]
+    find_build: FindBuild
 
-def _resolve(written: str, registry: Registry, arches: list[str], find_build: FindBuild) -> Parent:
-    image = ImageReference.parse(written)
-    if not image.registry:
-        raise BuildFailedError(
-            f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
-        )
-    manifest = registry.manifest(image)
-    if manifest.is_list:
-        missing = sorted(set(arches) - set(manifest.architectures()))
-        if missing:
+    def resolve(self, dockerfile: Dockerfile, override: str = "") -> list[Parent]:
+        """Every parent of a Dockerfile, by digest.
+
+        :param override: NVR of a Koji build that stands in for the image that the last stage begins with
+        :raises BuildFailedError: a parent lacks an arch, comes from where it may not, or the override does not fit
+        :raises RegistryError: a parent does not exist, or its registry cannot be reached
+        """
+        images = {written: self._parse(written) for written in dockerfile.parents}
+        if override:
+            if not dockerfile.base:
+                raise BuildFailedError(
+                    f"{override} cannot be the parent: the last stage begins with FROM scratch",
+                    solution="build without --koji-parent-build",
+                )
+            images[dockerfile.base] = self._of_build(override, images[dockerfile.base])
+        return [self._resolve(written, image) for written, image in images.items()]
+
+    def _parse(self, written: str) -> ImageReference:
+        try:
+            image = ImageReference.parse(written)
+        except UsageError as error:
+            raise BuildFailedError(f"FROM {written[:200]}: {error.reason}", solution=error.solution) from error
+        if not image.registry:
             raise BuildFailedError(
-                f"{written} has no image for {', '.join(missing)}",
-                solution="build without these arches, or use another base image",
+                f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
             )
-    pinned = image.at(manifest.digest)
-    return Parent(written, pinned, _koji_build(registry, pinned, arches[0], find_build))
+        return image
 
+    def _of_build(self, nvr: str, instead_of: ImageReference) -> ImageReference:
+        """The image of a Koji build, which must be one of the same repository."""
+        build = self.find_build(nvr)
+        if not build:
+            raise BuildFailedError(f"there is no build {nvr} in Koji", solution="check --koji-parent-build")
+        if build["state"] != koji.BUILD_STATES["COMPLETE"]:
+            state = koji.BUILD_STATES[build["state"]]
+            raise BuildFailedError(f"build {nvr} is {state}", solution="give --koji-parent-build one that is complete")
+        image = RecordedImage.of(build).by_digest
+        if image is None:
+            raise BuildFailedError(f"build {nvr} is no container image", solution="check --koji-parent-build")
+        if image.repository != instead_of.repository:
+            raise BuildFailedError(
+                f"build {nvr} is an image of {image.repository}, and FROM names {instead_of.repository}",
+                solution="give --koji-parent-build a build of the same image",
+            )
+        return image
 
-def _koji_build(registry: Registry, pinned: ImageReference, arch: str, find_build: FindBuild) -> dict[str, Any] | None:
-    """The Koji build that an image says it is, when Koji recorded this very digest."""
-    labels = (json.loads(registry.config(pinned, arch)).get("config") or {}).get("Labels") or {}
-    parts = [labels.get(name) for name in ("com.redhat.component", "version", "release")]
-    if not all(parts):
-        return None
-    build = find_build("-".join(str(part) for part in parts))
-    if not build:
-        return None
-    image = ((build.get("extra") or {}).get("typeinfo") or {}).get("image") or {}
-    digests = ((image.get("index") or {}).get("digests") or {}).values()
-    return {"id": build["id"], "nvr": build["nvr"]} if pinned.digest in digests else None
+    def _resolve(self, written: str, image: ImageReference) -> Parent:
+        if not self.site.allows_source(image):
+            raise BuildFailedError(
+                f"FROM {image}: images of {image.registry} are not built on here",
+                solution=f"use one of {', '.join(self.site.sources)}",
+            )
+        manifest = self.registry.manifest(image)
+        if manifest.is_list:
+            missing = sorted(set(self.arches) - set(manifest.architectures()))
+            if missing:
+                raise BuildFailedError(
+                    f"{image} has no image for {', '.join(missing)}",
+                    solution="build without these arches, or use another base image",
+                )
+        pinned = image.at(manifest.digest)
+        return Parent(written, pinned, self._koji_build(pinned))
+
+    def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
+        """The Koji build that an image says it is, when Koji recorded this very digest."""
+        config = json.loads(self.registry.config(pinned, self.arches[0]))
+        labels: Mapping[str, Any] = (config.get("config") or {}).get("Labels") or {}
+        parts = [labels.get(name) for name in ("com.redhat.component", "version", "release")]
+        if not all(isinstance(part, str) and part for part in parts):
+            return None
+        build = self.find_build("-".join(str(part) for part in parts))
+        if not build or pinned.digest not in RecordedImage.of(build).digests:
+            return None
+        return {"id": build["id"], "nvr": build["nvr"]}

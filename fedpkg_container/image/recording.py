@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import koji
 
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
 from fedpkg_container.image.arch_build import described_file
+from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.recorded import RecordedImage
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class Recording:
 
     :param session: of the builder
     :param generator: session of the site's shared account
+    :param registry: where floating tags are set
     :param after: called after each step
     """
 
     task: Task
     session: Any
     generator: Any
+    registry: Registry
     log: BuildLog
     after: Callable[[str], None]
 
@@ -56,6 +62,7 @@ class Recording:
         self.log.say(f"recorded as build {reservation.build_id}")
         self.after("imported")
         self._tag(str(reservation.nvr), reservation.build_id)
+        self._settle(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 
     def resume(self, build: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +70,11 @@ class Recording:
         self.log.say(f"{build['nvr']} was recorded by an earlier run of this task")
         if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
             self._tag(build["nvr"], build["build_id"])
-        pull = build["extra"]["image"]["index"]["pull"]
-        return {"repositories": pull, "koji_builds": [str(build["build_id"])]}
+        image = RecordedImage.of(build)
+        if image.by_digest:
+            nvr = NVR(build["name"], build["version"], build["release"])
+            self._settle(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
+        return {"repositories": list(image.pull), "koji_builds": [str(build["build_id"])]}
 
     def _record(self, reservation: Reservation, upload: str) -> None:
         try:
@@ -85,6 +95,18 @@ class Recording:
                 solution=f"tag it by hand: koji tag-build {tag} {nvr}",
             ) from error
         self.log.say(f"tagged {nvr} into {tag}")
+
+    def _settle(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
+        """Set the floating tags, now that the build is recorded."""
+        try:
+            Floating(self.session, self.registry, repository).settle(nvr, tags)
+        except RegistryError as error:
+            raise RegistryError(
+                f"{nvr} is recorded, but its floating tags {', '.join(tags)} are not set: {error.reason}",
+                solution="they are set by the next build of it",
+            ) from error
+        if tags:
+            self.log.say(f"set {', '.join(tags)}")
 
 
 def already_recorded(session: Any, task: Task) -> dict[str, Any] | None:

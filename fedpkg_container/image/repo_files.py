@@ -1,10 +1,16 @@
-"""Fetching .repo files."""
+"""Fetching ``.repo`` files."""
 
 from __future__ import annotations
 
+import configparser
 import time
+from collections.abc import Callable
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.text import printable_line
@@ -15,30 +21,88 @@ DEADLINE = 120
 #: The longest file, bytes.
 LONGEST = 1024 * 1024
 
+#: Whether an address (of an IP) may be asked.
+Allows = Callable[[str], bool]
 
-def fetch_repo_file(url: str) -> str:
+
+def fetch_repo_file(url: str, *, allows: Allows | None = None) -> str:
     """The text of a .repo file.
 
+    :param allows: which hosts may be asked; None: any. It is asked about the address that was connected to, so that
+        neither names nor redirections lead elsewhere
     :raises RefusedError: it cannot be read
     """
     try:
-        return _fetch(url).decode()
-    except (requests.RequestException, OSError, ValueError) as error:
+        text = _fetch(url, allows).decode()
+        parse(text)
+    except (requests.RequestException, OSError, ValueError, configparser.Error) as error:
         raise RefusedError(
             f"{printable_line(url)} cannot be read as a .repo file: {printable_line(str(error))}",
             solution="give --repo-url the http(s) address of one",
         ) from error
+    return text
 
 
-def _fetch(url: str) -> bytes:
+def _fetch(url: str, allows: Allows | None) -> bytes:
     deadline = time.monotonic() + DEADLINE
     content = b""
-    with requests.get(url, timeout=TIMEOUT, stream=True) as answer:
-        answer.raise_for_status()
-        for part in answer.iter_content(16 * 1024):
-            content += part
-            if len(content) > LONGEST:
-                raise ValueError(f"it is longer than {LONGEST} bytes")
-            if time.monotonic() > deadline:
-                raise ValueError(f"it has not come within {DEADLINE} s")
+    with requests.Session() as session:
+        if allows is not None:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, _GuardedAdapter(allows))
+        with session.get(url, timeout=TIMEOUT, stream=True) as answer:
+            answer.raise_for_status()
+            for part in answer.iter_content(16 * 1024):
+                content += part
+                if len(content) > LONGEST:
+                    raise ValueError(f"it is longer than {LONGEST} bytes")
+                if time.monotonic() > deadline:
+                    raise ValueError(f"it has not come within {DEADLINE} s")
     return content
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Says nothing to a host that may not be asked."""
+
+    def __init__(self, allows: Allows) -> None:
+        self._allows = allows
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        allows = self._allows
+
+        class Plain(HTTPConnection):
+            def _new_conn(self) -> Any:
+                return _checked(super()._new_conn(), allows)
+
+        class Secure(HTTPSConnection):
+            def _new_conn(self) -> Any:
+                return _checked(super()._new_conn(), allows)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+
+def _checked(connection: Any, allows: Allows) -> Any:
+    address = connection.getpeername()[0]
+    if not allows(address):
+        connection.close()
+        raise ValueError(f"builders do not ask {address}")
+    return connection
+
+
+def parse(text: str) -> configparser.ConfigParser:
+    """The sections of a .repo file.
+
+    :raises configparser.Error: it is none
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(text)
+    return parser

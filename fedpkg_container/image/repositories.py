@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.image.log import BuildLog
 
 #: Where images look for repositories.
 REPOSITORIES = "etc/yum.repos.d"
+
+
+def repo_file(name: str) -> str:
+    """The .repo file of a repository of this machine, as RUN sees it."""
+    return (
+        f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
+        f"baseurl=file:///{REPOSITORIES}/{name}\nenabled=1\ngpgcheck=0\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -26,32 +35,47 @@ class Repositories:
     folder: Path
     log: BuildLog
 
-    def mounts(self, base: str, *, folders: Mapping[str, Path], files: Mapping[str, str] | None = None) -> list[Mount]:
+    def mounts(
+        self,
+        bases: Mapping[str, str],
+        dockerfile: Dockerfile,
+        *,
+        folders: Mapping[str, Path],
+        files: Mapping[str, str],
+    ) -> list[Mount]:
         """What to mount.
 
-        :param base: image ID of the base; empty for none
+        :param bases: images of FROM as written → image ID
         :param folders: repositories of this machine, by name
-        :param files: texts of .repo files, by name
+        :param files: texts of .repo files, by name; those of ``folders`` included
         """
-        if not folders and not files:
+        if not files:
             return []
-        if not base or not self._has_repositories(base):
-            self.log.say(f"the base image has no /{REPOSITORIES}: RUN gets no repositories")
+        bases_of_run = {base: self._has_repositories(bases.get(base, "")) for base in _bases_of_run(dockerfile)}
+        if not any(bases_of_run.values()):
+            if bases_of_run:
+                self.log.say(f"RUN gets no repositories: no base image has /{REPOSITORIES}")
             return []
+        if not bases_of_run.get(dockerfile.base, True):
+            self.log.say(f"{dockerfile.base or SCRATCH} has no /{REPOSITORIES}: an empty one stays in the image")
         made = self.folder / "repositories"
         made.mkdir()
         for name in folders:
             (made / name).mkdir()
-            (made / f"{name}.repo").write_text(
-                f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
-                f"baseurl=file:///{REPOSITORIES}/{name}\nenabled=1\ngpgcheck=0\n"
-            )
-        for name, text in (files or {}).items():
+        for name, text in files.items():
             (made / f"{name}.repo").write_text(text)
         inner = [Mount(path, f"/{REPOSITORIES}/{name}") for name, path in folders.items()]
         return [Mount(made, f"/{REPOSITORIES}"), *inner]
 
     def _has_repositories(self, base: str) -> bool:
+        if not base:
+            return False
         with self.engine.mounted(base) as root:
             path = root / REPOSITORIES
             return path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
+
+
+def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:
+    """The images on which a RUN is run, as written; empty for ``scratch``."""
+    stages = {each.stage for each in dockerfile.instructions if each.name == "RUN"}
+    return dict.fromkeys(dockerfile.base_of(number) for number in sorted(stages) if number >= 0)

@@ -2,25 +2,98 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.image.settings import Settings
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Access
 
 #: The file, and the variable that names another one.
 PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
 VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
 
+#: Formats of manifests and lists, in skopeo's words.
+FORMATS = ("v2s2", "oci")
+#: Where floating tags can come from.
+FLOATING = ("version", "latest", "container-yaml", "additional-tags")
+#: What of a build's network is decided when: always the same, or by what its repositories need.
+NETWORKS = ("auto", "none", "isolated", "host")
+#: Sections whose settings are names of the site's own choice.
+_FREE = ("labels", "build_arguments")
 _KNOWN = {
-    "registry": {"candidate", "certificates", "auth_file"},
-    "engine": {"state", "isolation", "runtime", "network", "build_timeout"},
-    "content_generator": {"name", "certificate", "server_ca"},
-    "labels": None,
+    "registry": {"candidate", "certificates", "auth_file", "sources", "formats"},
+    "engine": {"state", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
+    "limits": {"build_timeout", "build_timeout_max", "build_size", "log_size", "free_space", "memory"},
+    "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
+    "tags": {"floating"},
+    "lookaside": {"url", "namespaced", "hash"},
+    **{section: set() for section in _FREE},
 }
+_GIGABYTE = 10**9
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one arch of a build may use.
+
+    :param time: seconds, where container.yaml says nothing
+    :param longest: seconds, whatever container.yaml says
+    :param size: bytes that a build may write into its layers
+    :param log: bytes of its log
+    :param free: bytes that must stay free in the file system of the builds
+    :param memory: bytes that RUN may use; 0 for no limit
+    """
+
+    time: int = 4 * 3600
+    longest: int = 4 * 3600
+    size: int = 10 * _GIGABYTE
+    log: int = _GIGABYTE
+    free: int = _GIGABYTE
+    memory: int = 0
+
+    def seconds(self, wanted: int) -> int:
+        """How long a build may take.
+
+        :param wanted: what container.yaml says; 0 for nothing
+        """
+        return min(wanted or self.time, self.longest)
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The content generator: the shared account as which builds are imported.
+
+    :param name: of the content generator
+    :param certificate: a PEM file to log in with; with neither this nor a keytab, the builder's own session imports
+    :param keytab: of ``principal``, for Kerberos
+    :param server_ca: the authority of the hub's certificate; None: the system's
+    :param archives: whether images are stored in Koji; otherwise it records them without their content
+    """
+
+    name: str
+    certificate: Path | None = None
+    keytab: Path | None = None
+    principal: str = ""
+    server_ca: Path | None = None
+    archives: bool = True
+
+
+@dataclass(frozen=True)
+class Lookaside:
+    """The lookaside cache.
+
+    :param url: where files are downloaded from
+    :param namespaced: whether names in it begin with the namespace of dist-git
+    :param hash: the type of hash of entries that name none
+    """
+
+    url: str
+    namespaced: bool = True
+    hash: str = "sha512"
 
 
 @dataclass(frozen=True)
@@ -28,26 +101,39 @@ class Site:
     """A site's decisions.
 
     :param candidate: the registry to which images are pushed, host and port
+    :param sources: registries and repositories that FROM may name, ``registry.example.org/base``; empty for all
+    :param formats: formats of manifests; tags point to the first
     :param state: folder in which builds keep their layers
     :param isolation: how RUN is kept apart; None: found out at the first build
-    :param network: what RUN may reach: none, or host
-    :param build_timeout: seconds that one arch may take
-    :param generator: the content generator's name
-    :param certificate: with which the content generator logs in; None: the builder's own session imports
-    :param server_ca: the authority of the hub's certificate; None: the system's
+    :param network: what RUN may reach: auto, none, isolated or host
+    :param denied_networks: what an isolated network does not reach, besides the builder itself
+    :param base_images_keep: days for which a base image stays on a builder after its last use
+    :param floating: where floating tags come from
+    :param lookaside: None: the site has none
     :param labels: added to every image
+    :param build_arguments: given to every build
     """
 
     candidate: str
     access: Access
+    sources: tuple[str, ...]
+    formats: tuple[str, ...]
     state: Path
     isolation: Isolation | None
     network: str
-    build_timeout: int
-    generator: str
-    certificate: Path | None
-    server_ca: Path | None
+    denied_networks: tuple[str, ...]
+    base_images_keep: int
+    limits: Limits
+    generator: Generator
+    floating: frozenset[str]
+    lookaside: Lookaside | None
     labels: dict[str, str] = field(default_factory=dict)
+    build_arguments: dict[str, str] = field(default_factory=dict)
+
+    def allows_source(self, image: ImageReference) -> bool:
+        """Whether images may be built on this one."""
+        name = f"{image.registry}/{image.repository}"
+        return not self.sources or any(name == each or name.startswith(f"{each}/") for each in self.sources)
 
 
 def read_site(path: Path | None = None) -> Site:
@@ -57,81 +143,77 @@ def read_site(path: Path | None = None) -> Site:
     :raises ConfigurationError: it is missing, or some of its values are wrong; all are named
     """
     path = path or Path(os.environ.get(VARIABLE) or PATH)
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    try:
-        with path.open() as file:
-            parser.read_file(file)
-    except (OSError, configparser.Error) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}", solution="see docs/site.md") from error
-    reader = _Reader(parser)
+    settings = Settings.read(path)
     site = Site(
-        candidate=reader.text("registry", "candidate", required=True),
-        access=Access(reader.path("registry", "certificates"), reader.path("registry", "auth_file")),
-        state=reader.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
-        isolation=reader.isolation(),
-        network=reader.choice("engine", "network", ("none", "host")),
-        build_timeout=reader.seconds("engine", "build_timeout", 4 * 3600),
-        generator=reader.text("content_generator", "name") or "fedpkg-container",
-        certificate=reader.path("content_generator", "certificate"),
-        server_ca=reader.path("content_generator", "server_ca"),
-        labels=dict(parser["labels"]) if parser.has_section("labels") else {},
+        candidate=settings.registry("registry", "candidate"),
+        access=Access(settings.path("registry", "certificates"), settings.path("registry", "auth_file")),
+        sources=tuple(each.rstrip("/") for each in settings.words("registry", "sources")),
+        formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
+        state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
+        isolation=_isolation(settings),
+        network=settings.choice("engine", "network", NETWORKS),
+        denied_networks=settings.networks("engine", "denied_networks"),
+        base_images_keep=settings.number("engine", "base_images_keep", 14, unit="days"),
+        limits=_limits(settings),
+        generator=_generator(settings),
+        floating=frozenset(settings.chosen("tags", "floating", FLOATING, default=FLOATING)),
+        lookaside=_lookaside(settings),
+        labels=settings.section("labels"),
+        build_arguments=settings.section("build_arguments"),
     )
-    reader.finish(path)
+    problems = settings.problems(_KNOWN, free=_FREE)
+    if problems:
+        raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
     return site
 
 
-class _Reader:
-    """Takes values out of the file and gathers what is wrong with them."""
+def _isolation(settings: Settings) -> Isolation | None:
+    kind = settings.choice("engine", "isolation", ("auto", "oci", "chroot"))
+    runtime = settings.text("engine", "runtime")
+    if kind == "oci" and not runtime:
+        settings.complain("engine", "isolation", "= oci needs a runtime, runc or crun")
+    return None if kind == "auto" else Isolation(kind, runtime if kind == "oci" else "")
 
-    def __init__(self, parser: configparser.ConfigParser) -> None:
-        self.parser = parser
-        self.problems: list[str] = []
 
-    def text(self, section: str, option: str, *, required: bool = False) -> str:
-        value = self.parser.get(section, option, fallback="").strip()
-        if required and not value:
-            self.problems.append(f"[{section}] {option} is missing")
-        return value
+def _limits(settings: Settings) -> Limits:
+    default = Limits()
+    time = settings.number("limits", "build_timeout", default.time, unit="seconds")
+    longest = settings.number("limits", "build_timeout_max", max(time, default.longest), unit="seconds")
+    if longest < time:
+        settings.complain("limits", "build_timeout_max", f"= {longest}: less than build_timeout, {time}")
+    return Limits(
+        time=time,
+        longest=longest,
+        size=settings.size("limits", "build_size", default.size),
+        log=settings.size("limits", "log_size", default.log),
+        free=settings.size("limits", "free_space", default.free),
+        memory=settings.size("limits", "memory", default.memory),
+    )
 
-    def path(self, section: str, option: str, *, exists: bool = True) -> Path | None:
-        value = self.text(section, option)
-        if not value:
-            return None
-        path = Path(value)
-        if not path.is_absolute():
-            self.problems.append(f"[{section}] {option} = {value}: not an absolute path")
-        elif exists and not path.exists():
-            self.problems.append(f"[{section}] {option} = {value}: no such file or folder")
-        return path
 
-    def choice(self, section: str, option: str, choices: tuple[str, ...]) -> str:
-        value = self.text(section, option) or choices[0]
-        if value not in choices:
-            self.problems.append(f"[{section}] {option} = {value}: must be one of {', '.join(choices)}")
-        return value
+def _generator(settings: Settings) -> Generator:
+    section = "content_generator"
+    generator = Generator(
+        name=settings.text(section, "name") or "fedpkg-container",
+        certificate=settings.path(section, "certificate"),
+        keytab=settings.path(section, "keytab"),
+        principal=settings.text(section, "principal"),
+        server_ca=settings.path(section, "server_ca"),
+        archives=settings.choice(section, "archives", ("store", "reference")) == "store",
+    )
+    if generator.certificate and generator.keytab:
+        settings.complain(section, "keytab", "and certificate exclude each other")
+    if bool(generator.keytab) != bool(generator.principal):
+        settings.complain(section, "keytab", "and principal go together")
+    return generator
 
-    def seconds(self, section: str, option: str, default: int) -> int:
-        value = self.text(section, option) or str(default)
-        if not value.isdigit() or int(value) == 0:
-            self.problems.append(f"[{section}] {option} = {value}: must be a number of seconds above 0")
-            return default
-        return int(value)
 
-    def isolation(self) -> Isolation | None:
-        kind = self.choice("engine", "isolation", ("auto", "oci", "chroot"))
-        runtime = self.text("engine", "runtime")
-        if kind == "oci" and not runtime:
-            self.problems.append("[engine] isolation = oci needs a runtime, runc or crun")
-        return None if kind == "auto" else Isolation(kind, runtime if kind == "oci" else "")
-
-    def finish(self, path: Path) -> None:
-        for section in self.parser.sections():
-            known = _KNOWN.get(section, set())
-            if section not in _KNOWN:
-                self.problems.append(f"[{section}]: no such section")
-            elif known is not None:
-                unknown = sorted(set(self.parser[section]) - known)
-                self.problems += [f"[{section}] {option}: no such setting" for option in unknown]
-        if self.problems:
-            raise ConfigurationError(f"{path}: " + "; ".join(self.problems), solution="see docs/site.md")
+def _lookaside(settings: Settings) -> Lookaside | None:
+    url = settings.url("lookaside", "url")
+    if not url:
+        return None
+    return Lookaside(
+        url=url,
+        namespaced=settings.choice("lookaside", "namespaced", ("yes", "no")) == "yes",
+        hash=settings.choice("lookaside", "hash", ("sha512", "sha256", "md5")),
+    )

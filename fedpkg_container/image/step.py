@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
-from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
+from fedpkg_container.image import help_page
 from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.site import Limits
+from fedpkg_container.image.watch import Watch
+from fedpkg_container.model.names import is_variable
 
 #: Koji's names of arches → Go's, where they differ.
 GO_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "armhfp": "arm", "armv7hl": "arm"}
@@ -27,6 +32,21 @@ def unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in own}
 
 
+def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str, str]:
+    """The variable that is to hold the release, when container.yaml names one.
+
+    :raises BuildFailedError: it is no name of a variable
+    """
+    name = container_yaml.set_release_env
+    if not name:
+        return {}
+    if not is_variable(name):
+        raise BuildFailedError(
+            f"set_release_env: {name[:80]!r} is no name of a variable", solution="mend it in container.yaml"
+        )
+    return {name: release}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What an image is built from.
@@ -37,6 +57,11 @@ class Recipe:
     :param timestamp: seconds since the epoch that every new file gets
     :param arch: Koji's name of the arch
     :param timeout: seconds
+    :param network: what RUN reaches: none, isolated or host
+    :param environment: variables that every stage begins with
+    :param arguments: values of ARG, over the defaults
+    :param help_page: a folder with the image's manual page; None for none
+    :param limits: of everything but time
     """
 
     dockerfile: Dockerfile
@@ -46,16 +71,29 @@ class Recipe:
     timestamp: int
     arch: str
     timeout: float
+    network: str = "none"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    help_page: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def text(self) -> str:
+        """The Dockerfile as it is built."""
+        return self.dockerfile.changed(
+            self.parents,
+            first=[f"ENV {name}={value}" for name, value in self.environment.items()],
+            last=[help_page.LINE] if self.help_page else [],
+        )
 
 
 def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder: Path, log: BuildLog) -> str:
     """Build; the image ID.
 
     :param folder: for files of this build
-    :raises BuildFailedError: a step of the Dockerfile failed
+    :raises BuildFailedError: a step of the Dockerfile failed, or the build used more than it may
     """
     pinned = folder / "Dockerfile"
-    pinned.write_text(recipe.dockerfile.with_parents(recipe.parents))
+    pinned.write_text(recipe.text())
     request = ImageBuild(
         context=recipe.context,
         dockerfile=pinned,
@@ -64,9 +102,25 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         timestamp=recipe.timestamp,
         arch=go_arch(recipe.arch),
         timeout=recipe.timeout,
+        network=recipe.network,
+        arguments=recipe.arguments,
+        contexts={help_page.CONTEXT: recipe.help_page} if recipe.help_page else {},
+        memory=recipe.limits.memory,
     )
+    watch = Watch(folder, recipe.limits)
+    log.longest = recipe.limits.log
+
+    def tick() -> None:
+        log.tick()
+        watch.check()
+
     try:
-        return engine.build(request, line=log.line, tick=log.tick)
+        return engine.build(request, line=log.output, tick=tick)
+    except ProgramTimeoutError as error:
+        raise BuildFailedError(
+            f"building the image for {recipe.arch} took longer than {recipe.timeout:g} s and was ended",
+            solution="let RUN end sooner, or ask for more with buildtime_limit in container.yaml",
+        ) from error
     except ProgramError as error:
         said = _last_words(error.output).replace(f"{folder}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error

@@ -27,3 +27,8 @@ class Task:
     def scratch(self) -> bool:
         """Whether nothing is recorded in Koji."""
         return bool(self.options.get("scratch"))
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the build moves no floating tags."""
+        return bool(self.options.get("isolated"))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fedpkg_container.errors import UsageError
 
 #: The version of the format of ``BuildSpec`` and ``BuiltImage``.
-FORMAT = 1
+FORMAT = 2
 
 Travelling = TypeVar("Travelling", "BuildSpec", "BuiltImage")
 
@@ -59,6 +59,10 @@ class BuildSpec:
     :param staging: repository in the registry to which this arch is pushed
     :param upload: folder on the hub where the archive and the log go; empty for a scratch build
     :param timeout: seconds that the build may take
+    :param network: what RUN reaches: none, isolated or host
+    :param repo_files: texts of .repo files that RUN sees, by name
+    :param environment: variables that every stage begins with
+    :param arguments: values of ARG, over the defaults of the Dockerfile
     """
 
     task_id: int
@@ -75,6 +79,10 @@ class BuildSpec:
     staging: str
     upload: str
     timeout: int
+    network: str = "none"
+    repo_files: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
         """This spec as a task's argument."""

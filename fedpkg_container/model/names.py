@@ -10,6 +10,7 @@ COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
 _NVR_PART = re.compile(r"[A-Za-z0-9._+~^]+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = ("staging",)
 
 
@@ -41,3 +42,8 @@ def tag_problem(text: str) -> str:
 def legal_tag(text: str) -> str:
     """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:128]
+
+
+def is_variable(text: str) -> bool:
+    """Whether a text is the name of an environment variable."""
+    return _VARIABLE.fullmatch(text) is not None

@@ -47,7 +47,7 @@ def test_the_base_of_a_last_stage_that_stands_on_another() -> None:
 
 def test_parents_are_replaced_and_nothing_else() -> None:
     pinned = {"r.io/fedora:41": "r.io/fedora@sha256:1", "r.io/base:1": "r.io/base@sha256:2"}
-    lines = Dockerfile(MULTI).with_parents(pinned).splitlines()
+    lines = Dockerfile(MULTI).changed(pinned).splitlines()
     assert lines[1] == "FROM r.io/fedora@sha256:1 AS build"
     assert lines[3:6] == ["FROM scratch AS empty", "FROM build AS test", "FROM r.io/base@sha256:2"]
     assert [line for number, line in enumerate(lines) if number not in (1, 5)] == [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.naming import Tags, repository, tags_for
+from fedpkg_container.image.naming import FloatingTags, Tags, primary_tag, repository, unique_tag
+from fedpkg_container.image.site import FLOATING
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.names import legal_tag
 
@@ -13,21 +14,40 @@ BUILT = NVR("hello-container", "1.0", "3")
 NOON = 1_700_000_000.0
 
 
+EVERYTHING = frozenset(FLOATING)
+
+
 def test_a_full_build_has_all_tags() -> None:
-    tags = tags_for(BUILT, task_id=7, scratch=False, isolated=False, additional=["stable", "not-this"], now=NOON)
-    assert tags == Tags("7-20231114221320", "1.0-3", ("1.0", "latest", "stable"))
+    floating = FloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
+    tags = Tags(unique_tag(7, scratch=False, now=NOON), primary_tag(BUILT), floating)
     assert tags.all == ("1.0-3", "1.0", "latest", "stable", "7-20231114221320")
 
 
-def test_an_isolated_build_moves_no_tag() -> None:
-    tags = tags_for(BUILT, task_id=7, scratch=False, isolated=True, additional=["stable"], now=NOON)
-    assert tags == Tags("7-20231114221320", "1.0-3")
-
-
 def test_a_scratch_build_has_a_tag_of_its_own_only() -> None:
-    assert tags_for(BUILT, task_id=7, scratch=True, isolated=False, additional=["stable"], now=NOON).all == (
-        "scratch-7-20231114221320",
-    )
+    assert Tags(unique_tag(7, scratch=True, now=NOON)).all == ("scratch-7-20231114221320",)
+
+
+def test_tags_of_container_yaml_are_instead_of_all_others() -> None:
+    floating = FloatingTags(EVERYTHING, container_yaml=["rawhide", "1.0-3", "rawhide"], additional=["stable"])
+    assert floating.of(BUILT) == ("rawhide",)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (["version"], ("1.0",)),
+        (["latest", "additional-tags"], ("latest", "stable")),
+        (["container-yaml"], ("rawhide",)),
+        ([], ()),
+    ],
+)
+def test_a_site_chooses_where_floating_tags_come_from(policy: list[str], expected: tuple[str, ...]) -> None:
+    assert FloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
+
+
+def test_a_tag_that_no_registry_takes_is_refused() -> None:
+    with pytest.raises(BuildFailedError, match="not a tag, in container.yaml: '.x'"):
+        FloatingTags(EVERYTHING, container_yaml=[".x"]).of(BUILT)
 
 
 def test_what_a_tag_cannot_hold_is_replaced() -> None:

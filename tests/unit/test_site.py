@@ -20,19 +20,19 @@ def _write(folder: Path, text: str) -> Path:
 def test_a_registry_is_enough(tmp_path: Path) -> None:
     site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\n"))
     assert site.candidate == "registry.example.org"
-    assert site.network == "none"
+    assert site.network == "auto"
     assert site.isolation is None
-    assert site.build_timeout == 4 * 3600
-    assert site.generator == "fedpkg-container"
+    assert site.limits.time == 4 * 3600
+    assert site.generator.name == "fedpkg-container"
 
 
 def test_labels_keep_their_spelling(tmp_path: Path) -> None:
-    text = "[registry]\ncandidate = r\n[labels]\nvendor = The Site\nio.Example = 50%\n"
+    text = "[registry]\ncandidate = r.example.org\n[labels]\nvendor = The Site\nio.Example = 50%\n"
     assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
 
 
 def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
-    text = "[registry]\ncandidate = r\n[engine]\nisolation = oci\nruntime = crun\n"
+    text = "[registry]\ncandidate = r.example.org\n[engine]\nisolation = oci\nruntime = crun\n"
     assert read_site(_write(tmp_path, text)).isolation == Isolation("oci", "crun")
 
 
@@ -44,7 +44,9 @@ password = secret
 [engine]
 isolation = none
 network = bridge
+[limits]
 build_timeout = soon
+build_size = much
 [colours]
 a = b
 """
@@ -55,8 +57,9 @@ a = b
         "[registry] certificates = /no/such/folder: no such file or folder",
         "[registry] password: no such setting",
         "[engine] isolation = none: must be one of auto, oci, chroot",
-        "[engine] network = bridge: must be one of none, host",
-        "[engine] build_timeout = soon: must be a number of seconds above 0",
+        "[engine] network = bridge: must be one of auto, none, isolated, host",
+        "[limits] build_timeout = soon: must be a number of seconds above 0",
+        "[limits] build_size = much: must be a size, such as 500M or 10G",
         "[colours]: no such section",
     ):
         assert problem in caught.value.reason

@@ -18,6 +18,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.image.arch_build import ArchBuild, described_file
+from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published, metadata
 from fedpkg_container.image.naming import Tags
@@ -141,7 +142,7 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
     source = f"git+http://127.0.0.1:{box.layout.ports.distgit_anonymous}/container/{IMAGE}#{commit}"
     nvr = NVR(COMPONENT, version, release)
     with workspaces.open("base") as folder, BuildLog(folder / "container-build.log") as log:
-        engine = Buildah(workspaces, folder, isolation=choose(site.state), network="none", access=site.access)
+        engine = Buildah(workspaces, folder, isolation=choose(site.state), access=site.access)
         _record(box, site, engine, log, nvr, source, checkout)
     shutil.rmtree(checkout.parent)
     return str(ImageReference(site.candidate, IMAGE, tag=version))
@@ -201,7 +202,7 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     def send(path: Path, folder: str) -> None:
         session.uploadWrapper(str(path), f"{upload}/{folder}")
 
-    built = ArchBuild(spec, site, engine, checkout, box.layout.topdir, engine.folder, log, send).run()
+    built = ArchBuild(spec, site, engine, checkout, KojiFiles(box.layout.topdir), engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
     digest = engine.push_list(repository.tagged(tags.unique), [ImageReference.parse(built.staging)])
     registry = Registry(site.access)
@@ -213,7 +214,7 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
         source=source,
         task_id=0,
         owner=CONTENT_GENERATOR,
-        generator=site.generator,
+        generator=site.generator.name,
         started=started,
         ended=time.time(),
         parents=[],

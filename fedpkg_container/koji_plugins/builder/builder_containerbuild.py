@@ -24,6 +24,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild
+from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.image.source import Source, fetch
@@ -87,7 +88,12 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspaces = Workspaces(site.state)
         isolation = site.isolation or choose(site.state)
         with workspaces.open(f"task-{self.id}") as folder:
-            yield Buildah(workspaces, folder, isolation=isolation, network=site.network, access=site.access)
+            yield Buildah(workspaces, folder, isolation=isolation, access=site.access)
+
+    @property
+    def koji_files(self) -> KojiFiles:
+        """Koji's files, as kojid's configuration says where they are."""
+        return KojiFiles(Path(self.options.topdir), getattr(self.options, "topurl", None) or "")
 
     def checkout(self, url: str, log: BuildLog, *, scratch: bool, build_tag: Any = None) -> Source:
         """The source at the exact commit, after checking that it may be built here."""
@@ -139,10 +145,18 @@ class BuildContainerTask(ContainerTask):
             platforms = ContainerYaml.read(source.folder).platforms
             task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
             with self.engine(site) as engine, self._generator(site) as generator:
-                build = ContainerBuild(
-                    task, site, self.session, generator, source.folder, engine, log, self._spawn, self.checkpoint
-                )
-                return build.run()
+                return ContainerBuild(
+                    task=task,
+                    site=site,
+                    session=self.session,
+                    generator=generator,
+                    checkout=source.folder,
+                    files=self.koji_files,
+                    engine=engine,
+                    log=log,
+                    spawn=self._spawn,
+                    after=self.checkpoint,
+                ).run()
 
     def _arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
         """The arches of the build tag, limited to those that were asked for."""
@@ -172,11 +186,16 @@ class BuildContainerTask(ContainerTask):
     @contextlib.contextmanager
     def _generator(self, site: Site) -> Iterator[Any]:
         """The session that reserves and imports: the site's shared account, or the builder's own."""
-        if site.certificate is None:
+        account = site.generator
+        if not account.certificate and not account.keytab:
             yield self.session
             return
-        session = koji.ClientSession(self.options.server, {**self.session.opts, "serverca": str(site.server_ca or "")})
-        session.ssl_login(str(site.certificate), None, str(site.server_ca) if site.server_ca else None)
+        authority = str(account.server_ca) if account.server_ca else None
+        session = koji.ClientSession(self.options.server, {**self.session.opts, "serverca": authority})
+        if account.certificate:
+            session.ssl_login(str(account.certificate), None, authority)
+        else:
+            session.gssapi_login(account.principal, str(account.keytab))
         try:
             yield session
         finally:
@@ -219,7 +238,7 @@ class CreateContainerTask(ContainerTask):
                     site=site,
                     engine=engine,
                     source=source.folder,
-                    topdir=Path(self.options.topdir),
+                    koji=self.koji_files,
                     folder=engine.folder,
                     log=log,
                     upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),

@@ -1,0 +1,142 @@
+"""The files that ``sources`` lists: fetched from the lookaside cache and checked by hash, with rpkg's own code.
+
+rpkg downloads with libcurl, which listens to no signal while it waits. So it runs as a program of its own (this
+module's ``main``), which can be stopped, has a deadline, and cannot write more than it may.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.image.site import Lookaside
+from fedpkg_container.process import run
+
+FILE = "sources"
+#: Seconds for one file, and the longest one, bytes.
+TIMEOUT = 1800.0
+LONGEST = 20 * 10**9
+ATTEMPTS = 3
+#: Types of hashes, and how many digits they have.
+_DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of ``sources``.
+
+    :param hashtype: in small letters
+    """
+
+    file: str
+    hash: str
+    hashtype: str
+
+
+def entries(folder: Path) -> list[Entry]:
+    """What ``sources`` of a checkout lists; empty where there is none.
+
+    :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout
+    """
+    from pyrpkg.errors import rpkgError
+    from pyrpkg.sources import SourcesFile
+
+    if read_bytes(folder, FILE) is None:
+        return []
+    try:
+        listed = [Entry(each.file, each.hash, each.hashtype) for each in SourcesFile(str(folder / FILE), "bsd").entries]
+    except (rpkgError, OSError, ValueError) as error:
+        raise BuildFailedError(
+            f"{FILE} cannot be read: {error}", solution="make it anew: fedpkg new-sources"
+        ) from error
+    for entry in listed:
+        _check(entry)
+    return listed
+
+
+def _check(entry: Entry) -> None:
+    plain = entry.file not in ("", ".", "..") and not re.search(r"[/\0\n]", entry.file)
+    digits = _DIGITS.get(entry.hashtype, 0)
+    if not plain or not digits or not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", entry.hash):
+        raise BuildFailedError(
+            f"{FILE} lists {entry.file[:200]!r} with a name or a hash that cannot be one",
+            solution="make it anew: fedpkg new-sources",
+        )
+
+
+def repository_name(url: str, *, namespaced: bool) -> str:
+    """The name under which the lookaside cache keeps the files of a repository of dist-git.
+
+    :param url: URL of dist-git, with or without a commit
+    :param namespaced: with the namespace, ``container/hello-web``
+    """
+    path = urllib.parse.urlsplit(url).path.strip("/").removesuffix(".git")
+    return "/".join(path.split("/")[-2:] if namespaced else path.split("/")[-1:])
+
+
+def fetch(folder: Path, url: str, lookaside: Lookaside | None, say: Callable[[str], None]) -> None:
+    """Bring the files that ``sources`` lists into a checkout.
+
+    :param url: URL of dist-git from which the checkout came
+    :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
+    """
+    wanted = entries(folder)
+    if wanted and lookaside is None:
+        raise BuildFailedError(
+            f"{FILE} lists {wanted[0].file}, but the builders of this site have no lookaside cache",
+            solution="put the file into git, or ask the site for [lookaside] in builder_containerbuild.conf",
+        )
+    for entry in wanted:
+        if (folder / entry.file).is_symlink() or (folder / entry.file).exists():
+            raise BuildFailedError(
+                f"{entry.file} is in git, and {FILE} lists it as well", solution="remove it from one of the two"
+            )
+        assert lookaside is not None
+        say(f"fetching {entry.file} from the lookaside cache")
+        _fetch(entry, repository_name(url, namespaced=lookaside.namespaced), folder / entry.file, lookaside)
+
+
+def _fetch(entry: Entry, name: str, target: Path, lookaside: Lookaside) -> None:
+    request = {
+        "url": lookaside.url,
+        "hash": lookaside.hash,
+        "download": [name, entry.file, entry.hash.lower(), str(target), entry.hashtype],
+    }
+    program = [sys.executable, "-m", __name__]
+    try:
+        run(
+            ["prlimit", f"--fsize={LONGEST}", "--core=0", "--", *program],
+            stdin=json.dumps(request).encode(),
+            timeout=TIMEOUT,
+        )
+    except ProgramError as error:
+        said = error.output.strip().splitlines()
+        raise BuildFailedError(
+            f"{entry.file} cannot be fetched from the lookaside cache: {said[-1] if said else error.reason}",
+            solution=f"check that it was uploaded: fedpkg new-sources {entry.file}",
+        ) from error
+
+
+def main() -> None:
+    """Download one file as standard input says; ends with 1 and a line on standard error when that fails."""
+    from pyrpkg.errors import rpkgError
+    from pyrpkg.lookaside import CGILookasideCache
+
+    request = json.load(sys.stdin)
+    cache = CGILookasideCache(request["hash"], request["url"], "", attempts=ATTEMPTS, delay=2)
+    name, file, digest, target, hashtype = request["download"]
+    try:
+        cache.download(name, file, digest, target, hashtype)
+    except (rpkgError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

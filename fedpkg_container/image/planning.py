@@ -1,0 +1,198 @@
+"""What a build is going to be: everything that is decided before anything is built, and every refusal of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import koji
+
+from fedpkg_container.distgit.additional_tags import AdditionalTags
+from fedpkg_container.distgit.container_yaml import ContainerYaml
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image import naming
+from fedpkg_container.image.identity import Identity, identify
+from fedpkg_container.image.koji_files import KojiFiles
+from fedpkg_container.image.outward import Outward
+from fedpkg_container.image.parents import Parent, Resolver
+from fedpkg_container.image.repo_files import fetch_repo_file
+from fedpkg_container.image.site import Site
+from fedpkg_container.image.step import go_arch, release_environment
+from fedpkg_container.image.task import Task
+from fedpkg_container.model.build import NVR, BuildSpec
+from fedpkg_container.model.finding import ERROR
+from fedpkg_container.registry import staging
+from fedpkg_container.registry.registry import Registry
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is going to be built.
+
+    :param repository: path of the build tag's repository below Koji's topdir; empty for none
+    :param repo_files: texts of the .repo files of ``--repo-url``, by name
+    :param network: what RUN reaches
+    """
+
+    dockerfile: Dockerfile
+    container_yaml: ContainerYaml
+    identity: Identity
+    parents: list[Parent]
+    floating: naming.FloatingTags
+    repository: str
+    repo_files: Mapping[str, str]
+    network: str
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Decides what a build is going to be.
+
+    :param session: of the hub; only asked
+    :param checkout: the source at the exact commit
+    :param files: Koji's files on this builder
+    """
+
+    task: Task
+    site: Site
+    session: Any
+    checkout: Path
+    files: KojiFiles
+    registry: Registry
+    say: Callable[[str], None]
+
+    def plan(self) -> Plan:
+        """The plan.
+
+        :raises BuildFailedError: the sources or the options make no image that can be built here
+        :raises RegistryError: a parent does not exist, or its registry cannot be reached
+        """
+        container_yaml, tags = self._small_files()
+        dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
+        for image, line in dockerfile.foreign_sources:
+            raise BuildFailedError(
+                f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
+                solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
+            )
+        identity = identify(dockerfile, self.task.options)
+        release_environment(container_yaml, identity.release)
+        self._check_package(identity.component)
+        floating = naming.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
+        repo_files = self._repo_files()
+        return Plan(
+            dockerfile=dockerfile,
+            container_yaml=container_yaml,
+            identity=identity,
+            floating=floating,
+            network=self._network(repo_files),
+            parents=self._parents(dockerfile),
+            repository=self._repository(),
+            repo_files=repo_files,
+        )
+
+    def _small_files(self) -> tuple[ContainerYaml, AdditionalTags]:
+        """The files that steer a build, without errors."""
+        container_yaml, tags = ContainerYaml.read(self.checkout), AdditionalTags.read(self.checkout)
+        errors = [each for each in (*container_yaml.findings, *tags.findings) if each.severity == ERROR]
+        if errors:
+            first = errors[0]
+            place = f"{first.file}:{first.line}" if first.line else first.file
+            more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
+            raise BuildFailedError(f"{place}: {first.message}{more}", solution=first.solution)
+        return container_yaml, tags
+
+    def _check_package(self, component: str) -> None:
+        if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
+            tag = self.task.target["dest_tag_name"]
+            raise BuildFailedError(
+                f"package {component} is not in the list of tag {tag}, or blocked there",
+                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
+            )
+
+    def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
+        wanted = [go_arch(arch) for arch in self.task.arches]
+        resolver = Resolver(self.site, self.registry, wanted, self.session.getBuild)
+        found = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
+        for parent in found:
+            known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
+            self.say(f"parent {parent.written} is {parent.pinned}{known}")
+        return found
+
+    def _repo_files(self) -> dict[str, str]:
+        """The .repo files of ``--repo-url``, fetched once for all arches."""
+        outward = Outward(self.site.denied_networks)
+        urls = self.task.options.get("yum_repourls") or []
+        return {
+            f"repo-url-{number}": fetch_repo_file(url, allows=outward.allows)
+            for number, url in enumerate(urls, 1)
+        }  # fmt: skip
+
+    def _network(self, repo_files: Mapping[str, str]) -> str:
+        """What RUN reaches: nothing, unless the site says so or repositories are elsewhere than in Koji."""
+        elsewhere = [
+            name
+            for name, text in repo_files.items()
+            if not all(self.files.localize(name, text, arch).complete for arch in self.task.arches)
+        ]
+        if self.site.network == "none" and elsewhere:
+            raise BuildFailedError(
+                "repositories of --repo-url need a network, which this site gives to no build",
+                solution="build without --repo-url, or give it repositories of this Koji",
+            )
+        if self.site.network == "auto":
+            return "isolated" if elsewhere else "none"
+        return self.site.network
+
+    def _repository(self) -> str:
+        """The build tag's repository, below Koji's topdir; empty when the tag has none."""
+        target = self.task.target
+        repo = self.session.getRepo(target["build_tag"])
+        if not repo:
+            self.say(f"tag {target['build_tag_name']} has no repository: RUN gets none")
+            return ""
+        path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
+        return path.removeprefix(f"{koji.pathinfo.topdir}/")
+
+
+def specs(plan: Plan, task: Task, site: Site, nvr: NVR, upload: str) -> list[BuildSpec]:
+    """What each arch is given.
+
+    :param upload: folder on the hub for the files of the build; empty for a scratch build
+    :raises BuildFailedError: container.yaml asks for what cannot be given
+    """
+    url, _, commit = task.source.partition("#")
+    labels = {
+        **site.labels,
+        "release": nvr.release,
+        "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "vcs-ref": commit,
+        "vcs-type": "git",
+        "url": url,
+    }
+    return [
+        BuildSpec(
+            task_id=task.id,
+            arch=arch,
+            source=task.source,
+            component=nvr.name,
+            version=nvr.version,
+            release=nvr.release,
+            image=plan.identity.image,
+            scratch=task.scratch,
+            parents={parent.written: str(parent.pinned) for parent in plan.parents},
+            labels=labels,
+            repository=f"{plan.repository}/{arch}" if plan.repository else "",
+            staging=staging.staging_repository(task.id),
+            upload=upload,
+            timeout=site.limits.seconds(plan.container_yaml.buildtime_limit),
+            network=plan.network,
+            repo_files=dict(plan.repo_files),
+            environment=release_environment(plan.container_yaml, nvr.release),
+            arguments=site.build_arguments,
+        )
+        for arch in task.arches
+    ]

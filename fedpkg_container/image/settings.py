@@ -1,0 +1,156 @@
+"""Taking values out of an INI file, and gathering everything that is wrong with them."""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.model.reference import ImageReference
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", re.IGNORECASE)
+
+
+class Settings:
+    """The settings of a file; wrong ones get their default and are remembered.
+
+    :param parser: what was read
+    """
+
+    def __init__(self, parser: configparser.ConfigParser) -> None:
+        self._parser = parser
+        self._problems: list[str] = []
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """The settings in a file.
+
+        :raises ConfigurationError: it cannot be read
+        """
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment, method-assign]
+        try:
+            with path.open(encoding="utf-8") as file:
+                parser.read_file(file)
+        except (OSError, UnicodeDecodeError, configparser.Error) as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}", solution="see docs/site.md") from error
+        return cls(parser)
+
+    def complain(self, section: str, option: str, what: str) -> None:
+        """Remember that something is wrong."""
+        self._problems.append(f"[{section}] {option} {what}")
+
+    def problems(self, known: Mapping[str, set[str]], *, free: Sequence[str]) -> list[str]:
+        """Everything that is wrong, settings that nobody knows included.
+
+        :param known: section → its settings
+        :param free: sections in which every setting is known
+        """
+        found = list(self._problems)
+        for section in self._parser.sections():
+            if section not in known:
+                found.append(f"[{section}]: no such section")
+            elif section not in free:
+                unknown = sorted(set(self._parser[section]) - known[section])
+                found += [f"[{section}] {option}: no such setting" for option in unknown]
+        return found
+
+    def text(self, section: str, option: str) -> str:
+        """A text; empty when it is not given."""
+        return self._parser.get(section, option, fallback="").strip()
+
+    def section(self, name: str) -> dict[str, str]:
+        """All of a section."""
+        return dict(self._parser[name]) if self._parser.has_section(name) else {}
+
+    def words(self, section: str, option: str) -> tuple[str, ...]:
+        """A list of words."""
+        return tuple(self.text(section, option).split())
+
+    def chosen(self, section: str, option: str, choices: Sequence[str], *, default: Sequence[str]) -> tuple[str, ...]:
+        """Some of a few words, in the order given; ``none`` for none of them, where the default is all."""
+        words = tuple(dict.fromkeys(self.words(section, option)))
+        if not words:
+            return tuple(default)
+        if words == ("none",) and tuple(default) == tuple(choices):
+            return ()
+        for word in words:
+            if word not in choices:
+                self.complain(section, option, f"= {word}: must be some of {', '.join(choices)}")
+        return words
+
+    def choice(self, section: str, option: str, choices: Sequence[str]) -> str:
+        """One of a few words; the first when it is not given."""
+        value = self.text(section, option) or choices[0]
+        if value not in choices:
+            self.complain(section, option, f"= {value}: must be one of {', '.join(choices)}")
+            return choices[0]
+        return value
+
+    def path(self, section: str, option: str, *, exists: bool = True) -> Path | None:
+        """An absolute path; None when it is not given."""
+        value = self.text(section, option)
+        if not value:
+            return None
+        path = Path(value)
+        if not path.is_absolute():
+            self.complain(section, option, f"= {value}: not an absolute path")
+        elif exists and not path.exists():
+            self.complain(section, option, f"= {value}: no such file or folder")
+        return path
+
+    def number(self, section: str, option: str, default: int, *, unit: str) -> int:
+        """A whole number above 0."""
+        value = self.text(section, option) or str(default)
+        if not re.fullmatch("[0-9]{1,12}", value) or int(value) == 0:
+            self.complain(section, option, f"= {value}: must be a number of {unit} above 0")
+            return default
+        return int(value)
+
+    def size(self, section: str, option: str, default: int) -> int:
+        """A number of bytes: ``500M``, ``10 GB``."""
+        value = self.text(section, option)
+        if not value:
+            return default
+        found = _SIZE.fullmatch(value)
+        if not found:
+            self.complain(section, option, f"= {value}: must be a size, such as 500M or 10G")
+            return default
+        return int(float(found[1]) * _UNITS[found[2].lower()])
+
+    def registry(self, section: str, option: str) -> str:
+        """A registry, host and port; it must be given."""
+        value = self.text(section, option)
+        if not value:
+            self.complain(section, option, "is missing")
+            return value
+        try:
+            ok = ImageReference.parse(f"{value}/image").registry == value
+        except UsageError:
+            ok = False
+        if not ok:
+            self.complain(section, option, f"= {value}: must be a registry, as registry.example.org or host:5000")
+        return value
+
+    def url(self, section: str, option: str) -> str:
+        """An address of http or https; empty when it is not given."""
+        value = self.text(section, option)
+        parts = urllib.parse.urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.netloc):
+            self.complain(section, option, f"= {value}: must be an address, as https://host/path")
+        return value
+
+    def networks(self, section: str, option: str) -> tuple[str, ...]:
+        """IPv4 networks: ``10.0.0.0/8 192.0.2.7``."""
+        found = []
+        for word in self.words(section, option):
+            try:
+                found.append(str(ipaddress.IPv4Network(word)))
+            except ValueError:
+                self.complain(section, option, f"= {word}: must be networks, as 10.0.0.0/8")
+        return tuple(found)

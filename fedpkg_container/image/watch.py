@@ -1,0 +1,81 @@
+"""Watching what a build uses of its builder, and ending it when that is too much."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.site import Limits
+
+#: Seconds between two measurements, at the least, and how much longer than a measurement took.
+INTERVAL = 3.0
+EASE = 20
+#: The part of its size limit that a build may write before it is measured again at once.
+SPURT = 8
+
+
+@dataclass
+class Watch:
+    """Looks at a build's folder now and then: often enough to end a build in time, and seldom enough to be cheap.
+
+    :param folder: where the build's layers and temporary files are
+    """
+
+    folder: Path
+    limits: Limits
+    _next: float = 0.0
+    _free: int = field(default=0)
+
+    def check(self) -> None:
+        """Look, if it is time.
+
+        :raises BuildFailedError: the build has written more than it may, or the file system is nearly full
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free < self.limits.free:
+            raise BuildFailedError(
+                f"the builder has only {_spoken(free)} left for builds",
+                solution="build again: another builder may have more; or ask the site for larger disks",
+            )
+        if time.monotonic() < self._next and self._free - free < self.limits.size / SPURT:
+            return
+        began = time.monotonic()
+        size = size_of(self.folder)
+        ended = time.monotonic()
+        self._next, self._free = ended + max(INTERVAL, EASE * (ended - began)), free
+        if size > self.limits.size:
+            raise BuildFailedError(
+                f"the build wrote more than {_spoken(self.limits.size)}",
+                solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
+            )
+
+
+def size_of(folder: Path) -> int:
+    """Bytes that the files below a folder take on disk, without what is mounted there or vanishes meanwhile."""
+    device = folder.stat().st_dev
+    total, left = 0, [str(folder)]
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
+                        left.append(entry.path)
+                    else:
+                        total += status.st_blocks * 512
+        except OSError:
+            continue
+    return total
+
+
+def _spoken(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
