@@ -15,16 +15,17 @@ import requests
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RegistryError
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import naming, parents
 from fedpkg_container.image.identity import identify
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published
+from fedpkg_container.image.metadata import Provenance
+from fedpkg_container.image.publishing import publish
 from fedpkg_container.image.recording import Recording, already_recorded
 from fedpkg_container.image.site import Site
-from fedpkg_container.image.step import go_arch
 from fedpkg_container.image.task import Task
+from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
@@ -162,7 +163,8 @@ class ContainerBuild:
         self.after("reserved")
         images = self.spawn(specs)
         self.after("built")
-        published = self._publish(ImageReference(self.site.candidate, image), images, tags, registry)
+        repository = ImageReference(self.site.candidate, image)
+        published = publish(repository, images, tags, self.site.formats, self.engine, self.log)
         self.after("published")
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],
@@ -217,25 +219,6 @@ class ContainerBuild:
             return ""
         path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
-
-    def _publish(
-        self, repository: ImageReference, images: list[BuiltImage], tags: naming.Tags, registry: Registry
-    ) -> Published:
-        """Bring all arches with their list into the final repository, and only then set the tags."""
-        unique = repository.tagged(tags.unique)
-        self.log.say(f"publishing {unique}")
-        members = [ImageReference.parse(image.staging) for image in images]
-        digest = self.engine.push_list(unique, members)
-        manifest = registry.manifest(unique.at(digest))
-        listed = {each["digest"] for each in manifest.content["manifests"]}
-        if listed != {image.digest for image in images}:
-            raise RegistryError(f"{unique.at(digest)} does not hold the images that were built: {sorted(listed)}")
-        for tag in tags.all:
-            if tag != tags.unique:
-                registry.copy(unique.at(digest), repository.tagged(tag))
-        published = Published(repository, digest, manifest.media_type, tags)
-        self.log.say(f"published {published.by_digest}")
-        return published
 
     def _empty(self, registry: Registry) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later."""

@@ -19,7 +19,8 @@ from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories
 from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
+from fedpkg_container.image.step import Recipe, build_image, unset
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
@@ -163,7 +164,7 @@ class _LocalBuild:
             return self.engine.import_local(image)
         self.log.say(f"pulling {image}")
         try:
-            return self.engine.pull(image, go_arch(arch), newer=True)
+            return self.engine.bases.pull(image, platform_of(arch), newer=True).image_id
         except RegistryError as error:
             self.log.say(f"{error.reason}; looking for it in local storage")
             return self.engine.import_local(image, instead_of=error)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.registry import FORMATS, Access
 
 #: The file, and the variable that names another one.
 PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
 VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
 
 _KNOWN = {
-    "registry": {"candidate", "certificates", "auth_file"},
-    "engine": {"state", "isolation", "runtime", "network", "build_timeout"},
+    "registry": {"candidate", "certificates", "auth_file", "formats"},
+    "engine": {"state", "isolation", "runtime", "network", "build_timeout", "base_images_keep"},
     "content_generator": {"name", "certificate", "server_ca"},
     "labels": None,
 }
@@ -32,6 +32,8 @@ class Site:
     :param isolation: how RUN is kept apart; None: found out at the first build
     :param network: what RUN may reach: none, or host
     :param build_timeout: seconds that one arch may take
+    :param formats: of images and lists: ``v2s2``, ``oci``; the first is what all tags mean
+    :param base_images_keep: days that a base image is kept after its last use; 0: for good
     :param generator: the content generator's name
     :param certificate: with which the content generator logs in; None: the builder's own session imports
     :param server_ca: the authority of the hub's certificate; None: the system's
@@ -48,6 +50,8 @@ class Site:
     certificate: Path | None
     server_ca: Path | None
     labels: dict[str, str] = field(default_factory=dict)
+    formats: tuple[str, ...] = ("v2s2",)
+    base_images_keep: int = 30
 
 
 def read_site(path: Path | None = None) -> Site:
@@ -76,6 +80,8 @@ def read_site(path: Path | None = None) -> Site:
         certificate=reader.path("content_generator", "certificate"),
         server_ca=reader.path("content_generator", "server_ca"),
         labels=dict(parser["labels"]) if parser.has_section("labels") else {},
+        formats=reader.words("registry", "formats", FORMATS),
+        base_images_keep=reader.number("engine", "base_images_keep", 30, "days, or 0"),
     )
     reader.finish(path)
     return site
@@ -115,6 +121,22 @@ class _Reader:
         value = self.text(section, option) or str(default)
         if not value.isdigit() or int(value) == 0:
             self.problems.append(f"[{section}] {option} = {value}: must be a number of seconds above 0")
+            return default
+        return int(value)
+
+    def words(self, section: str, option: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+        """Some of the choices, each once and in an order that counts; by default the first."""
+        words = tuple(self.text(section, option).replace(",", " ").split()) or choices[:1]
+        if len(set(words)) < len(words) or not set(words) <= set(choices):
+            allowed = ", ".join(choices)
+            self.problems.append(f"[{section}] {option} = {' '.join(words)}: must be some of {allowed}, each once")
+        return words
+
+    def number(self, section: str, option: str, default: int, kind: str) -> int:
+        """A number that may be 0."""
+        value = self.text(section, option) or str(default)
+        if not (value.isascii() and value.isdigit()):
+            self.problems.append(f"[{section}] {option} = {value}: must be a number of {kind}")
             return default
         return int(value)
 

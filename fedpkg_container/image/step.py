@@ -10,16 +10,10 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.log import BuildLog
+from fedpkg_container.model.arches import platform_of
 
-#: Koji's names of arches → Go's, where they differ.
-GO_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "armhfp": "arm", "armv7hl": "arm"}
 #: Labels that say which build an image is: not for the Dockerfile to choose.
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
-
-
-def go_arch(arch: str) -> str:
-    """Go's name of an arch."""
-    return GO_ARCHES.get(arch, arch)
 
 
 def unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +56,7 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         labels=recipe.labels,
         mounts=mounts,
         timestamp=recipe.timestamp,
-        arch=go_arch(recipe.arch),
+        platform=platform_of(recipe.arch),
         timeout=recipe.timeout,
     )
     try:

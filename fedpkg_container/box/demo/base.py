@@ -17,15 +17,15 @@ from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.image import publishing
 from fedpkg_container.image.arch_build import ArchBuild, described_file
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.metadata import Provenance, metadata
 from fedpkg_container.image.naming import Tags
 from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Registry
 
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
@@ -203,11 +203,7 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
 
     built = ArchBuild(spec, site, engine, checkout, box.layout.topdir, engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
-    digest = engine.push_list(repository.tagged(tags.unique), [ImageReference.parse(built.staging)])
-    registry = Registry(site.access)
-    for tag in tags.all[:-1]:
-        registry.copy(repository.at(digest), repository.tagged(tag))
-    published = Published(repository, digest, registry.manifest(repository.at(digest)).media_type, tags)
+    published = publishing.publish(repository, [built], tags, site.formats, engine, log)
     provenance = Provenance(
         nvr=nvr,
         source=source,
