@@ -23,6 +23,7 @@ from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.image.repositories import Repositories
+from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
@@ -62,6 +63,7 @@ class ArchBuild:
         """
         spec, log = self.spec, self.log
         dockerfile = Dockerfile.read(self.source)
+        check_runnable(dockerfile, spec.arch, self.folder)
         bases = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
         parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {self.engine.network}")

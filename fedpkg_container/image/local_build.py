@@ -18,6 +18,7 @@ from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories
+from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
 from fedpkg_container.model.arches import platform_of
@@ -102,6 +103,7 @@ class _LocalBuild:
     def run(self) -> LocalImage:
         dockerfile = Dockerfile.read(self.request.checkout)
         arch = self.request.arch or platform.machine()
+        check_runnable(dockerfile, arch, self.folder)
         context = self._context()
         parents = {written: self._parent(written, arch) for written in dockerfile.parents}
         labels = dockerfile.labels

@@ -62,6 +62,11 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
     try:
         return engine.build(request, line=log.line, tick=log.tick)
     except ProgramError as error:
+        if "exec format error" in error.output.lower():
+            raise BuildFailedError(
+                f"building the image for {recipe.arch} failed: a program that RUN starts is of another arch",
+                solution=f"check that the images in FROM are {recipe.arch} throughout",
+            ) from error
         said = _last_words(error.output).replace(f"{folder}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
 
