@@ -10,10 +10,11 @@ import time
 import uuid
 from pathlib import Path
 
-from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import hostfiles
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import CONTENT_GENERATOR
+from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
