@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import socket
 import ssl
@@ -22,14 +21,13 @@ from fedpkg_container.box import distgit, registry
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layout
+from fedpkg_container.box.machines import Machine
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
 from fedpkg_container.hub.reservation import ENDED
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.registry import Access, Registry
 
-#: The arch of this machine, by Koji's name.
-MACHINE: str = koji.canonArch(platform.machine())
 #: The content generator as which container builds are imported.
 CONTENT_GENERATOR_NAME = "fedpkg-container"
 #: Where the plugins are that hub and builder load.
@@ -172,17 +170,18 @@ class Box:
             session.createUser(PACKAGER)
             session.createUser(CONTENT_GENERATOR)
             session.grantCGAccess(CONTENT_GENERATOR, CONTENT_GENERATOR_NAME, create=True)
-        for name in self.layout.builders:
-            self.add_builder(session, name)
+        for machine in self.layout.machines:
+            self.add_builder(session, machine)
         session.logout()
 
-    def add_builder(self, session: Any, name: str, arches: str = MACHINE, capacity: float = 4.0) -> None:
+    @staticmethod
+    def add_builder(session: Any, machine: Machine) -> None:
         """Make a builder known to the hub; nothing happens when it is."""
-        if session.getHost(name) is None:
-            session.addHost(name, arches.split())
-            session.editHost(name, capacity=capacity)
+        if session.getHost(machine.name) is None:
+            session.addHost(machine.name, list(machine.arches))
+            session.editHost(machine.name, capacity=machine.capacity)
             for channel in ("createrepo", "container-binary"):
-                session.addHostToChannel(name, channel)
+                session.addHostToChannel(machine.name, channel)
 
     def prune(self) -> int:
         """Empty the staging of builds whose task has ended; returns how many images were deleted."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
+from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.process import foreground
 
@@ -25,7 +26,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start it; a new one is made first")
-    up.add_argument("--builders", type=int, default=None, metavar="N", help="how many builders a new box has (1)")
+    up.add_argument(
+        "--builders",
+        type=int,
+        default=None,
+        metavar="N",
+        help="how many builders of this machine's arch a new box has (1)",
+    )
+    up.add_argument(
+        "--builder",
+        action="append",
+        default=[],
+        metavar="NAME=ARCH[,ARCH]",
+        help="another builder of a new box, which gets tasks for these arches; what this machine cannot execute it "
+        "builds from Dockerfiles without RUN",
+    )
+    up.add_argument(
+        "--capacity",
+        type=float,
+        default=None,
+        metavar="WEIGHT",
+        help=f"what each builder of a new box takes on at a time; an arch of a build weighs 2 ({CAPACITY:g})",
+    )
     up.set_defaults(run=_up)
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
     shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
@@ -45,18 +67,28 @@ def _parser() -> argparse.ArgumentParser:
 def _up(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
 
-    if arguments.builders is not None and arguments.builders < 1:
-        raise UsageError("a box needs at least one builder", solution="give --builders a number above 0")
-    box = Box(Layout.open(arguments.directory, builders=arguments.builders))
-    if arguments.builders not in (None, len(box.layout.builders)):
+    wanted = _wanted(arguments)
+    box = Box(Layout.open(arguments.directory, builders=wanted))
+    if wanted not in (None, box.layout.machines):
         raise UsageError(
-            f"this box has {len(box.layout.builders)} builders, and keeps them",
+            f"this box has other builders, and keeps them: {', '.join(map(str, box.layout.machines))}",
             solution="make another box with --directory",
         )
     box.up()
     _describe(box.layout)
     print(f"\nnext: {_program(arguments)} shell")
     return 0
+
+
+def _wanted(arguments: argparse.Namespace) -> tuple[Machine, ...] | None:
+    """The builders that are asked for; None when nothing is said of them."""
+    if arguments.builders is None and not arguments.builder and arguments.capacity is None:
+        return None
+    capacity = CAPACITY if arguments.capacity is None else arguments.capacity
+    if not 0 < capacity <= 1000:
+        raise UsageError("a builder's capacity must be above 0", solution="give --capacity 4, for two arches at a time")
+    count = 1 if arguments.builders is None else arguments.builders
+    return machines(count, arguments.builder, capacity=capacity)
 
 
 def _program(arguments: argparse.Namespace) -> str:
@@ -83,7 +115,7 @@ def _describe(layout: Layout) -> None:
     print(f"registry  {layout.registry_address}")
     print(f"dist-git  https://127.0.0.1:{layout.ports.distgit}/ (reading and pushing)")
     print(f"          http://127.0.0.1:{layout.ports.distgit_anonymous}/ (reading)")
-    print(f"builders  {' '.join(layout.builders)}")
+    print(f"builders  {', '.join(map(str, layout.machines))}")
     print(f"kept in   {layout.folder}")
 
 

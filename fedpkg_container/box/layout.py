@@ -5,9 +5,11 @@ from __future__ import annotations
 import configparser
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from fedpkg_container.box.machines import CAPACITY, MACHINE, Machine, machines
 from fedpkg_container.errors import UsageError
 
 #: The version of what a box keeps: its settings and its hub's tables.
@@ -17,6 +19,16 @@ FORMAT = "1"
 ADMIN = "admin"
 PACKAGER = "packager"
 CONTENT_GENERATOR = "container-builder"
+
+
+def _machine(parser: configparser.ConfigParser, name: str) -> Machine:
+    """A builder; a box that was made before builders had arches says nothing of them."""
+    arches = parser.get(_section(name), "arches", fallback=MACHINE).split()
+    return Machine(name, tuple(arches), parser.getfloat(_section(name), "capacity", fallback=CAPACITY))
+
+
+def _section(name: str) -> str:
+    return f"builder {name}"
 
 
 def default_folder() -> Path:
@@ -51,13 +63,13 @@ class Layout:
 
     folder: Path
     ports: Ports
-    builders: tuple[str, ...]
+    machines: tuple[Machine, ...]
 
     @classmethod
-    def open(cls, folder: Path, *, builders: int | None = None) -> Layout:
+    def open(cls, folder: Path, *, builders: Sequence[Machine] | None = None) -> Layout:
         """A box's folder; made, with its ports chosen, when it is not there yet.
 
-        :param builders: how many builders a new box has; 1 when None
+        :param builders: those that a new box has; one of this machine's arch when None
         :raises UsageError: the folder holds something else
         """
         folder = folder.absolute()
@@ -77,8 +89,7 @@ class Layout:
                 raise UsageError(
                     f"{folder} cannot be made: {error}", solution="name another one with --directory"
                 ) from error
-            names = tuple(f"builder-{number}" for number in range(1, (builders or 1) + 1))
-            cls(folder, Ports.choose(), names)._save(settings)
+            cls(folder, Ports.choose(), tuple(builders or machines(1)))._save(settings)
         parser = configparser.ConfigParser()
         parser.read(settings)
         if parser.get("box", "format", fallback="") != FORMAT:
@@ -87,16 +98,24 @@ class Layout:
                 solution="delete the folder, or name another one with --directory",
             )
         ports = Ports(**{field.name: parser.getint("ports", field.name) for field in fields(Ports)})
-        return cls(folder, ports, tuple(parser.get("box", "builders").split()))
+        names = parser.get("box", "builders").split()
+        return cls(folder, ports, tuple(_machine(parser, name) for name in names))
 
     def _save(self, path: Path) -> None:
         parser = configparser.ConfigParser()
         parser["box"] = {"format": FORMAT, "builders": " ".join(self.builders)}
+        for machine in self.machines:
+            parser[_section(machine.name)] = {"arches": " ".join(machine.arches), "capacity": f"{machine.capacity:g}"}
         parser["ports"] = {field.name: str(getattr(self.ports, field.name)) for field in fields(Ports)}
         partial = path.with_suffix(".new")
         with partial.open("w") as file:
             parser.write(file)
         partial.replace(path)
+
+    @property
+    def builders(self) -> tuple[str, ...]:
+        """The builders' names."""
+        return tuple(machine.name for machine in self.machines)
 
     @property
     def pki(self) -> Path:

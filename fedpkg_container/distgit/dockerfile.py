@@ -189,6 +189,31 @@ class Dockerfile:
         return "" if image == SCRATCH else image
 
     @property
+    def built_stages(self) -> frozenset[int]:
+        """Numbers of the stages that are built: those of the image, and those that these take files from."""
+        numbers = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
+        numbers |= {str(number): number for number in range(len(self.stages))}
+        needs: dict[int, set[int]] = {number: set() for number in range(len(self.stages))}
+        for number, stage in enumerate(self.stages):
+            if stage.is_earlier_stage:
+                needs[number].add(numbers.get(stage.image, number))
+        for instruction in self.instructions:
+            if instruction.name in ("COPY", "ADD", "RUN") and instruction.stage >= 0:
+                sources = _FROM_OPTION.findall("\n".join(instruction.options))
+                needs[instruction.stage] |= {numbers[source] for source in sources if source in numbers}
+        found: set[int] = set()
+        rest = set(self.final_stages)
+        while rest:
+            found |= rest
+            rest = {each for stage in rest for each in needs[stage]} - found
+        return frozenset(found)
+
+    @property
+    def run_lines(self) -> list[int]:
+        """The lines of RUN in the stages that are built."""
+        return [each.line for each in self.instructions if each.name == "RUN" and each.stage in self.built_stages]
+
+    @property
     def base(self) -> str:
         """The image that the last stage begins with; empty for ``scratch``."""
         return self.base_of(len(self.stages) - 1) if self.stages else ""

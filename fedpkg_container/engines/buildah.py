@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from fedpkg_container.engines.bases import BaseImages
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
+from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, stream
 from fedpkg_container.registry.registry import Access, registry_error
@@ -34,7 +38,6 @@ class ImageBuild:
 
     :param context: the folder that COPY reads
     :param timestamp: seconds since the epoch that every new file gets, so that layers can be made again
-    :param arch: Go's name of the arch
     :param timeout: seconds
     :param network: what it reaches: none, isolated or host
     :param arguments: values of ARG
@@ -47,7 +50,7 @@ class ImageBuild:
     labels: Mapping[str, str]
     mounts: Sequence[Mount]
     timestamp: int
-    arch: str
+    platform: Platform
     timeout: float
     network: str = "none"
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -67,10 +70,9 @@ class Buildah:
         self.isolation = isolation
         self.access = access
         self._own = self._storage(folder, folder / "storage.conf", [workspaces.shared / "graph"])
-        self._shared = self._storage(workspaces.shared, folder / "shared.conf", [])
-        if not (workspaces.shared / "graph" / "overlay-images").exists():
-            with locked(workspaces.shared / "pull.lock", wait=True):
-                run(["buildah", "images"], env=self._shared, timeout=STEP_TIMEOUT)  # makes an empty store
+        self.bases = BaseImages(
+            workspaces, folder, self._storage(workspaces.shared, folder / "shared.conf", []), access=access
+        )
 
     @staticmethod
     def _storage(folder: Path, configuration: Path, additional: Sequence[Path]) -> dict[str, str]:
@@ -80,20 +82,6 @@ class Buildah:
             lines += ["[storage.options]", f'additionalimagestores = ["{store}"]']
         configuration.write_text("\n".join(lines) + "\n")
         return {"CONTAINERS_STORAGE_CONF": str(configuration), "TMPDIR": str(configuration.parent)}
-
-    def pull(self, image: ImageReference, arch: str, *, newer: bool = False) -> str:
-        """Bring a base image into the store that all builds share; its image ID.
-
-        :param newer: look whether the registry has another one under this name by now
-        :raises RegistryError: it is not there, or the registry cannot be reached
-        """
-        options = ["--quiet", "--arch", arch, "--policy", "always" if newer else "missing", *self.access.options()]
-        with locked(self.workspaces.shared / "pull.lock", wait=True):
-            try:
-                pulled = run(["buildah", "pull", *options, f"docker://{image}"], env=self._shared, timeout=STEP_TIMEOUT)
-            except ProgramError as error:
-                raise registry_error(image, error.output) from error
-        return pulled.text.split()[-1]
 
     def build(self, request: ImageBuild, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
         """Build; the image ID of the result.
@@ -106,7 +94,8 @@ class Buildah:
         result = self.folder / "image-id"
         arguments: list[str | Path] = [
             *("buildah", "build", "--format", "docker", "--pull-never", "--identity-label=false"),
-            *("--timestamp", str(request.timestamp), "--arch", request.arch, "--iidfile", result),
+            *("--timestamp", str(request.timestamp), "--iidfile", result),
+            *request.platform.options(),
             *self.isolation.options(),
             *(f"--label={name}={value}" for name, value in request.labels.items()),
             *(f"--build-arg={name}={value}" for name, value in request.arguments.items()),
@@ -132,24 +121,31 @@ class Buildah:
         finally:
             self._run("rm", container)
 
-    def push(self, image: str, target: ImageReference) -> str:
+    def configuration(self, image: str) -> dict[str, Any]:
+        """The configuration of an image, with all that the docker format has."""
+        described: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", image))["Docker"]
+        return described
+
+    def push(self, image: str, target: ImageReference, kind: str) -> str:
         """Push an image; the digest of its manifest, as the registry has it.
 
+        :param kind: its format, ``v2s2`` or ``oci``
         :raises RegistryError: it could not be pushed
         """
         result = self.folder / "digest"
-        options = ["--quiet", "--format", "v2s2", "--digestfile", str(result), *self.access.options()]
+        options = ["--quiet", "--format", kind, "--digestfile", str(result), *self.access.options()]
         try:
             self._run("push", *options, image, f"docker://{target}")
         except ProgramError as error:
             raise registry_error(target, error.output) from error
         return result.read_text().strip()
 
-    def push_list(self, target: ImageReference, members: Sequence[ImageReference]) -> str:
+    def push_list(self, target: ImageReference, members: Sequence[ImageReference], kind: str) -> str:
         """Make a list of images that are in a registry, and push it with them; the list's digest.
 
-        Within one registry their layers are mounted, not sent.
+        Within one registry their layers are mounted, not sent. Images of another format are converted.
 
+        :param kind: its format, ``v2s2`` or ``oci``
         :raises RegistryError: it could not be pushed
         """
         name, result = f"localhost/list:{target.tag}", self.folder / "list-digest"
@@ -157,8 +153,8 @@ class Buildah:
             self._run("manifest", "create", name)
             for member in members:
                 self._run("manifest", "add", *self.access.options(), name, f"docker://{member}")
-            kind = ["--format", "v2s2", "--digestfile", str(result)]
-            self._run("manifest", "push", "--quiet", "--all", *kind, *self.access.options(), name, f"docker://{target}")
+            options = ["--quiet", "--all", "--format", kind, "--digestfile", str(result), *self.access.options()]
+            self._run("manifest", "push", *options, name, f"docker://{target}")
         except ProgramError as error:
             raise registry_error(target, error.output) from error
         return result.read_text().strip()
@@ -185,12 +181,9 @@ class Buildah:
                 f"{image} is not in local storage", solution=f"bring it there: podman pull {image}"
             )
             raise instead_of or missing from error
-        with locked(self.workspaces.shared / "pull.lock", wait=True):
-            pulled = run(
-                ["buildah", "pull", "--quiet", f"docker-archive:{archive}"], env=self._shared, timeout=STEP_TIMEOUT
-            )
+        image_id = self.bases.load(archive)
         archive.unlink()
-        return pulled.text.split()[-1]
+        return image_id
 
     @staticmethod
     def version() -> str:

@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -25,17 +26,41 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for unmounting one folder.
 UNMOUNT_TIMEOUT = 30.0
+#: Seconds that a lock is waited for: longer than a pull may take.
+LOCK_TIMEOUT = 3600.0
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[IO[str]]:
-    """Hold the lock that a file stands for.
+def locked(path: Path, *, wait: bool, shared: bool = False) -> Iterator[IO[str]]:
+    """Hold the lock that a file stands for; the file may be deleted by who holds it alone.
 
+    :param shared: with others that want it shared
     :raises BlockingIOError: somebody else holds it, and ``wait`` is not set
+    :raises FedpkgContainerError: somebody else held it for longer than ``LOCK_TIMEOUT``
     """
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield file
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    raise
+                if time.monotonic() > deadline:
+                    raise FedpkgContainerError(f"{path} was locked for {LOCK_TIMEOUT:g} s") from None
+                time.sleep(0.05)
+                continue
+            if _is_at(file, path):
+                yield file
+                return
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still what is at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 class Workspaces:

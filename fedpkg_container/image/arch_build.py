@@ -9,23 +9,27 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import help_page, lookaside
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.image.repositories import Repositories, repo_file
+from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, go_arch, unset
+from fedpkg_container.image.step import Recipe, build_image, unset
+from fedpkg_container.model.arches import go_arch, platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
@@ -60,31 +64,34 @@ class ArchBuild:
         :raises RegistryError: a registry could not be reached, or refused
         """
         spec, log = self.spec, self.log
-        lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say)
         dockerfile = Dockerfile.read(self.source, spec.arguments)
-        parents = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
+        check_runnable(dockerfile, spec.arch, self.folder)
+        lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say)
+        bases = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
+        parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
-        image = self._build(dockerfile, parents)
+        image = self._build(dockerfile, bases)
         with self.engine.mounted(image) as root:
             components = read_packages(root, self.folder)
         log.say(f"the image holds {len(components)} RPMs")
         staged = ImageReference(self.site.candidate, spec.staging, tag=f"{spec.arch}-{uuid.uuid4().hex[:12]}")
         log.say(f"pushing {staged}")
-        exact = staged.at(self.engine.push(image, staged))
-        return self._describe(exact, components, parents.get(dockerfile.base, ""))
+        exact = staged.at(self.engine.push(image, staged, self.site.formats[0]))
+        warnings = lost_in(self.engine.configuration(image), self.site.formats)
+        return replace(self._describe(exact, components, parents.get(dockerfile.base, "")), warnings=warnings)
 
-    def _pull(self, pinned: str) -> str:
+    def _pull(self, pinned: str) -> BaseImage:
         self.log.say(f"pulling {pinned}")
-        return self.engine.pull(ImageReference.parse(pinned), go_arch(self.spec.arch))
+        return self.engine.bases.pull(ImageReference.parse(pinned), platform_of(self.spec.arch))
 
-    def _build(self, dockerfile: Dockerfile, parents: dict[str, str]) -> str:
+    def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
         timestamp = commit_time(self.source)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
         recipe = Recipe(
             dockerfile=dockerfile,
             context=self.source,
-            parents=spec.parents,
+            parents={written: base.name for written, base in bases.items()},
             labels={**unset(spec.labels, dockerfile.labels), "architecture": spec.arch},
             timestamp=timestamp,
             arch=spec.arch,
@@ -95,7 +102,8 @@ class ArchBuild:
             help_page=help_page.make(self.source, self.folder),
             limits=self.site.limits,
         )
-        return build_image(self.engine, recipe, self._repositories(dockerfile, parents), self.folder, self.log)
+        mounts = self._repositories(dockerfile, {written: base.image_id for written, base in bases.items()})
+        return build_image(self.engine, recipe, mounts, self.folder, self.log)
 
     def _repositories(self, dockerfile: Dockerfile, parents: dict[str, str]) -> list[Mount]:
         """The build tag's repository and those of .repo files, as RUN sees them."""
@@ -179,7 +187,7 @@ def _buildroot(arch: str, buildah: str) -> dict[str, Any]:
     return {
         "host": {
             "os": f"{system.get('ID', os.uname().sysname.lower())}-{system.get('VERSION_ID', 'unknown')}",
-            "arch": arch,
+            "arch": platform.machine(),
         },
         "content_generator": {"name": "fedpkg-container", "version": __version__},
         "container": {"type": "buildah", "arch": arch},

@@ -22,6 +22,7 @@ from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance
 from fedpkg_container.image.planning import Plan, Planner, specs
+from fedpkg_container.image.publishing import publish
 from fedpkg_container.image.recording import Recording, already_recorded
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.task import Task
@@ -126,7 +127,7 @@ class ContainerBuild:
         self.after("built")
         warnings = [warning for image in images for warning in image.warnings]
         tags, kept = self._tags(plan, nvr, repository)
-        published = self._publish(repository, images, tags, self._registry)
+        published = publish(repository, images, tags, self.site.formats, self.engine, self.log)
         self.after("published")
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],

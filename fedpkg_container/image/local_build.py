@@ -21,9 +21,11 @@ from fedpkg_container.image import help_page, lookaside
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories, repo_file
+from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, go_arch, release_environment, unset
+from fedpkg_container.image.step import Recipe, build_image, release_environment, unset
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.labels import COMPONENT, label
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
@@ -105,6 +107,7 @@ class _LocalBuild:
     def run(self) -> LocalImage:
         dockerfile = Dockerfile.read(self.request.checkout)
         arch = self.request.arch or platform.machine()
+        check_runnable(dockerfile, arch, self.folder)
         context = self._context()
         parents = {written: self._parent(written, arch) for written in dockerfile.parents}
         labels = dockerfile.labels
@@ -174,7 +177,7 @@ class _LocalBuild:
             return self.engine.import_local(image)
         self.log.say(f"pulling {image}")
         try:
-            return self.engine.pull(image, go_arch(arch), newer=True)
+            return self.engine.bases.pull(image, platform_of(arch), newer=True).image_id
         except RegistryError as error:
             self.log.say(f"{error.reason}; looking for it in local storage")
             return self.engine.import_local(image, instead_of=error)

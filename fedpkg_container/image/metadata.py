@@ -23,12 +23,21 @@ class Published:
     :param repository: the candidate repository
     :param digest: of the list of all arches
     :param media_type: of that list
+    :param others: lists of the same images in other formats: media type → digest
+    :param other_types: media types of those images
     """
 
     repository: ImageReference
     digest: str
     media_type: str
     tags: Tags
+    others: Mapping[str, str] = field(default_factory=dict)
+    other_types: frozenset[str] = frozenset()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Every list, the one that tags mean first: media type → digest."""
+        return {self.media_type: self.digest, **self.others}
 
     @property
     def by_tag(self) -> str:
@@ -121,7 +130,7 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
         "triggered_after_koji_task": None,
         "isolated": provenance.isolated,
         "help": provenance.help_file or None,
-        "media_types": sorted({published.media_type, *(each.media_type for each in images)}),
+        "media_types": sorted({*published.digests, *published.other_types, *(each.media_type for each in images)}),
         "parent_images": [parent.written for parent in provenance.parents],
         "parent_image_builds": builds,
         "yum_repourls": list(provenance.repository_urls),
@@ -130,7 +139,7 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
             "tags": [published.tags.primary],
             "floating_tags": list(published.tags.floating),
             "unique_tags": [published.tags.unique],
-            "digests": {published.media_type: published.digest},
+            "digests": published.digests,
         },
     }
     if base:

@@ -21,8 +21,9 @@ from fedpkg_container.image.outward import Outward
 from fedpkg_container.image.parents import Parent, Resolver
 from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Site
-from fedpkg_container.image.step import go_arch, release_environment
+from fedpkg_container.image.step import release_environment
 from fedpkg_container.image.task import Task
+from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.finding import ERROR
 from fedpkg_container.registry import staging

@@ -104,11 +104,11 @@ class Settings:
             self.complain(section, option, f"= {value}: no such file or folder")
         return path
 
-    def number(self, section: str, option: str, default: int, *, unit: str) -> int:
-        """A whole number above 0."""
+    def number(self, section: str, option: str, default: int, *, unit: str, least: int = 1) -> int:
+        """A whole number."""
         value = self.text(section, option) or str(default)
-        if not re.fullmatch("[0-9]{1,12}", value) or int(value) == 0:
-            self.complain(section, option, f"= {value}: must be a number of {unit} above 0")
+        if not re.fullmatch("[0-9]{1,12}", value) or int(value) < least:
+            self.complain(section, option, f"= {value}: must be a number of {unit}, {least} or more")
             return default
         return int(value)
 

@@ -10,14 +10,12 @@ from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.image.settings import Settings
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.registry import FORMATS, Access
 
 #: The file, and the variable that names another one.
 PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
 VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
 
-#: Formats of manifests and lists, in skopeo's words.
-FORMATS = ("v2s2", "oci")
 #: Where floating tags can come from.
 FLOATING = ("version", "latest", "container-yaml", "additional-tags")
 #: What of a build's network is decided when: always the same, or by what its repositories need.
@@ -107,7 +105,7 @@ class Site:
     :param isolation: how RUN is kept apart; None: found out at the first build
     :param network: what RUN may reach: auto, none, isolated or host
     :param denied_networks: what an isolated network does not reach, besides the builder itself
-    :param base_images_keep: days for which a base image stays on a builder after its last use
+    :param base_images_keep: days for which a base image stays on a builder after its last use; 0: for good
     :param floating: where floating tags come from
     :param lookaside: None: the site has none
     :param labels: added to every image
@@ -153,7 +151,7 @@ def read_site(path: Path | None = None) -> Site:
         isolation=_isolation(settings),
         network=settings.choice("engine", "network", NETWORKS),
         denied_networks=settings.networks("engine", "denied_networks"),
-        base_images_keep=settings.number("engine", "base_images_keep", 14, unit="days"),
+        base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
         limits=_limits(settings),
         generator=_generator(settings),
         floating=frozenset(settings.chosen("tags", "floating", FLOATING, default=FLOATING)),

@@ -14,17 +14,11 @@ from fedpkg_container.image import help_page
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.watch import Watch
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.names import is_variable
 
-#: Koji's names of arches → Go's, where they differ.
-GO_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "armhfp": "arm", "armv7hl": "arm"}
 #: Labels that say which build an image is: not for the Dockerfile to choose.
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
-
-
-def go_arch(arch: str) -> str:
-    """Go's name of an arch."""
-    return GO_ARCHES.get(arch, arch)
 
 
 def unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +94,7 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         labels=recipe.labels,
         mounts=mounts,
         timestamp=recipe.timestamp,
-        arch=go_arch(recipe.arch),
+        platform=platform_of(recipe.arch),
         timeout=recipe.timeout,
         network=recipe.network,
         arguments=recipe.arguments,
@@ -122,6 +116,11 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
             solution="let RUN end sooner, or ask for more with buildtime_limit in container.yaml",
         ) from error
     except ProgramError as error:
+        if "exec format error" in error.output.lower():
+            raise BuildFailedError(
+                f"building the image for {recipe.arch} failed: a program that RUN starts is of another arch",
+                solution=f"check that the images in FROM are {recipe.arch} throughout",
+            ) from error
         said = _last_words(error.output).replace(f"{folder}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
 

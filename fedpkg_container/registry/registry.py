@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
+from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.text import printable
@@ -24,6 +25,10 @@ MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 LISTS = frozenset({MANIFEST_LIST, OCI_INDEX})
+
+#: The formats of images and lists: the names that programs have for them, and the media type of a list.
+LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
+FORMATS = tuple(LIST_TYPES)
 
 #: Seconds for reading a manifest, and for copying an image.
 READ_TIMEOUT = 60.0
@@ -73,11 +78,26 @@ class Manifest:
         """Whether it stands for one image an arch."""
         return self.media_type in LISTS
 
+    @property
+    def members(self) -> list[dict[str, Any]]:
+        """What a list refers to: media type, digest, size and platform of each image."""
+        return [each for each in self.content.get("manifests") or [] if isinstance(each, dict)]
+
     def architectures(self) -> list[str]:
         """Go's names of the arches of a list."""
-        return [
-            str(each["platform"]["architecture"]) for each in self.content.get("manifests", []) if "platform" in each
-        ]
+        return [str(each["platform"]["architecture"]) for each in self.members if "platform" in each]
+
+    def digest_for(self, platform: Platform) -> str:
+        """The digest of the image for a platform; of a manifest that is no list its own.
+
+        :raises NoSuchImageError: the list has none
+        """
+        if not self.is_list:
+            return self.digest
+        for each in self.members:
+            if platform.fits(each.get("platform") or {}):
+                return str(each["digest"])
+        raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
 
 
 class Registry:

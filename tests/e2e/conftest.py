@@ -11,6 +11,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.machines import machines
 from tests.support.box_hub import RunningHub, running_hub, submitting_box
 from tests.support.packager import Packager
 from tests.support.played import PlayedBuilder
@@ -20,7 +21,7 @@ from tests.support.played import PlayedBuilder
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with two builders, a small base image, and a repository that holds hello-web-pages."""
     folder = tmp_path_factory.mktemp("box")
-    made = Box(Layout.open(folder / "box", builders=2))
+    made = Box(Layout.open(folder / "box", builders=machines(2)))
     try:
         made.up()
         _furnish(made, folder)

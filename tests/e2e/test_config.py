@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
+from fedpkg_container.box.machines import MACHINE
 from tests.support.packager import Packager
 
 DONE, REFUSED = 0, 3

@@ -15,9 +15,10 @@ import pytest
 from pyrpkg.errors import rpkgError
 
 from fedpkg_container import cli
-from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.machines import MACHINE
 from tests.support.packager import Packager
 
 OTHER_TARGET = "f41-container-candidate"

@@ -58,7 +58,7 @@ a = b
         "[registry] password: no such setting",
         "[engine] isolation = none: must be one of auto, oci, chroot",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
-        "[limits] build_timeout = soon: must be a number of seconds above 0",
+        "[limits] build_timeout = soon: must be a number of seconds, 1 or more",
         "[limits] build_size = much: must be a size, such as 500M or 10G",
         "[colours]: no such section",
     ):

@@ -10,23 +10,24 @@ import time
 import uuid
 from pathlib import Path
 
-from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import hostfiles
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import CONTENT_GENERATOR
+from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.image import publishing
 from fedpkg_container.image.arch_build import ArchBuild, described_file
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.metadata import Provenance, metadata
 from fedpkg_container.image.naming import Tags
 from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Registry
 
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
@@ -204,11 +205,7 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
 
     built = ArchBuild(spec, site, engine, checkout, KojiFiles(box.layout.topdir), engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
-    digest = engine.push_list(repository.tagged(tags.unique), [ImageReference.parse(built.staging)])
-    registry = Registry(site.access)
-    for tag in tags.all[:-1]:
-        registry.copy(repository.at(digest), repository.tagged(tag))
-    published = Published(repository, digest, registry.manifest(repository.at(digest)).media_type, tags)
+    published = publishing.publish(repository, [built], tags, site.formats, engine, log)
     provenance = Provenance(
         nvr=nvr,
         source=source,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import koji
 
-from fedpkg_container.box.box import MACHINE
 from fedpkg_container.box.layout import ADMIN, PACKAGER
+from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.errors import FedpkgContainerError
 
 BRANCH = "rawhide"
@@ -21,10 +22,13 @@ TARGET = f"{BRANCH}-container-candidate"
 REPO_TIMEOUT = 300.0
 
 
-def create_target(session: Any, *packages: str) -> None:
-    """The tags and the target of the branch, and packages listed for building; nothing happens when they are there."""
+def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE,)) -> None:
+    """The tags and the target of the branch, and packages listed for building; nothing happens when they are there.
+
+    :param arches: of a new build tag, by Koji's names
+    """
     if session.getBuildTarget(TARGET) is None:
-        session.createTag(BUILD_TAG, arches=MACHINE)
+        session.createTag(BUILD_TAG, arches=" ".join(arches))
         session.createTag(DEST_TAG)
         session.createBuildTarget(TARGET, BUILD_TAG, DEST_TAG)
     for name in packages:

@@ -88,7 +88,19 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspaces = Workspaces(site.state)
         isolation = site.isolation or choose(site.state)
         with workspaces.open(f"task-{self.id}") as folder:
-            yield Buildah(workspaces, folder, isolation=isolation, access=site.access)
+            engine = Buildah(workspaces, folder, isolation=isolation, access=site.access)
+            yield engine
+            self._prune(engine, site)
+
+    def _prune(self, engine: Buildah, site: Site) -> None:
+        """Remove base images that no build has used for long; what cannot be removed now is tried again later."""
+        try:
+            removed = engine.bases.prune(site.base_images_keep)
+        except FedpkgContainerError as error:
+            self.logger.warning("base images could not be removed: %s", error)
+        else:
+            if removed:
+                self.logger.info("removed %d base images that were not used any more", len(removed))
 
     @property
     def koji_files(self) -> KojiFiles:

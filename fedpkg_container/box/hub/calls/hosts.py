@@ -9,15 +9,12 @@ from typing import Any
 import koji
 from koji.context import context
 
-from fedpkg_container.box.hub.calls import inventory
+from fedpkg_container.box.hub.calls import inventory, scheduling
 from fedpkg_container.box.hub.calls import tasks as task_calls
-from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, FREE, OPEN
+from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, OPEN
 from fedpkg_container.box.hub.database import Row, marks
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import one_row
-
-#: Seconds after which a host that refused a task may get it again.
-REFUSAL_LIFETIME = 15 * 60
 
 
 def host_of_user(user_id: int | None) -> int | None:
@@ -78,35 +75,12 @@ def update_host(task_load: float, ready: bool, data: Row | None = None) -> None:
 def get_tasks() -> list[Row]:
     """The tasks assigned to the calling host; free ones that it can run are assigned to it first."""
     host = calling_host()
-    _assign(host)
+    scheduling.assign(host)
     rows = database().all(
         "SELECT * FROM tasks WHERE host_id = ? AND state = ? ORDER BY priority, create_time", host["id"], ASSIGNED
     )
     wanted = ("id", "state", "arch", "method", "channel_id", "host_id", "priority")
     return [{key: row[key] for key in wanted} | {"create_ts": row["create_time"]} for row in rows]
-
-
-def _assign(host: Row) -> None:
-    if not host["enabled"] or not host["ready"]:
-        return
-    own = database().all("SELECT * FROM tasks WHERE host_id = ? AND state IN (?, ?)", host["id"], ASSIGNED, OPEN)
-    if any(row["state"] == ASSIGNED for row in own):
-        return  # until a host has taken or refused what it was given, it gets nothing more
-    load = sum(row["weight"] for row in own if not row["waiting"])
-    arches = {koji.canonArch(arch) for arch in host["arches"].split()} | {"noarch"}
-    free = database().all(
-        "SELECT * FROM tasks WHERE state = ?"
-        " AND channel_id IN (SELECT channel_id FROM host_channels WHERE host_id = ?)"
-        " AND id NOT IN (SELECT task_id FROM refusals WHERE host_id = ? AND (NOT soft OR time > ?))"
-        " ORDER BY priority, create_time",
-        FREE, host["id"], host["id"], time.time() - REFUSAL_LIFETIME,
-    )  # fmt: skip
-    for row in free:
-        if load >= host["capacity"]:
-            break
-        if koji.canonArch(row["arch"]) in arches:
-            database().update("tasks", row["id"], state=ASSIGNED, host_id=host["id"])
-            load += row["weight"]
 
 
 @call("host.getHostTasks", used_by="koji.daemon.TaskManager")

@@ -1,0 +1,75 @@
+"""The builders that a box declares to its hub: names, arches, capacity."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import koji
+
+from fedpkg_container.errors import UsageError
+
+#: The arch of this machine, by Koji's name.
+MACHINE: str = koji.canonArch(platform.machine())
+#: How much a builder takes on at a time, unless something else is said: two arches of a build.
+CAPACITY = 4.0
+#: Arches that Koji's distributions have or had, by the names that it gives to tasks.
+ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64", "i386", "armhfp", "ppc64")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+#: What other servers of a box are called.
+_TAKEN = frozenset({"hub", "registry", "distgit"})
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A builder, as the hub knows it.
+
+    :param arches: Koji's names of those that it gets tasks for; what it can execute is its own affair
+    :param capacity: the sum of the weights of tasks that it takes on at a time
+    """
+
+    name: str
+    arches: tuple[str, ...] = (MACHINE,)
+    capacity: float = CAPACITY
+
+    def __str__(self) -> str:
+        return f"{self.name} ({' '.join(self.arches)})"
+
+
+def machines(count: int, declared: Iterable[str] = (), *, capacity: float = CAPACITY) -> tuple[Machine, ...]:
+    """The builders of a new box.
+
+    :param count: how many of this machine's own arch
+    :param declared: further ones, as NAME=ARCH[,ARCH]
+    :raises UsageError: there are none, or one of them cannot be
+    """
+    made = [Machine(f"builder-{number}", capacity=capacity) for number in range(1, count + 1)]
+    for text in declared:
+        machine = parse(text, capacity=capacity)
+        if machine.name in {each.name for each in made}:
+            raise UsageError(f"there are two builders called {machine.name}", solution="give each a name of its own")
+        made.append(machine)
+    if count < 0 or not made:
+        raise UsageError("a box needs at least one builder", solution="give --builders a number above 0")
+    return tuple(made)
+
+
+def parse(text: str, *, capacity: float = CAPACITY) -> Machine:
+    """A builder, from NAME=ARCH[,ARCH].
+
+    :raises UsageError: the name or an arch cannot be
+    """
+    name, _, listed = text.partition("=")
+    arches = [koji.canonArch(arch) for arch in listed.replace(",", " ").split()]
+    if not _NAME.fullmatch(name) or name in _TAKEN:
+        raise UsageError(
+            f"{name!r} cannot be a builder's name",
+            solution="use lower-case letters, digits and '-': --builder arm=aarch64",
+        )
+    if not arches:
+        raise UsageError(f"builder {name} has no arch", solution=f"name some: --builder {name}=aarch64,ppc64le")
+    if unknown := [arch for arch in arches if arch not in ARCHES]:
+        raise UsageError(f"{unknown[0]} is no arch of Koji", solution=f"use some of {' '.join(ARCHES)}")
+    return Machine(name, tuple(dict.fromkeys(arches)), capacity)

@@ -1,0 +1,135 @@
+"""Programs of which arches RUN can execute on this machine."""
+
+from __future__ import annotations
+
+import platform
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.errors import ProgramError, ProgramTimeoutError
+from fedpkg_container.process import run
+
+#: Where the kernel lists what executes programs that it cannot (Documentation/admin-guide/binfmt-misc.rst).
+HANDLERS = Path("/proc/sys/fs/binfmt_misc")
+#: Seconds for a program that ends at once.
+TRIAL_TIMEOUT = 10.0
+#: What the kernel calls a machine → Go's name of its arch.
+_NATIVE = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+    "i386": "386",
+    "i486": "386",
+    "i586": "386",
+    "i686": "386",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "armv8l": "arm",
+}
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a program of an arch begins: ELF's machine number, its word size in bits and the order of its bytes."""
+
+    machine: int
+    bits: int = 64
+    order: str = "<"
+
+    def header(self, code: bytes = b"") -> bytes:
+        """The header of a program, and where there is code a whole program that consists of it."""
+        wide = self.bits == 64
+        magic = b"\x7fELF" + bytes([2 if wide else 1, 1 if self.order == "<" else 2, 1]) + bytes(9)
+        word = "Q" if wide else "I"
+        sizes = (64, 56) if wide else (52, 32)
+        base = 0x10000
+        entry = base + sum(sizes)
+        head = struct.pack(f"{self.order}HHI3{word}I3H", 2, self.machine, 1, entry, sizes[0], 0, 0, *sizes, 1)
+        head += struct.pack(f"{self.order}3H", 0, 0, 0)
+        if not code:
+            return magic + head
+        assert not wide, "only programs of 32-bit arches are tried"
+        length = sum(sizes) + len(code)
+        segment = struct.pack(f"{self.order}8I", 1, 0, base, base, length, length, 5, 0x1000)
+        return magic + head + segment + code
+
+
+#: Numbers of ELF's specification (elf.h, EM_…), by Go's names.
+_FORMATS = {
+    "amd64": _Format(62),
+    "arm64": _Format(183),
+    "386": _Format(3, bits=32),
+    "arm": _Format(40, bits=32),
+    "ppc64le": _Format(21),
+    "ppc64": _Format(21, order=">"),
+    "s390x": _Format(22, order=">"),
+    "riscv64": _Format(243),
+}
+#: 64-bit arches → a 32-bit one that some of their machines execute too, and a program of it: exit(0).
+_SMALLER = {
+    "amd64": ("386", b"\xb8\x01\x00\x00\x00\x31\xdb\xcd\x80"),
+    "arm64": ("arm", struct.pack("<3I", 0xE3A07001, 0xE3A00000, 0xEF000000)),
+}
+
+
+def native() -> str:
+    """The arch of this machine, by Go's name."""
+    machine = platform.machine()
+    return _NATIVE.get(machine, machine)
+
+
+def executes(architecture: str, folder: Path, *, handlers: Path | None = None) -> bool:
+    """Whether RUN can execute programs of an arch here: by the processor, or by a handler that containers see too.
+
+    :param architecture: Go's name
+    :param folder: where a program may be written for a trial
+    :param handlers: where the kernel lists its handlers; by default where it does here
+    """
+    own = native()
+    if architecture == own:
+        return True
+    smaller, code = _SMALLER.get(own, ("", b""))
+    if architecture == smaller and _runs(_FORMATS[smaller].header(code), folder):
+        return True
+    form = _FORMATS.get(architecture)
+    return form is not None and _is_handled(form.header(), handlers or HANDLERS)
+
+
+def _runs(program: bytes, folder: Path) -> bool:
+    path = folder / "trial"
+    path.write_bytes(program)
+    path.chmod(0o700)
+    try:
+        return run([path], timeout=TRIAL_TIMEOUT, check=False).status == 0
+    except (ProgramError, ProgramTimeoutError, OSError):  # OSError: without setpriv, it is executed directly
+        return False
+    finally:
+        path.unlink()
+
+
+def _is_handled(header: bytes, handlers: Path) -> bool:
+    """Whether a handler takes programs that begin so, in containers too: with flag F its interpreter is opened
+    when it is registered, and without it it is looked for in the container."""
+    try:
+        entries = sorted(handlers.iterdir())
+        if "enabled" not in (handlers / "status").read_text():
+            return False
+    except OSError:
+        return False
+    return any(_takes(entry, header) for entry in entries if entry.name not in ("register", "status"))
+
+
+def _takes(entry: Path, header: bytes) -> bool:
+    try:
+        lines = entry.read_text().splitlines()
+    except OSError:
+        return False
+    facts = {words[0].rstrip(":"): words[-1] for words in map(str.split, lines) if len(words) > 1}
+    if "enabled" not in lines or "F" not in facts.get("flags", "") or "magic" not in facts:
+        return False
+    magic = bytes.fromhex(facts["magic"])
+    mask = bytes.fromhex(facts.get("mask", "ff" * len(magic)))
+    start = int(facts.get("offset", "0"))
+    found = header[start : start + len(magic)]
+    return len(found) == len(magic) and all(a & m == b & m for a, b, m in zip(found, magic, mask))

@@ -1,0 +1,86 @@
+"""Bringing a build's arches from staging into the final repository: lists of arches, then the tag.
+
+Floating tags are set when the build is recorded (``floating``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import RegistryError
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.metadata import Published
+from fedpkg_container.image.naming import Tags
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import Manifest, Registry
+
+#: What is said of images that have what OCI's format has no place for (it was left out of its image configuration).
+HEALTHCHECK_LOST = "HEALTHCHECK is not in the {}: the OCI format has no place for it"
+
+
+def publish(
+    repository: ImageReference,
+    images: Sequence[BuiltImage],
+    tags: Tags,
+    formats: Sequence[str],
+    engine: Buildah,
+    log: BuildLog,
+) -> Published:
+    """Bring all arches with their lists into the final repository, and then set the tag of the version and release.
+
+    :param formats: the first is that of the images, and what all tags mean; the list of another one gets the unique
+        tag with the format's name behind it
+    :raises RegistryError: it could not be pushed, or the registry has something else than was built
+    """
+    registry = Registry(engine.access)
+    unique = repository.tagged(tags.unique)
+    log.say(f"publishing {unique}")
+    manifest = _push(unique, images, formats[0], engine)
+    listed = {each["digest"] for each in manifest.content["manifests"]}
+    if listed != {image.digest for image in images}:
+        raise RegistryError(f"{unique.at(manifest.digest)} does not hold the images that were built: {sorted(listed)}")
+    others = {}
+    for other in formats[1:]:
+        target = repository.tagged(f"{tags.unique}-{other}")
+        log.say(f"publishing {target}")
+        others[target] = _push(target, images, other, engine)
+    if tags.primary:
+        registry.copy(unique.at(manifest.digest), repository.tagged(tags.primary))
+    published = Published(
+        repository,
+        manifest.digest,
+        manifest.media_type,
+        tags,
+        others={each.media_type: each.digest for each in others.values()},
+        other_types=frozenset(str(member["mediaType"]) for each in others.values() for member in each.members),
+    )
+    log.say(f"published {published.by_digest}")
+    return published
+
+
+def _push(target: ImageReference, images: Sequence[BuiltImage], kind: str, engine: Buildah) -> Manifest:
+    """Push a list of the images in staging; the list, as the registry has it.
+
+    :raises RegistryError: it is not a list of exactly these arches
+    """
+    digest = engine.push_list(target, [ImageReference.parse(image.staging) for image in images], kind)
+    manifest = Registry(engine.access).manifest(target.at(digest))
+    for image in images:
+        fitting = [each for each in manifest.members if platform_of(image.arch).fits(each.get("platform") or {})]
+        if len(fitting) != 1:
+            raise RegistryError(f"{target.at(digest)} has {len(fitting)} images for {image.arch} instead of one")
+    return manifest
+
+
+def lost_in(configuration: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
+    """What an image has that some formats do not keep, as warnings for the packager.
+
+    :param configuration: of the image as it was built
+    """
+    if "oci" not in formats or not (configuration.get("config") or {}).get("Healthcheck"):
+        return []
+    return [HEALTHCHECK_LOST.format("image" if formats[0] == "oci" else "OCI variant of the image")]

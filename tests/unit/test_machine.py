@@ -1,0 +1,96 @@
+"""What RUN can execute here: the machine's own arch, a smaller one that it tries, and what handlers emulate."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines import machine
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.runnable import check_runnable
+
+#: As the kernel shows a handler of aarch64 programs: the first 20 bytes of an ELF header, and which bits count.
+MAGIC = "7f454c460201010000000000000000000200b700"
+MASK = "ffffffffffffff00fffffffffffffffffeffffff"
+
+
+def _handlers(folder: Path, *, flags: str = "OCF", state: str = "enabled", status: str = "enabled") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "status").write_text(f"{status}\n")
+    (folder / "register").touch()
+    text = f"{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\nmagic {MAGIC}\nmask {MASK}\n"
+    (folder / "qemu-aarch64").write_text(text)
+    (folder / "python3.11").write_text(f"{state}\ninterpreter /usr/bin/python3.11\nflags: \noffset 0\nmagic a70d0d0a\n")
+    (folder / "app").write_text(f"{state}\ninterpreter /usr/bin/app\nflags: F\nextension .app\n")
+    return folder
+
+
+@pytest.fixture
+def on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+
+
+def test_a_machine_executes_its_own_arch(tmp_path: Path) -> None:
+    assert machine.executes(machine.native(), tmp_path, handlers=tmp_path / "none")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the program that is tried is one of x86")
+def test_a_smaller_arch_is_tried_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    works = machine.executes("386", tmp_path, handlers=tmp_path / "none")
+    assert works == machine._runs(machine._FORMATS["386"].header(machine._SMALLER["amd64"][1]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    # The same trial with a program of another machine fails instead of raising.
+    monkeypatch.setitem(machine._FORMATS, "386", machine._FORMATS["arm"])
+    assert not machine.executes("386", tmp_path, handlers=tmp_path / "none")
+
+
+@pytest.mark.usefixtures("on_x86_64")
+def test_a_handler_that_containers_see_too(tmp_path: Path) -> None:
+    handlers = _handlers(tmp_path / "binfmt_misc")
+    assert machine.executes("arm64", tmp_path, handlers=handlers)
+    assert not machine.executes("ppc64le", tmp_path, handlers=handlers)
+    assert not machine.executes("s390x", tmp_path, handlers=handlers)
+
+
+@pytest.mark.usefixtures("on_x86_64")
+@pytest.mark.parametrize("change", [{"flags": "OC"}, {"state": "disabled"}, {"status": "disabled"}])
+def test_a_handler_that_is_of_no_use_in_a_container(tmp_path: Path, change: dict[str, str]) -> None:
+    assert not machine.executes("arm64", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc", **change))
+
+
+@pytest.mark.usefixtures("on_x86_64")
+def test_no_handlers_at_all(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert not machine.executes("arm64", tmp_path, handlers=tmp_path / "empty")
+    assert not machine.executes("arm64", tmp_path, handlers=tmp_path / "missing")
+    assert not machine.executes("vax", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc"))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("FROM r/base\nCOPY a /a\n", []),
+        ("FROM r/base\nCOPY a /a\nRUN true\nRUN false\n", [3, 4]),
+        ("FROM r/base AS unused\nRUN true\nFROM r/base\nCOPY a /a\n", []),
+        ("FROM r/base AS below\nRUN true\nFROM below\nCOPY a /a\n", [2]),
+        ("FROM r/base AS files\nRUN true\nFROM r/base\nCOPY --from=files a /a\n", [2]),
+        ("FROM r/base\nRUN true\nFROM r/base\nCOPY --from=0 a /a\n", [2]),
+        ("FROM r/base AS a\nRUN true\nFROM r/base AS b\nCOPY --from=a f /f\nFROM r/base\nCOPY --from=b f /f\n", [2]),
+        ("FROM r/base AS a\nRUN one\nFROM r/base\nRUN --mount=type=bind,from=a,target=/a two\n", [2, 4]),
+    ],
+)
+def test_run_counts_in_stages_that_are_built(text: str, lines: list[int]) -> None:
+    assert Dockerfile(text).run_lines == lines
+
+
+@pytest.mark.usefixtures("on_x86_64")
+def test_run_for_a_foreign_arch_is_refused_by_line_and_arch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "HANDLERS", tmp_path / "none")
+    dockerfile = Dockerfile("FROM r/base\nCOPY a /a\nRUN true\n")
+    check_runnable(dockerfile, "x86_64", tmp_path)
+    check_runnable(Dockerfile("FROM r/base\nCOPY a /a\n"), "s390x", tmp_path)
+    with pytest.raises(BuildFailedError, match=r"Dockerfile:3: RUN cannot be executed for s390x here.* amd64"):
+        check_runnable(dockerfile, "s390x", tmp_path)
