@@ -98,6 +98,11 @@ class ContainerYaml:
         found = [{"remote_source": one}] if isinstance(one, dict) else many if isinstance(many, list) else []
         return tuple(each for each in found if isinstance(each, dict))
 
+    @property
+    def refused(self) -> list[Finding]:
+        """Values that are valid, but with which nothing is built."""
+        return list(_refused(self))
+
     def get(self, *path: str) -> Any:
         """A value by its keys; None when it is not there."""
         value: Any = self.values
@@ -113,7 +118,8 @@ class ContainerYaml:
 
 def check(folder: Path) -> list[Finding]:
     """Every finding about container.yaml, in the order of its lines."""
-    return list(ContainerYaml.read(folder).findings)
+    read = ContainerYaml.read(folder)
+    return sorted((*read.findings, *read.refused), key=lambda finding: finding.line)
 
 
 def _mistaken(folder: Path) -> Iterator[Finding]:
@@ -138,12 +144,6 @@ def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
             FILE,
             document.line((key,)),
         )
-    variable = values.get("set_release_env")
-    if isinstance(variable, str) and variable and not is_variable(variable):
-        message = f"set_release_env: {shown(variable)!r} is no name of a variable"
-        yield Finding(
-            "yaml-invalid", ERROR, message, "write letters, digits and _", FILE, document.line(("set_release_env",))
-        )
     yield from _tags(document, values)
     yield from _without_effect(document, values)
 
@@ -160,14 +160,23 @@ def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("tag-invalid", WARNING, f"tag {shown(tag)!r} {problem}", "mend it, or delete it", FILE, line)
 
 
+def _refused(read: ContainerYaml) -> Iterator[Finding]:
+    for key, needs in UNAVAILABLE.items():
+        if read.get(key) not in (None, {}, []):
+            message = f"{key} needs {needs}, and there is none"
+            yield Finding("yaml-unavailable", ERROR, message, "delete it", FILE, read.document.line((key,)))
+    variable = read.set_release_env
+    if variable and not is_variable(variable):
+        message = f"set_release_env: {shown(variable)!r} is no name of a variable"
+        line = read.document.line(("set_release_env",))
+        yield Finding("yaml-variable", ERROR, message, "write letters, digits and _", FILE, line)
+
+
 def _without_effect(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     for key, value in values.items():
         line = document.line((key,))
-        if key in UNAVAILABLE and value not in (None, {}, []):
-            message = f"{key} needs {UNAVAILABLE[key]}, and there is none"
-            yield Finding("yaml-unavailable", ERROR, message, "delete it", FILE, line)
-        elif key in DEPRECATED:
+        if key in DEPRECATED:
             yield Finding("yaml-deprecated", WARNING, f"{key} is deprecated", DEPRECATED[key], FILE, line)
         elif key in IGNORED and value not in (None, {}, []):
-            message = f"builders of this version do not act on {key}"
+            message = f"builders do not act on {key}"
             yield Finding("yaml-ignored", WARNING, message, IGNORED[key], FILE, line)

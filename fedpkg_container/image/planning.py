@@ -99,6 +99,7 @@ class Planner:
         """The files that steer a build, without errors."""
         container_yaml, tags = ContainerYaml.read(self.checkout), AdditionalTags.read(self.checkout)
         errors = [each for each in (*container_yaml.findings, *tags.findings) if each.severity == ERROR]
+        errors += container_yaml.refused
         if errors:
             first = errors[0]
             place = f"{first.file}:{first.line}" if first.line else first.file

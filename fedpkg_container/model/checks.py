@@ -51,6 +51,7 @@ CHECKS: dict[str, str] = {
     "yaml-invalid": "the values of container.yaml are of the right form",
     "yaml-deprecated": "no key of container.yaml is deprecated",
     "yaml-unavailable": "no key of container.yaml needs a service that is not there",
+    "yaml-variable": "set_release_env is the name of a variable",
     "yaml-ignored": "builders act on the keys of container.yaml",
     "tags-unreadable": "additional-tags is a file of a size that can be read, in UTF-8",
     "tag-invalid": "registries take the tags of container.yaml and additional-tags",

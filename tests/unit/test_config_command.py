@@ -130,7 +130,7 @@ def test_what_would_be_invalid_is_refused(checkout: LocalCheckout) -> None:
 def test_check(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--check")
     assert (done.returncode, done.stdout) == (DONE, "no findings\n")
-    (checkout.folder / "container.yaml").write_text("platfroms: {}\ntags: [a]\n")
+    (checkout.folder / "container.yaml").write_text("platfroms: {}\nversion: 1\n")
     done = _config(checkout, "--check")
     assert done.returncode == REFUSED
     assert done.stdout.startswith("container.yaml:1: error: there is no key platfroms [yaml-unknown-key]\n")

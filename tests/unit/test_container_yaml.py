@@ -10,7 +10,7 @@ import pytest
 
 from fedpkg_container.distgit import container_yaml, rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA
+from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.small_file import LONGEST
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from tests.support.checkout import read_nothing
@@ -69,15 +69,27 @@ def test_one_remote_source() -> None:
 
 
 def test_keys_without_effect_warn_with_their_lines() -> None:
-    warnings = _findings(GOOD, WARNING)
-    assert [(code, line) for code, line, *_ in warnings] == [("yaml-ignored", line) for line in (5, 6, 7, 10)]
-    assert "do not act on tags" in warnings[0][2]
-    assert "additional-tags" in warnings[0][3]
+    assert [each[:3] for each in _findings("tags: [a]\nremote_sources_version: 2\n", WARNING)] == [
+        ("yaml-ignored", 2, "builders do not act on remote_sources_version")
+    ]
+
+
+def test_keys_that_need_a_service_are_valid_and_refused(tmp_path: Path) -> None:
+    (tmp_path / "container.yaml").write_text("tags: [a]\ncompose: {packages: [x]}\nflatpak: {}\nset_release_env: 1a\n")
+    assert [(each.code, each.line, each.severity) for each in container_yaml.check(tmp_path)] == [
+        ("yaml-unavailable", 2, ERROR),
+        ("yaml-variable", 4, ERROR),
+    ]
+
+
+def test_tags_with_a_hyphen_are_passed_over() -> None:
+    assert [each[:2] for each in _findings("tags:\n- a\n- 1.0-1\n", WARNING)] == [("tag-ignored", 3)]
 
 
 def test_every_key_is_acted_on_or_said_to_be_without_effect() -> None:
-    assert {"platforms", *IGNORED, *DEPRECATED} == set(SCHEMA["properties"])
-    assert not set(IGNORED) & set(DEPRECATED)
+    acted_on = {"platforms", "tags", "set_release_env", "buildtime_limit", "go"}
+    assert acted_on | {*IGNORED, *DEPRECATED, *UNAVAILABLE} == set(SCHEMA["properties"])
+    assert len(acted_on) + len(IGNORED) + len(DEPRECATED) + len(UNAVAILABLE) == len(SCHEMA["properties"])
 
 
 def test_deprecated_keys_warn() -> None:
@@ -273,7 +285,10 @@ def test_a_name_that_is_not_read(tmp_path: Path) -> None:
 
 
 def test_codes_are_words_with_dashes() -> None:
-    codes = {each.code for each in ContainerYaml.from_text("a: 1\ntags: [1, '?']\nversion: 1\n").findings}
+    codes = {
+        each.code
+        for each in ContainerYaml.from_text("a: 1\ntags: [1, '?']\nversion: 1\nremote_sources_version: 1\n").findings
+    }
     assert codes == {"yaml-unknown-key", "yaml-invalid", "tag-invalid", "yaml-deprecated", "yaml-ignored"}
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)+", code) for code in codes)
 

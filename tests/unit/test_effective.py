@@ -50,7 +50,7 @@ def test_values_and_their_origins(folder: Path) -> None:
     assert found["platforms.not"] == ("s390x", "container.yaml:2")
     assert found["floating-tags"] == (["1.0", "latest", "stable"], "default, additional-tags")
     assert found["autorebuild"] == (True, ".osbs-repo-config")
-    assert found["compose.packages"] == (["a"], "container.yaml:4, without effect")
+    assert found["compose.packages"] == (["a"], "container.yaml:4, refused")
 
 
 def test_every_setting_is_there_even_when_nothing_is_known(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_labels_of_an_earlier_stage_count_where_the_image_stands_on_it(tmp_path:
         ("COPY ../secret /x", ["copy-outside"], ["copy-outside"]),
         ("COPY here.txt /x", ["copy-untracked"], []),
         ("COPY he*.txt /x", ["copy-untracked"], []),
-        ("COPY cached.tar.gz /x", ["lookaside"], ["copy-missing"]),
+        ("COPY cached.tar.gz /x", [], ["copy-missing"]),
         ('COPY ["nosuch file", "/x"]', ["copy-missing"], ["copy-missing"]),
         ("ADD https://example.com/x.tar.gz /x", [], []),
         ("COPY --chown=0:0 nosuch /x", ["copy-missing"], ["copy-missing"]),

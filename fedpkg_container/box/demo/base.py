@@ -28,6 +28,7 @@ from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
+from fedpkg_container.registry.registry import Registry
 
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
@@ -228,6 +229,8 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     session.uploadWrapper(str(path), upload)
     session.CGImport("metadata.json", upload)
     session.logout()
+    for tag in tags.floating:
+        Registry(site.access).copy(repository.at(published.digest), repository.tagged(tag))
 
 
 def host_system() -> str:
