@@ -48,6 +48,14 @@ def test_images(build: dict[str, Any], archive: dict[str, Any], anonymous: Any) 
     assert anonymous.listArchives(buildID=build["id"], type="maven") == []
 
 
+def test_what_is_only_described_is_not_stored(importer: ImageImporter, anonymous: Any) -> None:
+    upload(importer.session, importer.directory, "only.tar.gz", b"only")
+    output = image_output("only.tar.gz", b"only", metadata_only=True)
+    build = importer.session.CGImport(importer.metadata("2", [output]), importer.directory)
+    (found,) = anonymous.listArchives(buildID=build["id"])
+    assert (found["metadata_only"], found["filename"], found["size"]) == (True, "only.tar.gz", 4)
+
+
 def test_no_archives(anonymous: Any, importer: ImageImporter) -> None:
     build_id = importer.reserve("1")["build_id"]
     assert anonymous.listArchives(buildID=build_id) == []

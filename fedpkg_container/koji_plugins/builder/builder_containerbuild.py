@@ -7,6 +7,7 @@ Thin: it gets from Koji what a build needs (the source, the target, sessions, lo
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,20 @@ from fedpkg_container.model.options import option_problems, without_none
 from fedpkg_container.model.platforms import Platforms
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
+logger = logging.getLogger("koji.build.container")
+
 
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """What both tasks need: the source, a log that grows on the hub, and an end that leaves nothing behind."""
+
+    def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
+        """Whether this builder can build: a task is left to others where the site's file is wrong."""
+        try:
+            read_site()
+        except FedpkgContainerError as error:
+            self.logger.error("task %s is left to other builders: %s", self.id, error.reason)
+            return False
+        return True
 
     def checkpoint(self, step: str) -> None:
         """Called after each step of a build: a place where tests stop it."""
@@ -126,6 +138,17 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         source = fetch(scm, Path(self.workdir) / "source", log.say)
         self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.folder))
         return source
+
+
+def _say_wrong_settings() -> None:
+    """Name everything that is wrong with the site's file in the daemon's log, when it starts."""
+    try:
+        read_site()
+    except FedpkgContainerError as error:
+        logger.error("no container is built here: %s (%s)", error.reason, error.solution)
+
+
+_say_wrong_settings()
 
 
 class BuildContainerTask(ContainerTask):

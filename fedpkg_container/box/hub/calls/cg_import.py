@@ -176,8 +176,10 @@ class _Import:
                     target = Path(koji.pathinfo.build_logs(build)) / output.get("subdir", "")
                 else:
                     target = self._keep_archive(build, output, roots[output["buildroot_id"]])
-                target.mkdir(parents=True, exist_ok=True)
-                shutil.move(str(path), target / path.name)
+                if not output.get("metadata_only"):
+                    target.mkdir(parents=True, exist_ok=True)
+                    shutil.move(str(path), target / path.name)
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / "metadata.json").write_text(json.dumps(self.metadata, indent=2))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -201,6 +203,7 @@ class _Import:
             size=output["filesize"],
             checksum=output["checksum"],
             checksum_type=_CHECKSUM_TYPES[output["checksum_type"]],
+            metadata_only=int(bool(output.get("metadata_only"))),
             arch=(facts or {}).get("arch") if btype == "image" else None,
             extra=json.dumps(output.get("extra")),
         )

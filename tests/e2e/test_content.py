@@ -1,0 +1,126 @@
+"""What comes into an image besides the Dockerfile's own steps, and what is recorded of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import run
+from fedpkg_container.registry.registry import Access, Registry
+from tests.support.packager import Packager, pull_specs
+from tests.support.site import site_settings
+from tests.support.web import serve
+
+ARCHIVE = b"what the lookaside cache holds\n"
+CONTAINER_YAML = """\
+tags: [rawhide, 1.0-1]
+set_release_env: IMAGE_RELEASE
+go: {modules: [{module: example.org/x}]}
+"""
+#: Checks of the client that would refuse first.
+SKIPPED = ("lookaside", "sources", "yaml-unavailable", "yaml-invalid", "tag-invalid")
+
+
+def _sources(name: str, content: bytes = ARCHIVE) -> str:
+    return f"SHA512 ({name}) = {hashlib.sha512(content).hexdigest()}\n"
+
+
+@pytest.fixture
+def lookaside(box: Box, packager: Packager, tmp_path: Path) -> Iterator[Path]:
+    """The site's lookaside cache: its folder for this package."""
+    folder = tmp_path / "lookaside"
+    mine = folder / "container" / packager.name
+    mine.mkdir(parents=True)
+    with serve(folder) as address, site_settings(box, {"lookaside": {"url": address}}):
+        yield mine
+
+
+def _keep(lookaside: Path, name: str, content: bytes, digest: str = "") -> None:
+    file = lookaside / name / "sha512" / (digest or hashlib.sha512(content).hexdigest()) / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+
+
+def _build(box: Box, nvr: str) -> dict[str, Any]:
+    session = box.session(ADMIN)
+    build: dict[str, Any] = session.getBuild(nvr, strict=True)
+    session.logout()
+    return build
+
+
+def _access(box: Box) -> Access:
+    return Access(box.layout.builder(box.layout.builders[0]) / "certs")
+
+
+def _files(box: Box, spec: str, folder: Path) -> Path:
+    """The files of an image, unpacked by umoci-like means: each layer over the one before."""
+    image = folder / "image"
+    run(["skopeo", "copy", "--quiet", *_access(box).options("src-"), f"docker://{spec}", f"dir:{image}"], timeout=120)
+    manifest = json.loads((image / "manifest.json").read_text())
+    root = folder / "root"
+    root.mkdir()
+    for layer in manifest["layers"]:
+        run(["tar", "-C", root, "-xzf", image / layer["digest"].partition(":")[2]], timeout=120)
+    return root
+
+
+def test_everything_comes_into_the_image_and_into_koji(
+    packager: Packager, box: Box, lookaside: Path, tmp_path: Path
+) -> None:
+    _keep(lookaside, "data.txt", ARCHIVE)
+    files = {
+        "sources": _sources("data.txt"),
+        "help.md": "% hello(1)\n# NAME\nhello - a test\n",
+        ".dockerignore": "help*\n",
+        "container.yaml": CONTAINER_YAML,
+        ".gitignore": "data.txt\n",
+    }
+    steps = ("ARG MIRROR=none", "COPY data.txt /", "RUN echo $MIRROR $IMAGE_RELEASE > /said")
+    packager.commit(packager.dockerfile(*steps), files=files)
+    with site_settings(box, {"build_arguments": {"MIRROR": "https://mirror.example.org"}}):
+        done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    root = _files(box, pull_specs(done.stdout)[1], tmp_path)
+    assert (root / "data.txt").read_bytes() == ARCHIVE
+    assert ".SH NAME" in (root / "help.1").read_text()
+    assert (root / "said").read_text() == "https://mirror.example.org 1\n"
+    image = _build(box, f"{packager.name}-container-1.0-1")["extra"]["image"]
+    assert image["help"] == "help.md"
+    assert image["go"] == {"modules": [{"module": "example.org/x"}]}
+    assert image["index"]["floating_tags"] == ["rawhide"]
+    repository = ImageReference(box.layout.registry_address, packager.name)
+    assert {"1.0-1", "rawhide"} <= set(Registry(_access(box)).tags(repository))
+    assert not {"latest", "1.0"} & set(Registry(_access(box)).tags(repository))
+
+
+@pytest.mark.parametrize(
+    ("files", "kept", "said"),
+    [
+        ({"sources": _sources("a.txt")}, {}, "a.txt cannot be fetched from the lookaside cache: "),
+        ({"sources": _sources("a.txt")}, {"a.txt": b"other"}, "a.txt failed checksum"),
+        ({"sources": _sources("a.txt"), "a.txt": "mine"}, {"a.txt": ARCHIVE}, "a.txt is in git, and sources lists it"),
+        ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources lists '../a' with a name or a hash"),
+        ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources lists 'a' with a name or a hash"),
+        ({"container.yaml": "compose: {packages: [x]}\n"}, {}, "container.yaml:1: compose needs a compose service"),
+        ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
+        ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must be"),
+    ],
+)
+def test_what_a_builder_refuses(
+    packager: Packager, lookaside: Path, files: Mapping[str, str], kept: Mapping[str, bytes], said: str
+) -> None:
+    for name, content in kept.items():
+        _keep(lookaside, name, content, hashlib.sha512(ARCHIVE).hexdigest())
+    packager.commit(packager.dockerfile("RUN true"), files=files)
+    passed = [word for code in SKIPPED for word in ("--skip-check", code)]
+    done = packager.build("--scratch", *passed)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert said in done.stderr

@@ -1,0 +1,125 @@
+"""Releases and tags of several builds of one package, and images that stand on each other."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo.site import DEST_TAG
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import Access, Registry
+from tests.support.packager import Packager
+from tests.support.site import site_settings
+
+
+def _digest(box: Box, repository: str, tag: str) -> str:
+    registry = Registry(Access(box.layout.builder(box.layout.builders[0]) / "certs"))
+    return registry.manifest(ImageReference(box.layout.registry_address, repository, tag=tag)).digest
+
+
+def _built(packager: Packager, *arguments: str) -> str:
+    done = packager.build(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _call(box: Box, method: str, *arguments: Any) -> Any:
+    session = box.session(ADMIN)
+    answer = getattr(session, method)(*arguments)
+    session.logout()
+    return answer
+
+
+def test_floating_tags_stay_with_the_newest_build(packager: Packager, box: Box) -> None:
+    nvr = f"{packager.name}-container-1.0"
+    packager.commit(packager.dockerfile("COPY note /", without="release"), files={"note": "newer"})
+    _built(packager, "--build-release", "10")
+    newer = _digest(box, packager.name, "1.0-10")
+    packager.commit(packager.dockerfile("COPY note /"), files={"note": "older"})
+    said = _built(packager, "--build-release", "9")
+    assert f"floating tag latest stays with {nvr}-10, which is newer" in said
+    assert _digest(box, packager.name, "1.0-9") != newer
+    assert {_digest(box, packager.name, tag) for tag in ("latest", "1.0")} == {newer}
+    assert _call(box, "getBuild", f"{nvr}-9")["extra"]["image"]["index"]["floating_tags"] == []
+    # A newer build that is in no tag any more was wrong: its tags are free.
+    _call(box, "untagBuild", DEST_TAG, f"{nvr}-10")
+    packager.commit(packager.dockerfile("COPY note /"), files={"note": "mended"})
+    _built(packager, "--build-release", "9.1", "--skip-check", "nvr-exists")
+    assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-9.1") != newer
+
+
+def test_isolated_builds_are_not_counted_and_move_no_tag(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    _built(packager)
+    first = _digest(box, packager.name, "latest")
+    _built(packager, "--isolated", "--build-release", "1.1.fix")
+    assert _digest(box, packager.name, "latest") == first
+    packager.commit(packager.dockerfile("RUN true", "ENV A=1"))
+    assert f"{packager.name}-container-1.0-2 " in _built(packager)
+    assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
+
+
+def test_two_builds_at_once_get_a_release_each(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: packager.build(), range(2)))
+    assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
+    session = box.session(ADMIN)
+    releases = {each["release"] for each in session.listTagged(DEST_TAG, package=f"{packager.name}-container")}
+    session.logout()
+    assert releases == {"1", "2"}
+    assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
+
+
+@pytest.fixture
+def below(packager: Packager) -> Packager:
+    """A package with two builds, on which another one stands."""
+    for number in (1, 2):
+        packager.commit(packager.dockerfile(f"ENV NUMBER={number}"))
+        _built(packager)
+    return packager
+
+
+def test_parents_are_recorded_and_can_be_overridden(below: Packager, box: Box, tmp_path_factory: Any) -> None:
+    above = Packager.make(box, tmp_path_factory.mktemp("above"))
+    written = f"{box.layout.registry_address}/{below.name}:latest"
+    tools = f"FROM {above.base} AS tools\nRUN echo tool > /tool\n"
+    above.commit(tools + above.dockerfile("COPY --from=tools /tool /tool", base=written))
+    _built(above, "--koji-parent-build", f"{below.name}-container-1.0-1")
+    image = _call(box, "getBuild", f"{above.name}-container-1.0-1")["extra"]["image"]
+    first = _call(box, "getBuild", f"{below.name}-container-1.0-1")
+    pinned = f"{box.layout.registry_address}/{below.name}@{_digest(box, below.name, '1.0-1')}"
+    assert image["parent_images"] == [above.base, written]
+    assert image["parent_build_id"] == first["build_id"]
+    assert image["parent_image_builds"][pinned] == {"id": first["build_id"], "nvr": first["nvr"]}
+    assert len(image["parent_image_builds"]) == 2
+    for nvr, said in (("nosuch-1-1", "there is no build nosuch-1-1"), (first["nvr"], f"is an image of {below.name}")):
+        above.commit(above.dockerfile("RUN true", "ENV A=" + nvr))
+        done = above.build("--scratch", "--koji-parent-build", nvr)
+        assert done.returncode == 1
+        assert said in done.stderr
+
+
+def test_what_a_site_does_not_build_on(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    address = box.layout.registry_address
+    with site_settings(box, {"registry": {"sources": f"registry.example.org {address}/allowed"}}):
+        done = packager.build("--scratch")
+    assert done.returncode == 1
+    assert (
+        f"images of {address} are not built on here. use one of registry.example.org, {address}/allowed" in done.stderr
+    )
+
+
+def test_images_that_koji_only_describes(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    with site_settings(box, {"content_generator": {"archives": "reference"}}):
+        _built(packager)
+    build = _call(box, "getBuild", f"{packager.name}-container-1.0-1")
+    archives = _call(box, "listArchives", build["build_id"])
+    assert [each["metadata_only"] for each in archives if each["btype"] == "image"] == [True]
+    assert not list((box.layout.topdir / "packages" / f"{packager.name}-container").rglob("*.tar.gz"))
