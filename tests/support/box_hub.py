@@ -33,10 +33,14 @@ class RunningHub:
 
 
 @contextmanager
-def running_hub(directory: Path) -> Iterator[RunningHub]:
-    """A hub with an administrator, a packager and a builder, in an empty directory."""
+def running_hub(directory: Path, *, configuration: str = "") -> Iterator[RunningHub]:
+    """A hub with an administrator, a packager and a builder, in an empty directory.
+
+    :param configuration: what is in its hub.conf
+    """
     box = Box(Layout.open(directory / "box"))
     box.layout.topdir.mkdir(parents=True)
+    box.layout.hub_configuration.write_text(configuration)
     seed(Database(box.layout.database), ADMIN)
     box.hub.start()
     try:

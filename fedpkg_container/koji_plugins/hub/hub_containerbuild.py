@@ -97,9 +97,11 @@ def _source(src: Any) -> SCM:
     except koji.GenericError as error:
         raise koji.GenericError(f"buildContainer: {error}; give git+https://HOST/PATH#COMMIT") from error
     if not scm.scheme.startswith("git"):
-        raise koji.GenericError(f"buildContainer: sources of kind {scm.scheme} are not built; give git+https://HOST/PATH#COMMIT")
-    if "%" in scm.repository:  # a server may read %2e%2e as .., and serve what no rule has looked at
-        raise koji.GenericError(f"buildContainer: a path with % is not built: {scm.repository}")
+        raise koji.GenericError(
+            f"buildContainer: sources of kind {scm.scheme} are not built; give git+https://HOST/PATH#COMMIT"
+        )
+    if "%" in src.partition("#")[0]:  # koji before 1.36 leaves %2e%2e in a path, and a server may read it as ..
+        raise koji.GenericError(f"buildContainer: a path with % is not built: {src}")
     return scm
 
 

@@ -40,6 +40,20 @@ def add_group_member(group: Any, user: Any, strict: bool = True) -> None:
     database().execute("INSERT INTO group_members VALUES (?, ?)", found["id"], member["id"])
 
 
+@call("getGroupMembers", used_by="koji call getGroupMembers (docs/policy.md)")
+def get_group_members(group: Any) -> list[Row]:
+    """Who is in a group."""
+    found = get_user(group)
+    if found is None or found["usertype"] != GROUP:
+        raise koji.GenericError(f"No such group: {group}")
+    rows = database().all(
+        "SELECT id, name, usertype FROM users JOIN group_members ON users.id = member_id WHERE group_id = ?"
+        " ORDER BY name",
+        found["id"],
+    )
+    return [{**row, "krb_principals": []} for row in rows]
+
+
 @call("dropGroupMember", used_by="koji call dropGroupMember (docs/policy.md)")
 def drop_group_member(group: Any, user: Any) -> None:
     """Take a user out of a group."""
