@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,11 @@ from typing import Any
 import koji
 import pytest
 
-from tests.support.box_hub import RunningHub, running_hub
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.shell import environment
+from tests.support.box_hub import RunningHub, running_hub, submitting_box
+from tests.support.packager import Packager
 from tests.support.played import session
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
@@ -107,3 +113,39 @@ def test_channels(tmp_path: Path) -> None:
         # The box cannot make channels; which one the policy would give is in what it says of the one that is missing.
         with pytest.raises(koji.GenericError, match="No such channel: container-large"):
             site.build(ELN, {})
+
+
+@pytest.fixture(scope="module")
+def strict_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box that allows scratch builds alone."""
+    policy = "[policy]\nbuild_container =\n    bool scratch :: allow\n    all :: deny Only scratch builds\n"
+    with submitting_box(tmp_path_factory.mktemp("strict"), configuration=policy) as box:
+        yield box
+
+
+def test_groups_are_made_with_the_koji_program(strict_box: Box) -> None:
+    strict_box.session(ADMIN).createUser("alice")
+    commands = re.findall(r"^    koji (call .*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        koji_program = Path(sys.executable).with_name("koji")
+        done = subprocess.run(
+            [koji_program, *command.split()], env=environment(strict_box, user=ADMIN), capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("alice" in done.stdout) == ("getGroupMembers" in command)
+
+
+def test_fedpkg_shows_the_refusal(strict_box: Box, tmp_path: Path) -> None:
+    packager = Packager.make(strict_box, tmp_path)
+    packager.commit(packager.dockerfile("RUN true"))
+    refused = packager.build()
+    allowed = packager.build("--scratch", "--nowait")
+    assert refused.returncode == 3
+    assert refused.stderr.endswith(
+        "error: the hub does not let you build this: policy violation (build_container): Only scratch builds"
+        " [rule: all :: deny]\n"
+        "       ask those who run it, or build what its rules allow (a scratch build, perhaps)\n"
+    ), refused.stderr
+    assert allowed.returncode == 0, allowed.stderr

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import types
+from pathlib import Path
 from typing import Any
 
 import koji.plugin
@@ -10,6 +12,7 @@ import pytest
 
 from fedpkg_container.box.box import PLUGINS
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "koji-cli.md"
 SOURCE = "git+https://src.example.org/container/hello#1"
 #: The options of koji-containerbuild 1.4's container-build.
 UPSTREAM = set(
@@ -38,6 +41,11 @@ def test_the_options_are_upstreams(plugin: Any, command: str) -> None:
     parser = plugin._parser(command, types.SimpleNamespace(quiet=False))
     assert {text for option in parser.option_list for text in option._long_opts} == UPSTREAM
     assert f" {command} [options] target <scm url>" in parser.get_usage()
+
+
+def test_the_options_are_documented() -> None:
+    rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
+    assert {text for row in rows for text in re.findall(r"`(--[a-z-]+)", row.split(" | ")[0])} == UPSTREAM - {"--help"}
 
 
 @pytest.mark.parametrize("name", ["handle_container_build", "handle_flatpak_build"])
