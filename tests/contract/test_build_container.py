@@ -123,6 +123,7 @@ def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, opt
         ("hello", "Invalid scheme"),
         ("https://example.com/container/hello#1", "Invalid scheme"),
         ("git+https://example.com/container/hello", "Could not find the fragment"),
+        ("git+https://[::1/container/hello#1", "Invalid IPv6 URL"),
         ("svn+https://example.com/container/hello#1", "sources of kind svn"),
         ("git+https://example.com/container/%2e%2e/rpms/hello#1", "a path with %"),
         (7, "must be a URL"),

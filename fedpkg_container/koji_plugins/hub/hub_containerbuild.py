@@ -20,6 +20,8 @@ from fedpkg_container.model.refusal import policy_refusal
 
 #: The policy in hub.conf that says who may build what; see docs/policy.md.
 POLICY = "build_container"
+#: What rules can ask of a source, besides its type.
+_SCM_KEYS = ("scheme", "user", "host", "repository", "module", "revision")
 
 # The hub's policies read a task's arguments by name through this table.
 koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
@@ -85,16 +87,13 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
     return data
 
 
-_SCM_KEYS = ("scheme", "user", "host", "repository", "module", "revision")
-
-
 def _source(src: Any) -> SCM:
     """A source as builders read it: koji's own class takes the URL apart, and ``..`` out of its path."""
     if not isinstance(src, str):
         raise koji.GenericError("buildContainer: the source must be a URL")
     try:
         scm = SCM(src)
-    except koji.GenericError as error:
+    except (koji.GenericError, ValueError) as error:  # ValueError: urllib cannot take it apart
         raise koji.GenericError(f"buildContainer: {error}; give git+https://HOST/PATH#COMMIT") from error
     if not scm.scheme.startswith("git"):
         raise koji.GenericError(
