@@ -62,6 +62,7 @@ class Box:
             *("--port", str(layout.ports.hub), "--database", layout.database, "--topdir", layout.topdir),
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
             *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),
+            *("--config", layout.hub_configuration),
         ]
         return self._service("hub", command, lambda: self._answers(layout.hub_url, {405}))
 

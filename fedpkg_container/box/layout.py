@@ -133,6 +133,11 @@ class Layout:
         return self.folder / "hub" / "hub.db"
 
     @property
+    def hub_configuration(self) -> Path:
+        """What the site writes for its hub: ``[policy]``, as in hub.conf. It need not be there."""
+        return self.folder / "hub" / "hub.conf"
+
+    @property
     def access_log(self) -> Path:
         """One line for each request that the hub got."""
         return self.folder / "hub" / "access.log"

@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from fedpkg_container.box.box import Box
+from fedpkg_container.box.box import PLUGINS, Box
 from fedpkg_container.box.layout import PACKAGER
 from fedpkg_container.process import run
 
@@ -61,6 +61,8 @@ def _write_koji(box: Box, home: Path, user: str) -> None:
         "topdir": str(box.layout.topdir),
         "topurl": box.layout.topdir.as_uri(),
         "weburl": "",  # the box has no web interface
+        "plugin_paths": str(PLUGINS / "cli"),
+        "poll_interval": "2",
     }
     _save(parser, home / ".koji" / "config")
 

@@ -38,6 +38,11 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
         return _find(session, request, began, newest)
     except koji.AuthError:
         raise
+    except koji.ActionNotAllowed as error:
+        raise RefusedError(
+            f"the hub does not let you build this: {printable(str(error))}",
+            solution="ask those who run it, or build what its rules allow (a scratch build, perhaps)",
+        ) from error
     except koji.GenericError as error:
         raise RefusedError(
             f"the hub refuses the build: {printable(str(error))}", solution="build without the option that it names"

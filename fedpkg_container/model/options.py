@@ -39,6 +39,16 @@ BUILD_CONTAINER_OPTIONS: dict[str, Any] = {
 }
 
 
+#: Options that need a service which this one does not have, and what that is.
+UNAVAILABLE = {
+    "flatpak": "a module build service",
+    "compose_ids": "a compose service (ODCS)",
+    "signing_intent": "a compose service (ODCS)",
+    "dependency_replacements": "a dependency service (Cachito)",
+    "operator_csv_modifications_url": "an operator manifest service",
+}
+
+
 def without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options that were given: those that are not None."""
     return {key: value for key, value in (options or {}).items() if value is not None}
@@ -54,6 +64,15 @@ def option_problems(options: Mapping[str, Any] | None) -> list[str]:
     validator = jsonschema.Draft7Validator(BUILD_CONTAINER_OPTIONS)
     problems = [_sentence(error) for error in sorted(validator.iter_errors(given), key=lambda e: list(e.path))]
     return problems or _contradictions(given)
+
+
+def unavailable_options(options: Mapping[str, Any] | None) -> list[str]:
+    """Which of the options, all valid, are not offered, one sentence each; an empty list when all are."""
+    return [
+        f"option {option} is not offered: it needs {needs}, and there is none"
+        for option, needs in UNAVAILABLE.items()
+        if (options or {}).get(option)
+    ]
 
 
 def _contradictions(given: Mapping[str, Any]) -> list[str]:

@@ -5,8 +5,8 @@ Against the box, which is started for the session: python -m pytest tests/contra
 Against any other hub: set CONTRACT_HUB_URL, CONTRACT_HUB_ADMIN, CONTRACT_HUB_PACKAGER and CONTRACT_HUB_HOST
 (each account `user:password` or the path of a PEM file with certificate and key), and CONTRACT_HUB_CA where a
 private authority signed the hub's certificate. That hub needs the plugin hub_containerbuild, the channel
-container-binary, and the host enabled with arch x86_64; no builder may run as that host meanwhile. The tests
-create everything else under names of their own and leave no task open and no NVR reserved.
+container-binary, the policies of policy.conf, and the host enabled with arch x86_64; no builder may run as that host
+meanwhile. The tests create everything else under names of their own and leave no task open and no NVR reserved.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 # Any: koji has no types.
 from typing import Any
@@ -36,7 +37,8 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubAccess]:
         return
     from tests.support.box_hub import running_hub
 
-    with running_hub(tmp_path_factory.mktemp("box-hub")) as box:
+    policies = (Path(__file__).parent / "policy.conf").read_text()
+    with running_hub(tmp_path_factory.mktemp("box-hub"), configuration=policies) as box:
         yield HubAccess(url=box.url, ca=box.ca, admin=box.admin, packager=box.packager, host=box.host)
 
 

@@ -77,7 +77,7 @@ def test_missing_target(packager: Any) -> None:
 
 
 def test_by_nobody(anonymous: Any) -> None:
-    with assert_refused(1000, "task must have an owner"):
+    with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.buildContainer(SOURCE, "a-target", OPTIONS)
 
 
@@ -98,6 +98,45 @@ def test_by_nobody(anonymous: Any) -> None:
 def test_bad_options_make_no_task(packager: Any, options: dict[str, Any], named: str) -> None:
     with no_new_task(packager), assert_refused(1000, re.compile(rf"^buildContainer: .*{named}")):
         packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"flatpak": True},
+        {"compose_ids": [1]},
+        {"signing_intent": "release"},
+        {"dependency_replacements": ["pip:a:1"]},
+        {"operator_csv_modifications_url": "https://x/y.json"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, options: dict[str, Any]) -> None:
+    refusal = re.compile(rf"^buildContainer: option {next(iter(options))} is not offered: it needs a")
+    with no_new_task(packager), assert_refused(1000, refusal):
+        packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
+
+
+@pytest.mark.parametrize(
+    "source, named",
+    [
+        ("hello", "Invalid scheme"),
+        ("https://example.com/container/hello#1", "Invalid scheme"),
+        ("git+https://example.com/container/hello", "Could not find the fragment"),
+        ("git+https://[::1/container/hello#1", "Invalid IPv6 URL"),
+        ("svn+https://example.com/container/hello#1", "sources of kind svn"),
+        ("git+https://example.com/container/%2e%2e/rpms/hello#1", "a path with %"),
+        (7, "must be a URL"),
+    ],
+)
+def test_a_source_that_no_builder_reads_makes_no_task(packager: Any, source: Any, named: str) -> None:
+    with no_new_task(packager), assert_refused(1000, re.compile(rf"^buildContainer: .*{named}")):
+        packager.buildContainer(source, "a-target", OPTIONS)
+
+
+def test_a_target_is_given_by_its_name(packager: Any) -> None:
+    with no_new_task(packager), assert_refused(1000, re.compile("target must be the name")):
+        packager.buildContainer(SOURCE, 1, OPTIONS)
 
 
 @pytest.mark.parametrize("options", [None, {}, "main", ["main"]])

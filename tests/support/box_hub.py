@@ -33,10 +33,14 @@ class RunningHub:
 
 
 @contextmanager
-def running_hub(directory: Path) -> Iterator[RunningHub]:
-    """A hub with an administrator, a packager and a builder, in an empty directory."""
+def running_hub(directory: Path, *, configuration: str = "") -> Iterator[RunningHub]:
+    """A hub with an administrator, a packager and a builder, in an empty directory.
+
+    :param configuration: what is in its hub.conf
+    """
     box = Box(Layout.open(directory / "box"))
     box.layout.topdir.mkdir(parents=True)
+    box.layout.hub_configuration.write_text(configuration)
     seed(Database(box.layout.database), ADMIN)
     box.hub.start()
     try:
@@ -56,11 +60,15 @@ def running_hub(directory: Path) -> Iterator[RunningHub]:
 
 
 @contextmanager
-def submitting_box(directory: Path) -> Iterator[Box]:
-    """A box to which builds can be submitted, in an empty directory: hub, dist-git, target and a builder's name."""
+def submitting_box(directory: Path, *, configuration: str = "") -> Iterator[Box]:
+    """A box to which builds can be submitted, in an empty directory: hub, dist-git, target and a builder's name.
+
+    :param configuration: what is in the hub's hub.conf
+    """
     box = Box(Layout.open(directory / "box"))
     for path in (box.layout.topdir, box.layout.distgit, box.layout.home):
         path.mkdir(mode=0o700, parents=True)
+    box.layout.hub_configuration.write_text(configuration)
     seed(Database(box.layout.database), ADMIN)
     servers = (box.hub, box.distgit)
     try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import koji
+import koji.plugin
 import pytest
 
-from fedpkg_container.model.options import option_problems, without_none
+from fedpkg_container.box.box import PLUGINS
+from fedpkg_container.model.options import UNAVAILABLE, option_problems, unavailable_options, without_none
 
 RPKG_SENDS = {
     "scratch": False,
@@ -58,3 +61,16 @@ def test_problems_are_named(options: Any, problem: str) -> None:
 
 def test_every_problem_is_named_at_once() -> None:
     assert len(option_problems({"scratch": 1, "colour": "red"})) == 3
+
+
+@pytest.mark.parametrize("option", sorted(UNAVAILABLE))
+def test_what_is_not_offered_is_refused_by_builders_too(option: str) -> None:
+    given = {"flatpak": True, "compose_ids": [1], "dependency_replacements": ["pip:a:1"]}.get(option, "x")
+    plugin = koji.plugin.PluginTracker().load("builder_containerbuild", path=str(PLUGINS / "builder"), reload=True)
+    handler = plugin.BuildContainerTask(1, "buildContainer", [], None, None, workdir="/nonexistent")
+    with pytest.raises(koji.BuildError, match=f"option {option} is not offered: it needs a"):
+        handler.handler("git+https://h/container/hello#1", "target", {"git_branch": "x", option: given})
+
+
+def test_options_that_say_nothing_are_offered() -> None:
+    assert unavailable_options({**RPKG_SENDS, "flatpak": False}) == []

@@ -11,7 +11,7 @@ import koji
 import koji.xmlrpcplus
 from koji.context import context
 
-from fedpkg_container.box.hub import calls, facade
+from fedpkg_container.box.hub import calls, facade, policies
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.dispatch import fault_of, load_plugins, run
 from fedpkg_container.box.hub.session import CallerSession
@@ -33,15 +33,24 @@ class HubApplication:
     :param topdir: the folder of builds, repositories and task output (KojiDir)
     :param plugin_path: folders of hub plugins
     :param plugins: names of the plugins to load
+    :param configuration: a file like hub.conf, of which ``[policy]`` is read; it need not be there
     """
 
-    def __init__(self, database: Database, topdir: Path, plugin_path: list[Path], plugins: list[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        topdir: Path,
+        plugin_path: list[Path],
+        plugins: list[str],
+        configuration: Path | None = None,
+    ) -> None:
         self.database = database
         self.options = {"KojiDir": str(topdir), "DisableURLSessions": True}
         koji.pathinfo.topdir = str(topdir)
         calls.load()
         facade.install()
         load_plugins(plugin_path, plugins)
+        self.policies = policies.load(configuration)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
@@ -73,6 +82,7 @@ class HubApplication:
         context._threadclear()
         context.database = self.database
         context.opts = self.options
+        context.policy = self.policies
         context.environ = environ
         context.method = name
         context.session = session = CallerSession(environ, self.database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 
+from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import builds, inventory, packages, tags, targets, tasks, users
 
 _NAMES = {
@@ -15,6 +16,7 @@ _NAMES = {
     "get_build_target": targets.get_build_target,
     "get_channel": inventory.get_channel,
     "get_host": inventory.get_host,
+    "check_policy": policies.check_policy,
     "readPackageList": packages.list_packages,
 }
 

@@ -13,6 +13,10 @@ CREATE TABLE IF NOT EXISTS passwords (
 CREATE TABLE IF NOT EXISTS permissions (
     user_id INTEGER NOT NULL REFERENCES users(id), permission TEXT NOT NULL, PRIMARY KEY (user_id, permission)
 );
+CREATE TABLE IF NOT EXISTS group_members (
+    group_id INTEGER NOT NULL REFERENCES users(id), member_id INTEGER NOT NULL REFERENCES users(id),
+    PRIMARY KEY (group_id, member_id)
+);
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, user_id INTEGER NOT NULL REFERENCES users(id),
     authtype INTEGER NOT NULL, hostip TEXT NOT NULL, master INTEGER, callnum INTEGER, exclusive INTEGER NOT NULL DEFAULT 0,

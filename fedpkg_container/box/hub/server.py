@@ -83,12 +83,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     for name in ("database", "topdir", "certificate", "ca", "access-log"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--config", type=Path, help="a file like hub.conf, for its [policy]")
     parser.add_argument("--plugin-path", type=Path, action="append", default=[])
     parser.add_argument("--plugin", action="append", default=[])
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     database = Database(arguments.database)
-    application = HubApplication(database, arguments.topdir, arguments.plugin_path, arguments.plugin)
+    application = HubApplication(database, arguments.topdir, arguments.plugin_path, arguments.plugin, arguments.config)
     server = make_server(
         AccessLog(application, arguments.access_log),
         ("127.0.0.1", arguments.port),

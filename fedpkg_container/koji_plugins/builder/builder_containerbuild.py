@@ -31,7 +31,7 @@ from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.image.source import Source, fetch
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.model.options import option_problems, without_none
+from fedpkg_container.model.options import option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
@@ -163,7 +163,7 @@ class BuildContainerTask(ContainerTask):
         :returns: pull specs (``repositories``), ids of Koji builds as strings (``koji_builds``), ``user_warnings``, and
             the pull spec of each arch (``arches``), which upstream does not give
         """
-        problems = option_problems(opts)
+        problems = option_problems(opts) or unavailable_options(opts)
         if problems:
             raise koji.BuildError("; ".join(problems))
         options = without_none(opts)

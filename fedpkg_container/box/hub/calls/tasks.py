@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import koji
+import koji.tasks
 import koji.xmlrpcplus
 from koji.context import context
 
+from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import inventory
 from fedpkg_container.box.hub.database import Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import entry, integer, one_row, require_permission
+from fedpkg_container.box.hub.lookups import integer, one_row, require_permission
 
 FREE, OPEN, CLOSED, CANCELED, ASSIGNED, FAILED = (
     koji.TASK_STATES[name] for name in ("FREE", "OPEN", "CLOSED", "CANCELED", "ASSIGNED", "FAILED")
@@ -26,35 +28,51 @@ def make_task(method: str, arglist: Sequence[Any], **opts: Any) -> int:
 
     Options: parent, label, owner, channel, arch, priority.
     """
-    channel = opts.get("channel")
     parent = database().one("SELECT * FROM tasks WHERE id = ?", opts["parent"]) if opts.get("parent") else None
     if opts.get("parent") and parent is None:
         raise koji.GenericError(f"Invalid parent task: {opts['parent']}")
     if parent is not None:
         if parent["state"] != OPEN:
             raise koji.GenericError(f"Parent task (id {parent['id']}) is not open")
-        channel_id = parent["channel_id"]
         owner, arch, priority = parent["owner"], parent["arch"], parent["priority"] - 1
     else:
         if not context.session.logged_in:
             raise koji.GenericError("task must have an owner")
-        channel_id = entry("channels", "default")["id"]
         owner, arch, priority = context.session.user_id, "noarch", koji.PRIO_DEFAULT
-    if channel:
-        channel_id = _enabled_channel(channel)["id"]
+    arch = opts.get("arch") or arch
+    known = {"method": method, "arch": arch, "parent": opts.get("parent"), "user_id": owner}
     return database().insert(
         "tasks",
         state=FREE,
         create_time=time.time(),
-        channel_id=channel_id,
+        channel_id=_channel_id(opts.get("channel"), {**known, **_task_data(method, arglist)}, parent),
         parent=parent and parent["id"],
         label=opts.get("label") if parent else None,
         owner=owner,
         method=method,
-        arch=opts.get("arch") or arch,
+        arch=arch,
         priority=int(opts.get("priority", priority)),
         request=koji.xmlrpcplus.dumps(tuple(arglist), methodname=method, allow_none=1),
     )
+
+
+def _channel_id(requested: str | None, data: Row, parent: Row | None) -> int:
+    """Which channel a new task gets: the policy decides."""
+    if requested:
+        data["req_channel"] = _enabled_channel(requested)["name"]
+    chosen = policies.channel_of(data)
+    return int(parent["channel_id"] if parent and chosen is None else _enabled_channel(chosen or "default")["id"])
+
+
+def _task_data(method: str, arglist: Sequence[Any]) -> Row:
+    """What policies can ask about a task: its source, its target, and whether it is a scratch build."""
+    try:
+        arguments = koji.tasks.parse_task_params(method, arglist)
+    except (TypeError, koji.ParameterError):  # a method without a signature
+        return {}
+    options = arguments.get("opts") or {}
+    given = {"source": arguments.get("src"), "target": arguments.get("target"), "scratch": options.get("scratch")}
+    return {key: value for key, value in given.items() if value}
 
 
 def _enabled_channel(name: str) -> Row:

@@ -41,7 +41,7 @@ def get_user(userInfo: Any = None, strict: bool = False, krb_princs: bool = True
     if krb_princs:
         row["krb_principals"] = []
     if groups:
-        row["groups"] = []
+        row["groups"] = groups_of(row["id"])
     return row
 
 
@@ -52,6 +52,20 @@ def get_logged_in_user() -> Row | None:
     if not session.logged_in:
         return None
     return {**known_user(session.user_id), "krb_principal": None, "authtype": session.authtype}
+
+
+def groups_of(user_id: int) -> list[str]:
+    """The names of the groups that a user is in."""
+    rows = database().all(
+        "SELECT name FROM users JOIN group_members ON users.id = group_id WHERE member_id = ? ORDER BY name", user_id
+    )
+    return [row["name"] for row in rows]
+
+
+def permissions_of(user_id: int) -> list[str]:
+    """What a user may do."""
+    rows = database().all("SELECT permission FROM permissions WHERE user_id = ?", user_id)
+    return [row["permission"] for row in rows]
 
 
 @call("createUser", used_by="the box's set-up")

@@ -1,0 +1,127 @@
+"""Policies: Koji's own rules (koji.policy), as in ``[policy]`` of hub.conf, with the tests that this hub can answer.
+
+The names of the tests and of what they ask about are Koji's; docs/policy.md has examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import koji
+import koji.policy
+from koji.context import context
+from koji.util import multi_fnmatch
+
+from fedpkg_container.box.hub.calls import tags, targets, users
+
+Data = Mapping[str, Any]
+#: Koji's defaults of the policies that this hub asks.
+DEFAULTS = {
+    "channel": "has req_channel :: req\nis_child_task :: parent\nall :: use default",
+}
+
+
+def _user_names(data: Data) -> list[str]:
+    return [users.known_user(data["user_id"])["name"]]
+
+
+def _groups(data: Data) -> Iterable[str]:
+    return users.groups_of(data["user_id"])
+
+
+def _permissions(data: Data) -> Iterable[str]:
+    return users.permissions_of(data["user_id"])
+
+
+def _tag(data: Data) -> list[str]:
+    found = tags.get_tag(data["tag"]) if "tag" in data else None
+    return [found["name"]] if found else []
+
+
+def _build_tag(data: Data) -> list[str]:
+    if "build_tag" in data:
+        return [tags.get_tag(data["build_tag"], strict=True)["name"]]  # type: ignore[index]
+    target = targets.get_build_target(data.get("target"))
+    return [target["build_tag_name"]] if target else []
+
+
+def _field(name: str) -> Callable[[Data], list[str]]:
+    return lambda data: [data[name]] if data.get(name) else []
+
+
+def _matching(values: Callable[[Data], Iterable[str]]) -> type:
+    """A test that is true when one of its patterns matches one of these values."""
+
+    class ValuesTest(koji.policy.BaseSimpleTest):  # type: ignore[misc]
+        def run(self, data: Data) -> bool:
+            """Whether one matches."""
+            patterns = self.str.split()[1:]
+            return any(multi_fnmatch(value, patterns) for value in values(data))
+
+    return ValuesTest
+
+
+class ChildTaskTest(koji.policy.BoolTest):  # type: ignore[misc]
+    """Whether the task has a parent."""
+
+    field = "parent"
+
+
+#: Those of Koji's tests that need a hub, besides those of koji.policy.
+TESTS: dict[str, type] = {
+    "buildtag": _matching(_build_tag),
+    "has_perm": _matching(_permissions),
+    "is_child_task": ChildTaskTest,
+    "method": _matching(_field("method")),
+    "source": _matching(_field("source")),
+    "tag": _matching(_tag),
+    "user": _matching(_user_names),
+    "user_in_group": _matching(_groups),
+}
+
+
+def load(path: Path | None) -> dict[str, Any]:
+    """The rule sets of a hub, by the policy's name.
+
+    :param path: a file like hub.conf, of which ``[policy]`` is read; None, or one that is not there: the defaults
+    :raises koji.GenericError: a rule uses a test that this hub does not have
+    """
+    written = koji.read_config_files(str(path), raw=True) if path else None
+    texts = dict(written.items("policy")) if written and written.has_section("policy") else {}
+    tests = {**koji.policy.findSimpleTests(vars(koji.policy)), **TESTS}
+    return {name: koji.policy.SimpleRuleSet(text.splitlines(), tests) for name, text in {**DEFAULTS, **texts}.items()}
+
+
+def check_policy(name: str, data: Mapping[str, Any], default: str = "deny") -> tuple[bool, str]:
+    """Whether a policy allows, and why; what plugins call as ``kojihub.check_policy``.
+
+    A policy that was not written allows everything, as in Koji (``MissingPolicyOk``).
+    """
+    rules = context.policy.get(name)
+    if rules is None:
+        return True, "missing policy"
+    action = rules.apply(dict(data))
+    if action is None:
+        return default == "allow", "not covered by policy"
+    word, _, reason = action.partition(" ")
+    known = word.lower() in {"allow", "deny"}
+    return word.lower() == "allow", reason.strip() if known else "error in policy"
+
+
+def channel_of(data: Mapping[str, Any]) -> str | None:
+    """The channel that the policy ``channel`` gives to a new task; None: that of its parent.
+
+    :param data: of the task; ``req_channel`` is the channel that was asked for
+    :raises koji.GenericError: the policy answers what cannot be done
+    """
+    rules = context.policy["channel"]
+    words = (rules.apply(dict(data)) or "use default").split()
+    if words[0] == "use" and len(words) > 1:
+        return str(words[1])
+    if words[0] == "req" and "req_channel" in data:
+        return str(data["req_channel"])
+    if words[0] == "parent" and data.get("parent"):
+        return None
+    raise koji.GenericError("invalid channel policy")

@@ -1,0 +1,151 @@
+"""The examples of docs/policy.md, on a hub that reads them as they are written there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import koji
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.shell import environment
+from tests.support.box_hub import RunningHub, running_hub, submitting_box
+from tests.support.packager import Packager
+from tests.support.played import session
+
+PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+SOURCE = "git+https://src.example.org/container/hello#1"
+F41, ELN = "f41-web-container-candidate", "eln-container-candidate"
+SCRATCH = {"scratch": True}
+ISOLATED = {"isolated": True, "release": "1"}
+
+
+def _example(heading: str) -> str:
+    """The policies in a section of the page."""
+    section = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert section, heading
+    block = re.search(r"^    \[policy\]\n(?:    .*\n)+", section[1], re.MULTILINE)
+    assert block, heading
+    return textwrap.dedent(block[0])
+
+
+@dataclass
+class Site:
+    """A hub with an example's policies, as a packager and as the administrator."""
+
+    hub: RunningHub
+    packager: Any = field(init=False)
+    admin: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.packager, self.admin = session(self.hub, self.hub.packager), session(self.hub, self.hub.admin)
+        for target in (F41, ELN):
+            self.admin.createTag(f"{target}-build")
+            self.admin.createTag(target)
+            self.admin.createBuildTarget(target, f"{target}-build", target)
+
+    def join(self, group: str) -> None:
+        """Make the packager a member of a new group."""
+        self.admin.newGroup(group)
+        self.admin.addGroupMember(group, "packager")
+
+    def build(self, target: str, options: dict[str, Any], *, source: str = SOURCE, **named: Any) -> str:
+        """Ask for a build as the packager; the channel that it got, or the refusal."""
+        return _build(self.packager, target, options, source, named)
+
+
+def _build(who: Any, target: str, options: dict[str, Any], source: str, named: dict[str, Any]) -> str:
+    try:
+        task = who.buildContainer(source, target, {"git_branch": "f41", **options}, **named)
+    except koji.ActionNotAllowed as error:
+        return str(error)
+    return str(who.getChannel(who.getTaskInfo(task)["channel_id"])["name"])
+
+
+@contextmanager
+def _site(heading: str, folder: Path) -> Iterator[Site]:
+    with running_hub(folder, configuration=_example(heading)) as hub:
+        yield Site(hub)
+
+
+ALLOWED = "container-binary"
+
+
+def test_scratch_builds_for_everybody_releases_for_some(tmp_path: Path) -> None:
+    with _site("Scratch builds for everybody, releases for some", tmp_path) as site:
+        assert site.build(F41, SCRATCH) == ALLOWED
+        refusal = site.build(F41, {})
+        assert f"\n    {refusal}\n" in PAGE
+        site.join("container-builders")
+        assert site.build(F41, {}) == ALLOWED
+        assert site.build(F41, {}, source=SOURCE.replace("container", "rpms")).startswith(
+            "policy violation (build_container): Containers are built from src.example.org/container [rule: match scm"
+        )
+        assert "ELN has no containers [rule: target eln-* :: deny]" in site.build(ELN, SCRATCH)
+        assert "not covered by policy" in site.build("f40-container-candidate", {})
+
+
+def test_isolated_builds_for_release_engineers(tmp_path: Path) -> None:
+    with _site("Isolated builds for release engineers", tmp_path) as site:
+        assert site.build(F41, {}) == ALLOWED
+        assert "made by the group releng [rule: bool isolated :: ... all :: deny]" in site.build(F41, ISOLATED)
+        site.join("releng")
+        assert site.build(F41, ISOLATED) == ALLOWED
+        elsewhere = SOURCE.replace("src.", "git.")
+        assert "not covered by policy [no rule matches]" in site.build(F41, {}, source=elsewhere)
+        assert _build(site.admin, F41, {}, elsewhere, {}) == ALLOWED
+
+
+def test_channels(tmp_path: Path) -> None:
+    with _site("Channels", tmp_path) as site:
+        assert site.build(F41, {}) == ALLOWED
+        refused = site.build(F41, {}, channel="createrepo")
+        assert "This channel is not for your container builds [rule: all :: deny]" in refused
+        # The box cannot make channels; which one the policy would give is in what it says of the one that is missing.
+        with pytest.raises(koji.GenericError, match="No such channel: container-large"):
+            site.build(ELN, {})
+
+
+@pytest.fixture(scope="module")
+def strict_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box that allows scratch builds alone."""
+    policy = "[policy]\nbuild_container =\n    bool scratch :: allow\n    all :: deny Only scratch builds\n"
+    with submitting_box(tmp_path_factory.mktemp("strict"), configuration=policy) as box:
+        yield box
+
+
+def test_groups_are_made_with_the_koji_program(strict_box: Box) -> None:
+    strict_box.session(ADMIN).createUser("alice")
+    commands = re.findall(r"^    koji (call .*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        koji_program = Path(sys.executable).with_name("koji")
+        done = subprocess.run(
+            [koji_program, *command.split()], env=environment(strict_box, user=ADMIN), capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("alice" in done.stdout) == ("getGroupMembers" in command)
+
+
+def test_fedpkg_shows_the_refusal(strict_box: Box, tmp_path: Path) -> None:
+    packager = Packager.make(strict_box, tmp_path)
+    packager.commit(packager.dockerfile("RUN true"))
+    refused = packager.build()
+    allowed = packager.build("--scratch", "--nowait")
+    assert refused.returncode == 3
+    assert refused.stderr.endswith(
+        "error: the hub does not let you build this: policy violation (build_container): Only scratch builds"
+        " [rule: all :: deny]\n"
+        "       ask those who run it, or build what its rules allow (a scratch build, perhaps)\n"
+    ), refused.stderr
+    assert allowed.returncode == 0, allowed.stderr

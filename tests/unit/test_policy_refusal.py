@@ -1,0 +1,69 @@
+"""What a packager reads when a hub's policy refuses, from what the versions of Koji say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import koji
+import koji.policy
+import pytest
+from koji.context import context
+
+from fedpkg_container.box.hub import policies
+from fedpkg_container.model.refusal import policy_refusal
+
+BEGINNING = "policy violation (build_container)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "rule", "said"),
+    [
+        ("Not for you", "tag f41 :: deny Not for you", ": Not for you [rule: tag f41 :: deny]"),
+        ("not for you", "tag f41 :: deny Not for you", ": Not for you [rule: tag f41 :: deny]"),  # Koji 1.34
+        ("", "tag f41  && user a* :: deny", " [rule: tag f41 && user a* :: deny]"),
+        ("Why", "bool scratch !! deny Why", ": Why [rule: bool scratch !! deny]"),
+        ("Why", "bool a :: ... bool b !! deny Why", ": Why [rule: bool a :: ... bool b !! deny]"),
+        ("Why", "bool a !! ... all :: deny Why: so", ": Why: so [rule: bool a !! ... all :: deny]"),
+        ("error in policy", "all :: forbid it", ": error in policy [rule: all :: forbid]"),
+        ("not covered by policy", "(no match)", ": not covered by policy [no rule matches]"),
+        ("not covered by policy", "bool a :: (no match)", ": not covered by policy [no rule matches]"),
+        ("missing policy", "", ": missing policy"),
+        (None, None, ""),
+    ],
+)
+def test_policy_reason_and_rule(reason: str | None, rule: str | None, said: str) -> None:
+    assert policy_refusal("build_container", reason, rule) == BEGINNING + said
+
+
+@pytest.mark.parametrize("line", ["bool scratch !! deny Why", "all :: deny", "bool a && has scratch :: deny c d"])
+def test_the_rule_is_read_as_koji_writes_it(line: str) -> None:
+    rules = koji.policy.SimpleRuleSet([line], koji.policy.findSimpleTests(vars(koji.policy)))
+    rules.apply({"a": True, "scratch": False})
+    tests, mark, _ = line.partition(" deny")
+    assert policy_refusal("build_container", None, rules.last_rule()).endswith(f"[rule: {tests}{mark}]")
+
+
+def _policies(folder: Path, text: str) -> None:
+    """Policies of a box, as a call sees them."""
+    (folder / "hub.conf").write_text(f"[policy]\n{text}\n")
+    context.policy = policies.load(folder / "hub.conf")
+
+
+def test_a_test_that_the_box_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(koji.GenericError, match="missing test handler: package"):
+        _policies(tmp_path, "build_container = package x :: allow")
+
+
+def test_an_action_that_is_none(tmp_path: Path) -> None:
+    _policies(tmp_path, "build_container = all :: forbid\nchannel = all :: parent")
+    assert policies.check_policy("build_container", {}) == (False, "error in policy")
+    with pytest.raises(koji.GenericError, match="invalid channel policy"):
+        policies.channel_of({"req_channel": "default"})
+
+
+def test_without_a_file_nothing_is_forbidden(tmp_path: Path) -> None:
+    context.policy = policies.load(tmp_path / "none")
+    assert policies.check_policy("build_container", {}) == (True, "missing policy")
+    assert policies.channel_of({"req_channel": "container-binary"}) == "container-binary"
+    assert policies.channel_of({"parent": 1}) is None
+    assert policies.channel_of({}) == "default"
