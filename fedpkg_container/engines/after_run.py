@@ -141,8 +141,11 @@ def _mend_history(parent: int, name: str, epoch: int, folder: Path) -> None:
 
 def _empty_index(parent: int, name: str) -> None:
     """An index of an empty journal is made of zeros, as SQLite makes it; it stays, because rpm reads with it."""
-    journal = os.stat(f"{name}-wal", dir_fd=parent, follow_symlinks=False)
-    if not stat.S_ISREG(journal.st_mode) or journal.st_size:
+    try:
+        journal = os.stat(f"{name}-wal", dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return
+    if journal.st_size:
         return
     with open(os.open(f"{name}-shm", os.O_WRONLY | os.O_NOFOLLOW, dir_fd=parent), "wb") as file:
         size = os.fstat(file.fileno()).st_size
