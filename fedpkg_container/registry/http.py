@@ -165,7 +165,7 @@ class RegistryHTTP:
         basic = f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""
         if kind.lower() != "bearer":
             return basic
-        wanted = parse_dict_header(rest)
+        wanted: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         realm = wanted.get("realm") or ""
         if urlsplit(realm).scheme != "https":
             raise RegistryError(f"{self.host} names no server for tokens that can be trusted: {realm[:200]!r}")

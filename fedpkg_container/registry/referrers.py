@@ -66,17 +66,18 @@ def attach(http: RegistryHTTP, image: ImageReference, artifact: Artifact) -> str
             "annotations": {"org.opencontainers.image.created": artifact.created},
         }
     )
+    digest = _digest(manifest)
     described = {
         "mediaType": OCI_MANIFEST,
-        "digest": _digest(manifest),
+        "digest": digest,
         "size": len(manifest),
         "artifactType": artifact.media_type,
         "annotations": {"org.opencontainers.image.created": artifact.created},
     }
-    answer = _push_manifest(http, repository, described["digest"], manifest, OCI_MANIFEST)
+    answer = _push_manifest(http, repository, digest, manifest, OCI_MANIFEST)
     if not answer.headers.get("OCI-Subject"):
         _list_by_tag(http, repository, image.digest, described)
-    return str(described["digest"])
+    return digest
 
 
 def referrers(http: RegistryHTTP, image: ImageReference) -> list[dict[str, Any]]:
