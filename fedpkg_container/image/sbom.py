@@ -1,4 +1,4 @@
-"""What is in an image, as an SPDX 2.3 document (https://spdx.github.io/spdx-spec/v2.3/): the same input, the same bytes.
+"""What is in an image, as an SPDX document (https://spdx.github.io/spdx-spec/v2.3/): the same input, the same bytes.
 
 The list of RPMs is complete: Koji keeps those that it knows itself.
 """
@@ -60,12 +60,13 @@ def document(described: Described) -> bytes:
     rpms = _rpms(described, licenses)
     base = [_parent(described.base)] if described.base else []
     stages = [_parent(each) for each in described.stages if each != described.base]
+    own = image["SPDXID"]
     relationships = [
-        (_DOCUMENT, "DESCRIBES", image),
-        (image, "GENERATED_FROM", source),
-        *((image, "DESCENDANT_OF", each) for each in base),
-        *((each, "BUILD_DEPENDENCY_OF", image) for each in stages),
-        *((image, "CONTAINS", each) for each in rpms),
+        (_DOCUMENT, "DESCRIBES", own),
+        (own, "GENERATED_FROM", source["SPDXID"]),
+        *((own, "DESCENDANT_OF", each["SPDXID"]) for each in base),
+        *((each["SPDXID"], "BUILD_DEPENDENCY_OF", own) for each in stages),
+        *((own, "CONTAINS", each["SPDXID"]) for each in rpms),
     ]
     content: dict[str, Any] = {
         "spdxVersion": VERSION,
@@ -76,11 +77,7 @@ def document(described: Described) -> bytes:
         "creationInfo": {"created": described.created, "creators": _creators(described.built)},
         "packages": [image, source, *base, *stages, *rpms],
         "relationships": [
-            {
-                "spdxElementId": first if isinstance(first, str) else first["SPDXID"],
-                "relationshipType": kind,
-                "relatedSpdxElement": second["SPDXID"],
-            }
+            {"spdxElementId": first, "relationshipType": kind, "relatedSpdxElement": second}
             for first, kind, second in relationships
         ],
     }
