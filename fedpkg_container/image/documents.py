@@ -16,9 +16,9 @@ from fedpkg_container.image import sbom
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Published
 from fedpkg_container.image.planning import Plan
-from fedpkg_container.image.step import go_arch
 from fedpkg_container.image.task import Task
 from fedpkg_container.image.unknown_rpms import unknown_rpms
+from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.registry import Registry

@@ -15,13 +15,19 @@ from fedpkg_container.box.box import MACHINE, Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN, Layout
-from fedpkg_container.image.step import go_arch
+from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 
 #: What the second RUN finds must be what the first one left; a cache that is not cleaned must not be in a layer.
-STEPS = ("RUN dnf install -y hello-web-pages", "RUN dnf install -y hello-web-more && date -d @$SOURCE_DATE_EPOCH > /when")
+STEPS = (
+    "RUN dnf install -y hello-web-pages",
+    "RUN dnf install -y hello-web-more && date -d @$SOURCE_DATE_EPOCH > /when",
+)
+    "RUN dnf install -y hello-web-pages",
+    "RUN dnf install -y hello-web-more && date -d @$SOURCE_DATE_EPOCH > /when",
+)
 
 
 @pytest.fixture(scope="module")
