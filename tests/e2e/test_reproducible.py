@@ -25,9 +25,6 @@ STEPS = (
     "RUN dnf install -y hello-web-pages",
     "RUN dnf install -y hello-web-more && date -d @$SOURCE_DATE_EPOCH > /when",
 )
-    "RUN dnf install -y hello-web-pages",
-    "RUN dnf install -y hello-web-more && date -d @$SOURCE_DATE_EPOCH > /when",
-)
 
 
 @pytest.fixture(scope="module")
