@@ -132,7 +132,7 @@ def _list_by_tag(http: RegistryHTTP, repository: str, subject: str, described: M
 def _tagged_list(http: RegistryHTTP, repository: str, subject: str) -> dict[str, Any]:
     path = f"/v2/{repository}/manifests/{fallback_tag(subject)}"
     try:
-        answer = http.request("GET", path, repository=repository, headers={"Accept": OCI_INDEX})
+        answer = http.request("GET", path, repository=repository, headers={"Accept": _MANIFESTS})
     except NoSuchImageError:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
     found = answer.json(path)
