@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from fedpkg_container.box.box import MACHINE, Box
+from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.machines import MACHINE, machines
 from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import nothing_left, registry_of
@@ -31,7 +32,7 @@ STEPS = (
 def dnf_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with one builder, whose base image has dnf."""
     folder = tmp_path_factory.mktemp("dnf")
-    box = Box(Layout.open(folder / "box", builders=1))
+    box = Box(Layout.open(folder / "box", builders=machines(1)))
     try:
         box.up()
         rpms = [package.build(folder) for package in base.packages(dnf=True)]
