@@ -39,8 +39,10 @@ DATABASES = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite")
 LOG = "after-run.log"
 #: The largest database that is mended, bytes.
 LARGEST = 512 * 1024 * 1024
-#: Seconds of processor time, and bytes of memory.
-_CPU, _MEMORY = 20, 1024 * 1024 * 1024
+#: Seconds that mending one database may take; a trigger in it may never end.
+SECONDS = 15.0
+#: Seconds of processor time, and bytes of memory, of the whole hook.
+_CPU, _MEMORY = 50, 1024 * 1024 * 1024
 #: Seconds after which the runtime ends the hook.
 TIMEOUT = 60
 
@@ -125,6 +127,8 @@ def _mend_history(parent: int, name: str, epoch: int, folder: Path) -> None:
             _copy(parent, name + suffix, Path(f"{copy}{suffix}"))
         connection = sqlite3.connect(copy, isolation_level=None)
         with contextlib.closing(connection):
+            deadline = time.monotonic() + SECONDS
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute(
                 "UPDATE trans SET dt_begin = min(dt_begin, :epoch), dt_end = min(dt_end, :epoch)"
