@@ -133,6 +133,7 @@ class ContainerBuild:
         self.after("published")
         said = Documents(self.session, self._registry, self.task, plan, self.log).make(nvr, published, images, started)
         warnings += said.warnings
+        self.after("documented")
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
