@@ -84,8 +84,8 @@ class RegistryHTTP:
         self._authority, self._own = _tls(host, certificates)
         self._session = requests.Session()
         # Retried: what a proxy answers while the registry is busy. One that does not answer is not waited for again.
-        retries = Retry(3, connect=0, read=0, backoff_factor=0.5, status_forcelist=(429, 502, 503), raise_on_status=False,
-                        respect_retry_after_header=False)  # fmt: skip
+        retries = Retry(3, connect=0, read=0, backoff_factor=0.5, status_forcelist=(429, 502, 503))
+        retries.raise_on_status = retries.respect_retry_after_header = False
         self._session.mount("https://", HTTPAdapter(max_retries=retries))
 
     def __enter__(self) -> RegistryHTTP:

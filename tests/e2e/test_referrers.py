@@ -142,6 +142,17 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None
             attach(http, image, SBOM)
 
 
+def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedpkg_container.registry.http.TIMEOUT", 0.5)
+    with referrers_registry(folder) as server:
+        registry = Registry(access(folder, server.address, password=PASSWORD))
+        image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
+        server.faults["/blobs/"] = [0, 0]
+        with registry.http(server.address) as http, pytest.raises(RegistryError, match="timed out"):
+            attach(http, image, SBOM)
+        assert server.faults["/blobs/"] == [0]
+
+
 def test_what_the_registry_gives_must_be_what_was_asked_for(folder: Path) -> None:
     with referrers_registry(folder) as server:
         registry = Registry(access(folder, server.address, password=PASSWORD))

@@ -26,6 +26,8 @@ from fedpkg_container.process import background
 from fedpkg_container.registry.registry import MANIFEST, OCI_INDEX, Access, Registry
 
 USER, PASSWORD = "pusher", "registry secret"
+#: Seconds that a registry hangs when it does.
+HANGS = 3.0
 #: The password as htpasswd keeps it (bcrypt).
 _HASH = "$2b$05$ykJfaBewvdp.PFfygRdXnuGoykHWN46nn/jl0HQhBOMM4gF90SDZy"
 
@@ -75,7 +77,7 @@ def docker_registry(folder: Path, *, password: bool = False) -> Iterator[str]:
 class ReferrersRegistry:
     """A registry that keeps its content in memory, lists referrers itself, and asks for a bearer token.
 
-    :param faults: what the next requests are answered with: path → statuses
+    :param faults: what the next requests are answered with: path → statuses; 0 for no answer
     :param seen: method, path and what authorized the request
     """
 
@@ -93,7 +95,11 @@ class ReferrersRegistry:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         for pattern, statuses in self.faults.items():
             if re.search(pattern, parts.path) and statuses:
-                self._send(request, statuses.pop(0), b'{"errors": [{"code": "FAULT", "message": "injected"}]}')
+                status = statuses.pop(0)
+                if not status:
+                    time.sleep(HANGS)
+                    return
+                self._send(request, status, b'{"errors": [{"code": "FAULT", "message": "injected"}]}')
                 return
         query = dict(urllib.parse.parse_qsl(parts.query))
         if parts.path == "/token":
