@@ -10,6 +10,7 @@ from typing import Any
 
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
+from fedpkg_container.text import printable_line
 
 #: Where images keep their RPM database: Fedora's place, and the one before it.
 _DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
@@ -86,4 +87,6 @@ def _package(line: str) -> Package:
         "signature": None if signature == "(none)" else signature.rpartition(" ")[2],
     }
     details = {"license": license_, "vendor": vendor, "source_rpm": source_rpm}
-    return Package(component, {key: "" if value == "(none)" else value for key, value in details.items()})
+    # Task results are XML, which has no control characters.
+    shown = {key: printable_line(value) for key, value in details.items()}
+    return Package(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
