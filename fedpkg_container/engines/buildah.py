@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines import after_run
 from fedpkg_container.engines.bases import BaseImages
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
@@ -20,16 +21,25 @@ from fedpkg_container.registry.registry import Access, registry_error
 
 #: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.
 STEP_TIMEOUT = 1800.0
+#: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch).
+EPOCH = "SOURCE_DATE_EPOCH"
 #: Run a program with nothing but a loopback interface, for chroot isolation, which refuses --network none.
 _NO_NETWORK = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A folder of this machine that RUN sees, read-only; it leaves nothing in a layer where ``target`` exists."""
+    """A folder of this machine that RUN sees; it leaves nothing in a layer where ``target`` exists.
+
+    :param writable: what RUN writes there ends with the build
+    """
 
     source: Path
     target: str
+    writable: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'}"
 
 
 @dataclass(frozen=True)
@@ -101,16 +111,21 @@ class Buildah:
             *(f"--build-arg={name}={value}" for name, value in request.arguments.items()),
             *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
             *([f"--memory={request.memory}"] if request.memory else []),
-            *(f"--volume={mount.source}:{mount.target}:ro" for mount in request.mounts),
+            f"--build-arg={EPOCH}={request.timestamp}",
+            *(f"--volume={mount}" for mount in request.mounts),
             *("--file", request.dockerfile, "--", request.context),
         ]
         prefix: Sequence[str] = ()
         if self.isolation.kind == "oci":
-            arguments[2:2] = ["--network", request.network]
+            arguments[2:2] = ["--network", request.network, *after_run.options(self.folder, request.timestamp)]
         elif request.network == "none":
             prefix = _NO_NETWORK
         stream([*prefix, *arguments], line=line, tick=tick, timeout=request.timeout, env=self._own)
         return result.read_text().strip()
+
+    def complaints(self) -> list[str]:
+        """Why the layers that were built may differ when they are built again, in lines."""
+        return after_run.complaints(self.folder)
 
     @contextlib.contextmanager
     def mounted(self, image: str) -> Iterator[Path]:

@@ -22,7 +22,8 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import help_page, lookaside
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image.os_release import read_distribution
+from fedpkg_container.image.packages import Package, read_packages
 from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.runnable import check_runnable
@@ -72,13 +73,14 @@ class ArchBuild:
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         image = self._build(dockerfile, bases)
         with self.engine.mounted(image) as root:
-            components = read_packages(root, self.folder)
-        log.say(f"the image holds {len(components)} RPMs")
+            packages, distribution = read_packages(root, self.folder), read_distribution(root)
+        log.say(f"the image holds {len(packages)} RPMs")
         staged = ImageReference(self.site.candidate, spec.staging, tag=f"{spec.arch}-{uuid.uuid4().hex[:12]}")
         log.say(f"pushing {staged}")
         exact = staged.at(self.engine.push(image, staged, self.site.formats[0]))
         warnings = lost_in(self.engine.configuration(image), self.site.formats)
-        return replace(self._describe(exact, components, parents.get(dockerfile.base, "")), warnings=warnings)
+        built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
+        return replace(built, warnings=warnings)
 
     def _pull(self, pinned: str) -> BaseImage:
         self.log.say(f"pulling {pinned}")
@@ -125,7 +127,9 @@ class ArchBuild:
             )
         return content
 
-    def _describe(self, exact: ImageReference, components: list[dict[str, Any]], parent_id: str) -> BuiltImage:
+    def _describe(
+        self, exact: ImageReference, packages: list[Package], distribution: dict[str, str], parent_id: str
+    ) -> BuiltImage:
         registry = Registry(self.site.access)
         manifest = registry.manifest(exact)
         config = registry.config(exact, go_arch(self.spec.arch))
@@ -139,7 +143,9 @@ class ArchBuild:
             config=config,
             layers=layers,
             diff_ids=list(json.loads(config)["rootfs"]["diff_ids"]),
-            components=components,
+            components=[each.component for each in packages],
+            details=[each.details for each in packages],
+            distribution=distribution,
             files=self._files(registry, exact) if self.spec.upload else [],
             buildroot=_buildroot(self.spec.arch, self.engine.version()),
             parent_id=f"sha256:{parent_id}" if parent_id else "",
@@ -160,7 +166,9 @@ class ArchBuild:
         described = []
         # A folder of its own: the hub lets only the builder write to it that came first.
         folder = f"{spec.arch}-{uuid.uuid4().hex[:12]}"
-        for path, kind in ((packed, "docker-image"), (log, "log")):
+        dockerfile = self.folder / f"{spec.arch}.Dockerfile"
+        shutil.copyfile(self.folder / "Dockerfile", dockerfile)  # as buildah got it
+        for path, kind in ((packed, "docker-image"), (log, "log"), (dockerfile, "log")):
             self.upload(path, folder)
             described.append(described_file(path, kind, relpath=folder))
         return described

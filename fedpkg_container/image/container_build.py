@@ -6,17 +6,19 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import koji
 import requests
 
+from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import help_page, naming
+from fedpkg_container.image.documents import Document, Documents
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
@@ -129,14 +131,18 @@ class ContainerBuild:
         tags, kept = self._tags(plan, nvr, repository)
         published = publish(repository, images, tags, self.site.formats, self.engine, self.log)
         self.after("published")
+        said = Documents(self.session, self._registry, self.task, plan, self.log).make(nvr, published, images, started)
+        warnings += said.warnings
+        self.after("documented")
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
             "arches": {each.arch: str(repository.at(each.digest)) for each in images},
         }
         if reservation is not None:
-            provenance = self._provenance(plan, nvr, started)
-            build_id = self._recording.run(provenance, published, images, reservation, upload)
+            provenance = replace(self._provenance(plan, nvr, started), sbom=said.sbom)
+            documents = [*said.documents, Document(self.checkout / DOCKERFILE)]
+            build_id = self._recording.run(provenance, published, images, reservation, upload, documents)
             result["koji_builds"] = [str(build_id)]
         warnings += kept
         return {**result, "user_warnings": sorted(set(warnings))} if warnings else result

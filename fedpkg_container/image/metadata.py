@@ -59,6 +59,7 @@ class Provenance:
     :param help_file: the page of help in the image's sources; empty when there is none
     :param go_modules: of container.yaml
     :param user_data: what the packager's client sent to be kept with the build
+    :param sbom: for each arch what is said of its SBOM
     :param stored: whether Koji stores the images' archives, or only their description
     """
 
@@ -77,6 +78,7 @@ class Provenance:
     go_modules: Sequence[Any] = ()
     user_data: Mapping[str, Any] = field(default_factory=dict)
     stored: bool = True
+    sbom: Mapping[str, Any] = field(default_factory=dict)
 
 
 def metadata(
@@ -144,6 +146,8 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
     }
     if base:
         image["parent_build_id"] = base["id"]
+    if provenance.sbom:
+        image["sbom"] = dict(provenance.sbom)
     if provenance.go_modules:
         image["go"] = {"modules": list(provenance.go_modules)}
     return image
@@ -162,6 +166,7 @@ def _buildroot_id(arch: str) -> str:
 
 
 def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
+    arch = file.get("arch", arch)
     return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
+from fedpkg_container.text import printable_line
 
 #: Where images keep their RPM database: Fedora's place, and the one before it.
 _DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 #: What its file is called: SQLite, and the formats before.
 _FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
-_FIELDS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH", "SIGMD5")
+_FIELDS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH", "SIGMD5", "LICENSE", "VENDOR", "SOURCERPM")
 #: Control characters that no honest header holds, between fields and between packages.
 _FIELD, _PACKAGE = "\x1f", "\x1e"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
@@ -22,8 +24,20 @@ _FORMAT = "".join(f"%{{{field}}}{_FIELD}" for field in _FIELDS) + _SIGNATURE + _
 TIMEOUT = 300.0
 
 
-def read_packages(root: Path, folder: Path) -> list[dict[str, Any]]:
-    """The RPMs of an image, as content generators describe components, sorted by name.
+@dataclass(frozen=True)
+class Package:
+    """An RPM of an image.
+
+    :param component: as content generators describe it
+    :param details: what else its header says: license, vendor, source_rpm; empty where it does not
+    """
+
+    component: dict[str, Any]
+    details: dict[str, str]
+
+
+def read_packages(root: Path, folder: Path) -> list[Package]:
+    """The RPMs of an image, sorted by name, version, release and arch.
 
     The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
 
@@ -37,10 +51,14 @@ def read_packages(root: Path, folder: Path) -> list[dict[str, Any]]:
     try:
         command = ["rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", _FORMAT]
         listed = run(command, timeout=TIMEOUT).text
-        components = [_component(line) for line in listed.split(_PACKAGE) if line]
+        packages = [_package(line) for line in listed.split(_PACKAGE) if line]
     except (ProgramError, ValueError) as error:
         raise BuildFailedError(f"the image's RPM database cannot be read: {error}") from error
-    return sorted((each for each in components if each["name"] != "gpg-pubkey"), key=lambda each: str(each["name"]))
+    return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_order)
+
+
+def _order(package: Package) -> tuple[str, ...]:
+    return tuple(str(package.component[key]) for key in ("name", "version", "release", "arch", "sigmd5"))
 
 
 def _copy_database(source: Path, root: Path, copy: Path) -> bool:
@@ -56,9 +74,9 @@ def _copy_database(source: Path, root: Path, copy: Path) -> bool:
     return True
 
 
-def _component(line: str) -> dict[str, Any]:
-    name, version, release, epoch, arch, sigmd5, signature = line.split(_FIELD)
-    return {
+def _package(line: str) -> Package:
+    name, version, release, epoch, arch, sigmd5, license_, vendor, source_rpm, signature = line.split(_FIELD)
+    component = {
         "type": "rpm",
         "name": name,
         "version": version,
@@ -68,3 +86,7 @@ def _component(line: str) -> dict[str, Any]:
         "sigmd5": sigmd5,
         "signature": None if signature == "(none)" else signature.rpartition(" ")[2],
     }
+    details = {"license": license_, "vendor": vendor, "source_rpm": source_rpm}
+    # Task results are XML, which has no control characters.
+    shown = {key: printable_line(value) for key, value in details.items()}
+    return Package(component, {key: "" if value == "(none)" else value for key, value in shown.items()})

@@ -12,6 +12,7 @@ import koji
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
 from fedpkg_container.image.arch_build import described_file
+from fedpkg_container.image.documents import Document
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published, metadata
@@ -46,14 +47,21 @@ class Recording:
         images: list[BuiltImage],
         reservation: Reservation,
         upload: str,
+        documents: Sequence[Document] = (),
     ) -> int:
-        """Record the build in Koji and tag it; its id."""
+        """Record the build in Koji and tag it; its id.
+
+        :param documents: files that are kept with the build
+        """
         self.log.say(f"importing {reservation.nvr}")
         log = self.log.path
         self.generator.uploadWrapper(str(log), upload, overwrite=True)
-        described = metadata(
-            provenance, published, images, [described_file(log, "log", relpath="")], reservation.build_id
-        )
+        logs = [described_file(log, "log", relpath="")]
+        for document in documents:
+            self.generator.uploadWrapper(str(document.path), upload, overwrite=True)
+            arch = {"arch": document.arch} if document.arch else {}
+            logs.append({**described_file(document.path, "log", relpath=""), **arch})
+        described = metadata(provenance, published, images, logs, reservation.build_id)
         path = log.parent / "metadata.json"
         path.write_text(json.dumps(described, indent=1))
         self.generator.uploadWrapper(str(path), upload, overwrite=True)

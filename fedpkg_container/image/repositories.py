@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ from fedpkg_container.image.log import BuildLog
 
 #: Where images look for repositories.
 REPOSITORIES = "etc/yum.repos.d"
+#: Package managers, and where they keep what they know of repositories.
+CACHES = {
+    "usr/bin/dnf-3": "var/cache/dnf",
+    "usr/bin/dnf5": "var/cache/libdnf5",
+    "usr/bin/microdnf": "var/cache/yum",
+}
 
 
 def repo_file(name: str) -> str:
@@ -20,6 +27,14 @@ def repo_file(name: str) -> str:
         f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
         f"baseurl=file:///{REPOSITORIES}/{name}\nenabled=1\ngpgcheck=0\n"
     )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a base image has: a folder for repositories, and package managers with their caches."""
+
+    repositories: bool
+    caches: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,8 @@ class Repositories:
         """
         if not files:
             return []
-        bases_of_run = {base: self._has_repositories(bases.get(base, "")) for base in _bases_of_run(dockerfile)}
+        looks = {base: self._look(bases.get(base, "")) for base in _bases_of_run(dockerfile)}
+        bases_of_run = {base: look.repositories for base, look in looks.items()}
         if not any(bases_of_run.values()):
             if bases_of_run:
                 self.log.say(f"RUN gets no repositories: no base image has /{REPOSITORIES}")
@@ -65,14 +81,27 @@ class Repositories:
         for name, text in files.items():
             (made / f"{name}.repo").write_text(text)
         inner = [Mount(path, f"/{REPOSITORIES}/{name}") for name, path in folders.items()]
-        return [Mount(made, f"/{REPOSITORIES}"), *inner]
+        names = sorted({name for look in looks.values() for name in look.caches})
+        return [Mount(made, f"/{REPOSITORIES}"), *inner, *map(self._cache, names)]
 
-    def _has_repositories(self, base: str) -> bool:
+    def _cache(self, name: str) -> Mount:
+        """An empty folder over a cache.
+
+        What package managers keep of a repository differs with every download: it must not be in a layer, and is there
+        for the next RUN of the same build.
+        """
+        cache = self.folder / "caches" / name.rpartition("/")[2]
+        cache.mkdir(parents=True)
+        return Mount(cache, f"/{name}", writable=True)
+
+    def _look(self, base: str) -> _Look:
         if not base:
-            return False
+            return _Look(repositories=False, caches=())
         with self.engine.mounted(base) as root:
             path = root / REPOSITORIES
-            return path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
+            found = path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
+            caches = (cache for program, cache in CACHES.items() if os.path.lexists(root / program))
+            return _Look(repositories=found, caches=tuple(caches))
 
 
 def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:

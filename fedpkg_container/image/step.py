@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
+from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image import help_page
 from fedpkg_container.image.log import BuildLog
@@ -75,7 +75,7 @@ class Recipe:
         """The Dockerfile as it is built."""
         return self.dockerfile.changed(
             self.parents,
-            first=[f"ENV {name}={value}" for name, value in self.environment.items()],
+            first=[f"ARG {EPOCH}", *(f"ENV {name}={value}" for name, value in self.environment.items())],
             last=[help_page.LINE] if self.help_page else [],
         )
 
@@ -109,7 +109,7 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         watch.check()
 
     try:
-        return engine.build(request, line=log.output, tick=tick)
+        image = engine.build(request, line=log.output, tick=tick)
     except ProgramTimeoutError as error:
         raise BuildFailedError(
             f"building the image for {recipe.arch} took longer than {recipe.timeout:g} s and was ended",
@@ -123,6 +123,9 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
             ) from error
         said = _last_words(error.output).replace(f"{folder}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
+    for complaint in engine.complaints():
+        log.line(f"layers may differ the next time: {complaint}")
+    return image
 
 
 def _last_words(output: str) -> str:

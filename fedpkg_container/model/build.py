@@ -116,6 +116,9 @@ class BuiltImage:
     :param files: what was uploaded for the import: [{filename, relpath, filesize, checksum, checksum_type, type}]
     :param buildroot: host, container and tools that built it
     :param parent_id: image ID of its parent, where known
+    :param details: for each of the components, in their order, what its header says beside: [{license, vendor,
+        source_rpm}]
+    :param distribution: id and version of the distribution that it says it is, where it does
     """
 
     arch: str
@@ -131,6 +134,8 @@ class BuiltImage:
     buildroot: dict[str, Any]
     parent_id: str = ""
     warnings: list[str] = field(default_factory=list)
+    details: list[dict[str, str]] = field(default_factory=list)
+    distribution: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
         """This image as a task's result."""

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from requests.utils import parse_header_links
 
 from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.text import printable
+from fedpkg_container.registry.http import RegistryHTTP
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -168,14 +166,14 @@ class Registry:
             raise registry_error(image, error.output) from error
 
     def repositories(self, registry: str) -> Iterator[str]:
-        """Every repository of a registry, page by page; skopeo has no command for that. Without credentials."""
-        url: str | None = f"https://{registry}/v2/_catalog?n=500"
-        with self._http() as session:
-            while url:
-                answer = self._get(session, url)
-                yield from answer.json().get("repositories") or []
-                following = answer.links.get("next", {}).get("url")
-                url = requests.compat.urljoin(url, following) if following else None
+        """Every repository of a registry, page by page; skopeo has no command for that."""
+        path: str | None = "/v2/_catalog?n=500"
+        with self.http(registry) as http:
+            while path:
+                answer = http.request("GET", path)
+                yield from answer.json(path).get("repositories") or []
+                links = parse_header_links(answer.headers.get("Link", ""))
+                path = next((each["url"] for each in links if each.get("rel") == "next"), None)
 
     def tags(self, repository: ImageReference) -> list[str]:
         """The tags of a repository; empty when there is no such repository."""
@@ -190,29 +188,9 @@ class Registry:
         """Delete a manifest by digest, and with it every tag of that digest in its repository."""
         self._skopeo("delete", *self.access.options(), f"docker://{image}", image=image)
 
-    def _http(self) -> requests.Session:
-        session = requests.Session()
-        retries = Retry(3, connect=0, backoff_factor=0.5, status_forcelist=(429, 502, 503))
-        session.mount("https://", HTTPAdapter(max_retries=retries))
-        return session
-
-    def _get(self, session: requests.Session, url: str) -> requests.Response:
-        answer = self._request(session, "GET", url)
-        if not answer.ok:
-            raise RegistryError(f"GET {url} was answered with HTTP {answer.status_code}")
-        return answer
-
-    def _request(self, session: requests.Session, method: str, url: str) -> requests.Response:
-        try:
-            # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
-            return session.request(method, url, timeout=READ_TIMEOUT, verify=self._authority())
-        except requests.RequestException as error:
-            raise RegistryError(f"{method} {url}: {printable(str(error))}") from error
-
-    def _authority(self) -> str | bool:
-        """What the registry's certificate is checked with: a file, or True for the system's authorities."""
-        own = self.access.certificates / "ca.crt" if self.access.certificates else None
-        return str(own) if own and own.exists() else True
+    def http(self, registry: str) -> RegistryHTTP:
+        """A registry, for what skopeo has no command for."""
+        return RegistryHTTP(registry, certificates=self.access.certificates, auth_file=self.access.auth_file)
 
 
 #: What programs and registries say, and what it means; the first that fits counts.

@@ -90,9 +90,8 @@ def test_every_tag_of_a_build_is_the_same_image(packager: Packager, box: Box) ->
     done = packager.build()
     _, by_digest = pull_specs(done.stdout)
     repository = ImageReference.parse(by_digest)
-    digests = {
-        tag: registry_of(box).manifest(repository.tagged(tag)).digest for tag in registry_of(box).tags(repository)
-    }
+    tags = [tag for tag in registry_of(box).tags(repository) if not tag.startswith("sha256-")]  # lists of SBOMs
+    digests = {tag: registry_of(box).manifest(repository.tagged(tag)).digest for tag in tags}
     assert {"1.0-1", "1.0", "latest"} < set(digests)
     assert set(digests.values()) == {repository.digest}
 

@@ -83,7 +83,7 @@ def _task_processes(box: Box, task_id: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("step", ["reserved", "built", "published", "uploaded", "imported"])
+@pytest.mark.parametrize("step", ["reserved", "built", "published", "documented", "uploaded", "imported"])
 @pytest.mark.usefixtures("only_first")
 def test_the_daemon_is_killed_after_a_step(packager: Packager, box: Box, step: str) -> None:
     packager.commit(packager.dockerfile("RUN true", release="1"))

@@ -28,7 +28,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_packages_of_an_image(root: Path, tmp_path: Path) -> None:
-    (package,) = read_packages(root, tmp_path)
+    (found,) = read_packages(root, tmp_path)
+    package = found.component
+    assert found.details == {"license": "GPL-2.0-or-later", "vendor": "", "source_rpm": "hello-2.0-1.src.rpm"}
     assert (package["name"], package["version"], package["release"], package["epoch"]) == ("hello", "2.0", "1", None)
     assert len(package["sigmd5"]) == 32
     assert package["signature"] is None

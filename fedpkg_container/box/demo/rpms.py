@@ -83,7 +83,8 @@ class Package:
                 files="\n".join(_listed(tree)),
             )
         )
-        run(["rpmbuild", "-bb", "--quiet", spec], timeout=TIMEOUT)
+        topdir = ["--define", f"_topdir {folder}/rpmbuild"]  # in the spec it would come too late for the build root
+        run(["rpmbuild", "-bb", "--quiet", *topdir, spec], timeout=TIMEOUT)
         built = next((folder / "rpmbuild" / "RPMS").rglob(f"{self.name}-{self.version}-{self.release}.*.rpm"))
         shutil.rmtree(tree)
         archive.unlink()

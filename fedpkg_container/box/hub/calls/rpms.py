@@ -30,7 +30,7 @@ def _shown(row: Row) -> Row:
     }
 
 
-@call("getRPM", used_by="koji rpminfo, import")
+@call("getRPM", used_by="the builder plugin; koji rpminfo, import")
 def get_rpm(rpminfo: Any, strict: bool = False, multi: bool = False) -> Any:
     """An RPM by id, NVRA, file name, or a dictionary with name, version, release and arch."""
     meant = _meant(rpminfo)

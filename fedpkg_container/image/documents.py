@@ -1,0 +1,144 @@
+"""What is kept with a build beside its images: an SBOM for each arch, in Koji and at the image in the registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import koji
+import requests
+
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.image import sbom
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.metadata import Published
+from fedpkg_container.image.planning import Plan
+from fedpkg_container.image.task import Task
+from fedpkg_container.image.unknown_rpms import unknown_rpms
+from fedpkg_container.model.arches import go_arch
+from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.registry import referrers
+from fedpkg_container.registry.registry import Registry
+
+#: How many RPMs that Koji does not know are named in the log.
+NAMED = 20
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that is kept with a build.
+
+    :param arch: that it is about; empty for the whole build
+    """
+
+    path: Path
+    arch: str = ""
+
+
+@dataclass
+class Made:
+    """What was made of a build.
+
+    :param sbom: arch → what the metadata say of its SBOM
+    :param warnings: for the packager
+    """
+
+    documents: list[Document] = field(default_factory=list)
+    sbom: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Makes the documents of a build that is published, and not yet recorded.
+
+    What goes wrong here is said and fails no build: the images are whole without it.
+
+    :param session: of the builder; anybody may ask what is asked
+    :param registry: where the images are
+    """
+
+    session: Any
+    registry: Registry
+    task: Task
+    plan: Plan
+    log: BuildLog
+
+    def make(self, nvr: NVR, published: Published, images: Sequence[BuiltImage], started: float) -> Made:
+        """Make an SBOM for each arch, attach it in the registry, and look which RPMs Koji does not know.
+
+        :param started: when the build began, seconds since the epoch
+        """
+        made = Made()
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
+        unknown = self._unknown(images, made)
+        for image in images:
+            described = self._described(nvr, published, image, created, unknown.get(image.arch, frozenset()))
+            content = sbom.document(described)
+            path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
+            path.write_bytes(content)
+            made.documents.append(Document(path, image.arch))
+            facts = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
+            if image.arch in unknown:
+                facts["rpms_unknown_to_koji"] = len(unknown[image.arch])
+            artifact = referrers.Artifact(sbom.MEDIA_TYPE, path.name, content, created)
+            try:
+                with self.registry.http(described.image.registry) as http:
+                    facts["artifact"] = str(described.image.at(referrers.attach(http, described.image, artifact)))
+            except FedpkgContainerError as error:
+                where = "is with the build in Koji" if not self.task.scratch else "is kept nowhere"
+                self._warn(made, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
+            made.sbom[image.arch] = facts
+        self.log.say(f"SBOMs made and attached: {', '.join(made.sbom)}")
+        return made
+
+    def _described(
+        self, nvr: NVR, published: Published, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
+    ) -> sbom.Described:
+        pinned = {parent.written: parent.pinned for parent in self.plan.parents}
+        base = pinned.pop(self.plan.dockerfile.base, None)
+        return sbom.Described(
+            nvr=nvr,
+            built=image,
+            image=published.repository.at(image.digest),
+            go_arch=go_arch(image.arch),
+            tag=published.tags.primary or published.tags.unique,
+            source=self.task.source,
+            base=base,
+            stages=list(dict.fromkeys(pinned.values())),
+            created=created,
+            unknown=unknown,
+        )
+
+    def _unknown(self, images: Sequence[BuiltImage], made: Made) -> Mapping[str, set[int]]:
+        """Arch → numbers of the components that Koji does not know; nothing when it could not be asked."""
+        try:
+            unknown = {image.arch: unknown_rpms(self.session, image.components) for image in images}
+        except (koji.GenericError, requests.RequestException) as error:
+            self._warn(made, f"whether Koji knows the RPMs of the images could not be asked: {error}")
+            return {}
+        for image in images:
+            numbers = unknown[image.arch]
+            if numbers:
+                names = list(_names(image, numbers))
+                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+                self.log.say(f"{image.arch}: Koji does not know {', '.join(names[:NAMED])}{more}")
+                self._warn(
+                    made,
+                    f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs"
+                    " and records no others; the SBOM lists them all",
+                )
+        return unknown
+
+    def _warn(self, made: Made, text: str) -> None:
+        self.log.say(f"warning: {text}")
+        made.warnings.append(text)
+
+
+def _names(image: BuiltImage, numbers: set[int]) -> Iterator[str]:
+    for number in sorted(numbers):
+        rpm = image.components[number]
+        yield f"{rpm['name']}-{rpm['version']}-{rpm['release']}.{rpm['arch']}"

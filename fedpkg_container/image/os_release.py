@@ -1,0 +1,42 @@
+"""Which distribution an image is, read from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+_LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
+_PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
+_LONGEST = 64 * 1024
+
+
+def read_distribution(root: Path) -> dict[str, str]:
+    """``id`` and ``version`` of the distribution, where the image says them (os-release(5)).
+
+    :param root: the mounted image; no link in it is followed
+    """
+    for place in _PLACES:
+        text = _read(root, place)
+        if text:
+            found = dict(_LINE.findall(text))
+            return {key: found[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in found}
+    return {}
+
+
+def _read(root: Path, place: tuple[str, ...]) -> str:
+    *folders, name = place
+    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            following = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = following
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=current)
+    except OSError:
+        return ""
+    finally:
+        os.close(current)
+    with open(file, "rb") as opened:
+        return opened.read(_LONGEST).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""

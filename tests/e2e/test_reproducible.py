@@ -1,0 +1,81 @@
+"""One commit built twice, at two times and in two empty stores: the same layers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import base, site
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.machines import MACHINE, machines
+from fedpkg_container.model.arches import go_arch
+from fedpkg_container.model.reference import ImageReference
+from tests.support.leftovers import nothing_left, registry_of
+from tests.support.packager import Packager, pull_specs
+
+#: What the second RUN finds must be what the first one left; a cache that is not cleaned must not be in a layer.
+STEPS = (
+    "RUN dnf install -y hello-web-pages",
+    "RUN dnf install -y hello-web-more && date -d @$SOURCE_DATE_EPOCH > /when",
+)
+
+
+@pytest.fixture(scope="module")
+def dnf_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box with one builder, whose base image has dnf."""
+    folder = tmp_path_factory.mktemp("dnf")
+    box = Box(Layout.open(folder / "box", builders=machines(1)))
+    try:
+        box.up()
+        rpms = [package.build(folder) for package in base.packages(dnf=True)]
+        page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"})
+        more = Package("hello-web-more", "Pages", contents={"/usr/share/hello-web/more.html": "more\n"})
+        session = box.session(ADMIN)
+        site.create_target(session, base.COMPONENT)
+        site.import_rpms(session, [*rpms, page.build(folder), more.build(folder)])
+        site.regenerate(session)
+        session.logout()
+        base.publish(box, rpms)
+        yield box
+    finally:
+        box.down()
+
+
+def _scratch(packager: Packager) -> tuple[list[str], list[str], dict[str, Any]]:
+    """Build in an empty store; digests of the layers as they are, digests as they are sent, and the configuration."""
+    box = packager.box
+    nothing_left(box)
+    box.builder(box.layout.builders[0]).stop()
+    shutil.rmtree(box.layout.builder(box.layout.builders[0]) / "state")
+    box.start_builder(box.layout.builders[0])
+    done = packager.build("--scratch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "layers may differ" not in done.stdout
+    registry = registry_of(box)
+    index = ImageReference.parse(pull_specs(done.stdout)[1])
+    image = index.at(registry.manifest(index).content["manifests"][0]["digest"])
+    config = json.loads(registry.config(image, go_arch(MACHINE)))
+    layers = [layer["digest"] for layer in registry.manifest(image).content["layers"]]
+    return config["rootfs"]["diff_ids"], layers, config
+
+
+@pytest.mark.slow
+def test_the_same_commit_gives_the_same_layers(dnf_box: Box, tmp_path: Path) -> None:
+    packager = Packager.make(dnf_box, tmp_path)
+    packager.commit(packager.dockerfile(*STEPS))
+    first = _scratch(packager)
+    time.sleep(3)  # every stamp of whole seconds is another one
+    second = _scratch(packager)
+    assert first[0] == second[0]
+    assert first[1] == second[1]
+    assert len(first[0]) == 2
+    assert not [each for each in first[2]["config"]["Env"] if each.startswith("SOURCE_DATE_EPOCH")]
+    assert first[2]["config"]["Labels"]["build-date"] != second[2]["config"]["Labels"]["build-date"]

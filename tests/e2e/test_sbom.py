@@ -1,0 +1,146 @@
+"""What is kept with a build beside its image: SBOM and Dockerfiles, in Koji and in the registry."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import koji
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.image.documents import Documents
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.metadata import Published
+from fedpkg_container.image.naming import Tags
+from fedpkg_container.image.sbom import MEDIA_TYPE
+from fedpkg_container.model.build import NVR
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.referrers import content, referrers
+from fedpkg_container.registry.registry import Registry
+from tests.support.leftovers import registry_of
+from tests.support.packager import Packager, pull_specs
+from tests.support.registries import PASSWORD, access, push_image, referrers_registry
+from tests.unit.test_sbom import described, details, package, rpm
+
+INSTALL = "COPY *.rpm /\nRUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages-*.rpm /*.rpm"
+
+
+def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box, tmp_path: Path) -> None:
+    foreign = Package("foreign", "Known to nobody", contents={"/usr/share/foreign": "foreign\n"}).build(tmp_path)
+    shutil.copy(foreign, packager.checkout)
+    dockerfile = packager.dockerfile(INSTALL)
+    commit = packager.commit(dockerfile)
+    done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    session = box.session(ADMIN)
+    build = session.getBuild(f"{packager.name}-container-1.0-1")
+    logs = Path(koji.PathInfo(topdir=str(box.layout.topdir)).build_logs(build))
+    name = f"{build['nvr']}.x86_64.spdx.json"
+    # valid, and complete where Koji is not
+    (tmp_path / name).write_text(
+        re.sub(r"http://127\.0\.0\.1:\d+", "https://src.example.org", (logs / name).read_text())
+    )
+    assert validate_full_spdx_document(parse_file(str(tmp_path / name))) == []  # which takes no address for a host
+    found = json.loads((logs / name).read_text())
+    (archive,) = session.listArchives(buildID=build["id"], type="image")
+    koji_knows = {each["name"] for each in session.listRPMs(imageID=archive["id"])}
+    rpms = {each["name"] for each in found["packages"] if each["SPDXID"].startswith("SPDXRef-RPM-")}
+    assert rpms - koji_knows == {"foreign"}
+    assert "Koji does not know" in package(found, "foreign")["comment"]
+    assert "Koji does not know" not in package(found, "hello-web-pages")["comment"]
+    assert package(found, f"container/{packager.name}")["versionInfo"] == commit
+    assert package(found, "demo-base")["versionInfo"].startswith("sha256:")
+    # said
+    said = build["extra"]["image"]["sbom"]["x86_64"]
+    assert (said["file"], said["rpms"], said["rpms_unknown_to_koji"]) == (name, len(rpms), 1)
+    warning = f"x86_64: Koji knows {len(rpms) - 1} of {len(rpms)} RPMs"
+    assert session.getTaskResult(build["task_id"])["user_warnings"][0].startswith(warning)
+    assert "Koji does not know foreign-1.0-1.x86_64" in (logs / "container-build.log").read_text()
+    # at the image
+    artifact = ImageReference.parse(said["artifact"])
+    index = ImageReference.parse(pull_specs(done.stdout)[1])
+    registry = registry_of(box)
+    (member,) = registry.manifest(index).content["manifests"]
+    with registry.http(index.registry) as http:
+        (listed,) = referrers(http, index.at(member["digest"]))
+        assert (listed["digest"], listed["artifactType"]) == (artifact.digest, MEDIA_TYPE)
+        assert content(http, index.repository, artifact.digest) == (logs / name).read_bytes()
+    # what was built
+    assert (logs / "Dockerfile").read_text() == dockerfile
+    built = (logs / "x86_64.Dockerfile").read_text()
+    assert "FROM 127.0.0.1" in built
+    assert "@sha256:" in built
+    assert "ARG SOURCE_DATE_EPOCH" in built
+    session.logout()
+
+
+def test_a_scratch_build_has_its_sbom_at_the_image(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    index = ImageReference.parse(pull_specs(packager.build("--scratch").stdout)[1])
+    registry = registry_of(box)
+    (member,) = registry.manifest(index).content["manifests"]
+    with registry.http(index.registry) as http:
+        (listed,) = referrers(http, index.at(member["digest"]))
+        found = json.loads(content(http, index.repository, listed["digest"]))
+    assert package(found, packager.name)["primaryPackagePurpose"] == "CONTAINER"
+
+
+class _Hub:
+    """A hub that answers getRPM, or does not."""
+
+    def __init__(self, known: dict[str, str] | None) -> None:
+        self.known = known
+
+    @contextlib.contextmanager
+    def multicall(self, **_: int) -> Iterator[_Hub]:
+        yield self
+        if self.known is None:
+            raise koji.GenericError("the hub is ill")
+
+    def getRPM(self, wanted: dict[str, Any]) -> Any:
+        known = self.known or {}
+        return SimpleNamespace(result={"payloadhash": known[wanted["name"]]} if wanted["name"] in known else None)
+
+
+def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
+    """What Documents makes of a build of three RPMs in a registry with faults, and the log."""
+    facts = described(*((rpm(name), details()) for name in ("bash", "other", "foreign")))
+    with referrers_registry(folder) as server, BuildLog(folder / "container-build.log") as log:
+        registry = Registry(access(folder, server.address, password=PASSWORD))
+        digest = push_image(registry, server.address, "hello", "one")
+        server.faults["/blobs/"] = faults
+        repository = ImageReference(server.address, "hello")
+        image: Any = SimpleNamespace(**{**facts.built.__dict__, "digest": digest})
+        plan: Any = SimpleNamespace(parents=[], dockerfile=SimpleNamespace(base=""))
+        task: Any = SimpleNamespace(source=facts.source, scratch=False)
+        published = Published(repository, digest, "", Tags("1-2", "1.0-3"))
+        made = Documents(hub, registry, task, plan, log).make(NVR("hello", "1.0", "3"), published, [image], 0.0)
+    return made, (folder / "container-build.log").read_text()
+
+
+def test_another_rpm_of_the_same_name_is_not_known(tmp_path: Path) -> None:
+    hub = _Hub({"bash": rpm("bash")["sigmd5"], "other": "0" * 32})
+    made, log = _make(tmp_path, hub, faults=[])
+    assert made.sbom["x86_64"]["rpms_unknown_to_koji"] == 2
+    assert "other-1.0~rc1-3.fc41.x86_64, foreign-1.0~rc1-3.fc41.x86_64" in log
+    assert made.sbom["x86_64"]["artifact"].startswith("127.0.0.1:")
+
+
+def test_what_cannot_be_attached_or_asked_is_said_and_loses_no_build(tmp_path: Path) -> None:
+    made, log = _make(tmp_path, _Hub(None), faults=[500])
+    assert [document.path.name for document in made.documents] == ["hello-1.0-3.x86_64.spdx.json"]
+    assert made.sbom["x86_64"] == {"format": "SPDX-2.3", "file": "hello-1.0-3.x86_64.spdx.json", "rpms": 3}
+    asked, attached = made.warnings
+    assert "could not be asked: the hub is ill" in asked
+    assert "is with the build in Koji, not in the registry" in attached
+    assert attached in log

@@ -1,0 +1,161 @@
+"""What the hook after RUN mends, and what a RUN cannot make it do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.engines import after_run
+from fedpkg_container.engines.after_run import mend
+
+EPOCH = 1_700_000_000
+HISTORY = "var/lib/dnf/history.sqlite"
+
+
+def history(root: Path, *begins: int, extra: str = "") -> Path:
+    """A history as dnf 4 leaves it: with a journal beside it, because dnf does not close it."""
+    path = root / HISTORY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    script = (
+        "import os, sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA journal_mode = WAL')\n"
+        "c.execute('CREATE TABLE trans (id INTEGER PRIMARY KEY, dt_begin INTEGER, dt_end INTEGER)')\n"
+        f"c.executescript({extra!r})\n"
+        "for each in sys.argv[2:]: c.execute('INSERT INTO trans(dt_begin, dt_end) VALUES (?, ?)', (each, each))\n"
+        "c.commit(); os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, path, *map(str, begins)], check=True, timeout=30)
+    return path
+
+
+def times(path: Path) -> list[tuple[int, int]]:
+    with sqlite3.connect(path) as connection:
+        return connection.execute("SELECT dt_begin, dt_end FROM trans ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "root"
+    (made / "var" / "log").mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "folder"
+    made.mkdir()
+    return made
+
+
+def test_two_histories_of_other_times_become_the_same_file(root: Path, folder: Path, tmp_path: Path) -> None:
+    found = []
+    for later in (100, 20_000):
+        path = history(root, EPOCH - 5, EPOCH + later)
+        assert path.with_name("history.sqlite-wal").stat().st_size
+        mend(root, EPOCH, 0, folder)
+        assert sorted(each.name for each in path.parent.iterdir()) == ["history.sqlite"]
+        assert times(path) == [(EPOCH - 5, EPOCH - 5), (EPOCH, EPOCH)]
+        found.append(path.read_bytes())
+        path.unlink()
+    assert found[0] == found[1]
+
+
+def test_logs_are_emptied_and_the_linkers_cache_goes(root: Path, folder: Path) -> None:
+    (root / "var/log/dnf.log").write_text("now\n")
+    (root / "var/log/other.log").write_text("mine\n")
+    (root / "var/cache/ldconfig").mkdir(parents=True)
+    (root / "var/cache/ldconfig/aux-cache").write_text("inodes\n")
+    mend(root, EPOCH, time.time() - 60, folder)
+    assert (root / "var/log/dnf.log").read_text() == ""
+    assert (root / "var/log/other.log").read_text() == "mine\n"
+    assert not (root / "var/cache/ldconfig/aux-cache").exists()
+
+
+def test_what_the_base_image_had_stays(root: Path, folder: Path) -> None:
+    log, path = root / "var/log/dnf.log", history(root, EPOCH + 5)
+    log.write_text("of the base\n")
+    for each in (log, path):
+        os.utime(each, (EPOCH, EPOCH))
+    before = path.read_bytes()
+    mend(root, EPOCH - 1000, time.time() - 60, folder)
+    assert log.read_text() == "of the base\n"
+    assert path.read_bytes() == before
+
+
+def test_the_index_of_an_empty_journal_has_no_random_numbers(root: Path, folder: Path) -> None:
+    database = root / after_run.DATABASES[0]
+    database.parent.mkdir(parents=True)
+    index, journal = (database.with_name(f"rpmdb.sqlite-{each}") for each in ("shm", "wal"))
+    index.write_bytes(os.urandom(32768))
+    journal.write_bytes(b"")
+    mend(root, EPOCH, 0, folder)
+    assert index.read_bytes() == bytes(32768)
+    index.write_bytes(b"in use")
+    journal.write_bytes(b"not empty")
+    mend(root, EPOCH, 0, folder)
+    assert index.read_bytes() == b"in use"
+
+
+def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
+    """Of the builder's own files none is emptied, removed or written."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    own = history(outside, EPOCH + 5)
+    (outside / "dnf.log").write_text("the builder's\n")
+    (outside / "aux-cache").write_text("the builder's\n")
+    before = own.read_bytes()
+    (root / "var/log/dnf.log").symlink_to(outside / "dnf.log")
+    (root / "var/log/dnf.rpm.log").hardlink_to(outside / "dnf.log")
+    (root / "var/lib").symlink_to(outside / "var/lib")
+    (root / "var/cache").mkdir()
+    (root / "var/cache/ldconfig").symlink_to(outside)
+    mend(root, EPOCH, 0, folder)
+    assert (outside / "dnf.log").read_text() == "the builder's\n"
+    assert (outside / "aux-cache").exists()
+    assert own.read_bytes() == before
+
+
+def test_what_is_no_file_is_passed_over(root: Path, folder: Path) -> None:
+    os.mkfifo(root / "var/log/dnf.log")
+    (root / HISTORY).mkdir(parents=True)
+    mend(root, EPOCH, 0, folder)
+
+
+def _hook(root: Path, folder: Path) -> str:
+    """Run it as the runtime does; what it complains of."""
+    bundle = folder.parent / "bundle"
+    bundle.mkdir()
+    (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))
+    options = after_run.options(folder, EPOCH)
+    hook = json.loads((Path(options[1]) / "after-run.json").read_text())["hook"]
+    state = json.dumps({"bundle": str(bundle)})
+    subprocess.run(hook["args"], input=state, text=True, check=True, timeout=hook["timeout"])
+    return "\n".join(after_run.complaints(folder))
+
+
+def test_a_history_that_is_none_is_said_and_stays(root: Path, folder: Path) -> None:
+    (root / HISTORY).parent.mkdir(parents=True)
+    (root / HISTORY).write_text("no database\n" * 1000)
+    assert "not a database" in _hook(root, folder)
+    assert (root / HISTORY).read_text().startswith("no database")
+
+
+def test_a_history_that_never_ends_is_ended(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = (
+        "CREATE TRIGGER t AFTER UPDATE ON trans BEGIN INSERT INTO trans(dt_begin) SELECT x FROM"
+        " (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r); END;"
+    )
+    path = history(root, EPOCH + 5, extra=endless)
+    monkeypatch.setattr(after_run, "SECONDS", 1.0)
+    started = time.monotonic()
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        mend(root, EPOCH, 0, folder)
+    assert time.monotonic() - started < 20
+    assert path.exists()
