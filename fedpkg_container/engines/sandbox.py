@@ -115,6 +115,6 @@ def _system(*, cgroups: bool) -> list[str | Path]:
             arguments += ["--ro-bind", path, path]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
     arguments += ["--bind", _CGROUPS, _CGROUPS] if cgroups else ["--tmpfs", _CGROUPS]
-    for path in ("/run", "/tmp", "/var/tmp"):
-        arguments += ["--tmpfs", path]
+    for folder in ("/run", "/tmp", "/var/tmp"):
+        arguments += ["--tmpfs", folder]
     return arguments
