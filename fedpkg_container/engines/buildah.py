@@ -229,9 +229,9 @@ class Buildah:
     def knows_here_documents(self) -> bool:
         """Whether this buildah knows here-documents: tried, since its version does not tell (buildah issue 5474)."""
         folder = self.folder / "here-document"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
-        options = ["--network", "none", "--isolation", "chroot", "--quiet"]
+        options = ["--network", "host", "--isolation", "chroot", "--quiet"]
         return run(["buildah", "build", *options, folder], env=self._own, timeout=STEP_TIMEOUT, check=False).status == 0
 
     def _run(self, *arguments: str) -> str:

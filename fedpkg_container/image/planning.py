@@ -13,6 +13,7 @@ import koji
 from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.network import CLOSED
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming, refusals
 from fedpkg_container.image.identity import Identity, identify
@@ -122,7 +123,7 @@ class Planner:
 
     def _repo_files(self) -> dict[str, str]:
         """The .repo files of ``--repo-url``, fetched once for all arches."""
-        outward = Outward(self.site.denied_networks)
+        outward = Outward((*CLOSED, *self.site.denied_networks))
         urls = self.task.options.get("yum_repourls") or []
         return {
             f"repo-url-{number}": fetch_repo_file(url, allows=outward.allows)

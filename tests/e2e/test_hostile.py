@@ -1,4 +1,4 @@
-"""Dockerfiles that attack the builder, handed to the engine as they are: what keeps them off is not that we refuse them.
+"""Dockerfiles that attack the builder, handed to the engine as they are: no check of ours has refused them.
 
 docs/security.md says for each attack which guard holds it off, and how that guard's removal was seen.
 """
@@ -169,7 +169,8 @@ DOORS: dict[str, str] = {
     "COPY link": f"{SHELL}COPY link /\nRUN cat /link\n",
     "COPY through a link": f"{SHELL}COPY folder/secret /\nRUN cat /secret\n",
     "ADD file address": f"{SHELL}ADD file://FOLDER/secret /\nRUN cat /secret\n",
-    "RUN bind from archive": f"{SHELL}RUN --mount=type=bind,from=docker-archive:ARCHIVE/image.tar,target=/m cat /m/secret\n",
+    "RUN bind from archive": f"{SHELL}RUN --mount=type=bind,from=docker-archive:ARCHIVE/image.tar,target=/m "
+    "cat /m/secret\n",
     "RUN bind above": f"{SHELL}RUN --mount=type=bind,source=..,target=/m cat /m/secret\n",
     "RUN bind link": f"{SHELL}RUN --mount=type=bind,source=folder,target=/m cat /m/secret\n",
     "RUN bind link of a stage": "FROM scratch AS evil\nCOPY root /root\n"
@@ -208,7 +209,7 @@ ENTRIES: dict[str, Callable[[Path], list[tarfile.TarInfo]]] = {
         _entry("out/escaped"),
     ],
     "hard link": lambda folder: [_entry("escaped", type=tarfile.LNKTYPE, linkname="../" * 12 + f"{folder}/secret"[1:])],
-    "device": lambda folder: [_entry("escaped", type=tarfile.BLKTYPE, devmajor=8, devminor=0, mode=0o666)],
+    "device": lambda _: [_entry("escaped", type=tarfile.BLKTYPE, devmajor=8, devminor=0, mode=0o666)],
 }
 
 

@@ -17,10 +17,10 @@ from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.process import is_running
 from tests.support.attack import SHELL, Outcome, Victim
-from tests.support.outside import CLOSED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside
+from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside
 
 LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
-ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, CLOSED)
+ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
 ASK = "RUN " + "; ".join(f'echo "{each}: $(wget -q -O - http://{each}:{PORT}/ 2>&1)"' for each in ASKED)
 
 
@@ -37,12 +37,12 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
 def isolated(request: pytest.FixtureRequest, victim: Victim) -> Outcome:
     """A build with the network ``isolated`` that has asked everywhere."""
     isolation = victim.isolation if request.param == "oci" else Isolation("chroot")
-    done = Victim(victim.folder, isolation).build(f"{SHELL}{ASK}\n", network="isolated", closed=[f"{CLOSED}/32"])
+    done = Victim(victim.folder, isolation).build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
     assert done.error == ""
     return done
 
 
-@pytest.mark.parametrize("address", [OUTSIDE, OWN, LOOPBACK, METADATA, CLOSED])
+@pytest.mark.parametrize("address", [OUTSIDE, OWN, LOOPBACK, METADATA, DENIED])
 def test_the_builder_itself_reaches_all_of_them(victim: Victim, address: str) -> None:
     assert fetch(address) == (INTERNAL if address in (OWN, LOOPBACK) else PUBLIC)
 
@@ -103,7 +103,7 @@ victim.build(SHELL + "RUN (sleep 1000 &) && echo $((6 * 7)) > /started && sleep 
 
 def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
     workspaces = Workspaces(victim.folder / "state")
-    command = [sys.executable, "-c", _BUILD, victim.folder, victim.isolation.kind, victim.isolation.runtime]
+    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
     builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         folder = _started(workspaces)

@@ -13,6 +13,7 @@ from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.registry.registry import Access
 
 #: What no build may get to see.
@@ -96,19 +97,19 @@ class Victim:
         *,
         context: Path | None = None,
         network: str = "none",
-        closed: Sequence[str] = (),
+        denied: Sequence[str] = (),
         labels: Mapping[str, str] | None = None,
         mounts: Sequence[Mount] = (),
     ) -> Outcome:
         """Hand a Dockerfile to the engine as it is."""
         lines: list[bytes] = []
         with self.workspaces.open("attack") as folder:
-            engine = Buildah(self.workspaces, folder, isolation=self.isolation, access=Access(), closed=closed)
+            engine = Buildah(self.workspaces, folder, isolation=self.isolation, access=Access(), denied=denied)
             path = folder / "Dockerfile"
             path.write_text(dockerfile)
             request = ImageBuild(
                 context=context or self.context(), dockerfile=path, labels=labels or {}, mounts=mounts,
-                timestamp=0, arch="amd64" if os.uname().machine == "x86_64" else "arm64", timeout=120, network=network,
+                timestamp=0, platform=platform_of(os.uname().machine), timeout=120, network=network,
             )  # fmt: skip
             try:
                 image, error = engine.build(request, line=lines.append, tick=lambda: None), ""

@@ -14,8 +14,8 @@ from pathlib import Path
 NAMESPACE = "fc-outside"
 #: This machine's own address towards the outside, and that of a server there.
 OWN, OUTSIDE = "198.51.100.1", "198.51.100.2"
-#: What is outside too: where clouds keep credentials, and a network that a site closes.
-METADATA, CLOSED = "169.254.169.254", "203.0.113.7"
+#: What is outside too: where clouds keep credentials, and a network that a site denies.
+METADATA, DENIED = "169.254.169.254", "203.0.113.7"
 PORT = 8765
 #: What the server outside answers, and what those on this machine answer.
 PUBLIC, INTERNAL = "from-the-outside", "from-the-builder-itself"
@@ -34,11 +34,11 @@ def outside(folder: Path) -> Iterator[None]:
         _ip("link", "add", "fc-here", "type", "veth", "peer", "name", "fc-there", "netns", NAMESPACE)
         _ip("address", "add", f"{OWN}/24", "dev", "fc-here")
         _ip("link", "set", "fc-here", "up")
-        for address in (f"{OUTSIDE}/24", f"{METADATA}/32", f"{CLOSED}/32"):
+        for address in (f"{OUTSIDE}/24", f"{METADATA}/32", f"{DENIED}/32"):
             _ip("-n", NAMESPACE, "address", "add", address, "dev", "fc-there")
         for device in ("lo", "fc-there"):
             _ip("-n", NAMESPACE, "link", "set", device, "up")
-        for address in (METADATA, CLOSED):
+        for address in (METADATA, DENIED):
             _ip("route", "add", address, "via", OUTSIDE)
         with contextlib.ExitStack() as stack:
             there = ["ip", "netns", "exec", NAMESPACE]
@@ -58,7 +58,7 @@ def _remove() -> None:
 def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterator[None]:
     folder.mkdir()
     (folder / "index.html").write_text(f"{text}\n")
-    command = [*prefix, sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "--directory", folder, str(PORT)]
+    command = [*prefix, sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "--directory", str(folder), str(PORT)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
