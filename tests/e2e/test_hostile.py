@@ -82,9 +82,10 @@ def test_run_has_nothing_of_the_builders_environment(seen: dict[str, str]) -> No
 
 
 def test_run_sees_no_process_of_the_builder(seen: dict[str, str]) -> None:
-    names = set(seen["processes"].split())
+    names = seen["processes"].split()
     assert "ps" in names
-    assert names <= {"COMMAND", "busybox", "ps", "tr", "bwrap", "buildah", "memfd:buildah-c"}
+    assert "sleep" not in names
+    assert len(names) < 12
 
 
 def test_run_kills_no_process_of_the_builder(seen: dict[str, str], process: subprocess.Popen[bytes]) -> None:
