@@ -227,7 +227,9 @@ def start(
 
 
 @contextlib.contextmanager
-def background(arguments: Sequence[Argument], *, log: Path, env: Environment | None = None) -> Iterator[None]:
+def background(
+    arguments: Sequence[Argument], *, log: Path, env: Environment | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program beside this one, its output in ``log``, and stop it at the end."""
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -238,7 +240,7 @@ def background(arguments: Sequence[Argument], *, log: Path, env: Environment | N
             stderr=subprocess.STDOUT,
         )
     try:
-        yield
+        yield process
     finally:
         stop(process)
 

@@ -25,6 +25,10 @@ FILE = "Dockerfile"
 SCRATCH = "scratch"
 #: Where an option of COPY or RUN names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
+#: Characters that no line of a Dockerfile needs, and that programs read in different ways.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+#: The directive that makes another character than the backslash join lines: dockerfile-parse does not know it.
+_ESCAPE = re.compile(r"^\s*#\s*escape\s*=\s*([^\s])", re.MULTILINE | re.IGNORECASE)
 #: What dockerfile-parse raises when it cannot make sense of an instruction.
 _PARSER_ERRORS = (IndexError, KeyError, ValueError, AttributeError, TypeError)
 
@@ -110,6 +114,7 @@ class Dockerfile:
     """
 
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
+        _refuse_ambiguous(text)
         self.text, self._hidden = heredocs.hide(text, lambda each: list(_parser(each).structure))
         self._arguments = dict(arguments or {})
         try:
@@ -134,6 +139,11 @@ class Dockerfile:
         if content is None:
             raise RefusedError(f"there is no {FILE} in {folder}", solution="add one, and commit and push it")
         return cls(decode(content, FILE), arguments)
+
+    @property
+    def has_here_documents(self) -> bool:
+        """Whether it has here-documents, whose lines an old buildah takes for instructions."""
+        return bool(self._hidden)
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -271,6 +281,22 @@ class Dockerfile:
 
 def _parser(text: str, arguments: Mapping[str, str] | None = None) -> Any:
     return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True, build_args=dict(arguments or {}))
+
+
+def _refuse_ambiguous(text: str) -> None:
+    """Refuse what buildah would read otherwise than dockerfile-parse: what is checked must be what is built.
+
+    :raises RefusedError: it has a control character, or another character joins its lines
+    """
+    control = _CONTROL.search(text.replace("\r\n", "\n"))
+    if control:
+        line = text.replace("\r\n", "\n").count("\n", 0, control.start()) + 1
+        raise RefusedError(f"the Dockerfile has a control character in line {line}", solution="remove it")
+    directive = _ESCAPE.search(text)
+    if directive and directive[1] != "\\":
+        raise RefusedError(
+            f"the Dockerfile has lines that {directive[1]} joins (# escape=)", solution="join them with backslashes"
+        )
 
 
 def _number(image: str) -> float:

@@ -12,6 +12,10 @@ from fedpkg_container.errors import RefusedError
 MOST = 100
 _MARK = "# here-document line "
 _BEGIN = re.compile(r"<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2(?=\s|$)")
+#: Words of a command line, with the quotes around them.
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""")
+#: Lines as buildah has them: dockerfile-parse and it know no other ends of lines.
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 Structure = Callable[[str], list[dict[str, Any]]]
 
@@ -25,7 +29,7 @@ def hide(text: str, structure: Structure) -> tuple[str, list[str]]:
     hidden: list[str] = []
     after = 0
     for _ in range(MOST):
-        lines = text.splitlines(keepends=True)
+        lines = _LINE.findall(text)
         found = next((each for each in structure(text) if each["startline"] >= after and _words(each)), None)
         if found is None:
             return text, hidden
@@ -51,7 +55,20 @@ def show(text: str, hidden: list[str]) -> str:
 
 
 def _words(instruction: dict[str, Any]) -> list[tuple[str, str, str]]:
-    return _BEGIN.findall(instruction["value"]) if instruction["instruction"] in ("RUN", "COPY", "ADD") else []
+    """The here-documents that an instruction begins: words of their own.
+
+    :raises RefusedError: something inside of a quoted word looks like one: builders could take it for one, or not
+    """
+    if instruction["instruction"] not in ("RUN", "COPY", "ADD"):
+        return []
+    value = instruction["value"]
+    found = _BEGIN.findall(value)
+    if found and len(found) != sum(1 for word in _WORD.findall(value) if _BEGIN.fullmatch(word.lstrip("0123456789"))):
+        raise RefusedError(
+            f"line {instruction['startline'] + 1}: {found[0][2]} after << may be meant as a here-document, or not",
+            solution="put a space after <<, or move the command into a file",
+        )
+    return found
 
 
 def _end(lines: list[str], first: int, word: str, *, strip: bool) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.labels import COMPONENT, OLDER
-from fedpkg_container.model.names import nvr_part_problem, repository_problem
+from fedpkg_container.model.names import nvr_part_problem, package_problem, repository_problem
 from fedpkg_container.model.reference import LONGEST_TAG
 
 #: Labels without which no build is possible, and the older spelling of each.
@@ -87,8 +87,9 @@ def _values(labels: dict[str, Label]) -> Iterator[Finding]:
                 "label-invalid", ERROR, f"label {name} = {found.value!r} {problem}", "mend the label", FILE, found.line
             )
     component = labels.get("com.redhat.component") or labels.get("BZComponent")
-    if component and component.value and not component.value.replace("-", "").isidentifier():
-        yield from _component(component)
+    if component and component.value and (problem := package_problem(component.value)):
+        message = f"label {COMPONENT} = {component.value!r} {problem}"
+        yield Finding("label-invalid", ERROR, message, "mend the label", FILE, component.line)
     version, release = (_value(labels, name) or _value(labels, name.capitalize()) for name in ("version", "release"))
     if len(f"{version}-{release}") > LONGEST_TAG:
         yield Finding(
@@ -98,17 +99,4 @@ def _values(labels: dict[str, Label]) -> Iterator[Finding]:
             "shorten them",
             FILE,
             labels["version"].line if "version" in labels else 0,
-        )
-
-
-def _component(label: Label) -> Iterator[Finding]:
-    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-")
-    if not set(label.value) <= allowed or label.value[0] in "-.":
-        yield Finding(
-            "label-invalid",
-            ERROR,
-            f"label com.redhat.component = {label.value!r} is no name that a package can have",
-            "use letters, digits and . _ + -",
-            FILE,
-            label.line,
         )

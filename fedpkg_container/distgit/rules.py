@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
+from fedpkg_container.distgit import (
+    additional_tags,
+    container_yaml,
+    copy_rules,
+    dockerfile_rules,
+    label_rules,
+    run_rules,
+)
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.small_file import read_bytes
@@ -51,6 +58,7 @@ def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | 
     """
     if dockerfile is not None:
         yield from dockerfile_rules.check(dockerfile)
+        yield from run_rules.check(dockerfile)
         yield from copy_rules.check(dockerfile, path, tracked)
         yield from label_rules.check(dockerfile)
     yield from container_yaml.check(path)

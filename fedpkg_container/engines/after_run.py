@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import stat
 import sys
@@ -55,7 +56,9 @@ def options(folder: Path, epoch: int) -> list[str]:
     hooks, own = folder / "hooks", folder / "after-run"
     hooks.mkdir(exist_ok=True)
     own.mkdir(exist_ok=True)
-    command = [sys.executable, "-I", "-S", __file__, str(epoch), str(int(time.time()) - 1), str(own)]
+    program = shutil.copy(__file__, own)  # the build's folder is what buildah sees of the builder, and /usr
+    command = [os.path.realpath(sys.executable), "-I", "-S", program]
+    command += [str(epoch), str(int(time.time()) - 1), str(own)]
     hook = {"path": command[0], "args": command, "timeout": TIMEOUT}
     described = {"version": "1.0.0", "hook": hook, "when": {"always": True}, "stages": ["poststop"]}
     (hooks / "after-run.json").write_text(json.dumps(described))

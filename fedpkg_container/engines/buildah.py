@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.engines import after_run
+from fedpkg_container.engines import after_run, cgroups
 from fedpkg_container.engines.bases import BaseImages
 from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.network import NONE, attached
+from fedpkg_container.engines.sandbox import ETC, Sandbox
 from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
+from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramTimeoutError, RegistryError
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, stream
@@ -23,8 +25,8 @@ from fedpkg_container.registry.registry import Access, registry_error
 STEP_TIMEOUT = 1800.0
 #: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch).
 EPOCH = "SOURCE_DATE_EPOCH"
-#: Run a program with nothing but a loopback interface, for chroot isolation, which refuses --network none.
-_NO_NETWORK = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+#: All variables that buildah has while it executes a Dockerfile: nothing of the builder's own environment.
+_VARIABLES = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class ImageBuild:
     :param context: the folder that COPY reads
     :param timestamp: seconds since the epoch that every new file gets, so that layers can be made again
     :param timeout: seconds
-    :param network: what it reaches: none, isolated or host
+    :param network: what RUN and ADD reach, one of ``network.NETWORKS``
     :param arguments: values of ARG
     :param contexts: further folders that COPY --from can name
     :param memory: bytes that RUN may use; 0 for no limit
@@ -62,7 +64,7 @@ class ImageBuild:
     timestamp: int
     platform: Platform
     timeout: float
-    network: str = "none"
+    network: str = NONE
     arguments: Mapping[str, str] = field(default_factory=dict)
     contexts: Mapping[str, Path] = field(default_factory=dict)
     memory: int = 0
@@ -72,13 +74,24 @@ class Buildah:
     """buildah with a store of its own.
 
     :param folder: the build's folder, from ``Workspaces``
+    :param access: for pulling and pushing; a Dockerfile's own steps have no credentials
+    :param denied: networks that isolated builds do not reach, besides those that none reaches
     """
 
-    def __init__(self, workspaces: Workspaces, folder: Path, *, isolation: Isolation, access: Access) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        folder: Path,
+        *,
+        isolation: Isolation,
+        access: Access,
+        denied: Sequence[str] = (),
+    ) -> None:
         self.workspaces = workspaces
         self.folder = folder
         self.isolation = isolation
         self.access = access
+        self.denied = denied
         self._own = self._storage(folder, folder / "storage.conf", [workspaces.shared / "graph"])
         self.bases = BaseImages(
             workspaces, folder, self._storage(workspaces.shared, folder / "shared.conf", []), access=access
@@ -101,12 +114,36 @@ class Buildah:
         :raises ProgramError: a step failed; carries the last lines
         :raises ProgramTimeoutError: it took longer than it may
         """
-        result = self.folder / "image-id"
-        arguments: list[str | Path] = [
-            *("buildah", "build", "--format", "docker", "--pull-never", "--identity-label=false"),
-            *("--timestamp", str(request.timestamp), "--iidfile", result),
+        with attached(request.network, self.folder, denied=self.denied, env=self._own) as network:
+            sandbox = Sandbox(
+                folder=self.folder,
+                readable=[
+                    self.workspaces.shared / "graph",
+                    request.context,
+                    *request.contexts.values(),
+                    *(mount.source for mount in request.mounts),
+                ],
+                environment={**_VARIABLES, **self._own},
+                resolver=network.resolver,
+                cgroups=self.isolation.kind == "oci",
+            )
+            command = [*network.enter, *sandbox.command(self._command(request))]
+            try:
+                stream(command, line=line, tick=tick, timeout=request.timeout, env=self._own)
+            except ProgramTimeoutError as error:
+                raise ProgramTimeoutError(error.reason.replace(str(command[0]), "buildah", 1)) from error
+        return (self.folder / "image-id").read_text().strip()
+
+    def _command(self, request: ImageBuild) -> list[str | Path]:
+        """buildah's arguments. Its network, ``host``, is the one in which it is started."""
+        return [
+            *("buildah", "--default-mounts-file", self.folder / ETC / "containers/mounts.conf"),
+            *("build", "--format", "docker", "--pull-never", "--identity-label=false"),
+            *("--timestamp", str(request.timestamp), "--iidfile", self.folder / "image-id"),
             *request.platform.options(),
-            *self.isolation.options(),
+            *(*self.isolation.options(), "--network", "host", "--http-proxy=false", "--cap-drop", "NET_RAW"),
+            *("--cgroup-parent", f"/{cgroups.name(self.folder)}", f"--volume={self._no_cgroups()}:{cgroups.ROOT}:ro"),
+            *(after_run.options(self.folder, request.timestamp) if self.isolation.kind == "oci" else []),
             *(f"--label={name}={value}" for name, value in request.labels.items()),
             *(f"--build-arg={name}={value}" for name, value in request.arguments.items()),
             *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
@@ -115,13 +152,12 @@ class Buildah:
             *(f"--volume={mount}" for mount in request.mounts),
             *("--file", request.dockerfile, "--", request.context),
         ]
-        prefix: Sequence[str] = ()
-        if self.isolation.kind == "oci":
-            arguments[2:2] = ["--network", request.network, *after_run.options(self.folder, request.timestamp)]
-        elif request.network == "none":
-            prefix = _NO_NETWORK
-        stream([*prefix, *arguments], line=line, tick=tick, timeout=request.timeout, env=self._own)
-        return result.read_text().strip()
+
+    def _no_cgroups(self) -> Path:
+        """An empty folder in place of RUN's control groups, which it could write to: they carry its limits."""
+        path = self.folder / "no-cgroups"
+        path.mkdir(exist_ok=True)
+        return path
 
     def complaints(self) -> list[str]:
         """Why the layers that were built may differ when they are built again, in lines."""
@@ -204,6 +240,14 @@ class Buildah:
     def version() -> str:
         """buildah's version."""
         return run(["buildah", "--version"], timeout=60).text.split()[2]
+
+    def knows_here_documents(self) -> bool:
+        """Whether this buildah knows here-documents: tried, since its version does not tell (buildah issue 5474)."""
+        folder = self.folder / "here-document"
+        folder.mkdir(exist_ok=True)
+        (folder / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
+        options = ["--network", "host", "--isolation", "chroot", "--quiet"]
+        return run(["buildah", "build", *options, folder], env=self._own, timeout=STEP_TIMEOUT, check=False).status == 0
 
     def _run(self, *arguments: str) -> str:
         return run(["buildah", *arguments], env=self._own, timeout=STEP_TIMEOUT).text

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fedpkg_container.engines.network import NONE, attached
+from fedpkg_container.engines.sandbox import Sandbox
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
 from fedpkg_container.process import run
 
@@ -84,6 +87,14 @@ def _attempt(isolation: Isolation, folder: Path) -> None:
         name_there = f"/{Path(program).name}"  # busybox does what its name says
         command = ", ".join(f'"{word}"' for word in (name_there, *arguments))
         (context / "Dockerfile").write_text(f"FROM scratch\nCOPY . /\nRUN [{command}]\n")
+        sandbox = Sandbox(
+            folder=Path(name),
+            readable=[],
+            environment={"PATH": os.defpath, "HOME": "/", "TMPDIR": name},
+            resolver="",
+            cgroups=isolation.kind == "oci",
+        )
         store = ["--root", f"{name}/graph", "--runroot", f"{name}/run", "--storage-driver", "vfs"]
-        build = ["build", "--quiet", "--network", "none", *isolation.options(), str(context)]
-        run(["buildah", *store, *build], timeout=PROBE_TIMEOUT)
+        build = ["build", "--quiet", "--network", "host", *isolation.options(), str(context)]
+        with attached(NONE, Path(name)) as network:
+            run([*network.enter, *sandbox.command(["buildah", *store, *build])], timeout=PROBE_TIMEOUT)

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from fedpkg_container.engines import cgroups
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import kill_all, processes, run
 from fedpkg_container.signals import uninterrupted
@@ -122,7 +123,7 @@ class Workspaces:
 
 
 def remove(path: Path) -> None:
-    """End the processes that live in a build's folder, unmount what is mounted below it, and delete it.
+    """End the processes of a build, unmount what is mounted below its folder, remove its control groups, delete it.
 
     :raises FedpkgContainerError: something could not be ended or unmounted
     """
@@ -134,6 +135,8 @@ def remove(path: Path) -> None:
     still = mounts_below(path)
     if still:
         raise FedpkgContainerError(f"{still[0]} could not be unmounted")
+    if groups := cgroups.remove(path):
+        raise FedpkgContainerError(f"the control group {groups[0]} could not be removed")
     shutil.rmtree(path, onerror=_make_writable)
 
 

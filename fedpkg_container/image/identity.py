@@ -12,6 +12,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming
 from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.names import LONGEST_NVR
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     :raises BuildFailedError: a label is missing, or makes no NVR or no repository
     """
     labels = dockerfile.labels
-    component = naming.required(labels, COMPONENT)
+    component = naming.package(naming.required(labels, COMPONENT))
     version = naming.nvr_part("version", naming.required(labels, "version"))
     release = str(options.get("release") or label(labels, "release"))
     if release:
         naming.nvr_part("release", release)
+    if len(f"{component}-{version}-{release}") > LONGEST_NVR:
+        raise BuildFailedError(f"the labels make an NVR of more than {LONGEST_NVR} characters", solution="shorten them")
     try:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:

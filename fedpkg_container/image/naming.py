@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.labels import label
-from fedpkg_container.model.names import legal_tag, nvr_part_problem, repository_problem
+from fedpkg_container.model.names import legal_tag, nvr_part_problem, package_problem, repository_problem
 from fedpkg_container.model.reference import is_tag
 
 
@@ -82,6 +82,17 @@ def repository(name: str) -> str:
     if problem:
         raise BuildFailedError(f"the label name = {name!r} {problem}", solution="mend the label")
     return name
+
+
+def package(text: str) -> str:
+    """The label ``com.redhat.component`` as a package.
+
+    :raises BuildFailedError: it is no name of one
+    """
+    problem = package_problem(text)
+    if problem:
+        raise BuildFailedError(f"com.redhat.component = {text[:80]!r} {problem}", solution="mend the label")
+    return text
 
 
 def nvr_part(label: str, text: str) -> str:

@@ -13,8 +13,9 @@ import koji
 from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.network import CLOSED
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import naming
+from fedpkg_container.image import naming, refusals
 from fedpkg_container.image.identity import Identity, identify
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.outward import Outward
@@ -74,11 +75,7 @@ class Planner:
         """
         container_yaml, tags = self._small_files()
         dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
-        for image, line in dockerfile.foreign_sources:
-            raise BuildFailedError(
-                f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
-                solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
-            )
+        refusals.check_steps(dockerfile)
         identity = identify(dockerfile, self.task.options)
         release_environment(container_yaml, identity.release)
         self._check_package(identity.component)
@@ -126,7 +123,7 @@ class Planner:
 
     def _repo_files(self) -> dict[str, str]:
         """The .repo files of ``--repo-url``, fetched once for all arches."""
-        outward = Outward(self.site.denied_networks)
+        outward = Outward((*CLOSED, *self.site.denied_networks))
         urls = self.task.options.get("yum_repourls") or []
         return {
             f"repo-url-{number}": fetch_repo_file(url, allows=outward.allows)

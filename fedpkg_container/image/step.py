@@ -10,7 +10,7 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
-from fedpkg_container.image import help_page
+from fedpkg_container.image import help_page, refusals
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.watch import Watch
@@ -84,8 +84,11 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
     """Build; the image ID.
 
     :param folder: for files of this build
-    :raises BuildFailedError: a step of the Dockerfile failed, or the build used more than it may
+    :raises BuildFailedError: the Dockerfile asks for what builders do not give, a step of it failed, or the build used
+        more than it may
     """
+    refusals.check_steps(recipe.dockerfile)
+    refusals.check_here_documents(recipe.dockerfile, engine)
     pinned = folder / "Dockerfile"
     pinned.write_text(recipe.text())
     request = ImageBuild(

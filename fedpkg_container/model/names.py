@@ -8,10 +8,13 @@ import re
 COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 
 _REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
+_PACKAGE = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*")
 _NVR_PART = re.compile(r"[A-Za-z0-9._+~^]+")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = ("staging",)
+#: The longest NVR: with arch and suffix it is the name of a file (255 bytes).
+LONGEST_NVR = 200
 
 
 def repository_problem(name: str) -> str:
@@ -20,6 +23,13 @@ def repository_problem(name: str) -> str:
         return "must be lower-case letters, digits and dashes, with / between parts"
     if name.split("/")[0] in _RESERVED:
         return f"must not begin with {name.split('/')[0]}, where builds keep their images meanwhile"
+    return ""
+
+
+def package_problem(text: str) -> str:
+    """What keeps a text from being a package's name, which becomes a part of files' names; empty when nothing does."""
+    if not _PACKAGE.fullmatch(text) or ".." in text:
+        return "must be letters, digits and any of . _ + -, and begin with neither . nor -"
     return ""
 
 

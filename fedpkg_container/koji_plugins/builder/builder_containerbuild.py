@@ -100,7 +100,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspaces = Workspaces(site.state)
         isolation = site.isolation or choose(site.state)
         with workspaces.open(f"task-{self.id}") as folder:
-            engine = Buildah(workspaces, folder, isolation=isolation, access=site.access)
+            engine = Buildah(workspaces, folder, isolation=isolation, access=site.access, denied=site.denied_networks)
             yield engine
             self._prune(engine, site)
 

@@ -1,0 +1,159 @@
+"""What a build reaches: nothing, the outside alone, or all that the builder reaches.
+
+The network is that of the whole ``buildah build``: of RUN, and of ADD, which fetches addresses itself. It is a network
+namespace in which buildah is started, so that nothing in a Dockerfile can choose another one.
+
+``isolated`` is a namespace with one way out: slirp4netns, a program that makes the connections of the namespace in
+the name of the builder. Routes in the namespace close what must not be reached: they are made before there is a way
+out, and cannot be changed from inside, since RUN has neither CAP_NET_ADMIN nor CAP_NET_RAW.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.errors import FedpkgContainerError, ProgramError
+from fedpkg_container.process import background, is_running, run
+from fedpkg_container.text import printable
+
+NONE, ISOLATED, HOST = "none", "isolated", "host"
+#: All networks, the one that reaches least first.
+NETWORKS = (NONE, ISOLATED, HOST)
+#: What no isolated build reaches, on any site.
+CLOSED = (
+    "0.0.0.0/8",  # this host (RFC 1122)
+    "169.254.0.0/16",  # link-local (RFC 3927): where most clouds answer for metadata and credentials
+    "100.100.100.200/32",  # the same in Alibaba Cloud
+    "168.63.129.16/32",  # the same in Azure, beside 169.254.169.254
+    "192.0.0.192/32",  # the same in Oracle Cloud, its older address
+    "224.0.0.0/4",  # multicast
+    "240.0.0.0/4",  # reserved, and broadcast
+)
+#: The resolver of an isolated build (slirp4netns(1)): what arrives there is sent to the builder's own resolver.
+RESOLVER = "10.0.2.3"
+
+#: Seconds for making a namespace, and for one command in it.
+TIMEOUT = 20.0
+_DEVICE = Path("/dev/net/tun")
+_INTERFACE = "tap0"
+_MTU = "65520"
+_NO_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+#: Runs a command with nothing but a loopback interface.
+_NOTHING = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A network that a build can be started in.
+
+    :param enter: words in front of a command that start it there
+    :param resolver: address of its resolver; empty for none, None for the builder's own
+    """
+
+    enter: tuple[str, ...]
+    resolver: str | None
+
+
+@contextlib.contextmanager
+def attached(
+    network: str, folder: Path, *, denied: Sequence[str] = (), env: Mapping[str, str] | None = None
+) -> Iterator[Attached]:
+    """A network for one build, which is gone afterwards, and when this process dies.
+
+    :param network: one of ``NETWORKS``
+    :param folder: for the logs of this build
+    :param denied: networks that an isolated build must not reach either, as ``10.0.0.0/8``
+    :param env: variables for its processes, by which those that are left over are found
+    :raises FedpkgContainerError: this machine cannot make such a network
+    """
+    if network == HOST:
+        yield Attached((), None)
+    elif network == NONE:
+        yield Attached(_NOTHING, "")
+    else:
+        _refuse_without_means()
+        with _namespace(folder, env) as enter:
+            _close(enter, [*CLOSED, *own_addresses(), *denied])
+            with _way_out(enter, folder, env):
+                yield Attached(enter, RESOLVER)
+
+
+def problem(folder: Path) -> str:
+    """Why isolated builds are not possible here; empty when they are. It is found out by making such a network.
+
+    :param folder: for files of the attempt
+    """
+    try:
+        with attached(ISOLATED, folder):
+            return ""
+    except FedpkgContainerError as error:
+        return error.reason
+
+
+def own_addresses() -> list[str]:
+    """Every IPv4 address that leads to this machine itself, but those of loopback, which a namespace has its own of."""
+    listed = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
+    addresses = [str(each["dst"]) for each in json.loads(listed or b"[]")]
+    return [each for each in addresses if not ipaddress.ip_network(each, strict=False).is_loopback]
+
+
+def _refuse_without_means() -> None:
+    solution = "install slirp4netns, util-linux and iproute2; or set network = host, which protects nothing"
+    for program in ("slirp4netns", "unshare", "nsenter", "ip"):
+        if shutil.which(program) is None:
+            raise FedpkgContainerError(f"no isolated network: {program} is not installed", solution=solution)
+    if not _DEVICE.is_char_device():
+        raise FedpkgContainerError(f"no isolated network: there is no {_DEVICE}", solution="load the module tun")
+
+
+@contextlib.contextmanager
+def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[str, ...]]:
+    """A network namespace without interfaces, as the words that start a command in it; it lives by one process."""
+    own = os.stat("/proc/self/ns/net")
+    command = ["unshare", "--net", "--", "sleep", "infinity"]
+    with background(command, log=folder / "namespace.log", env=env) as holder:
+        path = f"/proc/{holder.pid}/ns/net"
+        deadline = time.monotonic() + TIMEOUT
+        while not is_running(holder.pid) or os.path.samestat(os.stat(path), own):
+            _fail_when(not is_running(holder.pid) or time.monotonic() > deadline, folder / "namespace.log")
+            time.sleep(0.005)
+        yield ("nsenter", f"--net={path}", "--")
+
+
+def _close(enter: Sequence[str], networks: Sequence[str]) -> None:
+    """Bring up loopback, keep IPv6 off, and close the routes to some networks."""
+    lines = ["link set lo up", *(f"route replace prohibit {each}" for each in dict.fromkeys(networks))]
+    try:
+        run([*enter, "ip", "-batch", "-"], stdin="\n".join(lines).encode(), timeout=TIMEOUT)
+        if Path(_NO_IPV6).exists():
+            run([*enter, "tee", _NO_IPV6], stdin=b"1", timeout=TIMEOUT)
+    except ProgramError as error:
+        raise FedpkgContainerError(f"no isolated network: {error.reason}", solution="see the builder's log") from error
+
+
+@contextlib.contextmanager
+def _way_out(enter: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Iterator[None]:
+    """Attach the namespace to slirp4netns, which has left everything behind that it does not need."""
+    path = enter[1].partition("=")[2]
+    log = folder / "slirp4netns.log"
+    options = ["--configure", f"--mtu={_MTU}", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
+    with background(["slirp4netns", *options, "--netns-type=path", path, _INTERFACE], log=log, env=env) as program:
+        deadline = time.monotonic() + TIMEOUT
+        while not run([*enter, "ip", "-4", "route", "show", "default"], timeout=TIMEOUT).stdout:
+            _fail_when(not is_running(program.pid) or time.monotonic() > deadline, log)
+            time.sleep(0.005)
+        yield
+
+
+def _fail_when(failed: bool, log: Path) -> None:
+    if failed:
+        said = printable(log.read_text(errors="replace")).strip().splitlines()
+        raise FedpkgContainerError(f"no isolated network: {said[-1] if said else 'it did not come up in time'}")

@@ -1,0 +1,36 @@
+"""What builders refuse in a Dockerfile whatever client submitted it: what must not reach buildah."""
+
+from __future__ import annotations
+
+from fedpkg_container.distgit import run_rules
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.model.finding import ERROR
+
+
+def check_steps(dockerfile: Dockerfile) -> None:
+    """Refuse options that builders do not give, and files of images that no FROM names.
+
+    :raises BuildFailedError: there are some
+    """
+    for finding in run_rules.check(dockerfile):
+        if finding.severity == ERROR:
+            raise BuildFailedError(f"{finding.file}:{finding.line}: {finding.message}", solution=finding.solution)
+    for image, line in dockerfile.foreign_sources:
+        raise BuildFailedError(
+            f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
+            solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
+        )
+
+
+def check_here_documents(dockerfile: Dockerfile, engine: Buildah) -> None:
+    """Refuse here-documents where buildah would take their lines for instructions, which nobody has checked.
+
+    :raises BuildFailedError: there are some, and this buildah does not know them
+    """
+    if dockerfile.has_here_documents and not engine.knows_here_documents():
+        raise BuildFailedError(
+            f"the Dockerfile has here-documents, which buildah {engine.version()} of this builder does not know",
+            solution="put their lines into files, and COPY them",
+        )

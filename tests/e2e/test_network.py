@@ -1,0 +1,140 @@
+"""What builds reach in each network: a server outside, and nothing of the builder's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.engines import cgroups
+from fedpkg_container.engines.isolation import Isolation, choose
+from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
+from fedpkg_container.process import is_running
+from tests.support.attack import SHELL, Outcome, Victim
+from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside
+
+LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
+ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
+ASK = "RUN " + "; ".join(f'echo "{each}: $(wget -q -O - http://{each}:{PORT}/ 2>&1)"' for each in ASKED)
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """A builder with the world around it, whose isolation is the one that was found to work."""
+    folder = tmp_path_factory.mktemp("network")
+    with outside(folder):
+        (folder / "probe").mkdir()
+        yield Victim.make(folder, choose(folder / "probe"))
+
+
+@pytest.fixture(scope="module", params=["oci", "chroot"])
+def isolated(request: pytest.FixtureRequest, victim: Victim) -> Outcome:
+    """A build with the network ``isolated`` that has asked everywhere."""
+    isolation = victim.isolation if request.param == "oci" else Isolation("chroot")
+    done = Victim(victim.folder, isolation).build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
+    assert done.error == ""
+    return done
+
+
+@pytest.mark.parametrize("address", [OUTSIDE, OWN, LOOPBACK, METADATA, DENIED])
+def test_the_builder_itself_reaches_all_of_them(victim: Victim, address: str) -> None:
+    assert fetch(address) == (INTERNAL if address in (OWN, LOOPBACK) else PUBLIC)
+
+
+def test_isolated_reaches_the_outside(isolated: Outcome) -> None:
+    assert isolated.values()[OUTSIDE] == PUBLIC
+
+
+@pytest.mark.parametrize("address", [each for each in ASKED if each != OUTSIDE])
+def test_isolated_reaches_nothing_else(isolated: Outcome, address: str) -> None:
+    answer = isolated.values()[address]
+    assert "can't connect to remote host" in answer
+    assert INTERNAL not in answer
+    assert PUBLIC not in answer
+
+
+def test_none_reaches_nothing(victim: Victim) -> None:
+    done = victim.build(f"{SHELL}{ASK}\n")
+    assert done.error == ""
+    assert [each for each in ASKED if "can't connect to remote host" not in done.values()[each]] == []
+    assert PUBLIC not in done.log
+    assert INTERNAL not in done.log
+
+
+def test_host_reaches_what_the_builder_reaches(victim: Victim) -> None:
+    done = victim.build(f"{SHELL}{ASK}\n", network="host")
+    assert done.values()[LOOPBACK] == INTERNAL
+    assert done.values()[OUTSIDE] == PUBLIC
+
+
+@pytest.mark.parametrize(
+    ("network", "address"), [("none", LOOPBACK), ("none", OUTSIDE), ("isolated", OWN), ("isolated", METADATA)]
+)
+def test_add_reaches_no_more_than_run(victim: Victim, network: str, address: str) -> None:
+    add = f"ADD http://{address}:{PORT}/index.html /fetched\nRUN cat /fetched\n"
+    done = victim.build(SHELL + add, network=network)
+    assert done.error != ""
+    assert INTERNAL not in done.all
+    assert PUBLIC not in done.all
+
+
+def test_add_reaches_the_outside(victim: Victim) -> None:
+    add = f"ADD http://{OUTSIDE}:{PORT}/index.html /fetched\nRUN cat /fetched\n"
+    done = victim.build(SHELL + add, network="isolated")
+    assert PUBLIC in done.log
+
+
+_BUILD = """
+import sys
+from pathlib import Path
+from fedpkg_container.engines.isolation import Isolation
+from tests.support.attack import SHELL, Victim
+folder, kind, runtime = sys.argv[1:]
+victim = Victim(Path(folder), Isolation(kind, runtime))
+victim.build(SHELL + "RUN (sleep 1000 &) && echo $((6 * 7)) > /started && sleep 1000\\n", network="isolated")
+"""
+
+
+def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
+    workspaces = Workspaces(victim.folder / "state")
+    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        folder = _started(workspaces)
+        alive = processes_in(folder)
+        assert {"slirp4netns", "sleep", "buildah", "bwrap"} <= {_program(pid) for pid in alive}
+    finally:
+        os.kill(builder.pid, signal.SIGKILL)
+        builder.wait(timeout=10)
+    deadline = time.monotonic() + 5
+    while any(is_running(pid) for pid in alive):
+        assert time.monotonic() < deadline, processes_in(folder)
+        time.sleep(0.05)
+    assert processes_in(folder) == []
+    assert mounts_below(folder) == []
+    assert workspaces.clean_up() == [folder.name]
+    assert cgroups.groups(folder) == []
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""  # it has ended
+
+
+def _started(workspaces: Workspaces) -> Path:
+    """The folder of a build, when its RUN runs."""
+    deadline = time.monotonic() + 60
+    while True:
+        for folder in workspaces.builds.iterdir():
+            if list(folder.glob("graph/overlay/*/diff/started")):
+                return folder
+        assert time.monotonic() < deadline, "the build did not start"
+        time.sleep(0.05)

@@ -1,0 +1,129 @@
+"""A builder of an attack: its files, its processes, and builds of Dockerfiles that no check of ours has seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.registry.registry import Access
+
+#: What no build may get to see.
+SECRET = "the-builders-secret-7f3a"
+#: An image of nothing but busybox; its shell runs what follows.
+SHELL = """\
+FROM scratch
+COPY busybox /bin/
+SHELL ["/bin/busybox", "sh", "-c"]
+ENV PATH=/bin
+RUN busybox --install -s /bin
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a build ended.
+
+    :param error: why it failed; empty when it did not
+    :param labels: of the image
+    """
+
+    log: str
+    error: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all(self) -> str:
+        """Everything that a packager sees of it."""
+        return self.log + self.error
+
+    def values(self) -> dict[str, str]:
+        """What it printed as ``name: value``, the values of one name joined by newlines."""
+        found: dict[str, str] = {}
+        for line in self.log.splitlines():
+            name, colon, value = line.partition(": ")
+            if colon:
+                found[name] = f"{found[name]}\n{value}" if name in found else value
+        return found
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A builder.
+
+    :param folder: where it keeps everything; ``secret`` in it is a file with the secret
+    """
+
+    folder: Path
+    isolation: Isolation
+
+    @classmethod
+    def make(cls, folder: Path, isolation: Isolation) -> Victim:
+        """A builder with a file that holds the secret."""
+        made = cls(folder, isolation)
+        (folder / "secret").write_text(f"{SECRET}\n")
+        (folder / "state").mkdir()
+        return made
+
+    @property
+    def secret(self) -> Path:
+        """A file that no build may read."""
+        return self.folder / "secret"
+
+    @property
+    def workspaces(self) -> Workspaces:
+        """Where its builds are."""
+        return Workspaces(self.folder / "state")
+
+    def context(self) -> Path:
+        """An empty checkout with busybox in it."""
+        context = self.folder / "context"
+        shutil.rmtree(context, ignore_errors=True)
+        context.mkdir()
+        shutil.copy(shutil.which("busybox") or "/bin/busybox", context / "busybox")
+        return context
+
+    def build(
+        self,
+        dockerfile: str,
+        *,
+        context: Path | None = None,
+        network: str = "none",
+        denied: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        mounts: Sequence[Mount] = (),
+    ) -> Outcome:
+        """Hand a Dockerfile to the engine as it is."""
+        lines: list[bytes] = []
+        with self.workspaces.open("attack") as folder:
+            engine = Buildah(self.workspaces, folder, isolation=self.isolation, access=Access(), denied=denied)
+            path = folder / "Dockerfile"
+            path.write_text(dockerfile)
+            request = ImageBuild(
+                context=context or self.context(), dockerfile=path, labels=labels or {}, mounts=mounts,
+                timestamp=0, platform=platform_of(os.uname().machine), timeout=120, network=network,
+            )  # fmt: skip
+            try:
+                image, error = engine.build(request, line=lines.append, tick=lambda: None), ""
+            except FedpkgContainerError as failure:
+                image, error = "", failure.reason
+            found = _labels(folder, image) if image else {}
+        return Outcome(b"\n".join(lines).decode(errors="replace"), error, found)
+
+
+def _labels(folder: Path, image: str) -> dict[str, str]:
+    import json
+
+    environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
+    listed = subprocess.run(
+        ["buildah", "inspect", "--type", "image", image], env=environment, capture_output=True, check=True, timeout=60
+    ).stdout
+    return dict(json.loads(listed)["Docker"]["config"]["Labels"] or {})

@@ -1,0 +1,81 @@
+"""A world outside of this machine: a network namespace behind a pair of interfaces, with servers in it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+NAMESPACE = "fc-outside"
+#: This machine's own address towards the outside, and that of a server there.
+OWN, OUTSIDE = "198.51.100.1", "198.51.100.2"
+#: What is outside too: where clouds keep credentials, and a network that a site denies.
+METADATA, DENIED = "169.254.169.254", "203.0.113.7"
+PORT = 8765
+#: What the server outside answers, and what those on this machine answer.
+PUBLIC, INTERNAL = "from-the-outside", "from-the-builder-itself"
+
+
+def _ip(*arguments: str, check: bool = True) -> None:
+    subprocess.run(["ip", *arguments], check=check, timeout=30, capture_output=not check)
+
+
+@contextlib.contextmanager
+def outside(folder: Path) -> Iterator[None]:
+    """The outside, with a server there, and one on every address of this machine itself."""
+    _remove()
+    _ip("netns", "add", NAMESPACE)
+    try:
+        _ip("link", "add", "fc-here", "type", "veth", "peer", "name", "fc-there", "netns", NAMESPACE)
+        _ip("address", "add", f"{OWN}/24", "dev", "fc-here")
+        _ip("link", "set", "fc-here", "up")
+        for address in (f"{OUTSIDE}/24", f"{METADATA}/32", f"{DENIED}/32"):
+            _ip("-n", NAMESPACE, "address", "add", address, "dev", "fc-there")
+        for device in ("lo", "fc-there"):
+            _ip("-n", NAMESPACE, "link", "set", device, "up")
+        for address in (METADATA, DENIED):
+            _ip("route", "add", address, "via", OUTSIDE)
+        with contextlib.ExitStack() as stack:
+            there = ["ip", "netns", "exec", NAMESPACE]
+            stack.enter_context(_server(folder / "outside", PUBLIC, there, OUTSIDE))
+            stack.enter_context(_server(folder / "here", INTERNAL, [], OWN))
+            yield
+    finally:
+        _remove()
+
+
+def _remove() -> None:
+    _ip("link", "delete", "fc-here", check=False)
+    _ip("netns", "delete", NAMESPACE, check=False)
+
+
+@contextlib.contextmanager
+def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterator[None]:
+    folder.mkdir()
+    (folder / "index.html").write_text(f"{text}\n")
+    command = [*prefix, sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "--directory", str(folder), str(PORT)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while fetch(address) != text:
+            assert time.monotonic() < deadline, f"the server at {address} does not answer"
+            time.sleep(0.05)
+        yield
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def fetch(address: str) -> str:
+    """What a server answers to this machine; empty when nothing."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{address}:{PORT}/", timeout=2) as answer:
+            return str(answer.read().decode().strip())
+    except (OSError, urllib.error.URLError):
+        return ""

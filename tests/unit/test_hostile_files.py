@@ -1,0 +1,240 @@
+"""Hostile files and names that need no build: each is refused, on the builder too, and leads to nothing of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from fedpkg_container.distgit import run_rules
+from fedpkg_container.distgit.container_yaml import ContainerYaml
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RefusedError
+from fedpkg_container.image.identity import identify
+from fedpkg_container.image.naming import FloatingTags
+from fedpkg_container.image.parents import Resolver
+from fedpkg_container.image.refusals import check_here_documents, check_steps
+from fedpkg_container.image.site import read_site
+from fedpkg_container.image.source import fetch
+from fedpkg_container.model.build import NVR
+from fedpkg_container.registry.registry import Access, Registry
+
+BASE = "FROM r.io/base:1\n"
+SECRET = "the-builders-secret"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Buildah:
+    """An engine; what it is asked here needs no isolation."""
+    folder = tmp_path / "build"
+    folder.mkdir()
+    return Buildah(Workspaces(tmp_path / "state"), folder, isolation=Isolation("chroot"), access=Access())
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("RUN --security=insecure id", "run-option"),
+        ("RUN --network=host id", "run-option"),
+        ("RUN --network=$NETWORK id", "run-option"),
+        ("RUN --device=/dev/sda id", "run-option"),
+        ("RUN \\\n  --network=none \\\n  --security=insecure id", "run-option"),
+        ("run --security=insecure id", "run-option"),
+        ("RUN --mount=type=secret,id=x id", "run-mount"),
+        ("RUN --mount=type=ssh id", "run-mount"),
+        ("RUN --mount=target=/x,type=devpts id", "run-mount"),
+        ("RUN --mount=type=bind,source=../..,target=/x id", "run-mount"),
+        ("RUN --mount=type=bind,src=a/../../b,target=/x id", "run-mount"),
+        ('RUN --mount=type=bind,"source=..",target=/x id', "run-mount"),
+    ],
+)
+def test_what_run_may_not_ask_for(step: str, code: str) -> None:
+    dockerfile = Dockerfile(f"{BASE}ARG NETWORK=host\n{step}\n")
+    assert [finding.code for finding in run_rules.check(dockerfile)] == [code]
+    with pytest.raises(BuildFailedError, match="^Dockerfile:[34]: RUN --"):
+        check_steps(dockerfile)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "RUN id --security=insecure",
+        "RUN --network=none id",
+        "RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t id",
+        "RUN --mount=type=bind,source=files,target=/x id",
+        "RUN --mount=type=bind,from=0,source=/a..b,target=/x id",
+    ],
+)
+def test_what_run_may_ask_for(step: str) -> None:
+    dockerfile = Dockerfile(f"{BASE}{step}\n")
+    assert list(run_rules.check(dockerfile)) == []
+    check_steps(dockerfile)
+
+
+def test_a_platform_has_no_effect() -> None:
+    dockerfile = Dockerfile("FROM --platform=linux/s390x r.io/base:1\n")
+    assert [finding.code for finding in run_rules.check(dockerfile)] == ["from-platform"]
+    assert "--platform" not in dockerfile.changed({"r.io/base:1": "r.io/base@sha256:1"})
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "COPY --from=docker-archive:/var/tmp/x.tar / /",
+        "COPY --from=/etc / /",
+        "COPY --from=$IMAGE / /",
+        "RUN --mount=type=bind,from=oci:/var/x,target=/m id",
+        "RUN --mount=from=registry.example.com/x,target=/m id",
+        "ADD --chown=0 --from=x / /",
+    ],
+)
+def test_files_of_images_that_no_from_names(step: str) -> None:
+    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: files are taken from .*, which no FROM names"):
+        check_steps(Dockerfile(f"{BASE}ARG IMAGE=x\n{step}\n"))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "docker-archive:/etc/passwd",
+        "oci-archive:/etc/passwd:x",
+        "dir:/etc",
+        "oci:/var/lib/images",
+        "containers-storage:[overlay@/var/lib/other+/run/other]x",
+        "docker-daemon:x:1",
+        "docker://r.io/base:1",
+        "--help",
+        "-v/etc:/etc",
+        "../base:1",
+        "r.io/../base:1",
+        "short-name",
+        "r.io/base:1;id",
+        "r.io/$(id)",
+    ],
+)
+def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
+    (tmp_path / "site.conf").write_text("[registry]\ncandidate = r.io\n")
+    resolver = Resolver(read_site(tmp_path / "site.conf"), Registry(Access()), ["amd64"], lambda _: None)
+    with pytest.raises(FedpkgContainerError, match="not an image reference|does not say which registry|cannot be read"):
+        resolver.resolve(Dockerfile(f"FROM {image}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("# escape=`\nFROM r.io/base:1\nRUN a `\nFROM oci:/x\n", "lines that ` joins"),
+        ("#  ESCAPE = ^\nFROM r.io/base:1\n", "lines that . joins"),
+        ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "control character in line 3"),
+        ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "control character in line 2"),
+        ("FROM r.io/base:1\x00\n", "control character in line 1"),
+        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: E after << may be meant"),
+    ],
+)
+def test_what_two_programs_would_read_differently(text: str, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        Dockerfile(text)
+
+
+def test_lines_of_a_here_document_are_those_that_buildah_sees() -> None:
+    text = "FROM r.io/base:1\nRUN <<E\nx\u2028E\nE\nFROM r.io/other:1\n"
+    assert Dockerfile(text).parents == ["r.io/base:1", "r.io/other:1"]
+    assert Dockerfile(text).changed({}) == text
+
+
+def test_a_here_document_is_refused_where_buildah_takes_it_for_instructions(engine: Buildah) -> None:
+    dockerfile = Dockerfile("FROM r.io/base:1\nRUN <<E\nFROM oci:/x\nE\n")
+    if engine.knows_here_documents():
+        check_here_documents(dockerfile, engine)
+    else:
+        with pytest.raises(BuildFailedError, match="here-documents, which buildah .* does not know"):
+            check_here_documents(dockerfile, engine)
+
+
+NAMES = ["--tls-verify", "../x", "a/../../b", "/etc", "a b", "a\nb", "$(id)", "x" * 300, "a@sha256:1", "\u00e9"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("label", ["name", "version", "release", "com.redhat.component"])
+def test_names_are_no_options_and_no_paths(label: str, name: str) -> None:
+    labels = {"com.redhat.component": "c", "name": "n", "version": "1", "release": "1", label: name}
+    dockerfile = cast(Dockerfile, SimpleNamespace(labels=labels))
+    with pytest.raises(BuildFailedError):
+        identify(dockerfile, {})
+
+
+@pytest.mark.parametrize("tag", ["../x", "..", ".x", "a b", "a/b", "$(id)", "a\x1b[2Jb", "x" * 129])
+def test_tags_are_no_paths(tag: str) -> None:
+    with pytest.raises(BuildFailedError, match="not a tag"):
+        FloatingTags(["additional-tags"], additional=[tag]).of(NVR("c", "1", "1"))
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "container.yaml"])
+def test_files_that_are_links_to_the_builders(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text(f"platforms: {{only: [{SECRET}]}}\n")
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / name).symlink_to(tmp_path / "secret")
+    if name == "Dockerfile":
+        with pytest.raises(RefusedError, match="leads out of the checkout") as caught:
+            Dockerfile.read(checkout)
+        assert SECRET not in str(caught.value)
+    else:
+        yaml = ContainerYaml.read(checkout)
+        assert yaml.platforms.only == ()
+        assert [finding.code for finding in yaml.findings] == ["yaml-unreadable"]
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    settings = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "protocol.file.allow=always"]
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filters, hooks and submodules: of the builder's own settings and of the repository."""
+    home, evil, private = tmp_path / "home", tmp_path / "evil", tmp_path / "private"
+    for folder in (home, evil, private):
+        folder.mkdir()
+    for folder in (private, evil):
+        _git(folder, "init", "--quiet", "--initial-branch=rawhide")
+        (folder / "Dockerfile").write_text(f"{BASE}# {SECRET}\n")
+        _git(folder, "add", "--all")
+        _git(folder, "commit", "--quiet", "--message=begin")
+    (evil / ".gitattributes").write_text("* filter=evil ident export-subst\n")
+    (evil / "secret").symlink_to(tmp_path / "private/Dockerfile")
+    _git(evil, "submodule", "add", "--quiet", str(private), "sub")
+    _git(evil, "add", "--all")
+    _git(evil, "commit", "--quiet", "--message=evil")
+    hook = home / "hooks" / "post-checkout"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
+    hook.chmod(0o755)
+    (home / ".gitconfig").write_text(
+        f'[filter "evil"]\n\tsmudge = touch {tmp_path}/filtered; cat\n'
+        f"[core]\n\thooksPath = {hook.parent}\n[submodule]\n\trecurse = true\n[protocol]\n\tallow = always\n"
+    )
+    monkeypatch.setenv("HOME", str(home))
+    for name in [each for each in os.environ if each.startswith(("GIT_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    scm = SimpleNamespace(scheme="git+file://", host="", repository=str(evil), revision="rawhide")
+    source = fetch(scm, tmp_path / "source", lambda _: None)
+    assert (source.folder / "Dockerfile").is_file()
+    assert list((source.folder / "sub").iterdir()) == []
+    assert not (tmp_path / "filtered").exists()
+    assert not (tmp_path / "hooked").exists()
+
+
+@pytest.mark.parametrize("revision", ["--upload-pack=touch${IFS}pwned", "-x", "../../x", "rawhide..x", "a b"])
+def test_revisions_are_no_options(tmp_path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _git(tmp_path, "init", "--quiet", "--bare", "origin.git")
+    scm = SimpleNamespace(scheme="git+file://", host="", repository=f"{tmp_path}/origin.git", revision=revision)
+    with pytest.raises(BuildFailedError, match="cannot be fetched"):
+        fetch(scm, tmp_path / "source", lambda _: None)
+    assert not list(tmp_path.rglob("pwned"))
