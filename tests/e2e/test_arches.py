@@ -127,7 +127,7 @@ def test_run_for_an_arch_that_is_not_executed_here(packager: Packager, many: Box
     assert done.returncode == 1
     line = len(packager.dockerfile().splitlines()) + 2
     assert f"Dockerfile:{line}: RUN cannot be executed for " in done.stdout + done.stderr
-    assert " here: this machine is amd64" in done.stdout + done.stderr
+    assert " here: this machine is x86_64" in done.stdout + done.stderr
     assert "pulling" not in done.stdout
     nothing_left(many)
 
