@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -168,19 +170,18 @@ def test_an_image_without_a_record_is_kept_for_its_days(
         assert _in_store(tmp_path) == set()
 
 
-def test_a_lock_file_that_was_deleted_meanwhile(tmp_path: Path) -> None:
-    """Who waited for a record that its holder deleted gets a new one, not the deleted one."""
-    path = tmp_path / "record"
-    got: list[bool] = []
+def test_a_lock_file_that_is_deleted_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opened a record that its holder then deleted gets the lock of a new one."""
+    path, original = tmp_path / "record", fcntl.flock
+    calls: list[int] = []
 
-    def wait() -> None:
-        with locked(path, wait=True) as file:
-            got.append(os.path.samestat(os.fstat(file.fileno()), path.stat()))
+    def late(file: IO[str], operation: int) -> None:
+        if not calls:
+            path.unlink()
+        calls.append(operation)
+        original(file, operation)
 
-    with locked(path, wait=True):
-        thread = threading.Thread(target=wait)
-        thread.start()
-        time.sleep(0.3)
-        path.unlink()
-    thread.join(10)
-    assert got == [True]
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(path, wait=True) as file:
+        assert os.path.samestat(os.fstat(file.fileno()), path.stat())
+    assert len(calls) == 2
