@@ -34,7 +34,7 @@ def test_labels_keep_their_spelling(tmp_path: Path) -> None:
 
 
 def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
-    text = "[registry]\ncandidate = r.example.org\nformats = oci, v2s2\n[engine]\nbase_images_keep = 0\n"
+    text = "[registry]\ncandidate = r.example.org\nformats = oci v2s2\n[engine]\nbase_images_keep = 0\n"
     site = read_site(_write(tmp_path, text))
     assert site.formats == ("oci", "v2s2")
     assert site.base_images_keep == 0
@@ -50,7 +50,7 @@ def test_every_wrong_value_is_named(tmp_path: Path) -> None:
 [registry]
 certificates = /no/such/folder
 password = secret
-formats = oci oci
+formats = oci zip
 [engine]
 isolation = none
 network = bridge
@@ -67,8 +67,8 @@ a = b
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or folder",
         "[registry] password: no such setting",
-        "[registry] formats = oci oci: must be some of v2s2, oci, each once",
-        "[engine] base_images_keep = -1: must be a number of days, or 0",
+        "[registry] formats = zip: must be some of v2s2, oci",
+        "[engine] base_images_keep = -1: must be a number of days, 0 or more",
         "[engine] isolation = none: must be one of auto, oci, chroot",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, 1 or more",
