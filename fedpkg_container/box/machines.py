@@ -66,7 +66,7 @@ def parse(text: str, *, capacity: float = CAPACITY) -> Machine:
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise UsageError(
             f"{name!r} cannot be a builder's name",
-            solution="use lower-case letters, digits and '-': --builder arm=aarch64",
+            solution="use lower-case letters, digits and '-', and no name of the other servers: --builder arm=aarch64",
         )
     if not arches:
         raise UsageError(f"builder {name} has no arch", solution=f"name some: --builder {name}=aarch64,ppc64le")

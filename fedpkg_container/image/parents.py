@@ -100,15 +100,20 @@ class Resolver:
                 solution=f"use one of {', '.join(self.site.sources)}",
             )
         manifest = self.registry.manifest(image)
-        if manifest.is_list:
-            missing = sorted(set(self.arches) - set(manifest.architectures()))
-            if missing:
-                raise BuildFailedError(
-                    f"{image} has no image for {', '.join(missing)}",
-                    solution="build without these arches, or use another base image",
-                )
         pinned = image.at(manifest.digest)
+        have = manifest.architectures() if manifest.is_list else [self._architecture(pinned)]
+        missing = sorted(set(self.arches) - set(have))
+        if missing:
+            alone = "" if manifest.is_list else f": it is one image, of {have[0]}, not a list"
+            raise BuildFailedError(
+                f"{image} has no image for {', '.join(missing)}{alone}",
+                solution="build without these arches, or use another base image",
+            )
         return Parent(written, pinned, self._koji_build(pinned))
+
+    def _architecture(self, image: ImageReference) -> str:
+        """The architecture that a single image says it is of, by Go's name."""
+        return str(json.loads(self.registry.config(image, "")).get("architecture") or "unknown")
 
     def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
         """The Koji build that an image says it is, when Koji recorded this very digest."""

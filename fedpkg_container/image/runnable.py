@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
@@ -21,7 +22,7 @@ def check_runnable(dockerfile: Dockerfile, arch: str, folder: Path) -> None:
     if not lines or machine.executes(go_arch(arch), folder):
         return
     raise BuildFailedError(
-        f"{FILE}:{lines[0]}: RUN cannot be executed for {arch} here: this machine is {machine.native()}, and no handler"
-        f" for {arch} is registered with it",
+        f"{FILE}:{lines[0]}: RUN cannot be executed for {arch} here: this machine is {platform.machine()}, and no"
+        f" handler for {arch} is registered with it",
         solution=f"do without RUN, or build on a machine that executes {arch} (or emulates it: see docs/site.md)",
     )

@@ -66,6 +66,22 @@ def test_not_what_is_for_another_arch(bench: TaskBench, host: Any) -> None:
     assert bench.state(foreign) == "FREE"
 
 
+def test_arches_are_compared_as_they_are_written(bench: TaskBench, admin: Any, host: Any, host_name: str) -> None:
+    before = admin.getHost(host_name)["arches"]
+    parent = urgent_task(bench)
+    bench.give(parent)
+    smaller = bench.child(parent, "i386", arch="i386", priority=1)
+    native = bench.child(parent, "x86_64", arch="x86_64", priority=2)
+    try:
+        admin.editHost(host_name, arches=f"{before} i686")
+        assert smaller not in given_until(host, native)
+        admin.editHost(host_name, arches=f"{before} i386")
+        given_until(host, smaller)
+        assert bench.state(smaller) == "ASSIGNED"
+    finally:
+        admin.editHost(host_name, arches=before)
+
+
 def test_nothing_while_it_is_not_ready(bench: TaskBench, host: Any, host_name: str) -> None:
     free, assigned = urgent_task(bench), bench.free_task()
     bench.admin.assignTask(assigned, host_name)

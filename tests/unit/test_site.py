@@ -24,11 +24,20 @@ def test_a_registry_is_enough(tmp_path: Path) -> None:
     assert site.isolation is None
     assert site.limits.time == 4 * 3600
     assert site.generator.name == "fedpkg-container"
+    assert site.formats == ("v2s2",)
+    assert site.base_images_keep == 30
 
 
 def test_labels_keep_their_spelling(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[labels]\nvendor = The Site\nio.Example = 50%\n"
     assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
+
+
+def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
+    text = "[registry]\ncandidate = r.example.org\nformats = oci v2s2\n[engine]\nbase_images_keep = 0\n"
+    site = read_site(_write(tmp_path, text))
+    assert site.formats == ("oci", "v2s2")
+    assert site.base_images_keep == 0
 
 
 def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
@@ -41,9 +50,11 @@ def test_every_wrong_value_is_named(tmp_path: Path) -> None:
 [registry]
 certificates = /no/such/folder
 password = secret
+formats = oci zip
 [engine]
 isolation = none
 network = bridge
+base_images_keep = -1
 [limits]
 build_timeout = soon
 build_size = much
@@ -56,6 +67,8 @@ a = b
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or folder",
         "[registry] password: no such setting",
+        "[registry] formats = zip: must be some of v2s2, oci",
+        "[engine] base_images_keep = -1: must be a number of days, 0 or more",
         "[engine] isolation = none: must be one of auto, oci, chroot",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, 1 or more",

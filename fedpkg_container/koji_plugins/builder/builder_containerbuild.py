@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+from xmlrpc.client import Fault
 
 import koji
 import requests
@@ -23,6 +24,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.subtasks import first_failure
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild
 from fedpkg_container.image.koji_files import KojiFiles
@@ -238,7 +240,12 @@ class BuildContainerTask(ContainerTask):
                 session.logout()
 
     def _spawn(self, specs: list[BuildSpec]) -> list[BuiltImage]:
-        """One task an arch; their results when all have ended well, and the first error otherwise."""
+        """One task an arch, all at the same time; their results when all have ended well.
+
+        When one fails, the others are canceled.
+
+        :raises BuildFailedError: the first error, with its arch
+        """
         earlier = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
         suffix = f", again after {earlier}" if earlier else ""
         ids = [
@@ -251,7 +258,10 @@ class BuildContainerTask(ContainerTask):
             )
             for spec in specs
         ]
-        results = self.wait(ids, all=True, failany=True)
+        try:
+            results = self.wait(ids, all=True, failany=True)
+        except (koji.GenericError, Fault) as error:
+            raise (first_failure(self.session, ids) or error) from error
         return [BuiltImage.unpack(results[each]) for each in ids]
 
 

@@ -1,0 +1,187 @@
+"""Base images of a builder: each arch by itself, pulled once, no waiting for others, removed when nobody uses them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.builder import write_configuration
+from fedpkg_container.box.layout import Layout
+from fedpkg_container.engines import bases
+from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.errors import NoSuchImageError
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.reference import ImageReference
+from tests.support.bases import make_base
+from tests.support.leftovers import registry_of
+
+X86, ARM = platform_of("x86_64"), platform_of("aarch64")
+MONTH = 31 * 24 * 3600
+
+
+@pytest.fixture(scope="module")
+def store_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A registry and what a builder needs to reach it."""
+    box = Box(Layout.open(tmp_path_factory.mktemp("registry") / "box"))
+    write_configuration(box, box.layout.builders[0])
+    try:
+        box.registry.start()
+        box.registry.wait_ready()
+        yield box
+    finally:
+        box.registry.stop()
+
+
+@pytest.fixture(scope="module")
+def images(store_box: Box, tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageReference, ImageReference]:
+    """Two base images for two arches each, by digest."""
+    registry = registry_of(store_box)
+    folder = tmp_path_factory.mktemp("bases")
+    made = [make_base(store_box, folder, name, ["x86_64", "aarch64"], {"x86_64": name}) for name in ("one", "two")]
+    first, second = (image.at(registry.manifest(image).digest) for image in made)
+    return first, second
+
+
+@contextmanager
+def _build(box: Box, folder: Path) -> Iterator[Buildah]:
+    """A build on a builder whose state is in a folder."""
+    workspaces = Workspaces(folder)
+    with workspaces.open("task") as own:
+        access = registry_of(box).access
+        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
+
+
+def _in_store(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "shared" / "graph" / "overlay-images").iterdir() if path.is_dir()}
+
+
+def _age(folder: Path) -> None:
+    """Let all base images be unused for a month, and the last look be long ago."""
+    for path in (folder / "shared" / "records").iterdir():
+        os.utime(path, (time.time() - MONTH,) * 2)
+    (folder / "shared" / "pruned").unlink(missing_ok=True)
+
+
+def test_each_arch_of_a_list_is_an_image_of_its_own(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+) -> None:
+    with _build(store_box, tmp_path) as engine:
+        pulled = [engine.bases.pull(images[0], platform) for platform in (X86, ARM, X86, ARM)]
+        assert pulled[:2] == pulled[2:]
+        assert engine.configuration(pulled[0].name)["architecture"] == "amd64"
+        assert engine.configuration(pulled[1].name)["architecture"] == "arm64"
+
+
+def test_what_is_there_is_not_asked_for_again(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+) -> None:
+    with _build(store_box, tmp_path) as engine:
+        engine.bases.pull(images[0], X86)
+    log = store_box.layout.log("registry")
+    before = log.stat().st_size
+    with _build(store_box, tmp_path) as engine:
+        engine.bases.pull(images[0], X86)
+    assert log.stat().st_size == before
+
+
+def test_an_image_that_does_not_exist_leaves_no_record(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+) -> None:
+    with _build(store_box, tmp_path) as engine, pytest.raises(NoSuchImageError):
+        engine.bases.pull(images[0].tagged("none"), X86)
+    assert list((tmp_path / "shared" / "records").iterdir()) == []
+
+
+def test_who_pulls_holds_up_those_alone_that_want_the_same(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pull takes as long as the test lets it; the same image is pulled once, another one meanwhile."""
+    let_go, began, pulls = threading.Event(), threading.Event(), []
+    original = bases.BaseImages._pull
+
+    def slow(self: bases.BaseImages, image: ImageReference, platform: object) -> BaseImage:
+        pulls.append(image)
+        if image == images[0]:
+            began.set()
+            assert let_go.wait(60)
+        return original(self, image, platform)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bases.BaseImages, "_pull", slow)
+    with _build(store_box, tmp_path) as first, _build(store_box, tmp_path) as second:
+        done: list[BaseImage] = []
+        threads = [
+            threading.Thread(target=lambda each=each: done.append(each.bases.pull(images[0], X86)))
+            for each in (first, second)
+        ]
+        threads[0].start()
+        assert began.wait(60)
+        threads[1].start()
+        assert second.bases.pull(images[1], X86).image_id in _in_store(tmp_path)
+        assert done == []
+        let_go.set()
+        for thread in threads:
+            thread.join(60)
+    assert len(done) == 2
+    assert done[0] == done[1]
+    assert sorted(map(str, pulls)) == sorted(map(str, images))
+
+
+def test_images_that_nobody_uses_are_removed(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+) -> None:
+    with _build(store_box, tmp_path) as engine:
+        unused, used = engine.bases.pull(images[0], X86), engine.bases.pull(images[1], X86)
+        _age(tmp_path)
+        assert engine.bases.prune(30) == []  # this build uses both
+    with _build(store_box, tmp_path) as user, _build(store_box, tmp_path) as engine:
+        user.bases.pull(images[1], X86)
+        _age(tmp_path)
+        assert engine.bases.prune(0) == []
+        assert engine.bases.prune(30) == [unused.image_id]
+        assert engine.bases.prune(30) == []  # it looks once an hour
+        assert _in_store(tmp_path) == {used.image_id}
+        assert user.configuration(used.name)["architecture"] == "amd64"
+        assert engine.bases.pull(images[0], X86) == unused
+
+
+def test_an_image_without_a_record_is_kept_for_its_days(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+) -> None:
+    with _build(store_box, tmp_path) as engine:
+        pulled = engine.bases.pull(images[0], X86)
+    for path in (tmp_path / "shared" / "records").iterdir():
+        path.unlink()
+    with _build(store_box, tmp_path) as engine:
+        assert engine.bases.prune(30) == []
+        _age(tmp_path)
+        assert engine.bases.prune(30) == [pulled.image_id]
+        assert _in_store(tmp_path) == set()
+
+
+def test_a_lock_file_that_is_deleted_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opened a record that its holder then deleted gets the lock of a new one."""
+    path, original = tmp_path / "record", fcntl.flock
+    calls: list[int] = []
+
+    def late(file: IO[str], operation: int) -> None:
+        if not calls:
+            path.unlink()
+        calls.append(operation)
+        original(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(path, wait=True) as file:
+        assert os.path.samestat(os.fstat(file.fileno()), path.stat())
+    assert len(calls) == 2

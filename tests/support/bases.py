@@ -1,0 +1,67 @@
+"""Base images for several arches, made without executing anything: a few files, and this machine's busybox."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.reference import ImageReference
+from tests.support.leftovers import registry_of
+
+
+def make_base(
+    box: Box, folder: Path, name: str, arches: Sequence[str], files: Mapping[str, str] | None = None
+) -> ImageReference:
+    """Push a base image as a list of arches, each with its name in ``/arch``; the list by tag.
+
+    :param files: further files: the arch that has it → its name
+    """
+    pushed: list[ImageReference] = []
+    repository = ImageReference(box.layout.registry_address, name)
+    with _engine(box, folder / "base-store") as engine:
+        for arch in arches:
+            image = _build(engine, folder, arch, (files or {}).get(arch, ""))
+            member = repository.tagged(f"one-{arch}")
+            pushed.append(member.at(engine.push(image, member, "v2s2")))
+        engine.push_list(repository.tagged("1"), pushed, "v2s2")
+    return repository.tagged("1")
+
+
+@contextlib.contextmanager
+def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
+    """An engine with a store of its own."""
+    folder.mkdir(exist_ok=True)
+    workspaces = Workspaces(folder)
+    with workspaces.open("base") as own:
+        access = registry_of(box).access
+        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
+
+
+def _build(engine: Buildah, folder: Path, arch: str, file: str) -> str:
+    context = folder / f"base-{arch}"
+    shutil.rmtree(context, ignore_errors=True)
+    (context / "bin").mkdir(parents=True)
+    (context / "arch").write_text(f"{arch}\n")
+    if file:
+        (context / file).touch()
+    shutil.copy("/bin/busybox", context / "bin/busybox")
+    (context / "bin/sh").symlink_to("busybox")
+    dockerfile = folder / "base.Dockerfile"
+    dockerfile.write_text("FROM scratch\nCOPY . /\nENV PATH=/bin\n")
+    request = ImageBuild(
+        context=context,
+        dockerfile=dockerfile,
+        labels={},
+        mounts=[],
+        timestamp=0,
+        platform=platform_of(arch),
+        timeout=120,
+    )
+    return engine.build(request, line=lambda _: None, tick=lambda: None)

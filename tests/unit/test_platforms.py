@@ -1,0 +1,64 @@
+"""Arches by the names of images, and what of a list is for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedpkg_container.errors import NoSuchImageError
+from fedpkg_container.image.publishing import lost_in
+from fedpkg_container.model.arches import Platform, platform_of
+from fedpkg_container.registry.registry import MANIFEST, MANIFEST_LIST, Manifest
+
+
+def _member(digest: str, **platform: str) -> dict[str, Any]:
+    return {"digest": digest, "mediaType": MANIFEST, "platform": platform}
+
+
+LIST = Manifest(
+    "sha256:list",
+    {
+        "mediaType": MANIFEST_LIST,
+        "manifests": [
+            _member("windows", architecture="amd64", os="windows"),
+            _member("amd64", architecture="amd64", os="linux"),
+            _member("armv6", architecture="arm", os="linux", variant="v6"),
+            _member("armv7", architecture="arm", os="linux", variant="v7"),
+            _member("arm64", architecture="arm64", os="linux"),
+            {"digest": "no platform", "mediaType": MANIFEST},
+        ],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("arch", "digest"), [("x86_64", "amd64"), ("armhfp", "armv7"), ("armv7hl", "armv7"), ("aarch64", "arm64")]
+)
+def test_the_image_of_an_arch_in_a_list(arch: str, digest: str) -> None:
+    assert LIST.digest_for(platform_of(arch)) == digest
+
+
+def test_a_list_that_lacks_it() -> None:
+    with pytest.raises(NoSuchImageError, match="no image for s390x"):
+        LIST.digest_for(platform_of("s390x"))
+
+
+def test_a_single_image_is_its_own() -> None:
+    assert Manifest("sha256:one", {"mediaType": MANIFEST}).digest_for(platform_of("s390x")) == "sha256:one"
+
+
+def test_arguments_for_programs() -> None:
+    assert platform_of("x86_64").options() == ["--arch", "amd64"]
+    assert platform_of("aarch64").options("override-") == ["--override-arch", "arm64", "--override-variant", "v8"]
+    assert platform_of("riscv64") == Platform("riscv64")
+
+
+@pytest.mark.parametrize(
+    ("formats", "said"), [(("v2s2",), None), (("v2s2", "oci"), "OCI variant of the image"), (("oci", "v2s2"), "image")]
+)
+def test_a_healthcheck_that_is_lost(formats: tuple[str, ...], said: str | None) -> None:
+    with_it = {"config": {"Healthcheck": {"Test": ["CMD", "true"]}}}
+    expected = [f"HEALTHCHECK is not in the {said}: the OCI format has no place for it"] if said else []
+    assert lost_in(with_it, formats) == expected
+    assert lost_in({"config": {}}, formats) == []
