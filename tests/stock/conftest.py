@@ -39,7 +39,7 @@ def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def furnish(box: StockBox, folder: Path) -> None:
     """RPMs in Koji, a repository of them, and a base image."""
-    rpms = [package.build(folder) for package in base.packages(dnf=False)]
+    rpms = [package.build(folder) for package in base.packages(dnf=True)]
     page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
     session = box.session(ADMIN)
     site.create_target(session, base.COMPONENT)
