@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,29 +25,15 @@ from tests.stock.source import PYTHON, KojiSource
 HERE = Path(__file__).parent
 #: Seconds for one koji command.
 COMMAND_TIMEOUT = 120.0
-_POLICIES = {
-    "channel": "has req_channel :: req\nis_child_task :: parent\nall :: use default",
-}
-
-
-@dataclass(frozen=True)
-class Plugins:
-    """Folders of plugins that are appended to Koji's own."""
-
-    hub: Path = PLUGINS / "hub"
-    builder: Path = PLUGINS / "builder"
 
 
 class StockBox(Box):
-    """Hub and kojid of a source tree; registry, dist-git and certificates of the box.
+    """Hub and kojid of a source tree; registry, dist-git and certificates of the box."""
 
-    :param plugins: whose container plugins are loaded
-    """
-
-    def __init__(self, layout: Layout, source: KojiSource, plugins: Plugins | None = None) -> None:
+    def __init__(self, layout: Layout, source: KojiSource) -> None:
         super().__init__(layout)
         self.source = source
-        self.plugins = plugins or Plugins()
+        self.hub_plugins = PLUGINS / "hub"
         self.postgres = Postgres(layout.log("postgres"), layout.pid_file("postgres"))
 
     @cached_property
@@ -82,6 +68,12 @@ class StockBox(Box):
 
         :raises FedpkgContainerError: a server did not start, or a command failed
         """
+        self.up_without_builders()
+        for name in self.layout.builders:
+            self.start_builder(name)
+
+    def up_without_builders(self) -> None:
+        """Start everything but kojid, with an empty database."""
         topdir = self.layout.topdir
         for path in (*(topdir / name for name in ("packages", "repos", "work", "scratch")), self.layout.distgit):
             path.mkdir(mode=0o755, parents=True)
@@ -96,8 +88,6 @@ class StockBox(Box):
         for service in (self.hub, self.registry, self.distgit):
             service.wait_ready()
         self.fill()
-        for name in self.layout.builders:
-            self.start_builder(name)
 
     def fill(self) -> None:
         """What docs/site.md has a site do, with the tree's own koji command."""
@@ -122,6 +112,29 @@ class StockBox(Box):
         super().down()
         self.postgres.remove()
 
+    @contextlib.contextmanager
+    def with_hub_plugins(self, folder: Path) -> Iterator[None]:
+        """Have the hub load ``hub_containerbuild`` from another folder for a while."""
+        ours = self._restart_hub(folder)
+        try:
+            yield
+        finally:
+            self._restart_hub(ours)
+
+    def _restart_hub(self, plugins: Path) -> Path:
+        before, self.hub_plugins = self.hub_plugins, plugins
+        self._write_hub_configuration()
+        self.hub.stop()
+        self.hub.start()
+        self.hub.wait_ready()
+        return before
+
+    def add_hub_configuration(self, path: Path) -> None:
+        """Have the hub read another file when it starts."""
+        folder = Path(f"{self._write_hub_configuration()}.d")
+        folder.mkdir(mode=0o755, exist_ok=True)
+        shutil.copy(path, folder)
+
     def _takes_tasks(self, name: str) -> bool:
         session = koji.ClientSession(self.layout.hub_url, {"serverca": str(self.authority.certificate_path)})
         return any(host["name"] == name for host in session.listHosts(ready=True, enabled=True))
@@ -133,12 +146,12 @@ class StockBox(Box):
             "DBConnectionString": f"dbname=koji user={USER} host={self.postgres.folder}",
             "KojiDir": self.layout.topdir,
             "KojiWebURL": "http://127.0.0.1/koji",
-            "PluginPath": f"{self.source.root / 'plugins' / 'hub'}:{self.plugins.hub}",
+            "PluginPath": f"{self.source.root / 'plugins' / 'hub'}:{self.hub_plugins}",
             "Plugins": "runroot_hub hub_containerbuild",
             "DisableNotifications": True,
             "RunInterval": 0,
         }
-        return _write(path, {"hub": hub, "policy": _POLICIES})
+        return _write(path, {"hub": hub})
 
     def _write_builder_configuration(self, name: str) -> Path:
         """What kojid finds in /etc; the folder."""
@@ -159,9 +172,10 @@ class StockBox(Box):
             "cert": self.authority.issue(name),
             "serverca": self.authority.certificate_path,
             "allowed_scms": "127.0.0.1*:/container/*:no",
-            "pluginpath": f"{stock}:{self.plugins.builder}",
+            "pluginpath": f"{stock}:{PLUGINS / 'builder'}",
             "plugins": "save_failed_tree builder_containerbuild",
             "sleeptime": 1,
+            "retry_interval": 2,
             "minspace": 512,
         }
         _write(etc / "kojid" / "kojid.conf", {"kojid": kojid})
@@ -172,7 +186,7 @@ def _write(path: Path, sections: Mapping[str, Mapping[str, Any]]) -> Path:
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     for name, values in sections.items():
-        parser[name] = {key: str(value).replace("\n", "\n    ") for key, value in values.items()}
+        parser[name] = {key: str(value) for key, value in values.items()}
     with path.open("w") as file:
         parser.write(file)
     return path

@@ -58,6 +58,12 @@ class KojiSource:
         return cls(root, said.text.strip())
 
     @property
+    def level(self) -> str:
+        """The newest version that its schema is upgraded to: of a checkout, later than its own."""
+        names = (path.stem for path in (self.root / "schemas").glob("schema-upgrade-*.sql"))
+        return max((name.rpartition("-")[2] for name in names), key=lambda name: [*map(int, name.split("."))])
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """Variables with which its programs find its modules, and ours."""
         return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{PROJECT}", "PYTHONDONTWRITEBYTECODE": "1"}
