@@ -90,12 +90,11 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
         repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
         root = Path(koji.pathinfo.repo(repo_id, tag))
         for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-            listed = (folder / "pkglist").read_text().split()
-            packages = folder / "packages"
-            packages.mkdir()
-            for path in listed:
-                os.link(folder / path, packages / Path(path).name)
-            run(["createrepo_c", "--quiet", "--no-database", folder], timeout=CREATEREPO_TIMEOUT)
+            # Packages stay where they are; the hub's link toplink leads there, as in every repository of Koji.
+            run(
+                ["createrepo_c", "--quiet", "--no-database", "--pkglist", folder / "pkglist", folder],
+                timeout=CREATEREPO_TIMEOUT,
+            )
         self.session.host.repoDone(repo_id, {})
         return [repo_id, event_id]
 

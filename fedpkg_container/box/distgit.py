@@ -16,7 +16,7 @@ from typing import Any
 
 from cheroot.wsgi import Server
 
-from fedpkg_container.box.hub.server import make_server
+from fedpkg_container.box.tls import make_server
 from fedpkg_container.errors import ProgramTimeoutError, UsageError
 from fedpkg_container.process import run
 

@@ -111,7 +111,8 @@ class ArchBuild:
         """The build tag's repository and those of .repo files, as RUN sees them."""
         folders, files = {}, {}
         if self.spec.repository:
-            folders["build-tag"], files["build-tag"] = self._build_tag(), repo_file("build-tag")
+            folders["build-tag"] = self._build_tag()
+            files["build-tag"] = repo_file("build-tag", folders["build-tag"])
         for name, text in self.spec.repo_files.items():
             local = self.koji.localize(name, text, self.spec.arch)
             folders.update(local.folders)

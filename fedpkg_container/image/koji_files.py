@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.image.repo_files import parse
-from fedpkg_container.image.repositories import REPOSITORIES
+from fedpkg_container.image.repositories import address
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class KojiFiles:
             if path is not None:
                 folder = f"{name}-{number}"
                 folders[folder] = path
-                parser[section]["baseurl"] = f"file:///{REPOSITORIES}/{folder}"
+                parser[section]["baseurl"] = address(folder, path)
                 for other in ("mirrorlist", "metalink"):
                     parser.remove_option(section, other)
         out = io.StringIO()

@@ -130,7 +130,7 @@ class _LocalBuild:
             limits=Limits(size=sys.maxsize, free=0),
         )
         folders = self.request.repositories
-        files = {**{name: repo_file(name) for name in folders}, **self.request.repo_files}
+        files = {**{name: repo_file(name, folder) for name, folder in folders.items()}, **self.request.repo_files}
         mounts = Repositories(self.engine, self.folder, self.log).mounts(
             parents, dockerfile, folders=folders, files=files
         )

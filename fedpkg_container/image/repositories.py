@@ -19,14 +19,27 @@ CACHES = {
     "usr/bin/dnf5": "var/cache/libdnf5",
     "usr/bin/microdnf": "var/cache/yum",
 }
+#: The link to topdir in a repository that Koji made: its packages are named by a path through that link
+#: (kojihub.repo_init of koji 1.34 to 1.36).
+TOPLINK = "toplink"
+#: Folders of topdir in which packages are.
+_PACKAGES = ("packages", "vol")
 
 
-def repo_file(name: str) -> str:
+def repo_file(name: str, folder: Path) -> str:
     """The .repo file of a repository of this machine, as RUN sees it."""
     return (
         f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
-        f"baseurl=file:///{REPOSITORIES}/{name}\nenabled=1\ngpgcheck=0\n"
+        f"baseurl={address(name, folder)}\nenabled=1\ngpgcheck=0\n"
     )
+
+
+def address(name: str, folder: Path) -> str:
+    """Where RUN finds a repository of this machine.
+
+    :param name: under which it is handed to ``Repositories``
+    """
+    return f"file:///{REPOSITORIES}/{Path(name) / _below_topdir(folder)[1]}"
 
 
 @dataclass(frozen=True)
@@ -76,11 +89,13 @@ class Repositories:
             self.log.say(f"{dockerfile.base or SCRATCH} has no /{REPOSITORIES}: an empty one stays in the image")
         made = self.folder / "repositories"
         made.mkdir()
-        for name in folders:
-            (made / name).mkdir()
+        inner = []
+        for name, folder in folders.items():
+            for path, source in _content(folder).items():
+                (made / name / path).mkdir(parents=True)
+                inner.append(Mount(source, f"/{REPOSITORIES}/{Path(name) / path}"))
         for name, text in files.items():
             (made / f"{name}.repo").write_text(text)
-        inner = [Mount(path, f"/{REPOSITORIES}/{name}") for name, path in folders.items()]
         names = sorted({name for look in looks.values() for name in look.caches})
         return [Mount(made, f"/{REPOSITORIES}"), *inner, *map(self._cache, names)]
 
@@ -108,3 +123,26 @@ def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:
     """The images on which a RUN is run, as written; empty for ``scratch``."""
     stages = {each.stage for each in dockerfile.instructions if each.name == "RUN"}
     return dict.fromkeys(dockerfile.base_of(number) for number in sorted(stages) if number >= 0)
+
+
+def _below_topdir(repository: Path) -> tuple[Path | None, Path]:
+    """Koji's topdir, and where below it RUN sees a repository; none, and an empty path, for one with packages in it.
+
+    It is as far below as in truth, so that its link leads up to what stands for topdir. Its names are always the same,
+    so that nothing of the repository's number gets into an image.
+    """
+    link = repository / TOPLINK
+    if not link.is_symlink():
+        return None, Path()
+    topdir = Path(os.path.normpath(repository / link.readlink()))
+    return topdir, Path(*["repository"] * len(repository.relative_to(topdir).parts))
+
+
+def _content(repository: Path) -> dict[Path, Path]:
+    """What RUN is given of a repository: folders by their paths there.
+
+    A repository of Koji has no packages in it: RUN sees as much of topdir as makes its link lead to them.
+    """
+    topdir, path = _below_topdir(repository)
+    packages = {Path(name): topdir / name for name in _PACKAGES if (topdir / name).is_dir()} if topdir else {}
+    return {path: repository, **packages}

@@ -9,6 +9,7 @@ import pytest
 from tests.contract.support import Connect, HubAccess, assert_refused, call_with_number, new_name
 
 
+@pytest.mark.since("1.36")
 def test_a_write_is_not_done_twice(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     tag = new_name("tag")
@@ -23,6 +24,7 @@ def test_a_write_under_the_next_number_is_done(access: HubAccess, connect: Conne
     assert call_with_number(access, session, 11, "createTag", new_name("tag")) > first
 
 
+@pytest.mark.since("1.36")
 def test_a_lower_number_than_that_of_a_write(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     call_with_number(access, session, 10, "createTag", new_name("tag"))
@@ -53,12 +55,14 @@ def test_no_number_is_accepted_after_a_write(access: HubAccess, connect: Connect
     assert call_with_number(access, session, None, "getAPIVersion") == 1
 
 
+@pytest.mark.since("1.36")
 def test_a_number_that_is_stored_is_told(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     call_with_number(access, session, 10, "createTag", new_name("tag"))
     assert call_with_number(access, session, None, "getSessionInfo")["callnum"] == 10
 
 
+@pytest.mark.since("1.36")
 @pytest.mark.parametrize("method", ["getAPIVersion", "getLoggedInUser"])
 def test_a_read_may_not_be_repeated_under_the_number_of_a_write(
     access: HubAccess, connect: Connect, method: str

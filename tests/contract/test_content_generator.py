@@ -111,15 +111,20 @@ def test_a_reservation_of_another_nvr(importer: ImageImporter) -> None:
         importer.imported("2", reservation["token"], build_id=reservation["build_id"])
 
 
+def _exists(importer: ImageImporter, build_id: int) -> re.Pattern[str]:
+    """How a build that is there is named: up to koji 1.35 with everything that the hub knows of it."""
+    return re.compile(rf"^Build already exists: ({importer.nvr('1')} \(id={build_id}\)$|\{{'build_id': {build_id}, )")
+
+
 def test_over_a_reservation(importer: ImageImporter) -> None:
     build_id = importer.reserve("1")["build_id"]
-    with assert_refused(1000, f"Build already exists: {importer.nvr('1')} (id={build_id})"):
+    with assert_refused(1000, _exists(importer, build_id)):
         importer.imported("1")
 
 
 def test_twice(importer: ImageImporter) -> None:
     build = importer.imported("1")
-    with assert_refused(1000, f"Build already exists: {importer.nvr('1')} (id={build['id']})"):
+    with assert_refused(1000, _exists(importer, build["id"])):
         importer.session.CGImport(importer.metadata("1", []), importer.directory)
 
 

@@ -37,6 +37,7 @@ def test_a_fault_is_an_http_success(access: HubAccess) -> None:
     assert (caught.value.faultCode, caught.value.faultString) == (1000, "Invalid method: noSuchMethod")
 
 
+@pytest.mark.since("1.36")
 @pytest.mark.parametrize("body", ["", "this is not a call"])
 def test_a_body_that_is_no_call_is_a_bad_request(access: HubAccess, body: str) -> None:
     answer = post(access, body)

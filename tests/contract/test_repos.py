@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import koji
+import pytest
 
 from tests.contract import shapes
 from tests.contract.support import assert_refused
@@ -21,6 +22,7 @@ def test_repo_of_a_missing_tag(anonymous: Any) -> None:
         anonymous.getRepo("contract-no-tag")
 
 
+@pytest.mark.since("1.35")
 def test_a_repo_that_is_being_made(target: Target, host: Any) -> None:
     repo_id, event_id = host.host.repoInit(target.build_tag_name)
     info = host.repoInfo(repo_id)
@@ -31,6 +33,7 @@ def test_a_repo_that_is_being_made(target: Target, host: Any) -> None:
     assert host.getRepo(target.build_tag) is None
 
 
+@pytest.mark.since("1.35")
 def test_a_repo_that_is_ready(target: Target, host: Any) -> None:
     repo_id, _ = host.host.repoInit(target.build_tag_name)
     assert host.host.repoDone(repo_id, {}) is None
@@ -75,6 +78,7 @@ def request_of(session: Any, target: Target, **options: Any) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.since("1.35")
 def test_a_request(target: Target, packager: Any) -> None:
     answer = request_of(packager, target, min_event="last")
     request = answer["request"]
@@ -85,6 +89,7 @@ def test_a_request(target: Target, packager: Any) -> None:
     assert packager.repo.checkRequest(request["id"])["repo"] is None
 
 
+@pytest.mark.since("1.35")
 def test_a_request_that_a_repo_fulfils(target: Target, host: Any, packager: Any) -> None:
     repo_id, _ = host.host.repoInit(target.build_tag_name)
     host.host.repoDone(repo_id, {})
@@ -92,6 +97,7 @@ def test_a_request_that_a_repo_fulfils(target: Target, host: Any, packager: Any)
     assert answer == {"repo": host.repoInfo(repo_id), "request": None, "duplicate": False}
 
 
+@pytest.mark.since("1.35")
 def test_a_request_that_a_repo_is_too_old_for(target: Target, host: Any, admin: Any) -> None:
     repo_id, _ = host.host.repoInit(target.build_tag_name)
     host.host.repoDone(repo_id, {})
@@ -101,6 +107,7 @@ def test_a_request_that_a_repo_is_too_old_for(target: Target, host: Any, admin: 
     assert request_of(admin, target, min_event="last")["repo"] is None
 
 
+@pytest.mark.since("1.35")
 def test_requests_that_are_refused(target: Target, packager: Any, anonymous: Any) -> None:
     with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.repo.request(target.build_tag)
@@ -110,11 +117,13 @@ def test_requests_that_are_refused(target: Target, packager: Any, anonymous: Any
         packager.repo.checkRequest(2**31 - 2)
 
 
+@pytest.mark.since("1.35")
 def test_last_change_of_a_missing_tag(anonymous: Any) -> None:
     with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
         anonymous.tagLastChangeEvent("contract-no-tag")
 
 
+@pytest.mark.since("1.35")
 def test_a_task_for_a_repo_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
     with assert_refused(1004, f"regen-repo permission required (logged in as {packager_name})"):
         packager.newRepo(target.build_tag_name)

@@ -52,6 +52,7 @@ def test_subtask_without_labels_are_different(parent: int, host: Any) -> None:
     assert host.host.subtask("createContainer", [], parent) != host.host.subtask("createContainer", [], parent)
 
 
+@pytest.mark.since("1.35")
 def test_subtask_with_an_owner(parent: int, host: Any) -> None:
     with assert_refused(1004, "The owner option is not allowed here"):
         host.host.subtask("createContainer", [], parent, owner=1)

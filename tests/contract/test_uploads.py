@@ -76,6 +76,7 @@ def test_raw_upload_behind_the_end_leaves_a_gap(host: Any, path: str, task_id: i
     assert host.downloadTaskOutput(task_id, "raw.bin") == b"a\0\0b"
 
 
+@pytest.mark.since("1.36")
 def test_raw_upload_within_a_file_without_overwriting(host: Any, path: str) -> None:
     host.rawUpload(b"abcdef", 0, path, "raw.bin")
     with assert_refused(1000, re.compile(r"^Incorrect upload length for .*raw\.bin - Expected 4, actual 6$")):

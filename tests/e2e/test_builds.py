@@ -17,7 +17,7 @@ from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 
-INSTALL = "RUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages-*.rpm"
+INSTALL = "RUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
 
 
 def _layers(box: Box, specification: str, folder: Path) -> list[str]:

@@ -5,24 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
-import socket
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cheroot.ssl.builtin import BuiltinSSLAdapter
-from cheroot.wsgi import Server
-
 from fedpkg_container.box.hub.app import HubApplication
 from fedpkg_container.box.hub.database import Database
-
-#: Seconds that a client may take for the TLS handshake.
-HANDSHAKE_TIMEOUT = 1.0
-#: Worker threads; each keeps one connection to the database.
-THREADS = 12
+from fedpkg_container.box.tls import make_server
 
 
 class AccessLog:
@@ -47,34 +38,6 @@ class AccessLog:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began))
         self.file.write(f"{stamp} {who} {what} {status[0]} {len(body)} {time.time() - began:.4f}\n")
         return [body]
-
-
-class _ImpatientAdapter(BuiltinSSLAdapter):
-    """Gives up soon on a client that connects and says nothing.
-
-    cheroot shakes hands where it accepts connections: meanwhile nobody else is let in.
-    """
-
-    def wrap(self, sock: socket.socket) -> Any:
-        """Shake hands with a client, quickly or not at all."""
-        sock.settimeout(HANDSHAKE_TIMEOUT)
-        return super().wrap(sock)  # type: ignore[no-untyped-call]
-
-
-def make_server(
-    application: Callable[..., Iterable[bytes]], address: tuple[str, int], *, certificate: Path, ca: Path
-) -> Server:
-    """A TLS server on loopback that asks clients for a certificate, and works without one.
-
-    :param certificate: a PEM file with certificate and key
-    :param ca: the authority that signed the clients' certificates
-    """
-    server = Server(address, application, numthreads=THREADS, request_queue_size=64, timeout=60)
-    adapter = _ImpatientAdapter(str(certificate), str(certificate), str(ca))
-    adapter.context.verify_mode = ssl.CERT_OPTIONAL
-    adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
-    server.ssl_adapter = adapter
-    return server
 
 
 def main() -> None:

@@ -150,18 +150,20 @@ def repo_init(tag: Any, task_id: int | None = None) -> list[int]:
     for arch in (tags.get_build_config(row["id"])["arches"] or "").split():
         folder = root / koji.canonArch(arch)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "toplink").symlink_to(os.path.relpath(koji.pathinfo.topdir, folder))
         names = sorted(_rpm_paths(row["id"], koji.canonArch(arch)))
-        (folder / "pkglist").write_text("".join(f"{os.path.relpath(path, folder)}\n" for path in names))
+        (folder / "pkglist").write_text("".join(f"toplink/{name}\n" for name in names))
     return [repo_id, event_id]
 
 
 def _rpm_paths(tag_id: int, arch: str) -> list[str]:
-    """The RPM files of the latest builds of a tag that an arch can install."""
+    """The RPM files of the latest builds of a tag that an arch can install, below topdir."""
     paths = []
     for build in tagging.list_tagged(tag_id, inherit=True, latest=True, type="rpm"):
         for row in database().all("SELECT * FROM rpms WHERE build_id = ? AND arch != 'src'", build["id"]):
             if row["arch"] == "noarch" or koji.canonArch(row["arch"]) == arch:
-                paths.append(f"{koji.pathinfo.build(known_build(build['id']))}/{koji.pathinfo.rpm(row)}")
+                path = f"{koji.pathinfo.build(known_build(build['id']))}/{koji.pathinfo.rpm(row)}"
+                paths.append(os.path.relpath(path, koji.pathinfo.topdir))
     return paths
 
 

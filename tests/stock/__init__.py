@@ -1,0 +1,22 @@
+"""Our plugins in a stock Koji: hub and kojid from a source tree, as they are.
+
+    make check-stock KOJI=/path/to/koji        # a checkout or an unpacked release of Koji: 1.34 and newer
+
+What runs, all of it on loopback and below temporary folders:
+
+- PostgreSQL with the schema of the tree, in a cluster of its own, on a unix socket;
+- the hub's WSGI application of the tree behind cheroot, over TLS with client certificates, its ``PluginPath`` the
+  tree's folder of plugins with ours appended;
+- the tree's ``builder/kojid`` in the foreground, unmodified. It reads ``/etc/kojid`` and ``/etc/mock/koji``: it is
+  started in a mount namespace of its own, where a layer that vanishes with it lies over ``/etc``;
+- registry, dist-git and certificates of the box (``fedpkg_container/box``).
+
+Accounts, channel, tags and target are made by the ``koji`` commands of docs/site.md, which are read from there.
+
+It needs root, and packages that nothing else here needs. They are looked for, and named where they are missing:
+Debian's postgresql and python3-librepo, Fedora's postgresql-server and python3-librepo. Koji's other libraries, and
+what a hub and a builder need for our plugins, are in ``requirements.txt``, in a virtual environment of their own.
+
+It differs from a production Koji: ``RunInterval = 0`` and ``sleeptime = 1`` (builds begin at once), no notifications,
+cheroot in the place of httpd, certificates in the place of Kerberos, and mock is not there (nothing builds RPMs).
+"""

@@ -1,0 +1,55 @@
+"""Fixtures of the tests with a stock Koji. Without its source tree there is nothing to collect here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.demo import base, site
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.layout import ADMIN, Layout
+from tests.stock.box import StockBox
+from tests.stock.source import VARIABLE, KojiSource
+from tests.support.packager import Packager
+
+collect_ignore_glob = [] if os.environ.get(VARIABLE) else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def source() -> KojiSource:
+    """The source tree."""
+    return KojiSource.open(Path(os.environ[VARIABLE]))
+
+
+@pytest.fixture(scope="session")
+def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockBox]:
+    """A stock Koji with our plugins, a base image, and a repository of the build tag that its own kojid made."""
+    folder = tmp_path_factory.mktemp("stock")
+    made = StockBox(Layout.open(folder / "box"), source)
+    try:
+        made.up()
+        furnish(made, folder)
+        yield made
+    finally:
+        made.down()
+
+
+def furnish(box: StockBox, folder: Path) -> None:
+    """RPMs in Koji, a repository of them, and a base image."""
+    rpms = [package.build(folder) for package in base.packages(dnf=True)]
+    page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
+    session = box.session(ADMIN)
+    site.create_target(session, base.COMPONENT)
+    site.import_rpms(session, [*rpms, page])
+    site.regenerate(session)
+    base.publish(box, rpms)
+    session.logout()
+
+
+@pytest.fixture
+def packager(box: StockBox, tmp_path: Path) -> Packager:
+    """Somebody with a checkout of a container of their own."""
+    return Packager.make(box, tmp_path)

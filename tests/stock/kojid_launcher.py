@@ -1,0 +1,37 @@
+"""Starts kojid in a mount namespace of its own: it takes its files from /etc, and this machine's /etc stays as it is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from fedpkg_container.process import run
+
+#: Seconds for one mount.
+TIMEOUT = 60.0
+
+
+def main() -> None:
+    """Lay files over /etc, and become kojid."""
+    parser = argparse.ArgumentParser(description="A stock kojid; to be started by unshare --mount")
+    parser.add_argument("--etc", type=Path, required=True, help="files that kojid finds in /etc")
+    parser.add_argument("--layers", type=Path, required=True, help="an empty folder")
+    parser.add_argument("--log", type=Path, required=True, help="the folder that kojid finds as /var/log")
+    parser.add_argument("kojid", type=Path)
+    arguments = parser.parse_args()
+    run(["mount", "-t", "tmpfs", "tmpfs", arguments.layers], timeout=TIMEOUT)
+    upper, work = arguments.layers / "upper", arguments.layers / "work"
+    for path in (upper, work):
+        path.mkdir(mode=0o755)
+    layers = f"lowerdir=/etc,upperdir={upper},workdir={work}"
+    run(["mount", "-t", "overlay", "overlay", "-o", layers, "/etc"], timeout=TIMEOUT)
+    run(["mount", "--bind", arguments.log, "/var/log"], timeout=TIMEOUT)
+    shutil.copytree(arguments.etc, "/etc", dirs_exist_ok=True)
+    os.execv(sys.executable, [sys.executable, str(arguments.kojid), "--fg", "--verbose", "--force-lock"])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""A source tree of Koji, and what it takes to run it here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.process import run
+
+PROJECT = Path(__file__).parents[2]
+#: The Python of hub and kojid; ``make check-stock`` makes it.
+PYTHON = PROJECT / ".stock-venv" / "bin" / "python"
+#: Names the tree.
+VARIABLE = "KOJI_SOURCE"
+#: Python modules that are packages of the system → Debian's name, Fedora's name.
+MODULES = {"dnf": ("python3-dnf", "python3-dnf"), "librepo": ("python3-librepo", "python3-librepo"),
+           "libcomps": ("python3-libcomps", "python3-libcomps"), "rpm": ("python3-rpm", "python3-rpm")}  # fmt: skip
+#: The same for programs.
+PROGRAMS = {"createrepo_c": ("createrepo-c", "createrepo_c"), "psql": ("postgresql", "postgresql-server"),
+            "unshare": ("util-linux", "util-linux")}  # fmt: skip
+
+
+def postgres_program(name: str) -> str | None:
+    """A program of PostgreSQL's server: Debian keeps them apart, a folder for each version."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
+
+
+@dataclass(frozen=True)
+class KojiSource:
+    """A source tree of Koji.
+
+    :param root: where it is
+    :param version: as its library says
+    """
+
+    root: Path
+    version: str
+
+    @classmethod
+    def open(cls, root: Path) -> KojiSource:
+        """Look at a tree, and for everything that running it needs.
+
+        :raises FedpkgContainerError: it is no source tree of Koji, or packages are missing; all are named
+        """
+        if not (root / "builder" / "kojid").is_file() or not (root / "kojihub").is_dir():
+            raise FedpkgContainerError(
+                f"{root} is no source tree of Koji 1.34 or newer", solution="make check-stock KOJI=/path/to/koji"
+            )
+        _check_system()
+        said = run(
+            [PYTHON, "-c", "import koji; print(koji.__version__)"], env={"PYTHONPATH": str(root)}, cwd=root, timeout=60
+        )
+        return cls(root, said.text.strip())
+
+    @property
+    def level(self) -> str:
+        """The newest version that its schema is upgraded to: of a checkout, later than its own."""
+        names = (path.stem for path in (self.root / "schemas").glob("schema-upgrade-*.sql"))
+        return max((name.rpartition("-")[2] for name in names), key=lambda name: [*map(int, name.split("."))])
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables with which its programs find its modules, and ours."""
+        return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{PROJECT}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _check_system() -> None:
+    if os.geteuid() != 0:
+        raise FedpkgContainerError("a stock Koji is run by root alone", solution="run make check-stock as root")
+    if not PYTHON.exists():
+        raise FedpkgContainerError(f"{PYTHON} is missing", solution="run make check-stock, which makes it")
+    missing = [names for program, names in PROGRAMS.items() if shutil.which(program) is None]
+    if postgres_program("initdb") is None:
+        missing.append(PROGRAMS["psql"])
+    for module, names in MODULES.items():
+        if run([PYTHON, "-c", f"import {module}"], timeout=60, check=False).status:
+            missing.append(names)
+    if missing:
+        debian, fedora = (" ".join(dict.fromkeys(each)) for each in zip(*missing))
+        raise FedpkgContainerError(
+            "packages that only make check-stock needs are not installed",
+            solution=f"apt-get install -y --no-install-recommends {debian}; or: dnf install -y {fedora}",
+        )
