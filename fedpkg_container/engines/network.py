@@ -79,23 +79,32 @@ def attached(
     elif network == NONE:
         yield Attached(_NOTHING, "")
     else:
-        _refuse_without_means()
+        check(network)
         with _namespace(folder, env) as enter:
             _close(enter, [*CLOSED, *own_addresses(), *denied])
             with _way_out(enter, folder, env):
                 yield Attached(enter, RESOLVER)
 
 
-def problem(folder: Path) -> str:
-    """Why isolated builds are not possible here; empty when they are. It is found out by making such a network.
+def check(network: str) -> None:
+    """Refuse a network that this machine has not the means to make.
 
-    :param folder: for files of the attempt
+    :param network: one of ``NETWORKS``
+    :raises FedpkgContainerError: a program or a device is missing
     """
-    try:
-        with attached(ISOLATED, folder):
-            return ""
-    except FedpkgContainerError as error:
-        return error.reason
+    if network != ISOLATED:
+        return
+    for program in ("slirp4netns", "unshare", "nsenter", "ip"):
+        if shutil.which(program) is None:
+            raise FedpkgContainerError(
+                f"this build needs an isolated network, and {program} is not installed",
+                solution="install slirp4netns, util-linux and iproute2 on the builder",
+            )
+    if not _DEVICE.is_char_device():
+        raise FedpkgContainerError(
+            f"this build needs an isolated network, and there is no {_DEVICE}",
+            solution="load the module tun on the builder",
+        )
 
 
 def own_addresses() -> list[str]:
@@ -103,15 +112,6 @@ def own_addresses() -> list[str]:
     listed = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
     addresses = [str(each["dst"]) for each in json.loads(listed or b"[]")]
     return [each for each in addresses if not ipaddress.ip_network(each, strict=False).is_loopback]
-
-
-def _refuse_without_means() -> None:
-    solution = "install slirp4netns, util-linux and iproute2; or set network = host, which protects nothing"
-    for program in ("slirp4netns", "unshare", "nsenter", "ip"):
-        if shutil.which(program) is None:
-            raise FedpkgContainerError(f"no isolated network: {program} is not installed", solution=solution)
-    if not _DEVICE.is_char_device():
-        raise FedpkgContainerError(f"no isolated network: there is no {_DEVICE}", solution="load the module tun")
 
 
 @contextlib.contextmanager

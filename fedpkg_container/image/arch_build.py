@@ -16,6 +16,7 @@ from typing import Any
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines import network
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
@@ -66,6 +67,7 @@ class ArchBuild:
         """
         spec, log = self.spec, self.log
         dockerfile = Dockerfile.read(self.source, spec.arguments)
+        network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.folder)
         lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say)
         bases = {written: self._pull(pinned) for written, pinned in spec.parents.items()}

@@ -17,7 +17,8 @@ from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.process import is_running
 from tests.support.attack import SHELL, Outcome, Victim
-from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside
+from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside, resolver
+from tests.support.outside import RESOLVER as SERVER
 
 LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
 ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
@@ -88,6 +89,28 @@ def test_add_reaches_the_outside(victim: Victim) -> None:
     add = f"ADD http://{OUTSIDE}:{PORT}/index.html /fetched\nRUN cat /fetched\n"
     done = victim.build(SHELL + add, network="isolated")
     assert PUBLIC in done.log
+
+
+_RESOLVE = """
+import sys
+from pathlib import Path
+from fedpkg_container.engines.isolation import Isolation
+from tests.support.attack import SHELL, Victim
+folder, kind, runtime, address = sys.argv[1:]
+steps = f"RUN wget -q -O - http://{address}/\\nADD http://{address}/index.html /x\\nRUN cat /x\\n"
+print(Victim(Path(folder), Isolation(kind, runtime)).build(SHELL + steps, network="isolated").all)
+"""
+
+
+def test_isolated_asks_the_builders_resolver_for_names(victim: Victim) -> None:
+    settings = victim.folder / "resolv.conf"
+    settings.write_text(f"nameserver {SERVER}\n")
+    build = [sys.executable, "-c", _RESOLVE, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(settings)]
+    with resolver():
+        command = [*there, *build, f"outside.test:{PORT}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines().count(PUBLIC) == 2, done.stdout
 
 
 _BUILD = """

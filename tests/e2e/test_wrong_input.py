@@ -253,6 +253,35 @@ def test_labels_that_make_no_nvr_or_repository(packager: Packager, labels: dict[
     assert "[label-invalid]" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("step", "labels", "check", "message"),
+    [
+        (
+            "RUN --security=insecure true",
+            {},
+            "run-option",
+            "Dockerfile:9: RUN --security=insecure: builders",
+        ),
+        ("RUN --mount=type=ssh true", {}, "run-mount", "Dockerfile:9: RUN --mount is of type ssh"),
+        ("COPY --from=oci:/var/x / /", {}, "foreign-source", "files are taken from oci:/var/x, which no FROM names"),
+        (
+            "RUN true",
+            {"com.redhat.component": "../../../x"},
+            "label-invalid",
+            "component = '../../../x' must",
+        ),
+    ],
+)
+def test_builders_refuse_what_the_client_was_told_to_pass(
+    packager: Packager, box: Box, step: str, labels: dict[str, str], check: str, message: str
+) -> None:
+    packager.commit(packager.dockerfile(step, **labels))
+    done = packager.build("--scratch", "--skip-check", check)
+    assert done.returncode == FAILED
+    assert message in done.stderr
+    nothing_left(box)
+
+
 def test_a_release_that_is_none(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--build-release", "1-2")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -69,6 +71,37 @@ def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterato
     finally:
         server.terminate()
         server.wait(timeout=20)
+
+
+#: Where the resolver of this machine listens: on its loopback, as systemd-resolved does.
+RESOLVER = "127.8.7.6"
+
+
+@contextlib.contextmanager
+def resolver() -> Iterator[None]:
+    """A resolver for which every name is the server outside."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((RESOLVER, 53))
+        server.settimeout(0.1)
+        ended = threading.Event()
+        thread = threading.Thread(target=_answer, args=(server, ended))
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(timeout=10)
+
+
+def _answer(server: socket.socket, ended: threading.Event) -> None:
+    while not ended.is_set():
+        with contextlib.suppress(socket.timeout):
+            query, client = server.recvfrom(512)
+            question = query[12 : query.index(b"\0", 12) + 5]
+            is_a = question[-4:-2] == b"\0\1"
+            head = query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + b"\0\0\0\0"
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(OUTSIDE)
+            server.sendto(head + question + (record if is_a else b""), client)
 
 
 def fetch(address: str) -> str:
