@@ -13,7 +13,7 @@ from fedpkg_container.engines import after_run, cgroups
 from fedpkg_container.engines.bases import BaseImages
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
-from fedpkg_container.engines.sandbox import ETC, Sandbox
+from fedpkg_container.engines.sandbox import ETC, VARIABLES, Sandbox
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramTimeoutError, RegistryError
 from fedpkg_container.model.arches import Platform
@@ -25,8 +25,6 @@ from fedpkg_container.registry.registry import Access, registry_error
 STEP_TIMEOUT = 1800.0
 #: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch).
 EPOCH = "SOURCE_DATE_EPOCH"
-#: All variables that buildah has while it executes a Dockerfile: nothing of the builder's own environment.
-_VARIABLES = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class Buildah:
                     *request.contexts.values(),
                     *(mount.source for mount in request.mounts),
                 ],
-                environment={**_VARIABLES, **self._own},
+                environment={**VARIABLES, **self._own},
                 resolver=network.resolver,
                 cgroups=self.isolation.kind == "oci",
             )

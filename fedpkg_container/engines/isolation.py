@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fedpkg_container.engines.network import NONE, attached
-from fedpkg_container.engines.sandbox import Sandbox
+from fedpkg_container.engines.sandbox import VARIABLES, Sandbox
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
 from fedpkg_container.process import run
 
@@ -90,7 +89,7 @@ def _attempt(isolation: Isolation, folder: Path) -> None:
         sandbox = Sandbox(
             folder=Path(name),
             readable=[],
-            environment={"PATH": os.defpath, "HOME": "/", "TMPDIR": name},
+            environment={**VARIABLES, "TMPDIR": name},
             resolver="",
             cgroups=isolation.kind == "oci",
         )

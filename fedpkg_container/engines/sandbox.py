@@ -16,6 +16,8 @@ from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError
 
+#: What all programs in a sandbox have as variables: nothing of the builder's own environment.
+VARIABLES = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8"}
 #: The folder of a build in which what its sandbox has in place of the builder's /etc is written.
 ETC = "etc"
 #: What buildah finds in the sandbox's /etc: nothing of the site's, which is for pulling and pushing alone.
@@ -94,6 +96,16 @@ class Sandbox:
         if self.resolver is None:
             written.append((_RESOLVER.resolve(), str(_RESOLVER)))
         return written
+
+
+def confined(arguments: Iterable[str | Path], folder: Path) -> list[str | Path]:
+    """A command that reads what a build made: it sees programs and one folder, and reaches no network.
+
+    :param folder: what it may read and write
+    :raises FedpkgContainerError: bubblewrap is not installed
+    """
+    sandbox = Sandbox(folder=folder, readable=[], environment=VARIABLES, resolver="", cgroups=False)
+    return ["unshare", "--net", "--", *sandbox.command(arguments)]
 
 
 def _resolv_conf(resolver: str) -> str:

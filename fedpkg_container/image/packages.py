@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines.sandbox import confined
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
@@ -40,6 +41,7 @@ def read_packages(root: Path, folder: Path) -> list[Package]:
     """The RPMs of an image, sorted by name, version, release and arch.
 
     The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
+    rpm sees that copy and nothing else: the database may have been made to mislead it.
 
     :param root: the mounted image
     :param folder: where the copy goes
@@ -50,7 +52,7 @@ def read_packages(root: Path, folder: Path) -> list[Package]:
         return []
     try:
         command = ["rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", _FORMAT]
-        listed = run(command, timeout=TIMEOUT).text
+        listed = run(confined(command, copy), timeout=TIMEOUT).text
         packages = [_package(line) for line in listed.split(_PACKAGE) if line]
     except (ProgramError, ValueError) as error:
         raise BuildFailedError(f"the image's RPM database cannot be read: {error}") from error

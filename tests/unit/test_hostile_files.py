@@ -148,6 +148,11 @@ def test_lines_of_a_here_document_are_those_that_buildah_sees() -> None:
     assert Dockerfile(text).changed({}) == text
 
 
+def test_no_line_hides_behind_one_that_python_alone_ends() -> None:
+    text = "FROM r.io/base:1\n# a\u2028b\n# a\u2028b\nCOPY --from=oci:/x / /\nRUN <<E\nE\n"
+    assert Dockerfile(text).foreign_sources == [("oci:/x", 4)]
+
+
 def test_a_here_document_is_refused_where_buildah_takes_it_for_instructions(engine: Buildah) -> None:
     dockerfile = Dockerfile("FROM r.io/base:1\nRUN <<E\nFROM oci:/x\nE\n")
     if engine.knows_here_documents():
