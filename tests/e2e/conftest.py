@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.box.demo import base, site
-from fedpkg_container.box.demo.rpms import Package
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.machines import machines
 from tests.support.box_hub import RunningHub, running_hub, submitting_box
+from tests.support.furnished import furnish
 from tests.support.packager import Packager
 from tests.support.played import PlayedBuilder
 
@@ -24,21 +23,10 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     made = Box(Layout.open(folder / "box", builders=machines(2)))
     try:
         made.up()
-        _furnish(made, folder)
+        furnish(made, folder)
         yield made
     finally:
         made.down()
-
-
-def _furnish(box: Box, folder: Path) -> None:
-    rpms = [package.build(folder) for package in base.packages(dnf=False)]
-    page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
-    session = box.session(ADMIN)
-    site.create_target(session, base.COMPONENT)
-    site.import_rpms(session, [*rpms, page])
-    site.regenerate(session)
-    base.publish(box, rpms)
-    session.logout()
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ class StockBox(Box):
             path.mkdir(mode=0o755, parents=True)
         self.postgres.create(
             self.source.root / "schemas" / "schema.sql",
-            f"INSERT INTO users (name, status, usertype) VALUES ('{ADMIN}', 0, 0)",  # noqa: S608
+            f"INSERT INTO users (name, status, usertype) VALUES ('{ADMIN}', 0, 0)",
             "INSERT INTO user_perms (user_id, perm_id, creator_id) SELECT users.id, permissions.id, users.id"
             " FROM users, permissions WHERE permissions.name = 'admin'",
         )

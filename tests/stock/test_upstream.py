@@ -176,9 +176,7 @@ def _task(done: subprocess.CompletedProcess[str]) -> int:
     return int(found[1])
 
 
-def test_flatpaks_and_source_containers_are_refused(
-    client: UpstreamClient, packager: Packager, box: StockBox
-) -> None:
+def test_flatpaks_and_source_containers_are_refused(client: UpstreamClient, packager: Packager, box: StockBox) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     source = client.run("source-container-build", "--koji-build-nvr", "x-1-1", site.TARGET)
     assert "Invalid method: buildSourceContainer" in source.stderr

@@ -1,0 +1,225 @@
+"""A build on a builder beside ``buildah bud`` and ``buildah push`` of the same Dockerfile, and where the time goes.
+
+The box's own parts do the work: hub, builder, registry. The time of a build is that of its ``buildContainer`` task,
+from its start on the builder to its end; what a client adds is measured elsewhere. The base image is there in both
+cases.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import Row
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.machines import machines
+from fedpkg_container.process import run
+from tests.support.furnished import furnish
+from tests.support.packager import Packager
+
+MB = 1024 * 1024
+#: Seconds for one build, and between two looks at a log.
+TIMEOUT = 300.0
+LOOK = 0.01
+NOTE = (
+    "the time of the task on the builder beside buildah bud and buildah push alone; the aim is 2 s + 5 % more at most"
+)
+#: Words at the beginning of a line of the log → the step that begins there.
+STEPS = {
+    "fetching": "source",
+    "parent": "reserving, starting the arch",
+    "pulling": "base image",
+    "building": "buildah",
+    "the image holds": "looking inside",
+    "pushing": "push",
+    "saving": "archive",
+    "publishing": "list and tags",
+    "importing": "import",
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Dockerfile that is built.
+
+    :param steps: what follows FROM and the labels
+    :param size: bytes of a file that is copied into the image; it cannot be compressed
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    size: int
+
+    def files(self, folder: Path, salt: int) -> None:
+        """Write what COPY takes; each time something else, so that no layer is in the registry already."""
+        (folder / "note").write_text(str(salt))
+        if self.size:
+            with (folder / "data").open("wb") as file:
+                for _ in range(self.size // MB):
+                    file.write(os.urandom(MB))
+
+
+SMALL = Workload("small image", ("COPY note /note", "RUN echo one > /one", "RUN echo two > /two"), 0)
+LARGE = Workload("200 MB image", ("COPY note data /", "RUN echo one > /one", "RUN sleep 5"), 200 * MB)
+
+
+@contextmanager
+def furnished(folder: Path, builders: int = 1) -> Iterator[Box]:
+    """A box that builds."""
+    box = Box(Layout.open(folder / "box", builders=machines(builders)))
+    try:
+        box.up()
+        furnish(box, folder)
+        yield box
+    finally:
+        box.down()
+
+
+class Bare:
+    """buildah alone, with a store of its own that has the base image."""
+
+    def __init__(self, box: Box, packager: Packager, folder: Path) -> None:
+        self._box, self._packager = box, packager
+        self._store = ["--root", str(folder / "graph"), "--runroot", str(folder / "run"), "--storage-driver", "overlay"]
+        self._tls = ["--cert-dir", str(box.layout.builder(box.layout.builders[0]) / "certs")]
+        self._run("pull", "--quiet", *self._tls, packager.base)
+
+    def build(self, number: int) -> float:
+        """Build and push; seconds."""
+        image, began = f"localhost/bare:{number}", time.monotonic()
+        options = ["--quiet", "--format", "docker", "--pull-never", "--isolation", "oci", "--runtime", "runc"]
+        self._run("bud", *options, "--network", "none", "-t", image, str(self._packager.checkout))
+        target = f"docker://{self._box.layout.registry_address}/bare:{number}"
+        self._run("push", "--quiet", "--format", "v2s2", *self._tls, image, target)
+        return time.monotonic() - began
+
+    def _run(self, *arguments: str) -> None:
+        run(["buildah", *self._store, *arguments], timeout=TIMEOUT)
+
+
+@dataclass
+class Steps:
+    """When the steps of a build began, seen by the lines of its logs on the hub."""
+
+    topdir: Path
+    task: int
+    began: dict[str, float] = field(default_factory=dict)
+
+    def watch(self, ended: threading.Event) -> None:
+        """Note when a step's line appears, until told that the build has ended."""
+        while not ended.wait(LOOK):
+            now = time.time()
+            for path in self._logs():
+                for line in path.read_text(errors="replace").splitlines():
+                    step = next((name for words, name in STEPS.items() if line.startswith(words)), "")
+                    if step and step not in self.began:
+                        self.began[step] = now
+
+    def _logs(self) -> list[Path]:
+        """The logs of the task, and of the one of its arch, which comes next."""
+        tasks = self.topdir / "work" / "tasks"
+        folders = [tasks / str(number % 10000) / str(number) for number in (self.task, self.task + 1)]
+        return [path for folder in folders if folder.is_dir() for path in folder.glob("*.log")]
+
+    def parts(self, start: float, end: float) -> dict[str, float]:
+        """Seconds of each step; a step lasts until the next one begins."""
+        marks = [("start", start), *sorted(self.began.items(), key=lambda mark: mark[1]), ("", end)]
+        return {name: after - at for (name, at), (_, after) in zip(marks, marks[1:])}
+
+
+class Service:
+    """Builds through hub and builder."""
+
+    def __init__(self, box: Box, packager: Packager) -> None:
+        self._box, self._packager = box, packager
+        self.parts: list[dict[str, float]] = []
+
+    def build(self, *, scratch: bool) -> float:
+        """Build what the checkout holds; seconds on the builder."""
+        commit = self._packager.run("git", "rev-parse", "HEAD").stdout.strip()
+        url = (
+            f"git+http://127.0.0.1:{self._box.layout.ports.distgit_anonymous}/container/{self._packager.name}#{commit}"
+        )
+        session = self._box.session(ADMIN)
+        options = {"scratch": scratch, "git_branch": "rawhide"}
+        task_id = session.buildContainer(url, "rawhide-container-candidate", options)
+        steps, ended = Steps(self._box.layout.topdir, task_id), threading.Event()
+        watcher = threading.Thread(target=steps.watch, args=[ended])
+        watcher.start()
+        try:
+            task = _wait(session, task_id)
+        finally:
+            ended.set()
+            watcher.join()
+        session.logout()
+        self.parts.append(steps.parts(task["start_ts"], task["completion_ts"]))
+        return float(task["completion_ts"] - task["start_ts"])
+
+
+def _wait(session: Any, task_id: int) -> dict[str, Any]:
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        task: dict[str, Any] = session.getTaskInfo(task_id)
+        if task["state"] == 2:
+            return task
+        if task["state"] in (3, 5):
+            session.getTaskResult(task_id)
+        time.sleep(0.2)
+    raise TimeoutError(f"task {task_id} has not ended within {TIMEOUT:g} s")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One workload, measured in turn.
+
+    :param parts: seconds of each step of our builds, by what was built
+    """
+
+    rows: list[Row]
+    parts: dict[str, dict[str, float]]
+
+
+def compare(folder: Path, *, runs: int) -> Compared:
+    """Build small and large images, bare, scratch and recorded, in turn."""
+    rows: list[Row] = []
+    parts: dict[str, dict[str, float]] = {}
+    with furnished(folder) as box:
+        for workload in (SMALL, LARGE):
+            (folder / workload.name).mkdir()
+            packager = Packager.make(box, folder / workload.name)
+            bare = Bare(box, packager, folder / workload.name)
+            scratch, recorded = Service(box, packager), Service(box, packager)
+            times: list[tuple[float, float, float]] = []
+            for number in range(runs + 1):
+                workload.files(packager.checkout, number)
+                packager.commit(packager.dockerfile(*workload.steps))
+                times.append((bare.build(number), scratch.build(scratch=True), recorded.build(scratch=False)))
+            alone, *ours = (statistics.median(each[column] for each in times[1:]) for column in range(3))
+            for kind, service, seconds in zip(("scratch", "recorded"), (scratch, recorded), ours):
+                rows.append(Row(f"{workload.name}, {kind}", alone, seconds, "s", NOTE, against="buildah"))
+                parts[rows[-1].what] = _medians(service.parts[1:])
+    return Compared(rows, parts)
+
+
+def _medians(each: list[dict[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for parts in each for name in parts)
+    return {name: statistics.median(parts.get(name, 0.0) for parts in each) for name in names}
+
+
+def shown(parts: dict[str, dict[str, float]]) -> str:
+    """Where the time goes, as a table: a line for each step, a column for each kind of build."""
+    names = list(dict.fromkeys(name for each in parts.values() for name in each))
+    width = max(map(len, names))
+    lines = ["  ".join([" " * width, *parts])]
+    for name in names:
+        cells = (f"{each.get(name, 0.0):.2f}".rjust(len(kind)) for kind, each in parts.items())
+        lines.append("  ".join([name.ljust(width), *cells]))
+    return "\n".join(lines)

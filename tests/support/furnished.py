@@ -1,0 +1,25 @@
+"""A box with what builds need: a target, a small base image, and a repository that holds hello-web-pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import base, site
+from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.layout import ADMIN
+
+
+def furnish(box: Box, folder: Path) -> None:
+    """Fill a box that runs.
+
+    :param folder: for RPMs
+    """
+    rpms = [package.build(folder) for package in base.packages(dnf=False)]
+    page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
+    session = box.session(ADMIN)
+    site.create_target(session, base.COMPONENT)
+    site.import_rpms(session, [*rpms, page])
+    site.regenerate(session)
+    base.publish(box, rpms)
+    session.logout()
