@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +187,21 @@ def test_a_single_image_of_the_arch_is_parent_enough(packager: Packager, many: B
     done = packager.build("--scratch", "--arches", "s390x")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [each["platform"] for each in _manifests(many, pull_specs(done.stdout)[1])] == [PLATFORMS["s390x"]]
+
+
+@pytest.mark.slow
+def test_a_task_that_ends_removes_base_images_that_nobody_uses(packager: Packager, many: Box) -> None:
+    _commit(packager, "COPY page /page")
+    assert packager.build("--scratch", "--arches", "ppc64le").returncode == 0
+    shared = many.layout.builder("big") / "state" / "shared"
+    for path in (shared / "records").iterdir():
+        os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
+    (shared / "pruned").unlink()
+    assert packager.build("--scratch", "--arches", "s390x").returncode == 0
+    (left,) = [path.name for path in (shared / "graph" / "overlay-images").iterdir() if path.is_dir()]
+    base = ImageReference.parse(f"{many.layout.registry_address}/every:one-s390x")
+    assert registry_of(many).manifest(base).content["config"]["digest"] == f"sha256:{left}"
+    nothing_left(many)
 
 
 @pytest.fixture

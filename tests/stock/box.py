@@ -13,8 +13,9 @@ from typing import Any
 import koji
 
 from fedpkg_container.box import builder
-from fedpkg_container.box.box import MACHINE, PLUGINS, Box
+from fedpkg_container.box.box import PLUGINS, Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
+from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.box.services import Service
 from fedpkg_container.box.shell import environment
 from fedpkg_container.process import run

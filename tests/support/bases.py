@@ -27,7 +27,7 @@ def make_base(
     repository = ImageReference(box.layout.registry_address, name)
     with _engine(box, folder / "base-store") as engine:
         for arch in arches:
-            image = _build(engine, folder, arch, (files or {}).get(arch, ""))
+            image = _build(engine, arch, (files or {}).get(arch, ""))
             member = repository.tagged(f"one-{arch}")
             pushed.append(member.at(engine.push(image, member, "v2s2")))
         engine.push_list(repository.tagged("1"), pushed, "v2s2")
@@ -44,16 +44,15 @@ def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
         yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
 
 
-def _build(engine: Buildah, folder: Path, arch: str, file: str) -> str:
-    context = folder / f"base-{arch}"
-    shutil.rmtree(context, ignore_errors=True)
+def _build(engine: Buildah, arch: str, file: str) -> str:
+    context = engine.folder / f"base-{arch}"
     (context / "bin").mkdir(parents=True)
     (context / "arch").write_text(f"{arch}\n")
     if file:
         (context / file).touch()
     shutil.copy("/bin/busybox", context / "bin/busybox")
     (context / "bin/sh").symlink_to("busybox")
-    dockerfile = folder / "base.Dockerfile"
+    dockerfile = engine.folder / "base.Dockerfile"
     dockerfile.write_text("FROM scratch\nCOPY . /\nENV PATH=/bin\n")
     request = ImageBuild(
         context=context,
