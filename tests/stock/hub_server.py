@@ -29,9 +29,7 @@ def main() -> None:
         answer: Iterable[bytes] = application(environ, start_response)
         return answer
 
-    server = make_server(
-        configured, ("127.0.0.1", arguments.port), certificate=arguments.certificate, ca=arguments.ca
-    )
+    server = make_server(configured, ("127.0.0.1", arguments.port), certificate=arguments.certificate, ca=arguments.ca)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         server.start()
