@@ -2,16 +2,19 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+STOCK := .stock-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
 
-.PHONY: help setup system demo check check-slow bench lint types layers test pictures format clean
+.PHONY: help setup system demo check check-slow check-stock bench lint types layers test pictures format clean
 
 help:
 	@echo "make setup       system packages and the virtual environment; the others do it too"
 	@echo "make demo        from nothing to an image that runs"
 	@echo "make check       linters, types, layers and tests"
 	@echo "make check-slow  the tests that take long"
+	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
+	@echo "                 the plugins in a stock Koji from its source tree; see tests/stock"
 	@echo "make pictures    the pictures of docs/, from real runs"
 	@echo "make bench       rpkg's container-build and ours side by side: five minutes, or QUICK=1"
 	@echo "make clean       remove the virtual environment and caches"
@@ -49,6 +52,16 @@ test:
 check-slow: setup
 	$(BIN)/python -m pytest -m slow
 
+check-stock: setup $(STOCK)/.complete
+	@test -n '$(KOJI)' || { echo "name Koji's source tree: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
+	KOJI_SOURCE='$(abspath $(KOJI))' KOJI_CONTAINERBUILD_SOURCE='$(abspath $(KCB))' $(BIN)/python -m pytest tests/stock
+
+# The Python of a stock hub and kojid: nothing of the client's is in it.
+$(STOCK)/.complete: tests/stock/requirements.txt
+	$(PYTHON) -m venv --system-site-packages $(STOCK)
+	@$(STOCK)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 pictures: setup
 	$(BIN)/python docs/make_pictures.py
 
@@ -61,4 +74,4 @@ format:
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(STOCK) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -43,13 +43,17 @@ class Entry:
 def entries(folder: Path) -> list[Entry]:
     """What ``sources`` of a checkout lists; empty where there is none.
 
-    :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout
+    :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout, or rpkg is not installed
     """
-    from pyrpkg.errors import rpkgError
-    from pyrpkg.sources import SourcesFile
-
-    if read_bytes(folder, FILE) is None:
-        return []
+    if not (read_bytes(folder, FILE) or b"").strip():
+        return []  # builders of a site without a lookaside cache need no rpkg
+    try:
+        from pyrpkg.errors import rpkgError
+        from pyrpkg.sources import SourcesFile
+    except ModuleNotFoundError as error:
+        raise BuildFailedError(
+            f"{FILE} cannot be read here: {error}", solution="install rpkg on the builders of this site"
+        ) from error
     try:
         listed = [Entry(each.file, each.hash, each.hashtype) for each in SourcesFile(str(folder / FILE), "bsd").entries]
     except (rpkgError, OSError, ValueError) as error:

@@ -198,7 +198,8 @@ _UNREACHABLE = re.compile(
     r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
 )
 _MISSING = re.compile(
-    r"manifest unknown|name unknown|repository name not known|status code 404|status: 404", re.IGNORECASE
+    r"manifest unknown|name unknown|repository name not known|status code (from registry )?404|status: 404",
+    re.IGNORECASE,
 )
 _REFUSED = re.compile(r"\bunauthorized\b|: denied\b|authentication required", re.IGNORECASE)
 

@@ -17,6 +17,7 @@ It needs root, and packages that nothing else here needs. They are looked for, a
 Debian's postgresql and python3-librepo, Fedora's postgresql-server and python3-librepo. Koji's other libraries, and
 what a hub and a builder need for our plugins, are in ``requirements.txt``, in a virtual environment of their own.
 
-It differs from a production Koji: ``RunInterval = 0`` and ``sleeptime = 1`` (builds begin at once), no notifications,
+It differs from a production Koji: ``RunInterval = 0`` and ``sleeptime = 1`` (builds begin at once), kojid is told
+of 64 processors (it takes no task while the load is above four times their number), no notifications,
 cheroot in the place of httpd, certificates in the place of Kerberos, and mock is not there (nothing builds RPMs).
 """

@@ -13,7 +13,7 @@ from typing import Any
 import koji
 
 from fedpkg_container.box import builder
-from fedpkg_container.box.box import PLUGINS, Box
+from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.box.services import Service
@@ -34,7 +34,7 @@ class StockBox(Box):
     def __init__(self, layout: Layout, source: KojiSource) -> None:
         super().__init__(layout)
         self.source = source
-        self.hub_plugins = PLUGINS / "hub"
+        self.hub_plugins = source.plugins / "hub"
         self.postgres = Postgres(layout.log("postgres"), layout.pid_file("postgres"))
 
     @cached_property
@@ -42,7 +42,7 @@ class StockBox(Box):
         """The tree's hub."""
         layout = self.layout
         command: list[str | Path] = [
-            *(PYTHON, "-m", "tests.stock.hub_server", "--port", str(layout.ports.hub)),
+            *(PYTHON, HERE / "hub_server.py", "--port", str(layout.ports.hub)),
             *("--configuration", self._write_hub_configuration()),
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
         ]
@@ -105,7 +105,7 @@ class StockBox(Box):
         :raises ProgramError: it failed
         """
         variables = {**environment(self, user=user), **self.source.environment}
-        command = [PYTHON, self.source.root / "cli" / "koji", *arguments]
+        command: list[str | Path] = [PYTHON, self.source.root / "cli" / "koji", *arguments]
         return run(command, env=variables, timeout=COMMAND_TIMEOUT).text
 
     def down(self) -> None:
@@ -173,7 +173,7 @@ class StockBox(Box):
             "cert": self.authority.issue(name),
             "serverca": self.authority.certificate_path,
             "allowed_scms": "127.0.0.1*:/container/*:no",
-            "pluginpath": f"{stock}:{PLUGINS / 'builder'}",
+            "pluginpath": f"{stock}:{self.source.plugins / 'builder'}",
             "plugins": "save_failed_tree builder_containerbuild",
             "sleeptime": 1,
             "retry_interval": 2,

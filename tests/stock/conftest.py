@@ -19,9 +19,9 @@ collect_ignore_glob = [] if os.environ.get(VARIABLE) else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
-def source() -> KojiSource:
-    """The source tree."""
-    return KojiSource.open(Path(os.environ[VARIABLE]))
+def source(tmp_path_factory: pytest.TempPathFactory) -> KojiSource:
+    """The source tree, and our package installed beside it."""
+    return KojiSource.open(Path(os.environ[VARIABLE]), tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from fedpkg_container.process import run
 PROJECT = Path(__file__).parents[2]
 #: The Python of hub and kojid; ``make check-stock`` makes it.
 PYTHON = PROJECT / ".stock-venv" / "bin" / "python"
+#: Seconds for installing our package.
+INSTALL_TIMEOUT = 300.0
 #: Names the tree.
 VARIABLE = "KOJI_SOURCE"
 #: Python modules that are packages of the system → Debian's name, Fedora's name.
@@ -36,15 +38,18 @@ class KojiSource:
 
     :param root: where it is
     :param version: as its library says
+    :param site: a folder in which our package is installed, as docs/site.md says
     """
 
     root: Path
     version: str
+    site: Path
 
     @classmethod
-    def open(cls, root: Path) -> KojiSource:
-        """Look at a tree, and for everything that running it needs.
+    def open(cls, root: Path, folder: Path) -> KojiSource:
+        """Look at a tree, and for everything that running it needs, and install our package.
 
+        :param folder: for what is installed
         :raises FedpkgContainerError: it is no source tree of Koji, or packages are missing; all are named
         """
         if not (root / "builder" / "kojid").is_file() or not (root / "kojihub").is_dir():
@@ -55,7 +60,7 @@ class KojiSource:
         said = run(
             [PYTHON, "-c", "import koji; print(koji.__version__)"], env={"PYTHONPATH": str(root)}, cwd=root, timeout=60
         )
-        return cls(root, said.text.strip())
+        return cls(root, said.text.strip(), _install(folder))
 
     @property
     def level(self) -> str:
@@ -66,7 +71,26 @@ class KojiSource:
     @property
     def environment(self) -> Mapping[str, str]:
         """Variables with which its programs find its modules, and ours."""
-        return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{PROJECT}", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{self.site}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    @property
+    def plugins(self) -> Path:
+        """Where our plugins are installed."""
+        return self.site / "fedpkg_container" / "koji_plugins"
+
+
+def _install(folder: Path) -> Path:
+    """Install our package without what it needs, from a copy, since that leaves files beside it; where it is."""
+    copy, site = folder / "source", folder / "site"
+    copy.mkdir()
+    shutil.copytree(
+        PROJECT / "fedpkg_container", copy / "fedpkg_container", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy(PROJECT / name, copy)
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--target", str(site)]
+    run([PYTHON, "-m", "pip", "install", *options, copy], timeout=INSTALL_TIMEOUT)
+    return site
 
 
 def _check_system() -> None:

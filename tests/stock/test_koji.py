@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import koji
@@ -11,6 +13,9 @@ import pytest
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.engines.workspace import mounts_below
+from tests.e2e.test_kills import _submit as submit
+from tests.e2e.test_kills import _task_processes as task_processes
+from tests.e2e.test_kills import _wait_for_line as wait_for_line
 from tests.stock.box import StockBox
 from tests.support.leftovers import eventually, nothing_left
 from tests.support.packager import Packager
@@ -25,6 +30,10 @@ def test_hub_and_kojid_loaded_their_own_plugins_and_ours(box: StockBox) -> None:
     assert "Loading plugin: save_failed_tree" in log
     assert "Loading plugin: builder_containerbuild" in log
     assert "Traceback" not in log.partition("Loading plugin")[2].partition("open task")[0]
+
+
+def test_the_call_is_listed(box: StockBox) -> None:
+    assert box.koji("list-api", "buildContainer").startswith("buildContainer(src, target, opts=None, priority=None, ")
 
 
 def test_the_channel_has_the_builder(box: StockBox) -> None:
@@ -102,6 +111,30 @@ def test_a_source_that_is_not_allowed_fails_the_task(box: StockBox) -> None:
     eventually(lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["FAILED"], lambda: task_id)
     fault = session.getTaskResult(task_id, raise_fault=False)
     assert "is not in the list of allowed SCMs" in fault["faultString"]
+
+
+@pytest.mark.parametrize("whom", ["the daemon alone", "all of its processes"])
+def test_kojid_is_stopped_in_the_middle_of_a_build(packager: Packager, box: StockBox, whom: str) -> None:
+    """The second is what systemd does."""
+    packager.commit(packager.dockerfile("RUN sleep 8", release="1"))
+    task_id = submit(packager)
+    arch_task = wait_for_line(box, task_id, "RUN sleep")
+    (name,) = box.layout.builders
+    handlers = task_processes(box, task_id) + task_processes(box, arch_task)
+    assert len(handlers) >= 2
+    box.builder(name).ask_to_stop()
+    for pid in handlers if whom == "all of its processes" else []:
+        os.kill(pid, signal.SIGTERM)
+    box.builder(name).stop()
+    box.start_builder(name)
+    session = box.session(ADMIN)
+    eventually(
+        lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["CLOSED"],
+        lambda: (session.getTaskInfo(task_id), session.getTaskResult(task_id, raise_fault=False)),
+        seconds=120,
+    )
+    assert session.getBuild(f"{packager.name}-container-1.0-1")["state"] == koji.BUILD_STATES["COMPLETE"]
+    nothing_left(box)
 
 
 def test_kojid_has_no_mount_left(box: StockBox) -> None:

@@ -25,6 +25,11 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
             NoSuchImageError,
             "does not exist",
         ),
+        (
+            "Error listing repository tags: fetching tags list: invalid status code from registry 404 (Not Found)",
+            NoSuchImageError,
+            "does not exist",
+        ),
         ("name unknown: repository name not known to registry", NoSuchImageError, "does not exist"),
         (
             "requested access to the resource is denied: unauthorized: authentication required",
