@@ -175,6 +175,7 @@ def archive(victim: Victim) -> Path:
 
 
 SHOW = '\nRUN ["/bin/cat", "/secret"]\n'
+ABOVE = "../" * 20
 DOORS: dict[str, str] = {
     "FROM docker-archive": "FROM docker-archive:ARCHIVE/image.tar" + SHOW,
     "FROM oci": "FROM oci:ARCHIVE/oci" + SHOW,
