@@ -159,11 +159,7 @@ def test_run_knows_no_names_of_the_builders_network(seen: dict[str, str]) -> Non
 def archive(victim: Victim) -> Path:
     """An image of another build on the builder: in an archive, and in a folder."""
     context = victim.context()
-    (context / "busybox").unlink()
-    busybox = next(path for path in (Path("/usr/bin/busybox"), Path("/bin/busybox")) if path.exists())
     (context / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
-    (context / "busybox").write_bytes(busybox.read_bytes())
-    (context / "busybox").chmod(0o755)
     (context / "secret").write_text(f"{SECRET}\n")
     target = victim.folder / "other"
     target.mkdir()
@@ -178,7 +174,8 @@ def archive(victim: Victim) -> Path:
     return target
 
 
-SHOW = '\nRUN ["/busybox", "cat", "/secret"]\n'
+SHOW = '\nRUN ["/bin/cat", "/secret"]\n'
+ABOVE = "../" * 20
 DOORS: dict[str, str] = {
     "FROM docker-archive": "FROM docker-archive:ARCHIVE/image.tar" + SHOW,
     "FROM oci": "FROM oci:ARCHIVE/oci" + SHOW,
@@ -197,7 +194,7 @@ DOORS: dict[str, str] = {
     "RUN bind link": f"{SHELL}RUN --mount=type=bind,source=folder,target=/m cat /m/secret\n",
     "RUN bind link of a stage": f"{SHELL}RUN ln -s / /root\n{SHELL}"
     "RUN --mount=type=bind,from=0,source=/root,target=/m,rw cat /mFOLDER/secret\n",
-    "RUN cache above": f"{SHELL}RUN --mount=type=cache,id=../../../../../../..FOLDER,target=/m cat /m/secret\n",
+    "RUN cache above": f"{SHELL}RUN --mount=type=cache,id={'../' * 20}FOLDER,target=/m cat /m/secret\n",
     "RUN cache link of a stage": f"{SHELL}RUN ln -s / /root\n{SHELL}"
     "RUN --mount=type=cache,from=0,source=/root,target=/m cat /mFOLDER/secret\n",
     "RUN secret": f"{SHELL}RUN --mount=type=secret,id=FOLDER/secret,target=/m cat /m\n",

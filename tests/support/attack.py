@@ -21,10 +21,9 @@ SECRET = "the-builders-secret-7f3a"
 #: An image of nothing but busybox; its shell runs what follows.
 SHELL = """\
 FROM scratch
-COPY busybox /bin/
+COPY bin /bin/
 SHELL ["/bin/busybox", "sh", "-c"]
 ENV PATH=/bin
-RUN busybox --install -s /bin
 """
 
 
@@ -84,11 +83,15 @@ class Victim:
         return Workspaces(self.folder / "state")
 
     def context(self) -> Path:
-        """An empty checkout with busybox in it."""
+        """A checkout with nothing in it but busybox, and its commands as links to it."""
         context = self.folder / "context"
         shutil.rmtree(context, ignore_errors=True)
-        context.mkdir()
-        shutil.copy(shutil.which("busybox") or "/bin/busybox", context / "busybox")
+        programs = context / "bin"
+        programs.mkdir(parents=True)
+        busybox = shutil.copy(shutil.which("busybox") or "/bin/busybox", programs)
+        listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=30).stdout
+        for name in set(listed.split()) - {"busybox"}:
+            (programs / name).symlink_to("busybox")
         return context
 
     def build(
