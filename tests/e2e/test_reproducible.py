@@ -68,6 +68,7 @@ def _scratch(packager: Packager) -> tuple[list[str], list[str], dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_same_commit_gives_the_same_layers(dnf_box: Box, tmp_path: Path) -> None:
     packager = Packager.make(dnf_box, tmp_path)
     packager.commit(packager.dockerfile(*STEPS))

@@ -112,12 +112,14 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
     (outside / "aux-cache").write_text("the builder's\n")
     before = own.read_bytes()
     (root / "var/log/dnf.log").symlink_to(outside / "dnf.log")
-    (root / "var/log/dnf.rpm.log").hardlink_to(outside / "dnf.log")
+    (outside / "hard.log").write_text("the builder's\n")
+    (root / "var/log/dnf.rpm.log").hardlink_to(outside / "hard.log")
     (root / "var/lib").symlink_to(outside / "var/lib")
     (root / "var/cache").mkdir()
     (root / "var/cache/ldconfig").symlink_to(outside)
     mend(root, EPOCH, 0, folder)
     assert (outside / "dnf.log").read_text() == "the builder's\n"
+    assert (outside / "hard.log").read_text() == "the builder's\n"
     assert (outside / "aux-cache").exists()
     assert own.read_bytes() == before
 
