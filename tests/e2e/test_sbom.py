@@ -32,7 +32,8 @@ from tests.support.packager import Packager, pull_specs
 from tests.support.registries import PASSWORD, access, push_image, referrers_registry
 from tests.unit.test_sbom import described, details, package, rpm
 
-INSTALL = (
+PAGES = "/etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
+INSTALL = f"COPY *.rpm /\nRUN rpm --nodeps --install {PAGES} /*.rpm"
     "COPY *.rpm /\nRUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm /*.rpm"
 )
 
