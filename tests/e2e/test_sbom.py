@@ -34,8 +34,6 @@ from tests.unit.test_sbom import described, details, package, rpm
 
 PAGES = "/etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
 INSTALL = f"COPY *.rpm /\nRUN rpm --nodeps --install {PAGES} /*.rpm"
-    "COPY *.rpm /\nRUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm /*.rpm"
-)
 
 
 def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box, tmp_path: Path) -> None:
