@@ -245,6 +245,53 @@ def background(
         stop(process)
 
 
+@contextlib.contextmanager
+def piped(
+    first: Sequence[Argument], second: Sequence[Argument], *, output: Path, env: Environment | None = None
+) -> Iterator[Callable[[float], None]]:
+    """Run two programs beside this one, the output of the first into the second, and that of the second into a file.
+
+    :param output: the file; what both say besides is written beside it, and removed when they end well
+    :param env: variables added to a copy of the environment
+    :returns: a function that waits for both, at most so many seconds, and raises ``ProgramError`` when one failed and
+        ``ProgramTimeoutError`` when one was still running; without it both are stopped at the end
+    """
+    said = output.with_name(f"{output.name}.said")
+    with output.open("wb") as target, said.open("wb") as messages:
+        source = subprocess.Popen(
+            _argv(first, outlive=False),
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+        )
+        sink = subprocess.Popen(
+            _argv(second, outlive=False), env=_environment(env), stdin=source.stdout, stdout=target, stderr=messages
+        )
+        assert source.stdout is not None
+        source.stdout.close()
+    both = ((first, source), (second, sink))
+
+    def wait(timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        for arguments, process in both:
+            try:
+                process.wait(timeout=max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
+        for arguments, process in both:
+            if process.returncode != 0:
+                text = printable(said.read_text(errors="replace")[-4000:])
+                raise ProgramError(str(arguments[0]), process.returncode, text)
+        said.unlink()
+
+    try:
+        yield wait
+    finally:
+        for _, process in both:
+            stop(process)
+
+
 def foreground(
     arguments: Sequence[Argument], *, env: Environment, cwd: Path | None = None, timeout: float | None = None
 ) -> int:

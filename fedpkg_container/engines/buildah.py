@@ -18,7 +18,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramTimeoutError, RegistryError
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import run, stream
+from fedpkg_container.process import piped, run, stream
 from fedpkg_container.registry.registry import Access, registry_error
 
 #: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.
@@ -174,6 +174,18 @@ class Buildah:
         """The configuration of an image, with all that the docker format has."""
         described: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", image))["Docker"]
         return described
+
+    @contextlib.contextmanager
+    def saved(self, image: str, name: ImageReference, target: Path) -> Iterator[Callable[[], None]]:
+        """Save an image as a docker-archive, packed with gzip, beside whatever else is done.
+
+        :param name: how the archive calls it
+        :returns: a function that waits until it is saved
+        """
+        command = ["buildah", "push", "--quiet", image, f"docker-archive:/dev/stdout:{name}"]
+        # The fastest: most of an image are programs, and everybody who waits for the build waits for this.
+        with piped(command, ["gzip", "--no-name", "-1"], output=target, env=self._own) as wait:
+            yield lambda: wait(STEP_TIMEOUT)
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
         """Push an image; the digest of its manifest, as the registry has it.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import os
 import platform
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import help_page, lookaside
+from fedpkg_container.image.archive import Archive, Upload
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.os_release import read_distribution
@@ -33,12 +32,8 @@ from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
 from fedpkg_container.model.arches import go_arch, platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
-
-#: Sends a file to the hub: path, folder below the import's.
-Upload = Callable[[Path, str], None]
 
 
 @dataclass(frozen=True)
@@ -77,12 +72,18 @@ class ArchBuild:
         with self.engine.mounted(image) as root:
             packages, distribution = read_packages(root, self.folder), read_distribution(root)
         log.say(f"the image holds {len(packages)} RPMs")
-        staged = ImageReference(self.site.candidate, spec.staging, tag=f"{spec.arch}-{uuid.uuid4().hex[:12]}")
-        log.say(f"pushing {staged}")
-        exact = staged.at(self.engine.push(image, staged, self.site.formats[0]))
         warnings = lost_in(self.engine.configuration(image), self.site.formats)
-        built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
-        return replace(built, warnings=warnings)
+        with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+            exact = self._push(image)
+            built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
+            return replace(built, warnings=warnings, files=keep())
+
+    def _push(self, image: str) -> ImageReference:
+        """Push to staging, under a tag that nobody else has; the image by digest."""
+        name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
+        staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
+        self.log.say(f"pushing {staged}")
+        return staged.at(self.engine.push(image, staged, self.site.formats[0]))
 
     def _pull(self, pinned: str) -> BaseImage:
         self.log.say(f"pulling {pinned}")
@@ -149,48 +150,10 @@ class ArchBuild:
             components=[each.component for each in packages],
             details=[each.details for each in packages],
             distribution=distribution,
-            files=self._files(registry, exact) if self.spec.upload else [],
+            files=[],
             buildroot=_buildroot(self.spec.arch, self.engine.version()),
             parent_id=f"sha256:{parent_id}" if parent_id else "",
         )
-
-    def _files(self, registry: Registry, image: ImageReference) -> list[dict[str, Any]]:
-        """Upload the image as a docker-archive, and the log so far."""
-        spec = self.spec
-        name = f"{spec.nvr}.{spec.arch}.tar.gz"
-        self.log.say(f"saving {name}")
-        plain, packed = self.folder / "image.tar", self.folder / name
-        registry.save(image, plain, ImageReference("", spec.image, tag=legal_tag(f"{spec.version}-{spec.release}")))
-        with plain.open("rb") as source, gzip.GzipFile(packed, "wb", compresslevel=1, mtime=0) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        plain.unlink()
-        log = self.folder / f"{spec.arch}.log"
-        shutil.copyfile(self.log.path, log)
-        described = []
-        # A folder of its own: the hub lets only the builder write to it that came first.
-        folder = f"{spec.arch}-{uuid.uuid4().hex[:12]}"
-        dockerfile = self.folder / f"{spec.arch}.Dockerfile"
-        shutil.copyfile(self.folder / "Dockerfile", dockerfile)  # as buildah got it
-        for path, kind in ((packed, "docker-image"), (log, "log"), (dockerfile, "log")):
-            self.upload(path, folder)
-            described.append(described_file(path, kind, relpath=folder))
-        return described
-
-
-def described_file(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
-    """A file as content-generator metadata names it."""
-    checksum = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            checksum.update(block)
-    return {
-        "filename": path.name,
-        "relpath": relpath,
-        "filesize": path.stat().st_size,
-        "checksum": checksum.hexdigest(),
-        "checksum_type": "sha256",
-        "type": kind,
-    }
 
 
 def _buildroot(arch: str, buildah: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import koji
 
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
-from fedpkg_container.image.arch_build import described_file
+from fedpkg_container.image.archive import described_file
 from fedpkg_container.image.documents import Document
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog

@@ -153,12 +153,6 @@ class Registry:
         ]
         self._skopeo(*arguments, image=target, timeout=COPY_TIMEOUT)
 
-    def save(self, source: ImageReference, path: Path, name: ImageReference) -> None:
-        """Write an image of one arch as a docker-archive."""
-        options = self.access.options("src-")
-        target = f"docker-archive:{path}:{name}"
-        self._skopeo("copy", "--quiet", *options, f"docker://{source}", target, image=source, timeout=COPY_TIMEOUT)
-
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
         try:
             return run(["skopeo", *arguments], timeout=timeout).stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import tarfile
 from pathlib import Path
 
@@ -14,25 +13,11 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.model.reference import ImageReference
+from tests.support.images import added
 from tests.support.leftovers import nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 
 INSTALL = "RUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
-
-
-def _layers(box: Box, specification: str, folder: Path) -> list[str]:
-    """The names of all files in the layers that a build added to its base."""
-    registry = registry_of(box)
-    index = registry.manifest(ImageReference.parse(specification))
-    image = ImageReference.parse(specification).at(index.content["manifests"][0]["digest"])
-    registry.save(image, folder / "image.tar", ImageReference("", "image", tag="1"))
-    names = []
-    with tarfile.open(folder / "image.tar") as archive:
-        manifest = json.load(archive.extractfile("manifest.json"))  # type: ignore[arg-type]
-        for layer in manifest[0]["Layers"][1:]:
-            with tarfile.open(fileobj=archive.extractfile(layer)) as content:
-                names += content.getnames()
-    return names
 
 
 def test_a_scratch_build_is_pushed_and_recorded_nowhere(packager: Packager, box: Box) -> None:
@@ -81,7 +66,7 @@ def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, 
         assert "manifest.json" in content.getnames()
     logs = {log["name"] for log in session.getBuildLogs(build["id"])}
     assert {"container-build.log", "x86_64.log"} <= logs
-    assert [name for name in _layers(box, by_digest, tmp_path) if "yum.repos.d" in name] == []
+    assert [name for name in added(box, by_digest, tmp_path) if "yum.repos.d" in name] == []
     nothing_left(box)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Access, Registry
+from tests.support.images import unpacked
+from tests.support.leftovers import registry_of
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import site_settings
 from tests.support.web import serve
@@ -56,22 +55,6 @@ def _build(box: Box, nvr: str) -> dict[str, Any]:
     return build
 
 
-def _access(box: Box) -> Access:
-    return Access(box.layout.builder(box.layout.builders[0]) / "certs")
-
-
-def _files(box: Box, spec: str, folder: Path) -> Path:
-    """The files of an image, unpacked by umoci-like means: each layer over the one before."""
-    image = folder / "image"
-    run(["skopeo", "copy", "--quiet", *_access(box).options("src-"), f"docker://{spec}", f"dir:{image}"], timeout=120)
-    manifest = json.loads((image / "manifest.json").read_text())
-    root = folder / "root"
-    root.mkdir()
-    for layer in manifest["layers"]:
-        run(["tar", "-C", root, "-xzf", image / layer["digest"].partition(":")[2]], timeout=120)
-    return root
-
-
 def test_everything_comes_into_the_image_and_into_koji(
     packager: Packager, box: Box, lookaside: Path, tmp_path: Path
 ) -> None:
@@ -88,7 +71,7 @@ def test_everything_comes_into_the_image_and_into_koji(
     with site_settings(box, {"build_arguments": {"MIRROR": "https://mirror.example.org"}}):
         done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
-    root = _files(box, pull_specs(done.stdout)[1], tmp_path)
+    root = unpacked(box, pull_specs(done.stdout)[1], tmp_path)
     assert (root / "data.txt").read_bytes() == ARCHIVE
     assert ".SH NAME" in (root / "help.1").read_text()
     assert (root / "said").read_text() == "https://mirror.example.org 1\n"
@@ -97,8 +80,8 @@ def test_everything_comes_into_the_image_and_into_koji(
     assert image["go"] == {"modules": [{"module": "example.org/x"}]}
     assert image["index"]["floating_tags"] == ["rawhide"]
     repository = ImageReference(box.layout.registry_address, packager.name)
-    assert {"1.0-1", "rawhide"} <= set(Registry(_access(box)).tags(repository))
-    assert not {"latest", "1.0"} & set(Registry(_access(box)).tags(repository))
+    assert {"1.0-1", "rawhide"} <= set(registry_of(box).tags(repository))
+    assert not {"latest", "1.0"} & set(registry_of(box).tags(repository))
 
 
 @pytest.mark.parametrize(

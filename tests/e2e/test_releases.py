@@ -11,14 +11,13 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Access, Registry
+from tests.support.leftovers import registry_of
 from tests.support.packager import Packager
 from tests.support.site import site_settings
 
 
 def _digest(box: Box, repository: str, tag: str) -> str:
-    registry = Registry(Access(box.layout.builder(box.layout.builders[0]) / "certs"))
-    return registry.manifest(ImageReference(box.layout.registry_address, repository, tag=tag)).digest
+    return registry_of(box).manifest(ImageReference(box.layout.registry_address, repository, tag=tag)).digest
 
 
 def _built(packager: Packager, *arguments: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
-from fedpkg_container.process import is_running, processes, run, stream
+from fedpkg_container.process import is_running, piped, processes, run, stream
 from fedpkg_container.text import LONGEST_LINE, printable
 
 
@@ -117,3 +117,32 @@ def _until(condition: object) -> None:
     deadline = time.monotonic() + 10
     while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
         time.sleep(0.05)
+
+
+def test_a_pipe_of_two_programs(tmp_path: Path) -> None:
+    with piped(["printf", "hello"], ["tr", "a-z", "A-Z"], output=tmp_path / "out") as wait:
+        wait(20)
+    assert (tmp_path / "out").read_text() == "HELLO"
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "program"),
+    [
+        (["sh", "-c", "echo sorry >&2; exit 3"], ["cat"], "sh"),
+        (["echo"], ["sh", "-c", "cat >&2; echo sorry >&2; exit 4"], "sh"),
+    ],
+)
+def test_a_pipe_in_which_a_program_fails(tmp_path: Path, first: list[str], second: list[str], program: str) -> None:
+    with pytest.raises(ProgramError, match=program) as caught, piped(first, second, output=tmp_path / "out") as wait:
+        wait(20)
+    assert caught.value.output.strip() == "sorry"
+
+
+def test_a_pipe_that_does_not_end_is_stopped(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(ProgramTimeoutError), piped(["sleep", "60"], ["cat"], output=tmp_path / "out") as wait:
+        wait(0.2)
+    with pytest.raises(ValueError), piped(["sleep", "60"], ["cat"], output=tmp_path / "out"):
+        raise ValueError
+    assert time.monotonic() - began < 30

@@ -19,7 +19,8 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.image import publishing
-from fedpkg_container.image.arch_build import ArchBuild, described_file
+from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.archive import described_file
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, metadata
@@ -231,8 +232,6 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     session.uploadWrapper(str(path), upload)
     session.CGImport("metadata.json", upload)
     session.logout()
-    for tag in tags.floating:
-        Registry(site.access).copy(repository.at(published.digest), repository.tagged(tag))
 
 
 def host_system() -> str:

@@ -1,0 +1,87 @@
+"""The files of an arch that Koji keeps: the image as a docker-archive, its log, and its Dockerfile as it was built."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.model.build import BuildSpec
+from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.reference import ImageReference
+
+#: Sends a file to the hub: path, folder below the import's.
+Upload = Callable[[Path, str], None]
+#: Uploads the files; what metadata says of them.
+Keep = Callable[[], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Keeps the files of one arch.
+
+    :param folder: for files of this build, its Dockerfile among them
+    """
+
+    spec: BuildSpec
+    engine: Buildah
+    folder: Path
+    log: BuildLog
+    upload: Upload
+
+    @contextlib.contextmanager
+    def of(self, image: str) -> Iterator[Keep]:
+        """Save an image while other things are done.
+
+        :returns: a function that waits until it is saved, and uploads it with the other files
+        """
+        spec = self.spec
+        if not spec.upload:
+            yield list
+            return
+        target = self.folder / f"{spec.nvr}.{spec.arch}.tar.gz"
+        self.log.say(f"saving {target.name}")
+        name = ImageReference("", spec.image, tag=legal_tag(f"{spec.version}-{spec.release}"))
+        with self.engine.saved(image, name, target) as wait:
+            yield lambda: self._keep(target, wait)
+
+    def _keep(self, archive: Path, wait: Callable[[], None]) -> list[dict[str, Any]]:
+        try:
+            wait()
+        except ProgramError as error:
+            raise BuildFailedError(f"{archive.name} could not be saved: {error.reason}") from error
+        self.log.say(f"uploading {archive.name}")
+        log, dockerfile = self.folder / f"{self.spec.arch}.log", self.folder / f"{self.spec.arch}.Dockerfile"
+        shutil.copyfile(self.log.path, log)
+        shutil.copyfile(self.folder / "Dockerfile", dockerfile)  # as buildah got it
+        # A folder of its own: the hub lets only the builder write to it that came first.
+        folder = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
+        described = []
+        for path, kind in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
+            self.upload(path, folder)
+            described.append(described_file(path, kind, relpath=folder))
+        return described
+
+
+def described_file(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
+    """A file as content-generator metadata names it."""
+    checksum = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            checksum.update(block)
+    return {
+        "filename": path.name,
+        "relpath": relpath,
+        "filesize": path.stat().st_size,
+        "checksum": checksum.hexdigest(),
+        "checksum_type": "sha256",
+        "type": kind,
+    }

@@ -1,0 +1,41 @@
+"""What is in an image of a registry."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.process import run
+from tests.support.leftovers import registry_of
+
+
+def layers(box: Box, specification: str, folder: Path) -> list[Path]:
+    """The layers of an image as files, packed as the registry has them, the base's first.
+
+    :param folder: where the image is copied
+    """
+    image = folder / "image"
+    options = registry_of(box).access.options("src-")
+    run(["skopeo", "copy", "--quiet", *options, f"docker://{specification}", f"dir:{image}"], timeout=120)
+    manifest = json.loads((image / "manifest.json").read_text())
+    return [image / layer["digest"].partition(":")[2] for layer in manifest["layers"]]
+
+
+def added(box: Box, specification: str, folder: Path) -> list[str]:
+    """The names of all files in the layers that a build added to a base of one layer."""
+    names = []
+    for layer in layers(box, specification, folder)[1:]:
+        with tarfile.open(layer) as content:
+            names += content.getnames()
+    return names
+
+
+def unpacked(box: Box, specification: str, folder: Path) -> Path:
+    """The files of an image, each layer over those before it."""
+    root = folder / "root"
+    root.mkdir()
+    for layer in layers(box, specification, folder):
+        run(["tar", "-C", root, "-xzf", layer], timeout=120)
+    return root
