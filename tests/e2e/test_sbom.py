@@ -32,7 +32,9 @@ from tests.support.packager import Packager, pull_specs
 from tests.support.registries import PASSWORD, access, push_image, referrers_registry
 from tests.unit.test_sbom import described, details, package, rpm
 
-INSTALL = "COPY *.rpm /\nRUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm /*.rpm"
+INSTALL = (
+    "COPY *.rpm /\nRUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm /*.rpm"
+)
 
 
 def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box, tmp_path: Path) -> None:
