@@ -5,6 +5,7 @@ They run as they are: ``make check-stock KOJI=… KCB=/path/to/koji-containerbui
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import subprocess
@@ -40,7 +41,7 @@ def plugins() -> Path:
     return Path(root) / "koji_containerbuild" / "plugins"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def upstream_hub(box: StockBox, plugins: Path) -> Iterator[None]:
     """Upstream's hub plugin in the place of ours."""
     with box.with_hub_plugins(plugins):
@@ -78,9 +79,12 @@ def client(box: StockBox, plugins: Path, tmp_path: Path) -> UpstreamClient:
     folder = tmp_path / "cli"
     folder.mkdir()
     (folder / "cli_containerbuild.py").symlink_to(plugins / "cli_containerbuild.py")
-    own = Path(environment(box)["HOME"]) / ".koji" / "config"
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(Path(environment(box)["HOME"]) / ".koji" / "config")
+    parser["koji"]["plugin_paths"] = str(folder)
     configuration = tmp_path / "koji.conf"
-    configuration.write_text(f"{own.read_text().rstrip()}\nplugin_paths = {folder}\n")
+    with configuration.open("w") as file:
+        parser.write(file)
     return UpstreamClient(box, configuration)
 
 
