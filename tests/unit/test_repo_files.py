@@ -1,0 +1,94 @@
+"""``.repo`` files: who is asked for them, and which of their repositories are on this machine."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.errors import RefusedError
+from fedpkg_container.image.koji_files import KojiFiles
+from fedpkg_container.image.outward import Outward
+from fedpkg_container.image.repo_files import fetch_repo_file, parse
+from tests.support.web import serve
+
+TOPURL = "https://kojipkgs.example.org"
+FILE = """\
+[mine]
+name=mine
+baseurl=https://kojipkgs.example.org/repos/tag/5/$basearch
+metalink=https://elsewhere.example.org/
+gpgcheck=1
+
+[other]
+baseurl=https://elsewhere.example.org/$basearch
+"""
+
+
+@pytest.fixture
+def koji(tmp_path: Path) -> KojiFiles:
+    folder = tmp_path / "topdir" / "repos" / "tag" / "5" / "x86_64" / "repodata"
+    folder.mkdir(parents=True)
+    (folder / "repomd.xml").touch()
+    return KojiFiles(tmp_path / "topdir", TOPURL)
+
+
+def test_repositories_of_koji_are_taken_from_topdir(koji: KojiFiles) -> None:
+    local = koji.localize("repo-url-1", FILE, "x86_64")
+    assert local.folders == {"repo-url-1-0": koji.topdir / "repos/tag/5/x86_64"}
+    assert not local.complete
+    sections = parse(local.text)
+    assert dict(sections["mine"]) == {
+        "name": "mine",
+        "baseurl": "file:///etc/yum.repos.d/repo-url-1-0",
+        "gpgcheck": "1",
+    }
+    assert sections["other"]["baseurl"] == "https://elsewhere.example.org/$basearch"
+    assert koji.localize("a", FILE.partition("\n\n")[0], "x86_64").complete
+
+
+@pytest.mark.parametrize(
+    "path", ["repos/tag/5/aarch64", "../../etc", "%2e%2e/%2e%2e/etc", "repos/tag/5/out", "repos/tag/5/x86_64\0"]
+)
+def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiFiles, tmp_path: Path, path: str) -> None:
+    outside = tmp_path / "outside" / "repodata"
+    outside.mkdir(parents=True)
+    (outside / "repomd.xml").touch()
+    (koji.topdir / "repos/tag/5/out").symlink_to(tmp_path / "outside")
+    local = koji.localize("a", f"[x]\nbaseurl={TOPURL}/{path}\n", "x86_64")
+    assert local.folders == {}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "127.8.9.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1", "fe80::1%eth0", "::ffff:127.0.0.1",
+     "10.1.2.3"],
+)  # fmt: skip
+def test_addresses_that_builders_do_not_ask(address: str) -> None:
+    assert not Outward(["10.0.0.0/8"]).allows(address)
+
+
+def test_own_addresses_are_not_asked_and_others_are() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attempt:
+        attempt.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
+        own = attempt.getsockname()[0]
+    assert not Outward().allows(own)
+    assert Outward().allows("192.0.2.1")
+    assert Outward().allows("::ffff:192.0.2.1")
+
+
+def test_a_host_that_may_not_be_asked_gets_no_request(tmp_path: Path) -> None:
+    (tmp_path / "x.repo").write_text(FILE)
+    with serve(tmp_path) as address:
+        assert fetch_repo_file(f"{address}/x.repo") == FILE
+        with pytest.raises(RefusedError, match=r"builders do not ask 127\.0\.0\.1"):
+            fetch_repo_file(f"{address}/x.repo", allows=Outward().allows)
+        with pytest.raises(RefusedError, match=r"builders do not ask 127\.0\.0\.1"):
+            fetch_repo_file(f"{address.replace('127.0.0.1', 'localhost')}/x.repo", allows=Outward().allows)
+
+
+def test_what_is_no_repo_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.repo").write_text("<html>")
+    with serve(tmp_path) as address, pytest.raises(RefusedError, match="cannot be read as a .repo file"):
+        fetch_repo_file(f"{address}/x.repo")
