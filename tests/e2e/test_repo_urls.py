@@ -1,0 +1,55 @@
+"""Repositories of ``--repo-url``: fetched by the builder, and reached by the build in an isolated network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.box import Box
+from tests.support.images import added
+from tests.support.outside import OUTSIDE, PORT, outside
+from tests.support.packager import Packager, pull_specs
+from tests.support.site import site_settings
+from tests.support.web import serve
+
+REPO = f"[outside]\nname=outside\nbaseurl=http://{OUTSIDE}:{PORT}/\ngpgcheck=0\n"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a .repo file outside."""
+    folder = tmp_path_factory.mktemp("world")
+    with outside(folder):
+        (folder / "outside" / "x.repo").write_text(REPO)
+        yield f"http://{OUTSIDE}:{PORT}/x.repo"
+
+
+def test_a_build_reaches_repositories_outside_and_no_layer_keeps_them(
+    packager: Packager, box: Box, world: str, tmp_path: Path
+) -> None:
+    steps = (f"ADD http://{OUTSIDE}:{PORT}/index.html /outside", "RUN cp /etc/yum.repos.d/repo-url-1.repo /kept")
+    packager.commit(packager.dockerfile(*steps))
+    done = packager.build("--scratch", "--repo-url", world)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "network isolated" in done.stdout
+    names = added(box, pull_specs(done.stdout)[1], tmp_path)
+    assert {"kept", "outside"} <= set(names)
+    assert not [name for name in names if "yum.repos.d/" in name]
+
+
+def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path: Path) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    (tmp_path / "x.repo").write_text(REPO)
+    with serve(tmp_path) as address:
+        done = packager.build("--scratch", "--repo-url", f"{address}/x.repo")
+    assert done.returncode == 1
+    assert "builders do not ask 127.0.0.1" in done.stderr
+    with site_settings(box, {"engine": {"network": "none"}}):
+        done = packager.build("--scratch", "--repo-url", world)
+    assert done.returncode == 1
+    assert "repositories of --repo-url need a network, which this site gives to no build" in done.stderr
+    with site_settings(box, {"engine": {"denied_networks": f"{OUTSIDE}/32"}}):
+        done = packager.build("--scratch", "--repo-url", world)
+    assert f"builders do not ask {OUTSIDE}" in done.stderr
