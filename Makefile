@@ -15,7 +15,7 @@ help:
 	@echo "make check-slow  the tests that take long"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
 	@echo "                 the plugins in a stock Koji from its source tree; see tests/stock"
-	@echo "make pictures    the pictures of docs/, from real runs"
+	@echo "make pictures    the pictures and the metadata of docs/, from real runs"
 	@echo "make bench       rpkg's container-build and ours side by side: five minutes, or QUICK=1"
 	@echo "make clean       remove the virtual environment and caches"
 
@@ -64,6 +64,7 @@ $(STOCK)/.complete: tests/stock/requirements.txt
 
 pictures: setup
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python -m docs.make_metadata
 
 # QUICK=1 leaves out rpkg's waits of a minute, and most of a long log.
 bench: setup
