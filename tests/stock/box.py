@@ -18,7 +18,8 @@ from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.box.services import Service
 from fedpkg_container.box.shell import environment
-from fedpkg_container.process import run
+from fedpkg_container.engines.workspace import mounts_below
+from fedpkg_container.process import kill_all, processes, run
 from tests.stock.installation import koji_commands
 from tests.stock.postgres import USER, Postgres
 from tests.stock.source import PYTHON, KojiSource
@@ -109,7 +110,11 @@ class StockBox(Box):
         return run(command, env=variables, timeout=COMMAND_TIMEOUT).text
 
     def down(self) -> None:
-        """Stop all servers and delete the database."""
+        """Stop all servers, kojid's tasks too before the hub that they would wait for, and delete the database."""
+        for name in self.layout.builders:
+            self.builder(name).stop()
+            layers = self.layout.builder(name) / "layers"
+            kill_all(lambda layers=layers: [pid for pid in processes() if mounts_below(layers, pid)])  # type: ignore[misc]
         super().down()
         self.postgres.remove()
 
