@@ -7,7 +7,6 @@ cases.
 
 from __future__ import annotations
 
-import os
 import statistics
 import threading
 import time
@@ -25,7 +24,6 @@ from fedpkg_container.process import run
 from tests.support.furnished import furnish
 from tests.support.packager import Packager
 
-MB = 1024 * 1024
 #: Seconds for one build, and between two looks at a log.
 TIMEOUT = 300.0
 LOOK = 0.01
@@ -51,24 +49,23 @@ class Workload:
     """A Dockerfile that is built.
 
     :param steps: what follows FROM and the labels
-    :param size: bytes of a file that is copied into the image; it cannot be compressed
     """
 
     name: str
     steps: tuple[str, ...]
-    size: int
-
-    def files(self, folder: Path, salt: int) -> None:
-        """Write what COPY takes; each time something else, so that no layer is in the registry already."""
-        (folder / "note").write_text(str(salt))
-        if self.size:
-            with (folder / "data").open("wb") as file:
-                for _ in range(self.size // MB):
-                    file.write(os.urandom(MB))
 
 
-SMALL = Workload("small image", ("COPY note /note", "RUN echo one > /one", "RUN echo two > /two"), 0)
-LARGE = Workload("200 MB image", ("COPY note data /", "RUN echo one > /one", "RUN sleep 5"), 200 * MB)
+SMALL = Workload("small image", ("COPY note /note", "RUN echo one > /one", "RUN echo two > /two"))
+#: Half of what it writes cannot be packed.
+LARGE = Workload(
+    "200 MB image",
+    (
+        "COPY note /note",
+        "RUN busybox dd if=/dev/urandom of=/random bs=1M count=100",
+        "RUN busybox dd if=/dev/zero of=/zeros bs=1M count=100",
+        "RUN busybox sleep 10",
+    ),
+)
 
 
 @contextmanager
@@ -199,8 +196,8 @@ def compare(folder: Path, *, runs: int) -> Compared:
             scratch, recorded = Service(box, packager), Service(box, packager)
             times: list[tuple[float, float, float]] = []
             for number in range(runs + 1):
-                workload.files(packager.checkout, number)
-                packager.commit(packager.dockerfile(*workload.steps))
+                # Each time something else, so that no layer is in the registry already.
+                packager.commit(packager.dockerfile(*workload.steps), files={"note": str(number)})
                 times.append((bare.build(number), scratch.build(scratch=True), recorded.build(scratch=False)))
             alone, *ours = (statistics.median(each[column] for each in times[1:]) for column in range(3))
             for kind, service, seconds in zip(("scratch", "recorded"), (scratch, recorded), ours):
