@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,8 +184,9 @@ class Buildah:
         :returns: a function that waits until it is saved
         """
         command = ["buildah", "push", "--quiet", image, f"docker-archive:/dev/stdout:{name}"]
-        # The fastest: most of an image are programs, and everybody who waits for the build waits for this.
-        with piped(command, ["gzip", "--no-name", "-1"], output=target, env=self._own) as wait:
+        # Everybody who waits for the build waits for this: igzip (isa-l) is six times as fast, and packs as well.
+        packer = "igzip" if shutil.which("igzip") else "gzip"
+        with piped(command, [packer, "-n", "-1"], output=target, env=self._own) as wait:
             yield lambda: wait(STEP_TIMEOUT)
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:

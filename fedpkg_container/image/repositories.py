@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
 from fedpkg_container.engines.buildah import Buildah, Mount
+from fedpkg_container.files import write_atomically
 from fedpkg_container.image.log import BuildLog
 
 #: Where images look for repositories.
@@ -110,8 +114,19 @@ class Repositories:
         return Mount(cache, f"/{name}", writable=True)
 
     def _look(self, base: str) -> _Look:
+        """Look into a base image, once for each: an image ID always means the same content."""
         if not base:
             return _Look(repositories=False, caches=())
+        known = self.engine.workspaces.shared / "looks" / f"{base.removeprefix('sha256:')}-{__version__}.json"
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            seen = json.loads(known.read_text())
+            return _Look(repositories=bool(seen["repositories"]), caches=tuple(seen["caches"]))
+        look = self._look_inside(base)
+        known.parent.mkdir(exist_ok=True)
+        write_atomically(known, json.dumps(asdict(look)))
+        return look
+
+    def _look_inside(self, base: str) -> _Look:
         with self.engine.mounted(base) as root:
             path = root / REPOSITORIES
             found = path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
