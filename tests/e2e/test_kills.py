@@ -77,6 +77,19 @@ def test_a_handler_is_killed_while_buildah_runs(
     nothing_left(box)
 
 
+def test_a_canceled_build_leaves_nothing_and_frees_its_nvr(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN (sleep 1000 &) ; sleep 1000", release="1"))
+    task_id = submit(packager)
+    wait_for_line(box, task_id, "RUN (sleep")
+    packager.run("koji", "cancel", str(task_id))
+    nothing_left(box)
+    session = box.session(ADMIN)
+    state = session.getBuild(f"{packager.name}-container-1.0-1")["state"]
+    assert koji.BUILD_STATES[state] in ("CANCELED", "FAILED")
+    packager.commit(packager.dockerfile("RUN true", release="1"))
+    assert packager.build().returncode == 0
+
+
 def test_two_builds_of_one_nvr_at_once(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 3", release="1"))
     first, second = submit(packager), submit(packager)

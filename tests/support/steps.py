@@ -17,7 +17,7 @@ from tests.support.packager import Packager
 
 #: The steps of both tasks, in the order in which they end.
 PARENT = ("fetched", "reserved")
-ARCH = ("fetched again", "pulled", "executed", "read", "pushed", "saved", "sent")
+ARCH = ("fetched again", "pulled", "executed", "read", "pushed", "sent")
 FINAL = ("built", "published", "documented", "uploaded", "imported", "tagged")
 STEPS = (*PARENT, *ARCH, *FINAL)
 
@@ -72,7 +72,7 @@ def wait_for_line(box: Box, task_id: int, text: str, seconds: float = 60) -> int
 
 def task_processes(box: Box, task_id: int) -> list[int]:
     """The processes of a task's handler: those that have a log open in its folder of one of the box's builders."""
-    log = re.compile(rf"{re.escape(str(box.layout.folder))}/builders/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
+    log = re.compile(rf"{re.escape(str(box.layout.folder))}/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
     found = []
     for pid in processes():
         try:
