@@ -94,6 +94,10 @@ class RegistryError(FedpkgContainerError):
     """A registry refused, or could not be reached."""
 
 
+class RegistryUnavailableError(RegistryError):
+    """A registry is not there or broken in this moment: it may be otherwise when asked again."""
+
+
 class NoSuchImageError(RegistryError):
     """A registry was asked for an image that it does not have."""
 

@@ -44,7 +44,7 @@ def write_configuration(box: Box, name: str) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
     site = configparser.ConfigParser(interpolation=None)
-    site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates)}
+    site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates), "patience": "20"}
     site["engine"] = {"state": str(folder / "state")}
     site["limits"] = {"build_timeout": "1800", "build_timeout_max": "3600"}
     site["content_generator"] = {
@@ -150,7 +150,7 @@ def _stop(*_: object) -> None:
 def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     """Take tasks until SIGTERM.
 
-    :param pause_at: the step of a build after which its process stops and waits to be killed; for tests
+    :param pause_at: the step of a build after which its process waits as long as a file is there; for tests
     """
     session = _log_in(options)
     koji.pathinfo.topdir = options.topdir
@@ -177,8 +177,10 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
 
 
 def _pause(options: types.SimpleNamespace, step: str) -> None:
-    Path(options.ready_file).with_name(f"paused-{step}").touch()
-    signal.pause()
+    mark = Path(options.ready_file).with_name(f"paused-{step}")
+    mark.touch()
+    while mark.exists():
+        time.sleep(0.1)
 
 
 def main() -> None:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO
 
 from fedpkg_container.engines.workspace import Workspaces, locked
-from fedpkg_container.errors import ProgramError, RegistryError
+from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Access, Registry, registry_error
+from fedpkg_container.registry.registry import Access, Registry, registry_errors
 
 #: Seconds for bringing one image into the store, and for listing or removing.
 PULL_TIMEOUT = 1800.0
@@ -89,12 +89,10 @@ class BaseImages:
         return base
 
     def _pull(self, image: ImageReference, platform: Platform) -> BaseImage:
-        exact = image.at(Registry(self._access).manifest(image).digest_for(platform))
+        exact = image.at(Registry(self._access.impatient()).manifest(image).digest_for(platform))
         options = ["--quiet", "--policy", "always", *platform.options(), *self._access.options()]
-        try:
-            pulled = self._buildah("pull", *options, f"docker://{exact}", timeout=PULL_TIMEOUT)
-        except ProgramError as error:
-            raise registry_error(image, error.output) from error
+        with registry_errors(image):
+            pulled = self._buildah("pull", *options, f"docker://{exact}", timeout=self._access.timeout)
         return BaseImage(pulled.split()[-1], str(exact))
 
     def load(self, archive: Path) -> str:

@@ -16,11 +16,18 @@ from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
 from fedpkg_container.engines.sandbox import ETC, VARIABLES, Sandbox
 from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramTimeoutError, RegistryError
+from fedpkg_container.errors import (
+    NoSuchImageError,
+    ProgramError,
+    ProgramTimeoutError,
+    RegistryError,
+    RegistryUnavailableError,
+)
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped, run, stream
-from fedpkg_container.registry.registry import Access, registry_error
+from fedpkg_container.registry.patience import patiently
+from fedpkg_container.registry.registry import Access, registry_errors
 
 #: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.
 STEP_TIMEOUT = 1800.0
@@ -197,10 +204,7 @@ class Buildah:
         """
         result = self.folder / "digest"
         options = ["--quiet", "--format", kind, "--digestfile", str(result), *self.access.options()]
-        try:
-            self._run("push", *options, image, f"docker://{target}")
-        except ProgramError as error:
-            raise registry_error(target, error.output) from error
+        self._to_registry(target, "push", *options, image, f"docker://{target}")
         return result.read_text().strip()
 
     def push_list(self, target: ImageReference, members: Sequence[ImageReference], kind: str) -> str:
@@ -212,15 +216,24 @@ class Buildah:
         :raises RegistryError: it could not be pushed
         """
         name, result = f"localhost/list:{target.tag}", self.folder / "list-digest"
-        try:
-            self._run("manifest", "create", name)
-            for member in members:
-                self._run("manifest", "add", *self.access.options(), name, f"docker://{member}")
-            options = ["--quiet", "--all", "--format", kind, "--digestfile", str(result), *self.access.options()]
-            self._run("manifest", "push", *options, name, f"docker://{target}")
-        except ProgramError as error:
-            raise registry_error(target, error.output) from error
-        return result.read_text().strip()
+        self._run("manifest", "create", name)
+        for member in members:
+            self._to_registry(target, "manifest", "add", *self.access.options(), name, f"docker://{member}")
+        options = ["--quiet", "--all", "--format", kind, "--digestfile", str(result), *self.access.options()]
+
+        def push() -> str:
+            result.unlink(missing_ok=True)
+            with registry_errors(target):
+                self._run("manifest", "push", *options, name, f"docker://{target}", timeout=self.access.timeout)
+            digest = result.read_text().strip() if result.exists() else ""
+            if not digest:  # buildah 1.28 ends with status 0 when the registry answers 500
+                raise RegistryUnavailableError(
+                    f"{target.registry} fails, needed for {target}: it did not take the list of arches",
+                    solution="try again later; tell the site's administrators when it stays so",
+                )
+            return digest
+
+        return patiently(push, self.access.patience)
 
     def export(self, image: str, name: ImageReference) -> str:
         """Bring an image under a name into the local storage of whoever runs this; its image ID there."""
@@ -261,5 +274,14 @@ class Buildah:
         options = ["--network", "host", "--isolation", "chroot", "--quiet"]
         return run(["buildah", "build", *options, folder], env=self._own, timeout=STEP_TIMEOUT, check=False).status == 0
 
-    def _run(self, *arguments: str) -> str:
-        return run(["buildah", *arguments], env=self._own, timeout=STEP_TIMEOUT).text
+    def _run(self, *arguments: str, timeout: float = STEP_TIMEOUT) -> str:
+        return run(["buildah", *arguments], env=self._own, timeout=timeout).text
+
+    def _to_registry(self, image: ImageReference, *arguments: str) -> str:
+        """Run a command that talks to a registry, again while that is not there."""
+
+        def attempt() -> str:
+            with registry_errors(image):
+                return self._run(*arguments, timeout=self.access.timeout)
+
+        return patiently(attempt, self.access.patience)

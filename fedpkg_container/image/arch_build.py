@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class ArchBuild:
     :param source: the checkout at the exact commit
     :param koji: Koji's files, where repositories are
     :param folder: a folder for files of this build
+    :param after: called after each step
     """
 
     spec: BuildSpec
@@ -53,6 +54,7 @@ class ArchBuild:
     folder: Path
     log: BuildLog
     upload: Upload
+    after: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
         """Build, look inside, push.
@@ -66,17 +68,23 @@ class ArchBuild:
         check_runnable(dockerfile, spec.arch, self.folder)
         lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say)
         bases = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
+        self.after("pulled")
         parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         image = self._build(dockerfile, bases)
+        self.after("executed")
         with self.engine.mounted(image) as root:
             packages, distribution = read_packages(root, self.folder), read_distribution(root)
         log.say(f"the image holds {len(packages)} RPMs")
+        self.after("read")
         warnings = lost_in(self.engine.configuration(image), self.site.formats)
         with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
             exact = self._push(image)
+            self.after("pushed")
             built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
-            return replace(built, warnings=warnings, files=keep())
+            files = keep()
+            self.after("sent")
+            return replace(built, warnings=warnings, files=files)
 
     def _push(self, image: str) -> ImageReference:
         """Push to staging, under a tag that nobody else has; the image by digest."""

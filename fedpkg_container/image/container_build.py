@@ -36,6 +36,8 @@ from fedpkg_container.signals import uninterrupted
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that the registry may take for a request of a build that failed: kojid kills those that were canceled soon.
+HURRY = 4.0
 #: Builds one image for each spec, somewhere, and waits for them.
 Spawn = Callable[[list[BuildSpec]], list[BuiltImage]]
 
@@ -76,14 +78,15 @@ class ContainerBuild:
         plan = self._planner.plan()
         reservation, nvr = self._reserve(plan)
         try:
-            return self._build(plan, nvr, started, reservation)
+            result = self._build(plan, nvr, started, reservation)
         except BaseException as error:
             if reservation is not None:
                 with uninterrupted():
                     self._refund(reservation, canceled=not isinstance(error, Exception))
+            self._empty(timeout=HURRY)
             raise
-        finally:
-            self._empty()
+        self._empty()
+        return result
 
     @property
     def _registry(self) -> Registry:
@@ -92,7 +95,8 @@ class ContainerBuild:
     @property
     def _planner(self) -> Planner:
         task, site = self.task, self.site
-        return Planner(task, site, self.session, self.checkout, self.files, self._registry, self.log.say)
+        registry = Registry(site.access.impatient())  # nothing is lost yet by giving up
+        return Planner(task, site, self.session, self.checkout, self.files, registry, self.log.say)
 
     @property
     def _recording(self) -> Recording:
@@ -161,12 +165,15 @@ class ContainerBuild:
             self.log.say(each)
         return naming.Tags(unique, naming.primary_tag(nvr), tuple(tag for tag in wanted if tag not in newer)), kept
 
-    def _empty(self) -> None:
-        """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later."""
+    def _empty(self, timeout: float | None = None) -> None:
+        """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.
+
+        :param timeout: seconds for one request
+        """
         stage = ImageReference(self.site.candidate, staging.staging_repository(self.task.id))
         try:
             with uninterrupted():
-                staging.empty(self._registry, stage)
+                staging.empty(Registry(self.site.access.impatient(timeout)), stage)
         except FedpkgContainerError as error:
             logger.warning("%s could not be emptied: %s", stage, error)
 

@@ -70,6 +70,7 @@ class Recording:
         self.log.say(f"recorded as build {reservation.build_id}")
         self.after("imported")
         self._tag(str(reservation.nvr), reservation.build_id)
+        self.after("tagged")
         self._settle(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 

@@ -10,7 +10,7 @@ from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.image.settings import Settings
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import FORMATS, Access
+from fedpkg_container.registry.registry import COPY_TIMEOUT, FORMATS, Access
 
 #: The file, and the variable that names another one.
 PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
@@ -23,7 +23,7 @@ NETWORKS = ("auto", "none", "isolated", "host")
 #: Sections whose settings are names of the site's own choice.
 _FREE = ("labels", "build_arguments")
 _KNOWN = {
-    "registry": {"candidate", "certificates", "auth_file", "sources", "formats"},
+    "registry": {"candidate", "certificates", "auth_file", "sources", "formats", "timeout", "patience"},
     "engine": {"state", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
     "limits": {"build_timeout", "build_timeout_max", "build_size", "log_size", "free_space", "memory"},
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
@@ -32,6 +32,8 @@ _KNOWN = {
     **{section: set() for section in _FREE},
 }
 _GIGABYTE = 10**9
+#: Seconds for which a registry that fails is asked again, where the site says nothing.
+PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def read_site(path: Path | None = None) -> Site:
     settings = Settings.read(path)
     site = Site(
         candidate=settings.registry("registry", "candidate"),
-        access=Access(settings.path("registry", "certificates"), settings.path("registry", "auth_file")),
+        access=_access(settings),
         sources=tuple(each.rstrip("/") for each in settings.words("registry", "sources")),
         formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
@@ -163,6 +165,15 @@ def read_site(path: Path | None = None) -> Site:
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
     return site
+
+
+def _access(settings: Settings) -> Access:
+    return Access(
+        settings.path("registry", "certificates"),
+        settings.path("registry", "auth_file"),
+        timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
+        patience=settings.number("registry", "patience", PATIENCE, unit="seconds", least=0),
+    )
 
 
 def _isolation(settings: Settings) -> Isolation | None:

@@ -124,6 +124,11 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
                 f"building the image for {recipe.arch} failed: a program that RUN starts is of another arch",
                 solution=f"check that the images in FROM are {recipe.arch} throughout",
             ) from error
+        if "no space left on device" in error.output.lower():
+            raise BuildFailedError(
+                f"building the image for {recipe.arch} failed: no space was left on the builder",
+                solution="build again: another builder may have more; or ask the site for larger disks",
+            ) from error
         said = _last_words(error.output).replace(f"{folder}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
     for complaint in engine.complaints():

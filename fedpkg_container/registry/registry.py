@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from requests.utils import parse_header_links
 
-from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError
+from fedpkg_container.errors import (
+    NoSuchImageError,
+    ProgramError,
+    ProgramTimeoutError,
+    RegistryError,
+    RegistryUnavailableError,
+)
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.patience import patiently
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -41,10 +49,18 @@ class Access:
 
     :param certificates: folder with ``ca.crt`` and client certificates (podman's ``--cert-dir``); None: the system's
     :param auth_file: credentials, as podman and docker keep them; None for the user's own
+    :param timeout: seconds that bringing one image there or back may take
+    :param patience: seconds for which a registry that is not there, or fails, is asked again
     """
 
     certificates: Path | None = None
     auth_file: Path | None = None
+    timeout: float = COPY_TIMEOUT
+    patience: float = 0.0
+
+    def impatient(self, timeout: float | None = None) -> Access:
+        """The same, with one attempt; within ``timeout`` seconds when that is less."""
+        return replace(self, patience=0.0, timeout=min(timeout or self.timeout, self.timeout))
 
     def options(self, prefix: str = "") -> list[str]:
         """Arguments for buildah and skopeo; ``prefix`` is ``src-`` or ``dest-`` where a command has two registries."""
@@ -151,13 +167,14 @@ class Registry:
             f"docker://{source}",
             f"docker://{target}",
         ]
-        self._skopeo(*arguments, image=target, timeout=COPY_TIMEOUT)
+        self._skopeo(*arguments, image=target, timeout=self.access.timeout)
 
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
-        try:
-            return run(["skopeo", *arguments], timeout=timeout).stdout
-        except ProgramError as error:
-            raise registry_error(image, error.output) from error
+        return patiently(lambda: self._run(*arguments, image=image, timeout=timeout), self.access.patience)
+
+    def _run(self, *arguments: str, image: ImageReference, timeout: float) -> bytes:
+        with registry_errors(image):
+            return run(["skopeo", *arguments], timeout=min(timeout, self.access.timeout)).stdout
 
     def repositories(self, registry: str) -> Iterator[str]:
         """Every repository of a registry, page by page; skopeo has no command for that."""
@@ -191,6 +208,9 @@ class Registry:
 _UNREACHABLE = re.compile(
     r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
 )
+#: What may be otherwise in a moment; a name that is wrong stays wrong.
+_TEMPORARY = re.compile(r"connection refused|i/o timeout|no route to host|connection reset", re.IGNORECASE)
+_BROKEN = re.compile(r"\b5[0-9][0-9] \(?[A-Z]|unexpected EOF|: EOF\b|TLS handshake timeout")
 _MISSING = re.compile(
     r"manifest unknown|name unknown|repository name not known|status code (from registry )?404|status: 404",
     re.IGNORECASE,
@@ -203,7 +223,8 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
     where = image.registry or "the registry"
     if _UNREACHABLE.search(said):
         reason = said.strip().splitlines()[-1][-200:]
-        return RegistryError(
+        kind = RegistryUnavailableError if _TEMPORARY.search(said) else RegistryError
+        return kind(
             f"{where} cannot be reached, needed for {image}: {reason}", solution="check its name, or try again later"
         )
     if _MISSING.search(said):
@@ -211,4 +232,24 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
     if _REFUSED.search(said):
         return RegistryError(f"{where} refuses access to {image}", solution="check the credentials in the auth file")
     last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
+    if _BROKEN.search(last):
+        why = last.rpartition('": ')[2][-300:]
+        return RegistryUnavailableError(
+            f"{where} fails, needed for {image}: {why}",
+            solution="try again later; tell the site's administrators when it stays so",
+        )
     return RegistryError(f"{image}: {last[-500:]}")
+
+
+@contextlib.contextmanager
+def registry_errors(image: ImageReference) -> Iterator[None]:
+    """Turn errors of programs that talk to a registry into errors that name the image."""
+    try:
+        yield
+    except ProgramError as error:
+        raise registry_error(image, error.output) from error
+    except ProgramTimeoutError as error:
+        raise RegistryError(
+            f"{image.registry or 'the registry'} does not answer, or is too slow, needed for {image}: {error.reason}",
+            solution="try again later; tell the site's administrators when it stays so",
+        ) from error

@@ -1,4 +1,4 @@
-"""Builders and handlers killed at every step: nothing stays behind, and another builder builds the same NVR."""
+"""Builders, handlers and hubs that end while RUN runs: nothing stays behind, and the same NVR is built."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import koji
 import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.box.services import Service
-from fedpkg_container.process import processes
 from tests.support.leftovers import eventually, nothing_left
 from tests.support.packager import Packager
+from tests.support.steps import restart, submit, task_processes, wait_for_line
 
 pytestmark = pytest.mark.slow
 
@@ -29,31 +26,7 @@ def only_first(box: Box) -> Iterator[None]:
     """The second builder does not run; afterwards both do."""
     box.builder(SECOND).stop()
     yield
-    for name in (FIRST, SECOND):
-        box.builder(name).stop()
-        box.start_builder(name)
-
-
-def _restart(box: Box, pause_at: str) -> Service:
-    """The first builder, which stops at a step of a build and waits."""
-    service = box.builder(FIRST)
-    service.stop()
-    (box.layout.builder(FIRST) / "ready").unlink(missing_ok=True)
-    _mark(box, pause_at).unlink(missing_ok=True)
-    paused = replace(service, command=[*service.command, "--pause-at", pause_at])
-    paused.start()
-    eventually(paused.ready, lambda: paused.log.read_text()[-2000:])
-    return paused
-
-
-def _mark(box: Box, step: str) -> Path:
-    return box.layout.builder(FIRST) / f"paused-{step}"
-
-
-def _submit(packager: Packager) -> int:
-    done = packager.build("--nowait")
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.split()[2])
+    restart(box)
 
 
 def _assert_built_by(box: Box, task_id: int, nvr: str, host: str) -> None:
@@ -70,38 +43,12 @@ def _assert_built_by(box: Box, task_id: int, nvr: str, host: str) -> None:
     nothing_left(box)
 
 
-def _task_processes(box: Box, task_id: int) -> list[int]:
-    """The processes of a task's handler: those that work in its folder of the builder."""
-    found = []
-    for pid in processes():
-        try:
-            open_files = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue
-        if any(re.search(rf"/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log$", path) for path in open_files):
-            found.append(pid)
-    return found
-
-
-@pytest.mark.parametrize("step", ["reserved", "built", "published", "documented", "uploaded", "imported"])
-@pytest.mark.usefixtures("only_first")
-def test_the_daemon_is_killed_after_a_step(packager: Packager, box: Box, step: str) -> None:
-    packager.commit(packager.dockerfile("RUN true", release="1"))
-    paused = _restart(box, step)
-    task_id = _submit(packager)
-    eventually(_mark(box, step).exists, lambda: paused.log.read_text()[-3000:], seconds=60)
-    os.kill(paused.pid or 0, signal.SIGKILL)
-    nothing_left(box)
-    box.start_builder(SECOND)
-    _assert_built_by(box, task_id, f"{packager.name}-container-1.0-1", SECOND)
-
-
 @pytest.mark.usefixtures("only_first")
 @pytest.mark.parametrize("labels", [{"release": "1"}, {}], ids=["release label", "next release"])
 def test_the_daemon_is_killed_while_buildah_runs(packager: Packager, box: Box, labels: dict[str, str]) -> None:
     packager.commit(packager.dockerfile("RUN sleep 15", **labels))
-    task_id = _submit(packager)
-    _wait_for_line(box, task_id, "RUN sleep")
+    task_id = submit(packager)
+    wait_for_line(box, task_id, "RUN sleep")
     os.kill(box.builder(FIRST).pid or 0, signal.SIGKILL)
     nothing_left(box)
     box.start_builder(SECOND)
@@ -114,9 +61,9 @@ def test_a_handler_is_killed_while_buildah_runs(
     packager: Packager, box: Box, which: str, labels: dict[str, str]
 ) -> None:
     packager.commit(packager.dockerfile("RUN sleep 8", **labels))
-    task_id = _submit(packager)
-    child = _wait_for_line(box, task_id, "RUN sleep")
-    victims = _task_processes(box, task_id if which == "parent" else child)
+    task_id = submit(packager)
+    child = wait_for_line(box, task_id, "RUN sleep")
+    victims = task_processes(box, task_id if which == "parent" else child)
     assert victims, "the handler was not found"
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
@@ -130,27 +77,10 @@ def test_a_handler_is_killed_while_buildah_runs(
     nothing_left(box)
 
 
-def _wait_for_line(box: Box, task_id: int, text: str) -> int:
-    """Wait until the log of the first arch has a line; the task of that arch."""
-    session = box.session(ADMIN)
-    found: list[int] = []
-
-    def shows() -> bool:
-        for child in session.getTaskChildren(task_id):
-            logs = session.listTaskOutput(child["id"])
-            if "x86_64.log" in logs and text in session.downloadTaskOutput(child["id"], "x86_64.log").decode():
-                found.append(child["id"])
-                return True
-        return False
-
-    eventually(shows, lambda: session.getTaskDescendents(task_id), seconds=60)
-    return found[0]
-
-
 def test_a_canceled_build_leaves_nothing_and_frees_its_nvr(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN (sleep 1000 &) ; sleep 1000", release="1"))
-    task_id = _submit(packager)
-    _wait_for_line(box, task_id, "RUN (sleep")
+    task_id = submit(packager)
+    wait_for_line(box, task_id, "RUN (sleep")
     packager.run("koji", "cancel", str(task_id))
     nothing_left(box)
     session = box.session(ADMIN)
@@ -162,7 +92,7 @@ def test_a_canceled_build_leaves_nothing_and_frees_its_nvr(packager: Packager, b
 
 def test_two_builds_of_one_nvr_at_once(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 3", release="1"))
-    first, second = _submit(packager), _submit(packager)
+    first, second = submit(packager), submit(packager)
     session = box.session(ADMIN)
     states = {}
 
@@ -181,8 +111,8 @@ def test_two_builds_of_one_nvr_at_once(packager: Packager, box: Box) -> None:
 
 def test_the_hub_is_restarted_during_a_build(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 8", release="1"))
-    task_id = _submit(packager)
-    _wait_for_line(box, task_id, "RUN sleep")
+    task_id = submit(packager)
+    wait_for_line(box, task_id, "RUN sleep")
     box.hub.stop()
     box.hub.start()
     box.hub.wait_ready()
@@ -225,7 +155,7 @@ def test_a_log_of_fifty_megabytes_is_followed_to_its_end(packager: Packager) -> 
 def test_down_leaves_no_process_mount_or_container(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 1000"))
     task_id = int(packager.build("--scratch", "--nowait").stdout.split()[2])
-    _wait_for_line(box, task_id, "RUN sleep")
+    wait_for_line(box, task_id, "RUN sleep")
     pids = [service.pid for service in box.services]
     box.down()
     assert [service.pid for service in box.services] == [None] * len(pids)

@@ -13,12 +13,10 @@ import pytest
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.engines.workspace import mounts_below
-from tests.e2e.test_kills import _submit as submit
-from tests.e2e.test_kills import _task_processes as task_processes
-from tests.e2e.test_kills import _wait_for_line as wait_for_line
 from tests.stock.box import StockBox
 from tests.support.leftovers import eventually, nothing_left
 from tests.support.packager import Packager
+from tests.support.steps import submit, task_processes, wait_for_line
 
 INSTALL = "RUN dnf install -y hello-web-pages && test -s /usr/share/hello-web/index.html"
 

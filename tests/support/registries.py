@@ -46,11 +46,14 @@ def access(folder: Path, *hosts: str, password: str = "") -> Access:
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, *, password: bool = False) -> Iterator[str]:
-    """docker-registry over TLS; its address."""
+def docker_registry(folder: Path, *, password: bool = False, authority: Authority | None = None) -> Iterator[str]:
+    """docker-registry over TLS, its data in a folder; its address.
+
+    :param authority: who issues its certificate; one of its own when None
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    certificate = str(Authority(folder / "pki").issue("registry", server=True))
+    certificate = str((authority or Authority(folder / "pki")).issue("registry", server=True))
     settings: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn"},

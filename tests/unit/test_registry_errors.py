@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import registry_error
 
@@ -16,7 +16,7 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
     [
         (
             'Get "https://127.0.0.1:34043/v2/": dial tcp 127.0.0.1:34043: connect: connection refused',
-            RegistryError,
+            RegistryUnavailableError,
             "cannot be reached",
         ),
         ("dial tcp: lookup r.example.org: no such host", RegistryError, "cannot be reached"),
@@ -41,6 +41,15 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
             RegistryError,
             "x509",
         ),
+        (
+            (
+                'copying image "sha256:0" to "docker://r.example.org/x:1": writing blob: initiating layer upload to'
+                " /v2/x/blobs/uploads/ in r.example.org: received unexpected HTTP status: 500 Internal Server Error"
+            ),
+            RegistryUnavailableError,
+            "fails, needed for 127.0.0.1:34043/denied/not-found:404: writing blob",
+        ),
+        ("writing blob: uploading layer chunked: unexpected EOF", RegistryUnavailableError, "unexpected EOF"),
         ("", RegistryError, "no reason given"),
     ],
 )

@@ -24,6 +24,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.canceled import Cancellation
 from fedpkg_container.hub.subtasks import first_failure
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild
@@ -69,7 +70,13 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             raise Interrupted("the builder daemon has died")
         path = Path(self.workdir) / log_name
         with BuildLog(path) as log, path.open("rb") as reader:
-            log.send = lambda: self._send(log_name, reader)
+            canceled = Cancellation(self.session, self.id)
+
+            def send() -> None:
+                canceled.check()
+                self._send(log_name, reader)
+
+            log.send = send
             try:
                 with interruptible():
                     yield log
@@ -80,12 +87,12 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             except Interrupted:
                 if os.getppid() != daemon:
                     log.line("the builder was stopped: the task begins again on another one")
-                    log.tick()
+                    self._send(log_name, reader)
                     self.session.host.freeTasks([self.id])
                 raise
             finally:
                 with contextlib.suppress(koji.GenericError):  # canceled: the hub takes no more of this task
-                    log.tick()
+                    self._send(log_name, reader)
 
     def _send(self, name: str, reader: BinaryIO) -> None:
         """Send what is new of a log; what could not be sent is sent the next time."""
@@ -179,6 +186,7 @@ class BuildContainerTask(ContainerTask):
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
             arches = self._arches(target_info, options)
             source = self.checkout(src, log, scratch=scratch, build_tag=target_info["build_tag"])
+            self.checkpoint("fetched")
             platforms = ContainerYaml.read(source.folder).platforms
             task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
             with self.engine(site) as engine, self._generator(site) as generator:
@@ -277,6 +285,7 @@ class CreateContainerTask(ContainerTask):
         with self.supervised(f"{wanted.arch}.log") as log:
             site = read_site()
             source = self.checkout(wanted.source, log, scratch=wanted.scratch)
+            self.checkpoint("fetched again")
             with self.engine(site) as engine:
                 build = ArchBuild(
                     spec=wanted,
@@ -287,5 +296,6 @@ class CreateContainerTask(ContainerTask):
                     folder=engine.folder,
                     log=log,
                     upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
+                    after=self.checkpoint,
                 )
                 return build.run().pack()

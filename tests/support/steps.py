@@ -1,0 +1,84 @@
+"""A builder that stops at a step of a build and waits there: to be killed, or to have its task canceled."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.services import Service
+from fedpkg_container.process import processes
+from tests.support.leftovers import eventually
+from tests.support.packager import Packager
+
+#: The steps of both tasks, in the order in which they end.
+PARENT = ("fetched", "reserved")
+ARCH = ("fetched again", "pulled", "executed", "read", "pushed", "sent")
+FINAL = ("built", "published", "documented", "uploaded", "imported", "tagged")
+STEPS = (*PARENT, *ARCH, *FINAL)
+
+
+def start_paused(box: Box, name: str, step: str) -> Service:
+    """Start a builder anew; it stops at a step of a build and waits."""
+    service = box.builder(name)
+    service.stop()
+    (box.layout.builder(name) / "ready").unlink(missing_ok=True)
+    mark(box, name, step).unlink(missing_ok=True)
+    paused = replace(service, command=[*service.command, "--pause-at", step])
+    paused.start()
+    eventually(paused.ready, lambda: paused.log.read_text()[-2000:])
+    return paused
+
+
+def restart(box: Box, names: Sequence[str] = ()) -> None:
+    """Start builders anew as they are usually."""
+    for name in names or box.layout.builders:
+        box.builder(name).stop()
+        box.start_builder(name)
+
+
+def mark(box: Box, name: str, step: str) -> Path:
+    """The file that says that a builder waits at a step."""
+    return box.layout.builder(name) / f"paused-{step}"
+
+
+def submit(packager: Packager, *arguments: str) -> int:
+    """Submit a build and do not wait; its task."""
+    done = packager.build("--nowait", *arguments)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.split()[2])
+
+
+def wait_for_line(box: Box, task_id: int, text: str, seconds: float = 60) -> int:
+    """Wait until the log of the first arch has a line; the task of that arch."""
+    session = box.session(ADMIN)
+    found: list[int] = []
+
+    def shows() -> bool:
+        for child in session.getTaskChildren(task_id):
+            logs = session.listTaskOutput(child["id"])
+            if "x86_64.log" in logs and text in session.downloadTaskOutput(child["id"], "x86_64.log").decode():
+                found.append(child["id"])
+                return True
+        return False
+
+    eventually(shows, lambda: session.getTaskDescendents(task_id), seconds=seconds)
+    return found[0]
+
+
+def task_processes(box: Box, task_id: int) -> list[int]:
+    """The processes of a task's handler: those that have a log open in its folder of one of the box's builders."""
+    log = re.compile(rf"{re.escape(str(box.layout.folder))}/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
+    found = []
+    for pid in processes():
+        try:
+            open_files = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        if any(log.fullmatch(path) for path in open_files):
+            found.append(pid)
+    return found
