@@ -52,6 +52,7 @@ setup(
         "rich>=12",
         "rpkg>=1.66",
         "ruamel.yaml>=0.17",
+        "tenacity>=8",
     ],
     extras_require={"box": BOX, "check": CHECK},
     entry_points={

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from fedpkg_container.errors import RegistryUnavailableError
 
@@ -24,13 +25,11 @@ def patiently(act: Callable[[], Result], patience: float) -> Result:
     :param patience: seconds after which no further attempt is begun; 0 for one attempt
     :raises RegistryUnavailableError: the registry is still not there, or still broken
     """
-    deadline, pause = time.monotonic() + patience, FIRST_PAUSE
-    while True:
-        try:
-            return act()
-        except RegistryUnavailableError as error:
-            if time.monotonic() + pause > deadline:
-                raise
-            logger.info("%s; again in %g s", error.reason, pause)
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    attempts = Retrying(
+        retry=retry_if_exception_type(RegistryUnavailableError),
+        wait=wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),
+        stop=stop_after_delay(patience),
+        before_sleep=before_sleep_log(logger, logging.INFO),
+        reraise=True,
+    )
+    return attempts(act)
