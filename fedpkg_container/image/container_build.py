@@ -74,6 +74,7 @@ class ContainerBuild:
         started = time.time()
         recorded = already_recorded(self.session, self.task)
         if recorded:
+            self._empty()
             return self._recording.resume(recorded)
         plan = self._planner.plan()
         reservation, nvr = self._reserve(plan)
