@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import time
@@ -23,6 +22,7 @@ from fedpkg_container.registry.registry import MANIFEST, MANIFEST_LIST, OCI_INDE
 from tests.support.bases import make_base
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
+from tests.support.site import site_settings
 
 ARCHES = ("x86_64", "i386", "aarch64", "ppc64le", "s390x", "armhfp")
 #: What images say of their arches.
@@ -207,17 +207,8 @@ def test_a_task_that_ends_removes_base_images_that_nobody_uses(packager: Package
 @pytest.fixture
 def formats(many: Box, request: pytest.FixtureRequest) -> Iterator[str]:
     """All builders push in these formats; afterwards as before."""
-    paths = [many.layout.builder(name) / "builder_containerbuild.conf" for name in many.layout.builders]
-    before = [path.read_text() for path in paths]
-    for path in paths:
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read(path)
-        parser["registry"]["formats"] = request.param
-        with path.open("w") as file:
-            parser.write(file)
-    yield request.param
-    for path, text in zip(paths, before):
-        path.write_text(text)
+    with site_settings(many, {"registry": {"formats": request.param}}):
+        yield request.param
 
 
 @pytest.mark.parametrize("formats", ["v2s2 oci"], indirect=True)

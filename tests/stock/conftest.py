@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.box.demo import base, site
-from fedpkg_container.box.demo.rpms import Package
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import Layout
 from tests.stock.box import StockBox
 from tests.stock.source import VARIABLE, KojiSource
+from tests.support.furnished import furnish
 from tests.support.packager import Packager
 
 collect_ignore_glob = [] if os.environ.get(VARIABLE) else ["test_*.py"]
@@ -31,22 +30,10 @@ def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made = StockBox(Layout.open(folder / "box"), source)
     try:
         made.up()
-        furnish(made, folder)
+        furnish(made, folder, dnf=True)
         yield made
     finally:
         made.down()
-
-
-def furnish(box: StockBox, folder: Path) -> None:
-    """RPMs in Koji, a repository of them, and a base image."""
-    rpms = [package.build(folder) for package in base.packages(dnf=True)]
-    page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
-    session = box.session(ADMIN)
-    site.create_target(session, base.COMPONENT)
-    site.import_rpms(session, [*rpms, page])
-    site.regenerate(session)
-    base.publish(box, rpms)
-    session.logout()
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
 
 
-def furnish(box: Box, folder: Path) -> None:
+def furnish(box: Box, folder: Path, *, dnf: bool = False) -> None:
     """Fill a box that runs.
 
     :param folder: for RPMs
+    :param dnf: whether the base image has dnf, which makes it ten times as large
     """
-    rpms = [package.build(folder) for package in base.packages(dnf=False)]
+    rpms = [package.build(folder) for package in base.packages(dnf=dnf)]
     page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
     session = box.session(ADMIN)
     site.create_target(session, base.COMPONENT)
