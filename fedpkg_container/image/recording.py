@@ -115,7 +115,7 @@ class Recording:
                 solution="they are set by the next build of it",
             ) from error
         if tags:
-            self.log.say(f"set {', '.join(tags)}")
+            self.log.say(f"floating tags {', '.join(tags)} are set")
 
 
 def already_recorded(session: Any, task: Task) -> dict[str, Any] | None:
