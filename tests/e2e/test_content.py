@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,15 @@ def test_what_a_builder_refuses(
     done = packager.build("--scratch", *passed)
     assert done.returncode == 1, done.stdout + done.stderr
     assert said in done.stderr
+
+
+def test_a_builder_with_a_wrong_site_file_leaves_tasks_to_others(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    wrong, right = box.layout.builders
+    with site_settings(box, {"engine": {"network": "bridge"}, "registry": {"colour": "red"}}, builders=[wrong]):
+        done = packager.build("--scratch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(re.findall(r"on (builder-\d+)", done.stdout)) == {right}
+    said = box.layout.log(wrong).read_text()
+    assert "[registry] colour: no such setting" in said
+    assert "[engine] network = bridge: must be one of auto, none, isolated, host" in said

@@ -289,11 +289,9 @@ def test_a_release_that_is_none(packager: Packager) -> None:
     assert "argument --build-release: '1-2' must be" in done.stderr
 
 
-def test_a_container_yaml_is_not_passed_over_in_silence(packager: Packager) -> None:
+def test_what_container_yaml_asks_of_no_service_is_refused(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  packages: [httpd]\n"})
-    done = packager.build("--dry-run")
-    assert done.returncode == 0
-    assert "container.yaml:1: warning: builders of this version do not act on compose" in done.stderr
+    assert_refused(packager.build("--dry-run"), "container.yaml:1: error: compose needs a compose service (ODCS)")
 
 
 def test_rpkg_options_are_not_taken_for_ours(packager: Packager, box: Box) -> None:

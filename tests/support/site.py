@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from fedpkg_container.box.box import Box
 
@@ -12,9 +12,11 @@ FILE = "builder_containerbuild.conf"
 
 
 @contextlib.contextmanager
-def site_settings(box: Box, settings: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
-    """Other settings on all builders of a box: section → option → value."""
-    paths = [box.layout.builder(name) / FILE for name in box.layout.builders]
+def site_settings(
+    box: Box, settings: Mapping[str, Mapping[str, str]], *, builders: Sequence[str] = ()
+) -> Iterator[None]:
+    """Other settings on builders of a box, on all unless some are named: section → option → value."""
+    paths = [box.layout.builder(name) / FILE for name in builders or box.layout.builders]
     before = {path: path.read_text() for path in paths}
     for path, text in before.items():
         parser = configparser.ConfigParser(interpolation=None)
