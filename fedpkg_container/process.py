@@ -257,17 +257,12 @@ def piped(
         ``ProgramTimeoutError`` when one was still running; without it both are stopped at the end
     """
     said = output.with_name(f"{output.name}.said")
+    commands = [_argv(each, outlive=False) for each in (first, second)]
     with output.open("wb") as target, said.open("wb") as messages:
         source = subprocess.Popen(
-            _argv(first, outlive=False),
-            env=_environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=messages,
+            commands[0], env=_environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
         )
-        sink = subprocess.Popen(
-            _argv(second, outlive=False), env=_environment(env), stdin=source.stdout, stdout=target, stderr=messages
-        )
+        sink = subprocess.Popen(commands[1], env=_environment(env), stdin=source.stdout, stdout=target, stderr=messages)
         assert source.stdout is not None
         source.stdout.close()
     both = ((first, source), (second, sink))

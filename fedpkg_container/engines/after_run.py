@@ -40,6 +40,8 @@ DATABASES = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite")
 LOG = "after-run.log"
 #: The largest database that is mended, bytes.
 LARGEST = 512 * 1024 * 1024
+#: Characters of it that are shown.
+LONGEST_LOG = 4000
 #: Seconds that mending one database may take; a trigger in it may never end.
 SECONDS = 15.0
 #: Seconds of processor time, and bytes of memory, of the whole hook.
@@ -67,8 +69,12 @@ def options(folder: Path, epoch: int) -> list[str]:
 
 def complaints(folder: Path) -> list[str]:
     """What the hooks of a build could not do, in lines."""
-    log = folder / "after-run" / LOG
-    return log.read_text(errors="replace").splitlines() if log.exists() else []
+    try:
+        log = os.open(folder / "after-run" / LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return []
+    with open(log, errors="replace") as file:
+        return file.read(LONGEST_LOG).splitlines() if stat.S_ISREG(os.fstat(log).st_mode) else []
 
 
 def mend(root: Path, epoch: int, started: float, folder: Path) -> None:

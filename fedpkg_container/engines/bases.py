@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import time
 from collections import defaultdict
@@ -19,11 +20,13 @@ from pathlib import Path
 from typing import IO
 
 from fedpkg_container.engines.workspace import Workspaces, locked
-from fedpkg_container.errors import RegistryError
+from fedpkg_container.errors import ProgramError, RegistryError
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Access, Registry, registry_errors
+
+logger = logging.getLogger(__name__)
 
 #: Seconds for bringing one image into the store, and for listing or removing.
 PULL_TIMEOUT = 1800.0
@@ -160,7 +163,11 @@ class BaseImages:
             if any(path.stat().st_mtime > before or path.name in used for path in records):
                 return False
             if (self._images / image_id).is_dir():
-                self._buildah("rmi", "--force", image_id)
+                try:
+                    self._buildah("rmi", "--force", image_id)
+                except ProgramError as error:
+                    logger.warning("base image %s could not be removed: %s", image_id, error.reason)
+                    return False
             for path in records:
                 path.unlink()
         return True

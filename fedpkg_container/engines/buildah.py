@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +35,8 @@ from fedpkg_container.registry.registry import Access, registry_errors
 STEP_TIMEOUT = 1800.0
 #: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch).
 EPOCH = "SOURCE_DATE_EPOCH"
+#: Files that say where images are: of the build's own store, and of the one that builds share.
+_OWN_STORE, _SHARED_STORE = "storage.conf", "shared.conf"
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,9 @@ class Buildah:
         self.isolation = isolation
         self.access = access
         self.denied = denied
-        self._own = self._storage(folder, folder / "storage.conf", [workspaces.shared / "graph"])
+        self._own = self._storage(folder, folder / _OWN_STORE, [workspaces.shared / "graph"])
         self.bases = BaseImages(
-            workspaces, folder, self._storage(workspaces.shared, folder / "shared.conf", []), access=access
+            workspaces, folder, self._storage(workspaces.shared, folder / _SHARED_STORE, []), access=access
         )
 
     @staticmethod
@@ -129,6 +133,7 @@ class Buildah:
                     *request.contexts.values(),
                     *(mount.source for mount in request.mounts),
                 ],
+                fixed=[self.folder / name for name in (_OWN_STORE, _SHARED_STORE, request.dockerfile.name)],
                 environment={**VARIABLES, **self._own},
                 resolver=network.resolver,
                 cgroups=self.isolation.kind == "oci",
@@ -138,7 +143,19 @@ class Buildah:
                 stream(command, line=line, tick=tick, timeout=request.timeout, env=self._own)
             except ProgramTimeoutError as error:
                 raise ProgramTimeoutError(error.reason.replace(str(command[0]), "buildah", 1)) from error
-        return (self.folder / "image-id").read_text().strip()
+        return self._image_id()
+
+    def _image_id(self) -> str:
+        """What buildah wrote, from a place to which a Dockerfile might have found its way.
+
+        :raises ProgramError: it is no image ID
+        """
+        with contextlib.suppress(OSError, ValueError):
+            with open(os.open(self.folder / "image-id", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+                text = file.read(100).strip()
+            if re.fullmatch("(sha256:)?[0-9a-f]{64}", text):
+                return text
+        raise ProgramError("buildah", 0, "it wrote no image ID")
 
     def _command(self, request: ImageBuild) -> list[str | Path]:
         """buildah's arguments. Its network, ``host``, is the one in which it is started."""
@@ -203,6 +220,7 @@ class Buildah:
         :raises RegistryError: it could not be pushed
         """
         result = self.folder / "digest"
+        result.unlink(missing_ok=True)
         options = ["--quiet", "--format", kind, "--digestfile", str(result), *self.access.options()]
         self._to_registry(target, "push", *options, image, f"docker://{target}")
         return result.read_text().strip()

@@ -58,6 +58,7 @@ class Sandbox:
     :param environment: all variables of the program
     :param resolver: address of its resolver; empty for none, None for the builder's own
     :param cgroups: whether it can make control groups, which OCI runtimes do
+    :param fixed: files of the build's folder that it cannot change: the builder goes by them outside
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Sandbox:
     environment: Mapping[str, str]
     resolver: str | None
     cgroups: bool
+    fixed: Sequence[Path] = ()
 
     def command(self, arguments: Iterable[str | Path]) -> list[str | Path]:
         """A command in the sandbox. Files that it needs are written into the build's folder.
@@ -80,7 +82,9 @@ class Sandbox:
             *_each("--ro-bind", self._etc()),
             *_each("--ro-bind", ((path.resolve(), path) for path in _SHARED if path.exists())),
             *_each("--ro-bind", ((path, path) for path in self.readable)),
-            *("--bind", self.folder, self.folder, "--chdir", "/", "--"),
+            *("--bind", self.folder, self.folder),
+            *_each("--ro-bind", ((path, path) for path in self.fixed)),
+            *("--chdir", "/", "--"),
             *arguments,
         ]
 

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for unmounting one folder.
 UNMOUNT_TIMEOUT = 30.0
+#: Seconds for deleting one.
+DELETE_TIMEOUT = 600.0
 #: Seconds that a lock is waited for: longer than a pull may take.
 LOCK_TIMEOUT = 3600.0
 
@@ -137,13 +138,8 @@ def remove(path: Path) -> None:
         raise FedpkgContainerError(f"{still[0]} could not be unmounted")
     if groups := cgroups.remove(path):
         raise FedpkgContainerError(f"the control group {groups[0]} could not be removed")
-    shutil.rmtree(path, onerror=_make_writable)
-
-
-def _make_writable(_: object, path: str, __: object) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.chmod(os.path.dirname(path), 0o700)
-        os.unlink(path) if not os.path.isdir(path) or os.path.islink(path) else shutil.rmtree(path)
+    # rm, for folders may be deeper in each other than Python's own function can follow.
+    run(["rm", "-rf", "--one-file-system", "--", path], timeout=DELETE_TIMEOUT)
 
 
 def mounts_below(path: Path, pid: int | str = "self") -> list[str]:

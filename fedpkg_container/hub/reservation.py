@@ -108,6 +108,10 @@ class Reservations:
             made = self._init(data, nvr)
         except koji.GenericError as error:
             now = self.session.getBuild(str(nvr))
+            if now and (now.get("extra") or {}).get("container_koji_task_id") == self.task_id:
+                self._take_over(now)  # the answer was lost, and koji's client has asked again
+                made = self.session.CGInitBuild(self.generator, data)
+                return Reservation(nvr, made["build_id"], made["token"])
             if now and now["state"] not in REUSABLE:
                 raise _TakenError(f"{nvr} was taken by another build in this moment: {error}") from error
             raise

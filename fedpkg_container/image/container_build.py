@@ -79,6 +79,8 @@ class ContainerBuild:
         plan = self._planner.plan()
         reservation, nvr = self._reserve(plan)
         try:
+            if reservation is not None:
+                self.log.say(f"reserved {nvr} (build {reservation.build_id})")
             result = self._build(plan, nvr, started, reservation)
         except BaseException as error:
             if reservation is not None:
@@ -113,7 +115,6 @@ class ContainerBuild:
         if self.task.scratch:
             return None, NVR(who.component, who.version, who.release or f"scratch.{self.task.id}")
         reservation = self._reservations.reserve(who.component, who.version, who.release, self.task.source)
-        self.log.say(f"reserved {reservation.nvr} (build {reservation.build_id})")
         return reservation, reservation.nvr
 
     def _refund(self, reservation: Reservation, *, canceled: bool) -> None:
@@ -164,7 +165,7 @@ class ContainerBuild:
         kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
         for each in kept:
             self.log.say(each)
-        return naming.Tags(unique, naming.primary_tag(nvr), tuple(tag for tag in wanted if tag not in newer)), kept
+        return naming.Tags(unique, naming.primary_tag(nvr), wanted), kept
 
     def _empty(self, timeout: float | None = None) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.

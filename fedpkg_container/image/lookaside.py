@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.small_file import read_bytes
-from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.site import Lookaside
 from fedpkg_container.process import run
 
@@ -120,6 +120,10 @@ def _fetch(entry: Entry, name: str, target: Path, lookaside: Lookaside) -> None:
             stdin=json.dumps(request).encode(),
             timeout=TIMEOUT,
         )
+    except ProgramTimeoutError as error:
+        raise BuildFailedError(
+            f"{entry.file} did not come from the lookaside cache within {TIMEOUT:g} s", solution="build again"
+        ) from error
     except ProgramError as error:
         said = error.output.strip().splitlines()
         raise BuildFailedError(

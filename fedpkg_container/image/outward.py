@@ -25,6 +25,8 @@ class Outward:
         ip = mapped or ip
         if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
             return False
+        if isinstance(ip, ipaddress.IPv6Address) and (not ip.is_global or ip.sixtofour or ip.teredo):
+            return False
         if any(ip in ipaddress.ip_network(each) for each in self.denied):
             return False
         return not _is_own(str(ip))

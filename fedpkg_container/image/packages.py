@@ -23,6 +23,8 @@ _FIELD, _PACKAGE = "\x1f", "\x1e"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
 _FORMAT = "".join(f"%{{{field}}}{_FIELD}" for field in _FIELDS) + _SIGNATURE + _PACKAGE
 TIMEOUT = 300.0
+#: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
+LARGEST = 512 * 10**6
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ def _copy_database(source: Path, root: Path, copy: Path) -> bool:
     files = [path for path in source.iterdir() if stat.S_ISREG(path.lstat().st_mode)]
     if not {path.name for path in files} & _FILES:
         return False
+    size = sum(path.lstat().st_size for path in files)
+    if size > LARGEST:
+        raise BuildFailedError(f"the image's RPM database has {size // 10**6} MB", solution="check what RUN does to it")
     copy.mkdir()
     for path in files:
         shutil.copyfile(path, copy / path.name, follow_symlinks=False)

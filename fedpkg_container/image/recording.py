@@ -21,6 +21,7 @@ from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
+from fedpkg_container.signals import uninterrupted
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,9 @@ class Recording:
         path.write_text(json.dumps(described, indent=1))
         self.generator.uploadWrapper(str(path), upload, overwrite=True)
         self.after("uploaded")
-        self._record(reservation, upload)
-        self.log.say(f"recorded as build {reservation.build_id}")
+        with uninterrupted():  # the hub would go on, and what it imports must not be given back meanwhile
+            self._record(reservation, upload)
+        self.log.line(f"recorded as build {reservation.build_id}")
         self.after("imported")
         self._tag(str(reservation.nvr), reservation.build_id)
         self.after("tagged")
@@ -88,8 +90,8 @@ class Recording:
     def _record(self, reservation: Reservation, upload: str) -> None:
         try:
             self.generator.CGImport("metadata.json", upload, reservation.token)
-        except koji.RetryError:
-            # The answer was lost and koji's client asked again: what counts is what the hub has.
+        except koji.GenericError:
+            # The answer may have been lost, and koji's client has asked again: what counts is what the hub has.
             build = self.session.getBuild(reservation.build_id)
             if build["state"] != koji.BUILD_STATES["COMPLETE"]:
                 raise
@@ -99,11 +101,13 @@ class Recording:
         try:
             self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
         except koji.GenericError as error:
+            if self.task.target["dest_tag"] in {each["id"] for each in self.session.listTags(build_id)}:
+                return  # the same: it was asked twice
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
                 solution=f"tag it by hand: koji tag-build {tag} {nvr}",
             ) from error
-        self.log.say(f"tagged {nvr} into {tag}")
+        self.log.line(f"tagged {nvr} into {tag}")
 
     def _settle(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
         """Set the floating tags, now that the build is recorded."""

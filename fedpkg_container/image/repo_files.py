@@ -20,6 +20,7 @@ TIMEOUT = 30
 DEADLINE = 120
 #: The longest file, bytes.
 LONGEST = 1024 * 1024
+MOST_REDIRECTIONS = 5
 
 #: Whether an address (of an IP) may be asked.
 Allows = Callable[[str], bool]
@@ -35,29 +36,45 @@ def fetch_repo_file(url: str, *, allows: Allows | None = None) -> str:
     try:
         text = _fetch(url, allows).decode()
         parse(text)
-    except (requests.RequestException, OSError, ValueError, configparser.Error) as error:
-        raise RefusedError(
-            f"{printable_line(url)} cannot be read as a .repo file: {printable_line(str(error))}",
-            solution="give --repo-url the http(s) address of one",
-        ) from error
+    except configparser.Error as error:  # its own words would show what the answer was
+        raise _refusal(url, "it has no sections with values in them") from error
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise _refusal(url, str(error)) from error
     return text
+
+
+def _refusal(url: str, why: str) -> RefusedError:
+    return RefusedError(
+        f"{printable_line(url)} cannot be read as a .repo file: {printable_line(why)}",
+        solution="give --repo-url the http(s) address of one",
+    )
 
 
 def _fetch(url: str, allows: Allows | None) -> bytes:
     deadline = time.monotonic() + DEADLINE
-    content = b""
     with requests.Session() as session:
         if allows is not None:
+            session.trust_env = False  # no proxy, which would ask for us, and nothing of root's .netrc
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _GuardedAdapter(allows))
-        with session.get(url, timeout=TIMEOUT, stream=True) as answer:
-            answer.raise_for_status()
-            for part in answer.iter_content(16 * 1024):
-                content += part
-                if len(content) > LONGEST:
-                    raise ValueError(f"it is longer than {LONGEST} bytes")
-                if time.monotonic() > deadline:
-                    raise ValueError(f"it has not come within {DEADLINE} s")
+        for _ in range(MOST_REDIRECTIONS):
+            # Followed here: the library would read the answers that redirect to their end, however long they are.
+            with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
+                if not answer.is_redirect:
+                    answer.raise_for_status()
+                    return _content(answer, deadline)
+                url = requests.compat.urljoin(url, answer.headers["location"])
+    raise ValueError(f"it was redirected more than {MOST_REDIRECTIONS} times")
+
+
+def _content(answer: requests.Response, deadline: float) -> bytes:
+    content = b""
+    for part in answer.iter_content(16 * 1024):
+        content += part
+        if len(content) > LONGEST:
+            raise ValueError(f"it is longer than {LONGEST} bytes")
+        if time.monotonic() > deadline:
+            raise ValueError(f"it has not come within {DEADLINE} s")
     return content
 
 

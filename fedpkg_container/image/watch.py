@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.site import Limits
+from fedpkg_container.process import run
 
 #: Seconds between two measurements, at the least, and how much longer than a measurement took.
 INTERVAL = 3.0
 EASE = 20
+#: Seconds that a measurement may take.
+TIMEOUT = 120.0
 #: The part of its size limit that a build may write before it is measured again at once.
 SPURT = 8
 
@@ -56,21 +57,15 @@ class Watch:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes that the files below a folder take on disk, without what is mounted there or vanishes meanwhile."""
-    device = folder.stat().st_dev
-    total, left = 0, [str(folder)]
-    while left:
-        try:
-            with os.scandir(left.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
-                        left.append(entry.path)
-                    else:
-                        total += status.st_blocks * 512
-        except OSError:
-            continue
-    return total
+    """Bytes that the files below a folder take on disk, without what is mounted there or vanishes meanwhile.
+
+    Counted by ``du``, which follows folders however deep they are in each other.
+    """
+    counted = run(
+        ["du", "--summarize", "--one-file-system", "--block-size=1", "--", folder], timeout=TIMEOUT, check=False
+    )
+    total = counted.text.split()
+    return int(total[0]) if total else 0
 
 
 def _spoken(size: float) -> str:

@@ -11,7 +11,7 @@ from fedpkg_container.errors import RefusedError
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.outward import Outward
 from fedpkg_container.image.repo_files import fetch_repo_file, parse
-from tests.support.web import serve
+from tests.support.web import redirecting, serve
 
 TOPURL = "https://kojipkgs.example.org"
 FILE = """\
@@ -62,9 +62,11 @@ def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiFiles, t
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "127.8.9.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "::1", "fe80::1%eth0", "::ffff:127.0.0.1",
-     "10.1.2.3"],
-)  # fmt: skip
+    [
+        *("127.0.0.1", "127.8.9.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "10.1.2.3"),
+        *("::1", "fe80::1%eth0", "::ffff:127.0.0.1", "fd00:ec2::254", "fc00::1", "2002:7f00:1::"),
+    ],
+)
 def test_addresses_that_builders_do_not_ask(address: str) -> None:
     assert not Outward(["10.0.0.0/8"]).allows(address)
 
@@ -88,7 +90,17 @@ def test_a_host_that_may_not_be_asked_gets_no_request(tmp_path: Path) -> None:
             fetch_repo_file(f"{address.replace('127.0.0.1', 'localhost')}/x.repo", allows=Outward().allows)
 
 
-def test_what_is_no_repo_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.repo").write_text("<html>")
-    with serve(tmp_path) as address, pytest.raises(RefusedError, match="cannot be read as a .repo file"):
+def test_what_is_no_repo_file_is_refused_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "x.repo").write_text("secret\n")
+    with serve(tmp_path) as address, pytest.raises(RefusedError, match="cannot be read as a .repo file") as caught:
         fetch_repo_file(f"{address}/x.repo")
+    assert "secret" not in str(caught.value)
+
+
+def test_redirections_are_followed_and_not_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "index.html").write_text(FILE)
+    with serve(tmp_path) as address:
+        assert fetch_repo_file(f"{address}/folder") == FILE  # the server answers with a redirection to folder/
+    with redirecting() as address, pytest.raises(RefusedError, match="redirected more than"):
+        fetch_repo_file(address)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines.sandbox import confined
+from fedpkg_container.engines.sandbox import VARIABLES, Sandbox, confined
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
 
@@ -65,3 +65,17 @@ def test_bubblewrap_is_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(FedpkgContainerError, match="program not found: bwrap") as caught:
         confined(["true"], folder)
     assert caught.value.solution == "install bubblewrap"
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["echo evil >> {0}", "echo evil > new && mv -f new {0}", "rm -f {0}; echo evil > {0}", "ln -sf /etc/passwd {0}"],
+)
+def test_files_by_which_the_builder_goes_are_not_changed(folder: Path, attack: str) -> None:
+    where = folder / "storage.conf"
+    where.write_text("the builder's\n")
+    sandbox = Sandbox(folder, readable=[], environment=VARIABLES, resolver="", cgroups=False, fixed=[where])
+    script = f"cd {folder} && {attack.format(where)}"
+    assert run(sandbox.command(["sh", "-c", script]), timeout=30, check=False).status != 0
+    assert where.read_text() == "the builder's\n"
+    assert not where.is_symlink()

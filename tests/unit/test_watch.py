@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def test_what_is_on_disk_counts_and_holes_do_not(tmp_path: Path) -> None:
         file.truncate(100 * MB)
     (tmp_path / "loop").symlink_to(tmp_path)
     assert MB <= size_of(tmp_path) < 2 * MB
+
+
+def test_what_lies_very_deep_counts(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(300):
+        os.mkdir("x" * 20, dir_fd=descriptor)
+        below = os.open("x" * 20, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    with open(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor), "wb") as file:
+        file.write(os.urandom(5 * MB))
+    os.close(descriptor)
+    assert size_of(tmp_path) > 5 * MB
+    subprocess.run(["rm", "-rf", str(tmp_path / ("x" * 20))], check=True)  # pytest could not
 
 
 def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:

@@ -60,3 +60,16 @@ def test_a_killed_owner_gives_its_folder_up(tmp_path: Path) -> None:
     assert len(list(workspaces.builds.iterdir())) == 1
     with workspaces.open("task-3") as folder:
         assert list(workspaces.builds.iterdir()) == [folder]
+
+
+def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) -> None:
+    workspaces = Workspaces(tmp_path)
+    with workspaces.open("deep") as folder:
+        descriptor = os.open(folder, os.O_RDONLY)
+        for _ in range(3000):
+            os.mkdir("deep", dir_fd=descriptor)
+            below = os.open("deep", os.O_RDONLY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        os.close(descriptor)
+    assert list(workspaces.builds.iterdir()) == []

@@ -117,7 +117,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """Remove base images that no build has used for long; what cannot be removed now is tried again later."""
         try:
             removed = engine.bases.prune(site.base_images_keep)
-        except FedpkgContainerError as error:
+        except (FedpkgContainerError, OSError) as error:
             self.logger.warning("base images could not be removed: %s", error)
         else:
             if removed:
