@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xmlrpc.client import Fault
 
 import koji
 import requests
@@ -77,7 +78,11 @@ class Documents:
         unknown = self._unknown(images, made)
         for image in images:
             described = self._described(nvr, published, image, created, unknown.get(image.arch, frozenset()))
-            content = sbom.document(described)
+            try:
+                content = sbom.document(described)
+            except ValueError as error:  # names in the image's RPM database that nothing can be called
+                self._warn(made, f"no SBOM for {image.arch} could be made: {error}")
+                continue
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
             made.documents.append(Document(path, image.arch))
@@ -92,7 +97,8 @@ class Documents:
                 where = "is with the build in Koji" if not self.task.scratch else "is kept nowhere"
                 self._warn(made, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
             made.sbom[image.arch] = facts
-        self.log.say(f"SBOMs made and attached: {', '.join(made.sbom)}")
+        if made.sbom:
+            self.log.say(f"SBOMs made and attached: {', '.join(made.sbom)}")
         return made
 
     def _described(
@@ -117,7 +123,7 @@ class Documents:
         """Arch → numbers of the components that Koji does not know; nothing when it could not be asked."""
         try:
             unknown = {image.arch: unknown_rpms(self.session, image.components) for image in images}
-        except (koji.GenericError, requests.RequestException) as error:
+        except (koji.GenericError, Fault, requests.RequestException) as error:
             self._warn(made, f"whether Koji knows the RPMs of the images could not be asked: {error}")
             return {}
         for image in images:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,13 +112,13 @@ class Resolver:
 
     def _architecture(self, image: ImageReference) -> str:
         """The architecture that a single image says it is of, by Go's name."""
-        return str(json.loads(self.registry.config(image, "")).get("architecture") or "unknown")
+        return str(self.registry.settings(image, "").get("architecture") or "unknown")
 
     def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
         """The Koji build that an image says it is, when Koji recorded this very digest."""
-        config = json.loads(self.registry.config(pinned, self.arches[0]))
-        labels: Mapping[str, Any] = (config.get("config") or {}).get("Labels") or {}
-        parts = [labels.get(name) for name in ("com.redhat.component", "version", "release")]
+        labels = (self.registry.settings(pinned, self.arches[0]).get("config") or {}).get("Labels")
+        found: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
+        parts = [found.get(name) for name in ("com.redhat.component", "version", "release")]
         if not all(isinstance(part, str) and part for part in parts):
             return None
         build = self.find_build("-".join(str(part) for part in parts))

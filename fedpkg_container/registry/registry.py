@@ -99,7 +99,8 @@ class Manifest:
 
     def architectures(self) -> list[str]:
         """Go's names of the arches of a list."""
-        return [str(each["platform"]["architecture"]) for each in self.members if "platform" in each]
+        platforms = (each.get("platform") for each in self.members)
+        return [str(each.get("architecture")) for each in platforms if isinstance(each, dict)]
 
     def digest_for(self, platform: Platform) -> str:
         """The digest of the image for a platform; of a manifest that is no list its own.
@@ -150,7 +151,20 @@ class Registry:
         """
         options = ["--override-arch", arch, "inspect", "--config", "--raw", *self.access.options()]
         raw = self._skopeo(*options, f"docker://{image}", image=image)
-        return raw.decode()
+        return raw.decode(errors="replace")
+
+    def settings(self, image: ImageReference, arch: str) -> dict[str, Any]:
+        """The same as an object: what an image says of itself.
+
+        :raises RegistryError: it is none
+        """
+        try:
+            settings = json.loads(self.config(image, arch))
+        except ValueError as error:
+            raise RegistryError(f"the configuration of {image} is not JSON: {error}") from error
+        if not isinstance(settings, dict) or not isinstance(settings.get("config") or {}, dict):
+            raise RegistryError(f"the configuration of {image} is not one of an image")
+        return settings
 
     def copy(self, source: ImageReference, target: ImageReference) -> None:
         """Copy an image with all its arches; within one registry its layers are mounted, not sent.

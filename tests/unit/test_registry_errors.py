@@ -6,7 +6,7 @@ import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import registry_error
+from fedpkg_container.registry.registry import MANIFEST_LIST, Manifest, registry_error
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
 
@@ -57,3 +57,12 @@ def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
     error = registry_error(IMAGE, said)
     assert type(error) is kind
     assert text in error.reason
+
+
+def test_a_list_with_members_that_say_nothing_of_their_platform() -> None:
+    members = [
+        {"digest": "sha256:1", "platform": None},
+        {"digest": "sha256:2"},
+        {"platform": {"architecture": "arm64"}},
+    ]
+    assert Manifest("sha256:0", {"mediaType": MANIFEST_LIST, "manifests": members}).architectures() == ["arm64"]

@@ -256,21 +256,21 @@ class BuildContainerTask(ContainerTask):
         """
         earlier = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
         suffix = f", again after {earlier}" if earlier else ""
-        ids = [
-            self.session.host.subtask(
-                method="createContainer",
-                arglist=[spec.pack()],
-                parent=self.id,
-                arch=spec.arch,
-                label=spec.arch + suffix,
-            )
-            for spec in specs
-        ]
+        ids: list[int] = []
         try:
+            for spec in specs:
+                ids.append(self._subtask(spec, spec.arch + suffix))
             results = self.wait(ids, all=True, failany=True)
         except (koji.GenericError, Fault) as error:
+            self.session.cancelTaskChildren(self.id)
             raise (first_failure(self.session, ids) or error) from error
         return [BuiltImage.unpack(results[each]) for each in ids]
+
+    def _subtask(self, spec: BuildSpec, label: str) -> int:
+        task_id: int = self.session.host.subtask(
+            method="createContainer", arglist=[spec.pack()], parent=self.id, arch=spec.arch, label=label
+        )
+        return task_id
 
 
 class CreateContainerTask(ContainerTask):
