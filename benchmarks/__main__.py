@@ -13,14 +13,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import completing, ending, long_log, start_up, submitting, watching
+from benchmarks import building, completing, ending, long_log, start_up, submitting, watching
 from benchmarks.stage import Stage, stage
 from benchmarks.table import Row, table
 
 TAIL = """
 ratio: above 1 ours is better, below 1 rpkg is. Times are medians of runs in turn; peaks and waits are single runs.
 Both run as a person runs them, in fresh processes, with one configuration, against one hub, which is the box's; its
-builder is played by the benchmark. Fewer requests are not all: rpkg's few show a build's end up to a minute late."""
+builder is played by the benchmark, but for whole builds, which run on the box's own builder beside buildah alone. Fewer
+requests are not all: rpkg's few show a build's end up to a minute late."""
 
 
 def _measure(where: Stage, *, quick: bool) -> Iterator[Row]:
@@ -48,7 +49,11 @@ def main() -> None:
     quick = bool(os.environ.get("QUICK"))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, stage(Path(folder)) as where:
         rows = list(_measure(where, quick=quick))
-    print(table(rows))
+    _tell("building")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        built = building.compare(Path(folder), runs=1 if quick else 5)
+    print(table([*rows, *built.rows]))
+    print(f"\nSeconds of each step of a build on the builder:\n\n{building.shown(built.parts)}")
     took = time.monotonic() - began
     print(f"{TAIL}\nPython {platform.python_version()}, {os.cpu_count()} CPUs, {took:.0f} s in all")
 
