@@ -71,7 +71,9 @@ class Floating:
 
         :raises RegistryError: a tag could not be set
         """
-        for _ in range(ATTEMPTS if tags else 0):
+        if not tags:
+            return
+        for _ in range(ATTEMPTS):
             holders = self._holders(nvr)
             for tag in tags:
                 holder = _newest(holders, tag)
@@ -79,11 +81,10 @@ class Floating:
                     self.registry.copy(holder.image, self.repository.tagged(tag))
             if self._holders(nvr) == holders:
                 return
-        if tags:
-            raise RegistryError(
-                f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
-                solution="they are set by the next build",
-            )
+        raise RegistryError(
+            f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
+            solution="they are set by the next build",
+        )
 
     def _digest(self, tag: str) -> str:
         try:

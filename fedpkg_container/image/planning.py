@@ -77,7 +77,6 @@ class Planner:
         dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
         refusals.check_steps(dockerfile)
         identity = identify(dockerfile, self.task.options)
-        release_environment(container_yaml, identity.release)
         self._check_package(identity.component)
         floating = naming.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
