@@ -21,7 +21,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.machines import machines
 from fedpkg_container.process import run
-from tests.support.furnished import furnish
+from tests.support.furnished import furnish, running
 from tests.support.packager import Packager
 
 #: Seconds for one build, and between two looks at a log.
@@ -71,13 +71,9 @@ LARGE = Workload(
 @contextmanager
 def furnished(folder: Path, builders: int = 1) -> Iterator[Box]:
     """A box that builds."""
-    box = Box(Layout.open(folder / "box", builders=machines(builders)))
-    try:
-        box.up()
+    with running(Box(Layout.open(folder / "box", builders=machines(builders)))) as box:
         furnish(box, folder)
         yield box
-    finally:
-        box.down()
 
 
 class Bare:

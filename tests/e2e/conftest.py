@@ -11,7 +11,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.machines import machines
 from tests.support.box_hub import RunningHub, running_hub, submitting_box
-from tests.support.furnished import furnish
+from tests.support.furnished import furnish, running
 from tests.support.packager import Packager
 from tests.support.played import PlayedBuilder
 
@@ -20,13 +20,9 @@ from tests.support.played import PlayedBuilder
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with two builders, a small base image, and a repository that holds hello-web-pages."""
     folder = tmp_path_factory.mktemp("box")
-    made = Box(Layout.open(folder / "box", builders=machines(2)))
-    try:
-        made.up()
+    with running(Box(Layout.open(folder / "box", builders=machines(2)))) as made:
         furnish(made, folder)
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from fedpkg_container.box.layout import Layout
 from tests.stock.box import StockBox
 from tests.stock.source import VARIABLE, KojiSource
-from tests.support.furnished import furnish
+from tests.support.furnished import furnish, running
 from tests.support.packager import Packager
 
 collect_ignore_glob = [] if os.environ.get(VARIABLE) else ["test_*.py"]
@@ -27,13 +27,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> KojiSource:
 def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockBox]:
     """A stock Koji with our plugins, a base image, and a repository of the build tag that its own kojid made."""
     folder = tmp_path_factory.mktemp("stock")
-    made = StockBox(Layout.open(folder / "box"), source)
-    try:
-        made.up()
+    with running(StockBox(Layout.open(folder / "box"), source)) as made:
         furnish(made, folder, dnf=True)
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
+
+AnyBox = TypeVar("AnyBox", bound=Box)
+
+
+@contextmanager
+def running(box: AnyBox) -> Iterator[AnyBox]:
+    """A box that is started, and stopped at the end, however far it came."""
+    try:
+        box.up()
+        yield box
+    finally:
+        box.down()
 
 
 def furnish(box: Box, folder: Path, *, dnf: bool = False) -> None:
