@@ -95,7 +95,14 @@ class RegistryError(FedpkgContainerError):
 
 
 class RegistryUnavailableError(RegistryError):
-    """A registry is not there or broken in this moment: it may be otherwise when asked again."""
+    """A registry is not there or broken in this moment: it may be otherwise when asked again.
+
+    :param retry_after: seconds for which it asks to be left alone; 0 when it does not say
+    """
+
+    def __init__(self, reason: str, *, solution: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(reason, solution=solution)
+        self.retry_after = retry_after
 
 
 class NoSuchImageError(RegistryError):

@@ -91,8 +91,9 @@ class Documents:
                 facts["rpms_unknown_to_koji"] = len(unknown[image.arch])
             artifact = referrers.Artifact(sbom.MEDIA_TYPE, path.name, content, created)
             try:
-                with self.registry.http(described.image.registry) as http:
-                    facts["artifact"] = str(described.image.at(referrers.attach(http, described.image, artifact)))
+                with self.registry.repository(described.image) as repository:
+                    attached = referrers.attach(repository, described.image.digest, artifact)
+                facts["artifact"] = str(described.image.at(attached))
             except FedpkgContainerError as error:
                 where = "is with the build in Koji" if not self.task.scratch else "is kept nowhere"
                 self._warn(made, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")

@@ -16,7 +16,8 @@ from fedpkg_container.image.naming import Tags
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Manifest, Registry
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.registry import Registry
 
 #: What is said of images that have what OCI's format has no place for (it was left out of its image configuration).
 HEALTHCHECK_LOST = "HEALTHCHECK is not in the {}: the OCI format has no place for it"

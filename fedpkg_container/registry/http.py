@@ -1,34 +1,49 @@
-"""What skopeo has no command for, said to a registry over HTTP (OCI distribution spec 1.1): with its authentication."""
+"""Requests to a registry (OCI distribution spec 1.1), with its authentication; repeated when it fails for a moment."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import json
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Union
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from requests.utils import parse_dict_header
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry import credentials
+from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
+from fedpkg_container.registry.authorization import Authorizations, scope
+from fedpkg_container.registry.patience import patiently
 from fedpkg_container.text import printable_line
+
+logger = logging.getLogger(__name__)
 
 #: Seconds until a registry must have begun to answer, and between two parts of an answer.
 TIMEOUT = 60.0
-#: The longest answer that is read, bytes, and seconds that it may take altogether.
+#: The longest answer that is read whole, bytes, and seconds that it may take altogether.
 LONGEST = 64 * 1024 * 1024
 LONGEST_TIME = 300.0
+#: How often a request is made at least before a registry that fails is given up.
+ATTEMPTS = 5
+#: How many redirections are followed, and bytes that are handed on at a time.
+REDIRECTIONS = 5
+CHUNK = 1 << 18
+#: Connections that are kept: as many as there may be threads.
+CONNECTIONS = 32
 #: Where podman and docker keep certificates of registries, when no folder is named.
 _CERTIFICATES = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+#: What is sent: bytes, or parts whose length is known (``__len__``).
+Content = Union[bytes, Iterable[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,19 @@ class Answer:
         return content
 
 
+@dataclass(frozen=True)
+class Stream:
+    """An answer whose content is read as it comes, and is to be hashed by who reads it.
+
+    :param status: 200, or 206 for a part
+    :param headers: case does not matter
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
 class _Header(AuthBase):
     """One header for one request. It is always set, or requests would look for credentials in ~/.netrc."""
 
@@ -70,23 +98,22 @@ class _Header(AuthBase):
 
 
 class RegistryHTTP:
-    """Requests to one registry; what authorizes them is asked for once for each repository and action.
+    """Requests to one registry, over TLS; for several threads.
 
     :param host: the registry, host and port
     :param certificates: folder with ``ca.crt``, ``*.cert`` and ``*.key``; None: where podman keeps them
     :param auth_file: credentials; None for the user's own
+    :param patience: seconds for which a registry that fails is asked again; ``ATTEMPTS`` requests are made in any case
     """
 
-    def __init__(self, host: str, *, certificates: Path | None, auth_file: Path | None) -> None:
+    def __init__(self, host: str, *, certificates: Path | None, auth_file: Path | None, patience: float = 0.0) -> None:
         self.host = host
-        self._auth_file = auth_file
-        self._authorizations: dict[str, str] = {}
+        self._patience = patience
+        self._authorizations = Authorizations(host, auth_file)
         self._authority, self._own = _tls(host, certificates)
         self._session = requests.Session()
-        # Retried: what a proxy answers while the registry is busy. One that does not answer is not waited for again.
-        retries = Retry(3, connect=0, read=0, backoff_factor=0.5, status_forcelist=(429, 502, 503))
-        retries.raise_on_status = retries.respect_retry_after_header = False
-        self._session.mount("https://", HTTPAdapter(max_retries=retries))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
 
     def __enter__(self) -> RegistryHTTP:
         return self
@@ -102,98 +129,198 @@ class RegistryHTTP:
         path: str,
         *,
         repository: str = "",
+        source: str = "",
         headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        content: Content = None,
         expected: tuple[int, ...] = (200,),
     ) -> Answer:
-        """Ask, and authenticate when that is asked for.
+        """Ask, and authenticate when that is asked for; redirections to other servers are refused.
 
         :param path: below the registry, or a whole address on it
         :param repository: of which the request is, without the registry; empty for the catalog
+        :param source: another repository that is to be read besides, of which a blob is mounted
+        :param content: parts are sent as they come, once: the registry is not asked again when it fails
         :param expected: statuses that are no errors
         :raises NoSuchImageError: there is no such thing (404)
-        :raises RegistryError: the registry cannot be reached, or refuses
+        :raises RegistryUnavailableError: the registry cannot be reached, or fails (429, 5xx)
+        :raises RegistryError: it refuses
         """
+        url = self._url(path)
+        scopes = [scope(method, repository), *([scope("GET", source)] if source else [])]
+
+        def once() -> Answer:
+            with self._authorized(method, url, headers, content, scopes) as answer:
+                read = Answer(answer.status_code, answer.headers, _read(answer, method, url))
+            if read.status not in expected:
+                raise self._refusal(method, url, read)
+            return read
+
+        if content is not None and not isinstance(content, bytes):
+            return once()
+        return patiently(once, self._patience, attempts=ATTEMPTS)
+
+    @contextlib.contextmanager
+    def stream(self, path: str, *, repository: str, headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
+        """The content of a blob, wherever the registry sends for it; another server gets no credentials.
+
+        :raises NoSuchImageError: there is no such blob
+        :raises RegistryUnavailableError: the registry cannot be reached, or fails, while the content is read as well
+        :raises RegistryError: it refuses
+        """
+        url = self._url(path)
+        scopes = [scope("GET", repository)]
+        with contextlib.ExitStack() as stack:
+
+            def once() -> requests.Response:
+                opened = contextlib.ExitStack()
+                answer = opened.enter_context(self._authorized("GET", url, headers, None, scopes, anywhere=True))
+                if answer.status_code not in (200, 206):
+                    with opened:
+                        read = Answer(answer.status_code, answer.headers, _read(answer, "GET", url))
+                        raise self._refusal("GET", answer.url, read)
+                stack.push(opened.pop_all())
+                return answer
+
+            found = patiently(once, self._patience, attempts=ATTEMPTS)
+            yield Stream(found.status_code, found.headers, _chunks(found, "GET", found.url))
+
+    def _url(self, path: str) -> str:
         url = urljoin(f"https://{self.host}", path)
         if urlsplit(url)[:2] != ("https", self.host):
             raise RegistryError(f"{self.host} sends on to another server: {printable_line(url)[:200]}")
-        actions = "pull" if method in ("GET", "HEAD") else "pull,push"
-        scope = f"repository:{repository}:{actions}" if repository else "registry:catalog:*"
-        answer = self._send(method, url, headers, content, self._authorizations.get(scope, ""))
-        if answer.status == 401 and scope not in self._authorizations:
-            self._authorizations[scope] = self._authorize(answer, repository, scope)
-            answer = self._send(method, url, headers, content, self._authorizations[scope])
-        if answer.status in expected:
-            return answer
-        shown = f"{method} {url.partition('?')[0]}"
-        if answer.status in (401, 403):
-            raise RegistryError(
-                f"{self.host} refuses {shown} (HTTP {answer.status})", solution="check the credentials in the auth file"
-            )
-        if answer.status == 404:
-            raise NoSuchImageError(f"{shown}: there is no such thing")
-        raise RegistryError(f"{shown} was answered with HTTP {answer.status}{_said(answer)}")
+        return url
+
+    @contextlib.contextmanager
+    def _authorized(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        content: Content,
+        scopes: Sequence[str],
+        *,
+        anywhere: bool = False,
+    ) -> Iterator[requests.Response]:
+        """An answer, after what authorizes the request was asked for when the registry wants it."""
+        used = self._authorizations.header(scopes)
+        answer = self._send(method, url, headers, content, used, anywhere=anywhere)
+        if answer.status_code == 401:
+            answer.close()
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            header = self._authorizations.answer(challenge, scopes, used, self._ask)
+            answer = self._send(method, url, headers, content, header, anywhere=anywhere)
+        with answer:
+            yield answer
+
+    def _ask(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
+        """Ask a server of tokens."""
+        with self._send("GET", url, None, None, authorization) as answer:
+            read = Answer(answer.status_code, answer.headers, _read(answer, "GET", url))
+        if read.status >= 500 or read.status == 429:
+            raise self._refusal("GET", url, read)
+        return read.status, read.json(url) if read.status == 200 else {}
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str] | None, content: bytes | None, authorization: str
-    ) -> Answer:
-        try:
-            with self._session.request(
-                method,
-                url,
-                headers=dict(headers or {}),
-                data=content,
-                timeout=TIMEOUT,
-                # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
-                verify=self._authority,
-                cert=self._own,
-                auth=_Header(authorization),
-                stream=True,
-            ) as answer:
-                read = _read(answer)
-        except (requests.RequestException, OSError) as error:
-            where = f"{method} {url.partition('?')[0]}"
-            raise RegistryError(
-                f"{where}: {printable_line(str(error))[:500]}", solution="try again later"
-            ) from None  # the request, with its headers, is in what it comes from
-        return Answer(answer.status_code, answer.headers, read)
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        content: Content,
+        authorization: str,
+        *,
+        anywhere: bool = False,
+    ) -> requests.Response:
+        """An answer whose content has not been read yet."""
+        for _ in range(REDIRECTIONS + 1):
+            own = urlsplit(url)[:2] == ("https", self.host)
+            authority, certificate = (self._authority, self._own) if own else _tls(urlsplit(url).netloc, None)
+            with _connection_errors(method, url):
+                answer = self._session.request(
+                    method,
+                    url,
+                    headers=dict(headers or {}),
+                    data=content,
+                    timeout=TIMEOUT,
+                    # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
+                    verify=authority,
+                    cert=certificate,
+                    auth=_Header(authorization),
+                    stream=True,
+                    allow_redirects=False,
+                )
+            if answer.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
+                return answer
+            answer.close()
+            url, before = urljoin(url, answer.headers.get("Location", "")), url
+            if urlsplit(url)[:2] != urlsplit(before)[:2]:
+                authorization = ""
+                if not anywhere or urlsplit(url).scheme not in ("http", "https"):
+                    raise RegistryError(f"{self.host} sends on to another server: {printable_line(url)[:200]}")
+        raise RegistryError(
+            f"{self.host} sends on from one address to another without end: {printable_line(url)[:200]}"
+        )
 
-    def _authorize(self, refusal: Answer, repository: str, scope: str) -> str:
-        """The header that a registry asked for: the name and password, or a token that its server gives for them."""
-        kind, _, rest = refusal.headers.get("WWW-Authenticate", "").partition(" ")
-        known = credentials.find(f"{self.host}/{repository}".rstrip("/"), self._auth_file)
-        basic = f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""
-        if kind.lower() != "bearer":
-            return basic
-        wanted: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
-        realm = wanted.get("realm") or ""
-        if urlsplit(realm).scheme != "https":
-            raise RegistryError(f"{self.host} names no server for tokens that can be trusted: {realm[:200]!r}")
-        asked = {"service": wanted.get("service") or "", "scope": wanted.get("scope") or scope}
-        url = requests.Request("GET", realm, params=asked).prepare().url or realm
-        answer = self._send("GET", url, None, None, basic)
-        token = answer.json(realm) if answer.status == 200 else {}
-        text = token.get("token") or token.get("access_token")
-        if not isinstance(text, str):
-            raise RegistryError(
-                f"{urlsplit(realm).netloc} gives no token for {self.host}/{repository} (HTTP {answer.status})",
+    def _refusal(self, method: str, url: str, answer: Answer) -> RegistryError:
+        shown = f"{method} {printable_line(url).partition('?')[0]}"
+        if answer.status in (401, 403):
+            return RegistryError(
+                f"{self.host} refuses {shown} (HTTP {answer.status}){_said(answer)}",
                 solution="check the credentials in the auth file",
             )
-        return f"Bearer {text}"
+        if answer.status == 404:
+            return NoSuchImageError(f"{shown}: there is no such thing")
+        reason = f"{shown} was answered with HTTP {answer.status}{_said(answer)}"
+        if answer.status == 429 or answer.status >= 500:
+            after = _retry_after(answer.headers.get("Retry-After", ""))
+            return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
+        return RegistryError(reason)
 
 
-def _read(answer: requests.Response) -> bytes:
+def _retry_after(text: str) -> float:
+    """For how many seconds a server asks to be left alone: it says so in seconds, or until when (RFC 9110)."""
+    try:
+        return float(Retry().parse_retry_after(text)) if text else 0.0
+    except HTTPError:
+        return 0.0
+
+
+@contextlib.contextmanager
+def _connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
+    """What goes wrong with a connection, as errors that show neither credentials nor headers.
+
+    :param halfway: content was coming, so that to wait is not all that can be done
+    :raises RegistryError: the server does not answer in time, or cannot be trusted: asking again would not help
+    :raises RegistryUnavailableError: anything else
+    """
+    try:
+        yield
+    except (requests.RequestException, HTTPError, OSError) as error:
+        reason = f"{method} {printable_line(url).partition('?')[0]}: {printable_line(str(error))[:500]}"
+        lasting = (requests.exceptions.Timeout, requests.exceptions.SSLError, requests.exceptions.InvalidURL)
+        late = not halfway and "timed out" in reason
+        kind = RegistryError if isinstance(error, lasting) or late else RegistryUnavailableError
+        raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
+
+
+def _chunks(answer: requests.Response, method: str, url: str) -> Iterator[bytes]:
+    with _connection_errors(method, url, halfway=True):
+        # As it is on the wire: what a digest is of is never encoded for its way.
+        yield from answer.raw.stream(CHUNK, decode_content=False)
+
+
+def _read(answer: requests.Response, method: str, url: str) -> bytes:
     """The whole answer.
 
-    :raises OSError: it is too long, or takes too long
+    :raises RegistryError: it is too long, or takes too long
     """
     deadline, read = time.monotonic() + LONGEST_TIME, bytearray()
-    for part in answer.iter_content(1 << 16):
-        read += part
-        if len(read) > LONGEST:
-            raise OSError(f"the answer is longer than {LONGEST} bytes")
-        if time.monotonic() > deadline:
-            raise OSError(f"the answer takes longer than {LONGEST_TIME:g} s")
+    with _connection_errors(method, url):
+        for part in answer.iter_content(1 << 16):
+            read += part
+            if len(read) > LONGEST:
+                raise RegistryError(f"{method} {url}: the answer is longer than {LONGEST} bytes")
+            if time.monotonic() > deadline:
+                raise RegistryError(f"{method} {url}: the answer takes longer than {LONGEST_TIME:g} s")
     return bytes(read)
 
 

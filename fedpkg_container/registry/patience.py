@@ -6,7 +6,17 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_exponential,
+    wait_random,
+)
 
 from fedpkg_container.errors import RegistryUnavailableError
 
@@ -17,19 +27,34 @@ Result = TypeVar("Result")
 #: Seconds until the second attempt, and the most between two; each pause is twice the one before.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
+#: A registry may ask for longer pauses (``Retry-After``), but not for longer than this, seconds.
+LONGEST_ASKED = 120.0
 
 
-def patiently(act: Callable[[], Result], patience: float) -> Result:
+def patiently(act: Callable[[], Result], patience: float, *, attempts: int = 1) -> Result:
     """Do something that may be done twice, until it works.
 
-    :param patience: seconds after which no further attempt is begun; 0 for one attempt
+    :param patience: seconds after which no further attempt is begun
+    :param attempts: how many are made at least
     :raises RegistryUnavailableError: the registry is still not there, or still broken
     """
-    attempts = Retrying(
-        retry=retry_if_exception_type(RegistryUnavailableError),
-        wait=wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE),
-        stop=stop_after_delay(patience),
+    retrying = Retrying(
+        retry=retry_if_exception(_may_be_otherwise),
+        wait=_pause,
+        stop=stop_all(stop_after_delay(patience), stop_after_attempt(attempts)),
         before_sleep=before_sleep_log(logger, logging.INFO),
         reraise=True,
     )
-    return attempts(act)
+    return retrying(act)
+
+
+def _may_be_otherwise(error: BaseException) -> bool:
+    return isinstance(error, RegistryUnavailableError) and error.retry_after <= LONGEST_ASKED
+
+
+def _pause(state: RetryCallState) -> float:
+    """Seconds until the next attempt: what the registry asks for, or longer and longer; never all clients at once."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, RegistryUnavailableError) else 0.0
+    growing = wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE) + wait_random(0, FIRST_PAUSE / 4)
+    return max(asked, growing(state))

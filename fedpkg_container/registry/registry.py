@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from requests.utils import parse_header_links
 
 from fedpkg_container.errors import (
     NoSuchImageError,
@@ -20,27 +17,16 @@ from fedpkg_container.errors import (
     RegistryError,
     RegistryUnavailableError,
 )
-from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.patience import patiently
-
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-LISTS = frozenset({MANIFEST_LIST, OCI_INDEX})
-
-#: The formats of images and lists: the names that programs have for them, and the media type of a list.
-LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
-FORMATS = tuple(LIST_TYPES)
+from fedpkg_container.registry.repository import Repository, repositories
 
 #: Seconds for reading a manifest, and for copying an image.
 READ_TIMEOUT = 60.0
 COPY_TIMEOUT = 1800.0
-#: The longest manifest that is read, bytes (what registries take).
-LONGEST_MANIFEST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -72,49 +58,6 @@ class Access:
         return options
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest or a list of manifests, as the registry has it."""
-
-    digest: str
-    content: dict[str, Any]
-
-    @property
-    def media_type(self) -> str:
-        """Its media type; OCI leaves it out at times."""
-        kind = self.content.get("mediaType")
-        if isinstance(kind, str):
-            return kind
-        return OCI_INDEX if "manifests" in self.content else OCI_MANIFEST
-
-    @property
-    def is_list(self) -> bool:
-        """Whether it stands for one image an arch."""
-        return self.media_type in LISTS
-
-    @property
-    def members(self) -> list[dict[str, Any]]:
-        """What a list refers to: media type, digest, size and platform of each image."""
-        return [each for each in self.content.get("manifests") or [] if isinstance(each, dict)]
-
-    def architectures(self) -> list[str]:
-        """Go's names of the arches of a list."""
-        platforms = (each.get("platform") for each in self.members)
-        return [str(each.get("architecture")) for each in platforms if isinstance(each, dict)]
-
-    def digest_for(self, platform: Platform) -> str:
-        """The digest of the image for a platform; of a manifest that is no list its own.
-
-        :raises NoSuchImageError: the list has none
-        """
-        if not self.is_list:
-            return self.digest
-        for each in self.members:
-            if platform.fits(each.get("platform") or {}):
-                return str(each["digest"])
-        raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
-
-
 class Registry:
     """Registries, reached in one way.
 
@@ -131,18 +74,7 @@ class Registry:
         :raises RegistryError: the registry cannot be reached, refuses, or answers something else than was asked for
         """
         raw = self._skopeo("inspect", "--raw", *self.access.options(), f"docker://{image}", image=image)
-        if len(raw) > LONGEST_MANIFEST:
-            raise RegistryError(f"the manifest of {image} is longer than {LONGEST_MANIFEST} bytes")
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        if image.digest and image.digest != digest:
-            raise RegistryError(f"the registry answered {digest} when it was asked for {image}")
-        try:
-            content = json.loads(raw)
-        except ValueError as error:
-            raise RegistryError(f"the manifest of {image} is not JSON: {error}") from error
-        if not isinstance(content, dict):
-            raise RegistryError(f"the manifest of {image} is not a JSON object")
-        return Manifest(digest, content)
+        return Manifest.read(raw, digest=image.digest, where=str(image))
 
     def config(self, image: ImageReference, arch: str) -> str:
         """The configuration of an image, as JSON.
@@ -192,30 +124,28 @@ class Registry:
 
     def repositories(self, registry: str) -> Iterator[str]:
         """Every repository of a registry, page by page; skopeo has no command for that."""
-        path: str | None = "/v2/_catalog?n=500"
         with self.http(registry) as http:
-            while path:
-                answer = http.request("GET", path)
-                yield from answer.json(path).get("repositories") or []
-                links = parse_header_links(answer.headers.get("Link", ""))
-                path = next((each["url"] for each in links if each.get("rel") == "next"), None)
+            yield from repositories(http)
 
     def tags(self, repository: ImageReference) -> list[str]:
         """The tags of a repository; empty when there is no such repository."""
-        bare = ImageReference(repository.registry, repository.repository)
-        try:
-            listed = self._skopeo("list-tags", *self.access.options(), f"docker://{bare}", image=bare)
-        except NoSuchImageError:
-            return []
-        return list(json.loads(listed).get("Tags") or [])
+        with self.repository(repository) as found:
+            return list(found.tags())
 
-    def delete(self, image: ImageReference) -> None:
-        """Delete a manifest by digest, and with it every tag of that digest in its repository."""
-        self._skopeo("delete", *self.access.options(), f"docker://{image}", image=image)
+    @contextlib.contextmanager
+    def repository(self, reference: ImageReference) -> Iterator[Repository]:
+        """A repository, for what skopeo has no command for, or is slow with."""
+        with self.http(reference.registry) as http:
+            yield Repository(http, reference.repository)
 
     def http(self, registry: str) -> RegistryHTTP:
-        """A registry, for what skopeo has no command for."""
-        return RegistryHTTP(registry, certificates=self.access.certificates, auth_file=self.access.auth_file)
+        """A registry; its connections are kept until it is closed."""
+        return RegistryHTTP(
+            registry,
+            certificates=self.access.certificates,
+            auth_file=self.access.auth_file,
+            patience=self.access.patience,
+        )
 
 
 #: What programs and registries say, and what it means; the first that fits counts.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from fedpkg_container.errors import NoSuchImageError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
@@ -23,16 +22,11 @@ def staging_repository(task_id: int) -> str:
     return f"{STAGING}/task-{task_id}"
 
 
-def empty(registry: Registry, repository: ImageReference) -> int:
+def empty(registry: Registry, reference: ImageReference) -> int:
     """Delete everything in a staging repository; returns how many manifests that were."""
-    deleted = 0
-    for tag in registry.tags(repository):
-        try:
-            registry.delete(repository.at(registry.manifest(repository.tagged(tag)).digest))
-        except NoSuchImageError:
-            continue
-        deleted += 1
-    return deleted
+    with registry.repository(reference) as repository:
+        digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
+        return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 
 def prune(registry: Registry, host: str, is_active: Callable[[int], bool]) -> int:

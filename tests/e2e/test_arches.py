@@ -18,7 +18,7 @@ from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.machines import machines
 from fedpkg_container.engines.workspace import processes_in
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST
+from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST
 from tests.support.bases import make_base
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs

@@ -10,8 +10,10 @@ import pytest
 
 from fedpkg_container.errors import ConfigurationError, NoSuchImageError, RegistryError
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.http import ATTEMPTS
+from fedpkg_container.registry.manifests import MANIFEST, OCI_INDEX, OCI_MANIFEST
 from fedpkg_container.registry.referrers import Artifact, attach, content, fallback_tag, referrers
-from fedpkg_container.registry.registry import MANIFEST, OCI_INDEX, OCI_MANIFEST, Registry
+from fedpkg_container.registry.registry import Registry
 from tests.support.registries import PASSWORD, access, docker_registry, push_image, referrers_registry
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b'{"spdxVersion": "SPDX-2.3"}', "2026-01-02T03:04:05Z")
@@ -40,12 +42,12 @@ def locked(folder: Path) -> Iterator[str]:
 def test_a_registry_without_the_api_gets_a_list_under_a_tag(plain: tuple[Registry, str]) -> None:
     registry, host = plain
     image = ImageReference(host, "hello/web", digest=push_image(registry, host, "hello/web", "one"))
-    with registry.http(host) as http:
-        digest = attach(http, image, SBOM)
-        (listed,) = referrers(http, image)
-        assert content(http, image.repository, digest) == SBOM.content
-    assert listed["digest"] == digest
-    assert listed["artifactType"] == "application/spdx+json"
+    with registry.repository(image) as repository:
+        digest = attach(repository, image.digest, SBOM)
+        (listed,) = referrers(repository, image.digest)
+        assert content(repository, digest) == SBOM.content
+    assert listed.digest == digest
+    assert listed.artifact_type == "application/spdx+json"
     listing = registry.manifest(image.tagged(fallback_tag(image.digest)))  # as skopeo sees it
     assert listing.media_type == OCI_INDEX
     artifact = registry.manifest(image.at(digest))
@@ -60,12 +62,12 @@ def test_a_registry_without_the_api_gets_a_list_under_a_tag(plain: tuple[Registr
 def test_what_others_have_listed_stays_and_the_same_again_changes_nothing(plain: tuple[Registry, str]) -> None:
     registry, host = plain
     image = ImageReference(host, "hello/web", digest=push_image(registry, host, "hello/web", "two"))
-    with registry.http(host) as http:
-        first = attach(http, image, SIGNATURE)
-        second = attach(http, image, SBOM)
+    with registry.repository(image) as repository:
+        first = attach(repository, image.digest, SIGNATURE)
+        second = attach(repository, image.digest, SBOM)
         before = registry.manifest(image.tagged(fallback_tag(image.digest))).digest
-        assert attach(http, image, SBOM) == second
-        assert [each["digest"] for each in referrers(http, image)] == [first, second]
+        assert attach(repository, image.digest, SBOM) == second
+        assert [each.digest for each in referrers(repository, image.digest)] == [first, second]
     assert registry.manifest(image.tagged(fallback_tag(image.digest))).digest == before
 
 
@@ -73,30 +75,31 @@ def test_a_tag_that_is_no_list_is_not_overwritten(plain: tuple[Registry, str]) -
     registry, host = plain
     image = ImageReference(host, "hello/web", digest=push_image(registry, host, "hello/web", "three"))
     registry.copy(image, image.tagged(fallback_tag(image.digest)))
-    with registry.http(host) as http, pytest.raises(RegistryError, match="is no list of referrers"):
-        attach(http, image, SBOM)
+    with registry.repository(image) as repository, pytest.raises(RegistryError, match="is no list of referrers"):
+        attach(repository, image.digest, SBOM)
 
 
 def test_an_image_that_is_not_there(plain: tuple[Registry, str]) -> None:
     registry, host = plain
-    with registry.http(host) as http, pytest.raises(NoSuchImageError):
-        attach(http, ImageReference(host, "hello/web", digest="sha256:" + "0" * 64), SBOM)
+    with registry.repository(ImageReference(host, "hello/web")) as repository, pytest.raises(NoSuchImageError):
+        attach(repository, "sha256:" + "0" * 64, SBOM)
 
 
 def test_a_password_from_the_auth_file(locked: str, folder: Path) -> None:
     registry = Registry(access(folder, locked, password=PASSWORD))
     image = ImageReference(locked, "hello/web", digest=push_image(registry, locked, "hello/web", "one"))
-    with registry.http(locked) as http:
-        digest = attach(http, image, SBOM)
-        assert [each["digest"] for each in referrers(http, image)] == [digest]
+    with registry.repository(image) as repository:
+        digest = attach(repository, image.digest, SBOM)
+        assert [each.digest for each in referrers(repository, image.digest)] == [digest]
     assert list(registry.repositories(locked)) == ["hello/web"]
 
 
 @pytest.mark.parametrize("password", ["", "the wrong secret"])
 def test_no_password_or_a_wrong_one(password: str, locked: str, folder: Path) -> None:
     registry = Registry(access(folder, locked, password=password))
-    with registry.http(locked) as http, pytest.raises(RegistryError, match="refuses") as raised:
-        attach(http, ImageReference(locked, "hello/web", digest="sha256:" + "0" * 64), SBOM)
+    image = ImageReference(locked, "hello/web")
+    with registry.repository(image) as repository, pytest.raises(RegistryError, match="refuses") as raised:
+        attach(repository, "sha256:" + "0" * 64, SBOM)
     shown = f"{raised.value.reason} {raised.value.solution} {raised.value.__cause__!r}"
     assert not password or password not in shown
 
@@ -106,10 +109,10 @@ def test_an_auth_file_that_is_broken_is_not_repeated(locked: str, folder: Path) 
     assert found.auth_file
     found.auth_file.write_text(json.dumps({"auths": {locked: {"auth": "c2VjcmV0"}}}))
     with (
-        Registry(found).http(locked) as http,
+        Registry(found).repository(ImageReference(locked, "hello/web")) as repository,
         pytest.raises(ConfigurationError, match="no user and password") as raised,
     ):
-        referrers(http, ImageReference(locked, "hello/web", digest="sha256:" + "0" * 64))
+        referrers(repository, "sha256:" + "0" * 64)
     assert "c2VjcmV0" not in raised.value.reason
     assert "secret" not in raised.value.reason
 
@@ -118,11 +121,11 @@ def test_a_registry_with_the_api_and_tokens(folder: Path) -> None:
     with referrers_registry(folder) as server:
         registry = Registry(access(folder, f"{server.address}/hello", password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
-        with registry.http(server.address) as http:
-            digest = attach(http, image, SBOM)
-            (listed,) = referrers(http, image)
-            assert content(http, "hello", digest) == SBOM.content
-        assert listed["digest"] == digest
+        with registry.repository(image) as repository:
+            digest = attach(repository, image.digest, SBOM)
+            (listed,) = referrers(repository, image.digest)
+            assert content(repository, digest) == SBOM.content
+        assert listed.digest == digest
         assert fallback_tag(image.digest) not in server.manifests
         basic = {path for _, path, authorization in server.seen if authorization.startswith("Basic")}
         assert basic == {"/token"}, "the password goes to the server of tokens alone"
@@ -135,11 +138,11 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None
         registry = Registry(access(folder, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/manifests/"] = [503, 502]
-        with registry.http(server.address) as http:
-            attach(http, image, SBOM)
-        server.faults["/manifests/"] = [500]
-        with registry.http(server.address) as http, pytest.raises(RegistryError, match=r"HTTP 500: FAULT injected"):
-            attach(http, image, SBOM)
+        with registry.repository(image) as repository:
+            attach(repository, image.digest, SBOM)
+        server.faults["/manifests/"] = [500] * ATTEMPTS
+        with registry.repository(image) as repository, pytest.raises(RegistryError, match=r"HTTP 500: FAULT injected"):
+            attach(repository, image.digest, SBOM)
 
 
 def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +151,8 @@ def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch
         registry = Registry(access(folder, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/blobs/"] = [0, 0]
-        with registry.http(server.address) as http, pytest.raises(RegistryError, match="timed out"):
-            attach(http, image, SBOM)
+        with registry.repository(image) as repository, pytest.raises(RegistryError, match="timed out"):
+            attach(repository, image.digest, SBOM)
         assert server.faults["/blobs/"] == [0]
 
 
@@ -158,10 +161,11 @@ def test_what_the_registry_gives_must_be_what_was_asked_for(folder: Path) -> Non
         registry = Registry(access(folder, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.manifests[image.digest] += b" "
-        with registry.http(server.address) as http, pytest.raises(RegistryError, match="something else"):
-            attach(http, image, SBOM)
+        with registry.repository(image) as repository, pytest.raises(RegistryError, match="something else"):
+            attach(repository, image.digest, SBOM)
 
 
 def test_a_registry_that_is_not_there(folder: Path) -> None:
-    with Registry(access(folder)).http("127.0.0.1:9") as http, pytest.raises(RegistryError, match="127.0.0.1:9"):
-        referrers(http, ImageReference("127.0.0.1:9", "hello", digest="sha256:" + "0" * 64))
+    nobody = ImageReference("127.0.0.1:9", "hello")
+    with Registry(access(folder)).repository(nobody) as repository, pytest.raises(RegistryError, match="127.0.0.1:9"):
+        referrers(repository, "sha256:" + "0" * 64)

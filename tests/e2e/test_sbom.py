@@ -72,10 +72,10 @@ def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box
     index = ImageReference.parse(pull_specs(done.stdout)[1])
     registry = registry_of(box)
     (member,) = registry.manifest(index).content["manifests"]
-    with registry.http(index.registry) as http:
-        (listed,) = referrers(http, index.at(member["digest"]))
-        assert (listed["digest"], listed["artifactType"]) == (artifact.digest, MEDIA_TYPE)
-        assert content(http, index.repository, artifact.digest) == (logs / name).read_bytes()
+    with registry.repository(index) as repository:
+        (listed,) = referrers(repository, member["digest"])
+        assert (listed.digest, listed.artifact_type) == (artifact.digest, MEDIA_TYPE)
+        assert content(repository, artifact.digest) == (logs / name).read_bytes()
     # what was built
     assert (logs / "Dockerfile").read_text() == dockerfile
     built = (logs / "x86_64.Dockerfile").read_text()
@@ -90,9 +90,9 @@ def test_a_scratch_build_has_its_sbom_at_the_image(packager: Packager, box: Box)
     index = ImageReference.parse(pull_specs(packager.build("--scratch").stdout)[1])
     registry = registry_of(box)
     (member,) = registry.manifest(index).content["manifests"]
-    with registry.http(index.registry) as http:
-        (listed,) = referrers(http, index.at(member["digest"]))
-        found = json.loads(content(http, index.repository, listed["digest"]))
+    with registry.repository(index) as repository:
+        (listed,) = referrers(repository, member["digest"])
+        found = json.loads(content(repository, listed.digest))
     assert package(found, packager.name)["primaryPackagePurpose"] == "CONTAINER"
 
 

@@ -23,7 +23,8 @@ from ruamel.yaml import YAML
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.registry import program
 from fedpkg_container.process import background
-from fedpkg_container.registry.registry import MANIFEST, OCI_INDEX, Access, Registry
+from fedpkg_container.registry.manifests import MANIFEST, OCI_INDEX
+from fedpkg_container.registry.registry import Access, Registry
 
 USER, PASSWORD = "pusher", "registry secret"
 #: Seconds that a registry hangs when it does.

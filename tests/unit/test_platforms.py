@@ -9,15 +9,14 @@ import pytest
 from fedpkg_container.errors import NoSuchImageError
 from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.model.arches import Platform, platform_of
-from fedpkg_container.registry.registry import MANIFEST, MANIFEST_LIST, Manifest
+from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Manifest
 
 
 def _member(digest: str, **platform: str) -> dict[str, Any]:
     return {"digest": digest, "mediaType": MANIFEST, "platform": platform}
 
 
-LIST = Manifest(
-    "sha256:list",
+LIST = Manifest.of(
     {
         "mediaType": MANIFEST_LIST,
         "manifests": [
@@ -30,6 +29,7 @@ LIST = Manifest(
         ],
     },
 )
+SINGLE = Manifest.of({"mediaType": MANIFEST})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_list_that_lacks_it() -> None:
 
 
 def test_a_single_image_is_its_own() -> None:
-    assert Manifest("sha256:one", {"mediaType": MANIFEST}).digest_for(platform_of("s390x")) == "sha256:one"
+    assert SINGLE.digest_for(platform_of("s390x")) == SINGLE.digest
 
 
 def test_arguments_for_programs() -> None:

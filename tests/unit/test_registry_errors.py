@@ -6,7 +6,8 @@ import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import MANIFEST_LIST, Manifest, registry_error
+from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
+from fedpkg_container.registry.registry import registry_error
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
 
@@ -65,4 +66,4 @@ def test_a_list_with_members_that_say_nothing_of_their_platform() -> None:
         {"digest": "sha256:2"},
         {"platform": {"architecture": "arm64"}},
     ]
-    assert Manifest("sha256:0", {"mediaType": MANIFEST_LIST, "manifests": members}).architectures() == ["arm64"]
+    assert Manifest.of({"mediaType": MANIFEST_LIST, "manifests": members}).architectures() == ["arm64"]

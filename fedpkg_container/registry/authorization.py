@@ -1,0 +1,89 @@
+"""What authorizes requests to a registry: a name and password, or tokens that its server gives for them.
+
+The registry says which (``WWW-Authenticate``); it is asked once, and tokens are kept for each repository and action
+until the registry takes one no longer (distribution's token authentication specification).
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from requests.utils import parse_dict_header
+
+from fedpkg_container.errors import RegistryError
+from fedpkg_container.registry import credentials
+from fedpkg_container.text import printable_line
+
+#: Asks a server of tokens: address and ``Authorization``; status and the object that came.
+Ask = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
+
+
+def scope(method: str, repository: str) -> str:
+    """What a request needs to be allowed, as servers of tokens name it."""
+    if not repository:
+        return "registry:catalog:*"
+    actions = {"GET": "pull", "HEAD": "pull", "DELETE": "*"}.get(method, "pull,push")
+    return f"repository:{repository}:{actions}"
+
+
+class Authorizations:
+    """What authorizes requests to one registry; for several threads.
+
+    :param host: the registry
+    :param auth_file: credentials; None for the user's own
+    """
+
+    def __init__(self, host: str, auth_file: Path | None) -> None:
+        self._host = host
+        self._auth_file = auth_file
+        self._lock = threading.Lock()
+        self._headers: dict[tuple[str, ...], str] = {}
+
+    def header(self, scopes: Sequence[str]) -> str:
+        """The header for a request; empty when nothing was asked for yet."""
+        return self._headers.get(tuple(scopes), "")
+
+    def answer(self, challenge: str, scopes: Sequence[str], refused: str, ask: Ask) -> str:
+        """The header that a registry asked for.
+
+        :param challenge: its ``WWW-Authenticate``
+        :param refused: the header with which it was asked
+        :raises RegistryError: there is none
+        """
+        with self._lock:
+            known = self._headers.get(tuple(scopes), "")
+            if known != refused:  # another thread was faster
+                return known
+            self._headers[tuple(scopes)] = made = self._made(challenge, scopes, ask)
+            return made
+
+    def _made(self, challenge: str, scopes: Sequence[str], ask: Ask) -> str:
+        kind, _, rest = challenge.partition(" ")
+        repository = scopes[0].split(":")[1] if scopes[0].startswith("repository:") else ""
+        basic = self._basic(repository)
+        if kind.lower() != "bearer":
+            return basic
+        wanted: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
+        realm = wanted.get("realm") or ""
+        if urlsplit(realm).scheme != "https":
+            shown = printable_line(realm)[:200]
+            raise RegistryError(f"{self._host} names no server for tokens that can be trusted: {shown!r}")
+        asked = {"service": wanted.get("service") or "", "scope": list(scopes)}
+        url = requests.Request("GET", realm, params=asked).prepare().url or realm
+        status, found = ask(url, basic)
+        token = found.get("token") or found.get("access_token")
+        if status != 200 or not isinstance(token, str) or not token.isprintable():
+            raise RegistryError(
+                f"{urlsplit(realm).netloc} gives no token for {self._host}/{repository} (HTTP {status})",
+                solution="check the credentials in the auth file",
+            )
+        return f"Bearer {token}"
+
+    def _basic(self, repository: str) -> str:
+        known = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
+        return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""

@@ -1,0 +1,221 @@
+"""One repository of a registry, over HTTP: manifests, tags and blobs (OCI distribution specification 1.1)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from requests.utils import parse_header_links
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.digests import checked, digest_of, hashed
+from fedpkg_container.registry.http import Answer, RegistryHTTP, Stream
+from fedpkg_container.registry.manifests import KINDS, Descriptor, Manifest
+
+_ACCEPT = {"Accept": ", ".join(sorted(KINDS))}
+#: How many tags or repositories are asked for at a time, and pages at the most.
+PAGE = 1000
+PAGES = 10_000
+#: The longest blob that is read into memory, bytes: configurations, SBOMs.
+LONGEST_BLOB = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Sized:
+    """Parts whose length is known beforehand, so that they can be sent as they come.
+
+    :param size: bytes
+    """
+
+    chunks: Iterable[bytes]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.chunks)
+
+
+def pages(http: RegistryHTTP, path: str, key: str, repository: str = "") -> Iterator[object]:
+    """What a registry lists under a key, page by page.
+
+    :raises RegistryError: it cannot be reached, refuses, or its pages have no end
+    """
+    seen = set()
+    for _ in range(PAGES):
+        seen.add(path)
+        answer = http.request("GET", path, repository=repository)
+        yield from answer.json(path).get(key) or []
+        links = parse_header_links(answer.headers.get("Link", ""))
+        following = next((each["url"] for each in links if each.get("rel") == "next"), None)
+        if following is None:
+            return
+        if following in seen:
+            break
+        path = following
+    raise RegistryError(f"{http.host} lists {key} without end")
+
+
+def repositories(http: RegistryHTTP) -> Iterator[str]:
+    """Every repository of a registry that its catalog names."""
+    for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories"):
+        yield ImageReference.parse(f"{http.host}/{name}").repository
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository; all methods raise ``RegistryError`` when the registry cannot be reached, or refuses.
+
+    :param http: the registry; may be shared by threads
+    :param name: without the registry, ``fedora/hello``
+    """
+
+    http: RegistryHTTP
+    name: str
+
+    @property
+    def reference(self) -> ImageReference:
+        """The repository as a reference."""
+        return ImageReference(self.http.host, self.name)
+
+    def head(self, name: str) -> str:
+        """The digest of a tag or digest as the registry has it in this moment; empty when there is no such thing.
+
+        :param name: a tag or a digest
+        """
+        try:
+            answer = self._request("HEAD", f"manifests/{name}", headers=_ACCEPT)
+        except NoSuchImageError:
+            return ""
+        found = answer.headers.get("Docker-Content-Digest")
+        return checked(found) if found else self.manifest(name).digest
+
+    def manifest(self, name: str) -> Manifest:
+        """A manifest; its digest is that of the bytes that came, and must be the one asked for.
+
+        :param name: a tag or a digest
+        :raises NoSuchImageError: there is no such thing
+        """
+        answer = self._request("GET", f"manifests/{name}", headers=_ACCEPT)
+        digest = name if ":" in name else ""
+        found = Manifest.read(answer.content, digest=digest, where=f"{self.reference}{'@' if digest else ':'}{name}")
+        if found.media_type not in KINDS:
+            raise RegistryError(f"{self.reference}: {name} is of a kind that is not known: {found.media_type[:100]!r}")
+        return found
+
+    def put_manifest(self, name: str, manifest: Manifest) -> Answer:
+        """Store a manifest under a tag, or under its digest; all that it refers to must be there.
+
+        :raises RegistryError: the registry took it for something else
+        """
+        headers = {"Content-Type": manifest.media_type}
+        path = f"manifests/{name}"
+        answer = self._request("PUT", path, headers=headers, content=manifest.raw, expected=(201, 202))
+        stored = answer.headers.get("Docker-Content-Digest", manifest.digest)
+        if stored != manifest.digest:
+            raise RegistryError(f"{self.reference} has {stored[:200]!r} as {name}, not {manifest.digest}")
+        return answer
+
+    def delete_manifest(self, digest: str) -> bool:
+        """Delete a manifest by digest, and with it every tag of it; whether it was there."""
+        try:
+            self._request("DELETE", f"manifests/{checked(digest)}", expected=(200, 202))
+        except NoSuchImageError:
+            return False
+        return True
+
+    def tags(self) -> Iterator[str]:
+        """The tags, page by page; none when there is no such repository."""
+        with contextlib.suppress(NoSuchImageError):
+            for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE}", "tags", self.name):
+                yield ImageReference.parse(f"{self.reference}:{tag}").tag
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether a blob is there."""
+        try:
+            self._request("HEAD", f"blobs/{checked(digest)}")
+        except NoSuchImageError:
+            return False
+        return True
+
+    def mount(self, digest: str, source: str) -> bool:
+        """Take a blob of another repository of this registry, without sending it; whether the registry did so.
+
+        :param source: the other repository
+        """
+        path = f"blobs/uploads/?mount={quote(checked(digest), safe='')}&from={quote(source, safe='')}"
+        answer = self._request("POST", path, source=source, expected=(201, 202))
+        if answer.status == 202:  # an upload has been begun instead, which nobody wants
+            with contextlib.suppress(RegistryError):
+                place = answer.headers.get("Location", "")
+                self.http.request("DELETE", place, repository=self.name, expected=(200, 202, 204))
+        return answer.status == 201
+
+    def upload(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Send a blob as it comes; it is hashed on its way.
+
+        :raises RegistryError: what came is not the blob, or the registry does not take it
+        """
+        self._upload(blob.digest, Sized(hashed(chunks, blob.digest, blob.size), blob.size))
+
+    def push(self, content: bytes) -> str:
+        """Store a small blob, unless it is there; its digest."""
+        digest = digest_of(content)
+        if not self.has_blob(digest):
+            self._upload(digest, content)
+        return digest
+
+    def open_blob(self, digest: str, *, offset: int = 0) -> contextlib.AbstractContextManager[Stream]:
+        """A blob's content as it comes, to be hashed by who reads it.
+
+        :param offset: bytes that are left out, where the registry can (the answer's status is 206 then)
+        """
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        path = f"/v2/{self.name}/blobs/{checked(digest)}"
+        return self.http.stream(path, repository=self.name, headers={**headers, "Accept-Encoding": "identity"})
+
+    def blob(self, blob: Descriptor) -> bytes:
+        """A small blob.
+
+        :raises RegistryError: it is not there, is too long, or is not what its digest says
+        """
+        if blob.size > LONGEST_BLOB:
+            raise RegistryError(f"{self.reference}@{blob.digest} is longer than {LONGEST_BLOB} bytes")
+        with self.open_blob(blob.digest) as stream:
+            return b"".join(hashed(stream.chunks, blob.digest, blob.size))
+
+    def _upload(self, digest: str, content: bytes | Sized) -> None:
+        begun = self._request("POST", "blobs/uploads/", expected=(202,))
+        place = begun.headers.get("Location", "")
+        self.http.request(
+            "PUT",
+            f"{place}{'&' if '?' in place else '?'}digest={quote(digest, safe='')}",
+            repository=self.name,
+            headers={"Content-Type": "application/octet-stream"},
+            content=content,
+            expected=(201,),
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        source: str = "",
+        headers: dict[str, str] | None = None,
+        content: bytes | None = None,
+        expected: tuple[int, ...] = (200,),
+    ) -> Answer:
+        return self.http.request(
+            method,
+            f"/v2/{self.name}/{path}",
+            repository=self.name,
+            source=source,
+            headers=headers,
+            content=content,
+            expected=expected,
+        )
