@@ -59,6 +59,7 @@ setup(
         "console_scripts": [
             "fedpkg = fedpkg_container.cli:main",
             "fedpkg-container = fedpkg_container.cli:main",
+            "fedpkg-container-registry = fedpkg_container.registry_cli:main",
             "fedpkg-container-box = fedpkg_container.box.cli:main",
         ]
     },

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.image.settings import Settings
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import FORMATS
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
+from fedpkg_container.settings import Settings
 
 #: The file, and the variable that names another one.
 PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")

@@ -27,9 +27,10 @@ class Settings:
         self._problems: list[str] = []
 
     @classmethod
-    def read(cls, path: Path) -> Settings:
+    def read(cls, path: Path, *, documentation: str = "docs/site.md") -> Settings:
         """The settings in a file.
 
+        :param documentation: where they are described
         :raises ConfigurationError: it cannot be read
         """
         parser = configparser.ConfigParser(interpolation=None)
@@ -38,7 +39,7 @@ class Settings:
             with path.open(encoding="utf-8") as file:
                 parser.read_file(file)
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
-            raise ConfigurationError(f"{path} cannot be read: {error}", solution="see docs/site.md") from error
+            raise ConfigurationError(f"{path} cannot be read: {error}", solution=f"see {documentation}") from error
         return cls(parser)
 
     def complain(self, section: str, option: str, what: str) -> None:
@@ -59,6 +60,11 @@ class Settings:
                 unknown = sorted(set(self._parser[section]) - known[section])
                 found += [f"[{section}] {option}: no such setting" for option in unknown]
         return found
+
+    def named(self, kind: str) -> tuple[str, ...]:
+        """The names of the sections of a kind: ``stable`` for ``[target stable]``, where the kind is ``target``."""
+        parts = (section.split() for section in self._parser.sections())
+        return tuple(each[1] for each in parts if len(each) == 2 and each[0] == kind)
 
     def text(self, section: str, option: str) -> str:
         """A text; empty when it is not given."""

@@ -1,0 +1,235 @@
+"""What a site decides for the way of its images to everybody: one INI file, read by ``fedpkg-container-registry``."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.model.names import repository_problem, tag_problem
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
+from fedpkg_container.settings import Settings
+
+#: The variable that names the file, and where it is otherwise, below ``$XDG_CONFIG_HOME`` and below ``/etc``.
+VARIABLE = "FEDPKG_CONTAINER_REGISTRY_CONF"
+_BELOW = Path("fedpkg-container") / "registry.conf"
+DOCUMENTATION = "docs/distribution.md"
+#: Words among a target's floating tags that are not tags themselves.
+VERSION, RECORDED = "version", "recorded"
+#: Seconds for which a registry that fails is asked again, where the site says nothing.
+PATIENCE = 60
+
+_ACCESS = {"certificates", "auth_file", "timeout", "patience"}
+_KNOWN = {
+    "koji": {"profile"},
+    "candidate": {"registry", "keep", *_ACCESS},
+    "content_generator": {"name", "certificate", "keytab", "principal", "server_ca"},
+    "promotion": {"record", "parallel"},
+    "mirror": {"target", "directory", "repositories", "parallel", "grace", "rate", "archives"},
+}
+_TARGET = {"registry", "prefix", "koji_tags", "floating", *_ACCESS}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where images are promoted to.
+
+    :param name: of its section, ``stable``
+    :param registry: host and port
+    :param prefix: what stands before the repositories' names, without a slash at its end; may be empty
+    :param koji_tags: patterns of the Koji tags of which a build must be in one
+    :param floating: tags that move to each newer build, in the order in which they are set; ``version`` and
+        ``recorded`` stand for the build's version, and for what Koji recorded of it
+    """
+
+    name: str
+    registry: str
+    access: Access
+    prefix: str = ""
+    koji_tags: tuple[str, ...] = ()
+    floating: tuple[str, ...] = (VERSION, "latest")
+
+    def repository(self, name: str) -> ImageReference:
+        """Where a repository of the candidate registry comes to be."""
+        return ImageReference(self.registry, f"{self.prefix}/{name}" if self.prefix else name)
+
+    def lets_through(self, koji_tag: str) -> bool:
+        """Whether builds in a tag of Koji may be promoted."""
+        return any(fnmatch.fnmatchcase(koji_tag, pattern) for pattern in self.koji_tags)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The registry that builders push to.
+
+    :param keep: days after which an image that nobody needs may be pruned
+    """
+
+    registry: str
+    access: Access
+    keep: int = 30
+
+
+@dataclass(frozen=True)
+class Importer:
+    """The content generator as which base images are imported; see the builders' ``[content_generator]``."""
+
+    name: str = "fedpkg-container"
+    certificate: Path | None = None
+    keytab: Path | None = None
+    principal: str = ""
+    server_ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class Mirroring:
+    """What is exported for mirrors.
+
+    :param target: whose tags are followed
+    :param directory: None: it is named on the command line
+    :param repositories: patterns of the repositories
+    :param parallel: requests at the same time
+    :param grace: days for which a blob stays that no tag reaches
+    :param rate: bytes a second for all requests together; 0 for no limit
+    :param archives: whether images are exported as archives too
+    """
+
+    target: str = "stable"
+    directory: Path | None = None
+    repositories: tuple[str, ...] = ("*",)
+    parallel: int = 8
+    grace: int = 7
+    rate: int = 0
+    archives: bool = False
+
+
+@dataclass(frozen=True)
+class DistributionSite:
+    """A site's decisions.
+
+    :param path: the file that they were read from
+    :param profile: koji's
+    :param record: the file that says what was promoted; None: nothing is recorded
+    :param parallel: images that are promoted at the same time
+    """
+
+    path: Path
+    profile: str
+    candidates: Candidates
+    importer: Importer
+    targets: Mapping[str, Target]
+    record: Path | None
+    parallel: int
+    mirroring: Mirroring
+
+    def target(self, name: str) -> Target:
+        """A target by name.
+
+        :raises UsageError: there is none
+        """
+        if name not in self.targets:
+            known = ", ".join(self.targets) or "none"
+            raise UsageError(f"{self.path} has no target {name!r}", solution=f"add [target {name}]; there are: {known}")
+        return self.targets[name]
+
+
+def configuration_path(named: Path | None) -> Path:
+    """The site's file: the one that was named, that of the variable, the user's own, or the machine's.
+
+    :raises ConfigurationError: there is none
+    """
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _BELOW
+    everybodys = Path("/etc") / _BELOW
+    variable = os.environ.get(VARIABLE)
+    asked = named or (Path(variable) if variable else None)
+    found = asked or (own if own.is_file() else everybodys)
+    if not found.is_file():
+        tried = "" if asked else f" (nor {own})"
+        raise ConfigurationError(
+            f"there is no configuration file {found}{tried}",
+            solution=f"write it: {DOCUMENTATION}, or name one with --config",
+        )
+    return found
+
+
+def read_site(path: Path) -> DistributionSite:
+    """Read the site's file.
+
+    :raises ConfigurationError: it cannot be read, or some of its values are wrong; all are named
+    """
+    settings = Settings.read(path, documentation=DOCUMENTATION)
+    names = settings.named("target")
+    site = DistributionSite(
+        path=path,
+        profile=settings.text("koji", "profile") or "koji",
+        candidates=Candidates(
+            settings.registry("candidate", "registry"),
+            _access(settings, "candidate"),
+            keep=settings.number("candidate", "keep", Candidates.keep, unit="days"),
+        ),
+        importer=_importer(settings),
+        targets={name: _target(settings, name) for name in names},
+        record=settings.path("promotion", "record", exists=False),
+        parallel=settings.number("promotion", "parallel", 4, unit="images"),
+        mirroring=_mirroring(settings, names),
+    )
+    known = {**_KNOWN, **{f"target {name}": _TARGET for name in names}}
+    problems = settings.problems(known, free=())
+    if problems:
+        raise ConfigurationError(f"{path}: " + "; ".join(problems), solution=f"see {DOCUMENTATION}")
+    return site
+
+
+def _access(settings: Settings, section: str) -> Access:
+    return Access(
+        settings.path(section, "certificates"),
+        settings.path(section, "auth_file"),
+        timeout=settings.number(section, "timeout", int(COPY_TIMEOUT), unit="seconds"),
+        patience=settings.number(section, "patience", PATIENCE, unit="seconds", least=0),
+    )
+
+
+def _target(settings: Settings, name: str) -> Target:
+    section = f"target {name}"
+    prefix = settings.text(section, "prefix").rstrip("/")
+    if prefix and repository_problem(prefix):
+        settings.complain(section, "prefix", f"= {prefix}: {repository_problem(prefix)}")
+    floating = settings.words(section, "floating") or (VERSION, "testing" if name == "testing" else "latest")
+    for word in floating:
+        if tag_problem(word):
+            settings.complain(section, "floating", f"= {word}: {tag_problem(word)}")
+    koji_tags = settings.words(section, "koji_tags")
+    if not koji_tags:
+        settings.complain(section, "koji_tags", "is missing: the tags of Koji whose builds may be promoted")
+    return Target(name, settings.registry(section, "registry"), _access(settings, section), prefix, koji_tags, floating)
+
+
+def _importer(settings: Settings) -> Importer:
+    section = "content_generator"
+    return Importer(
+        name=settings.text(section, "name") or Importer.name,
+        certificate=settings.path(section, "certificate"),
+        keytab=settings.path(section, "keytab"),
+        principal=settings.text(section, "principal"),
+        server_ca=settings.path(section, "server_ca"),
+    )
+
+
+def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
+    section, default = "mirror", Mirroring()
+    target = settings.text(section, "target") or default.target
+    if settings.text(section, "target") and target not in targets:
+        settings.complain(section, "target", f"= {target}: there is no [target {target}]")
+    return Mirroring(
+        target=target,
+        directory=settings.path(section, "directory", exists=False),
+        repositories=settings.words(section, "repositories") or default.repositories,
+        parallel=settings.number(section, "parallel", default.parallel, unit="requests"),
+        grace=settings.number(section, "grace", default.grace, unit="days", least=0),
+        rate=settings.size(section, "rate", default.rate),
+        archives=settings.choice(section, "archives", ("no", "yes")) == "yes",
+    )

@@ -1,0 +1,82 @@
+# PYTHON_ARGCOMPLETE_OK
+"""The program ``fedpkg-container-registry``: the way of images from a candidate registry to everybody."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from fedpkg_container.commands.registry import COMMANDS
+
+PROGRAM = "fedpkg-container-registry"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Bring container images from Koji's candidate registry to everybody."
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the site's configuration")
+    parser.add_argument("--debug", action="store_true", help="say what is asked of registries, and show tracebacks")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
+    for name, module_name in COMMANDS.items():
+        module = importlib.import_module(f"fedpkg_container.commands.registry.{module_name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a command; the exit status."""
+    import logging
+
+    from fedpkg_container.commands.terminal import complain_of_error
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.registry.site import configuration_path, read_site
+    from fedpkg_container.signals import interruptible
+
+    logging.basicConfig(format="%(message)s", level=logging.DEBUG if arguments.debug else logging.WARNING)
+    try:
+        with interruptible(leave_on_second=True):
+            return int(arguments.run(arguments, read_site(configuration_path(arguments.config))))
+    except FedpkgContainerError as error:
+        if arguments.debug:
+            logging.getLogger(__name__).exception("%s", error.reason)
+        complain_of_error(error.reason, error.solution)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if arguments.debug:
+            raise
+        complain_of_error(f"{error}")
+        return 1
+    except KeyboardInterrupt:
+        complain_of_error("interrupted", "run it again: what is done already is found done")
+        return 130
+
+
+def main() -> None:
+    """The program's entry: the only place that exits."""
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        status = run(parser.parse_args())
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has gone, and nobody is left to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

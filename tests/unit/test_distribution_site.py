@@ -1,0 +1,99 @@
+"""The file of fedpkg-container-registry: what it may say, and that everything wrong is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.registry.site import VARIABLE, configuration_path, read_site
+
+SMALLEST = """
+[candidate]
+registry = candidate.example.org
+[target stable]
+registry = registry.example.org
+koji_tags = f42-container-updates f43-*
+"""
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "registry.conf"
+    path.write_text(text)
+    return path
+
+
+def test_what_a_site_has_to_say_and_the_rest(tmp_path: Path) -> None:
+    site = read_site(_file(tmp_path, SMALLEST))
+    assert (site.profile, site.parallel, site.record, site.candidates.keep) == ("koji", 4, None, 30)
+    stable = site.target("stable")
+    assert str(stable.repository("hello/web")) == "registry.example.org/hello/web"
+    assert stable.floating == ("version", "latest")
+    assert [stable.lets_through(tag) for tag in ("f42-container-updates", "f43-x", "f42-container")] == [1, 1, 0]
+    assert (site.mirroring.target, site.mirroring.grace, site.mirroring.parallel) == ("stable", 7, 8)
+
+
+def test_targets_of_other_kinds(tmp_path: Path) -> None:
+    more = "[target testing]\nregistry = r.example.org\nkoji_tags = *-testing\nprefix = fedora/testing/\n"
+    testing = read_site(_file(tmp_path, SMALLEST + more)).target("testing")
+    assert testing.floating == ("version", "testing")
+    assert str(testing.repository("hello")) == "r.example.org/fedora/testing/hello"
+
+
+def test_a_target_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no target 'quay'") as raised:
+        read_site(_file(tmp_path, SMALLEST)).target("quay")
+    assert "stable" in raised.value.solution
+
+
+def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+    text = """
+[candidate]
+auth_file = auth.json
+keep = never
+[target stable]
+registry = https://registry.example.org
+prefix = Fedora
+floating = la/test
+[mirror]
+target = unstable
+rate = fast
+colour = red
+[promotions]
+"""
+    with pytest.raises(ConfigurationError) as raised:
+        read_site(_file(tmp_path, text))
+    for part in (
+        "[candidate] registry is missing",
+        "[candidate] auth_file = auth.json: not an absolute path",
+        "[candidate] keep = never: must be a number of days",
+        "[target stable] registry = https://registry.example.org: must be a registry",
+        "[target stable] prefix = Fedora: must be lower-case",
+        "[target stable] floating = la/test:",
+        "[target stable] koji_tags is missing",
+        "[mirror] target = unstable: there is no [target unstable]",
+        "[mirror] rate = fast: must be a size",
+        "[mirror] colour: no such setting",
+        "[promotions]: no such section",
+    ):
+        assert part in raised.value.reason
+
+
+def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(ConfigurationError, match=r"no configuration file /etc/fedpkg-container/registry.conf"):
+        configuration_path(None)
+    own = tmp_path / "config" / "fedpkg-container" / "registry.conf"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert configuration_path(None) == own
+    named, other = tmp_path / "named", tmp_path / "other"
+    named.touch()
+    other.touch()
+    monkeypatch.setenv(VARIABLE, str(other))
+    assert configuration_path(None) == other
+    assert configuration_path(named) == named
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        configuration_path(tmp_path / "nowhere")
