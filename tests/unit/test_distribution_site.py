@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.registry import site as settings_of_a_site
 from fedpkg_container.registry.site import VARIABLE, configuration_path, read_site
 
 SMALLEST = """
@@ -97,3 +98,10 @@ def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert configuration_path(named) == named
     with pytest.raises(ConfigurationError, match="nowhere"):
         configuration_path(tmp_path / "nowhere")
+
+
+def test_every_setting_is_documented() -> None:
+    rows = (Path(__file__).parents[2] / "docs" / "distribution.md").read_text()
+    known = {**settings_of_a_site._KNOWN, "target NAME": settings_of_a_site._TARGET}
+    assert [section for section in known if f"| `{section}` |" not in rows] == []
+    assert [each for settings in known.values() for each in settings if f"`{each}`" not in rows] == []
