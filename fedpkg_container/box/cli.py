@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``fedpkg-container-box``: a whole service on this machine, started and stopped with one command."""
 
 from __future__ import annotations
@@ -169,7 +170,12 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def main() -> None:
     """The program's entry."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    arguments = parser.parse_args()
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         sys.exit(run(arguments))

@@ -10,7 +10,7 @@ from fedpkg_container.errors import UsageError
 
 #: argcomplete's code for bash serves zsh too.
 SHELLS = {"bash": "bash", "zsh": "bash", "fish": "fish"}
-PROGRAMS = ("fedpkg-container", "fedpkg")
+PROGRAMS = ("fedpkg-container", "fedpkg", "fedpkg-container-registry", "fedpkg-container-box")
 
 
 def main(arguments: list[str]) -> int:

@@ -50,6 +50,12 @@ def place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Place
     return place
 
 
+def test_the_other_programs(shell: Shell) -> None:
+    assert shell.tab("fedpkg-container-box create-r").words == ["fedpkg-container-box", "create-repo"]
+    assert shell.tab("fedpkg-container-box up --cap").words == ["fedpkg-container-box", "up", "--capacity"]
+    assert shell.tab("fedpkg-container-registry --deb").words == ["fedpkg-container-registry", "--debug"]
+
+
 def test_commands_cold_and_warm(shell: Shell) -> None:
     for _ in range(2):
         assert shell.tab("fedpkg mockb").words == ["fedpkg", "mockbuild"]
