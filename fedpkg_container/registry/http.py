@@ -139,7 +139,7 @@ class RegistryHTTP:
         :param path: below the registry, or a whole address on it
         :param repository: of which the request is, without the registry; empty for the catalog
         :param source: another repository that is to be read besides, of which a blob is mounted
-        :param content: parts are sent as they come, once: the registry is not asked again when it fails
+        :param content: parts are sent as they come, once: a registry that fails meanwhile is not asked again
         :param expected: statuses that are no errors
         :raises NoSuchImageError: there is no such thing (404)
         :raises RegistryUnavailableError: the registry cannot be reached, or fails (429, 5xx)
@@ -208,6 +208,8 @@ class RegistryHTTP:
             answer.close()
             challenge = answer.headers.get("WWW-Authenticate", "")
             header = self._authorizations.answer(challenge, scopes, used, self._ask)
+            if content is not None and not isinstance(content, bytes):  # it has been sent, and is gone
+                raise RegistryUnavailableError(f"{self.host} wants other credentials than before", solution="try again")
             answer = self._send(method, url, headers, content, header, anywhere=anywhere)
         with answer:
             yield answer
