@@ -10,17 +10,16 @@ does so until nothing has changed meanwhile. Whichever of two builds comes last 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import koji
-import rpm
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.image.recorded import RecordedImage
+from fedpkg_container.model.age import by_age, compare
 from fedpkg_container.model.build import NVR
+from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
@@ -28,12 +27,6 @@ from fedpkg_container.registry.registry import Registry
 LOOKED_AT = 200
 #: How often the tags are set anew because another build ended meanwhile.
 ATTEMPTS = 5
-
-
-def _order(one: NVR, other: NVR) -> int:
-    """Above 0 for a build that is newer than another one, as RPM orders versions and releases."""
-    order: int = rpm.labelCompare(("0", one.version, one.release), ("0", other.version, other.release))
-    return order
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ class Floating:
         complete = koji.BUILD_STATES["COMPLETE"]
         listed = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
         nvrs = {each["build_id"]: NVR(each["name"], each["version"], each["release"]) for each in listed}
-        ids = [each for each, nvr in nvrs.items() if nvr == oldest or _order(nvr, oldest) > 0]
+        ids = [each for each, nvr in nvrs.items() if nvr == oldest or compare(nvr, oldest) > 0]
         with self.session.multicall(strict=True) as calls:
             answers = [(each, calls.getBuild(each), calls.listTags(each)) for each in ids]
         found = []
@@ -115,5 +108,4 @@ class Floating:
 def _newest(holders: Iterable[Holder], tag: str) -> Holder | None:
     """The newest build that asks for a tag."""
     asking = [each for each in holders if tag in each.tags]
-    by_age = functools.cmp_to_key(_order)
     return max(asking, key=lambda each: by_age(each.nvr), default=None)

@@ -10,8 +10,8 @@ import koji
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
-from fedpkg_container.image.recorded import RecordedImage
 from fedpkg_container.image.site import Site
+from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 

@@ -16,9 +16,9 @@ from fedpkg_container.image.documents import Document
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published, metadata
-from fedpkg_container.image.recorded import RecordedImage
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.signals import uninterrupted
