@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -42,6 +43,7 @@ CONNECTIONS = 32
 _CERTIFICATES = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 _REDIRECTS = (301, 302, 303, 307, 308)
 
+Result = TypeVar("Result")
 #: What is sent: bytes, or parts whose length is known (``__len__``).
 Content = Union[bytes, Iterable[bytes], None]
 
@@ -108,7 +110,10 @@ class RegistryHTTP:
 
     def __init__(self, host: str, *, certificates: Path | None, auth_file: Path | None, patience: float = 0.0) -> None:
         self.host = host
+        #: Whether the registry lists referrers itself, as far as it was asked.
+        self.lists_referrers = True
         self._patience = patience
+        self._abandoned = threading.Event()
         self._authorizations = Authorizations(host, auth_file)
         self._authority, self._own = _tls(host, certificates)
         self._session = requests.Session()
@@ -122,6 +127,14 @@ class RegistryHTTP:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+
+    def abandon(self) -> None:
+        """Ask for nothing more, in any thread: what is waited for or read ends in an error soon."""
+        self._abandoned.set()
+
+    def again(self, act: Callable[[], Result]) -> Result:
+        """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
+        return patiently(act, self._patience, attempts=ATTEMPTS, abandoned=self._abandoned)
 
     def request(
         self,
@@ -157,7 +170,7 @@ class RegistryHTTP:
 
         if content is not None and not isinstance(content, bytes):
             return once()
-        return patiently(once, self._patience, attempts=ATTEMPTS)
+        return self.again(once)
 
     @contextlib.contextmanager
     def stream(self, path: str, *, repository: str, headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
@@ -181,8 +194,19 @@ class RegistryHTTP:
                 stack.push(opened.pop_all())
                 return answer
 
-            found = patiently(once, self._patience, attempts=ATTEMPTS)
-            yield Stream(found.status_code, found.headers, _chunks(found, "GET", found.url))
+            found = self.again(once)
+            yield Stream(found.status_code, found.headers, self._chunks(found))
+
+    def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        with _connection_errors("GET", answer.url, halfway=True):
+            # As it is on the wire: what a digest is of is never encoded for its way.
+            for chunk in answer.raw.stream(CHUNK, decode_content=False):
+                self._check_wanted()
+                yield chunk
+
+    def _check_wanted(self) -> None:
+        if self._abandoned.is_set():
+            raise RegistryError(f"{self.host}: given up", solution="run it again")
 
     def _url(self, path: str) -> str:
         url = urljoin(f"https://{self.host}", path)
@@ -234,6 +258,7 @@ class RegistryHTTP:
     ) -> requests.Response:
         """An answer whose content has not been read yet."""
         for _ in range(REDIRECTIONS + 1):
+            self._check_wanted()
             own = urlsplit(url)[:2] == ("https", self.host)
             authority, certificate = (self._authority, self._own) if own else _tls(urlsplit(url).netloc, None)
             with _connection_errors(method, url):
@@ -302,12 +327,6 @@ def _connection_errors(method: str, url: str, *, halfway: bool = False) -> Itera
         late = not halfway and "timed out" in reason
         kind = RegistryError if isinstance(error, lasting) or late else RegistryUnavailableError
         raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
-
-
-def _chunks(answer: requests.Response, method: str, url: str) -> Iterator[bytes]:
-    with _connection_errors(method, url, halfway=True):
-        # As it is on the wire: what a digest is of is never encoded for its way.
-        yield from answer.raw.stream(CHUNK, decode_content=False)
 
 
 def _read(answer: requests.Response, method: str, url: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,9 +12,12 @@ from tenacity import (
     Retrying,
     before_sleep_log,
     retry_if_exception,
+    sleep_using_event,
     stop_after_attempt,
     stop_after_delay,
     stop_all,
+    stop_any,
+    stop_when_event_set,
     wait_exponential,
     wait_random,
 )
@@ -31,17 +35,22 @@ LONGEST_PAUSE = 15.0
 LONGEST_ASKED = 120.0
 
 
-def patiently(act: Callable[[], Result], patience: float, *, attempts: int = 1) -> Result:
+def patiently(
+    act: Callable[[], Result], patience: float, *, attempts: int = 1, abandoned: threading.Event | None = None
+) -> Result:
     """Do something that may be done twice, until it works.
 
     :param patience: seconds after which no further attempt is begun
     :param attempts: how many are made at least
+    :param abandoned: once it is set, nothing is waited for any more
     :raises RegistryUnavailableError: the registry is still not there, or still broken
     """
+    event = abandoned or threading.Event()
     retrying = Retrying(
         retry=retry_if_exception(_may_be_otherwise),
         wait=_pause,
-        stop=stop_all(stop_after_delay(patience), stop_after_attempt(attempts)),
+        sleep=sleep_using_event(event),
+        stop=stop_any(stop_when_event_set(event), stop_all(stop_after_delay(patience), stop_after_attempt(attempts))),
         before_sleep=before_sleep_log(logger, logging.INFO),
         reraise=True,
     )

@@ -7,14 +7,17 @@ distribution spec 1.1, "Unavailable Referrers API").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.registry.digests import checked
 from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository, pages
 
+#: How often a list is changed anew because somebody else changed it meanwhile.
+ATTEMPTS = 5
 #: The configuration of an artifact that has none.
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
@@ -70,7 +73,35 @@ def push(repository: Repository, artifact: Manifest) -> None:
     """
     answer = repository.put_manifest(artifact.digest, artifact)
     if not answer.headers.get("OCI-Subject"):
-        _list_by_tag(repository, artifact)
+        enlist(repository, artifact.subject, [_described(artifact)])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What refers to an image.
+
+    :param by_tag: listed under a tag by those who push, not by the registry
+    """
+
+    artifacts: tuple[Descriptor, ...]
+    by_tag: bool
+
+
+def listing(repository: Repository, image: str) -> Listing:
+    """What refers to an image, and who lists it.
+
+    :param image: its digest
+    :raises RegistryError: the registry cannot be reached, or refuses
+    """
+    http = repository.http
+    if http.lists_referrers:
+        try:
+            found = list(pages(http, f"/v2/{repository.name}/referrers/{checked(image)}", "manifests", repository.name))
+            return Listing(tuple(map(Descriptor.of, found)), by_tag=False)
+        except NoSuchImageError:  # registries that know the interface answer with an empty list
+            http.lists_referrers = False
+    found = list(_tagged_list(repository, image).get("manifests") or [])
+    return Listing(tuple(map(Descriptor.of, found)), by_tag=True)
 
 
 def referrers(repository: Repository, image: str) -> list[Descriptor]:
@@ -79,12 +110,28 @@ def referrers(repository: Repository, image: str) -> list[Descriptor]:
     :param image: its digest
     :raises RegistryError: the registry cannot be reached, or refuses
     """
-    path = f"/v2/{repository.name}/referrers/{image}"
-    try:
-        found = list(pages(repository.http, path, "manifests", repository.name))
-    except NoSuchImageError:
-        found = list(_tagged_list(repository, image).get("manifests") or [])
-    return [Descriptor.of(each) for each in found]
+    return list(listing(repository, image).artifacts)
+
+
+def enlist(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
+    """Add artifacts to the list under the image's tag; what others have listed there stays.
+
+    :param image: its digest
+    :param artifacts: what the list is to say of them, descriptors
+    :raises RegistryError: the list is too long, or others keep changing it
+    """
+    for _ in range(ATTEMPTS):
+        index = _tagged_list(repository, image)
+        listed = list(index.get("manifests") or [])
+        known = {each.get("digest") for each in listed if isinstance(each, dict)}
+        missing = [each for each in artifacts if each["digest"] not in known]
+        if not missing:
+            return
+        changed = Manifest.of({**index, "manifests": [*listed, *missing]})
+        if len(changed.raw) > LONGEST_MANIFEST:
+            raise RegistryError(f"the list of referrers of {repository.reference}@{image} is too long")
+        repository.put_manifest(fallback_tag(image), changed)  # and looks whether another list came meanwhile
+    raise RegistryError(f"the list of referrers of {repository.reference}@{image} keeps changing")
 
 
 def content(repository: Repository, artifact: str) -> bytes:
@@ -104,20 +151,13 @@ def fallback_tag(digest: str) -> str:
     return digest.replace(":", "-", 1)[:128]
 
 
-def _list_by_tag(repository: Repository, artifact: Manifest) -> None:
-    """Add an artifact to the list under the tag; what others have listed there stays."""
-    index = _tagged_list(repository, artifact.subject)
-    listed = list(index.get("manifests") or [])
-    if any(each.get("digest") == artifact.digest for each in listed):
-        return
+def _described(artifact: Manifest) -> dict[str, Any]:
+    """What a list says of an artifact."""
     kind = artifact.content.get("artifactType") or (artifact.content.get("config") or {}).get("mediaType")
     described = {**artifact.descriptor, "artifactType": kind}
     if artifact.content.get("annotations"):
         described["annotations"] = artifact.content["annotations"]
-    changed = Manifest.of({**index, "manifests": [*listed, described]})
-    if len(changed.raw) > LONGEST_MANIFEST:
-        raise RegistryError(f"the list of referrers of {repository.reference}@{artifact.subject} is too long")
-    repository.put_manifest(fallback_tag(artifact.subject), changed)
+    return described
 
 
 def _tagged_list(repository: Repository, subject: str) -> Mapping[str, Any]:
