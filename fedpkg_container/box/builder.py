@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import contextlib
 import logging
 import os
+import selectors
 import signal
 import time
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two questions for tasks: a tenth of kojid's, so that one sees at once what happens.
 SLEEP = 0.5
+#: The same while more is to come soon: a task that has begun asks for others. And for how many seconds that is.
+LIVELY_SLEEP, LIVELY = 0.1, 2.0
 #: Seconds for making one repository.
 CREATEREPO_TIMEOUT = 600.0
 
@@ -165,15 +170,35 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     signal.signal(signal.SIGINT, _stop)
     Path(options.ready_file).write_text(str(os.getpid()))
     try:
-        while True:
-            manager.updateBuildroots(nolocal=True)
-            manager.updateTasks()
-            if not manager.getNextTask():
-                time.sleep(SLEEP)
+        _take_tasks(manager)
     except SystemExit:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         manager.shutdown()
         session.logout()
+
+
+def _take_tasks(manager: TaskManager) -> None:
+    """What kojid's main loop does."""
+    began = 0.0
+    while True:
+        manager.updateBuildroots(nolocal=True)
+        manager.updateTasks()
+        if manager.getNextTask():
+            began = time.monotonic()
+        else:
+            rest(manager.pids.values(), LIVELY_SLEEP if time.monotonic() < began + LIVELY else SLEEP)
+
+
+def rest(pids: Iterable[int], seconds: float) -> None:
+    """Sleep until the process of a task ends, at most: a task that waits for it is woken at once."""
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has been waited for already
+                process = os.pidfd_open(pid)
+                stack.callback(os.close, process)
+                selector.register(process, selectors.EVENT_READ)
+        selector.select(seconds)
 
 
 def _pause(options: types.SimpleNamespace, step: str) -> None:

@@ -30,7 +30,7 @@ from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
-from fedpkg_container.model.arches import go_arch, platform_of
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
@@ -73,12 +73,12 @@ class ArchBuild:
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         image = self._build(dockerfile, bases)
         self.after("executed")
-        with self.engine.mounted(image) as root:
-            packages, distribution = read_packages(root, self.folder), read_distribution(root)
-        log.say(f"the image holds {len(packages)} RPMs")
-        self.after("read")
-        warnings = lost_in(self.engine.configuration(image), self.site.formats)
         with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+            with self.engine.mounted(image) as root:
+                packages, distribution = read_packages(root, self.folder), read_distribution(root)
+            log.say(f"the image holds {len(packages)} RPMs")
+            self.after("read")
+            warnings = lost_in(self.engine.configuration(image), self.site.formats)
             exact = self._push(image)
             self.after("pushed")
             built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
@@ -142,9 +142,9 @@ class ArchBuild:
     def _describe(
         self, exact: ImageReference, packages: list[Package], distribution: dict[str, str], parent_id: str
     ) -> BuiltImage:
-        registry = Registry(self.site.access)
-        manifest = registry.manifest(exact)
-        config = registry.config(exact, go_arch(self.spec.arch))
+        with Registry(self.site.access).repository(exact) as repository:
+            manifest = repository.manifest(exact.digest)
+            config = repository.blob(manifest.blobs[0]).decode(errors="replace")
         layers = [{"layer": each["digest"], "size": each["size"]} for each in manifest.content["layers"]]
         return BuiltImage(
             arch=self.spec.arch,

@@ -16,7 +16,7 @@ from typing import Any
 
 import koji
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.age import by_age, compare
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.recorded import RecordedImage
@@ -66,24 +66,19 @@ class Floating:
         """
         if not tags:
             return
-        for _ in range(ATTEMPTS):
-            holders = self._holders(nvr)
-            for tag in tags:
-                holder = _newest(holders, tag)
-                if holder and self._digest(tag) != holder.image.digest:
-                    self.registry.copy(holder.image, self.repository.tagged(tag))
-            if self._holders(nvr) == holders:
-                return
+        with self.registry.repository(self.repository) as repository:
+            for _ in range(ATTEMPTS):
+                holders = self._holders(nvr)
+                for tag in tags:
+                    holder = _newest(holders, tag)
+                    if holder and repository.head(tag) != holder.image.digest:
+                        repository.put_manifest(tag, repository.manifest(holder.image.digest))
+                if self._holders(nvr) == holders:
+                    return
         raise RegistryError(
             f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
             solution="they are set by the next build",
         )
-
-    def _digest(self, tag: str) -> str:
-        try:
-            return self.registry.manifest(self.repository.tagged(tag)).digest
-        except NoSuchImageError:
-            return ""
 
     def _holders(self, oldest: NVR) -> list[Holder]:
         """The builds that ask for floating tags of this repository: one, and those that are newer."""

@@ -5,6 +5,7 @@ Floating tags are set when the build is recorded (``floating``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from fedpkg_container.image.naming import Tags
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.carrying import carry
+from fedpkg_container.registry.manifests import LIST_TYPES, Manifest
 from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
 
 #: What is said of images that have what OCI's format has no place for (it was left out of its image configuration).
 HEALTHCHECK_LOST = "HEALTHCHECK is not in the {}: the OCI format has no place for it"
@@ -40,17 +43,14 @@ def publish(
     registry = Registry(engine.access)
     unique = repository.tagged(tags.unique)
     log.say(f"publishing {unique}")
-    manifest = _push(unique, images, formats[0], engine)
-    listed = {each["digest"] for each in manifest.content["manifests"]}
-    if listed != {image.digest for image in images}:
-        raise RegistryError(f"{unique.at(manifest.digest)} does not hold the images that were built: {sorted(listed)}")
+    manifest = _publish(unique, images, LIST_TYPES[formats[0]], registry)
     others = {}
     for other in formats[1:]:
         target = repository.tagged(f"{tags.unique}-{other}")
         log.say(f"publishing {target}")
-        others[target] = _push(target, images, other, engine)
+        others[target] = _convert(target, images, other, engine)
     if tags.primary:
-        registry.copy(unique.at(manifest.digest), repository.tagged(tags.primary))
+        registry.set_tags(repository.at(manifest.digest), [tags.primary])
     published = Published(
         repository,
         manifest.digest,
@@ -63,13 +63,39 @@ def publish(
     return published
 
 
-def _push(target: ImageReference, images: Sequence[BuiltImage], kind: str, engine: Buildah) -> Manifest:
-    """Push a list of the images in staging; the list, as the registry has it.
+def _publish(target: ImageReference, images: Sequence[BuiltImage], media_type: str, registry: Registry) -> Manifest:
+    """Bring images from staging to a list of them; the list.
+
+    :raises RegistryError: one is of another arch than it was built for
+    """
+    with registry.repository(target) as repository:
+        members = []
+        for image in images:
+            staged = ImageReference.parse(image.staging)
+            manifest = carry(image.digest, Repository(repository.http, staged.repository), repository)
+            members.append({**manifest.descriptor, "platform": _platform(image)})
+        listed = Manifest.of({"schemaVersion": 2, "mediaType": media_type, "manifests": members})
+        repository.put_manifest(target.tag, listed)
+    return listed
+
+
+def _platform(image: BuiltImage) -> dict[str, str]:
+    """What a list says that an image runs on: what the image itself says."""
+    config = json.loads(image.config)
+    platform = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
+    if not platform_of(image.arch).fits(platform):
+        raise RegistryError(f"{image.staging} is an image for {'/'.join(platform.values())}, not for {image.arch}")
+    return platform
+
+
+def _convert(target: ImageReference, images: Sequence[BuiltImage], kind: str, engine: Buildah) -> Manifest:
+    """Push a list of the images in staging in another format; the list, as the registry has it.
 
     :raises RegistryError: it is not a list of exactly these arches
     """
     digest = engine.push_list(target, [ImageReference.parse(image.staging) for image in images], kind)
-    manifest = Registry(engine.access).manifest(target.at(digest))
+    with Registry(engine.access).repository(target) as repository:
+        manifest = repository.manifest(digest)
     for image in images:
         fitting = [each for each in manifest.members if platform_of(image.arch).fits(each.get("platform") or {})]
         if len(fitting) != 1:

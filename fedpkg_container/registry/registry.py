@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,29 @@ class Registry:
         with self.repository(repository) as found:
             return list(found.tags())
 
+    def set_tags(self, image: ImageReference, tags: Iterable[str]) -> None:
+        """Let tags of an image's repository point to it.
+
+        :param image: by digest
+        :raises RegistryError: one could not be set
+        """
+        with self.repository(image) as repository:
+            manifest = repository.manifest(image.digest)
+            for tag in tags:
+                repository.put_manifest(tag, manifest)
+
     @contextlib.contextmanager
     def repository(self, reference: ImageReference) -> Iterator[Repository]:
-        """A repository, for what skopeo has no command for, or is slow with."""
+        """A repository, for what skopeo has no command for, or is slow with.
+
+        :param reference: also what errors say that it is needed for
+        """
         with self.http(reference.registry) as http:
-            yield Repository(http, reference.repository)
+            try:
+                yield Repository(http, reference.repository)
+            except RegistryUnavailableError as error:
+                reason = f"{reference.registry} fails, needed for {reference}: {error.reason}"
+                raise RegistryUnavailableError(reason, solution=error.solution) from error
 
     def http(self, registry: str) -> RegistryHTTP:
         """A registry; its connections are kept until it is closed."""

@@ -208,8 +208,7 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     built = ArchBuild(spec, site, engine, checkout, KojiFiles(box.layout.topdir), engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
     published = publishing.publish(repository, [built], tags, site.formats, engine, log)
-    for tag in tags.floating:
-        Registry(site.access).copy(repository.at(published.digest), repository.tagged(tag))
+    Registry(site.access).set_tags(repository.at(published.digest), tags.floating)
     provenance = Provenance(
         nvr=nvr,
         source=source,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from xmlrpc.client import Fault
 
+import jsonschema  # noqa: F401, what checks options: loaded once, not by the process of each task
 import koji
 import requests
 from koji.daemon import SCM, incremental_upload

@@ -1,0 +1,31 @@
+"""How a builder of the box waits between two questions for tasks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+from fedpkg_container.box.builder import rest
+
+
+def test_it_is_woken_by_the_end_of_a_task() -> None:
+    with subprocess.Popen(["sleep", "0.2"]) as process:
+        began = time.monotonic()
+        rest([process.pid], 20)
+        assert 0.1 < time.monotonic() - began < 10
+
+
+def test_processes_that_were_waited_for_wake_nobody() -> None:
+    with subprocess.Popen(["true"]) as process:
+        pass
+    began = time.monotonic()
+    rest([process.pid], 0.3)
+    assert time.monotonic() - began >= 0.3
+
+
+def test_it_leaves_no_file_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    with subprocess.Popen(["sleep", "0.1"]) as process:
+        rest([process.pid], 20)
+    assert os.listdir("/proc/self/fd") == before
