@@ -115,6 +115,17 @@ class Registry:
         ]
         self._skopeo(*arguments, image=target, timeout=self.access.timeout)
 
+    def set_tag(self, image: ImageReference, tag: str) -> None:
+        """Let a tag mean an image of its repository, with all its arches: its manifest is put there again.
+
+        skopeo's copy takes an answer of 500 for a refusal of the manifest's type, and that would not be tried again.
+
+        :param image: by digest
+        :raises RegistryError: it is not there, or the registry cannot be reached, or refuses
+        """
+        with self.repository(image) as repository:
+            repository.put_manifest(tag, repository.manifest(image.digest))
+
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
         return patiently(lambda: self._run(*arguments, image=image, timeout=timeout), self.access.patience)
 
