@@ -78,7 +78,7 @@ class Floating:
             for tag in tags:
                 holder = _newest(holders, tag)
                 if holder and self._digest(tag) != holder.image.digest:
-                    self.registry.copy(holder.image, self.repository.tagged(tag))
+                    self.registry.set_tag(holder.image, tag)
             if self._holders(nvr) == holders:
                 return
         raise RegistryError(

@@ -208,8 +208,6 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     built = ArchBuild(spec, site, engine, checkout, KojiFiles(box.layout.topdir), engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
     published = publishing.publish(repository, [built], tags, site.formats, engine, log)
-    for tag in tags.floating:
-        Registry(site.access).copy(repository.at(published.digest), repository.tagged(tag))
     provenance = Provenance(
         nvr=nvr,
         source=source,
@@ -232,6 +230,8 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     session.uploadWrapper(str(path), upload)
     session.CGImport("metadata.json", upload)
     session.logout()
+    for tag in (tags.primary, *tags.floating):
+        Registry(site.access).set_tag(repository.at(published.digest), tag)
 
 
 def host_system() -> str:
