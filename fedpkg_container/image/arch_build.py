@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines import network
 from fedpkg_container.engines.bases import BaseImage
@@ -20,6 +16,7 @@ from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import help_page, lookaside
 from fedpkg_container.image.archive import Archive, Upload
+from fedpkg_container.image.buildroot import buildroot
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.os_release import read_distribution
@@ -159,20 +156,6 @@ class ArchBuild:
             details=[each.details for each in packages],
             distribution=distribution,
             files=[],
-            buildroot=_buildroot(self.spec.arch, self.engine.version()),
+            buildroot=buildroot(self.spec.arch),
             parent_id=f"sha256:{parent_id}" if parent_id else "",
         )
-
-
-def _buildroot(arch: str, buildah: str) -> dict[str, Any]:
-    system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
-    return {
-        "host": {
-            "os": f"{system.get('ID', os.uname().sysname.lower())}-{system.get('VERSION_ID', 'unknown')}",
-            "arch": platform.machine(),
-        },
-        "content_generator": {"name": "fedpkg-container", "version": __version__},
-        "container": {"type": "buildah", "arch": arch},
-        "tools": [{"name": "buildah", "version": buildah}],
-        "components": [],
-    }

@@ -21,7 +21,8 @@ _FIELDS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH", "SIGMD5", "LICENSE", "
 #: Control characters that no honest header holds, between fields and between packages.
 _FIELD, _PACKAGE = "\x1f", "\x1e"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
-_FORMAT = "".join(f"%{{{field}}}{_FIELD}" for field in _FIELDS) + _SIGNATURE + _PACKAGE
+#: What rpm is asked to say of each package.
+FORMAT = "".join(f"%{{{field}}}{_FIELD}" for field in _FIELDS) + _SIGNATURE + _PACKAGE
 TIMEOUT = 300.0
 #: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
 LARGEST = 512 * 10**6
@@ -53,12 +54,20 @@ def read_packages(root: Path, folder: Path) -> list[Package]:
     if not any(_copy_database(root / path, root, copy) for path in _DATABASES):
         return []
     try:
-        command = ["rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", _FORMAT]
+        command = ["rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
         listed = run(confined(command, copy), timeout=TIMEOUT).text
-        packages = [_package(line) for line in listed.split(_PACKAGE) if line]
+        packages = parse(listed)
     except (ProgramError, ValueError) as error:
         raise BuildFailedError(f"the image's RPM database cannot be read: {error}") from error
     return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_order)
+
+
+def parse(listed: str) -> list[Package]:
+    """The packages in what rpm said in our format.
+
+    :raises ValueError: a package is not in that format
+    """
+    return [_package(line) for line in listed.split(_PACKAGE) if line]
 
 
 def _order(package: Package) -> tuple[str, ...]:
