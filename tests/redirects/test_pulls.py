@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from fedpkg_container.errors import ProgramError
 from fedpkg_container.process import run
 from fedpkg_container.registry.redirects import Kind
 from tests.redirects.conftest import REPOSITORY
-from tests.support.clients import podman_pull, pull, skopeo
+from tests.support.clients import podman_problem, podman_pull, pull, skopeo
 from tests.support.front_ends import Distribution, distribution, open_folder
 from tests.support.layered import LayeredImage
 from tests.support.registries import PASSWORD, USER
@@ -80,8 +79,9 @@ def test_copying_within_the_registry_mounts_blobs(running: Distribution, image: 
     assert not asked & set(image.layers)
 
 
-@pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
 def test_podman_pulls_into_an_empty_store(running: Distribution, image: LayeredImage) -> None:
+    if why := podman_problem():
+        pytest.skip(f"podman does not run here: {why}")
     running.mirror.log.forget()
     podman_pull(running, f"{REPOSITORY}:1.0-1")
     sent = {each.path.rpartition("/")[2]: each.sent for each in running.mirror.log.requests()}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from fedpkg_container.errors import ProgramError
 from fedpkg_container.process import run
 from tests.support.front_ends import Distribution
 
@@ -26,12 +30,31 @@ def pull(distribution: Distribution, name: str, store: Path, *, timeout: float =
     run(["skopeo", "copy", "--preserve-digests", "--quiet", *options, source, f"dir:{store}"], timeout=timeout)
 
 
+def podman_problem() -> str:
+    """Why podman does not run on this machine; empty when it does."""
+    if shutil.which("podman") is None:
+        return "it is not installed"
+    try:
+        with _podman() as command:
+            run([*command, "info"], timeout=60)
+    except ProgramError as error:
+        return error.reason
+    return ""
+
+
 def podman_pull(distribution: Distribution, name: str) -> None:
-    """The same with podman, into an empty store.
+    """The same with podman.
 
     :raises ProgramError: podman failed
     """
-    with tempfile.TemporaryDirectory(prefix="podman-") as folder:  # podman wants a short path
-        store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
+    with _podman() as command:
         image = [*distribution.access.options(), f"docker://{distribution.address}/{name}"]
-        run(["podman", *store, "--storage-driver", "vfs", "pull", "--quiet", *image], timeout=60)
+        run([*command, "pull", "--quiet", *image], timeout=60)
+
+
+@contextlib.contextmanager
+def _podman() -> Iterator[list[str]]:
+    """podman with an empty store, in a folder with a short name as it wants it."""
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder:
+        store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
+        yield ["podman", *store, "--storage-driver", "vfs"]

@@ -24,6 +24,24 @@ NO_CDN = "localhost"
 BUILDER = "127.0.0.2"
 
 
+#: What an operator may have set for all of a server, and must not do harm here.
+_NGINX_AROUND = """\
+gzip on;
+gzip_types *;
+gzip_proxied any;
+gzip_min_length 1;
+client_max_body_size 1k;
+open_file_cache max=1000 inactive=1h;
+open_file_cache_valid 1h;
+open_file_cache_errors on;
+"""
+_HTTPD_AROUND = """\
+SetOutputFilter DEFLATE
+LimitRequestBody 1000
+Timeout 5
+"""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a server answered.
@@ -141,10 +159,10 @@ def running_front_end(kind: Kind, folder: Path, front: FrontEnd) -> Iterator[Acc
     """A web server with our configuration."""
     ports = [int(each.rpartition(":")[2]) for each in (*front.listen, *front.plain_listen)]
     if kind == "nginx":
-        with running_nginx(folder, render(kind, front), ports[0]) as log:
+        with running_nginx(folder, _NGINX_AROUND + render(kind, front), ports[0]) as log:
             yield log
     else:
-        with running_httpd(folder, render(kind, front), ports) as log:
+        with running_httpd(folder, _HTTPD_AROUND + render(kind, front), ports) as log:
             yield log
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import MANIFEST, Access
+from fedpkg_container.registry.manifests import MANIFEST
+from fedpkg_container.registry.registry import Access
 
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CONFIG = "application/vnd.docker.container.image.v1+json"

@@ -63,10 +63,7 @@ class FrontEnd:
     def __post_init__(self) -> None:
         problems = list(self._wrong()) or list(self._contradictions())
         if problems:
-            raise ConfigurationError(
-                "this cannot be written as a front end's configuration: " + "; ".join(problems),
-                solution="see docs/redirects.md",
-            )
+            raise ConfigurationError("; ".join(problems), solution="see docs/redirects.md")
 
     def _wrong(self) -> Iterator[str]:
         """Values that are wrong by themselves."""
