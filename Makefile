@@ -65,6 +65,7 @@ $(STOCK)/.complete: tests/stock/requirements.txt
 pictures: setup
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python -m docs.make_metadata
+	$(BIN)/python -m docs.make_pull_log
 
 # QUICK=1 leaves out rpkg's waits of a minute, and most of a long log.
 bench: setup

@@ -11,6 +11,7 @@ from pathlib import Path
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.names import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.redirects import FrontEnd, section
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 
@@ -30,6 +31,7 @@ _KNOWN = {
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca"},
     "promotion": {"record", "parallel"},
     "mirror": {"target", "directory", "repositories", "parallel", "grace", "rate", "archives"},
+    section.NAME: section.SETTINGS,
 }
 _TARGET = {"registry", "prefix", "koji_tags", "floating", *_ACCESS}
 
@@ -115,6 +117,7 @@ class DistributionSite:
     :param profile: koji's
     :param record: the file that says what was promoted; None: nothing is recorded
     :param parallel: images that are promoted at the same time
+    :param front_end: before the stable registry; None: there is none, or the site does not say
     """
 
     path: Path
@@ -125,6 +128,7 @@ class DistributionSite:
     record: Path | None
     parallel: int
     mirroring: Mirroring
+    front_end: FrontEnd | None = None
 
     def target(self, name: str) -> Target:
         """A target by name.
@@ -176,6 +180,7 @@ def read_site(path: Path) -> DistributionSite:
         record=settings.path("promotion", "record", exists=False),
         parallel=settings.number("promotion", "parallel", 4, unit="images"),
         mirroring=_mirroring(settings, names),
+        front_end=section.read(settings),
     )
     known = {**_KNOWN, **{f"target {name}": _TARGET for name in names}}
     problems = settings.problems(known, free=())

@@ -1,0 +1,76 @@
+"""nginx in a folder of its own: everything that it writes is there, and it belongs to whoever starts it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedpkg_container.errors import FedpkgContainerError
+
+#: What is written of each request: who, when, what, how it was answered and with how many bytes, and where it was sent.
+LOG_FORMAT = '$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent "$sent_http_location"'
+
+_MAIN = """\
+daemon off;
+{user}
+worker_processes 2;
+pid "{folder}/nginx.pid";
+error_log stderr warn;
+events {{
+    worker_connections 512;
+}}
+http {{
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    log_format requests '{log_format}';
+    access_log "{folder}/access.log" requests;
+    include "{folder}/servers.conf";
+}}
+"""
+
+_FILES = """\
+server {{
+    listen 127.0.0.1:{port};
+    root "{tree}";
+    default_type application/octet-stream;
+    {options}
+}}
+"""
+
+
+def program() -> str:
+    """nginx; for those who are not root it is beside the usual path.
+
+    :raises FedpkgContainerError: it is not installed
+    """
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise FedpkgContainerError("program not found: nginx", solution="install nginx")
+    return found
+
+
+def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> Sequence[str | Path]:
+    """How an nginx is started whose configuration is written into a folder.
+
+    :param servers: what is in ``http { }``
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Workers of root's nginx would be somebody else, to whom the folders of a box are closed.
+    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
+    (folder / "servers.conf").write_text(servers)
+    (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user, log_format=log_format))
+    return [program(), "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]
+
+
+def files(tree: Path, port: int, *, options: str = "") -> str:
+    """A server of the files of a folder, over plain http on loopback.
+
+    :param options: further directives
+    """
+    return _FILES.format(tree=tree, port=port, options=options)

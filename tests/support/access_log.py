@@ -1,0 +1,70 @@
+"""Access logs of web servers: what was asked, how it was answered."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+#: For Apache httpd, the same as ``fedpkg_container.box.nginx.LOG_FORMAT``.
+HTTPD_FORMAT = r"%h [%{%Y-%m-%dT%H:%M:%S%z}t] \"%r\" %>s %B \"%{Location}o\""
+
+_LINE = re.compile(
+    r'(?P<client>\S+) \[(?P<time>[^]]*)\] "(?P<method>\S+) (?P<path>\S+) [^"]*" (?P<status>\d+) (?P<sent>\d+|-) '
+    r'"(?P<location>[^"]*)"(?P<more>.*)'
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of which a log tells.
+
+    :param sent: bytes of the answer's body
+    :param location: where it was redirected; empty or - when it was not
+    :param more: what a test has added to the format
+    """
+
+    client: str
+    method: str
+    path: str
+    status: int
+    sent: int
+    location: str
+    more: str
+
+
+@dataclass
+class AccessLog:
+    """The log of a server.
+
+    :param begin: where reading begins, bytes
+    """
+
+    path: Path
+    begin: int = 0
+
+    def forget(self) -> None:
+        """Read only what comes from now on."""
+        time.sleep(0.1)
+        self.begin = self.path.stat().st_size
+
+    def requests(self) -> list[Request]:
+        """The requests so far. Servers write a line a moment after the last byte has been read."""
+        time.sleep(0.1)
+        with self.path.open() as file:
+            file.seek(self.begin)
+            found = [_LINE.fullmatch(line.rstrip("\n")) for line in file]
+        return [
+            Request(
+                each["client"],
+                each["method"],
+                each["path"],
+                int(each["status"]),
+                int(each["sent"].replace("-", "0")),
+                each["location"].replace("-", "") if len(each["location"]) < 2 else each["location"],
+                each["more"].strip(),
+            )
+            for each in found
+            if each
+        ]

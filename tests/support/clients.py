@@ -1,0 +1,60 @@
+"""Clients of a registry with stores of their own: skopeo and podman."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedpkg_container.errors import ProgramError
+from fedpkg_container.process import run
+from tests.support.front_ends import Distribution
+
+
+def skopeo(distribution: Distribution, command: str, *arguments: str, timeout: float = 60) -> str:
+    """What skopeo says of an image of a front end, or of its registry."""
+    return run(["skopeo", command, *distribution.access.options(), *arguments], timeout=timeout).text
+
+
+def pull(distribution: Distribution, name: str, store: Path, *, timeout: float = 60) -> None:
+    """Pull an image through the front end into an empty folder.
+
+    :raises ProgramError: skopeo failed
+    :raises ProgramTimeoutError: it took too long
+    """
+    assert not store.exists()
+    options = distribution.access.options("src-")
+    source = f"docker://{distribution.address}/{name}"
+    run(["skopeo", "copy", "--preserve-digests", "--quiet", *options, source, f"dir:{store}"], timeout=timeout)
+
+
+def podman_problem() -> str:
+    """Why podman does not run on this machine; empty when it does."""
+    if shutil.which("podman") is None:
+        return "it is not installed"
+    try:
+        with _podman() as command:
+            run([*command, "info"], timeout=60)
+    except ProgramError as error:
+        return error.reason
+    return ""
+
+
+def podman_pull(distribution: Distribution, name: str) -> None:
+    """The same with podman.
+
+    :raises ProgramError: podman failed
+    """
+    with _podman() as command:
+        image = [*distribution.access.options(), f"docker://{distribution.address}/{name}"]
+        run([*command, "pull", "--quiet", *image], timeout=60)
+
+
+@contextlib.contextmanager
+def _podman() -> Iterator[list[str]]:
+    """podman with an empty store, in a folder with a short name as it wants it."""
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder:
+        store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
+        yield ["podman", *store, "--storage-driver", "vfs"]

@@ -1,0 +1,215 @@
+"""A registry, a mirror of its blobs, and a front end with our configuration before both."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.box import nginx
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.registry.redirects import FrontEnd, Kind, render
+from fedpkg_container.registry.registry import Access
+from tests.support import registries
+from tests.support.access_log import AccessLog
+from tests.support.web_servers import free_port, running_httpd, running_nginx
+
+#: What the front end knows: the CDN's name in Via, a name without redirects, and the address of a builder.
+VIA = "cdn77"
+NO_CDN = "localhost"
+BUILDER = "127.0.0.2"
+
+
+#: What an operator may have set for all of a server, and must not do harm here.
+_NGINX_AROUND = """\
+gzip on;
+gzip_types *;
+gzip_proxied any;
+gzip_min_length 1;
+client_max_body_size 1k;
+open_file_cache max=1000 inactive=1h;
+open_file_cache_valid 1h;
+open_file_cache_errors on;
+"""
+_HTTPD_AROUND = """\
+SetOutputFilter DEFLATE
+LimitRequestBody 1000
+Timeout 5
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered.
+
+    :param headers: by their names in lower case
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A mirror.
+
+    :param tree: its files
+    """
+
+    tree: Path
+    port: int
+    log: AccessLog
+
+    @property
+    def url(self) -> str:
+        """Its address, at a host whose name is not the front end's: a client's credentials stay with the latter."""
+        return f"http://localhost:{self.port}"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """All of it.
+
+    :param address: of the front end, host and port
+    :param log: the front end's
+    :param registry: the registry's own address
+    :param registry_log: everything that the registry says, its access log included
+    :param access: of front end and registry
+    """
+
+    kind: Kind
+    address: str
+    log: AccessLog
+    registry: str
+    registry_log: Path
+    mirror: Mirror
+    switch: Path
+    access: Access
+    plain_port: int
+    context: ssl.SSLContext = field(repr=False)
+
+    @contextlib.contextmanager
+    def switched_off(self) -> Iterator[None]:
+        """The operator's switch."""
+        self.switch.touch()
+        try:
+            yield
+        finally:
+            self.switch.unlink()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        at: str = "",
+        headers: Mapping[str, str] | None = None,
+        source: str = "127.0.0.1",
+        body: bytes | None = None,
+    ) -> Answer:
+        """Ask the front end, or somebody else.
+
+        :param at: the host and port of whom to ask
+        :param source: the address from which
+        """
+        host, _, port = (at or self.address).partition(":")
+        connection = http.client.HTTPSConnection(
+            host, int(port), context=self.context, timeout=30, source_address=(source, 0)
+        )
+        with contextlib.closing(connection):
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            lower = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, lower, answer.read())
+
+    def is_redirected(self, path: str, *, headers: Mapping[str, str] | None = None, source: str = "127.0.0.1") -> bool:
+        """Whether GET of a path is sent to the mirror, and to nowhere else."""
+        answer = self.ask("GET", path, headers=headers, source=source)
+        sent = answer.headers.get("location", "").startswith(f"{self.mirror.url}/")
+        assert sent == (answer.status == 302)
+        return sent
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A temporary folder into which everybody can look, as the workers of root's httpd must."""
+    with tempfile.TemporaryDirectory(prefix="front-end-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def running_mirror(folder: Path, *, options: str = "", port: int = 0) -> Iterator[Mirror]:
+    """A mirror of ``folder/tree``; its log tells of Authorization too."""
+    tree = folder / "tree"
+    (tree / "v2").mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    server = nginx.files(tree, port, options=options)
+    with running_nginx(folder / "mirror", server, port, more=" authorization=$http_authorization") as log:
+        yield Mirror(tree, port, log)
+
+
+@contextlib.contextmanager
+def running_front_end(kind: Kind, folder: Path, front: FrontEnd) -> Iterator[AccessLog]:
+    """A web server with our configuration."""
+    ports = [int(each.rpartition(":")[2]) for each in (*front.listen, *front.plain_listen)]
+    if kind == "nginx":
+        with running_nginx(folder, _NGINX_AROUND + render(kind, front), ports[0]) as log:
+            yield log
+    else:
+        with running_httpd(folder, _HTTPD_AROUND + render(kind, front), ports) as log:
+            yield log
+
+
+@contextlib.contextmanager
+def distribution(
+    kind: Kind, folder: Path, *, sees_tree: bool = False, password: bool = False, mirror: Mirror | None = None
+) -> Iterator[Distribution]:
+    """A registry, a mirror and a front end.
+
+    :param folder: into which everybody can look
+    :param sees_tree: whether the front end sees the mirror's files
+    :param password: whether the registry wants one
+    :param mirror: one that runs already
+    """
+    authority = Authority(folder / "pki")
+    with contextlib.ExitStack() as servers:
+        registry = servers.enter_context(registries.docker_registry(folder, authority=authority, password=password))
+        mirror = mirror or servers.enter_context(running_mirror(folder))
+        port, plain_port = free_port(), free_port()
+        certificate = authority.issue("front", server=True)
+        front = FrontEnd(
+            names=("127.0.0.1",),
+            no_cdn_names=(NO_CDN,),
+            certificate=certificate,
+            key=certificate,
+            registry=f"https://localhost:{registry.partition(':')[2]}",
+            registry_ca=authority.certificate_path,
+            mirror=mirror.url,
+            tree=mirror.tree if sees_tree else None,
+            switch=folder / "redirects-off",
+            via=(VIA, "cloudfront"),
+            networks=(f"{BUILDER}/32", "2001:db8::/32"),
+            listen=(f"127.0.0.1:{port}",),
+            plain_listen=(f"127.0.0.1:{plain_port}",),
+        )
+        log = servers.enter_context(running_front_end(kind, folder / kind, front))
+        yield Distribution(
+            kind=kind,
+            address=f"127.0.0.1:{port}",
+            log=log,
+            registry=registry,
+            registry_log=folder / f"registry-{registry.partition(':')[2]}.log",
+            mirror=mirror,
+            switch=front.switch,
+            access=registries.access(
+                folder, registry, f"127.0.0.1:{port}", password=registries.PASSWORD if password else ""
+            ),
+            plain_port=plain_port,
+            context=ssl.create_default_context(cafile=str(authority.certificate_path)),
+        )

@@ -1,0 +1,156 @@
+"""The settings of a front end: what can be written into a configuration stays in its place, the rest is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.registry.redirects import FrontEnd, Kind, render
+from fedpkg_container.registry.redirects.values import Address, Listen
+from tests.support.web_servers import check_httpd, check_nginx
+
+FRONT = FrontEnd(
+    names=("registry.example.org",),
+    certificate=Path("/etc/pki/tls/certs/registry.pem"),
+    key=Path("/etc/pki/tls/private/registry.pem"),
+    registry="https://registry-1.example.org:5000",
+    registry_ca=Path("/etc/pki/tls/certs/site-ca.pem"),
+    mirror="https://cdn.example.org",
+)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("names", (), "names: there are none"),
+        ("names", ("registry example.org",), "names = registry example.org: must be the name of a host"),
+        ("names", ("a;}",), "names = a;}: must be the name of a host"),
+        ("names", ("*.example.org",), "must be the name of a host"),
+        ("names", ("a" * 64,), "must be the name of a host"),
+        ("no_cdn_names", ("Registry.example.org",), "no_cdn_names: registry.example.org is in names too"),
+        ("certificate", Path("registry.pem"), "certificate = registry.pem: must be an absolute path"),
+        ("key", Path('/etc/a";'), "must be an absolute path of letters"),
+        ("key", Path("/etc/a\nb"), "must be an absolute path of letters"),
+        ("switch", Path("/etc/$host"), "must be an absolute path of letters"),
+        ("switch", Path("/etc/%{HTTP_HOST}"), "must be an absolute path of letters"),
+        ("switch", Path("/etc/a\\"), "must be an absolute path of letters"),
+        ("tree", Path("/srv/../mirror"), "must be a path without .."),
+        ("registry", "https://registry-1.example.org/v2", "must be an address without a path"),
+        ("registry", "http://registry-1.example.org:5000", "manifests come over TLS alone"),
+        ("registry", "https://192.0.2.1:5000", "must have a name"),
+        ("registry", "ftp://registry-1.example.org", "must be an address without user"),
+        ("registry_ca", None, "registry_ca is missing"),
+        ("mirror", "https://user:secret@cdn.example.org", "must be an address without user"),
+        ("mirror", "https://cdn.example.org/?a=b", "must be an address without user"),
+        ("mirror", "https://cdn.example.org/a b", "must be an address without user"),
+        ("mirror", "https://cdn.example.org/$uri", "must be an address without user"),
+        ("mirror", "https://cdn.example.org/%2e%2e", "must be an address without user"),
+        ("mirror", "https://cdn.example.org:port", "must be an address without user"),
+        ("mirror", "https://registry.example.org", "redirects would go round in circles"),
+        ("via", ("a|b",), "must be a part of the header Via"),
+        ("via", ("",), "must be a part of the header Via"),
+        ("via", (".*",), "must be a part of the header Via"),
+        ("networks", ("10.0.0.1/8",), "must be a network"),
+        ("networks", ("builders",), "must be a network"),
+        ("listen", (), "listen: there are no ports"),
+        ("listen", ("0",), "must be a port"),
+        ("listen", ("registry.example.org:443",), "must be a port"),
+        ("listen", ("2001:db8::1:443",), "must be a port"),
+        ("plain_listen", ("65536",), "must be a port"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(setting: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        replace(FRONT, **{setting: value})
+    assert "\n" not in caught.value.reason
+
+
+def test_everything_that_is_wrong_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"(?s)names = .*key = .*via = .*listen = "):
+        replace(FRONT, names=("A B",), key=Path("x"), via=("$",), listen=("x",))
+
+
+def test_nothing_that_is_refused_shows_a_password_of_an_address() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        replace(FRONT, mirror="https://user:hunter2@cdn.example.org")
+    assert "hunter2" not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [("443", "", 443), ("192.0.2.1:8443", "192.0.2.1", 8443), ("[2001:db8::1]:443", "[2001:db8::1]", 443)],
+)
+def test_where_to_listen(text: str, address: str, port: int) -> None:
+    assert Listen.parse(text) == Listen(address, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("https://cdn.example.org/", "https://cdn.example.org"),
+        ("https://cdn.example.org:443/pub/containers/", "https://cdn.example.org/pub/containers"),
+        ("http://CDN.example.org:8080", "http://cdn.example.org:8080"),
+        ("http://[::1]:8080/a", "http://[::1]:8080/a"),
+    ],
+)
+def test_addresses(text: str, written: str) -> None:
+    assert str(Address.parse(text)) == written
+
+
+@given(text=st.text(max_size=30), setting=st.sampled_from(["names", "via", "networks", "listen", "mirror", "switch"]))
+def test_no_value_leaves_its_place(text: str, setting: str) -> None:
+    """Whatever is accepted changes no line but those that name it, and adds no quotes."""
+    value: Any = {"mirror": f"https://cdn.example.org/{text}", "switch": Path(f"/etc/{text}")}.get(setting, (text,))
+    try:
+        front = replace(FRONT, **{setting: value})
+    except ConfigurationError:
+        return
+    assert not set(text) & set("\"\\$%{};'\n\r\t\0`#")
+    kinds: tuple[Kind, ...] = ("nginx", "httpd")
+    for kind in kinds:
+        with_value, without = render(kind, front), render(kind, FRONT)
+        if setting in ("mirror", "switch"):
+            assert with_value.count("\n") == without.count("\n")
+            assert with_value.count('"') == without.count('"')
+
+
+FULL: dict[str, Any] = {
+    "no_cdn_names": ("no-cdn.example.org", "origin.example.org"),
+    "tree": Path("/srv/mirror of blobs/a+b,c=d@e~f"),
+    "via": ("cdn77", "edge.example.org:443"),
+    "networks": ("10.0.0.0/8", "2001:db8::/32", "192.0.2.7"),
+    "listen": ("127.0.0.1:8443", "[::1]:8443"),
+    "plain_listen": ("127.0.0.1:8080",),
+}
+LOCAL = {"registry": "http://127.0.0.1:5000", "registry_ca": None}
+
+
+@pytest.mark.parametrize("settings", [{}, FULL, LOCAL, *({name: each} for name, each in FULL.items())])
+def test_servers_load_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    certificate = authority.issue("front", server=True)
+    front = replace(FRONT, certificate=certificate, key=certificate, registry="https://localhost:5000",
+                    registry_ca=authority.certificate_path)  # fmt: skip
+    front = replace(front, **settings)
+    check_nginx(tmp_path / "nginx", render("nginx", front))
+    check_httpd(tmp_path / "httpd", render("httpd", front))
+
+
+@pytest.mark.parametrize("kind", ["nginx", "httpd"])
+def test_two_front_ends_go_together(kind: Kind, tmp_path: Path) -> None:
+    """Nothing that one declares for all of a server is declared by the other."""
+    authority = Authority(tmp_path / "pki")
+    certificate = authority.issue("front", server=True)
+    front = replace(FRONT, certificate=certificate, key=certificate, registry="https://localhost:5000",
+                    registry_ca=authority.certificate_path, **FULL)  # fmt: skip
+    other = replace(front, names=("candidates.example.org",), no_cdn_names=(), networks=("192.0.2.0/24",))
+    check = check_nginx if kind == "nginx" else check_httpd
+    check(tmp_path / kind, render(kind, front) + render(kind, other))

@@ -1,0 +1,89 @@
+"""``fedpkg-container-registry redirects``: the section of the site's file, and what is printed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.registry.redirects import render
+from fedpkg_container.registry.site import read_site
+
+SITE = """
+[candidate]
+registry = candidate.example.org
+[target stable]
+registry = registry.example.org
+koji_tags = f42-*
+"""
+SECTION = """
+[redirects]
+names = registry.example.org registry-2.example.org
+no_cdn_names = registry-no-cdn.example.org
+certificate = /etc/pki/tls/private/registry.pem
+registry = https://registry-1.example.org:5000
+registry_ca = /etc/pki/tls/certs/ca.pem
+mirror = https://cdn.example.org/
+via = cdn77
+networks = 10.0.0.0/8 2001:db8::/32
+tree = /srv/mirror
+plain_listen = 80
+"""
+
+
+def _site(folder: Path, text: str) -> Path:
+    path = folder / "registry.conf"
+    path.write_text(text)
+    return path
+
+
+def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fedpkg_container.registry_cli", "--config", str(path), "redirects", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("kind", ["nginx", "httpd"])
+def test_the_configuration_is_printed(kind: str, tmp_path: Path) -> None:
+    path = _site(tmp_path, SITE + SECTION)
+    front = read_site(path).front_end
+    assert front is not None
+    assert front.server_names == ("registry.example.org", "registry-2.example.org", "registry-no-cdn.example.org")
+    assert front.key == front.certificate
+    done = _run(path, f"--{kind}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == render(kind, front)  # type: ignore[arg-type]
+
+
+def test_a_site_without_a_front_end(tmp_path: Path) -> None:
+    path = _site(tmp_path, SITE)
+    assert read_site(path).front_end is None
+    done = _run(path, "--nginx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "says nothing of a front end" in done.stderr
+    assert "docs/redirects.md" in done.stderr
+
+
+def test_one_kind_must_be_named(tmp_path: Path) -> None:
+    path = _site(tmp_path, SITE + SECTION)
+    for arguments in ((), ("--nginx", "--httpd")):
+        assert _run(path, *arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("mirror = https://cdn.example.org/", "", "[redirects] mirror is missing"),
+        ("via = cdn77", "vai = cdn77", "[redirects] vai: no such setting"),
+        ("via = cdn77", "via = cdn77 a|b", "[redirects] cannot be used: via = a|b: must be a part of the header Via"),
+        ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: not an absolute path"),
+        ("10.0.0.0/8", "10.0.0.1/8", "networks = 10.0.0.1/8: must be a network"),
+    ],
+)
+def test_what_is_wrong_is_named(before: str, after: str, said: str, tmp_path: Path) -> None:
+    assert before in SECTION
+    with pytest.raises(ConfigurationError) as caught:
+        read_site(_site(tmp_path, SITE + SECTION.replace(before, after)))
+    assert said in caught.value.reason
