@@ -19,6 +19,7 @@ from fedpkg_container.image import naming, refusals
 from fedpkg_container.image.identity import Identity, identify
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.outward import Outward
+from fedpkg_container.image.ownership import check_owner
 from fedpkg_container.image.parents import Parent, Resolver
 from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Site
@@ -27,6 +28,7 @@ from fedpkg_container.image.task import Task
 from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.finding import ERROR
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.registry import Registry
 
@@ -77,7 +79,7 @@ class Planner:
         dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
         refusals.check_steps(dockerfile)
         identity = identify(dockerfile, self.task.options)
-        self._check_package(identity.component)
+        self._check_package(identity)
         floating = naming.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
@@ -103,13 +105,18 @@ class Planner:
             raise BuildFailedError(f"{place}: {first.message}{more}", solution=first.solution)
         return container_yaml, tags
 
-    def _check_package(self, component: str) -> None:
-        if not self.task.scratch and not self.session.checkTagPackage(self.task.target["dest_tag"], component):
-            tag = self.task.target["dest_tag_name"]
+    def _check_package(self, identity: Identity) -> None:
+        """That the package may be built here, and has its repository for itself; a scratch build takes no tag of it."""
+        if self.task.scratch:
+            return
+        component, tag = identity.component, self.task.target["dest_tag_name"]
+        if not self.session.checkTagPackage(self.task.target["dest_tag"], component):
             raise BuildFailedError(
                 f"package {component} is not in the list of tag {tag}, or blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
+        with self.registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
+            check_owner(repository, component)
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
         wanted = [go_arch(arch) for arch in self.task.arches]

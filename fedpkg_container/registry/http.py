@@ -27,7 +27,7 @@ from fedpkg_container.text import printable_line
 
 logger = logging.getLogger(__name__)
 
-#: Seconds until a registry must have begun to answer, and between two parts of an answer.
+#: Seconds until a registry must have begun to answer, and between two parts of an answer, where nobody says less.
 TIMEOUT = 60.0
 #: The longest answer that is read whole, bytes, and seconds that it may take altogether.
 LONGEST = 64 * 1024 * 1024
@@ -106,12 +106,22 @@ class RegistryHTTP:
     :param certificates: folder with ``ca.crt``, ``*.cert`` and ``*.key``; None: where podman keeps them
     :param auth_file: credentials; None for the user's own
     :param patience: seconds for which a registry that fails is asked again; ``ATTEMPTS`` requests are made in any case
+    :param timeout: seconds until the registry must have begun to answer, and between two parts of an answer
     """
 
-    def __init__(self, host: str, *, certificates: Path | None, auth_file: Path | None, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        host: str,
+        *,
+        certificates: Path | None,
+        auth_file: Path | None,
+        patience: float = 0.0,
+        timeout: float = TIMEOUT,
+    ) -> None:
         self.host = host
         #: Whether the registry lists referrers itself, as far as it was asked.
         self.lists_referrers = True
+        self._timeout = timeout
         self._patience = patience
         self._abandoned = threading.Event()
         self._authorizations = Authorizations(host, auth_file)
@@ -267,7 +277,7 @@ class RegistryHTTP:
                     url,
                     headers=dict(headers or {}),
                     data=content,
-                    timeout=TIMEOUT,
+                    timeout=self._timeout,
                     # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
                     verify=authority,
                     cert=certificate,

@@ -165,6 +165,7 @@ class Registry:
             certificates=self.access.certificates,
             auth_file=self.access.auth_file,
             patience=self.access.patience,
+            timeout=min(READ_TIMEOUT, self.access.timeout),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -187,6 +188,19 @@ class Repository:
             raise RegistryError(f"{self.reference}@{blob.digest} is longer than {LONGEST_BLOB} bytes")
         with self.open_blob(blob.digest) as stream:
             return b"".join(hashed(stream.chunks, blob.digest, blob.size))
+
+    def labels(self, image: Manifest) -> dict[str, str]:
+        """The labels of an image; none of a list.
+
+        :raises RegistryError: its configuration is not there, or none that can be read
+        """
+        if not image.blobs:
+            return {}
+        try:
+            labels = (json.loads(self.blob(image.blobs[0])).get("config") or {}).get("Labels") or {}
+            return {str(name): str(value) for name, value in labels.items()}
+        except (ValueError, RecursionError, AttributeError) as error:
+            raise RegistryError(f"the configuration of {self.reference.at(image.digest)} cannot be read") from error
 
     def _upload(self, digest: str, content: bytes | Sized) -> None:
         begun = self._request("POST", "blobs/uploads/", expected=(202,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,10 +146,9 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None
             attach(repository, image.digest, SBOM)
 
 
-def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedpkg_container.registry.http.TIMEOUT", 0.5)
+def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path) -> None:
     with referrers_registry(folder) as server:
-        registry = Registry(access(folder, server.address, password=PASSWORD))
+        registry = Registry(replace(access(folder, server.address, password=PASSWORD), timeout=0.5))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/blobs/"] = [0, 0]
         with registry.repository(image) as repository, pytest.raises(RegistryError, match="timed out"):

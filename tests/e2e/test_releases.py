@@ -74,6 +74,22 @@ def test_two_builds_at_once_get_a_release_each(packager: Packager, box: Box) -> 
     assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
 
 
+def test_a_repository_belongs_to_one_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
+    intruder = Packager.make(box, tmp_path_factory.mktemp("intruder"))
+    intruder.commit(intruder.dockerfile("RUN true", name=packager.name))
+    _built(intruder, "--scratch")  # takes no tag that anybody goes by, and the repository is nobody's yet
+    packager.commit(packager.dockerfile("RUN true"))
+    _built(packager)
+    before = _digest(box, packager.name, "latest")
+    done = intruder.build()
+    assert done.returncode == 1
+    image = f"{box.layout.registry_address}/{packager.name}:latest"
+    assert f"{image} is an image of {packager.name}-container, and this is {intruder.name}-container" in done.stderr
+    assert _digest(box, packager.name, "latest") == before
+    assert _call(box, "listBuilds", _call(box, "getPackageID", f"{intruder.name}-container")) == []
+    _built(packager)
+
+
 @pytest.fixture
 def below(packager: Packager) -> Packager:
     """A package with two builds, on which another one stands."""

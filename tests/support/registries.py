@@ -11,7 +11,7 @@ import re
 import socket
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,12 +186,16 @@ def referrers_registry(folder: Path) -> Iterator[ReferrersRegistry]:
         yield registry
 
 
-def push_image(registry: Registry, host: str, repository: str, name: str) -> str:
+def push_image(
+    registry: Registry, host: str, repository: str, name: str, labels: Mapping[str, str] | None = None
+) -> str:
     """Push an image without layers; its digest.
 
     :param name: makes it another image
+    :param labels: that it has besides
     """
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": {"name": name}}}).encode()
+    has = {"Labels": {"name": name, **(labels or {})}}
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": has}).encode()
     with registry.http(host) as session:
         begun = session.request("POST", f"/v2/{repository}/blobs/uploads/", repository=repository, expected=(202,))
         digest = f"sha256:{hashlib.sha256(config).hexdigest()}"

@@ -1,9 +1,4 @@
-"""The only place that starts programs.
-
-Programs get a list of arguments (never a shell), a copied environment, no standard input unless it is given,
-and a deadline. They are stopped with SIGTERM, so that they can clean up, and with SIGKILL when that does not
-help. They die with the process that started them (``setpriv --pdeathsig``), so a killed builder leaves none.
-"""
+"""Programs that are waited for: their output when they have ended, or line by line as it comes."""
 
 from __future__ import annotations
 
@@ -11,23 +6,16 @@ import contextlib
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
 
-from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError, UsageError
+from fedpkg_container.errors import ProgramError, ProgramTimeoutError, UsageError
+from fedpkg_container.process.starting import Argument, Environment, argv, environment, stop
 from fedpkg_container.signals import left_to_the_program
 from fedpkg_container.text import LineSplitter, printable
-
-#: Seconds a program may take to end after SIGTERM.
-GRACE = 3.0
-
-Argument = Union[str, Path]
-Environment = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,19 +30,6 @@ class Completed:
     def text(self) -> str:
         """Standard output as text; bytes that are not UTF-8 become U+FFFD."""
         return self.stdout.decode(errors="replace")
-
-
-def _argv(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
-    argv = [str(argument) for argument in arguments]
-    if shutil.which(argv[0]) is None:
-        raise FedpkgContainerError(f"program not found: {argv[0]}", solution=f"install {Path(argv[0]).name}")
-    if outlive or shutil.which("setpriv") is None:
-        return argv
-    return ["setpriv", "--pdeathsig", "TERM", "--", *argv]
-
-
-def _environment(changes: Environment | None) -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C.UTF-8", **(changes or {})}
 
 
 def run(
@@ -75,9 +50,9 @@ def run(
     :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
     """
     process = subprocess.Popen(
-        _argv(arguments, outlive=False),
+        argv(arguments, outlive=False),
         cwd=cwd,
-        env=_environment(env),
+        env=environment(env),
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -122,9 +97,9 @@ def stream(
         line(text)
 
     process = subprocess.Popen(
-        _argv(arguments, outlive=False),
+        argv(arguments, outlive=False),
         cwd=cwd,
-        env=_environment(env),
+        env=environment(env),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -201,92 +176,6 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def start(
-    arguments: Sequence[Argument],
-    *,
-    log: Path,
-    cwd: Path | None = None,
-    env: Environment | None = None,
-    umask: int = -1,
-) -> subprocess.Popen[bytes]:
-    """Start a server that outlives this process, in a session of its own, its output appended to ``log``.
-
-    :param umask: of what it makes; -1 for this process's own
-    """
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            _argv(arguments, outlive=True),
-            cwd=cwd,
-            env=_environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            umask=umask,
-        )
-
-
-@contextlib.contextmanager
-def background(
-    arguments: Sequence[Argument], *, log: Path, env: Environment | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program beside this one, its output in ``log``, and stop it at the end."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            _argv(arguments, outlive=False),
-            env=_environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        stop(process)
-
-
-@contextlib.contextmanager
-def piped(
-    first: Sequence[Argument], second: Sequence[Argument], *, output: Path, env: Environment | None = None
-) -> Iterator[Callable[[float], None]]:
-    """Run two programs beside this one, the output of the first into the second, and that of the second into a file.
-
-    :param output: the file; what both say besides is written beside it, and removed when they end well
-    :param env: variables added to a copy of the environment
-    :returns: a function that waits for both, at most so many seconds, and raises ``ProgramError`` when one failed and
-        ``ProgramTimeoutError`` when one was still running; without it both are stopped at the end
-    """
-    said = output.with_name(f"{output.name}.said")
-    commands = [_argv(each, outlive=False) for each in (first, second)]
-    with output.open("wb") as target, said.open("wb") as messages:
-        source = subprocess.Popen(
-            commands[0], env=_environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
-        )
-        sink = subprocess.Popen(commands[1], env=_environment(env), stdin=source.stdout, stdout=target, stderr=messages)
-        assert source.stdout is not None
-        source.stdout.close()
-    both = ((first, source), (second, sink))
-
-    def wait(timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        for arguments, process in both:
-            try:
-                process.wait(timeout=max(deadline - time.monotonic(), 0.0))
-            except subprocess.TimeoutExpired:
-                raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
-        for arguments, process in both:
-            if process.returncode != 0:
-                text = printable(said.read_text(errors="replace")[-4000:])
-                raise ProgramError(str(arguments[0]), process.returncode, text)
-        said.unlink()
-
-    try:
-        yield wait
-    finally:
-        for _, process in both:
-            stop(process)
-
-
 def foreground(
     arguments: Sequence[Argument], *, env: Environment, cwd: Path | None = None, timeout: float | None = None
 ) -> int:
@@ -305,44 +194,3 @@ def foreground(
             ).returncode
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from error
-
-
-def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
-    """End a program that this process started: SIGTERM, and SIGKILL when it is there ``grace`` seconds later."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(timeout=grace)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(timeout=grace)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process exists and is not a zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state not in {"Z", "X"}
-
-
-def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = GRACE) -> list[int]:
-    """Kill processes (SIGKILL) until none is found, at most for ``deadline`` seconds; returns those left."""
-    end = time.monotonic() + deadline
-    while left := [pid for pid in pids() if is_running(pid)]:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > end:
-            return left
-        time.sleep(0.05)
-    return []
-
-
-def processes() -> Iterator[int]:
-    """The ids of all processes of this machine."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            yield int(entry)

@@ -1,0 +1,82 @@
+"""Whose a repository is, by the images in a real docker-registry; the refusal of a whole build is in test_releases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.naming import unique_tag
+from fedpkg_container.image.ownership import check_owner
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
+from tests.support.registries import access, docker_registry, push_image
+
+OURS, THEIRS = "hello-container", "other-container"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, str]]:
+    folder = tmp_path_factory.mktemp("registry")
+    with docker_registry(folder) as address:
+        yield Registry(access(folder)), address
+
+
+@pytest.fixture
+def repository(host: tuple[Registry, str]) -> Iterator[Repository]:
+    """A repository with nothing in it."""
+    registry, address = host
+    with registry.repository(ImageReference(address, f"hello/{uuid4().hex}")) as found:
+        yield found
+
+
+def _push(host: tuple[Registry, str], repository: Repository, tag: str, **labels: str) -> None:
+    """An image under a tag, in a list of its own."""
+    registry, address = host
+    image = repository.manifest(push_image(registry, address, repository.name, tag, labels))
+    member = {**image.descriptor, "platform": {"architecture": "s390x", "os": "linux"}}
+    listed = {"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": [member]}
+    repository.put_manifest(tag, Manifest.of(listed))
+
+
+def test_a_new_repository_is_anybodys(repository: Repository) -> None:
+    check_owner(repository, OURS)
+
+
+@pytest.mark.parametrize("tag", ["latest", "1.0", "1.0-1"])
+def test_the_image_under_a_tag_tells(host: tuple[Registry, str], repository: Repository, tag: str) -> None:
+    _push(host, repository, tag, **{"com.redhat.component": THEIRS})
+    check_owner(repository, THEIRS)
+    with pytest.raises(BuildFailedError, match=f":{tag} is an image of {THEIRS}, and this is {OURS}"):
+        check_owner(repository, OURS)
+
+
+def test_latest_tells_before_others(host: tuple[Registry, str], repository: Repository) -> None:
+    _push(host, repository, "1.0", **{"com.redhat.component": THEIRS})
+    _push(host, repository, "latest", **{"com.redhat.component": OURS})
+    check_owner(repository, OURS)
+
+
+@pytest.mark.parametrize("scratch", [True, False])
+def test_what_was_never_recorded_tells_nothing(
+    host: tuple[Registry, str], repository: Repository, scratch: bool
+) -> None:
+    _push(host, repository, unique_tag(7, scratch=scratch), **{"com.redhat.component": THEIRS})
+    check_owner(repository, OURS)
+
+
+def test_an_image_that_does_not_say(host: tuple[Registry, str], repository: Repository) -> None:
+    _push(host, repository, "latest")
+    with pytest.raises(BuildFailedError, match=r"an image without a label com\.redhat\.component"):
+        check_owner(repository, OURS)
+
+
+def test_the_older_spelling_beside_the_label_of_a_base_image(
+    host: tuple[Registry, str], repository: Repository
+) -> None:
+    _push(host, repository, "latest", BZComponent=OURS, **{"com.redhat.component": "base-container"})
+    check_owner(repository, OURS)
