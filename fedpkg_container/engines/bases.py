@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -70,10 +70,18 @@ class BaseImages:
             with locked(workspaces.shared / "make.lock", wait=True):
                 self._buildah("images")  # makes an empty store
 
-    def pull(self, image: ImageReference, platform: Platform, *, newer: bool = False) -> BaseImage:
+    def pull(
+        self,
+        image: ImageReference,
+        platform: Platform,
+        *,
+        newer: bool = False,
+        tick: Callable[[], None] = lambda: None,
+    ) -> BaseImage:
         """Bring a base image into the store, unless it is there.
 
         :param newer: ask the registry whether it has another one under this name by now
+        :param tick: called before an image is pulled, and every second meanwhile
         :raises RegistryError: it is not there, or the registry cannot be reached
         """
         record = self._record(f"{image} {platform}")
@@ -84,18 +92,19 @@ class BaseImages:
                 return known
         with locked(record, wait=True) as file:
             try:
-                base = (None if newer else self._known(file)) or self._pull(image, platform)
+                base = (None if newer else self._known(file)) or self._pull(image, platform, tick)
             except RegistryError:
                 record.unlink()
                 raise
             _write(file, base)
         return base
 
-    def _pull(self, image: ImageReference, platform: Platform) -> BaseImage:
+    def _pull(self, image: ImageReference, platform: Platform, tick: Callable[[], None]) -> BaseImage:
+        tick()
         exact = image.at(Registry(self._access.impatient()).manifest(image).digest_for(platform))
         options = ["--quiet", "--policy", "always", *platform.options(), *self._access.options()]
         with registry_errors(image):
-            pulled = self._buildah("pull", *options, f"docker://{exact}", timeout=self._access.timeout)
+            pulled = self._buildah("pull", *options, f"docker://{exact}", timeout=self._access.timeout, tick=tick)
         return BaseImage(pulled.split()[-1], str(exact))
 
     def load(self, archive: Path) -> str:
@@ -172,8 +181,8 @@ class BaseImages:
                 path.unlink()
         return True
 
-    def _buildah(self, *arguments: str, timeout: float = STORE_TIMEOUT) -> str:
-        return run(["buildah", *arguments], env=self._environment, timeout=timeout).text
+    def _buildah(self, *arguments: str, timeout: float = STORE_TIMEOUT, tick: Callable[[], None] | None = None) -> str:
+        return run(["buildah", *arguments], env=self._environment, timeout=timeout, tick=tick).text
 
 
 def _read(file: IO[str]) -> BaseImage | None:

@@ -27,6 +27,7 @@ from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
+from fedpkg_container.image.watch import guard
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
@@ -63,7 +64,8 @@ class ArchBuild:
         dockerfile = Dockerfile.read(self.source, spec.arguments)
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.folder)
-        lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say)
+        room = guard(self.source, self.site.limits, log)
+        lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say, room)
         bases = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
         self.after("pulled")
         parents = {written: base.image_id for written, base in bases.items()}
@@ -92,7 +94,8 @@ class ArchBuild:
 
     def _pull(self, pinned: str) -> BaseImage:
         self.log.say(f"pulling {pinned}")
-        return self.engine.bases.pull(ImageReference.parse(pinned), platform_of(self.spec.arch))
+        room = guard(self.folder, self.site.limits, self.log)
+        return self.engine.bases.pull(ImageReference.parse(pinned), platform_of(self.spec.arch), tick=room)
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec

@@ -85,10 +85,17 @@ def repository_name(url: str, *, namespaced: bool) -> str:
     return "/".join(path.split("/")[-2:] if namespaced else path.split("/")[-1:])
 
 
-def fetch(folder: Path, url: str, lookaside: Lookaside | None, say: Callable[[str], None]) -> None:
+def fetch(
+    folder: Path,
+    url: str,
+    lookaside: Lookaside | None,
+    say: Callable[[str], None],
+    tick: Callable[[], None] = lambda: None,
+) -> None:
     """Bring the files that ``sources`` lists into a checkout.
 
     :param url: URL of dist-git from which the checkout came
+    :param tick: called before each file, and every second while it comes
     :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
     """
     wanted = entries(folder)
@@ -104,10 +111,11 @@ def fetch(folder: Path, url: str, lookaside: Lookaside | None, say: Callable[[st
             )
         assert lookaside is not None
         say(f"fetching {entry.file} from the lookaside cache")
-        _fetch(entry, repository_name(url, namespaced=lookaside.namespaced), folder / entry.file, lookaside)
+        tick()
+        _fetch(entry, repository_name(url, namespaced=lookaside.namespaced), folder / entry.file, lookaside, tick)
 
 
-def _fetch(entry: Entry, name: str, target: Path, lookaside: Lookaside) -> None:
+def _fetch(entry: Entry, name: str, target: Path, lookaside: Lookaside, tick: Callable[[], None]) -> None:
     request = {
         "url": lookaside.url,
         "hash": lookaside.hash,
@@ -119,6 +127,7 @@ def _fetch(entry: Entry, name: str, target: Path, lookaside: Lookaside) -> None:
             ["prlimit", f"--fsize={LONGEST}", "--core=0", "--", *program],
             stdin=json.dumps(request).encode(),
             timeout=TIMEOUT,
+            tick=tick,
         )
     except ProgramTimeoutError as error:
         raise BuildFailedError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import BuildFailedError, ProgramError
-from fedpkg_container.process import run
+from fedpkg_container.process import Completed, run
 
 #: Seconds for one git command.
 TIMEOUT = 600.0
@@ -31,11 +31,12 @@ class Source:
     url: str
 
 
-def fetch(scm: Any, folder: Path, say: Callable[[str], None]) -> Source:
+def fetch(scm: Any, folder: Path, say: Callable[[str], None], tick: Callable[[], None] = lambda: None) -> Source:
     """Fetch what a build URL names.
 
     :param scm: the URL, taken apart by ``koji.daemon.SCM``
     :param folder: where the checkout is made; must not exist
+    :param tick: called before, and every second while git works
     :raises BuildFailedError: the repository cannot be read, or has no such commit
     """
     if not scm.scheme.startswith("git"):
@@ -46,12 +47,17 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None]) -> Source:
     address = f"{scheme}{scm.host}{scm.repository}"
     say(f"fetching {address} at {scm.revision}")
     folder.mkdir(parents=True)
-    git = ["git", "-C", str(folder), *_SAFE]
+    tick()
+
+    def git(*arguments: str, check: bool = True) -> Completed:
+        command = ["git", "-C", str(folder), *_SAFE, *arguments]
+        return run(command, env=_ALONE, timeout=TIMEOUT, check=check, tick=tick)
+
     try:
-        run([*git, "init", "--quiet"], env=_ALONE, timeout=TIMEOUT)
-        run([*git, "remote", "add", "origin", address], env=_ALONE, timeout=TIMEOUT)
+        git("init", "--quiet")
+        git("remote", "add", "origin", address)
         commit = _fetch(git, scm.revision)
-        run([*git, "checkout", "--quiet", "--detach", commit], env=_ALONE, timeout=TIMEOUT)
+        git("checkout", "--quiet", "--detach", commit)
     except ProgramError as error:
         raise BuildFailedError(
             f"{address} at {scm.revision} cannot be fetched: {error.reason}",
@@ -60,19 +66,17 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None]) -> Source:
     return Source(folder, f"{scm.scheme}{scm.host}{scm.repository}#{commit}")
 
 
-def _fetch(git: list[str], revision: str) -> str:
-    """Fetch a revision, its commit alone where the server allows that; the commit."""
-    if _COMMIT.fullmatch(revision):
-        shallow = run(
-            [*git, "fetch", "--quiet", "--depth=1", "origin", revision], env=_ALONE, timeout=TIMEOUT, check=False
-        )
-        if shallow.status == 0:
-            return revision
-    run([*git, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], env=_ALONE, timeout=TIMEOUT)
-    name = revision if _COMMIT.fullmatch(revision) else f"origin/{revision.removeprefix('origin/')}"
-    return run(
-        [*git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"], timeout=TIMEOUT
-    ).text.strip()
+def _fetch(git: Callable[..., Completed], revision: str) -> str:
+    """Fetch a revision, its commit alone where the server allows that; the commit.
+
+    :param git: runs git in the checkout
+    """
+    exact = _COMMIT.fullmatch(revision) is not None
+    if exact and git("fetch", "--quiet", "--depth=1", "origin", revision, check=False).status == 0:
+        return revision
+    git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
+    name = revision if exact else f"origin/{revision.removeprefix('origin/')}"
+    return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").text.strip()
 
 
 def commit_time(folder: Path) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits
 from fedpkg_container.process import run
 
@@ -37,12 +39,7 @@ class Watch:
 
         :raises BuildFailedError: the build has written more than it may, or the file system is nearly full
         """
-        free = shutil.disk_usage(self.folder).free
-        if free < self.limits.free:
-            raise BuildFailedError(
-                f"the builder has only {_spoken(free)} left for builds",
-                solution="build again: another builder may have more; or ask the site for larger disks",
-            )
+        free = check_free(self.folder, self.limits)
         if time.monotonic() < self._next and self._free - free < self.limits.size / SPURT:
             return
         began = time.monotonic()
@@ -54,6 +51,34 @@ class Watch:
                 f"the build wrote more than {_spoken(self.limits.size)}",
                 solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
             )
+
+
+def check_free(folder: Path, limits: Limits) -> int:
+    """The bytes that are free in the file system of a folder.
+
+    :raises BuildFailedError: that is less than must stay free
+    """
+    free = shutil.disk_usage(folder).free
+    if free < limits.free:
+        raise BuildFailedError(
+            f"the builder has only {_spoken(free)} left for builds",
+            solution="build again: another builder may have more; or ask the site for larger disks",
+        )
+    return free
+
+
+def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+    """What is to be called now and then while something is brought into a folder: sources, files, base images.
+
+    It sends the log, and with that learns whether the task was canceled, and raises ``BuildFailedError`` when the disk
+    is nearly full.
+    """
+
+    def tick() -> None:
+        log.tick()
+        check_free(folder, limits)
+
+    return tick
 
 
 def size_of(folder: Path) -> int:

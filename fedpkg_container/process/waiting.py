@@ -40,12 +40,15 @@ def run(
     env: Environment | None = None,
     stdin: bytes | None = None,
     check: bool = True,
+    tick: Callable[[], None] | None = None,
+    interval: float = 1.0,
 ) -> Completed:
     """Run a program to its end.
 
     :param timeout: seconds
     :param env: variables added to a copy of the environment
     :param check: raise when the exit status is not 0
+    :param tick: called every ``interval`` seconds while the program runs; what it raises ends the program
     :raises ProgramError: the program failed
     :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
     """
@@ -58,7 +61,7 @@ def run(
         stderr=subprocess.PIPE,
     )
     try:
-        stdout, stderr = process.communicate(stdin, timeout=timeout)
+        stdout, stderr = _communicate(process, stdin, timeout, tick, interval)
     except subprocess.TimeoutExpired:
         stop(process)
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
@@ -69,6 +72,29 @@ def run(
         said = (stderr or stdout).decode(errors="replace")
         raise ProgramError(str(arguments[0]), process.returncode, printable(said[-4000:]))
     return Completed(process.returncode, stdout, stderr)
+
+
+def _communicate(
+    process: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    timeout: float,
+    tick: Callable[[], None] | None,
+    interval: float,
+) -> tuple[bytes, bytes]:
+    """What a program printed, when it has ended.
+
+    :raises subprocess.TimeoutExpired: it was still running after ``timeout`` seconds
+    """
+    deadline = time.monotonic() + timeout
+    while tick:
+        try:
+            return process.communicate(stdin, timeout=min(interval, max(deadline - time.monotonic(), 0.0)))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                raise
+        stdin = None  # it is on its way
+        tick()
+    return process.communicate(stdin, timeout=timeout)
 
 
 def stream(

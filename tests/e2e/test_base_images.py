@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -16,16 +17,16 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.builder import write_configuration
 from fedpkg_container.box.layout import Layout
-from fedpkg_container.engines import bases
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked
-from fedpkg_container.errors import NoSuchImageError
+from fedpkg_container.engines.workspace import Workspaces, locked, processes_in
+from fedpkg_container.errors import BuildFailedError, NoSuchImageError
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.bases import make_base
-from tests.support.leftovers import registry_of
+from tests.support.faulty_registry import faulty_registry
+from tests.support.leftovers import eventually, registry_of
 
 X86, ARM = platform_of("x86_64"), platform_of("aarch64")
 MONTH = 31 * 24 * 3600
@@ -105,26 +106,23 @@ def test_an_image_that_does_not_exist_leaves_no_record(
 
 
 def test_who_pulls_holds_up_those_alone_that_want_the_same(
-    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
 ) -> None:
     """The first pull takes as long as the test lets it; the same image is pulled once, another one meanwhile."""
-    let_go, began, pulls = threading.Event(), threading.Event(), []
-    original = bases.BaseImages._pull
+    let_go, began = threading.Event(), threading.Event()
+    pulling: set[Buildah] = set()
+    done: list[BaseImage] = []
 
-    def slow(self: bases.BaseImages, image: ImageReference, platform: object) -> BaseImage:
-        pulls.append(image)
-        if image == images[0]:
+    def pull_slowly(engine: Buildah) -> None:
+        def hold() -> None:
+            pulling.add(engine)
             began.set()
             assert let_go.wait(60)
-        return original(self, image, platform)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bases.BaseImages, "_pull", slow)
+        done.append(engine.bases.pull(images[0], X86, tick=hold))
+
     with _build(store_box, tmp_path) as first, _build(store_box, tmp_path) as second:
-        done: list[BaseImage] = []
-        threads = [
-            threading.Thread(target=lambda each=each: done.append(each.bases.pull(images[0], X86)))
-            for each in (first, second)
-        ]
+        threads = [threading.Thread(target=pull_slowly, args=[each]) for each in (first, second)]
         threads[0].start()
         assert began.wait(60)
         threads[1].start()
@@ -135,7 +133,29 @@ def test_who_pulls_holds_up_those_alone_that_want_the_same(
             thread.join(60)
     assert len(done) == 2
     assert done[0] == done[1]
-    assert sorted(map(str, pulls)) == sorted(map(str, images))
+    assert pulling == {first}
+
+
+def test_a_pull_is_looked_after_and_can_be_ended(
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+) -> None:
+    """As when the disk gets full, or the task is canceled, while a registry is slow; the next pull works."""
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise BuildFailedError("the disk is full")
+
+    with faulty_registry(store_box) as registry, _build(store_box, tmp_path) as engine:
+        slow = replace(images[0], registry=registry.address)
+        registry.fail("GET /v2/.*/blobs/", 0)
+        with pytest.raises(BuildFailedError, match="the disk is full"):
+            engine.bases.pull(slow, X86, tick=look)
+        registry.release()
+        eventually(lambda: processes_in(engine.folder) == [], lambda: processes_in(engine.folder))
+        assert engine.bases.pull(slow, X86).image_id in _in_store(tmp_path)
 
 
 def test_images_that_nobody_uses_are_removed(

@@ -39,6 +39,30 @@ def test_no_shell_reads_the_arguments() -> None:
     assert run(["echo", "$(id); `id` && x"], timeout=10).text == "$(id); `id` && x\n"
 
 
+def test_a_program_is_looked_after_while_it_runs() -> None:
+    looks: list[int] = []
+    done = run(
+        _shell("cat; sleep 0.7; echo end"), stdin=b"begin\n", timeout=10, tick=lambda: looks.append(1), interval=0.2
+    )
+    assert done.text == "begin\nend\n"
+    assert len(looks) >= 2
+
+
+def test_what_looks_after_a_program_can_end_it() -> None:
+    def look() -> None:
+        raise FedpkgContainerError("enough")
+
+    with pytest.raises(FedpkgContainerError, match="enough"):
+        run(["sleep", "4243"], timeout=10, tick=look, interval=0.2)
+    assert not _sleeping("4243")
+
+
+def test_a_deadline_ends_a_program_that_is_looked_after() -> None:
+    with pytest.raises(ProgramTimeoutError, match=r"sleep did not end within 0.5 s"):
+        run(["sleep", "4244"], timeout=0.5, tick=lambda: None, interval=0.2)
+    assert not _sleeping("4244")
+
+
 def test_a_deadline_ends_the_program() -> None:
     with pytest.raises(ProgramTimeoutError, match=r"sleep did not end within 0.3 s"):
         run(["sleep", "4242"], timeout=0.3)

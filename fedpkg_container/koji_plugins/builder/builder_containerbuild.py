@@ -34,6 +34,7 @@ from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Site, read_site
 from fedpkg_container.image.source import Source, fetch
 from fedpkg_container.image.task import Task
+from fedpkg_container.image.watch import guard
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
@@ -129,7 +130,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """Koji's files, as kojid's configuration says where they are."""
         return KojiFiles(Path(self.options.topdir), getattr(self.options, "topurl", None) or "")
 
-    def checkout(self, url: str, log: BuildLog, *, scratch: bool, build_tag: Any = None) -> Source:
+    def checkout(self, url: str, log: BuildLog, site: Site, *, scratch: bool, build_tag: Any = None) -> Source:
         """The source at the exact commit, after checking that it may be built here."""
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not the URL of a source: {url}", solution="give git+https://HOST/PATH#COMMIT")
@@ -145,7 +146,8 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         )
         facts = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
         self.run_callbacks("preSCMCheckout", **facts)
-        source = fetch(scm, Path(self.workdir) / "source", log.say)
+        workdir = Path(self.workdir)
+        source = fetch(scm, workdir / "source", log.say, guard(workdir, site.limits, log))
         self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.folder))
         return source
 
@@ -186,7 +188,7 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
             arches = self._arches(target_info, options)
-            source = self.checkout(src, log, scratch=scratch, build_tag=target_info["build_tag"])
+            source = self.checkout(src, log, site, scratch=scratch, build_tag=target_info["build_tag"])
             self.checkpoint("fetched")
             platforms = ContainerYaml.read(source.folder).platforms
             task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
@@ -285,7 +287,7 @@ class CreateContainerTask(ContainerTask):
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:
             site = read_site()
-            source = self.checkout(wanted.source, log, scratch=wanted.scratch)
+            source = self.checkout(wanted.source, log, site, scratch=wanted.scratch)
             self.checkpoint("fetched again")
             with self.engine(site) as engine:
                 build = ArchBuild(

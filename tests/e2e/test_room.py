@@ -1,0 +1,74 @@
+"""What comes to a builder from outside, and how full its disk gets by it: sources and files of the lookaside cache.
+
+Base images are in test_base_images, what a Dockerfile writes in test_fault_limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image import lookaside, source
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.site import Limits, Lookaside
+from fedpkg_container.image.watch import guard
+from tests.support.small_disk import small_disk
+from tests.support.web import dripping
+
+MEGABYTE = 10**6
+LIMITS = Limits(free=40 * MEGABYTE)
+#: Seconds: what is never at its end is ended long before its own deadline, of half an hour.
+SOON = 60.0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 100 MB."""
+    with small_disk(tmp_path / "disk", "100M") as made:
+        yield made.folder
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[BuildLog]:
+    with BuildLog(tmp_path / "log") as made:
+        yield made
+
+
+def test_a_file_of_the_lookaside_cache_that_does_not_end(disk: Path, log: BuildLog) -> None:
+    (disk / "sources").write_text(f"SHA512 (data) = {hashlib.sha512(b'').hexdigest()}\n")
+    room = guard(disk, LIMITS, log)
+    began = time.monotonic()
+    with dripping(bytes(MEGABYTE), 0.1) as address:
+        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
+            lookaside.fetch(disk, "git+https://example.org/container/x", Lookaside(address), log.say, room)
+    assert time.monotonic() - began < SOON
+    assert shutil.disk_usage(disk).free > 0
+
+
+def test_a_repository_that_does_not_answer_is_looked_after(tmp_path: Path, disk: Path, log: BuildLog) -> None:
+    """git waits for the first part of an answer; meanwhile something else fills the disk."""
+
+    def fills() -> None:
+        with (disk / "other").open("ab") as file:
+            file.write(bytes(20 * MEGABYTE))
+        room()
+
+    room = guard(disk, LIMITS, log)
+    with dripping(b"", 0.1) as address:
+        scm = SimpleNamespace(scheme="git+http://", host=address.removeprefix("http://"), repository="/x", revision="x")
+        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
+            source.fetch(scm, tmp_path / "source", log.say, fills)
+
+
+def test_nothing_is_begun_where_no_room_is(tmp_path: Path, disk: Path, log: BuildLog) -> None:
+    (disk / "other").write_bytes(bytes(80 * MEGABYTE))
+    scm = SimpleNamespace(scheme="git+http://", host="127.0.0.1:1", repository="/x", revision="x")
+    with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
+        source.fetch(scm, tmp_path / "source", log.say, guard(disk, LIMITS, log))
