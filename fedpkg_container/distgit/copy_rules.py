@@ -14,7 +14,8 @@ from pathlib import Path
 from pyrpkg.errors import rpkgError
 from pyrpkg.sources import SourcesFile
 
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.instructions import Instruction
 from fedpkg_container.model.finding import ERROR, Finding
 
 SOURCES = "sources"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile, Stage
+from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile
+from fedpkg_container.distgit.instructions import Stage
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.checks import did_you_mean
 from fedpkg_container.model.finding import ERROR, WARNING, Finding

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.instructions import Label
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.labels import COMPONENT, OLDER
 from fedpkg_container.model.names import nvr_part_problem, package_problem, repository_problem

@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.instructions import Instruction
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 
 #: Kinds of ``RUN --mount`` that builders have: the checkout or another stage, a folder for this build alone, memory.
