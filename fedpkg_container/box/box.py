@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import ssl
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +14,8 @@ import koji
 
 import fedpkg_container.koji_plugins
 from fedpkg_container.box import distgit, registry
+from fedpkg_container.box.answers import answers, listens
+from fedpkg_container.box.distribution import Distribution
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layout
@@ -51,7 +49,13 @@ class Box:
     @cached_property
     def services(self) -> list[Service]:
         """All servers, in the order in which they start; they stop in the opposite one."""
-        return [self.hub, self.registry, self.distgit, *map(self.builder, self.layout.builders)]
+        beyond = self.distribution.services if self.distribution else []
+        return [self.hub, self.registry, self.distgit, *beyond, *map(self.builder, self.layout.builders)]
+
+    @cached_property
+    def distribution(self) -> Distribution | None:
+        """What brings images to everybody; None: this box has none."""
+        return Distribution(self.layout, self.authority) if self.layout.distribution else None
 
     @cached_property
     def hub(self) -> Service:
@@ -64,16 +68,16 @@ class Box:
             *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),
             *("--config", layout.hub_configuration),
         ]
-        return self._service("hub", command, lambda: self._answers(layout.hub_url, {405}))
+        return self._service("hub", command, lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path))
 
     @cached_property
     def registry(self) -> Service:
         """The registry of candidates, and of what is being built."""
-        configuration = registry.write_configuration(self.layout, self.authority.issue("registry", server=True))
-        url = f"https://{self.layout.registry_address}/v2/"
-        return self._service(
-            "registry", [registry.program(), "serve", configuration], lambda: self._answers(url, {200})
-        )
+        address, ca = self.layout.registry_address, self.authority.certificate_path
+        certificate = self.authority.issue("registry", server=True)
+        configuration = registry.write_configuration(self.layout.registry, address, certificate)
+        command: list[str | Path] = [registry.program(), "serve", configuration]
+        return self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
 
     @cached_property
     def distgit(self) -> Service:
@@ -85,7 +89,7 @@ class Box:
             *("--anonymous-port", str(ports.distgit_anonymous)),
             *("--certificate", self.authority.issue("distgit", server=True), "--ca", self.authority.certificate_path),
         ]
-        return self._service("distgit", command, lambda: _listens(ports.distgit) and _listens(ports.distgit_anonymous))
+        return self._service("distgit", command, lambda: listens(ports.distgit) and listens(ports.distgit_anonymous))
 
     def builder(self, name: str) -> Service:
         """A builder by name."""
@@ -101,16 +105,6 @@ class Box:
     def _service(self, name: str, command: list[str | Path], ready: Callable[[], bool]) -> Service:
         return Service(name, command, ready, self.layout.log(name), self.layout.pid_file(name))
 
-    def _answers(self, url: str, statuses: set[int]) -> bool:
-        trusted = ssl.create_default_context(cafile=str(self.authority.certificate_path))
-        try:
-            with urllib.request.urlopen(url, timeout=5, context=trusted) as answer:
-                return answer.status in statuses
-        except urllib.error.HTTPError as error:
-            return error.code in statuses
-        except OSError:
-            return False
-
     def up(self) -> None:
         """Start what does not run, and wait until it answers; a new box is filled first.
 
@@ -119,9 +113,10 @@ class Box:
         for path in (self.layout.topdir, self.layout.distgit, self.layout.home):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         seed(Database(self.layout.database), ADMIN)
-        for service in (self.hub, self.registry, self.distgit):
+        servers = self.services[: -len(self.layout.builders)]
+        for service in servers:
             service.start()
-        for service in (self.hub, self.registry, self.distgit):
+        for service in servers:
             service.wait_ready()
         self.fill()
         for name in self.layout.builders:
@@ -204,11 +199,3 @@ class Box:
 
 def _module(name: str) -> list[str | Path]:
     return [sys.executable, "-m", name]
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -49,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WEIGHT",
         help=f"what each builder of a new box takes on at a time; an arch of a build weighs 2 ({CAPACITY:g})",
     )
+    up.add_argument(
+        "--distribution",
+        action="store_true",
+        help="also what brings images to everybody, from now on: a stable registry, a front end and a mirror",
+    )
     up.set_defaults(run=_up)
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
     shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
@@ -66,10 +71,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    from fedpkg_container.box import nginx
     from fedpkg_container.box.box import Box
 
     wanted = _wanted(arguments)
-    box = Box(Layout.open(arguments.directory, builders=wanted))
+    layout = Layout.open(arguments.directory, builders=wanted)
+    if arguments.distribution:
+        nginx.program()
+        layout = layout.with_distribution()
+    box = Box(layout)
     if wanted not in (None, box.layout.machines):
         raise UsageError(
             f"this box has other builders, and keeps them: {', '.join(map(str, box.layout.machines))}",
@@ -116,6 +126,10 @@ def _describe(layout: Layout) -> None:
     print(f"registry  {layout.registry_address}")
     print(f"dist-git  https://127.0.0.1:{layout.ports.distgit}/ (reading and pushing)")
     print(f"          http://127.0.0.1:{layout.ports.distgit_anonymous}/ (reading)")
+    if beyond := layout.distribution:
+        print(f"stable    {beyond.address} (as {beyond.no_cdn_address} nothing is redirected)")
+        print(f"mirror    {beyond.mirror_url}/ of {beyond.tree}")
+        print(f"switch    {beyond.switch}: no redirects while there is this file")
     print(f"builders  {', '.join(map(str, layout.machines))}")
     print(f"kept in   {layout.folder}")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import configparser
 import os
-import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fedpkg_container.box.machines import CAPACITY, MACHINE, Machine, machines
+from fedpkg_container.box.machines import BEYOND, CAPACITY, MACHINE, Machine, machines
+from fedpkg_container.box.ports import DistributionPorts, Ports
 from fedpkg_container.errors import UsageError
 
 #: The version of what a box keeps: its settings and its hub's tables.
@@ -38,32 +38,77 @@ def default_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Ports:
-    """TCP ports on loopback."""
+class DistributionPlaces:
+    """Where what is of a box's distribution: its stable registry, its front end and its mirror.
 
-    hub: int
-    registry: int
-    distgit: int
-    distgit_anonymous: int
+    :param folder: all of it
+    """
 
-    @classmethod
-    def choose(cls) -> Ports:
-        """Ports that are free now."""
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in fields(cls)]
-        try:
-            return cls(*(each.getsockname()[1] for each in sockets))
-        finally:
-            for each in sockets:
-                each.close()
+    folder: Path
+    ports: DistributionPorts
+
+    @property
+    def stable(self) -> Path:
+        """The stable registry's blobs and configuration."""
+        return self.folder / "stable"
+
+    @property
+    def mirror(self) -> Path:
+        """The mirror's web server."""
+        return self.folder / "mirror"
+
+    @property
+    def tree(self) -> Path:
+        """The files that the mirror serves."""
+        return self.folder / "tree"
+
+    @property
+    def front_end(self) -> Path:
+        """The front end's web server."""
+        return self.folder / "front-end"
+
+    @property
+    def switch(self) -> Path:
+        """While there is such a file, the front end redirects nothing."""
+        return self.folder / "redirects-off"
+
+    @property
+    def address(self) -> str:
+        """The stable registry as references name it: its front end."""
+        return f"127.0.0.1:{self.ports.front_end}"
+
+    @property
+    def no_cdn_address(self) -> str:
+        """The same, where nothing is redirected."""
+        return f"localhost:{self.ports.front_end}"
+
+    @property
+    def mirror_url(self) -> str:
+        """The mirror, at a host whose name is not the front end's: a client's credentials do not go there."""
+        return f"http://localhost:{self.ports.mirror}"
+
+    @property
+    def mirror_log(self) -> Path:
+        """One line for each request that the mirror got."""
+        return self.mirror / "access.log"
+
+    @property
+    def front_end_log(self) -> Path:
+        """One line for each request that the front end got, with where it was redirected."""
+        return self.front_end / "access.log"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folder of a box, and where in it everything is."""
+    """The folder of a box, and where in it everything is.
+
+    :param distribution: None: the box has none
+    """
 
     folder: Path
     ports: Ports
     machines: tuple[Machine, ...]
+    distribution: DistributionPlaces | None = None
 
     @classmethod
     def open(cls, folder: Path, *, builders: Sequence[Machine] | None = None) -> Layout:
@@ -97,16 +142,40 @@ class Layout:
                 f"the box in {folder} was made by another version of this program",
                 solution="delete the folder, or name another one with --directory",
             )
-        ports = Ports(**{field.name: parser.getint("ports", field.name) for field in fields(Ports)})
         names = parser.get("box", "builders").split()
-        return cls(folder, ports, tuple(_machine(parser, name) for name in names))
+        layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
+        if not parser.has_section("distribution"):
+            return layout
+        return layout._with(DistributionPorts.read(parser["distribution"]))
+
+    def with_distribution(self) -> Layout:
+        """The same box, with a stable registry, a front end and a mirror from now on.
+
+        :raises UsageError: a builder has the name of one of them
+        """
+        if self.distribution is not None:
+            return self
+        if clash := sorted(BEYOND & set(self.builders)):
+            raise UsageError(
+                f"this box has a builder called {clash[0]}, as one of the distribution's servers is",
+                solution="make another box with --directory",
+            )
+        layout = self._with(DistributionPorts.choose(taken=self.ports.all.values()))
+        layout._save(self.folder / "box.ini")
+        return layout
+
+    def _with(self, ports: DistributionPorts) -> Layout:
+        return replace(self, distribution=DistributionPlaces(self.folder / "distribution", ports))
 
     def _save(self, path: Path) -> None:
         parser = configparser.ConfigParser()
         parser["box"] = {"format": FORMAT, "builders": " ".join(self.builders)}
         for machine in self.machines:
             parser[_section(machine.name)] = {"arches": " ".join(machine.arches), "capacity": f"{machine.capacity:g}"}
-        parser["ports"] = {field.name: str(getattr(self.ports, field.name)) for field in fields(Ports)}
+        parser["ports"] = {name: str(port) for name, port in self.ports.all.items()}
+        if self.distribution:
+            ports = self.distribution.ports.all
+            parser["distribution"] = {name: str(port) for name, port in ports.items()}
         partial = path.with_suffix(".new")
         with partial.open("w") as file:
             parser.write(file)

@@ -18,8 +18,9 @@ CAPACITY = 4.0
 #: Arches that Koji's distributions have or had, by the names that it gives to tasks.
 ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64", "i386", "armhfp", "ppc64")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-#: What other servers of a box are called.
-_TAKEN = frozenset({"hub", "registry", "distgit"})
+#: What other servers of a box are called; those of its distribution, and all.
+BEYOND = frozenset({"stable", "mirror", "front-end"})
+_TAKEN = frozenset({"hub", "registry", "distgit"}) | BEYOND
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError
@@ -55,7 +54,7 @@ def program() -> str:
     return found
 
 
-def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> Sequence[str | Path]:
+def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list[str | Path]:
     """How an nginx is started whose configuration is written into a folder.
 
     :param servers: what is in ``http { }``

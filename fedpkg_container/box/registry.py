@@ -1,4 +1,4 @@
-"""The box's registry: the docker-registry (distribution) program over TLS."""
+"""The box's registries: the docker-registry (distribution) program over TLS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from fedpkg_container.box.layout import Layout
 from fedpkg_container.errors import FedpkgContainerError
 
 
@@ -22,24 +21,29 @@ def program() -> str:
     raise FedpkgContainerError("program not found: docker-registry", solution="install docker-registry")
 
 
-def write_configuration(layout: Layout, certificate: Path) -> Path:
-    """The registry's configuration file."""
-    layout.registry.mkdir(mode=0o700, parents=True, exist_ok=True)
+def write_configuration(folder: Path, address: str, certificate: Path) -> Path:
+    """The configuration file of a registry.
+
+    :param folder: where it keeps everything; made when it is not there
+    :param address: host and port
+    :param certificate: a PEM file with certificate and key
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = {
         "version": 0.1,
         "log": {"accesslog": {"disabled": False}, "level": "warn"},
         "storage": {
-            "filesystem": {"rootdirectory": str(layout.registry / "data")},
+            "filesystem": {"rootdirectory": str(folder / "data")},
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
         "http": {
-            "addr": layout.registry_address,
+            "addr": address,
             "secret": "one registry behind no balancer needs none",
             "tls": {"certificate": str(certificate), "key": str(certificate)},
         },
     }
-    path = layout.registry / "config.yml"
+    path = folder / "config.yml"
     with path.open("w") as file:
         YAML(typ="safe").dump(settings, file)
     return path

@@ -104,10 +104,13 @@ def _write_git(box: Box, home: Path, user: str) -> None:
 
 
 def _write_containers(box: Box, home: Path) -> None:
-    """The registry's authority, where skopeo and podman look for it."""
-    folder = home / ".config" / "containers" / "certs.d" / box.layout.registry_address
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(box.authority.certificate_path, folder / "ca.crt")
+    """The registries' authority, where skopeo and podman look for it."""
+    beyond = box.layout.distribution
+    addresses = [box.layout.registry_address, *((beyond.address, beyond.no_cdn_address) if beyond else ())]
+    for address in addresses:
+        folder = home / ".config" / "containers" / "certs.d" / address
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(box.authority.certificate_path, folder / "ca.crt")
 
 
 def _write_completion(home: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import koji
 
 from fedpkg_container.box import builder
+from fedpkg_container.box.answers import answers
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.machines import MACHINE
@@ -47,7 +48,7 @@ class StockBox(Box):
             *("--configuration", self._write_hub_configuration()),
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
         ]
-        made = self._service("hub", command, lambda: self._answers(layout.hub_url, {405}))
+        made = self._service("hub", command, lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path))
         return Service(made.name, made.command, made.ready, made.log, made.pid_file, self.source.environment)
 
     def builder(self, name: str) -> Service:

@@ -15,7 +15,7 @@ from pathlib import Path
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 #: Neither quotes, backslashes, variables ($, %) nor control characters; nothing that a configuration gives a meaning.
-_PATH = re.compile(r"/[A-Za-z0-9._/@+,=:~ -]*")
+_PATH = re.compile(r"/[\w./@+,=:~ -]*")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~+=:@-]+)*")
 _PSEUDONYM = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:_-]*[A-Za-z0-9])?")
 _PORTS = {"http": 80, "https": 443}

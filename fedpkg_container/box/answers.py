@@ -1,0 +1,33 @@
+"""Whether servers answer."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+
+def answers(url: str, status: int, *, ca: Path) -> bool:
+    """Whether GET of an address is answered with a status.
+
+    :param ca: the authority of the server's certificate
+    """
+    trusted = ssl.create_default_context(cafile=str(ca))
+    try:
+        with urllib.request.urlopen(url, timeout=5, context=trusted) as answer:
+            return bool(answer.status == status)
+    except urllib.error.HTTPError as error:
+        return error.code == status
+    except OSError:
+        return False
+
+
+def listens(port: int) -> bool:
+    """Whether a port of loopback takes connections."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,88 @@
+"""What brings a box's images to everybody: the stable registry, the front end before it, and a mirror of its blobs.
+
+Clients know the front end alone, as ``127.0.0.1:PORT``; as ``localhost:PORT`` it redirects nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from fedpkg_container.box import nginx, registry
+from fedpkg_container.box.answers import answers, listens
+from fedpkg_container.box.layout import Layout
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.services import Service
+from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.registry.redirects import FrontEnd, render
+
+
+class Distribution:
+    """The servers beyond the candidate registry.
+
+    :param layout: of a box that has them
+    """
+
+    def __init__(self, layout: Layout, authority: Authority) -> None:
+        assert layout.distribution is not None
+        self.layout = layout
+        self.places = layout.distribution
+        self.authority = authority
+
+    @cached_property
+    def services(self) -> list[Service]:
+        """All of them, in the order in which they start."""
+        return [self.stable, self.mirror, self.front_end]
+
+    @cached_property
+    def stable(self) -> Service:
+        """The registry of what is promoted."""
+        address = f"127.0.0.1:{self.places.ports.stable}"
+        certificate = self.authority.issue("stable", server=True)
+        configuration = registry.write_configuration(self.places.stable, address, certificate)
+        return self._registry("stable", [registry.program(), "serve", configuration], address)
+
+    @cached_property
+    def mirror(self) -> Service:
+        """A web server of the tree of blobs, over plain http as mirrors are."""
+        self.places.tree.mkdir(mode=0o700, parents=True, exist_ok=True)
+        port = self.places.ports.mirror
+        command = nginx.command(self.places.mirror, nginx.files(self.places.tree, port))
+        return self._service("mirror", command, lambda: listens(port))
+
+    @cached_property
+    def front_end(self) -> Service:
+        """nginx with the configuration that ``fedpkg-container-registry redirects`` prints."""
+        command = nginx.command(self.places.front_end, render("nginx", self.settings))
+        return self._registry("front-end", command, self.places.address)
+
+    @cached_property
+    def settings(self) -> FrontEnd:
+        """The front end's settings.
+
+        :raises UsageError: the path of the box's folder cannot be written into a configuration
+        """
+        certificate, ports = self.authority.issue("front-end", server=True), self.places.ports
+        try:
+            return FrontEnd(
+                names=("127.0.0.1",),
+                no_cdn_names=("localhost",),
+                certificate=certificate,
+                key=certificate,
+                registry=f"https://localhost:{ports.stable}",
+                registry_ca=self.authority.certificate_path,
+                mirror=self.places.mirror_url,
+                tree=self.places.tree,
+                switch=self.places.switch,
+                listen=(f"127.0.0.1:{ports.front_end}",),
+            )
+        except ConfigurationError as error:
+            raise UsageError(error.reason, solution="name another folder for the box with --directory") from error
+
+    def _registry(self, name: str, command: list[str | Path], address: str) -> Service:
+        ca = self.authority.certificate_path
+        return self._service(name, command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
+
+    def _service(self, name: str, command: list[str | Path], ready: Callable[[], bool]) -> Service:
+        return Service(name, command, ready, self.layout.log(name), self.layout.pid_file(name))
