@@ -5,6 +5,7 @@ Clients know the front end alone, as ``127.0.0.1:PORT``; as ``localhost:PORT`` i
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,9 @@ from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.registry.redirects import FrontEnd, render
+
+#: The tags of Koji whose builds may be promoted: Fedora's of container updates.
+STABLE_TAGS = "*-container-updates"
 
 
 class Distribution:
@@ -79,6 +83,35 @@ class Distribution:
             )
         except ConfigurationError as error:
             raise UsageError(error.reason, solution="name another folder for the box with --directory") from error
+
+    def site(self, importer: Path) -> configparser.ConfigParser:
+        """The file of ``fedpkg-container-registry`` for this box.
+
+        :param importer: the PEM file of the shared account that imports base images
+        """
+        places, front = self.places, self.settings
+        site = configparser.ConfigParser(interpolation=None)
+        site["koji"] = {"profile": "koji"}
+        site["candidate"] = {"registry": self.layout.registry_address}
+        site["content_generator"] = {
+            "certificate": str(importer),
+            "server_ca": str(self.authority.certificate_path),
+        }
+        site["target stable"] = {"registry": places.address, "koji_tags": STABLE_TAGS}
+        site["promotion"] = {"record": str(places.record)}
+        site["mirror"] = {"registry": places.no_cdn_address, "directory": str(places.tree)}
+        site["redirects"] = {
+            "names": " ".join(front.names),
+            "no_cdn_names": " ".join(front.no_cdn_names),
+            "certificate": str(front.certificate),
+            "registry": front.registry,
+            "registry_ca": str(front.registry_ca),
+            "mirror": front.mirror,
+            "tree": str(front.tree),
+            "switch": str(front.switch),
+            "listen": " ".join(front.listen),
+        }
+        return site
 
     def _registry(self, name: str, command: list[str | Path], address: str) -> Service:
         ca = self.authority.certificate_path

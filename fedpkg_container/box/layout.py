@@ -68,6 +68,11 @@ class DistributionPlaces:
         return self.folder / "front-end"
 
     @property
+    def record(self) -> Path:
+        """What was promoted, when and by whom."""
+        return self.folder / "promotions.jsonl"
+
+    @property
     def switch(self) -> Path:
         """While there is such a file, the front end redirects nothing."""
         return self.folder / "redirects-off"

@@ -1,4 +1,4 @@
-"""A shell in which fedpkg, koji, git, skopeo and podman are set up for a box, with a HOME of its own."""
+"""A shell in which our programs, koji, git, skopeo and podman are set up for a box, with a HOME of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from fedpkg_container.box.box import PLUGINS, Box
-from fedpkg_container.box.layout import PACKAGER
+from fedpkg_container.box.layout import CONTENT_GENERATOR, PACKAGER
 from fedpkg_container.process import run
 
 
@@ -25,6 +25,9 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     _write_fedpkg(box, home)
     _write_git(box, home, user)
     _write_containers(box, home)
+    if box.distribution:
+        site = box.distribution.site(box.credentials(CONTENT_GENERATOR))
+        _save(site, home / ".config" / "fedpkg-container" / "registry.conf")
     _write_completion(home)
     kept = {
         name: value

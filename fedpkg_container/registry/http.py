@@ -39,8 +39,8 @@ REDIRECTIONS = 5
 CHUNK = 1 << 18
 #: Connections that are kept: as many as there may be threads.
 CONNECTIONS = 32
-#: Where podman and docker keep certificates of registries, when no folder is named.
-_CERTIFICATES = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+#: Where podman and docker keep certificates of registries, when no folder is named; the user's own come first.
+_CERTIFICATES = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Result = TypeVar("Result")
@@ -366,7 +366,7 @@ def _said(answer: Answer) -> str:
 
 def _tls(host: str, certificates: Path | None) -> tuple[str | bool, tuple[str, str] | None]:
     """What the registry's certificate is checked with, and the certificate and key that are shown to it."""
-    folders = [certificates] if certificates else [folder / host for folder in _CERTIFICATES]
+    folders = [certificates] if certificates else [each.expanduser() / host for each in _CERTIFICATES]
     folder = next((each for each in folders if each.is_dir()), None)
     if folder is None:
         return True, None

@@ -30,7 +30,7 @@ _KNOWN = {
     "candidate": {"registry", "keep", *_ACCESS},
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca"},
     "promotion": {"record", "parallel"},
-    "mirror": {"target", "directory", "repositories", "parallel", "grace", "rate", "archives"},
+    "mirror": {"target", "registry", "directory", "repositories", "parallel", "grace", "rate", "archives"},
     section.NAME: section.SETTINGS,
 }
 _TARGET = {"registry", "prefix", "koji_tags", "floating", *_ACCESS}
@@ -92,6 +92,8 @@ class Mirroring:
     """What is exported for mirrors.
 
     :param target: whose tags are followed
+    :param registry: the name under which it is asked; empty: the target's own. Where a front end sends clients to the
+        mirrors, this is one under which it does not
     :param directory: None: it is named on the command line
     :param repositories: patterns of the repositories
     :param parallel: requests at the same time
@@ -101,6 +103,7 @@ class Mirroring:
     """
 
     target: str = "stable"
+    registry: str = ""
     directory: Path | None = None
     repositories: tuple[str, ...] = ("*",)
     parallel: int = 8
@@ -231,6 +234,7 @@ def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
         settings.complain(section, "target", f"= {target}: there is no [target {target}]")
     return Mirroring(
         target=target,
+        registry=settings.registry(section, "registry") if settings.text(section, "registry") else "",
         directory=settings.path(section, "directory", exists=False),
         repositories=settings.words(section, "repositories") or default.repositories,
         parallel=settings.number(section, "parallel", default.parallel, unit="requests"),

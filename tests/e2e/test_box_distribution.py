@@ -74,6 +74,12 @@ def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folde
     assert mirror.requests() == []
 
 
+def test_the_shell_has_the_sites_file(folder: Path) -> None:
+    printed = _box(folder, "shell", "--", "fedpkg-container-registry", "redirects", "--nginx")
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.strip() == (_places(folder).front_end / "servers.conf").read_text().strip()
+
+
 def test_status_and_down_know_it(folder: Path) -> None:
     status = _box(folder, "status")
     assert status.returncode == 0, status.stdout
