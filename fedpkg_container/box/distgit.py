@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 from cheroot.wsgi import Server
 
-from fedpkg_container.box.tls import make_server
+from fedpkg_container.box.tls import make_server, serve
 from fedpkg_container.errors import ProgramTimeoutError, UsageError
 from fedpkg_container.process import run
 
@@ -111,14 +109,12 @@ def main() -> None:
         ca=arguments.ca,
     )
     reading = Server(("127.0.0.1", arguments.anonymous_port), GitApplication(arguments.root, may_push=False))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     reading.prepare()
     threading.Thread(target=reading.serve, daemon=True).start()
     try:
-        pushing.start()
+        serve(pushing)
     finally:
         reading.stop()
-        pushing.stop()
 
 
 if __name__ == "__main__":

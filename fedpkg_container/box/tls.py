@@ -1,9 +1,11 @@
-"""Servers over TLS that know their clients by certificates: the hub and dist-git."""
+"""Servers over TLS that know their clients by certificates, the hub and dist-git: made, and run to their end."""
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -43,3 +45,12 @@ def make_server(
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
     server.ssl_adapter = adapter
     return server
+
+
+def serve(server: Server) -> None:
+    """Serve until SIGTERM, which ends this process."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        server.start()
+    finally:
+        server.stop()

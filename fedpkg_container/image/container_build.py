@@ -193,7 +193,7 @@ class ContainerBuild:
             base=plan.dockerfile.base,
             isolated=self.task.isolated,
             repository_urls=options.get("yum_repourls") or [],
-            help_file=help_page.SOURCE if (self.checkout / help_page.SOURCE).is_file() else "",
+            help_file=help_page.SOURCE if help_page.read(self.checkout) else "",
             go_modules=plan.container_yaml.go_modules,
             user_data=options.get("userdata") or {},
             stored=self.site.generator.archives,

@@ -17,16 +17,22 @@ LINE = f"COPY --from={CONTEXT} {PAGE} /{PAGE}"
 TIMEOUT = 60.0
 
 
+def read(source: Path) -> bytes | None:
+    """``help.md`` of a checkout; None where there is none, or nothing in it."""
+    text = read_bytes(source, SOURCE)
+    return text if text and text.strip() else None
+
+
 def make(source: Path, folder: Path) -> Path | None:
     """Make the page.
 
     :param source: the checkout
     :param folder: for files of this build
-    :returns: a folder with nothing but the page; None where there is no ``help.md``
+    :returns: a folder with nothing but the page; None where there is nothing to make one of
     :raises BuildFailedError: it cannot be made into a page
     """
-    text = read_bytes(source, SOURCE)
-    if text is None or not text.strip():
+    text = read(source)
+    if text is None:
         return None
     made = folder / "help"
     made.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ def unique_tag(task_id: int, *, scratch: bool, now: float | None = None) -> str:
     """A tag that no other build has."""
     stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
     return legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
+
+
+def is_unique_tag(tag: str) -> bool:
+    """Whether a tag is one that ``unique_tag`` makes, or the same for the list of another format."""
+    return re.fullmatch(r"(scratch-)?[0-9]+-[0-9]{14}(-[0-9a-z]+)?", tag) is not None
 
 
 def primary_tag(nvr: NVR) -> str:

@@ -1,6 +1,6 @@
-"""Bringing a build's arches from staging into the final repository: lists of arches, then the tag.
+"""Bringing a build's arches from staging into the final repository: their lists, under a tag that nobody else has.
 
-Floating tags are set when the build is recorded (``floating``).
+The tags that people type are set when the build is recorded (``recording``).
 """
 
 from __future__ import annotations
@@ -34,23 +34,20 @@ def publish(
     engine: Buildah,
     log: BuildLog,
 ) -> Published:
-    """Bring all arches with their lists into the final repository, and then set the tag of the version and release.
+    """Bring all arches with their lists into the final repository.
 
-    :param formats: the first is that of the images, and what all tags mean; the list of another one gets the unique
-        tag with the format's name behind it
+    :param formats: the first is that of the images, and what all tags will mean; the list of another one gets the
+        unique tag with the format's name behind it
     :raises RegistryError: it could not be pushed, or the registry has something else than was built
     """
-    registry = Registry(engine.access)
     unique = repository.tagged(tags.unique)
     log.say(f"publishing {unique}")
-    manifest = _publish(unique, images, LIST_TYPES[formats[0]], registry)
+    manifest = _publish(unique, images, LIST_TYPES[formats[0]], Registry(engine.access))
     others = {}
     for other in formats[1:]:
         target = repository.tagged(f"{tags.unique}-{other}")
         log.say(f"publishing {target}")
         others[target] = _convert(target, images, other, engine)
-    if tags.primary:
-        registry.set_tags(repository.at(manifest.digest), [tags.primary])
     published = Published(
         repository,
         manifest.digest,

@@ -1,4 +1,8 @@
-"""Recording a build that was published: the import by the shared account, and the tag."""
+"""Recording a build that was published: the import by the shared account, and then every tag that people go by.
+
+The tag of the version and release comes after the import, so that it never names an image that Koji does not know, and
+before Koji's tag, so that whoever is told of that finds the image.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from fedpkg_container.image.documents import Document
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.naming import primary_tag
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.recorded import RecordedImage
@@ -30,7 +35,7 @@ class Recording:
 
     :param session: of the builder
     :param generator: session of the site's shared account
-    :param registry: where floating tags are set
+    :param registry: where tags are set
     :param after: called after each step
     """
 
@@ -71,6 +76,8 @@ class Recording:
             self._record(reservation, upload)
         self.log.line(f"recorded as build {reservation.build_id}")
         self.after("imported")
+        self._name(reservation.nvr, published.repository.at(published.digest))
+        self.after("named")
         self._tag(str(reservation.nvr), reservation.build_id)
         self.after("tagged")
         self._settle(reservation.nvr, published.repository, published.tags.floating)
@@ -79,11 +86,13 @@ class Recording:
     def resume(self, build: dict[str, Any]) -> dict[str, Any]:
         """Finish what an earlier run of this task recorded before it was killed; the result of the task."""
         self.log.say(f"{build['nvr']} was recorded by an earlier run of this task")
-        if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
-            self._tag(build["nvr"], build["build_id"])
+        nvr = NVR(build["name"], build["version"], build["release"])
         image = RecordedImage.of(build)
         if image.by_digest:
-            nvr = NVR(build["name"], build["version"], build["release"])
+            self._name(nvr, image.by_digest)
+        if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
+            self._tag(build["nvr"], build["build_id"])
+        if image.by_digest:
             self._settle(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
         return {"repositories": list(image.pull), "koji_builds": [str(build["build_id"])]}
 
@@ -95,6 +104,22 @@ class Recording:
             build = self.session.getBuild(reservation.build_id)
             if build["state"] != koji.BUILD_STATES["COMPLETE"]:
                 raise
+
+    def _name(self, nvr: NVR, image: ImageReference) -> None:
+        """Set the tag of the version and release, now that the build is recorded.
+
+        :param image: the list of arches, by digest
+        """
+        named, tag = image.tagged(primary_tag(nvr)), self.task.target["dest_tag_name"]
+        try:
+            self.registry.set_tags(image, [named.tag])
+        except RegistryError as error:
+            raise RegistryError(
+                f"{nvr} is recorded, but {named} is not set, and it is not tagged into {tag}: {error.reason}",
+                solution=f"build the next release; or by hand: skopeo copy --all docker://{image} docker://{named}, "
+                f"and koji tag-build {tag} {nvr}",
+            ) from error
+        self.log.line(f"set {named}")
 
     def _tag(self, nvr: str, build_id: int) -> None:
         tag = self.task.target["dest_tag_name"]

@@ -7,6 +7,7 @@ distribution spec 1.1, "Unavailable Referrers API").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,6 +150,11 @@ def content(repository: Repository, artifact: str) -> bytes:
 def fallback_tag(digest: str) -> str:
     """The tag under which the referrers of an image are listed where the registry does not list them."""
     return digest.replace(":", "-", 1)[:128]
+
+
+def is_fallback_tag(tag: str) -> bool:
+    """Whether a tag is that of a list of referrers, and no image."""
+    return re.fullmatch(r"sha[0-9]+-[0-9a-f]{64,}", tag) is not None
 
 
 def _described(artifact: Manifest) -> dict[str, Any]:

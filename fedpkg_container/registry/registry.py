@@ -133,7 +133,9 @@ class Registry:
             return list(found.tags())
 
     def set_tags(self, image: ImageReference, tags: Iterable[str]) -> None:
-        """Let tags of an image's repository point to it.
+        """Let tags of an image's repository mean it, with all its arches: its manifest is put there again.
+
+        skopeo's copy takes an answer of 500 for a refusal of the manifest's type, and that would not be tried again.
 
         :param image: by digest
         :raises RegistryError: one could not be set

@@ -20,6 +20,7 @@ from fedpkg_container.engines.workspace import processes_in
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST
 from tests.support.bases import make_base
+from tests.support.furnished import running
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import site_settings
@@ -44,17 +45,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with a builder for two arches each, and base images."""
     folder = tmp_path_factory.mktemp("arches")
     declared = ["x86=x86_64,i686", "arm=aarch64,armv7hl", "big=ppc64le,s390x"]
-    made = Box(Layout.open(folder / "box", builders=machines(0, declared)))
-    try:
-        made.up()
+    with running(Box(Layout.open(folder / "box", builders=machines(0, declared)))) as made:
         session = made.session(ADMIN)
         site.create_target(session, arches=ARCHES)
         session.logout()
         make_base(made, folder, "every", ARCHES, {"x86_64": "slow"})
         make_base(made, folder, "some", ["x86_64", "aarch64"])
         yield made
-    finally:
-        made.down()
 
 
 @pytest.fixture

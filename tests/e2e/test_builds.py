@@ -34,7 +34,9 @@ def test_a_scratch_build_is_pushed_and_recorded_nowhere(packager: Packager, box:
 
 
 def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, tmp_path: Path) -> None:
-    commit = packager.commit(packager.dockerfile(INSTALL), files={"additional-tags": "stable\nnot-this-one\n"})
+    commit = packager.commit(
+        packager.dockerfile(INSTALL), files={"additional-tags": "stable\nnot-this-one\n", "help.md": "\n"}
+    )
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"built {packager.name}-container-1.0-1 (build " in done.stdout
@@ -50,6 +52,7 @@ def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, 
     assert build["extra"]["typeinfo"]["image"] == image
     assert image["index"]["pull"] == [by_tag, by_digest]
     assert image["index"]["floating_tags"] == ["1.0", "latest", "stable"]
+    assert image["help"] is None
     assert image["parent_images"] == [packager.base]
     (parent,) = image["parent_image_builds"].values()
     assert parent["nvr"] == "demo-base-container-1-1"

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.slow
 #: The requests of a push to staging, and those that publish.
 STAGING = r"(POST|PUT|PATCH) /v2/staging/"
 PUBLISHING = r"PUT /v2/hello-[0-9a-f]+/manifests/"
+#: What sets the tag of the version and release, when the build is recorded.
+NAMING = r"PUT /v2/hello-[0-9a-f]+/manifests/1\.0-1$"
 #: pytest's ``record_property``: what was measured goes into the report.
 Measured = Callable[[str, object], None]
 ENDED = {koji.TASK_STATES[name] for name in ("CLOSED", "FAILED", "CANCELED")}
@@ -89,7 +91,24 @@ def test_a_registry_that_fails_for_good(
     _assert_failed_and_works_again(packager, fault, expected)
 
 
-@pytest.mark.parametrize("on", [STAGING, PUBLISHING], ids=["staging", "publishing"])
+def test_a_registry_that_fails_when_the_build_is_recorded(packager: Packager, registry: FaultyRegistry) -> None:
+    """It stays recorded, in no tag of Koji; the next release is built."""
+    packager.commit(packager.dockerfile("RUN echo hello > /hello", without="release"))
+    registry.fail(NAMING, 500)
+    fault = _ended(packager, submit(packager))
+    nvr = f"{packager.name}-container-1.0-1"
+    assert re.search(rf"{nvr} is recorded, but .*:1\.0-1 is not set, and it is not tagged into ", fault), fault
+    assert re.search(r": PUT .*/manifests/1\.0-1 was answered with HTTP 500", fault), fault
+    session = packager.box.session(ADMIN)
+    build = session.getBuild(nvr)
+    assert build["state"] == koji.BUILD_STATES["COMPLETE"]
+    assert session.listTags(build["id"]) == []
+    registry.release()
+    _assert_works(packager)
+    assert session.getBuild(f"{packager.name}-container-1.0-2")["state"] == koji.BUILD_STATES["COMPLETE"]
+
+
+@pytest.mark.parametrize("on", [STAGING, PUBLISHING, NAMING], ids=["staging", "publishing", "naming"])
 def test_a_registry_that_answers_500_for_a_moment(packager: Packager, box: Box, on: str) -> None:
     packager.commit(packager.dockerfile("RUN echo hello > /hello", release="1"))
     with faulty_registry(box) as registry, site_settings(box, {"registry": {"candidate": registry.address}}):

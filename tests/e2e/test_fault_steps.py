@@ -16,7 +16,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import processes
-from tests.support.leftovers import eventually, nothing_left, on_machine, registry_of, reserved, staged
+from tests.support.leftovers import eventually, nothing_left, on_machine, people_tags, registry_of, reserved, staged
 from tests.support.packager import Packager
 from tests.support.steps import STEPS, mark, restart, start_paused, submit, task_processes
 
@@ -28,7 +28,7 @@ FIRST, SECOND = "builder-1", "builder-2"
 #: Seconds until nothing of a canceled build is left, from the cancel on, which is before the builder learns of it.
 CANCELED_WITHIN = 10.0
 #: After these a build is recorded: it stays, and its NVR is not built again.
-RECORDED = ("imported", "tagged")
+RECORDED = ("imported", "named", "tagged")
 #: Seconds for a build, on a machine that is busy.
 BUILD = 120.0
 
@@ -50,13 +50,18 @@ def _pause(packager: Packager, step: str) -> int:
     return task_id
 
 
-def _closed(session: Any, task_id: int) -> dict[str, Any]:
+def _ended(session: Any, task_id: int) -> dict[str, Any]:
     eventually(
         lambda: session.getTaskInfo(task_id)["state"] in (koji.TASK_STATES["CLOSED"], koji.TASK_STATES["FAILED"]),
         lambda: (session.getTaskInfo(task_id), session.getTaskDescendents(task_id)),
         seconds=BUILD,
     )
     task: dict[str, Any] = session.getTaskInfo(task_id)
+    return task
+
+
+def _closed(session: Any, task_id: int) -> dict[str, Any]:
+    task = _ended(session, task_id)
     assert task["state"] == koji.TASK_STATES["CLOSED"], session.getTaskResult(task_id, raise_fault=False)
     return task
 
@@ -102,6 +107,22 @@ def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box
     _assert_built(packager, task_id, FIRST)
 
 
+@pytest.mark.usefixtures("only_first")
+def test_an_import_that_is_refused(packager: Packager, box: Box) -> None:
+    """No tag that people go by means an image that Koji does not know."""
+    task_id = _pause(packager, "uploaded")
+    session = box.session(ADMIN)
+    session.cancelBuild(session.getBuild(f"{packager.name}-container-1.0-1")["id"])
+    mark(box, FIRST, "uploaded").unlink()
+    _ended(session, task_id)
+    fault = session.getTaskResult(task_id, raise_fault=False)["faultString"]
+    assert "Token doesn't match" in fault
+    assert people_tags(packager) == set()
+    nothing_left(box)
+    restart(box, [FIRST])
+    _assert_built(packager, submit(packager), FIRST)
+
+
 def _children(session: Any, task_id: int) -> list[int]:
     return [child["id"] for child in session.getTaskChildren(task_id)]
 
@@ -131,6 +152,7 @@ def test_the_task_is_canceled(packager: Packager, box: Box, step: str, record_pr
         assert build["state"] == koji.BUILD_STATES["COMPLETE"]
         return
     assert build is None or koji.BUILD_STATES[build["state"]] in ("CANCELED", "FAILED")
+    assert people_tags(packager) == set()
     box.builder(FIRST).stop()
     box.start_builder(SECOND)
     _assert_built(packager, submit(packager), SECOND)

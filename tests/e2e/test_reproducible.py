@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.machines import MACHINE, machines
 from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.reference import ImageReference
+from tests.support.furnished import furnish, running
 from tests.support.leftovers import nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 
@@ -32,21 +32,10 @@ STEPS = (
 def dnf_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with one builder, whose base image has dnf."""
     folder = tmp_path_factory.mktemp("dnf")
-    box = Box(Layout.open(folder / "box", builders=machines(1)))
-    try:
-        box.up()
-        rpms = [package.build(folder) for package in base.packages(dnf=True)]
-        page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"})
-        more = Package("hello-web-more", "Pages", contents={"/usr/share/hello-web/more.html": "more\n"})
-        session = box.session(ADMIN)
-        site.create_target(session, base.COMPONENT)
-        site.import_rpms(session, [*rpms, page.build(folder), more.build(folder)])
-        site.regenerate(session)
-        session.logout()
-        base.publish(box, rpms)
+    more = Package("hello-web-more", "Pages", contents={"/usr/share/hello-web/more.html": "more\n"})
+    with running(Box(Layout.open(folder / "box", builders=machines(1)))) as box:
+        furnish(box, folder, dnf=True, more=[more])
         yield box
-    finally:
-        box.down()
 
 
 def _scratch(packager: Packager) -> tuple[list[str], list[str], dict[str, Any]]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from kojihub.kojixmlrpc import application
 
-from fedpkg_container.box.tls import make_server
+from fedpkg_container.box.tls import make_server, serve
 
 
 def main() -> None:
@@ -30,11 +28,7 @@ def main() -> None:
         return answer
 
     server = make_server(configured, ("127.0.0.1", arguments.port), certificate=arguments.certificate, ca=arguments.ca)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        server.start()
-    finally:
-        server.stop()
+    serve(server)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fedpkg_container.box.box import Box
+from tests.support.tls_server import tls_server
 
 #: Headers of one connection, which a proxy does not pass on.
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
@@ -111,18 +112,8 @@ def faulty_registry(box: Box) -> Iterator[FaultyRegistry]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(box.authority.issue("registry", server=True))
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    registry.address = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield registry
-    finally:
-        registry.release()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with tls_server(Handler, box.authority.issue("registry", server=True)) as registry.address:
+        try:
+            yield registry
+        finally:
+            registry.release()

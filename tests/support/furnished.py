@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -25,17 +25,22 @@ def running(box: AnyBox) -> Iterator[AnyBox]:
         box.down()
 
 
-def furnish(box: Box, folder: Path, *, dnf: bool = False) -> None:
+#: What every box's repository holds besides what its base image is made of.
+PAGES = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"})
+
+
+def furnish(box: Box, folder: Path, *, dnf: bool = False, more: Sequence[Package] = ()) -> None:
     """Fill a box that runs.
 
     :param folder: for RPMs
     :param dnf: whether the base image has dnf, which makes it ten times as large
+    :param more: what the repository holds besides
     """
     rpms = [package.build(folder) for package in base.packages(dnf=dnf)]
-    page = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"}).build(folder)
+    further = [package.build(folder) for package in (PAGES, *more)]
     session = box.session(ADMIN)
     site.create_target(session, base.COMPONENT)
-    site.import_rpms(session, [*rpms, page])
+    site.import_rpms(session, [*rpms, *further])
     site.regenerate(session)
     base.publish(box, rpms)
     session.logout()

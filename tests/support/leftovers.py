@@ -11,8 +11,11 @@ import koji
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.engines.workspace import mounts_below, processes_in
+from fedpkg_container.image.naming import is_unique_tag
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.referrers import is_fallback_tag
 from fedpkg_container.registry.registry import Access, Registry
+from tests.support.packager import Packager
 
 
 def registry_of(box: Box) -> Registry:
@@ -25,6 +28,13 @@ def staged(box: Box) -> list[str]:
     registry, host = registry_of(box), box.layout.registry_address
     names = [name for name in registry.repositories(host) if name.startswith("staging/task-")]
     return [f"{name}:{tag}" for name in names for tag in registry.tags(ImageReference(host, name))]
+
+
+def people_tags(packager: Packager) -> set[str]:
+    """The tags of a package's repository that people go by: not those of single builds, nor those of SBOMs."""
+    repository = ImageReference(packager.box.layout.registry_address, packager.name)
+    tags = registry_of(packager.box).tags(repository)
+    return {tag for tag in tags if not is_unique_tag(tag) and not is_fallback_tag(tag)}
 
 
 def reserved(box: Box) -> list[str]:

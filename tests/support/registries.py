@@ -9,8 +9,6 @@ import http.server
 import json
 import re
 import socket
-import ssl
-import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from fedpkg_container.box.registry import program
 from fedpkg_container.process import background
 from fedpkg_container.registry.manifests import MANIFEST, OCI_INDEX
 from fedpkg_container.registry.registry import Access, Registry
+from tests.support.tls_server import tls_server
 
 USER, PASSWORD = "pusher", "registry secret"
 #: Seconds that a registry hangs when it does.
@@ -183,19 +182,8 @@ def referrers_registry(folder: Path) -> Iterator[ReferrersRegistry]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Authority(folder / "pki").issue("registry", server=True))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    registry.address = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with tls_server(Handler, Authority(folder / "pki").issue("registry", server=True)) as registry.address:
         yield registry
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 def push_image(registry: Registry, host: str, repository: str, name: str) -> str:

@@ -18,7 +18,7 @@ from tests.support.packager import Packager
 #: The steps of both tasks, in the order in which they end.
 PARENT = ("fetched", "reserved")
 ARCH = ("fetched again", "pulled", "executed", "read", "pushed", "sent")
-FINAL = ("built", "published", "documented", "uploaded", "imported", "tagged")
+FINAL = ("built", "published", "documented", "uploaded", "imported", "named", "tagged")
 STEPS = (*PARENT, *ARCH, *FINAL)
 
 

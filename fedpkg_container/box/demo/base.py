@@ -208,7 +208,6 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     built = ArchBuild(spec, site, engine, checkout, KojiFiles(box.layout.topdir), engine.folder, log, send).run()
     tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
     published = publishing.publish(repository, [built], tags, site.formats, engine, log)
-    Registry(site.access).set_tags(repository.at(published.digest), tags.floating)
     provenance = Provenance(
         nvr=nvr,
         source=source,
@@ -231,6 +230,7 @@ def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, sour
     session.uploadWrapper(str(path), upload)
     session.CGImport("metadata.json", upload)
     session.logout()
+    Registry(site.access).set_tags(repository.at(published.digest), (tags.primary, *tags.floating))
 
 
 def host_system() -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 from fedpkg_container.box.hub.app import HubApplication
 from fedpkg_container.box.hub.database import Database
-from fedpkg_container.box.tls import make_server
+from fedpkg_container.box.tls import make_server, serve
 
 
 class AccessLog:
@@ -59,11 +57,7 @@ def main() -> None:
         certificate=arguments.certificate,
         ca=arguments.ca,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        server.start()
-    finally:
-        server.stop()
+    serve(server)
 
 
 if __name__ == "__main__":
