@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replace", action="store_true", help="take floating tags from images of other components, or of none"
     )
     parser.add_argument(
-        "--verify", action="store_true", help="read and hash all blobs that are copied, mounted ones too"
+        "--verify", action="store_true", help="read and hash every blob that is copied, also where it is mounted"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--json", action="store_true", help="print a report for programs")
