@@ -46,18 +46,23 @@ def access(folder: Path, *hosts: str, password: str = "") -> Access:
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, *, password: bool = False, authority: Authority | None = None) -> Iterator[str]:
+def docker_registry(
+    folder: Path, *, password: bool = False, authority: Authority | None = None, port: int = 0, data: Path | None = None
+) -> Iterator[str]:
     """docker-registry over TLS, its data in a folder; its address.
 
     :param authority: who issues its certificate; one of its own when None
+    :param port: where it listens, to start one again
+    :param data: where it keeps images; a folder of its own for each port when None
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    if not port:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
     certificate = str((authority or Authority(folder / "pki")).issue("registry", server=True))
     settings: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / f"data-{port}")}, "delete": {"enabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(data or folder / f"data-{port}")}, "delete": {"enabled": True}},
         "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": certificate, "key": certificate}},
     }
     if password:

@@ -8,5 +8,8 @@ from __future__ import annotations
 
 #: The commands, in the order of ``--help``, and the module of each.
 COMMANDS: dict[str, str] = {
+    "promote": "promote",
+    "list": "list_promoted",
+    "unpromote": "unpromote",
     "redirects": "redirects",
 }

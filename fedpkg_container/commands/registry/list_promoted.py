@@ -1,0 +1,41 @@
+"""Show what is in a target: repositories, tags, builds, and who promoted them when."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedpkg_container.registry.site import DistributionSite
+
+HELP = "show what is in a target"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("repository", nargs="*", metavar="REPOSITORY", help="repositories, as builds name them")
+    parser.add_argument("--to", default="stable", metavar="NAME", help="the target (default: stable)")
+    parser.add_argument("--json", action="store_true", help="print a report for programs")
+
+
+def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
+    """List; the exit status."""
+    from dataclasses import asdict
+
+    from fedpkg_container.commands.terminal import say, say_json
+    from fedpkg_container.registry.promotion.listing import listed
+    from fedpkg_container.registry.promotion.outcome import FORMAT
+
+    target = site.target(arguments.to)
+    found = listed(site, target, arguments.repository)
+    if arguments.json:
+        say_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
+        return 0
+    for each in found:
+        when = f"promoted {each.promoted} by {each.by}" if each.promoted else "not in the record"
+        say(
+            f"{each.repository}: {' '.join(each.tags)}",
+            f"    {each.nvr or 'an image that does not say which build it is'}, {when}",
+            f"    {each.digest}  {' '.join(each.arches)}",
+        )
+    return 0

@@ -1,0 +1,65 @@
+"""How the outcomes of ``promote`` and ``unpromote`` are shown, and the exit status that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedpkg_container.registry.promotion.outcome import Outcome
+    from fedpkg_container.registry.promotion.tagging import TagChange
+
+MB = 1_000_000
+
+
+def status(outcomes: Sequence[Outcome]) -> int:
+    """The exit status: 1 when one is refused or failed."""
+    return 0 if all(each.is_good for each in outcomes) else 1
+
+
+def show(outcome: Outcome) -> None:
+    """Show what became of a build: on standard output what was done, on standard error what is wrong."""
+    from fedpkg_container.commands.terminal import complain_of_error, say
+    from fedpkg_container.registry.promotion.outcome import PLANNED, UNCHANGED
+
+    is_plan = outcome.state == PLANNED
+    if outcome.is_good:
+        done = "nothing to do" if outcome.state == UNCHANGED else "would be done" if is_plan else "done"
+        say("\n".join([f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan)]))
+    else:
+        complain_of_error(f"{outcome.nvr}: {outcome.error}", outcome.solution)
+        if outcome.deleted or any(each.what == "set" for each in outcome.tags):
+            complain_of_details(outcome)
+
+
+def complain_of_details(outcome: Outcome) -> None:
+    """Show how far a build came that failed."""
+    from fedpkg_container.commands.terminal import complain
+
+    complain("       what was to be done; to repeat it is safe:", *_details(outcome, is_plan=True))
+
+
+def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:
+    lines = [f"    {outcome.digest}{f'  {chr(32).join(outcome.arches)}' if outcome.arches else ''}"]
+    lines += [f"    {_tag(each, is_plan=is_plan)}" for each in outcome.tags]
+    if outcome.manifests:
+        artifacts = f", with {outcome.artifacts} that refer to them" if outcome.artifacts else ""
+        lines.append(f"    manifests copied: {len(outcome.manifests)}{artifacts}")
+    tally = outcome.blobs
+    if tally.mounted or tally.sent or tally.present:
+        parts = [
+            f"{tally.mounted} mounted ({tally.bytes_mounted / MB:.1f} MB)" if tally.mounted else "",
+            f"{tally.sent} sent ({tally.bytes_sent / MB:.1f} MB)" if tally.sent else "",
+            f"{tally.present} there already" if tally.present else "",
+        ]
+        lines.append(f"    blobs: {', '.join(filter(None, parts))}")
+    lines += [f"    {each}  deleted" for each in outcome.deleted]
+    lines += [f"    {each}  stays: {why}" for each, why in outcome.kept.items()]
+    return lines
+
+
+def _tag(change: TagChange, *, is_plan: bool) -> str:
+    word = {"set": "would be set" if is_plan else "set", "already": "is there", "kept": "stays"}.get(
+        change.what, "would go" if is_plan else "removed"
+    )
+    return f"{change.tag}  {word}{f': {change.why}' if change.why else ''}"

@@ -1,0 +1,177 @@
+"""Copying an image: its list, all arches, and what refers to any of them; what is there already is left alone.
+
+Everything comes before what refers to it, so that at no moment something is there that is not whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.registry import referrers
+from fedpkg_container.registry.manifests import LISTS, Descriptor, Manifest
+from fedpkg_container.registry.promotion.blobs import Blobs, Deadline, Tally
+from fedpkg_container.registry.promotion.workers import Workers
+from fedpkg_container.registry.repository import Repository
+
+logger = logging.getLogger(__name__)
+
+#: How deep lists may be in lists, and artifacts may refer to artifacts.
+DEEPEST_LIST = 4
+DEEPEST_ARTIFACT = 4
+#: Manifests that may belong to one image.
+MOST_MANIFESTS = 2000
+
+
+@dataclass(frozen=True)
+class Content:
+    """An image with everything that belongs to it, as the source has it.
+
+    :param manifest: of the image: a list, or of one arch
+    :param digests: of all manifests, each after those that it refers to; artifacts after what they are about
+    :param missing: those of them that the target does not have, in the same order
+    :param artifacts: digest → what refers to it
+    """
+
+    manifest: Manifest
+    digests: tuple[str, ...]
+    missing: tuple[Manifest, ...]
+    artifacts: Mapping[str, tuple[Descriptor, ...]]
+
+    @property
+    def blobs(self) -> list[Descriptor]:
+        """The blobs of what is missing, each once, that registries have."""
+        found = {blob.digest: blob for manifest in self.missing for blob in manifest.blobs if not blob.is_foreign}
+        return list(found.values())
+
+    @property
+    def arches(self) -> list[str]:
+        """Go's names of the arches of a list."""
+        return [each for each in self.manifest.architectures() if each not in ("unknown", "None")]
+
+
+@dataclass(frozen=True)
+class Copying:
+    """From one repository to another.
+
+    :param requests: threads for single requests
+    :param nearby: other repositories of the target's registry that may have blobs of the image
+    """
+
+    source: Repository
+    target: Repository
+    blobs: Blobs
+    requests: Workers
+    deadline: Deadline
+    nearby: tuple[str, ...] = ()
+
+    def survey(self, digest: str) -> Content:
+        """See what belongs to an image, and what of it is missing; nothing is changed.
+
+        :raises RegistryError: it is not there, or is not what it says
+        """
+        manifest = self.source.manifest(digest)
+        lists = {manifest.digest: manifest}
+        digests: dict[str, None] = {}
+        artifacts: dict[str, tuple[Descriptor, ...]] = {}
+        frontier = [Descriptor.of(manifest.descriptor)]
+        for _ in range(DEEPEST_ARTIFACT + 1):
+            below = [each for root in frontier for each in self._below(root, lists)]
+            subjects = [each for each in dict.fromkeys(below) if each not in digests]
+            digests.update(dict.fromkeys(subjects))
+            self._bound(digests)
+            found = self.requests.each(lambda each: referrers.listing(self.source, each).artifacts, subjects)
+            artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
+            frontier = [each for listed in found for each in listed if each.digest not in digests]
+            if not frontier:
+                break
+        else:
+            raise RegistryError(f"{self.source.reference}@{digest}: artifacts refer to artifacts without end")
+        there = self.requests.each(self.target.head, digests)
+        wanted = [each for each, head in zip(digests, there) if head != each]
+        missing = self._read(wanted, lists, artifacts)
+        kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
+                for subject, listed in artifacts.items()}  # fmt: skip
+        return Content(manifest, tuple(digests), tuple(missing.values()), kept)
+
+    def carry_out(self, content: Content, tally: Tally) -> None:
+        """Copy what is missing.
+
+        :raises RegistryError: something could not be copied
+        """
+
+        def bring(blob: Descriptor) -> None:
+            means = self.blobs.bring(blob, self.source, self.target, nearby=self.nearby, deadline=self.deadline)
+            tally.add(means, blob.size)
+
+        self.requests.each(bring, content.blobs)
+        images = [each for each in content.missing if not each.is_list]
+        listing = set(self.requests.each(self._put, images))
+        listing |= {self._put(each) for each in content.missing if each.is_list}
+        for subject, artifacts in content.artifacts.items():
+            if any(each.digest not in listing for each in artifacts):
+                self._enlist(subject, artifacts)
+
+    def foresee(self, content: Content, tally: Tally) -> None:
+        """Count what ``carry_out`` would do."""
+        means = self.requests.each(lambda blob: self.blobs.foresee(blob, self.source, self.target), content.blobs)
+        for blob, each in zip(content.blobs, means):
+            tally.add(each, blob.size)
+
+    def _put(self, manifest: Manifest) -> str:
+        """Push a manifest; its digest when the registry has seen by itself what it refers to, else nothing."""
+        self.deadline.check()
+        answer = self.target.put_manifest(manifest.digest, manifest)
+        return manifest.digest if answer.headers.get("OCI-Subject") else ""
+
+    def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
+        """Have artifacts listed at a target that does not list them itself."""
+        listed = referrers.listing(self.target, subject)
+        known = {each.digest for each in listed.artifacts}
+        missing = [each.facts for each in artifacts if each.digest not in known]
+        if listed.by_tag and missing:
+            referrers.enlist(self.target, subject, missing)
+
+    def _below(self, root: Descriptor, lists: dict[str, Manifest], depth: int = 0) -> list[str]:
+        """The digests of a manifest and of all that it lists, it last.
+
+        :param lists: manifests of lists that have been read; more are added
+        """
+        if root.media_type not in LISTS and root.digest not in lists:
+            return [root.digest]
+        if depth > DEEPEST_LIST:
+            raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
+        if root.digest not in lists:
+            lists[root.digest] = self.source.manifest(root.digest)
+        manifest = lists[root.digest]
+        strange = next((each for each in manifest.manifests if not each.is_manifest), None)
+        if strange:
+            raise RegistryError(
+                f"{self.source.reference}@{root.digest} lists what is no image: {strange.media_type[:100]!r}"
+            )
+        found = [each for member in manifest.manifests for each in self._below(member, lists, depth + 1)]
+        self._bound(found)
+        return [*found, root.digest]
+
+    def _bound(self, digests: Iterable[str]) -> None:
+        if len(list(digests)) > MOST_MANIFESTS:
+            raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
+
+    def _read(
+        self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
+    ) -> dict[str, Manifest]:
+        """The manifests of some digests; artifacts that are listed and not there are left out."""
+        listed = {each.digest for found in artifacts.values() for each in found}
+
+        def read(digest: str) -> Manifest | None:
+            try:
+                return known.get(digest) or self.source.manifest(digest)
+            except NoSuchImageError:
+                if digest not in listed:
+                    raise
+                logger.warning("%s@%s is listed as a referrer, and is not there", self.source.reference, digest)
+                return None
+
+        return {each.digest: each for each in self.requests.each(read, digests) if each}

@@ -1,0 +1,77 @@
+"""Locks between threads and between processes of one machine: one file, a byte of it for each thing that is locked.
+
+The kernel keeps them for open files (fcntl(2), "Open file description locks"), so that they end with a process, however
+it ends, and nothing is left that could be stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import struct
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+
+#: Seconds that one waits for another process, and between two looks.
+TIMEOUT = 600.0
+LOOK = 0.02
+
+
+@dataclass(frozen=True)
+class Locks:
+    """Locks by name.
+
+    :param path: the file; None: only the threads of this process lock each other out
+    """
+
+    path: Path | None
+    _own: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+
+    @contextlib.contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Hold one lock.
+
+        :raises FedpkgContainerError: another process held it for longer than ``TIMEOUT``
+        :raises ConfigurationError: the file cannot be opened
+        """
+        with self._own[name]:
+            if self.path is None:
+                yield
+                return
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise ConfigurationError(
+                    f"the lock {self.path} cannot be opened: {error.strerror}",
+                    solution="see [promotion] record, and who may write beside it",
+                ) from error
+            try:
+                _wait(descriptor, name)
+                yield
+            finally:
+                os.close(descriptor)  # and with it the lock
+
+
+def _wait(descriptor: int, name: str) -> None:
+    start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+    wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise FedpkgContainerError(
+                    f"another process has kept {name} locked for {TIMEOUT:g} s", solution="see what it waits for"
+                ) from None
+            time.sleep(LOOK)
+        else:
+            return

@@ -1,0 +1,226 @@
+"""Promoting builds: copied by digest, then tagged; refused where the site's rules say so; recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Union
+
+from fedpkg_container.errors import FedpkgContainerError, RefusedError
+from fedpkg_container.model.candidate import Candidate, NoCandidate
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
+from fedpkg_container.registry.promotion.copying import Content, Copying
+from fedpkg_container.registry.promotion.history import History
+from fedpkg_container.registry.promotion.identity import Identities
+from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
+from fedpkg_container.registry.promotion.record import PROMOTE, Entry, Move, Record
+from fedpkg_container.registry.promotion.tagging import ALREADY, KEPT, SET, Rules, TagChange, Tagging, wanted_tags
+from fedpkg_container.registry.promotion.workers import Workers
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.site import DistributionSite, Target
+
+#: Requests at the same time, for each image that is promoted at the same time, and for all.
+REQUESTS_EACH = 4
+MOST_REQUESTS = 32
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How builds are to be promoted.
+
+    :param dry_run: change nothing
+    :param verify: read and hash every blob that is copied, mounted ones too
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    dry_run: bool = False
+    verify: bool = False
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Brings builds to one target.
+
+    :param source: the candidate registry
+    :param destination: the target's
+    :param requests: threads for single requests
+    """
+
+    site: DistributionSite
+    target: Target
+    wish: Wish
+    source: RegistryHTTP
+    destination: RegistryHTTP
+    record: Record
+    history: History
+    blobs: Blobs
+    requests: Workers
+
+    def promote(self, candidate: Candidate | NoCandidate) -> Outcome:
+        """Promote one build, or say why not."""
+        began = time.monotonic()
+        outcome = Outcome(str(candidate.nvr))
+        try:
+            if isinstance(candidate, NoCandidate):
+                raise RefusedError(candidate.reason, solution=candidate.solution)
+            self._refuse(candidate)
+            _Image(self, candidate, outcome).promote()
+        except FedpkgContainerError as error:
+            outcome.state = REFUSED if isinstance(error, RefusedError) else FAILED
+            outcome.error, outcome.solution = error.reason, error.solution
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    def abandon(self) -> None:
+        """Let everything that goes on end soon."""
+        self.source.abandon()
+        self.destination.abandon()
+
+    def _refuse(self, candidate: Candidate) -> None:
+        """Look whether the site lets a build through.
+
+        :raises RefusedError: it does not
+        """
+        if not any(map(self.target.lets_through, candidate.koji_tags)):
+            tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no tag of Koji"
+            raise RefusedError(
+                f"{candidate.nvr} is in no tag that {self.target.name} lets through: {tags}",
+                solution=f"tag it in Koji; let through are: {' '.join(self.target.koji_tags)}",
+            )
+        if candidate.image.registry != self.source.host:
+            raise RefusedError(
+                f"{candidate.nvr} was recorded at {candidate.image.registry}, not in the candidate registry"
+                f" {self.source.host}",
+                solution="see [candidate] registry",
+            )
+
+
+@dataclass
+class _Image:
+    """One build on its way."""
+
+    promotion: Promotion
+    candidate: Candidate
+    outcome: Outcome
+
+    def __post_init__(self) -> None:
+        promotion, image = self.promotion, self.candidate.image
+        place = promotion.target.repository(image.repository)
+        self.known = promotion.history.of(str(place))
+        self.repository = Repository(promotion.destination, place.repository)
+        self.tagging = Tagging(self.repository, Identities(self.repository, self.known.builds), promotion.wish.rules)
+        self.tags = wanted_tags(self.candidate, promotion.target)
+        self.copying = Copying(
+            Repository(promotion.source, image.repository),
+            self.repository,
+            promotion.blobs,
+            promotion.requests,
+            Deadline(f"promoting {self.candidate.nvr}", promotion.target.access.timeout),
+            nearby=tuple(promotion.target.repository(each.repository).repository for each in self.candidate.parents),
+        )
+        self.outcome.source, self.outcome.repository = str(image), str(place)
+        self.outcome.digest = image.digest
+
+    def promote(self) -> None:
+        self.outcome.tags = self._decide()  # before anything is copied that could not be tagged then
+        content = self.copying.survey(self.candidate.image.digest)
+        self._tell(content)
+        if self.promotion.wish.dry_run:
+            self.copying.foresee(content, self.outcome.blobs)
+            self.outcome.state = PLANNED if self._has_work(content) else UNCHANGED
+            return
+        self.copying.carry_out(content, self.outcome.blobs)
+        if _settled(self.outcome.tags) and self._is_recorded():
+            self.outcome.state = PROMOTED if content.missing else UNCHANGED
+            return
+        with self.promotion.record.locks.held(self.outcome.repository):
+            self.outcome.tags = self._decide()
+            self._tag(content.manifest)
+        self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
+
+    def _decide(self) -> list[TagChange]:
+        heads = self.promotion.requests.each(self.repository.head, self.tags)
+        return self.tagging.decide(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
+
+    def _tell(self, content: Content) -> None:
+        self.outcome.arches = content.arches
+        self.outcome.manifests = [each.digest for each in content.missing]
+        self.outcome.artifacts = len({each.digest for listed in content.artifacts.values() for each in listed})
+
+    def _has_work(self, content: Content) -> bool:
+        return bool(content.missing) or not _settled(self.outcome.tags)
+
+    def _is_recorded(self) -> bool:
+        return (
+            self.promotion.record.path is None
+            or self.promotion.target.name in self.known.promoted[self.candidate.image.digest]
+        )
+
+    def _tag(self, manifest: Manifest) -> None:
+        """Set the tags, between the two lines of the record."""
+        changes = [each for each in self.outcome.tags if each.what == SET]
+        entry = Entry.begin(
+            PROMOTE,
+            target=self.promotion.target.name,
+            repository=self.outcome.repository,
+            nvr=str(self.candidate.nvr),
+            digest=manifest.digest,
+            source=self.outcome.source,
+            tags={each.tag: self._move(each) for each in self.outcome.tags if each.what != KEPT},
+        )
+        self.promotion.record.append(entry)
+        for change in changes:
+            self.tagging.set(change, manifest)
+        self.promotion.record.append(entry.done())
+
+    def _move(self, change: TagChange) -> Move:
+        """What the record says of a tag, with what an attempt did that was interrupted before it could record that."""
+        begun = self.known.unfinished.get(change.after)
+        if change.what == ALREADY and begun and begun.what == PROMOTE and change.tag in begun.tags:
+            return begun.tags[change.tag]
+        return Move(change.before, change.after)
+
+
+def _settled(changes: Sequence[TagChange]) -> bool:
+    return all(each.what != SET for each in changes)
+
+
+Found = Union[Candidate, NoCandidate]
+
+
+def promote(
+    site: DistributionSite,
+    target: Target,
+    found: Sequence[Found],
+    wish: Wish,
+    *,
+    told: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
+    """Promote builds, several at the same time; what becomes of one does not stop the others.
+
+    :param told: called for each build as soon as it is known what became of it, in any thread
+    :raises ConfigurationError: the record cannot be read or written; nothing was done
+    """
+    record = Record(site.record)
+    history = History(record.entries())
+    if not wish.dry_run:
+        record.check()
+    candidates, destination = Registry(site.candidates.access), Registry(target.access)
+    with (
+        candidates.http(site.candidates.registry) as source,
+        destination.http(target.registry) as there,
+        Workers(min(site.parallel * REQUESTS_EACH, MOST_REQUESTS)) as requests,
+        Workers(site.parallel) as images,
+    ):
+        promotion = Promotion(site, target, wish, source, there, record, history, Blobs(wish.verify), requests)
+
+        def one(each: Found) -> Outcome:
+            outcome = promotion.promote(each)
+            told(outcome)
+            return outcome
+
+        return images.each(one, found, on_error=promotion.abandon)

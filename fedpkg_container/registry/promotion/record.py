@@ -1,0 +1,221 @@
+"""The record of what was promoted when and by whom: lines of JSON, of which each is on the disk before work goes on.
+
+A change has two lines: one that says what is going to be done (``begun``), before the first tag is set, and the same
+again when it is (``done``). What was killed between them is found begun, and gets its second line when it is repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+from fedpkg_container.registry.promotion.locks import Locks
+from fedpkg_container.text import printable_line
+
+#: The version of the lines' format; it grows when something that was there changes its meaning.
+FORMAT = 1
+BEGUN, DONE = "begun", "done"
+PROMOTE, UNPROMOTE = "promote", "unpromote"
+_APPENDING = "the record"
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a tag pointed to before and after, digests; empty for nothing."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line.
+
+    :param id: the same in both lines of a change
+    :param time: RFC 3339, when it was begun; ``ended`` when it was done
+    :param what: promote or unpromote
+    :param state: begun or done
+    :param target: the section's name
+    :param repository: with its registry
+    :param digest: of the build's list of arches
+    :param source: pull spec in the candidate registry
+    :param tags: those that move
+    :param deleted: digests of manifests that are deleted, in that order
+    :param by: user, host and who called sudo
+    """
+
+    id: str
+    time: str
+    what: str
+    state: str
+    target: str
+    repository: str
+    nvr: str
+    digest: str
+    source: str = ""
+    tags: Mapping[str, Move] = field(default_factory=dict)
+    deleted: tuple[str, ...] = ()
+    by: Mapping[str, str] = field(default_factory=dict)
+    ended: str = ""
+
+    @classmethod
+    def begin(cls, what: str, **facts: Any) -> Entry:
+        """A change that begins now, by whoever runs this."""
+        return cls(id=uuid.uuid4().hex, time=_now(), what=what, state=BEGUN, by=_person(), **facts)
+
+    def done(self) -> Entry:
+        """The same, done now."""
+        return replace(self, state=DONE, ended=_now())
+
+    def line(self) -> bytes:
+        """As it is written."""
+        return json.dumps({"format": FORMAT, **asdict(self)}).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Entry:
+        """A line that was written.
+
+        :raises ValueError: it is none, or of a newer format
+        """
+        facts = json.loads(line)
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise ValueError(f"not of format {FORMAT}")
+        known = {each.name: facts[each.name] for each in fields(cls) if each.name in facts}
+        try:
+            tags = {tag: Move(str(move["before"]), str(move["after"])) for tag, move in facts["tags"].items()}
+            return cls(**{**known, "tags": tags, "deleted": tuple(facts["deleted"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{error} is missing or wrong") from error
+
+    @property
+    def who(self) -> str:
+        """By whom, as one word: with sudo whoever called it."""
+        user = self.by.get("sudo_user") or self.by.get("user") or "unknown"
+        return printable_line(f"{user}@{self.by.get('host') or 'unknown'}")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _person() -> dict[str, str]:
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return {"user": user, "host": socket.gethostname(), "sudo_user": os.environ.get("SUDO_USER", "")}
+
+
+@dataclass(frozen=True)
+class Record:
+    """The file.
+
+    :param path: None: nothing is recorded, and nothing is known
+    """
+
+    path: Path | None
+
+    @cached_property
+    def locks(self) -> Locks:
+        """What processes that use this record lock each other out with."""
+        return Locks(self.path.with_name(f"{self.path.name}.lock") if self.path else None)
+
+    def entries(self) -> list[Entry]:
+        """All lines, the oldest first; a last one that was not written to its end is none.
+
+        :raises ConfigurationError: the file cannot be read, or a line in it is something else
+        """
+        try:
+            content = self.path.read_bytes() if self.path else b""
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ConfigurationError(f"the record {self.path} cannot be read: {error.strerror}") from error
+        found = []
+        for number, line in enumerate(content.split(b"\n")[:-1], 1):
+            try:
+                found.append(Entry.read(line))
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"line {number} of the record {self.path} cannot be read: {printable_line(str(error))[:200]}",
+                    solution="mend the line, or take it out and keep it elsewhere",
+                ) from error
+        return found
+
+    def append(self, entry: Entry) -> None:
+        """Write a line; it is on the disk when this returns.
+
+        :raises FedpkgContainerError: it could not be written; nothing of it is left
+        """
+        if self.path is None:
+            return
+        with self.locks.held(_APPENDING):
+            try:
+                _append(self.path, entry.line())
+            except OSError as error:
+                raise FedpkgContainerError(
+                    f"the record {self.path} cannot be written: {error.strerror}",
+                    solution="make room, or see who may write there, and run it again: what is done is found done",
+                ) from error
+
+    def check(self) -> None:
+        """Find out whether lines can be written, before anything is done that they would be about.
+
+        :raises ConfigurationError: they cannot
+        """
+        if self.path is None:
+            return
+        place = self.path if self.path.exists() else self.path.parent
+        if not place.exists() or not os.access(place, os.W_OK) or self.path.is_dir():
+            raise ConfigurationError(
+                f"the record {self.path} cannot be written", solution="make its folder, or see [promotion] record"
+            )
+
+
+def _append(path: Path, line: bytes) -> None:
+    is_new = not path.exists()
+    with path.open("ab+", buffering=0) as file:
+        size = _whole(file.fileno())
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(file.fileno(), rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            os.ftruncate(file.fileno(), size)
+            raise
+    if is_new:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _whole(descriptor: int) -> int:
+    """The size of the whole lines of a file, from which what a kill left of one is cut off.
+
+    Nobody has relied on that line: whoever wrote it was not told that it is on the disk.
+    """
+    size = os.fstat(descriptor).st_size
+    end = size
+    while end:
+        start = max(end - 4096, 0)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end != size:
+        os.ftruncate(descriptor, end)
+    return end

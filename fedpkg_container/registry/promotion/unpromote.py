@@ -1,0 +1,214 @@
+"""Taking promoted builds back: floating tags go to the build before; where it is asked for, the image is deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, NoSuchImageError, RefusedError
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
+from fedpkg_container.registry.promotion.copying import Copying
+from fedpkg_container.registry.promotion.history import History, RepositoryHistory
+from fedpkg_container.registry.promotion.identity import Identities, parsed
+from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
+from fedpkg_container.registry.promotion.record import UNPROMOTE, Entry, Move, Record
+from fedpkg_container.registry.promotion.removal import Removal, go_on, heads_of, plan_removal
+from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging, primary_tag
+from fedpkg_container.registry.promotion.workers import Workers
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.site import DistributionSite, Target
+
+REQUESTS = 8
+
+
+@dataclass(frozen=True)
+class TakingBack:
+    """Takes builds back from one target.
+
+    :param delete: the images too
+    :param dry_run: change nothing
+    """
+
+    site: DistributionSite
+    target: Target
+    destination: RegistryHTTP
+    requests: Workers
+    record: Record
+    delete: bool
+    dry_run: bool
+
+    def unpromote(self, nvr: str) -> Outcome:
+        """Take one build back, or say why not."""
+        began = time.monotonic()
+        outcome = Outcome(nvr)
+        try:
+            self._unpromote(nvr, outcome)
+        except FedpkgContainerError as error:
+            outcome.state = REFUSED if isinstance(error, RefusedError) else FAILED
+            outcome.error, outcome.solution = error.reason, error.solution
+        outcome.seconds = time.monotonic() - began
+        return outcome
+
+    def _unpromote(self, nvr: str, outcome: Outcome) -> None:
+        place, digest = self._place(nvr, History(self.record.entries()))
+        outcome.repository, outcome.digest = str(place), digest
+        if self.delete and place == ImageReference(self.site.candidates.registry, place.repository):
+            raise RefusedError(
+                f"{place} is in the candidate registry itself, where Koji looks for {nvr}",
+                solution="leave --delete out, or give the target a prefix",
+            )
+        repository = Repository(self.destination, place.repository)
+        with self.record.locks.held(str(place)):
+            history = History(self.record.entries()).of(str(place))  # nobody changes it from here on
+            _Build(self, nvr, digest, repository, history, outcome).take_back()
+
+    def _place(self, nvr: str, history: History) -> tuple[ImageReference, str]:
+        """The repository and the digest of a build.
+
+        :raises RefusedError: the record does not know them
+        """
+        for name in history.repositories():
+            place = ImageReference.parse(name)
+            digests = history.of(name).digests(nvr, self.target.name)
+            if digests and place.registry == self.target.registry:
+                return place, digests[0]
+        raise RefusedError(
+            f"the record {self.record.path} knows no {nvr} that was promoted to {self.target.name}",
+            solution=f"see what is there: list --to {self.target.name}",
+        )
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One build that is taken back; others that use the record wait meanwhile."""
+
+    way: TakingBack
+    nvr: str
+    digest: str
+    repository: Repository
+    history: RepositoryHistory
+    outcome: Outcome
+
+    def take_back(self) -> None:
+        heads = heads_of(self.repository, self.way.requests)
+        own = sorted(tag for tag, head in heads.items() if head == self.digest)
+        changes = [self._change(tag) for tag in own]
+        removal = self._removal(heads) if self.way.delete else Removal((), {})
+        self.outcome.kept = removal.kept
+        if removal.digests:
+            self._refuse_shared(changes)
+            changes = [each if each.what == SET else TagChange(each.tag, self.digest, "", REMOVED) for each in changes]
+        self.outcome.tags, self.outcome.deleted = changes, removal.digests
+        moved = [each for each in changes if each.what == SET]
+        has_work = bool(moved or removal.digests)
+        self.outcome.state = (PLANNED if self.way.dry_run else UNPROMOTED) if has_work else UNCHANGED
+        if not self.way.dry_run and (has_work or self._is_remembered()):
+            self._carry_out(moved, removal, heads)
+        self._complain_of_stuck(changes)
+
+    def _is_remembered(self) -> bool:
+        """Whether the record has to be told, even where the registry is as it should be."""
+        begun = self.history.unfinished.get(self.digest)
+        return self.history.would_forget(self.digest) or bool(begun and begun.what == UNPROMOTE)
+
+    def _change(self, tag: str) -> TagChange:
+        """What becomes of a tag that points to the build."""
+        if tag == primary_tag(parsed(self.nvr)):
+            return TagChange(tag, self.digest, self.digest, KEPT, "only --delete takes it away")
+        if tag not in self.history.tags[self.digest][self.way.target.name]:
+            return TagChange(tag, self.digest, self.digest, KEPT, "promote did not set it")
+        for before in self.history.before(tag, self.digest):
+            if self.repository.head(before):
+                name = self.history.builds.get(before, before)
+                return TagChange(tag, self.digest, before, SET, f"it goes back to {name}")
+        return TagChange(tag, self.digest, self.digest, KEPT, "no build before it is recorded that is still there")
+
+    def _removal(self, heads: Mapping[str, str]) -> Removal:
+        """What is to be deleted; what an attempt that was interrupted began to delete is gone on with."""
+        begun = self.history.unfinished.get(self.digest)
+        deadline = Deadline(f"taking {self.nvr} back", self.way.target.access.timeout)
+        looking = Copying(self.repository, self.repository, Blobs(), self.way.requests, deadline)
+        try:
+            return plan_removal(self.repository, looking.survey(self.digest), heads, self.way.requests)
+        except NoSuchImageError:
+            return go_on(self.repository, begun.deleted if begun else (), heads, self.way.requests)
+
+    def _refuse_shared(self, changes: Sequence[TagChange]) -> None:
+        shared = [each.tag for each in changes if each.what == KEPT and each.why == "promote did not set it"]
+        if shared:
+            raise RefusedError(
+                f"{self.repository.reference}@{self.digest} has tags that promote did not set, and that would be"
+                f" deleted with it: {' '.join(shared)}",
+                solution="give these tags to another image, or leave --delete out",
+            )
+
+    def _carry_out(self, moved: Sequence[TagChange], removal: Removal, heads: Mapping[str, str]) -> None:
+        """Move tags and delete, between the two lines of the record."""
+        entry = Entry.begin(
+            UNPROMOTE,
+            target=self.way.target.name,
+            repository=self.outcome.repository,
+            nvr=self.nvr,
+            digest=self.digest,
+            tags={**self._begun_before(heads), **{each.tag: each.move for each in moved}},
+            deleted=removal.digests,
+        )
+        self.way.record.append(entry)
+        tagging = Tagging(self.repository, Identities(self.repository, self.history.builds), Rules())
+        for change in moved:
+            tagging.set(change, self.repository.manifest(change.after))
+        for digest in removal.digests:
+            self.repository.delete_manifest(digest)
+        self.way.record.append(entry.done())
+
+    def _begun_before(self, heads: Mapping[str, str]) -> dict[str, Move]:
+        """The tags that an attempt has moved which was interrupted before it could record that."""
+        begun = self.history.unfinished.get(self.digest)
+        tags = begun.tags if begun and begun.what == UNPROMOTE else {}
+        return {tag: move for tag, move in tags.items() if heads.get(tag) == move.after}
+
+    def _complain_of_stuck(self, changes: Sequence[TagChange]) -> None:
+        stuck = [each.tag for each in changes if each.what == KEPT and each.why.startswith("no build")]
+        if stuck:
+            raise FedpkgContainerError(
+                f"{self.nvr} keeps the tags {' '.join(stuck)} of {self.repository.reference}: no build before it is"
+                " recorded that is still there",
+                solution="promote another build, or delete the image with its tags: --delete",
+            )
+
+
+def unpromote(
+    site: DistributionSite,
+    target: Target,
+    nvrs: Sequence[str],
+    *,
+    delete: bool,
+    dry_run: bool,
+    told: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
+    """Take builds back, one after the other; what becomes of one does not stop the others.
+
+    :param delete: delete their images too, as far as no other tag shares them
+    :param told: called for each build as soon as it is known what became of it
+    :raises ConfigurationError: there is no record, or it cannot be read or written; nothing was done
+    """
+    record = Record(site.record)
+    if record.path is None:
+        raise ConfigurationError(
+            "there is no record of what was promoted, so nobody knows the builds before",
+            solution=f"set [promotion] record in {site.path}",
+        )
+    record.entries()
+    if not dry_run:
+        record.check()
+    outcomes = []
+    with Registry(target.access).http(target.registry) as destination, Workers(REQUESTS) as requests:
+        way = TakingBack(site, target, destination, requests, record, delete, dry_run)
+        for nvr in dict.fromkeys(nvrs):
+            outcomes.append(way.unpromote(nvr))
+            told(outcomes[-1])
+    return outcomes

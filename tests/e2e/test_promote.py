@@ -1,0 +1,307 @@
+"""promote with real registries: what comes along, what is mounted, what is refused, and what to repeat it does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.model.candidate import NoCandidate
+from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.referrers import Artifact, attach, referrers
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
+from tests.support.promoting import Bench, accesses, make_site
+from tests.support.registries import PASSWORD, access, docker_registry, referrers_registry
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registries")
+
+
+@pytest.fixture(scope="module")
+def one(folder: Path) -> Iterator[str]:
+    with docker_registry(folder) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def other(folder: Path) -> Iterator[str]:
+    with docker_registry(folder) as host:
+        yield host
+
+
+@pytest.fixture
+def bench(folder: Path, one: str, tmp_path: Path) -> Bench:
+    """Candidate and target in one registry, the target's repositories below a prefix of the test."""
+    prefix = tmp_path.name.replace("_", "-").strip("-").lower()
+    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder), prefix=prefix))
+
+
+@pytest.fixture
+def apart(folder: Path, one: str, other: str, bench: Bench) -> Bench:
+    """Candidate and target in two registries."""
+    target = replace(bench.site.target("stable"), registry=other)
+    return Bench(bench.folder, replace(bench.site, targets={"stable": target}))
+
+
+def log_of(folder: Path, host: str) -> Path:
+    return folder / f"registry-{host.partition(':')[2]}.log"
+
+
+def test_everything_comes_along_and_nothing_is_sent_within_a_registry(bench: Bench, folder: Path, one: str) -> None:
+    candidate = bench.build(layers=3)
+    before = len(accesses(log_of(folder, one)))
+    (outcome,) = bench.promote(candidate)
+    asked = accesses(log_of(folder, one))[before:]
+    assert (outcome.state, outcome.error) == ("promoted", "")
+    bench.assert_promoted(candidate)
+    assert bench.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
+    mounts = [status for method, path, status in asked if method == "POST" and "mount=" in path]
+    # two arches of three layers and a configuration, and the files and the one configuration of four artifacts
+    assert mounts == [201] * outcome.blobs.mounted
+    assert (outcome.blobs.mounted, outcome.blobs.sent) == (2 * 4 + 4 + 1, 0)
+    assert not [path for method, path, _ in asked if method in ("PUT", "PATCH") and "/blobs/" in path]
+    assert not [path for method, path, _ in asked if method == "GET" and "/blobs/" in path], "no layer is read"
+
+
+def test_children_come_before_parents_and_tags_last_in_their_order(bench: Bench, folder: Path, one: str) -> None:
+    candidate = bench.build()
+    before = len(accesses(log_of(folder, one)))
+    bench.promote(candidate)
+    asked = accesses(log_of(folder, one))[before:]
+    names = [path.rpartition("/")[2] for method, path, _ in asked if method == "PUT" and "/manifests/" in path]
+    place = bench.place(candidate)
+    with bench.http(one) as http:
+        members = [each.digest for each in Repository(http, place.repository).manifest("1.0").manifests]
+    assert all(names.index(each) < names.index(candidate.image.digest) for each in members)
+    assert names[-3:] == ["1.0-1", "1.0", "latest"]
+
+
+def test_between_registries_blobs_are_sent_once(apart: Bench, folder: Path, other: str) -> None:
+    layer = b"a layer that both images have" * 100
+    first, second = (apart.build(f"{name}-1.0-1", name, shared=[layer]) for name in ("hello", "world"))
+    outcomes = apart.promote(first, second)
+    assert [(each.state, each.error) for each in outcomes] == [("promoted", "")] * 2
+    for each in (first, second):
+        apart.assert_promoted(each)
+    # the shared layer, and what artifacts have for a configuration, are sent once and mounted in the other repository
+    assert sum(each.blobs.mounted for each in outcomes) >= 2
+    (again,) = apart.promote(first)
+    assert (again.state, again.manifests) == ("unchanged", [])
+
+
+def test_what_the_base_image_has_is_not_sent_again(apart: Bench) -> None:
+    layer = b"a layer of the base" * 100
+    base = apart.build("base-1-1", "base", shared=[layer], layers=0, artifacts=False)
+    apart.promote(base)
+    candidate = replace(apart.build("web-1-1", "web", shared=[layer], artifacts=False), parents=(base.image,))
+    (outcome,) = apart.promote(candidate)
+    assert outcome.blobs.mounted == 1, "in another run, by what Koji knows of the parents"
+    apart.assert_promoted(candidate)
+
+
+def test_to_repeat_it_changes_nothing_and_asks_little(bench: Bench, folder: Path, one: str) -> None:
+    candidate = bench.build()
+    bench.promote(candidate)
+    record = (bench.folder / "promotions.jsonl").read_bytes()
+    before = len(accesses(log_of(folder, one)))
+    (outcome,) = bench.promote(candidate)
+    asked = accesses(log_of(folder, one))[before:]
+    assert outcome.state == "unchanged"
+    assert {each.what for each in outcome.tags} == {"already"}
+    assert {method for method, _, _ in asked} == {"GET", "HEAD"}
+    assert not [path for _, path, _ in asked if "/blobs/" in path]
+    assert (bench.folder / "promotions.jsonl").read_bytes() == record
+
+
+def test_a_signature_that_came_later_comes_along_when_it_is_repeated(bench: Bench, one: str) -> None:
+    candidate = bench.build()
+    bench.promote(candidate)
+    with bench.http(one) as http:
+        source, target = (Repository(http, each.repository) for each in (candidate.image, bench.place(candidate)))
+        attach(target, candidate.image.digest, Artifact("application/x-of-the-target", "x", b"theirs", "2026"))
+        attach(source, candidate.image.digest, Artifact("application/x-late", "x", b"late", "2026"))
+        (outcome,) = bench.promote(candidate)
+        kinds = {each.artifact_type for each in referrers(target, candidate.image.digest)}
+    assert (outcome.state, len(outcome.manifests)) == ("promoted", 1)
+    assert {"application/x-late", "application/x-of-the-target"} < kinds, "what others have listed stays"
+
+
+@pytest.mark.parametrize("direction", ["to", "from"])
+def test_referrers_between_kinds_of_registries(direction: str, folder: Path, one: str, tmp_path: Path) -> None:
+    """One lists referrers itself and asks for tokens; for the other they are listed under a tag."""
+    with referrers_registry(folder) as server:
+        own = tmp_path / "own"
+        own.mkdir()
+        (own / "pki").symlink_to(folder / "pki")
+        reached = access(own, server.address, password=PASSWORD)
+        hosts = (one, server.address) if direction == "to" else (server.address, one)
+        name = f"hello-{direction}"
+        bench = Bench(tmp_path, make_site(tmp_path, *hosts, access=reached, prefix=""))
+        candidate = bench.build(f"{name}-1.0-1", name)
+        (outcome,) = bench.promote(candidate)
+        assert (outcome.state, outcome.error, outcome.artifacts) == ("promoted", "", 4)
+        bench.assert_promoted(candidate)
+        assert len(bench.contents(bench.place(candidate), candidate.image.digest)) == 1 + 2 * 4 + 4 * 2 + 1
+        fallbacks = [each for each in server.manifests if each.startswith("sha256-")]
+        assert fallbacks == [], "a registry that lists referrers itself gets no list under a tag"
+        (again,) = bench.promote(candidate)
+        assert again.state == "unchanged"
+
+
+def test_a_newer_build_takes_the_floating_tags_and_an_older_one_does_not(bench: Bench) -> None:
+    old, new, other = (bench.build(f"hello-{each}") for each in ("1.9-2", "1.10-1", "1.9-3"))
+    assert [each.what for each in bench.promote(old)[0].tags] == ["set", "set", "set"]
+    assert [each.what for each in bench.promote(new)[0].tags] == ["set", "set", "set"]
+    (outcome,) = bench.promote(other)
+    assert [(each.tag, each.what) for each in outcome.tags] == [("1.9-3", "set"), ("1.9", "set"), ("latest", "kept")]
+    assert outcome.tags[2].why == "it stays with hello-1.10-1, which is newer"
+    assert outcome.is_good
+    assert bench.tags(old)["latest"] == new.image.digest
+    (outcome,) = bench.promote(other, rules=Rules(downgrade=True))
+    assert [(each.tag, each.what) for each in outcome.tags][2] == ("latest", "set")
+    assert bench.tags(old)["latest"] == other.image.digest
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_a_tag_means_is_known_from_labels_where_nothing_is_recorded(bench: Bench, recorded: bool) -> None:
+    new, old = bench.build("hello-2-1"), bench.build("hello-1-1")
+    bench.promote(new)
+    if not recorded:
+        (bench.folder / "promotions.jsonl").unlink()
+    (outcome,) = bench.promote(old)
+    assert [each.what for each in outcome.tags] == ["set", "set", "kept"]
+
+
+def test_labels_are_not_asked_for_where_the_record_knows(bench: Bench) -> None:
+    """An imported base image has labels that say something else, or none."""
+    new, old = bench.build("hello-2-1", labels={}), bench.build("hello-1-1", labels={})
+    bench.promote(new)
+    assert [each.what for each in bench.promote(old)[0].tags] == ["set", "set", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({}, "is an image that does not say which build it is"),
+        ({"com.redhat.component": "other", "version": "1", "release": "1"}, r"is an image of other \(other-1-1\)"),
+    ],
+)
+def test_a_tag_of_something_else_is_not_taken(labels: dict[str, str], said: str, bench: Bench) -> None:
+    strange, candidate = bench.build("strange-1-1", labels=labels), bench.build("hello-2-1")
+    bench.promote(strange)
+    (bench.folder / "promotions.jsonl").unlink()
+    (outcome,) = bench.promote(candidate)
+    assert outcome.state == "refused"
+    assert re.search(f"latest {said}", outcome.error)
+    assert "--replace" in outcome.solution
+    assert "2-1" not in bench.tags(candidate), "nothing of it is set"
+    (outcome,) = bench.promote(candidate, rules=Rules(replace=True))
+    assert outcome.state == "promoted"
+    assert bench.tags(candidate)["latest"] == candidate.image.digest
+
+
+def test_a_tag_of_version_and_release_is_never_set_anew(bench: Bench) -> None:
+    first, second = bench.build(), bench.build()
+    bench.promote(first)
+    (outcome,) = bench.promote(second, rules=Rules(downgrade=True, replace=True))
+    assert (outcome.state, outcome.manifests) == ("refused", ())
+    assert "1.0-1 exists, and is something else" in outcome.error
+    assert set(bench.tags(first).values()) == {first.image.digest}
+
+
+def test_characters_that_tags_cannot_have(bench: Bench) -> None:
+    candidate = bench.build("hello-1.0~rc1^git+1-2.fc42")
+    bench.promote(candidate)
+    assert set(bench.tags(candidate)) == {"1.0_rc1_git_1-2.fc42", "1.0_rc1_git_1", "latest"}
+
+
+def test_refusals_name_what_is_wrong_and_the_others_go_on(bench: Bench) -> None:
+    good = bench.build()
+    untagged = replace(good, koji_tags=())
+    elsewhere = replace(good, koji_tags=("f42-container-candidate",))
+    foreign = replace(good, image=replace(good.image, registry="old.example.org"))
+    none = NoCandidate("gone-1-1", "the hub knows no build gone-1-1", "check")
+    outcomes = bench.promote(untagged, elsewhere, foreign, none, good)
+    assert [each.state for each in outcomes] == ["refused"] * 4 + ["promoted"]
+    assert "it is in no tag of Koji" in outcomes[0].error
+    assert "no tag that stable lets through: it is in f42-container-candidate" in outcomes[1].error
+    assert "let through are: *-container-updates" in outcomes[1].solution
+    assert "recorded at old.example.org, not in the candidate registry" in outcomes[2].error
+    assert outcomes[3].error == "the hub knows no build gone-1-1"
+
+
+def test_an_image_that_is_gone(bench: Bench) -> None:
+    candidate = bench.build()
+    gone = replace(candidate, image=candidate.image.at("sha256:" + "0" * 64))
+    (outcome,) = bench.promote(gone)
+    assert outcome.state == "failed"
+    assert "sha256:0000" in outcome.error
+    assert bench.tags(candidate) == {}
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(bench: Bench, folder: Path, one: str) -> None:
+    candidate = bench.build()
+    before = len(accesses(log_of(folder, one)))
+    (outcome,) = bench.promote(candidate, dry_run=True)
+    asked = accesses(log_of(folder, one))[before:]
+    assert outcome.state == "planned"
+    assert {method for method, _, _ in asked} == {"GET", "HEAD"}
+    assert not (bench.folder / "promotions.jsonl").exists()
+    (done,) = bench.promote(candidate)
+    assert (outcome.manifests, outcome.blobs, outcome.tags) == (done.manifests, done.blobs, done.tags)
+    (outcome,) = bench.promote(candidate, dry_run=True)
+    assert outcome.state == "unchanged"
+
+
+def test_the_record_says_what_when_and_by_whom(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "releng")
+    candidate = bench.build()
+    bench.promote(candidate)
+    begun, done = Record(bench.site.record).entries()
+    assert (begun.state, done.state, begun.id) == ("begun", "done", done.id)
+    assert (done.nvr, done.digest, done.source) == ("hello-1.0-1", candidate.image.digest, str(candidate.image))
+    assert done.repository == str(bench.place(candidate))
+    assert {tag: move.before for tag, move in done.tags.items()} == {"1.0-1": "", "1.0": "", "latest": ""}
+    assert done.who.startswith("releng@")
+
+
+def test_recorded_floating_tags(bench: Bench) -> None:
+    target = replace(bench.site.target("stable"), floating=("recorded", "version"))
+    bench.site = replace(bench.site, targets={"stable": target})
+    candidate = replace(bench.build(), floating=("f42", "rawhide"))
+    (outcome,) = bench.promote(candidate)
+    assert [each.tag for each in outcome.tags] == ["1.0-1", "f42", "rawhide", "1.0"]
+
+
+def test_the_target_may_be_the_candidate_repository_itself(bench: Bench, one: str) -> None:
+    bench.site = replace(bench.site, targets={"stable": replace(bench.site.target("stable"), prefix="")})
+    candidate = bench.build("own-1-1", bench.folder.name.replace("_", "-").lower())
+    (outcome,) = bench.promote(candidate)
+    assert (outcome.state, outcome.manifests) == ("promoted", [])
+    assert set(bench.tags(candidate)) == {"1-1", "1", "latest"}
+
+
+def test_a_single_image_of_one_arch(bench: Bench, one: str) -> None:
+    candidate = bench.build()
+    with bench.http(one) as http:
+        (member, _) = Repository(http, "hello").manifest(candidate.image.digest).manifests
+    single = replace(candidate, image=candidate.image.at(member.digest))
+    (outcome,) = bench.promote(single)
+    assert (outcome.state, len(outcome.manifests)) == ("promoted", 2)
+    bench.assert_promoted(single)
+
+
+def test_skopeo_finds_it(bench: Bench) -> None:
+    candidate = bench.build()
+    bench.promote(candidate)
+    registry = Registry(bench.site.candidates.access)
+    assert registry.manifest(bench.place(candidate).tagged("latest")).digest == candidate.image.digest
+    settings = registry.settings(bench.place(candidate).tagged("1.0-1"), "arm64")
+    assert settings["config"]["Labels"]["com.redhat.component"] == "hello"

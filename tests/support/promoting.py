@@ -1,0 +1,185 @@
+"""Builds to promote: images in a candidate registry, made without building anything, and a site that promotes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedpkg_container.model.build import NVR
+from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Descriptor, Manifest
+from fedpkg_container.registry.promotion.outcome import Outcome
+from fedpkg_container.registry.promotion.promote import Found, Wish, promote
+from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.promotion.unpromote import unpromote
+from fedpkg_container.registry.referrers import Artifact, attach
+from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.site import Candidates, DistributionSite, Importer, Mirroring, Target
+
+KOJI_TAG = "f42-container-updates"
+SBOM, SIGNATURE = "application/spdx+json", "application/vnd.example.signature"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+def make_site(
+    folder: Path, candidate: str, stable: str, *, access: Access, prefix: str = "stable", parallel: int = 4,
+    floating: Sequence[str] = ("version", "latest"), record: bool = True,
+) -> DistributionSite:  # fmt: skip
+    """A site with the targets stable and testing in one registry."""
+    access = replace(access, patience=0.0)
+    stable_target = Target("stable", stable, access, prefix, ("*-container-updates",), tuple(floating))
+    testing = Target("testing", stable, access, "testing", ("*-testing",), ("version", "testing"))
+    return DistributionSite(
+        path=folder / "registry.conf",
+        profile="box",
+        candidates=Candidates(candidate, access),
+        importer=Importer(),
+        targets={"stable": stable_target, "testing": testing},
+        record=folder / "promotions.jsonl" if record else None,
+        parallel=parallel,
+        mirroring=Mirroring(),
+    )
+
+
+def site_file(site: DistributionSite, *, auth_file: Path | None = None) -> Path:
+    """The same site as a file for the command."""
+    access = f"certificates = {site.candidates.access.certificates}\npatience = 0\n"
+    access += f"auth_file = {auth_file}\n" if auth_file else ""
+    text = f"[koji]\nprofile = {site.profile}\n[candidate]\nregistry = {site.candidates.registry}\n{access}"
+    text += f"[promotion]\nparallel = {site.parallel}\n" + (f"record = {site.record}\n" if site.record else "")
+    for target in site.targets.values():
+        text += f"[target {target.name}]\nregistry = {target.registry}\nprefix = {target.prefix}\n{access}"
+        text += f"koji_tags = {' '.join(target.koji_tags)}\nfloating = {' '.join(target.floating)}\n"
+    site.path.write_text(text)
+    return site.path
+
+
+def push_build(
+    repository: Repository, nvr: NVR, *, arches: Sequence[str] = ("amd64", "arm64"), layers: int = 2, size: int = 2000,
+    labels: dict[str, str] | None = None, shared: Sequence[bytes] = (), artifacts: bool = True,
+) -> Candidate:  # fmt: skip
+    """An image for some arches, with an SBOM for each and a signature of the list; as Koji would have recorded it.
+
+    :param layers: of each arch, random bytes of a size
+    :param labels: of the image; those of the build when None
+    :param shared: further layers, the first ones
+    :param artifacts: whether there are SBOMs and a signature
+    """
+    if labels is None:
+        labels = {"com.redhat.component": nvr.name, "version": nvr.version, "release": nvr.release}
+    members = []
+    for arch in arches:
+        contents = [*shared, *(os.urandom(size) for _ in range(layers))]
+        config = json.dumps({"architecture": arch, "os": "linux", "config": {"Labels": labels}}).encode()
+        image = Manifest.of(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": _pushed(repository, config, CONFIG_TYPE),
+                "layers": [_pushed(repository, each, LAYER_TYPE) for each in contents],
+            }
+        )
+        repository.put_manifest(image.digest, image)
+        members.append({**image.descriptor, "platform": {"os": "linux", "architecture": arch}})
+    index = Manifest.of({"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": members})
+    repository.put_manifest(index.digest, index)
+    if artifacts:
+        for member in members:
+            attach(repository, member["digest"], Artifact(SBOM, "x.spdx.json", member["digest"].encode(), "2026-01-02"))
+        signature = attach(repository, index.digest, Artifact(SIGNATURE, "x.sig", b"signed", "2026-01-02"))
+        attach(repository, signature, Artifact(SIGNATURE, "x.sig.sig", b"of a signature", "2026-01-02"))
+    return Candidate(nvr, repository.reference.at(index.digest), (KOJI_TAG,))
+
+
+def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str, object]:
+    return {"mediaType": media_type, "size": len(content), "digest": repository.push(content)}
+
+
+@dataclass
+class Bench:
+    """A site under test, with its registries.
+
+    :param folder: what the site writes
+    """
+
+    folder: Path
+    site: DistributionSite
+
+    def build(self, nvr: str = "hello-1.0-1", repository: str = "hello", **more: object) -> Candidate:
+        """Push a build to the candidate registry."""
+        name, version, release = nvr.rsplit("-", 2)
+        with self.http(self.site.candidates.registry) as http:
+            return push_build(Repository(http, repository), NVR(name, version, release), **more)  # type: ignore[arg-type]
+
+    def http(self, host: str) -> RegistryHTTP:
+        """A registry of the site."""
+        return Registry(self.site.candidates.access).http(host)
+
+    def promote(self, *found: Found, to: str = "stable", rules: Rules = Rules(), **wish: bool) -> list[Outcome]:  # noqa: B008
+        """Promote as the command does."""
+        return promote(self.site, self.site.target(to), found, Wish(rules, **wish))
+
+    def unpromote(self, *nvrs: str, to: str = "stable", delete: bool = False, dry_run: bool = False) -> list[Outcome]:
+        """Take back as the command does."""
+        return unpromote(self.site, self.site.target(to), nvrs, delete=delete, dry_run=dry_run)
+
+    def place(self, candidate: Candidate, to: str = "stable") -> ImageReference:
+        """Where a build comes to be."""
+        return self.site.target(to).repository(candidate.image.repository)
+
+    def tags(self, candidate: Candidate, to: str = "stable") -> dict[str, str]:
+        """The tags of a build's repository in a target → digests, without those of referrers."""
+        return {tag: head for tag, head in self.all_tags(candidate, to).items() if not tag.startswith("sha256-")}
+
+    def all_tags(self, candidate: Candidate, to: str = "stable") -> dict[str, str]:
+        """The same with those of referrers."""
+        place = self.place(candidate, to)
+        with self.http(place.registry) as http:
+            repository = Repository(http, place.repository)
+            return {tag: repository.head(tag) for tag in repository.tags()}
+
+    def contents(self, place: ImageReference, digest: str) -> dict[str, bytes]:
+        """Everything that belongs to an image, read and hashed: manifests, blobs and referrers of it and of its arches.
+
+        It fails when something of it is missing.
+        """
+        from fedpkg_container.registry.referrers import referrers
+
+        found: dict[str, bytes] = {}
+        with self.http(place.registry) as http:
+            repository = Repository(http, place.repository)
+            wanted = [digest]
+            while wanted:
+                manifest = repository.manifest(wanted.pop())
+                found[manifest.digest] = manifest.raw
+                found.update({blob.digest: repository.blob(blob) for blob in manifest.blobs})
+                following = [*manifest.manifests, *referrers(repository, manifest.digest)]
+                wanted += [each.digest for each in following if each.digest not in found]
+        assert all(digest_of(content) == digest for digest, content in found.items())
+        return found
+
+    def assert_promoted(self, candidate: Candidate, to: str = "stable") -> None:
+        """Assert that everything of a build is in a target, byte for byte."""
+        place = self.place(candidate, to)
+        there = self.contents(place, candidate.image.digest)
+        assert there == self.contents(candidate.image, candidate.image.digest)
+
+
+def accesses(log: Path) -> list[tuple[str, str, int]]:
+    """The requests in docker-registry's log: method, path with query, status."""
+    lines = re.findall(r'"([A-Z]+) (\S+) HTTP/[\d.]+" (\d+)', log.read_text())
+    return [(method, path, int(status)) for method, path, status in lines]
+
+
+def descriptor(content: bytes) -> Descriptor:
+    """What a manifest would say of a layer."""
+    return Descriptor.of({"mediaType": LAYER_TYPE, "digest": digest_of(content), "size": len(content)})
