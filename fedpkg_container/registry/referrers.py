@@ -79,12 +79,23 @@ def referrers(repository: Repository, image: str) -> list[Descriptor]:
     :param image: its digest
     :raises RegistryError: the registry cannot be reached, or refuses
     """
+    listed = listed_by_registry(repository, image)
+    if listed is None:
+        return [Descriptor.of(each) for each in _tagged_list(repository, image).get("manifests") or []]
+    return listed
+
+
+def listed_by_registry(repository: Repository, image: str) -> list[Descriptor] | None:
+    """What refers to an image, as the registry itself lists it; None when it does not know the referrers API.
+
+    :param image: its digest
+    :raises RegistryError: the registry cannot be reached, or refuses
+    """
     path = f"/v2/{repository.name}/referrers/{image}"
     try:
-        found = list(pages(repository.http, path, "manifests", repository.name))
+        return [Descriptor.of(each) for each in pages(repository.http, path, "manifests", repository.name)]
     except NoSuchImageError:
-        found = list(_tagged_list(repository, image).get("manifests") or [])
-    return [Descriptor.of(each) for each in found]
+        return None
 
 
 def content(repository: Repository, artifact: str) -> bytes:

@@ -7,4 +7,4 @@ heavy is imported at its top: its arguments are read for every TAB.
 from __future__ import annotations
 
 #: The commands, in the order of ``--help``, and the module of each.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {"mirror": "mirror"}
