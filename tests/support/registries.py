@@ -47,13 +47,18 @@ def access(folder: Path, *hosts: str, password: str = "") -> Access:
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, *, password: bool = False, authority: Authority | None = None) -> Iterator[str]:
+def docker_registry(
+    folder: Path, *, password: bool = False, authority: Authority | None = None, port: int = 0, redirect: str = ""
+) -> Iterator[str]:
     """docker-registry over TLS, its data in a folder; its address.
 
     :param authority: who issues its certificate; one of its own when None
+    :param port: of one that was ended, which goes on with its data; 0: a new one
+    :param redirect: the address of a server of the data, to which it sends those who ask for a blob
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    if not port:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
     certificate = str((authority or Authority(folder / "pki")).issue("registry", server=True))
     settings: dict[str, Any] = {
         "version": 0.1,
@@ -61,6 +66,8 @@ def docker_registry(folder: Path, *, password: bool = False, authority: Authorit
         "storage": {"filesystem": {"rootdirectory": str(folder / f"data-{port}")}, "delete": {"enabled": True}},
         "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": certificate, "key": certificate}},
     }
+    if redirect:
+        settings["middleware"] = {"storage": [{"name": "redirect", "options": {"baseurl": redirect}}]}
     if password:
         (folder / "htpasswd").write_text(f"{USER}:{_HASH}\n")
         settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}

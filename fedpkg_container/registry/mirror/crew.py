@@ -87,12 +87,11 @@ class Crew:
         left = collections.deque(jobs)
         expected, missed = len(left), 0
         done: queue.SimpleQueue[Union[Outcome[Job, Result], None]] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, args=(left, work, done), daemon=True)
-            for _ in range(min(self.size, expected))
-        ]
-        for thread in self._threads:
+        self._threads = []
+        for _ in range(min(self.size, expected)):
+            thread = threading.Thread(target=self._work, args=(left, work, done), daemon=True)
             thread.start()
+            self._threads.append(thread)
         running = len(self._threads)
         while running:
             outcome = done.get()

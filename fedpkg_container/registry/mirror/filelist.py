@@ -1,7 +1,7 @@
 """The list of files by which MirrorManager and quick-fedora-mirror see what has changed without walking the tree.
 
 Its form is version 2 of ``fullfiletimelist-<module>`` (quick-fedora-mirror's create-filelist; MirrorManager's
-update-master-directory-list reads the first four columns of ``[Files]``): time, kind, bytes and path, with tabs between.
+update-master-directory-list reads the first four columns of ``[Files]``): time, kind, bytes and path, between tabs.
 The time is the later one of the last change of the content and of the inode, so that a new name of an old file counts
 as new. No checksums are listed: a blob's name is its digest.
 """

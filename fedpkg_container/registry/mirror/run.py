@@ -94,25 +94,29 @@ class _Run:
 
     def do(self) -> None:
         """All steps, in their order."""
-        with Crew(self.options.parallel, self._is_away) as crew:
-            contents = self.tree.contents()
+        contents = self.tree.contents()
+        with self._crew() as crew:
             if self.options.verify:
                 check = Verification(self.tree, crew, self.progress, dry_run=self.options.dry_run)
                 self.summary.mended = check.mend(contents)
             survey = Survey(self.http, crew, self.state, self.progress)
             reached = self._look(survey)
-            if not reached:
-                return
-            kept: set[Path] | None = None
-            try:
+        if not reached:
+            return
+        kept: set[Path] | None = None
+        try:
+            with self._crew() as crew:
                 self._fill(crew, contents, reached)
                 if self.options.archives:
                     tags = {name: self.state.tags[name] for name in reached}
                     kept = self.archives.bring(tags, crew, self.progress, self.summary)
-            except OSError as error:
-                self.note_disk(error)
+        except OSError as error:
+            self.note_disk(error)  # what has expired is deleted all the same, which may help
         deletion = Deletion(self.tree, self.archives, self.state, self.options, survey.failed)
         deletion.delete(contents, reached, kept, self.summary, self.now)
+
+    def _crew(self) -> Crew:
+        return Crew(self.options.parallel, self._is_away)
 
     def finish(self) -> None:
         """What is done however the steps ended: see to it that the next run finds what this one did."""
