@@ -129,7 +129,7 @@ class ReferrersRegistry:
         self._send(request, 200, json.dumps({"token": f"for {query['scope']}".replace(" ", "-")}).encode())
 
     def _authorized(self, method: str, path: str, authorization: str) -> bool:
-        repository = re.sub(r"^/v2/|/(blobs|manifests|referrers)/.*", "", path)
+        repository = re.sub(r"^/v2/|/(blobs|manifests|referrers|tags)/.*", "", path)
         actions = ("pull", "pull,push") if method in ("GET", "HEAD") else ("pull,push",)
         return authorization in {f"Bearer for-repository:{repository}:{each}" for each in actions}
 
@@ -147,6 +147,9 @@ class ReferrersRegistry:
             self.manifests[digest] = self.manifests[name] = body
             subject = (json.loads(body).get("subject") or {}).get("digest")
             self._send(request, 201, b"", {"OCI-Subject": subject} if subject else {})
+        elif kind == "tags":
+            tags = [each for each in self.manifests if ":" not in each]
+            self._send(request, 200, json.dumps({"tags": tags}).encode())
         elif kind == "referrers":
             self._send(request, 200, json.dumps(self._referrers(name)).encode())
         else:
