@@ -105,6 +105,10 @@ class RegistryUnavailableError(RegistryError):
         self.retry_after = retry_after
 
 
+class WrongContentError(RegistryError):
+    """What came from a registry is not what its digest, or its size, says."""
+
+
 class NoSuchImageError(RegistryError):
     """A registry was asked for an image that it does not have."""
 

@@ -16,6 +16,12 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", re.IGNORECASE)
 
 
+def size_of(text: str) -> int | None:
+    """A number of bytes, as ``500M`` or ``10 GB``; None when it is none."""
+    found = _SIZE.fullmatch(text)
+    return int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
+
+
 class Settings:
     """The settings of a file; wrong ones get their default and are remembered.
 
@@ -123,11 +129,11 @@ class Settings:
         value = self.text(section, option)
         if not value:
             return default
-        found = _SIZE.fullmatch(value)
-        if not found:
+        size = size_of(value)
+        if size is None:
             self.complain(section, option, f"= {value}: must be a size, such as 500M or 10G")
             return default
-        return int(float(found[1]) * _UNITS[found[2].lower()])
+        return size
 
     def registry(self, section: str, option: str) -> str:
         """A registry, host and port; it must be given."""

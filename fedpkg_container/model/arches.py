@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,3 +54,15 @@ def platform_of(arch: str) -> Platform:
 def go_arch(arch: str) -> str:
     """Go's name of an arch of Koji."""
     return platform_of(arch).architecture
+
+
+def koji_arch(architecture: str, variant: str = "") -> str:
+    """Koji's name of what an image says that it runs on.
+
+    :raises ValueError: it is none that a file could be called by
+    """
+    if not re.fullmatch("[a-z0-9_]{1,32}", architecture):
+        raise ValueError(f"not an arch: {architecture[:100]!r}")
+    known = {platform.architecture: arch for arch, platform in reversed(_PLATFORMS.items())}
+    exactly = {platform: arch for arch, platform in reversed(_PLATFORMS.items())}
+    return exactly.get(Platform(architecture, variant)) or known.get(architecture, architecture)

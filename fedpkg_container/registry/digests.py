@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from fedpkg_container.errors import RegistryError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError, WrongContentError
 
 #: The algorithms that can be checked (OCI image specification, go-digest), and hexadecimal digits of each.
 ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
@@ -20,6 +21,18 @@ def digest_of(content: bytes, like: str = "sha256") -> str:
     """
     algorithm = like.partition(":")[0]
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
+def file_digest(path: Path) -> str:
+    """The digest of a file's content.
+
+    :raises OSError: it cannot be read
+    """
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            hasher.update(chunk)
+    return f"sha256:{hasher.hexdigest()}"
 
 
 def checked(digest: object) -> str:
@@ -38,7 +51,8 @@ def hashed(chunks: Iterable[bytes], digest: str, size: int, *, begun: Iterable[b
 
     :param size: bytes that it must have altogether
     :param begun: what of it came before, and is only hashed
-    :raises RegistryError: it is something else
+    :raises WrongContentError: it is something else
+    :raises RegistryUnavailableError: it ended too early
     """
     hasher, length = hashlib.new(digest.partition(":")[0]), 0
     for chunk in begun:
@@ -48,14 +62,14 @@ def hashed(chunks: Iterable[bytes], digest: str, size: int, *, begun: Iterable[b
     for chunk in chunks:
         length += len(chunk)
         if length > size:
-            raise RegistryError(f"{digest} has more than the {size} bytes that its manifest says")
+            raise WrongContentError(f"{digest} has more than the {size} bytes that its manifest says")
         hasher.update(chunk)
         if last:
             yield last
         last = chunk
     if length != size:
-        raise RegistryError(f"{digest} ended after {length} of {size} bytes")
+        raise RegistryUnavailableError(f"{digest} ended after {length} of {size} bytes")
     if hasher.hexdigest() != digest.partition(":")[2]:
-        raise RegistryError(f"what came for {digest} is something else: {hasher.name}:{hasher.hexdigest()}")
+        raise WrongContentError(f"what came for {digest} is something else: {hasher.name}:{hasher.hexdigest()}")
     if last:
         yield last

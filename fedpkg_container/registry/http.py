@@ -126,6 +126,9 @@ class RegistryHTTP:
         self._abandoned = threading.Event()
         self._authorizations = Authorizations(host, auth_file)
         self._authority, self._own = _tls(host, certificates)
+        #: How many requests were answered so far, those for tokens among them.
+        self.requests = 0
+        self._counting = threading.Lock()
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
@@ -285,6 +288,8 @@ class RegistryHTTP:
                     stream=True,
                     allow_redirects=False,
                 )
+            with self._counting:
+                self.requests += 1
             if answer.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer
             answer.close()

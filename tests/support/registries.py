@@ -47,13 +47,20 @@ def access(folder: Path, *hosts: str, password: str = "") -> Access:
 
 @contextlib.contextmanager
 def docker_registry(
-    folder: Path, *, password: bool = False, authority: Authority | None = None, port: int = 0, data: Path | None = None
+    folder: Path,
+    *,
+    password: bool = False,
+    authority: Authority | None = None,
+    port: int = 0,
+    data: Path | None = None,
+    redirect: str = "",
 ) -> Iterator[str]:
     """docker-registry over TLS, its data in a folder; its address.
 
     :param authority: who issues its certificate; one of its own when None
-    :param port: where it listens, to start one again
+    :param port: of one that was ended, which goes on with its data; 0: a new one
     :param data: where it keeps images; a folder of its own for each port when None
+    :param redirect: the address of a server of the data, to which it sends those who ask for a blob
     """
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -65,6 +72,8 @@ def docker_registry(
         "storage": {"filesystem": {"rootdirectory": str(data or folder / f"data-{port}")}, "delete": {"enabled": True}},
         "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": certificate, "key": certificate}},
     }
+    if redirect:
+        settings["middleware"] = {"storage": [{"name": "redirect", "options": {"baseurl": redirect}}]}
     if password:
         (folder / "htpasswd").write_text(f"{USER}:{_HASH}\n")
         settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
@@ -126,7 +135,7 @@ class ReferrersRegistry:
         self._send(request, 200, json.dumps({"token": f"for {query['scope']}".replace(" ", "-")}).encode())
 
     def _authorized(self, method: str, path: str, authorization: str) -> bool:
-        repository = re.sub(r"^/v2/|/(blobs|manifests|referrers)/.*", "", path)
+        repository = re.sub(r"^/v2/|/(blobs|manifests|referrers|tags)/.*", "", path)
         actions = ("pull", "pull,push") if method in ("GET", "HEAD") else ("pull,push",)
         return authorization in {f"Bearer for-repository:{repository}:{each}" for each in actions}
 
@@ -144,6 +153,9 @@ class ReferrersRegistry:
             self.manifests[digest] = self.manifests[name] = body
             subject = (json.loads(body).get("subject") or {}).get("digest")
             self._send(request, 201, b"", {"OCI-Subject": subject} if subject else {})
+        elif kind == "tags":
+            tags = [each for each in self.manifests if ":" not in each]
+            self._send(request, 200, json.dumps({"tags": tags}).encode())
         elif kind == "referrers":
             self._send(request, 200, json.dumps(self._referrers(name)).encode())
         else:

@@ -11,5 +11,6 @@ COMMANDS: dict[str, str] = {
     "promote": "promote",
     "list": "list_promoted",
     "unpromote": "unpromote",
+    "mirror": "mirror",
     "redirects": "redirects",
 }

@@ -1,0 +1,115 @@
+"""Export the blobs that the stable tags reach as a tree of files for web servers, rsync and MirrorManager."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedpkg_container.registry.mirror.options import Options
+    from fedpkg_container.registry.mirror.summary import Summary
+    from fedpkg_container.registry.site import DistributionSite
+
+HELP = "export blobs as a tree of files for web servers and mirrors"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments."""
+    parser.add_argument("directory", type=Path, nargs="?", metavar="DIR", help="the tree; default: the site's")
+    parser.add_argument("--target", metavar="NAME", help="whose tags are followed; default: the site's, or stable")
+    parser.add_argument(
+        "--repository",
+        action="append",
+        dest="repositories",
+        metavar="PATTERN",
+        help="only repositories like this; can be repeated; default: the site's, or all",
+    )
+    parser.add_argument(
+        "--parallel", type=int, metavar="N", help="requests at the same time; default: the site's, or 8"
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        metavar="DAYS",
+        help="how long a file stays that no tag reaches; default: the site's, or 7",
+    )
+    parser.add_argument(
+        "--rate", metavar="SIZE", help="bytes a second at the most, as 500K or 20M; default: the site's"
+    )
+    parser.add_argument(
+        "--archives",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="also write a docker-archive of each build and arch",
+    )
+    parser.add_argument("--full", action="store_true", help="ask for every tag, whatever the record of promote says")
+    parser.add_argument("--verify", action="store_true", help="read the whole tree, and mend what is wrong in it")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
+    """Bring the tree up to date; the exit status."""
+    from fedpkg_container.commands.registry.mirror_view import shown, summary_lines
+    from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
+    from fedpkg_container.registry.mirror.run import mirror
+
+    target = site.target(arguments.target or site.mirroring.target)
+    options = _options(arguments, site)
+    with shown() as progress:
+        summary = mirror(site.mirroring.registry or target.registry, target.access, options, progress)
+    if arguments.json:
+        say_json(summary.report())
+    else:
+        say(*summary_lines(summary, options.folder))
+        for error in summary.errors:
+            complain_of_error(error)
+    if summary.interrupted:
+        complain(f"ended early by {summary.interrupted}; the tree can be served, and the next run goes on")
+    return _status(summary)
+
+
+def _status(summary: Summary) -> int:
+    if summary.interrupted:
+        return 130
+    return 1 if summary.errors else 0
+
+
+def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
+    """What is asked for, with what the site decided for the rest.
+
+    :raises UsageError: it cannot be done so
+    """
+    from fedpkg_container.errors import UsageError
+    from fedpkg_container.registry.mirror.options import DAY, Options
+    from fedpkg_container.settings import size_of
+
+    chosen = site.mirroring
+    folder = arguments.directory or chosen.directory
+    if folder is None:
+        raise UsageError(
+            "there is no folder for the tree", solution=f"name it, or set [mirror] directory in {site.path}"
+        )
+    grace = chosen.grace if arguments.grace is None else arguments.grace
+    parallel = chosen.parallel if arguments.parallel is None else arguments.parallel
+    rate = chosen.rate if arguments.rate is None else size_of(arguments.rate)
+    if rate is None or not 0 <= grace < 36500 or not 1 <= parallel <= 100:
+        raise UsageError(
+            "--grace, --parallel or --rate cannot be used so",
+            solution="give days from 0, a number from 1 to 100, and bytes a second, such as 20M",
+        )
+    target = site.target(arguments.target or chosen.target)
+    return Options(
+        folder,
+        repositories=tuple(arguments.repositories or chosen.repositories),
+        prefix=target.prefix,
+        parallel=parallel,
+        grace=grace * DAY,
+        rate=rate,
+        record=site.record,
+        full=arguments.full,
+        verify=arguments.verify,
+        archives=chosen.archives if arguments.archives is None else arguments.archives,
+        dry_run=arguments.dry_run,
+    )

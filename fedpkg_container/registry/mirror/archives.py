@@ -1,0 +1,161 @@
+"""Images as docker-archives, for mirrors of plain HTTP and FTP.
+
+One for each arch of each build (``archives/fedora/hello/hello-1.0-3.x86_64.docker.tar.gz``), made by skopeo from the
+registry once, with a file of its SHA-256 beside it that also says which image it is. What is not whole yet lies aside.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.errors import RegistryError
+from fedpkg_container.files import write_atomically
+from fedpkg_container.model.arches import koji_arch
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import piped
+from fedpkg_container.registry.digests import file_digest
+from fedpkg_container.registry.mirror.crew import Crew
+from fedpkg_container.registry.mirror.progress import Progress
+from fedpkg_container.registry.mirror.state import State
+from fedpkg_container.registry.mirror.summary import Summary
+from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, sync
+from fedpkg_container.registry.registry import Access
+
+#: What the files are called.
+SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
+#: Tags of builds: version and release. Those that move have no dash, and those of referrers and signatures a digest.
+_BUILD = re.compile(r"(?!sha(?:256|384|512)-[0-9a-f]{64})[^-].*-[^-]+")
+#: The longest configuration that is read, bytes.
+_LONGEST_CONFIGURATION = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive that there should be.
+
+    :param path: below the tree
+    :param image: by digest
+    :param tag: of the build, by which podman knows it after loading it
+    """
+
+    path: Path
+    image: ImageReference
+    tag: str
+
+
+@dataclass(frozen=True)
+class Archives:
+    """The archives of a tree.
+
+    :param aside: a folder on the same file system
+    :param state: the manifests that are known
+    """
+
+    tree: Tree
+    registry: str
+    access: Access
+    aside: Path
+    state: State
+
+    def bring(
+        self, tags: Mapping[str, Mapping[str, str]], crew: Crew, progress: Progress, summary: Summary
+    ) -> set[Path]:
+        """Make the archives that are not there; the paths of all that there should be.
+
+        :param tags: repository → tag → digest
+        :raises OSError: nothing can be written any more
+        """
+        wanted: list[Archive] = []
+        for name in tags:
+            try:
+                wanted += self._wanted(name, tags[name])
+            except RegistryError as error:
+                summary.fail(error.reason)
+        left = [each for each in wanted if not self._is_there(each)]
+        progress.began("archives", len(left))
+        for outcome in crew.each([] if summary.dry_run else left, self._make):
+            progress.advanced()
+            if isinstance(outcome.error, OSError):
+                raise outcome.error
+            if outcome.error is not None:
+                summary.fail(f"{outcome.job.path}: {outcome.error.reason}")
+        made = left if summary.dry_run else [each for each in left if self._is_there(each)]
+        summary.archives = len(made)
+        return {each.path for each in wanted}
+
+    def _wanted(self, repository: str, tags: Mapping[str, str]) -> Iterator[Archive]:
+        """The archives of a repository's builds whose configuration is in the tree; in the order of their tags.
+
+        :raises RegistryError: a configuration says nothing that can be a name
+        """
+        for tag, digest in sorted(tags.items()):
+            if not _BUILD.fullmatch(tag):
+                continue
+            for member in self.state.images[digest].members or (digest,):
+                image = self.state.images[member]
+                if image.runs and self.tree.path(repository, image.blobs[0].digest).exists():
+                    arch = self._arch(repository, image.blobs[0].digest)
+                    name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
+                    reference = ImageReference(self.registry, repository, digest=member)
+                    yield Archive(Path(ARCHIVES, repository, name), reference, tag)
+
+    def _arch(self, repository: str, configuration: str) -> str:
+        path = self.tree.path(repository, configuration)
+        try:
+            with path.open("rb") as file:
+                found = json.loads(file.read(_LONGEST_CONFIGURATION))
+            return koji_arch(str(found["architecture"]), str(found.get("variant") or ""))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RegistryError(f"{repository}@{configuration} says nothing of an arch") from error
+
+    def _is_there(self, archive: Archive) -> bool:
+        """Whether an archive is there, and of this image."""
+        path = self.tree.folder / archive.path
+        try:
+            return path.exists() and _beside(path).read_text().startswith(f"# {archive.image}\n")
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def _make(self, archive: Archive) -> None:
+        """Make an archive; it appears whole, its checksum after it.
+
+        :raises FedpkgContainerError: skopeo cannot make it
+        :raises OSError: it cannot be written
+        """
+        path, made = self.tree.folder / archive.path, self.aside / f"{archive.path.name}.new"
+        name = f"{self.registry}/{archive.image.repository}:{archive.tag}"
+        copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{archive.image}"]
+        packer = ["igzip" if shutil.which("igzip") else "gzip", "-n", "-1"]
+        try:
+            with piped([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=made) as wait:
+                wait(self.access.timeout)
+            made.chmod(FILE_MODE)
+            sync(made)
+            checksum = file_digest(made)
+            make_folders(path.parent, self.tree.folder)
+            _beside(path).unlink(missing_ok=True)
+            made.replace(path)
+            text = f"# {archive.image}\n{checksum.partition(':')[2]}  {path.name}\n"
+            write_atomically(_beside(path), text, mode=FILE_MODE)
+        finally:
+            made.unlink(missing_ok=True)
+
+    def contents(self) -> list[Path]:
+        """The archives that are there, below the tree."""
+        found = self.tree.folder.glob(f"{ARCHIVES}/**/*{SUFFIX}")
+        return sorted(path.relative_to(self.tree.folder) for path in found)
+
+    def remove(self, path: Path) -> None:
+        """Remove an archive, and its checksum."""
+        whole = self.tree.folder / path
+        _beside(whole).unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + CHECKSUM)

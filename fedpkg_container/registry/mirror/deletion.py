@@ -1,0 +1,76 @@
+"""Taking out of the tree what nothing has reached for the grace period, and nothing of which that is in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.registry.mirror.archives import Archives
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.grace import expired
+from fedpkg_container.registry.mirror.options import Options
+from fedpkg_container.registry.mirror.state import State
+from fedpkg_container.registry.mirror.summary import Summary
+from fedpkg_container.registry.mirror.tree import ARCHIVES, BLOBS, Contents, Tree
+from fedpkg_container.registry.mirror.walk import Reach
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Deletes from a tree.
+
+    :param failed: repositories of which it could not be told what is reached: they stay as they are
+    """
+
+    tree: Tree
+    archives: Archives
+    state: State
+    options: Options
+    failed: Collection[str]
+
+    def delete(
+        self,
+        contents: Contents,
+        reached: Mapping[str, Reach],
+        kept: Collection[Path] | None,
+        summary: Summary,
+        now: Moment,
+    ) -> None:
+        """Delete what has expired.
+
+        :param contents: what was in the tree when the run began
+        :param kept: the archives that there should be; None: nothing is known of archives
+        :raises OSError: it cannot be deleted
+        """
+        unreached: dict[str, tuple[str, str]] = {}
+        for name, blobs in contents.items():
+            wanted = reached[name].blobs if name in reached else {}
+            if not self._is_in_doubt(name):
+                unreached.update({f"{BLOBS}/{name}/blobs/{digest}": (name, digest) for digest in blobs.keys() - wanted})
+        if kept is not None:
+            there = [path for path in self.archives.contents() if not self._is_in_doubt(_repository(path))]
+            unreached.update({str(path): ("", str(path)) for path in there if path not in kept})
+
+        def in_doubt(path: str) -> bool:
+            if path.startswith(f"{ARCHIVES}/"):
+                return kept is None or self._is_in_doubt(_repository(Path(path)))
+            return self._is_in_doubt(path.partition("/")[2].rpartition("/blobs/")[0])
+
+        gone = expired(self.state, unreached, in_doubt, now=now, grace=self.options.grace)
+        summary.deleted, summary.waiting = len(gone), len(unreached) - len(gone)
+        for path in [] if self.options.dry_run else gone:
+            name, rest = unreached[path]
+            if name:
+                self.tree.remove(name, rest)
+            else:
+                self.archives.remove(Path(rest))
+            del self.state.unreached[path]
+
+    def _is_in_doubt(self, repository: str) -> bool:
+        return repository in self.failed or not self.options.wants(repository)
+
+
+def _repository(archive: Path) -> str:
+    """The repository of an archive, by its path below the tree."""
+    return archive.parent.relative_to(ARCHIVES).as_posix()

@@ -1,0 +1,195 @@
+"""One run of a mirror: which step comes after which, and what becomes of the others when one fails."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.mirror import filelist
+from fedpkg_container.registry.mirror.archives import Archives
+from fedpkg_container.registry.mirror.crew import Crew
+from fedpkg_container.registry.mirror.deletion import Deletion
+from fedpkg_container.registry.mirror.download import Downloads
+from fedpkg_container.registry.mirror.filling import Filling, missing
+from fedpkg_container.registry.mirror.lock import locked
+from fedpkg_container.registry.mirror.options import Options
+from fedpkg_container.registry.mirror.progress import Progress
+from fedpkg_container.registry.mirror.scope import Scope, is_due, scope_of
+from fedpkg_container.registry.mirror.state import State
+from fedpkg_container.registry.mirror.summary import Summary
+from fedpkg_container.registry.mirror.survey import Survey
+from fedpkg_container.registry.mirror.throttle import Throttle
+from fedpkg_container.registry.mirror.tree import FOLDER_MODE, Contents, Tree
+from fedpkg_container.registry.mirror.verify import Verification
+from fedpkg_container.registry.mirror.walk import Reach
+from fedpkg_container.registry.registry import Access, Registry
+
+#: What is not to be served, below the tree: lock, state, and what has not come whole yet.
+OWN = ".mirror"
+
+
+def mirror(registry: str, access: Access, options: Options, progress: Progress | None = None) -> Summary:
+    """Bring a tree up to date with the tags of a registry; what was done and what failed.
+
+    SIGINT and SIGTERM (``signals.interruptible``) end it early, in good order.
+
+    :param registry: host and port
+    :param access: certificates, credentials, and patience
+    :raises FedpkgContainerError: another mirror works on the folder
+    :raises OSError: the folder cannot be written
+    """
+    began, summary = time.monotonic(), Summary(dry_run=options.dry_run)
+    options = dataclasses.replace(options, folder=options.folder.resolve())
+    with _prepared(options), Registry(access).http(registry) as http:
+        run = _Run(http, access, options, progress or Progress(), summary)
+        try:
+            run.do()
+        except KeyboardInterrupt as interrupt:
+            summary.interrupted = str(interrupt) or "SIGINT"
+        except OSError as error:
+            run.note_disk(error)
+        if not options.dry_run:
+            run.finish()
+        summary.requests, summary.seconds = http.requests, time.monotonic() - began
+    return summary
+
+
+@contextlib.contextmanager
+def _prepared(options: Options) -> Iterator[None]:
+    """The folder, made when it is not there, with nobody else at work on it; as it is for a dry run."""
+    if options.dry_run:
+        yield
+        return
+    own = options.folder / OWN
+    if not options.folder.is_dir():
+        options.folder.mkdir(parents=True)
+        options.folder.chmod(FOLDER_MODE)
+    own.mkdir(mode=0o700, exist_ok=True)
+    with locked(own / "lock", options.folder):
+        (own / "partial").mkdir(exist_ok=True)
+        yield
+
+
+class _Run:
+    """One run, while nobody else works on the folder."""
+
+    def __init__(
+        self, http: RegistryHTTP, access: Access, options: Options, progress: Progress, summary: Summary
+    ) -> None:
+        self.http, self.access, self.options = http, access, options
+        self.progress, self.summary = progress, summary
+        own = options.folder / OWN
+        self.partial, self._database = own / "partial", own / "state.sqlite"
+        self.tree = Tree(options.folder, self.partial)
+        self.state = State.read(self._database, http.host)
+        self.archives = Archives(self.tree, http.host, access, self.partial, self.state)
+        self.now = options.now()
+        self._counting = threading.Lock()
+
+    def do(self) -> None:
+        """All steps, in their order."""
+        contents = self.tree.contents()
+        with self._crew() as crew:
+            if self.options.verify:
+                check = Verification(self.tree, crew, self.progress, dry_run=self.options.dry_run)
+                self.summary.mended = check.mend(contents)
+            survey = Survey(self.http, crew, self.state, self.progress)
+            reached = self._look(survey)
+        if not reached:
+            return
+        kept: set[Path] | None = None
+        try:
+            with self._crew() as crew:
+                self._fill(crew, contents, reached)
+                if self.options.archives:
+                    tags = {name: self.state.tags[name] for name in reached}
+                    kept = self.archives.bring(tags, crew, self.progress, self.summary)
+        except OSError as error:
+            self.note_disk(error)  # what has expired is deleted all the same, which may help
+        deletion = Deletion(self.tree, self.archives, self.state, self.options, survey.failed)
+        deletion.delete(contents, reached, kept, self.summary, self.now)
+
+    def _crew(self) -> Crew:
+        return Crew(self.options.parallel, self._is_away)
+
+    def finish(self) -> None:
+        """What is done however the steps ended: see to it that the next run finds what this one did."""
+        try:
+            self.tree.tidy()
+            filelist.write(self.options.folder)
+            self.state.write(self._database)
+        except OSError as error:
+            self.note_disk(error)
+
+    def note_disk(self, error: OSError) -> None:
+        """Note that nothing can be written any more; parts of blobs go, so that a full disk is not quite full."""
+        with contextlib.suppress(OSError):
+            self._empty_partial()
+        self.summary.fail(
+            f"{self.options.folder}: {error.strerror or error}; what was fetched is served, the next run goes on"
+        )
+
+    def _received(self, size: int) -> None:
+        with self._counting:
+            self.summary.received += size
+        self.progress.received(size)
+
+    def _empty_partial(self) -> None:
+        for path in self.partial.iterdir():
+            path.unlink()
+
+    def _is_away(self) -> bool:
+        try:
+            self.http.request("GET", "/v2/")
+        except RegistryUnavailableError:
+            return True
+        except RegistryError:  # it answers, though not this
+            return False
+        return False
+
+    def _look(self, survey: Survey) -> dict[str, Reach]:
+        """What is reached, by repository, without those that could not be read; empty when nothing can be told."""
+        try:
+            scope = scope_of(self.http, self.options, self.state, self.now)
+        except RegistryError as error:
+            self.summary.fail(error.reason)
+            return {}
+        survey.look(scope.asked)
+        refresh = self.options.full or (scope.is_full and is_due(self.state, self.now))
+        reached = survey.reach(scope.repositories, refresh=refresh, touched=() if scope.is_full else scope.asked)
+        self._note(survey, scope, reached)
+        if survey.failed:
+            return reached
+        if not any(reach.blobs for reach in reached.values()):
+            self.summary.fail(f"{self.http.host} has no tags that reach anything, so nothing is changed")
+            return {}
+        scope.done(self.state, self.options, self.now)
+        return reached
+
+    def _note(self, survey: Survey, scope: Scope, reached: Mapping[str, Reach]) -> None:
+        """Note what was found out, for the report and for the next run."""
+        state, summary = self.state, self.summary
+        state.tags = {name: state.tags[name] for name in scope.repositories if name in state.tags}
+        manifests = set[str]().union(*(reach.manifests for reach in reached.values()))
+        if not survey.failed:
+            state.forget(manifests)
+        summary.repositories, summary.asked = len(scope.repositories), survey.asked
+        summary.tags = sum(map(len, state.tags.values()))
+        summary.manifests = len(manifests)
+        summary.foreign = sum(state.images[digest].foreign for digest in manifests)
+        for reason in survey.reasons():
+            summary.fail(reason)
+
+    def _fill(self, crew: Crew, contents: Contents, reached: Mapping[str, Reach]) -> None:
+        throttle = Throttle(self.options.rate)
+        downloads = Downloads(self.http, self.partial, throttle, crew.stop, self._received, self.access.patience)
+        filling = Filling(self.tree, downloads, crew, self.progress, self.summary, dry_run=self.options.dry_run)
+        filling.fill(list(missing(contents, reached, self.summary)))
+        if not self.summary.errors and not self.options.dry_run:
+            self._empty_partial()  # parts of what no tag reaches any more

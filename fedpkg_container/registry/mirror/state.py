@@ -1,0 +1,140 @@
+"""What a mirror remembers from run to run: a cache, which may be lost at any time and is made anew.
+
+Nothing that is served depends on it: what is there is looked up in the tree. Without it one run asks the registry for
+everything, and the time for which a blob stays that nothing reaches begins again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.images import Image
+
+logger = logging.getLogger(__name__)
+
+#: Changes with the tables; another one in the file: it is made anew.
+_VERSION = 1
+_TABLES = """
+CREATE TABLE images (digest TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE tags (repository TEXT, tag TEXT, digest TEXT NOT NULL, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
+CREATE TABLE referrers (repository TEXT, subject TEXT, content TEXT NOT NULL,
+    PRIMARY KEY (repository, subject)) WITHOUT ROWID;
+CREATE TABLE unreached (path TEXT PRIMARY KEY, age REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass
+class State:
+    """What is remembered; read whole, changed in memory, and written back in one transaction.
+
+    :param images: manifests by digest
+    :param tags: repository → tag → digest, of repositories that were read whole
+    :param referrers: what a registry with the referrers API lists: repository and subject → manifests
+    :param unreached: path below the tree → seconds for which nothing has been seen to reach it
+    :param facts: moments, and the position in promote's record
+    """
+
+    images: dict[str, Image] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    referrers: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    unreached: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def moment(self, name: str) -> Moment | None:
+        """A moment that was noted."""
+        return Moment(**json.loads(self.facts[name])) if name in self.facts else None
+
+    def note(self, name: str, moment: Moment) -> None:
+        """Note a moment."""
+        self.facts[name] = json.dumps(asdict(moment))
+
+    @classmethod
+    def read(cls, path: Path, registry: str) -> State:
+        """What was written; nothing when it was of another registry, or cannot be read."""
+        fresh = cls(facts={"registry": registry})
+        if not path.exists():
+            return fresh
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+                if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                    return fresh
+                found = cls._read(database)
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            logger.warning("%s cannot be read, and is made anew: %s", path, error)
+            return fresh
+        return found if found.facts.get("registry") == registry else fresh
+
+    @classmethod
+    def _read(cls, database: sqlite3.Connection) -> State:
+        tags: dict[str, dict[str, str]] = {}
+        for repository, tag, digest in database.execute("SELECT repository, tag, digest FROM tags"):
+            tags.setdefault(repository, {})[tag] = digest
+        return cls(
+            images={digest: Image.from_text(text) for digest, text in database.execute("SELECT * FROM images")},
+            tags=tags,
+            referrers={
+                (repository, subject): tuple(json.loads(text))
+                for repository, subject, text in database.execute("SELECT * FROM referrers")
+            },
+            unreached=dict(database.execute("SELECT * FROM unreached")),
+            facts=dict(database.execute("SELECT * FROM facts")),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write what has changed; a file that cannot be used is made anew.
+
+        :raises OSError: it cannot be written
+        """
+        try:
+            try:
+                self._write(path)
+            except sqlite3.OperationalError:  # no space, no permission: what is there stays
+                raise
+            except sqlite3.DatabaseError:
+                for each in (path, path.with_name(f"{path.name}-journal")):
+                    each.unlink(missing_ok=True)
+                self._write(path)
+        except sqlite3.Error as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
+
+    def _write(self, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                    database.execute(f'DROP TABLE "{table}"')
+                database.executescript(f"{_TABLES}PRAGMA user_version = {_VERSION};")
+            with database:
+                for table, rows in self._rows():
+                    _replace(database, table, rows)
+
+    def _rows(self) -> Iterator[tuple[str, set[tuple[object, ...]]]]:
+        yield "images", {(digest, image.text) for digest, image in self.images.items()}
+        yield "tags", {(name, tag, digest) for name, tags in self.tags.items() for tag, digest in tags.items()}
+        yield "referrers", {(*key, json.dumps(listed)) for key, listed in self.referrers.items()}
+        yield "unreached", set(self.unreached.items())
+        yield "facts", set(self.facts.items())
+
+    def forget(self, reached: Collection[str]) -> None:
+        """Forget manifests that no tag reaches, and what was listed for them.
+
+        :param reached: the digests of those that some tag reaches
+        """
+        self.images = {digest: image for digest, image in self.images.items() if digest in reached}
+        self.referrers = {key: listed for key, listed in self.referrers.items() if key[1] in reached}
+
+
+def _replace(database: sqlite3.Connection, table: str, rows: set[tuple[object, ...]]) -> None:
+    """Make a table hold these rows, by changing no others than must be."""
+    before = set(database.execute(f"SELECT * FROM {table}"))
+    columns = [column[1] for column in database.execute(f"PRAGMA table_info({table})")]
+    where = " AND ".join(f"{column} = ?" for column in columns)
+    database.executemany(f"DELETE FROM {table} WHERE {where}", before - rows)
+    database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows - before)

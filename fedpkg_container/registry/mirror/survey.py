@@ -1,0 +1,159 @@
+"""What the tags of a registry reach: lists, images, artifacts that refer to them, and the blobs of all of them."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.mirror.crew import Crew, NotAskedError
+from fedpkg_container.registry.mirror.images import Image
+from fedpkg_container.registry.mirror.progress import Progress
+from fedpkg_container.registry.mirror.state import State
+from fedpkg_container.registry.mirror.walk import Reach, walk
+from fedpkg_container.registry.referrers import listing
+from fedpkg_container.registry.repository import Repository
+
+Result = TypeVar("Result")
+#: A repository, and what in it: a tag, a digest, or nothing.
+Job = tuple[str, str]
+
+#: How often a repository is looked at again whose tags moved before the images could be read to which they pointed.
+LOOKS = 3
+#: The fact that the registry does not list referrers itself.
+NO_REFERRERS = "no referrers"
+
+
+@dataclass
+class Survey:
+    """Reads a registry, and what need not be read from what is remembered.
+
+    :param state: what is remembered; it is brought up to date
+    :param failed: repository → why it could not be read whole
+    :param asked: tags that the registry was asked for
+    """
+
+    http: RegistryHTTP
+    crew: Crew
+    state: State
+    progress: Progress
+    failed: dict[str, str] = field(default_factory=dict)
+    asked: int = 0
+    _not_asked: set[str] = field(default_factory=set)
+    _looks: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    def look(self, repositories: Iterable[str]) -> None:
+        """Ask for the tags of repositories; of one that cannot be read whole, what is remembered stays."""
+        jobs = [(name, "") for name in repositories]
+        listed = {name: tags for (name, _), tags in self._ask("repositories", jobs, self._tags)}
+        found: dict[str, dict[str, str]] = {name: {} for name in listed}
+        heads = [(name, tag) for name, tags in listed.items() for tag in tags]
+        for (name, tag), digest in self._ask("tags", heads, self._head):
+            self.asked += 1
+            if digest:  # empty: deleted since it was listed
+                found[name][tag] = digest
+        self.state.tags.update({name: tags for name, tags in found.items() if name not in self.failed})
+
+    def reach(self, repositories: Iterable[str], *, refresh: bool, touched: Iterable[str]) -> dict[str, Reach]:
+        """What the tags of repositories reach; those of which that cannot be told are in ``failed``.
+
+        :param refresh: ask anew for what refers to images, where the registry lists that itself
+        :param touched: repositories of which that is asked for in any case
+        """
+        state, again = self.state, set(touched)
+        if refresh:
+            state.referrers.clear()
+            state.facts.pop(NO_REFERRERS, None)
+        state.referrers = {key: listed for key, listed in state.referrers.items() if key[0] not in again}
+        names = [name for name in repositories if name in state.tags]
+        while True:
+            reached = {name: self._walk(name) for name in names if name not in self.failed}
+            reached = {name: reach for name, reach in reached.items() if name not in self.failed}
+            unknown = {digest: name for name, reach in reached.items() for digest in reach.unknown}
+            if unknown:
+                self._read(sorted((name, digest) for digest, name in unknown.items()))
+            elif not self._ask_for_referrers(reached):
+                return reached
+
+    def reasons(self) -> Iterator[str]:
+        """Why repositories could not be read whole, a sentence each."""
+        not_asked = 0
+        for name, reason in sorted(self.failed.items()):
+            if name in self._not_asked:
+                not_asked += 1
+            else:
+                yield f"{name}: {reason}"
+        if not_asked:
+            yield f"{not_asked} more repositories were not asked for, since the registry is away"
+
+    def _walk(self, name: str) -> Reach:
+        try:
+            return walk(self.state.tags[name], self.state.images, lambda it: self.state.referrers.get((name, it), ()))
+        except RegistryError as error:
+            self.failed[name] = error.reason
+            return Reach()
+
+    def _read(self, unknown: list[Job]) -> None:
+        """Read manifests; where one is not there any more, its repository is looked at again."""
+        moved = set()
+        for (name, digest), image in self._ask("manifests", unknown, self._image):
+            if image is None:
+                moved.add(name)
+            else:
+                self.state.images[digest] = image
+        self._looks.update(moved)
+        for name in moved:
+            if self._looks[name] > LOOKS:
+                self.failed[name] = "a tag leads to a manifest that is not there"
+        self.look(sorted(moved - self.failed.keys()))
+
+    def _ask_for_referrers(self, reached: dict[str, Reach]) -> bool:
+        """Ask for what refers to images of which that is not known yet; whether there were any."""
+        known = self.state.referrers
+        jobs = [(name, it) for name, reach in reached.items() for it in reach.manifests if (name, it) not in known]
+        if NO_REFERRERS in self.state.facts or not jobs:
+            return False
+        for some in (jobs[:1], jobs[1:]):  # one alone, since most registries do not know it
+            for job, listed in self._ask("referrers", some, self._referrers):
+                if listed is None:
+                    self.state.facts[NO_REFERRERS] = "seen"
+                    return False
+                known[job] = listed
+        return True
+
+    def _tags(self, name: str, _: str) -> list[str]:
+        return list(Repository(self.http, name).tags())
+
+    def _head(self, name: str, tag: str) -> str:
+        return Repository(self.http, name).head(tag)
+
+    def _image(self, name: str, digest: str) -> Image | None:
+        try:
+            return Image.of(Repository(self.http, name).manifest(digest))
+        except NoSuchImageError:
+            return None
+
+    def _referrers(self, name: str, digest: str) -> tuple[str, ...] | None:
+        found = listing(Repository(self.http, name), digest)  # lists under tags are reached as any tag is
+        return None if found.by_tag else tuple(each.digest for each in found.artifacts)
+
+    def _ask(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:
+        """Do jobs at the same time; of a repository of which one has failed no other is begun, and none counts."""
+
+        def unless_failed(job: Job) -> tuple[Result, ...]:
+            return () if job[0] in self.failed else (work(*job),)
+
+        self.progress.began(step, len(jobs))
+        for outcome in self.crew.each(jobs, unless_failed):
+            self.progress.advanced()
+            if isinstance(outcome.error, OSError):
+                raise outcome.error
+            if outcome.error is not None:
+                if outcome.job[0] not in self.failed and isinstance(outcome.error, NotAskedError):
+                    self._not_asked.add(outcome.job[0])
+                self.failed.setdefault(outcome.job[0], outcome.error.reason)
+            elif outcome.result and outcome.job[0] not in self.failed:
+                yield outcome.job, outcome.result[0]

@@ -1,0 +1,71 @@
+"""Reading the whole tree, and mending it: wrong files go, and what became several files is one again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from fedpkg_container.registry.mirror.crew import Crew, StoppedError
+from fedpkg_container.registry.mirror.progress import Progress
+from fedpkg_container.registry.mirror.tree import Contents, Entry, Tree
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Reads the tree.
+
+    :param dry_run: change nothing
+    """
+
+    tree: Tree
+    crew: Crew
+    progress: Progress
+    dry_run: bool = False
+
+    def mend(self, contents: Contents) -> int:
+        """Take files away that are not what their digest says, so that they are fetched anew; how many names changed.
+
+        Each file is read once, however many names it has.
+
+        :param contents: what is in the tree; it is brought up to date
+        """
+        files: dict[tuple[str, int], list[Entry]] = {}
+        for blobs in contents.values():
+            for entry in blobs.values():
+                files.setdefault((entry.digest, entry.inode), []).append(entry)
+        self.progress.began("verifying", len(files), sum(names[0].size for names in files.values()))
+        changed, right = 0, dict[str, Entry]()
+        for outcome in self.crew.each(list(files.values()), self._is_right):
+            self.progress.advanced()
+            if outcome.error is not None:
+                raise outcome.error
+            first = outcome.job[0]
+            if not outcome.result:
+                changed += len(outcome.job)
+                self._drop(outcome.job, contents)
+            elif right.setdefault(first.digest, first) is not first:
+                changed += len(outcome.job)
+                self._join(outcome.job, right[first.digest])
+        return changed
+
+    def _is_right(self, names: list[Entry]) -> bool:
+        algorithm, _, expected = names[0].digest.partition(":")
+        hasher = hashlib.new(algorithm)
+        with self.tree.path(names[0].repository, names[0].digest).open("rb") as file:
+            while chunk := file.read(1 << 20):
+                if self.crew.stop.is_set():
+                    raise StoppedError
+                hasher.update(chunk)
+                self.progress.received(len(chunk))
+        return hasher.hexdigest() == expected
+
+    def _drop(self, names: list[Entry], contents: Contents) -> None:
+        for each in names:
+            del contents[each.repository][each.digest]
+            if not self.dry_run:
+                self.tree.remove(each.repository, each.digest)
+
+    def _join(self, names: list[Entry], kept: Entry) -> None:
+        for each in names:
+            if not self.dry_run:
+                self.tree.link(each.digest, kept.repository, each.repository)

@@ -1,0 +1,211 @@
+"""``fedpkg-container-registry mirror`` as people and programs call it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from fedpkg_container.registry.mirror.options import DAY
+from fedpkg_container.registry.referrers import Artifact, attach
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
+from tests.support.mirrored import Clock, Mirrored, mirrored
+from tests.support.registries import PASSWORD, access, referrers_registry
+from tests.support.storage import Storage
+
+
+@pytest.fixture
+def it(tmp_path: Path) -> Iterator[Mirrored]:
+    with mirrored(tmp_path) as found:
+        found.site()
+        yield found
+
+
+def layer(name: str) -> bytes:
+    """A layer with one file."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    return gzip.compress(packed.getvalue(), mtime=0)
+
+
+def test_what_people_see(it: Mirrored) -> None:
+    it.storage.image("fedora/hello", "1-1", "latest", layers=[b"one", b"two"])
+    said = it.call("--dry-run")
+    assert said.startswith(f"dry run, nothing was changed: {it.tree}: 3 blobs new (")
+    assert not it.tree.exists()
+    said = it.call()
+    assert said.startswith(f"{it.tree}: 3 blobs new (") and "1 repositories, 2 tags (2 asked for), 1 manifests" in said
+    assert "\x1b" not in said  # no bar, since this is no terminal
+    assert "0 blobs new (0 bytes), 0 linked, 3 present, 0 deleted, 0 waiting" in it.call()
+    other = it.folder / "elsewhere"
+    assert "3 blobs new" in it.call(str(other), "--repository", "fedora/*", "--rate", "10M", "--parallel", "2")
+    assert other.is_dir()
+
+
+def test_the_report(it: Mirrored) -> None:
+    image = it.storage.image("hello", "1-1", layers=[b"one", b"two"])
+    report = json.loads(it.call("--json"))
+    seconds = report.pop("seconds")
+    assert 0 < seconds < 60
+    size = sum(blob.size for blob in image.blobs)
+    assert report == {
+        "dry_run": False,
+        "repositories": 1,
+        "tags": 1,
+        "tags_asked": 1,
+        "manifests": 1,
+        "blobs": {"present": 0, "new": 3, "linked": 0, "deleted": 0, "waiting": 0, "foreign": 0, "mended": 0},
+        "archives": 0,
+        "bytes": size,
+        "requests": 8,
+        "interrupted": "",
+        "errors": [],
+    }
+    it.storage.change_byte(image.blobs[1].digest)
+    it.blob("hello", image.blobs[1].digest).unlink()
+    report = json.loads(it.call("--json", "--verify", status=1))
+    assert len(report["errors"]) == 1 and report["blobs"]["present"] == 2
+
+
+def test_a_bar_on_a_terminal(it: Mirrored) -> None:
+    it.storage.image("hello", "1-1", layers=[os.urandom(2 << 20)])
+    it.site("rate = 1M\n")
+    program, *arguments = it.command()
+    child = pexpect.spawn(program, arguments, encoding="utf-8", dimensions=(24, 120), timeout=30)
+    child.expect("blobs .*1/2")
+    child.expect("MB/s|kB/s|bytes/s")
+    child.expect("2 blobs new")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--parallel", "0"), ("--grace", "-1"), ("--rate", "fast"), ("--target", "nowhere")],
+)
+def test_what_cannot_be_used(it: Mirrored, arguments: tuple[str, ...]) -> None:
+    said = it.call(*arguments, status=2)
+    assert "error: " in said and "Traceback" not in said
+    assert not it.tree.exists()
+
+
+def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
+    record = it.folder / "record"
+    it.site(f"[promotion]\nrecord = {record}\n")
+    for name in ("a", "b"):
+        it.storage.image(name, "1-1", layers=[name.encode()])
+    assert json.loads(it.call("--json"))["tags_asked"] == 2  # there is no record yet
+    with record.open("a") as file:
+        file.write(json.dumps({"repository": "b", "time": "2026-01-01T00:00:00Z"}) + "\n")
+    it.storage.image("b", "2-1", layers=[b"newer"])
+    it.storage.image("a", "2-1", layers=[b"not recorded"])
+    report = json.loads(it.call("--json"))
+    assert (report["tags_asked"], report["blobs"]["new"]) == (2, 2)
+    report = json.loads(it.call("--json"))
+    assert (report["requests"], report["blobs"]["present"]) == (0, 6)
+    report = json.loads(it.call("--json", "--full"))
+    assert (report["tags_asked"], report["blobs"]["new"]) == (4, 2)
+
+
+def test_all_is_asked_for_once_a_day_whatever_the_record_says(it: Mirrored) -> None:
+    record, clock = it.folder / "record", Clock()
+    record.write_text("")
+    it.storage.image("a", "1-1", layers=[b"a"])
+    it.run(record=record, now=clock)
+    it.storage.image("a", "2-1", layers=[b"not recorded"])
+    clock.passes(DAY - 1)
+    assert it.run(record=record, now=clock).requests == 0
+    clock.passes(1)
+    assert it.run(record=record, now=clock).new == 2
+
+
+def test_archives(it: Mirrored) -> None:
+    clock = Clock()
+    members = [
+        (arch, it.storage.image("fedora/hello", layers=[layer(arch)], arch=arch))
+        for arch in ("amd64", "arm64", "s390x")
+    ]
+    it.storage.images("fedora/hello", "1.0-3.fc41", "1.0", "latest", members=members)
+    it.storage.image("plain", "2-1", layers=[layer("plain")])
+    summary = it.run(archives=True, now=clock)
+    assert (summary.errors, summary.archives) == ([], 4)
+    files = sorted(str(path.relative_to(it.tree)) for path in (it.tree / "archives").rglob("*") if path.is_file())
+    assert files == sorted(
+        f"archives/{name}.docker.tar.gz{end}"
+        for name in [
+            *(f"fedora/hello/hello-1.0-3.fc41.{arch}" for arch in ("x86_64", "aarch64", "s390x")),
+            "plain/plain-2-1.x86_64",
+        ]
+        for end in ("", ".sha256")
+    )  # fmt: skip
+    archive = it.tree / "archives/fedora/hello/hello-1.0-3.fc41.aarch64.docker.tar.gz"
+    subprocess.run(["sha256sum", "--check", "--strict", f"{archive.name}.sha256"], cwd=archive.parent, check=True)
+    with tarfile.open(archive) as tar:
+        facts = json.loads(tar.extractfile("manifest.json").read())[0]  # type: ignore[union-attr]
+    assert facts["RepoTags"] == [f"{it.host}/fedora/hello:1.0-3.fc41"]
+    assert f"{archive.relative_to(it.tree)}\n" in (it.tree / "fullfiletimelist-tree").read_text()
+    before = archive.stat()
+    archive.with_name("hello-1.0-3.fc41.x86_64.docker.tar.gz").unlink()
+    assert it.run(archives=True, now=clock).archives == 1
+    assert archive.stat() == before  # only what is missing is made
+    it.storage.untag("fedora/hello", "1.0-3.fc41")
+    assert it.run(now=clock, grace=0).deleted == 0  # not a run that knows of archives
+    assert it.run(archives=True, now=clock).waiting == 3
+    clock.passes(7 * DAY)
+    assert it.run(archives=True, now=clock).deleted == 3
+    assert not (it.tree / "archives/fedora").exists()
+
+
+def test_an_archive_of_another_image_under_the_same_tag_is_made_anew(it: Mirrored) -> None:
+    it.storage.image("plain", "2-1", layers=[layer("one")])
+    assert it.run(archives=True).archives == 1
+    archive = it.tree / "archives/plain/plain-2-1.x86_64.docker.tar.gz"
+    before = hashlib.sha256(archive.read_bytes()).hexdigest()
+    it.storage.image("plain", "2-1", layers=[layer("two")])
+    assert it.run(archives=True).archives == 1
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() != before
+
+
+def test_archives_that_cannot_be_made(it: Mirrored) -> None:
+    it.storage.image("plain", "2-1", arch="../x")
+    it.storage.image("good", "2-1", layers=[layer("good")])
+    summary = it.run(archives=True)
+    assert len(summary.errors) == 1 and "plain" in summary.errors[0]
+    assert summary.archives == 1 and not list((it.tree / ".mirror/partial").iterdir())
+
+
+def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
+    sbom = Artifact("application/spdx+json", "x.json", b'{"spdxVersion": "SPDX-2.3"}', "2026-01-02T03:04:05Z")
+    later = Artifact("application/spdx+json", "y.json", b'{"spdxVersion": "SPDX-2.4"}', "2026-01-02T03:04:05Z")
+    with referrers_registry(tmp_path) as registry:
+        reached = access(tmp_path, registry.address, password=PASSWORD)
+        it = Mirrored(tmp_path, registry.address, reached)
+        image = Storage(tmp_path / "aside").image("hello", layers=[b"one"])
+        with Registry(reached).http(registry.address) as http:
+            repository = Repository(http, "hello")
+            for blob in image.blobs:
+                repository.push(Storage(tmp_path / "aside").data(blob.digest).read_bytes())
+            repository.put_manifest(image.digest, image)
+            repository.put_manifest("1-1", image)
+            attach(repository, image.digest, sbom)
+            clock = Clock()
+            assert it.run(repositories=("hello",), now=clock).errors == []
+            assert sbom.content in {path.read_bytes() for path in it.tree.rglob("sha256:*")}
+            registry.seen.clear()
+            assert it.run(repositories=("hello",), now=clock).errors == []
+            assert not [path for _, path, _ in registry.seen if "/referrers/" in path]
+            attach(repository, image.digest, later)
+            assert it.run(repositories=("hello",), now=clock).new == 0
+            assert it.run(repositories=("hello",), now=clock, full=True).new == 1

@@ -1,0 +1,121 @@
+"""A registry, a tree that mirrors it, and what must be true of any such tree."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.options import Options
+from fedpkg_container.registry.mirror.run import mirror
+from fedpkg_container.registry.mirror.summary import Summary
+from fedpkg_container.registry.registry import Access, Registry
+from tests.support.registries import access, docker_registry
+from tests.support.storage import Storage
+
+PROGRAM = str(Path(sys.executable).parent / "fedpkg-container-registry")
+
+
+@dataclass
+class Mirrored:
+    """A registry, and the tree below ``folder / "tree"``."""
+
+    folder: Path
+    host: str
+    access: Access
+
+    @property
+    def storage(self) -> Storage:
+        """What the registry has."""
+        return Storage.of(self.folder, self.host)
+
+    @property
+    def tree(self) -> Path:
+        """The tree."""
+        return self.folder / "tree"
+
+    def run(self, **options: Any) -> Summary:
+        """One run in this process."""
+        return mirror(self.host, self.access, replace(Options(self.tree), **options))
+
+    def http(self) -> RegistryHTTP:
+        """The registry."""
+        return Registry(self.access).http(self.host)
+
+    def blob(self, repository: str, digest: str) -> Path:
+        """A blob in the tree."""
+        return self.tree / "v2" / repository / "blobs" / digest
+
+    def blobs(self) -> set[str]:
+        """What is served, checked: nothing but whole blobs; as ``repository/digest``."""
+        found = set()
+        for path in sorted((self.tree / "v2").rglob("*")):
+            if path.is_dir():
+                assert any(path.iterdir()), f"{path} is empty"
+                continue
+            assert path.parent.name == "blobs" and path.is_file() and not path.is_symlink(), path
+            algorithm, _, expected = path.name.partition(":")
+            assert hashlib.new(algorithm, path.read_bytes()).hexdigest() == expected, path
+            found.add(f"{path.parent.parent.relative_to(self.tree / 'v2')}/{path.name}")
+        return found
+
+    def site(self, text: str = "") -> Path:
+        """A site's file."""
+        auth = f"auth_file = {self.access.auth_file}\n" if self.access.auth_file else ""
+        path = self.folder / "registry.conf"
+        path.write_text(
+            f"[candidate]\nregistry = {self.host}\n"
+            f"[target stable]\nregistry = {self.host}\nkoji_tags = *\npatience = 0\n"
+            f"certificates = {self.access.certificates}\n{auth}[mirror]\ndirectory = {self.tree}\n{text}"
+        )
+        return path
+
+    def command(self, *arguments: str) -> list[str]:
+        """The program with arguments for ``mirror``."""
+        return [PROGRAM, "--config", str(self.folder / "registry.conf"), "mirror", *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The program in the background."""
+        return subprocess.Popen(
+            self.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env={**os.environ, "HOME": str(self.folder)},
+        )  # fmt: skip
+
+    def call(self, *arguments: str, status: int = 0) -> str:
+        """The program to its end; what it printed."""
+        with self.start(*arguments) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == status, out + err
+        return out + err
+
+
+@contextlib.contextmanager
+def mirrored(folder: Path, *, password: str = "", redirect: str = "") -> Iterator[Mirrored]:
+    """A registry that is empty, and no tree yet."""
+    with docker_registry(folder, password=bool(password), redirect=redirect) as host:
+        yield Mirrored(folder, host, access(folder, host, password=password))
+
+
+@dataclass
+class Clock:
+    """Clocks that a test sets."""
+
+    wall: float = 1_800_000_000.0
+    boot: str = "first"
+    running: float = 1000.0
+
+    def __call__(self) -> Moment:
+        return Moment(self.wall, self.boot, self.running)
+
+    def passes(self, seconds: float) -> None:
+        """Time passes."""
+        self.wall += seconds
+        self.running += seconds

@@ -1,0 +1,102 @@
+"""Images put straight into the folder of a docker-registry: thousands of them in a second."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Manifest
+
+LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+CONFIG = "application/vnd.docker.container.image.v1+json"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The folder of a docker-registry (``storage: filesystem: rootdirectory``); it looks there for every request."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, folder: Path, host: str) -> Storage:
+        """That of ``registries.docker_registry``."""
+        return cls(folder / f"data-{host.rpartition(':')[2]}")
+
+    def data(self, digest: str) -> Path:
+        """The file that holds a blob or a manifest."""
+        algorithm, _, text = digest.partition(":")
+        return self.root / "docker/registry/v2/blobs" / algorithm / text[:2] / text / "data"
+
+    def _repository(self, repository: str) -> Path:
+        return self.root / "docker/registry/v2/repositories" / repository
+
+    def blob(self, repository: str, content: bytes, media_type: str = LAYER) -> dict[str, Any]:
+        """Store a blob; its descriptor."""
+        digest = self._store(content)
+        self._link(self._repository(repository) / "_layers" / digest.replace(":", "/"), digest)
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+    def image(
+        self, repository: str, *tags: str, layers: Sequence[bytes] = (), arch: str = "amd64", extra: Sequence[Any] = ()
+    ) -> Manifest:
+        """Store an image.
+
+        :param extra: descriptors of further layers
+        """
+        unpacked = [gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer for layer in layers]
+        facts = {"architecture": arch, "os": "linux", "config": {"Labels": {"of": repository}},
+                 "rootfs": {"type": "layers", "diff_ids": list(map(digest_of, unpacked))}}  # fmt: skip
+        config = self.blob(repository, json.dumps(facts).encode(), CONFIG)
+        described = [self.blob(repository, layer) for layer in layers]
+        image = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [*described, *extra]}
+        return self.manifest(repository, Manifest.of(image), *tags)
+
+    def images(self, repository: str, *tags: str, members: Sequence[tuple[str, Manifest]]) -> Manifest:
+        """Store a list of images, each with its arch."""
+        listed = [{**member.descriptor, "platform": {"architecture": arch, "os": "linux"}} for arch, member in members]
+        facts = {"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": listed}
+        return self.manifest(repository, Manifest.of(facts), *tags)
+
+    def manifest(self, repository: str, manifest: Manifest, *tags: str) -> Manifest:
+        """Store a manifest under tags."""
+        digest = self._store(manifest.raw)
+        folder = self._repository(repository) / "_manifests"
+        self._link(folder / "revisions" / digest.replace(":", "/"), digest)
+        for tag in tags:
+            self._link(folder / "tags" / tag / "current", digest)
+            self._link(folder / "tags" / tag / "index" / digest.replace(":", "/"), digest)
+        return manifest
+
+    def untag(self, repository: str, tag: str) -> None:
+        """Remove a tag; the manifest stays."""
+        (self._repository(repository) / "_manifests/tags" / tag / "current/link").unlink()
+        (self._repository(repository) / "_manifests/tags" / tag / "current").rmdir()
+
+    def forget(self, repository: str, digest: str) -> None:
+        """Remove a manifest, as the registry does when it is deleted."""
+        (self._repository(repository) / "_manifests/revisions" / digest.replace(":", "/") / "link").unlink()
+
+    def change_byte(self, digest: str, at: int = 0) -> None:
+        """Change one byte of a blob."""
+        content = bytearray(self.data(digest).read_bytes())
+        content[at] ^= 1
+        self.data(digest).write_bytes(content)
+
+    def _store(self, content: bytes) -> str:
+        digest = digest_of(content)
+        path = self.data(digest)
+        if not path.exists():
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+        return digest
+
+    @staticmethod
+    def _link(folder: Path, digest: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "link").write_text(digest)
