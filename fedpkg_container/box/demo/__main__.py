@@ -19,7 +19,9 @@ from fedpkg_container.box.demo.running import fetch_page
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.shell import environment
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
+from fedpkg_container.registry.registry import Access, Registry
 
 #: Seconds for one command of the demonstration.
 COMMAND_TIMEOUT = 900
@@ -45,7 +47,7 @@ class Demo:
     def __init__(self, folder: Path, foreign_base: str) -> None:
         self.folder = folder
         self.foreign_base = foreign_base
-        self.box = Box(Layout.open(folder / "box"))
+        self.box = Box(Layout.open(folder / "box").with_distribution())
         self.checkout = folder / "box" / "home" / "hello-web"
         self.environment: Mapping[str, str] = {}
 
@@ -55,7 +57,7 @@ class Demo:
         :raises _StepFailedError: a command failed
         :raises FedpkgContainerError: something else did
         """
-        self.say("start a box: Koji hub, builder, registry and dist-git, all on loopback")
+        self.say("start a box: Koji hub, builder, registries, dist-git, front end and mirror, all on loopback")
         self.box.up()
         self.environment = environment(self.box)
         reference = self.make_base()
@@ -68,6 +70,7 @@ class Demo:
         self.say("build it")
         self.shell("fedpkg container-build")
         self.show_record()
+        self.promote()
         self.run_image()
 
     def say(self, text: str) -> None:
@@ -150,15 +153,47 @@ class Demo:
         session.logout()
         return found
 
+    def promote(self) -> None:
+        """Bring the build to the stable registry, and its layers to the mirror."""
+        nvr = shlex.quote(self.newest_build()["nvr"])
+        self.say("it was tested: only builds in a tag for them are promoted")
+        self.shell(f"koji tag-build --wait {site.STABLE_TAG} {nvr}")
+        self.say("promote it from the candidate registry to the stable one, and export its blobs for mirrors")
+        self.shell(f"fedpkg-container-registry promote {nvr}")
+        self.shell("fedpkg-container-registry mirror")
+
     def run_image(self) -> None:
-        """Pull the image by digest into an empty store, run it, and fetch its page."""
-        self.say("pull the image by digest into an empty store, run it, and fetch its page")
-        specification = self.newest_build()["extra"]["image"]["index"]["pull"][1]
-        print(f"$ curl http://…:8080/   # {specification}", flush=True)
-        page = fetch_page(specification, certificates=self.box.layout.builder(self.box.layout.builders[0]) / "certs")
+        """Pull what was promoted into an empty store, run it, and fetch its page; the layers must come from the mirror.
+
+        :raises FedpkgContainerError: something is not as it must be
+        """
+        beyond = self.box.layout.distribution
+        assert beyond is not None
+        self.say("pull it from the stable registry into an empty store, run it, and fetch its page")
+        image = ImageReference.parse(f"{beyond.address}/hello-web:latest")
+        certificates = self.box.layout.builder(self.box.layout.builders[0]) / "certs"
+        begin = beyond.mirror_log.stat().st_size
+        print(f"$ curl http://…:8080/   # {image}", flush=True)
+        page = fetch_page(str(image), certificates=certificates)
         print(page)
         if page != PAGE:
             raise FedpkgContainerError("the page is not the one that was packaged")
+        self.say("its layers came from the mirror, where the front end had sent for them")
+        with beyond.mirror_log.open() as log:
+            log.seek(begin)
+            served = log.read()
+        print(served, end="")
+        missing = [layer for layer in self.layers(image, certificates) if f"/blobs/{layer} " not in served]
+        if missing:
+            raise FedpkgContainerError(f"these layers did not come from the mirror: {', '.join(missing)}")
+
+    @staticmethod
+    def layers(image: ImageReference, certificates: Path) -> list[str]:
+        """The digests of the layers of an image that has one arch."""
+        with Registry(Access(certificates)).repository(image) as repository:
+            (member,) = repository.manifest(image.tag).manifests
+            _, *layers = repository.manifest(member.digest).blobs
+        return [each.digest for each in layers]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Running an image as its user would: pulled by digest into a store that holds nothing else."""
+"""Running an image as its user would: pulled into a store that holds nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUT = 60.0
 def fetch_page(specification: str, *, certificates: Path) -> str:
     """Run an image that serves HTTP on ``$PORT`` with its own command, and fetch its first page.
 
-    :param specification: pull spec by digest
+    :param specification: pull spec
     :param certificates: with the authority of the registry
     :raises FedpkgContainerError: no page came in time
     """

@@ -17,6 +17,8 @@ from fedpkg_container.errors import FedpkgContainerError
 BRANCH = "rawhide"
 BUILD_TAG = f"{BRANCH}-container-build"
 DEST_TAG = f"{BRANCH}-container-candidate"
+#: Where builds go that were tested.
+STABLE_TAG = f"{BRANCH}-container-updates"
 TARGET = f"{BRANCH}-container-candidate"
 #: Seconds for making the repository.
 REPO_TIMEOUT = 300.0
@@ -30,9 +32,11 @@ def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE
     if session.getBuildTarget(TARGET) is None:
         session.createTag(BUILD_TAG, arches=" ".join(arches))
         session.createTag(DEST_TAG)
+        session.createTag(STABLE_TAG)
         session.createBuildTarget(TARGET, BUILD_TAG, DEST_TAG)
     for name in packages:
-        session.packageListAdd(DEST_TAG, name, owner=PACKAGER)
+        for tag in (DEST_TAG, STABLE_TAG):
+            session.packageListAdd(tag, name, owner=PACKAGER)
 
 
 def import_rpms(session: Any, rpms: list[Path]) -> None:
