@@ -73,6 +73,7 @@ class ArchBuild:
         image = self._build(dockerfile, bases)
         self.after("executed")
         with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+            log.say("reading the image's RPMs")
             with self.engine.mounted(image) as root:
                 packages, distribution = read_packages(root, self.folder), read_distribution(root)
             log.say(f"the image holds {len(packages)} RPMs")
