@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         built = building.compare(Path(folder), runs=1 if quick else 5)
     print(table([*rows, *built.rows]))
-    print(f"\nSeconds of each step of a build on the builder:\n\n{building.shown(built.parts)}")
+    print(f"\nSeconds of each step of a build on the builder:\n\n{building.shown(built)}")
     took = time.monotonic() - began
     print(f"{TAIL}\nPython {platform.python_version()}, {os.cpu_count()} CPUs, {took:.0f} s in all")
 

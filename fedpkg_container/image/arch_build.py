@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,20 +71,23 @@ class ArchBuild:
         self.after("pulled")
         parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
-        image = self._build(dockerfile, bases)
+        with ThreadPoolExecutor(1) as beside:
+            tools = beside.submit(buildroot, spec.arch)
+            image = self._build(dockerfile, bases)
         self.after("executed")
         with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+            log.say("reading the image's RPMs")
             with self.engine.mounted(image) as root:
                 packages, distribution = read_packages(root, self.folder), read_distribution(root)
             log.say(f"the image holds {len(packages)} RPMs")
             self.after("read")
-            warnings = lost_in(self.engine.configuration(image), self.site.formats)
+            warnings = lost_in(lambda: self.engine.configuration(image), self.site.formats)
             exact = self._push(image)
             self.after("pushed")
             built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
             files = keep()
             self.after("sent")
-            return replace(built, warnings=warnings, files=files)
+            return replace(built, warnings=warnings, files=files, buildroot=tools.result())
 
     def _push(self, image: str) -> ImageReference:
         """Push to staging, under a tag that nobody else has; the image by digest."""
@@ -159,6 +163,6 @@ class ArchBuild:
             details=[each.details for each in packages],
             distribution=distribution,
             files=[],
-            buildroot=buildroot(self.spec.arch),
+            buildroot={},
             parent_id=f"sha256:{parent_id}" if parent_id else "",
         )

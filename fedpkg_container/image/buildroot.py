@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 import re
@@ -34,19 +33,15 @@ def buildroot(arch: str) -> dict[str, Any]:
         },
         "content_generator": {"name": "fedpkg-container", "version": __version__},
         "container": {"type": "buildah", "arch": arch},
-        "tools": [dict(each) for each in _tools()],
+        "tools": [{"name": name, "version": _version(name)} for name in ("buildah", "skopeo")],
         "components": installed(PROGRAMS),
     }
 
 
-@functools.lru_cache(maxsize=1)
-def _tools() -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Names and versions of the programs that say them."""
-    found = []
-    for name in ("buildah", "skopeo"):
-        said = _VERSION.search(run([name, "--version"], timeout=TIMEOUT).text)
-        found.append((("name", name), ("version", said[0] if said else "unknown")))
-    return tuple(found)
+def _version(program: str) -> str:
+    """The version that a program says it has."""
+    said = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
+    return said[0] if said else "unknown"
 
 
 def installed(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ The tags that people type are set when the build is recorded (``recording``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
@@ -100,11 +100,11 @@ def _convert(target: ImageReference, images: Sequence[BuiltImage], kind: str, en
     return manifest
 
 
-def lost_in(configuration: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
+def lost_in(configuration: Callable[[], Mapping[str, Any]], formats: Sequence[str]) -> list[str]:
     """What an image has that some formats do not keep, as warnings for the packager.
 
-    :param configuration: of the image as it was built
+    :param configuration: gives that of the image as it was built
     """
-    if "oci" not in formats or not (configuration.get("config") or {}).get("Healthcheck"):
+    if "oci" not in formats or not (configuration().get("config") or {}).get("Healthcheck"):
         return []
     return [HEALTHCHECK_LOST.format("image" if formats[0] == "oci" else "OCI variant of the image")]

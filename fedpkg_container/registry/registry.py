@@ -154,9 +154,8 @@ class Registry:
         with self.http(reference.registry) as http:
             try:
                 yield Repository(http, reference.repository)
-            except RegistryUnavailableError as error:
-                reason = f"{reference.registry} fails, needed for {reference}: {error.reason}"
-                raise RegistryUnavailableError(reason, solution=error.solution) from error
+            except RegistryError as error:
+                raise needed_for(reference, error) from error
 
     def http(self, registry: str) -> RegistryHTTP:
         """A registry; its connections are kept until it is closed."""
@@ -169,12 +168,14 @@ class Registry:
         )
 
 
+_TELL = "try again later; tell the site's administrators when it stays so"
 #: What programs and registries say, and what it means; the first that fits counts.
 _UNREACHABLE = re.compile(
     r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
 )
 #: What may be otherwise in a moment; a name that is wrong stays wrong.
 _TEMPORARY = re.compile(r"connection refused|i/o timeout|no route to host|connection reset", re.IGNORECASE)
+_LATE = re.compile(r"\btimed out\b")
 _BROKEN = re.compile(r"\b5[0-9][0-9] \(?[A-Z]|unexpected EOF|: EOF\b|TLS handshake timeout")
 _MISSING = re.compile(
     r"manifest unknown|name unknown|repository name not known|status code (from registry )?404|status: 404",
@@ -201,9 +202,20 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
         why = last.rpartition('": ')[2][-300:]
         return RegistryUnavailableError(
             f"{where} fails, needed for {image}: {why}",
-            solution="try again later; tell the site's administrators when it stays so",
+            solution=_TELL,
         )
     return RegistryError(f"{image}: {last[-500:]}")
+
+
+def needed_for(image: ImageReference, error: RegistryError) -> RegistryError:
+    """An error of a request, in the words that are said of programs that fail for the same reason."""
+    where, needed = image.registry, f"needed for {image}: {error.reason}"
+    if _LATE.search(error.reason):
+        return RegistryError(f"{where} does not answer, or is too slow, {needed}", solution=_TELL)
+    if not isinstance(error, RegistryUnavailableError):
+        return error
+    what = "cannot be reached" if _UNREACHABLE.search(error.reason) else "fails"
+    return RegistryUnavailableError(f"{where} {what}, {needed}", solution=_TELL)
 
 
 @contextlib.contextmanager
@@ -216,5 +228,5 @@ def registry_errors(image: ImageReference) -> Iterator[None]:
     except ProgramTimeoutError as error:
         raise RegistryError(
             f"{image.registry or 'the registry'} does not answer, or is too slow, needed for {image}: {error.reason}",
-            solution="try again later; tell the site's administrators when it stays so",
+            solution=_TELL,
         ) from error

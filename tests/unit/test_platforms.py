@@ -60,5 +60,5 @@ def test_arguments_for_programs() -> None:
 def test_a_healthcheck_that_is_lost(formats: tuple[str, ...], said: str | None) -> None:
     with_it = {"config": {"Healthcheck": {"Test": ["CMD", "true"]}}}
     expected = [f"HEALTHCHECK is not in the {said}: the OCI format has no place for it"] if said else []
-    assert lost_in(with_it, formats) == expected
-    assert lost_in({"config": {}}, formats) == []
+    assert lost_in(lambda: with_it, formats) == expected
+    assert lost_in(lambda: {"config": {}}, formats) == []

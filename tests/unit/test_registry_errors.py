@@ -7,7 +7,7 @@ import pytest
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.registry import registry_error
+from fedpkg_container.registry.registry import needed_for, registry_error
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
 
@@ -58,6 +58,22 @@ def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
     error = registry_error(IMAGE, said)
     assert type(error) is kind
     assert text in error.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RegistryUnavailableError("PUT https://x was answered with HTTP 500"), "127.0.0.1:34043 fails, needed for"),
+        (RegistryUnavailableError("PUT https://x: [Errno 111] Connection refused"), "cannot be reached, needed for"),
+        (RegistryError("PUT https://x: Read timed out. (read timeout=60)"), "does not answer, or is too slow, needed"),
+        (NoSuchImageError("GET https://x: there is no such thing"), "GET https://x: there is no such thing"),
+    ],
+)
+def test_requests_that_fail_are_told_of_in_the_same_words(error: RegistryError, text: str) -> None:
+    told = needed_for(IMAGE, error)
+    assert type(told) is type(error)
+    assert text in told.reason
+    assert error.reason in told.reason
 
 
 def test_a_list_with_members_that_say_nothing_of_their_platform() -> None:
