@@ -26,7 +26,23 @@ def _parser() -> argparse.ArgumentParser:
         "-d", "--directory", type=Path, default=default_folder(), help="where it keeps everything (%(default)s)"
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    up = commands.add_parser("up", help="start it; a new one is made first")
+    _add_up(commands.add_parser("up", help="start it; a new one is made first"))
+    commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
+    shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
+    shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
+    shell.add_argument("command", nargs="*", help="run this instead of a shell (after --)")
+    shell.set_defaults(run=_shell)
+    repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
+    repository.add_argument("name", help="namespace and name: container/hello-web")
+    repository.set_defaults(run=_create_repository)
+    commands.add_parser("prune", help="empty the staging of builds that have ended").set_defaults(run=_prune)
+    down = commands.add_parser("down", help="stop it; everything is kept")
+    down.add_argument("--remove", action="store_true", help="delete everything it keeps")
+    down.set_defaults(run=_down)
+    return parser
+
+
+def _add_up(up: argparse.ArgumentParser) -> None:
     up.add_argument(
         "--builders",
         type=int,
@@ -55,19 +71,6 @@ def _parser() -> argparse.ArgumentParser:
         help="also what brings images to everybody, from now on: a stable registry, a front end and a mirror",
     )
     up.set_defaults(run=_up)
-    commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
-    shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
-    shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
-    shell.add_argument("command", nargs="*", help="run this instead of a shell (after --)")
-    shell.set_defaults(run=_shell)
-    repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
-    repository.add_argument("name", help="namespace and name: container/hello-web")
-    repository.set_defaults(run=_create_repository)
-    commands.add_parser("prune", help="empty the staging of builds that have ended").set_defaults(run=_prune)
-    down = commands.add_parser("down", help="stop it; everything is kept")
-    down.add_argument("--remove", action="store_true", help="delete everything it keeps")
-    down.set_defaults(run=_down)
-    return parser
 
 
 def _up(arguments: argparse.Namespace) -> int:

@@ -73,6 +73,8 @@ NO_BLOBS = [
     "/v2/_catalog?n=1&last=a",
     "/v2/none/tags/list",
     "/v2/none/manifests/latest",
+    "/v2/none/manifests/a%2Fb",
+    "/v2/none%2Fwhatever/tags/list",
     f"/v2/none/manifests/{DIGEST}",
     f"/v2/none/referrers/{DIGEST}",
     f"/v2/a/blobs/manifests/{DIGEST}",
@@ -171,6 +173,20 @@ def test_ranges_of_blobs(running: Distribution, image: LayeredImage, bytes_range
     assert running.is_redirected(path, headers={"Range": bytes_range})
     with running.switched_off():
         _assert_from_registry(running, "GET", path, {"Range": bytes_range})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/none/manifests/%6C%61test",
+        f"/v2/none/manifests/sha256%3A{HEX}",
+        "/v2/none/tags/list?n=%31&last=a%2Fb&x=%22+%C3%A9;y",
+    ],
+)
+def test_paths_reach_the_registry_as_they_were_sent(running: Distribution, path: str) -> None:
+    said = running.registry_log.stat().st_size
+    running.ask("GET", path)
+    assert f'"GET {path} HTTP/1.1"' in running.registry_log.read_text()[said:]
 
 
 QUICK = settings(

@@ -55,6 +55,18 @@ def test_a_chunked_upload_reaches_the_registry_while_it_is_sent(running: Distrib
         assert running.ask("GET", f"/v2/uploads-are-large/blobs/{digest}").body == content
 
 
+def test_a_client_may_pause(running: Distribution) -> None:
+    with _connect(running) as connection:
+        connection.sendall(
+            f"PATCH {_begin(running)} HTTP/1.1\r\nHost: {running.address}\r\nContent-Length: 8\r\n\r\nhalf".encode()
+        )
+        time.sleep(4)
+        connection.sendall(b"half")
+        answer = http.client.HTTPResponse(connection, method="PATCH")
+        answer.begin()
+        assert (answer.status, answer.headers["Range"]) == (202, "0-7")
+
+
 def test_no_upload_is_too_large(running: Distribution) -> None:
     """Two terabytes are announced; a server with a limit answers 413 at once. (httpd's is 1 GiB where none is set.)"""
     with _connect(running) as connection:
@@ -71,6 +83,7 @@ def test_no_upload_is_too_large(running: Distribution) -> None:
 
 
 def test_nothing_is_kept_in_files_on_the_way(running: Distribution) -> None:
+    """Neither of an upload nor of a download by a client that is slower than the registry."""
     folder = Path(running.log.path.parent)
     content = os.urandom(24 * MEGABYTE)
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -78,6 +91,11 @@ def test_nothing_is_kept_in_files_on_the_way(running: Distribution) -> None:
     place = f"{_begin(running)}&digest={digest}"
     headers = {"Content-Type": "application/octet-stream"}
     assert running.ask("PUT", place, body=content, headers=headers).status == 201
-    with running.switched_off():
-        assert running.ask("GET", f"/v2/uploads-are-large/blobs/{digest}").body == content
+    with running.switched_off(), _connect(running) as connection:
+        path = f"/v2/uploads-are-large/blobs/{digest}"
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {running.address}\r\nConnection: close\r\n\r\n".encode())
+        time.sleep(1)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.read() == content
     assert {path: path.stat().st_mtime_ns for path in before} == before

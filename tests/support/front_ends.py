@@ -31,6 +31,9 @@ gzip_types *;
 gzip_proxied any;
 gzip_min_length 1;
 client_max_body_size 1k;
+client_body_timeout 2s;
+proxy_send_timeout 2s;
+proxy_read_timeout 2s;
 open_file_cache max=1000 inactive=1h;
 open_file_cache_valid 1h;
 open_file_cache_errors on;
@@ -38,7 +41,8 @@ open_file_cache_errors on;
 _HTTPD_AROUND = """\
 SetOutputFilter DEFLATE
 LimitRequestBody 1000
-Timeout 5
+Timeout 2
+RequestReadTimeout header=2 body=2
 """
 
 
@@ -181,35 +185,38 @@ def distribution(
     with contextlib.ExitStack() as servers:
         registry = servers.enter_context(registries.docker_registry(folder, authority=authority, password=password))
         mirror = mirror or servers.enter_context(running_mirror(folder))
-        port, plain_port = free_port(), free_port()
-        certificate = authority.issue("front", server=True)
-        front = FrontEnd(
-            names=("127.0.0.1",),
-            no_cdn_names=(NO_CDN,),
-            certificate=certificate,
-            key=certificate,
-            registry=f"https://localhost:{registry.partition(':')[2]}",
-            registry_ca=authority.certificate_path,
-            mirror=mirror.url,
-            tree=mirror.tree if sees_tree else None,
-            switch=folder / "redirects-off",
-            via=(VIA, "cloudfront"),
-            networks=(f"{BUILDER}/32", "2001:db8::/32"),
-            listen=(f"127.0.0.1:{port}",),
-            plain_listen=(f"127.0.0.1:{plain_port}",),
-        )
+        front = _settings(folder, authority, registry, mirror, sees_tree=sees_tree)
         log = servers.enter_context(running_front_end(kind, folder / kind, front))
+        (address,) = front.listen
+        secret = registries.PASSWORD if password else ""
         yield Distribution(
             kind=kind,
-            address=f"127.0.0.1:{port}",
+            address=address,
             log=log,
             registry=registry,
             registry_log=folder / f"registry-{registry.partition(':')[2]}.log",
             mirror=mirror,
             switch=front.switch,
-            access=registries.access(
-                folder, registry, f"127.0.0.1:{port}", password=registries.PASSWORD if password else ""
-            ),
-            plain_port=plain_port,
+            access=registries.access(folder, registry, address, password=secret),
+            plain_port=front.plain_addresses[0].port,
             context=ssl.create_default_context(cafile=str(authority.certificate_path)),
         )
+
+
+def _settings(folder: Path, authority: Authority, registry: str, mirror: Mirror, *, sees_tree: bool) -> FrontEnd:
+    certificate = authority.issue("front", server=True)
+    return FrontEnd(
+        names=("127.0.0.1",),
+        no_cdn_names=(NO_CDN,),
+        certificate=certificate,
+        key=certificate,
+        registry=f"https://localhost:{registry.partition(':')[2]}",
+        registry_ca=authority.certificate_path,
+        mirror=mirror.url,
+        tree=mirror.tree if sees_tree else None,
+        switch=folder / "redirects-off",
+        via=(VIA, "cloudfront"),
+        networks=(f"{BUILDER}/32", "2001:db8::/32"),
+        listen=(f"127.0.0.1:{free_port()}",),
+        plain_listen=(f"127.0.0.1:{free_port()}",),
+    )

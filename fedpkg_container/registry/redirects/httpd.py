@@ -58,7 +58,7 @@ _FILE = Template("""\
 
     # Blobs alone. The pattern is that of all names and digests that are legal; httpd compares the decoded path. A blob
     # has the same path at the mirror. A query would only be another name for the same bytes (QSD).
-    RewriteRule "@pattern" "@mirror$0" [R=302,L,NE,QSD]
+    RewriteRule "@pattern" "@mirror$0" [R=302,L,QSD]
 
     # Everything else: the request as it came (nocanon), and the answer as it comes. A registry that was away is asked
     # again at once (retry=0).

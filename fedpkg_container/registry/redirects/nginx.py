@@ -85,6 +85,7 @@ server {
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Host "";
         proxy_set_header Forwarded "";
+        proxy_redirect off;
 
         # Layers are large, lines are slow. Nothing is kept in files here on its way, in neither direction.
         client_max_body_size 0;
