@@ -60,16 +60,16 @@ def plan_removal(repository: Repository, content: Content, heads: Mapping[str, s
 
 
 def go_on(repository: Repository, begun: Sequence[str], heads: Mapping[str, str], requests: Workers) -> Removal:
-    """What is left to be deleted where the image itself is gone already.
+    """What an attempt has left that was interrupted when the image itself was gone already.
 
-    :param begun: what was going to be deleted
+    :param begun: what was going to be deleted, the image first; empty where nothing was begun
     :param heads: what every tag of the repository points to
     """
     others = {tag: head for tag, head in heads.items() if head not in begun}
     reached = _reached(repository, others, requests)
     there = requests.each(repository.head, begun)
     left = [digest for digest, head in zip(begun, there) if head and digest not in reached]
-    return Removal(tuple(left), {})
+    return Removal(tuple(dict.fromkeys([*begun[:1], *left])), {})
 
 
 def _reached(repository: Repository, heads: Mapping[str, str], requests: Workers) -> dict[str, str]:

@@ -56,7 +56,7 @@ class TakingBack:
     def _unpromote(self, nvr: str, outcome: Outcome) -> None:
         place, digest = self._place(nvr, History(self.record.entries()))
         outcome.repository, outcome.digest = str(place), digest
-        if self.delete and place == ImageReference(self.site.candidates.registry, place.repository):
+        if self.delete and self.target.registry == self.site.candidates.registry and not self.target.prefix:
             raise RefusedError(
                 f"{place} is in the candidate registry itself, where Koji looks for {nvr}",
                 solution="leave --delete out, or give the target a prefix",

@@ -1,0 +1,131 @@
+"""Promotions and their taking back, killed after every request that they make, and repeated: they converge."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.registry.promotion.history import History
+from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.repository import Repository
+from tests.support.killing import killed_after
+from tests.support.promoting import Bench, make_site
+from tests.support.registries import access, docker_registry
+
+#: Between two requests after which the quick tests kill; the slow ones leave none out.
+STEP = 13
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registries")
+
+
+@pytest.fixture(scope="module")
+def hosts(folder: Path) -> Iterator[tuple[str, str]]:
+    with docker_registry(folder) as one, docker_registry(folder) as other:
+        yield one, other
+
+
+@pytest.fixture(params=["mounted", "sent"])
+def bench(request: pytest.FixtureRequest, folder: Path, hosts: tuple[str, str], tmp_path: Path) -> Bench:
+    """Candidate and target in one registry, or in two."""
+    stable = hosts[0] if request.param == "mounted" else hosts[1]
+    return Bench(tmp_path, make_site(tmp_path, hosts[0], stable, access=access(folder)))
+
+
+def elsewhere(bench: Bench, number: int) -> Bench:
+    """The same site with another prefix and record, for the next kill."""
+    folder = bench.folder / str(number)
+    folder.mkdir()
+    target = replace(bench.site.target("stable"), prefix=f"{bench.folder.name.replace('_', '-')}/{number}")
+    site = replace(bench.site, record=folder / "promotions.jsonl", targets={"stable": target})
+    return Bench(folder, site)
+
+
+def assert_whole(bench: Bench, candidate: Candidate) -> None:
+    """Assert that whatever a tag means in this moment can be pulled as a whole."""
+    for digest in set(bench.tags(candidate).values()):
+        bench.contents(bench.place(candidate), digest)
+
+
+def promoting(bench: Bench, step: int) -> int:
+    """Promote a build over an older one, killed after each request; how many kills that were."""
+    old, new = (bench.build(f"hello-1-{release}", layers=1) for release in (1, 2))
+    for number in itertools.count(1, step):
+        there = elsewhere(bench, number)
+        assert there.promote(old)[0].is_good
+        if not killed_after(number, partial(there.promote, new)):
+            return number // step
+        assert_whole(there, new)
+        (outcome,) = there.promote(new)
+        assert outcome.is_good, outcome.error
+        there.assert_promoted(new)
+        assert there.tags(new) == {"1-1": old.image.digest, **dict.fromkeys(["1-2", "1", "latest"], new.image.digest)}
+        known = History(Record(there.site.record).entries()).of(str(there.place(new)))
+        assert "stable" in known.promoted[new.image.digest]
+        assert known.unfinished == {}
+        assert known.before("latest", new.image.digest) == [old.image.digest], "so that it can be taken back"
+        assert known.before("1", new.image.digest) == [old.image.digest]
+        assert there.promote(new)[0].state == "unchanged"
+    raise AssertionError("it never came to its end")
+
+
+def taking_back(bench: Bench, step: int) -> int:
+    """Take a build back and delete it, killed after each request; how many kills that were."""
+    layer = b"a layer that both have" * 50
+    old, new = (bench.build(f"hello-1-{release}", layers=1, shared=[layer]) for release in (1, 2))
+    for number in itertools.count(1, step):
+        there = elsewhere(bench, number)
+        assert all(each.is_good for build in (old, new) for each in there.promote(build))
+        before = there.contents(there.place(new), new.image.digest)
+        if not killed_after(number, partial(there.unpromote, "hello-1-2", delete=True)):
+            return number // step
+        assert_whole(there, new)
+        (outcome,) = there.unpromote("hello-1-2", delete=True)
+        assert outcome.is_good, outcome.error
+        assert there.tags(new) == dict.fromkeys(["1-1", "1", "latest"], old.image.digest)
+        there.assert_promoted(old)
+        shared = there.contents(there.place(old), old.image.digest)
+        gone = {each for each, content in before.items() if b"schemaVersion" in content and each not in shared}
+        assert manifests_left(there, new, gone) == []
+        known = History(Record(there.site.record).entries()).of(str(there.place(new)))
+        assert (known.unfinished, new.image.digest in known.promoted) == ({}, False)
+        assert there.unpromote("hello-1-2", delete=True)[0].state == "unchanged"
+    raise AssertionError("it never came to its end")
+
+
+def manifests_left(bench: Bench, candidate: Candidate, digests: set[str]) -> list[str]:
+    """Those of some manifests that are in a build's repository."""
+    place = bench.place(candidate)
+    with bench.http(place.registry) as http:
+        repository = Repository(http, place.repository)
+        return [each for each in sorted(digests) if repository.head(each)]
+
+
+def test_promotion_killed_now_and_then(bench: Bench) -> None:
+    assert promoting(bench, STEP) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_promotion_killed_after_every_request(bench: Bench) -> None:
+    assert promoting(bench, 1) > 40
+
+
+@pytest.mark.parametrize("bench", ["mounted"], indirect=True)
+def test_taking_back_killed_now_and_then(bench: Bench) -> None:
+    assert taking_back(bench, STEP) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("bench", ["mounted"], indirect=True)
+def test_taking_back_killed_after_every_request(bench: Bench) -> None:
+    assert taking_back(bench, 1) > 30
