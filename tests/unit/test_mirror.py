@@ -264,6 +264,7 @@ class TestCrew:
 
         def work(number: int) -> None:
             begun.append(number)
+            time.sleep(0.001)
             raise RegistryUnavailableError("away")
 
         with Crew(1, lambda: True) as crew:
