@@ -94,15 +94,28 @@ def listing(repository: Repository, image: str) -> Listing:
     :param image: its digest
     :raises RegistryError: the registry cannot be reached, or refuses
     """
-    http = repository.http
-    if http.lists_referrers:
-        try:
-            found = list(pages(http, f"/v2/{repository.name}/referrers/{checked(image)}", "manifests", repository.name))
-            return Listing(tuple(map(Descriptor.of, found)), by_tag=False)
-        except NoSuchImageError:  # registries that know the interface answer with an empty list
-            http.lists_referrers = False
+    listed = listed_by_registry(repository, image)
+    if listed is not None:
+        return Listing(listed, by_tag=False)
     found = list(_tagged_list(repository, image).get("manifests") or [])
     return Listing(tuple(map(Descriptor.of, found)), by_tag=True)
+
+
+def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
+    """What refers to an image, as far as the registry lists that itself; None where it does not.
+
+    :param image: its digest
+    :raises RegistryError: the registry cannot be reached, or refuses
+    """
+    http = repository.http
+    if not http.lists_referrers:
+        return None
+    try:
+        found = list(pages(http, f"/v2/{repository.name}/referrers/{checked(image)}", "manifests", repository.name))
+    except NoSuchImageError:  # registries that know the interface answer with an empty list
+        http.lists_referrers = False
+        return None
+    return tuple(map(Descriptor.of, found))
 
 
 def referrers(repository: Repository, image: str) -> list[Descriptor]:

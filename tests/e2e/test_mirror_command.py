@@ -16,10 +16,11 @@ import pexpect
 import pytest
 
 from fedpkg_container.registry.mirror.options import DAY
+from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
-from tests.support.mirrored import Clock, Mirrored, mirrored
+from tests.support.mirrored import Clock, Mirrored, begun, mirrored, promoted
 from tests.support.registries import PASSWORD, access, referrers_registry
 from tests.support.storage import Storage
 
@@ -107,8 +108,8 @@ def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
     for name in ("a", "b"):
         it.storage.image(name, "1-1", layers=[name.encode()])
     assert json.loads(it.call("--json"))["tags_asked"] == 2  # there is no record yet
-    with record.open("a") as file:
-        file.write(json.dumps({"repository": "b", "time": "2026-01-01T00:00:00Z"}) + "\n")
+    promoted(record, f"{it.host}/b")
+    promoted(record, "elsewhere.example.org/a")
     it.storage.image("b", "2-1", layers=[b"newer"])
     it.storage.image("a", "2-1", layers=[b"not recorded"])
     report = json.loads(it.call("--json"))
@@ -117,6 +118,20 @@ def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
     assert (report["requests"], report["blobs"]["present"]) == (0, 6)
     report = json.loads(it.call("--json", "--full"))
     assert (report["tags_asked"], report["blobs"]["new"]) == (4, 2)
+
+
+def test_a_promotion_that_was_killed_is_looked_at_until_it_is_repeated(it: Mirrored) -> None:
+    record = it.folder / "record"
+    it.storage.image("a", "1-1", layers=[b"a"])
+    it.run(record=record)
+    entry = begun(record, f"{it.host}/a")
+    assert it.run(record=record).asked == 1
+    it.storage.image("a", "2-1", layers=[b"set after the mirror looked, and then it was killed"])
+    assert it.run(record=record).new == 2
+    assert it.run(record=record).asked == 2
+    Record(record).append(entry.done())
+    assert it.run(record=record).asked == 2
+    assert it.run(record=record).asked == 0
 
 
 def test_all_is_asked_for_once_a_day_whatever_the_record_says(it: Mirrored) -> None:

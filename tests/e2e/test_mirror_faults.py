@@ -93,7 +93,7 @@ def test_a_registry_that_is_away_is_not_asked_for_everything(
     stack.close()
     summary = it.run(repositories=tuple(f"r{index}" for index in range(30)), parallel=2)
     assert summary.errors[-1].endswith("more repositories were not asked for, since the registry is away")
-    assert 3 <= len(summary.errors) < 8
+    assert 3 <= len(summary.errors) < 20
     assert len(it.blobs()) == 30
 
 
@@ -189,6 +189,23 @@ def test_a_signal_ends_a_run_with_a_summary(it: Mirrored, number: signal.Signals
     assert summary.errors == [] and len(it.blobs()) == 12
     if left:
         assert summary.received < 6 << 20
+
+
+def test_a_signal_ends_a_run_that_waits_for_the_registry(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+    it, stack = mortal
+    several(it)
+    it.site("rate = 1M\n")
+    path = it.folder / "registry.conf"
+    path.write_text(path.read_text().replace("patience = 0", "patience = 600"))
+    with it.start() as process:
+        wait_for_part(it)
+        stack.close()
+        time.sleep(2)  # until it is refused, and waits
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 6
+    assert process.returncode == 130 and "Traceback" not in err and " linked, " in out
 
 
 @pytest.mark.slow

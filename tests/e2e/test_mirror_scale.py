@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.support.mirrored import Clock, Mirrored, mirrored
+from tests.support.mirrored import Clock, Mirrored, mirrored, promoted
 
 REPOSITORIES, BUILDS = 50, 50
 
@@ -23,18 +22,16 @@ def fill(it: Mirrored) -> None:
 @pytest.mark.slow
 def test_ten_thousand_blobs(tmp_path: Path) -> None:
     record, clock = tmp_path / "record", Clock()
-    record.write_text(json.dumps({"repository": "team/image1"}) + "\n")
     with mirrored(tmp_path) as it:
+        promoted(record, f"{it.host}/team/image1")
         fill(it)
         first = it.run(parallel=8, record=record, now=clock)
         assert (first.errors, first.new) == ([], 10_000)
         again = it.run(full=True, now=clock)
         assert (again.new, again.present, again.requests) == (0, 10_000, 2 + REPOSITORIES + REPOSITORIES * BUILDS)
-        with record.open("a") as file:
-            file.write(json.dumps({"repository": "team/image7"}) + "\n")
+        promoted(record, f"{it.host}/team/image7")
         it.run(record=record, now=clock)
-        with record.open("a") as file:
-            file.write(json.dumps({"repository": "team/image8"}) + "\n")
+        promoted(record, f"{it.host}/team/image8")
         touched = it.run(record=record, now=clock)
         nothing = it.run(record=record, now=clock)
         assert (touched.present, touched.requests, touched.asked) == (10_000, 1 + BUILDS, BUILDS)

@@ -17,6 +17,7 @@ from fedpkg_container.registry.mirror.clock import Moment
 from fedpkg_container.registry.mirror.options import Options
 from fedpkg_container.registry.mirror.run import mirror
 from fedpkg_container.registry.mirror.summary import Summary
+from fedpkg_container.registry.promotion.record import Entry, Record
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.registries import access, docker_registry
 from tests.support.storage import Storage
@@ -102,6 +103,21 @@ def mirrored(folder: Path, *, password: str = "", redirect: str = "") -> Iterato
     """A registry that is empty, and no tree yet."""
     with docker_registry(folder, password=bool(password), redirect=redirect) as host:
         yield Mirrored(folder, host, access(folder, host, password=password))
+
+
+def begun(record: Path, repository: str) -> Entry:
+    """Have a promotion recorded that has begun; the line.
+
+    :param repository: with its registry
+    """
+    entry = Entry.begin("promote", target="stable", repository=repository, nvr="hello-1-1", digest="sha256:" + 64 * "0")
+    Record(record).append(entry)
+    return entry
+
+
+def promoted(record: Path, repository: str) -> None:
+    """Have a promotion recorded that was done."""
+    Record(record).append(begun(record, repository).done())
 
 
 @dataclass

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.throttle import Throttle
 from fedpkg_container.registry.mirror.tree import Tree
 from fedpkg_container.registry.mirror.walk import DEEPEST, walk
+from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import fallback_tag
+from tests.support.mirrored import begun, promoted
 
 DAY = 86400.0
 
@@ -174,35 +177,53 @@ class TestWalk:
 
 
 class TestRecord:
+    HOST = "registry.example.org"
+
     def test_what_was_touched_since(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
-        first = changes(path, "")
+        first = changes(path, self.HOST, "")
         assert first.repositories is None
-        assert changes(path, first.position).repositories == frozenset()
-        path.write_text('{"repository": "a", "nvr": "a-1-1"}\n{"repository": "b"}\n{"repos')
-        second = changes(path, first.position)
-        assert second.repositories == frozenset("ab")
-        with path.open("a") as file:
-            file.write('itory": "c"}\n')
-        assert changes(path, second.position).repositories == frozenset("c")
+        assert changes(path, self.HOST, first.position).repositories == frozenset()
+        for name in ("registry.example.org/a", "registry.example.org/x/b", "other.example.org/c"):
+            promoted(path, name)
+        whole = path.read_bytes()
+        path.write_bytes(whole + whole[:20])  # a line that is being written
+        second = changes(path, self.HOST, first.position)
+        assert second.repositories == frozenset({"a", "x/b"})
+        path.write_bytes(whole)
+        promoted(path, "registry.example.org/d")
+        third = changes(path, self.HOST, second.position)
+        assert third.repositories == frozenset("d")
+        assert changes(path, self.HOST, third.position).repositories == frozenset()
 
-    @pytest.mark.parametrize("text", ['{"repository": "z"}\n' * 3, '{"repository": "a"}\n', ""])
-    def test_another_file(self, tmp_path: Path, text: str) -> None:
+    def test_a_change_is_open_until_it_is_done(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
-        path.write_text('{"repository": "a"}\n{"repository": "b"}\n')
-        position = changes(path, "").position
-        path.write_text(text)
-        assert changes(path, position).repositories is None
+        entry = begun(path, "registry.example.org/a")
+        position = changes(path, self.HOST, "").position
+        assert changes(path, self.HOST, position).repositories == frozenset("a")
+        promoted(path, "registry.example.org/b")
+        position = changes(path, self.HOST, position).position
+        assert changes(path, self.HOST, position).repositories == frozenset("a")
+        Record(path).append(entry.done())
+        position = changes(path, self.HOST, position).position
+        assert changes(path, self.HOST, position).repositories == frozenset()
 
-    @pytest.mark.parametrize("line", ["no json", "[]", "{}", "1", "\x00"])
+    @pytest.mark.parametrize("change", [lambda text: text[::-1], lambda text: text[:-1], lambda _: b""])
+    def test_another_file(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+        path = tmp_path / "record"
+        promoted(path, "registry.example.org/a")
+        position = changes(path, self.HOST, "").position
+        path.write_bytes(change(path.read_bytes()))
+        assert changes(path, self.HOST, position).repositories is None
+
+    @pytest.mark.parametrize("line", ["no json", "[]", "{}", "1", "\x00", '{"format": 2}'])
     def test_a_line_that_cannot_be_read(self, tmp_path: Path, line: str) -> None:
         path = tmp_path / "record"
-        path.write_text("")
-        position = changes(path, "").position
-        path.write_text(f"{line}\n")
-        found = changes(path, position)
-        assert found.repositories is None
-        assert changes(path, found.position).repositories == frozenset()
+        promoted(path, "registry.example.org/a")
+        position = changes(path, self.HOST, "").position
+        with path.open("a") as file:
+            file.write(f"{line}\n")
+        assert changes(path, self.HOST, position).repositories is None
 
 
 class TestState:
@@ -264,6 +285,7 @@ class TestCrew:
 
         def work(number: int) -> None:
             begun.append(number)
+            time.sleep(0.001)
             raise RegistryUnavailableError("away")
 
         with Crew(1, lambda: True) as crew:

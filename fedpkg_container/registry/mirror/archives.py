@@ -29,7 +29,7 @@ from fedpkg_container.registry.registry import Access
 #: What the files are called.
 SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
 #: Tags of builds: version and release. Those that move have no dash, and those of referrers and signatures a digest.
-_BUILD = re.compile(r"(?!sha(?:256|384|512)-[0-9a-f]{64})[^-].*-[^-]+")
+_BUILD = re.compile(r"(?!sha[0-9]+-[0-9a-f]{64})[^-].*-[^-]+")
 #: The longest configuration that is read, bytes.
 _LONGEST_CONFIGURATION = 4 * 1024 * 1024
 

@@ -57,11 +57,12 @@ class Crew:
 
     :param size: how many jobs are done at the same time
     :param is_away: asks whether the registry is away, or only fails for what it was asked for
+    :param give_up: called when the block ends in an error: makes what waits for the registry end soon
     """
 
-    def __init__(self, size: int, is_away: Callable[[], bool]) -> None:
+    def __init__(self, size: int, is_away: Callable[[], bool], give_up: Callable[[], None] = lambda: None) -> None:
         self.size = size
-        self._is_away = is_away
+        self._is_away, self._give_up = is_away, give_up
         self._threads: list[threading.Thread] = []
         #: What a job looks at while it works: when it is set, there is no use in going on.
         self.stop = threading.Event()
@@ -73,6 +74,8 @@ class Crew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.set()
+        if error is not None:
+            self._give_up()
         deadline = time.monotonic() + LEAVE
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))

@@ -15,12 +15,11 @@ from fedpkg_container.errors import (
     WrongContentError,
 )
 from fedpkg_container.registry.digests import hashed
-from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP, Stream
+from fedpkg_container.registry.http import RegistryHTTP, Stream
 from fedpkg_container.registry.mirror.crew import StoppedError
 from fedpkg_container.registry.mirror.images import Blob
 from fedpkg_container.registry.mirror.throttle import Throttle
 from fedpkg_container.registry.mirror.tree import sync
-from fedpkg_container.registry.patience import patiently
 from fedpkg_container.registry.repository import Repository
 
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?:[0-9]+|\*)")
@@ -40,7 +39,6 @@ class Downloads:
     throttle: Throttle
     stop: threading.Event
     received: Callable[[int], None]
-    patience: float = 0.0
 
     def fetch(self, blob: Blob, repositories: Sequence[str]) -> Path:
         """Fetch a blob; the file that holds it, which is whole and on the disk.
@@ -68,11 +66,11 @@ class Downloads:
             return self._receive(blob, source)
 
         try:
-            return patiently(resumed, self.patience, attempts=ATTEMPTS)
+            return self.http.again(resumed)
         except WrongContentError:
             self._file(blob).unlink(missing_ok=True)
         try:
-            return patiently(resumed, self.patience, attempts=ATTEMPTS)
+            return self.http.again(resumed)
         except WrongContentError as error:
             self._file(blob).unlink(missing_ok=True)
             raise WrongContentError(

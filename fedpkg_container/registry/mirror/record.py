@@ -1,12 +1,14 @@
-"""What ``promote`` changed since a run: its record tells, so that not every tag has to be asked for."""
+"""What ``promote`` and ``unpromote`` changed since a run, from their record: not every tag has to be asked for then."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedpkg_container.errors import UsageError
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.promotion.record import DONE, Entry
 
 #: Bytes before a position that must be the same as they were.
 _BEFORE = 4096
@@ -16,7 +18,8 @@ _BEFORE = 4096
 class Changes:
     """What a record says.
 
-    :param repositories: those that were touched since; None when it cannot tell
+    :param repositories: those that were touched since, and those of which a change has begun and has not been seen to
+        end; None when it cannot tell
     :param position: where it ends now; a text that is to be kept for the next time
     """
 
@@ -24,12 +27,13 @@ class Changes:
     position: str
 
 
-def changes(record: Path, position: str) -> Changes:
-    """What was recorded since a position: each line is a JSON object that names the ``repository`` that it touched.
+def changes(record: Path, registry: str, position: str) -> Changes:
+    """What was recorded of a registry's repositories since a position.
 
     It cannot be told when there is no position yet, when the file is another one than it was, or when a line cannot be
     read. A line that is being written at this moment belongs to the next time.
 
+    :param registry: host and port
     :param position: what the last complete run kept; empty for none
     """
     try:
@@ -42,13 +46,19 @@ def changes(record: Path, position: str) -> Changes:
     start = int(position.partition(" ")[0] or 0)
     if not position or start > len(content) or _position(content[:start]) != position:
         return Changes(None, end)
-    touched = set()
-    for line in content[start:].splitlines():
-        try:
-            touched.add(str(json.loads(line)["repository"]))
-        except (ValueError, LookupError, TypeError):
-            return Changes(None, end)
-    return Changes(frozenset(touched), end)
+    try:
+        touched = {_repository(Entry.read(line), registry) for line in content[start:].splitlines()}
+        begun = {entry.id: entry for entry in map(Entry.read, content.splitlines())}  # of each change its last line
+        touched |= {_repository(entry, registry) for entry in begun.values() if entry.state != DONE}
+    except (ValueError, UsageError):
+        return Changes(None, end)
+    return Changes(frozenset(touched - {""}), end)
+
+
+def _repository(entry: Entry, registry: str) -> str:
+    """The repository that a line is about; empty when it is of another registry."""
+    reference = ImageReference.parse(entry.repository)
+    return reference.repository if reference.registry == registry else ""
 
 
 def _position(content: bytes) -> str:

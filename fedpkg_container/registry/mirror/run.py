@@ -116,7 +116,7 @@ class _Run:
         deletion.delete(contents, reached, kept, self.summary, self.now)
 
     def _crew(self) -> Crew:
-        return Crew(self.options.parallel, self._is_away)
+        return Crew(self.options.parallel, self._is_away, self.http.abandon)
 
     def finish(self) -> None:
         """What is done however the steps ended: see to it that the next run finds what this one did."""
@@ -188,7 +188,7 @@ class _Run:
 
     def _fill(self, crew: Crew, contents: Contents, reached: Mapping[str, Reach]) -> None:
         throttle = Throttle(self.options.rate)
-        downloads = Downloads(self.http, self.partial, throttle, crew.stop, self._received, self.access.patience)
+        downloads = Downloads(self.http, self.partial, throttle, crew.stop, self._received)
         filling = Filling(self.tree, downloads, crew, self.progress, self.summary, dry_run=self.options.dry_run)
         filling.fill(list(missing(contents, reached, self.summary)))
         if not self.summary.errors and not self.options.dry_run:

@@ -14,7 +14,7 @@ from fedpkg_container.registry.mirror.images import Image
 from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.walk import Reach, walk
-from fedpkg_container.registry.referrers import listing
+from fedpkg_container.registry.referrers import listed_by_registry
 from fedpkg_container.registry.repository import Repository
 
 Result = TypeVar("Result")
@@ -137,8 +137,8 @@ class Survey:
             return None
 
     def _referrers(self, name: str, digest: str) -> tuple[str, ...] | None:
-        found = listing(Repository(self.http, name), digest)  # lists under tags are reached as any tag is
-        return None if found.by_tag else tuple(each.digest for each in found.artifacts)
+        listed = listed_by_registry(Repository(self.http, name), digest)
+        return None if listed is None else tuple(each.digest for each in listed)
 
     def _ask(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:
         """Do jobs at the same time; of a repository of which one has failed no other is begun, and none counts."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry.mirror.images import Image
-from fedpkg_container.registry.referrers import fallback_tag
+from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag
 
 #: How deep lists in lists, and artifacts that refer to artifacts, may go.
 DEEPEST = 8
-#: Tags under which referrers are listed: they count as long as some other tag reaches the image.
-_FALLBACK = re.compile(r"sha(?:256|384|512)-[0-9a-f]{64,}")
 
 
 @dataclass
@@ -51,7 +48,8 @@ def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[
     :raises RegistryError: manifests lead to others without end, contradict each other, or would be served as blobs
     """
     reach = Reach()
-    level = {digest for tag, digest in tags.items() if not _FALLBACK.fullmatch(tag)}
+    # Lists of referrers count as long as some other tag reaches the image.
+    level = {digest for tag, digest in tags.items() if not is_fallback_tag(tag)}
     for _ in range(DEEPEST):
         following: set[str] = set()
         for digest in level:

@@ -1,0 +1,141 @@
+"""``fedpkg-container-registry mirror`` beside ``skopeo sync`` to a directory: a first run, and one with nothing new.
+
+Both copy all tags and all arches of a docker-registry over TLS. skopeo gets its list of repositories in a file, so that
+one process does it all. Ours waits until every blob is on the disk (fsync), skopeo does not. A first run begins with
+nothing, a repeated one of ours with what the first has left. skopeo refuses to write to a directory that it has written
+before ("Refusing to overwrite destination directory"): whoever repeats it removes the copy, which is not counted, and
+gets all of it again. What came is compared: the digests of all blobs, each of which is read and hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from benchmarks.running import timed
+from benchmarks.table import Row
+from tests.support.mirrored import Mirrored, mirrored
+from tests.support.storage import Storage
+
+MB = 1 << 20
+NOTE = "skopeo sync --all --src yaml --dest dir, which begins anew each time; all tags and arches of a docker-registry"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Images of a registry.
+
+    :param make: puts them there
+    """
+
+    name: str
+    make: Callable[[Storage], None]
+
+
+def _releases(repositories: int, builds: int) -> Workload:
+    """As a distribution has them: all on one base image, two arches, a tag for each build, and ``latest``."""
+
+    def make(storage: Storage) -> None:
+        bases = {arch: os.urandom(8 * MB) for arch in ("amd64", "arm64")}
+        for repository in range(repositories):
+            name = f"fedora/image{repository}"
+            for build in range(builds):
+                members = [
+                    (arch, storage.image(name, layers=[base, os.urandom(2 * MB)], arch=arch))
+                    for arch, base in bases.items()
+                ]
+                tags = [f"1.0-{build}", *(["latest"] if build == builds - 1 else [])]
+                storage.images(name, *tags, members=members)
+
+    return Workload(f"{repositories} images, {builds} builds each", make)
+
+
+def _apart(images: int) -> Workload:
+    """Images that share nothing, with one tag each: the most that skopeo can be asked to do as well as we."""
+
+    def make(storage: Storage) -> None:
+        for number in range(images):
+            storage.image(f"apart/image{number}", "1.0-1", layers=[os.urandom(8 * MB)])
+
+    return Workload(f"{images} images that share nothing", make)
+
+
+class Rivals:
+    """Both programs, each with a folder of its own, on one registry."""
+
+    def __init__(self, it: Mirrored) -> None:
+        self._it = it
+        self._copied = it.folder / "copied"
+        self._list = it.folder / "sync.yml"
+        it.site()
+        with it.http() as http:
+            names = [str(name) for name in http.request("GET", "/v2/_catalog?n=1000").json("")["repositories"]]
+        with self._list.open("w") as file:
+            options = {"tls-verify": True, "cert-dir": str(it.access.certificates)}
+            YAML(typ="safe").dump({it.host: {**options, "images": {name: [] for name in names}}}, file)
+
+    def clear(self) -> None:
+        """Begin with nothing."""
+        shutil.rmtree(self._it.tree, ignore_errors=True)
+        os.sync()
+
+    def theirs(self) -> float:
+        """skopeo; seconds."""
+        shutil.rmtree(self._copied, ignore_errors=True)
+        self._copied.mkdir()
+        os.sync()
+        command = ["skopeo", "sync", "--all", "--src", "yaml", "--dest", "dir", str(self._list), str(self._copied)]
+        return timed(command, cwd=self._it.folder, env=os.environ)[0]
+
+    def ours(self) -> float:
+        """The mirror; seconds."""
+        return timed(self._it.command(), cwd=self._it.folder, env=os.environ, shows="blobs new")[0]
+
+    def compare(self) -> None:
+        """Check that both have the same blobs.
+
+        :raises ValueError: they have not
+        """
+        ours = set(_hashed(self._it.tree / "v2"))
+        theirs = set(_hashed(self._copied))
+        if ours != theirs or not ours:
+            raise ValueError(f"not the same blobs: {len(ours)} and {len(theirs)}")
+
+
+def _hashed(folder: Path) -> Iterator[str]:
+    """The digests of the blobs in a folder, each of which must fit its name; manifests have other names."""
+    for path in folder.rglob("*"):
+        expected = path.name.rpartition(":")[2]
+        if path.is_file() and len(expected) == 64:
+            with path.open("rb") as file:
+                hasher = hashlib.sha256()
+                while chunk := file.read(MB):
+                    hasher.update(chunk)
+            if hasher.hexdigest() != expected:
+                raise ValueError(f"{path} is something else")
+            yield expected
+
+
+def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
+    """First and repeated runs, in turn."""
+    for number, workload in enumerate([_releases(3, 2), _apart(10)] if quick else [_releases(10, 3), _apart(40)]):
+        place = folder / str(number)
+        place.mkdir()
+        with mirrored(place) as it:
+            workload.make(it.storage)
+            rivals = Rivals(it)
+            rounds = []
+            for _ in range(2 if quick else 4):
+                rivals.clear()
+                rounds.append((rivals.theirs(), rivals.ours(), rivals.theirs(), rivals.ours()))
+                rivals.compare()
+            first, ours, again, ours_again = (statistics.median(column) for column in zip(*rounds))
+        yield Row(f"mirror: {workload.name}, first run", first, ours, "s", NOTE, against="skopeo")
+        yield Row(f"mirror: {workload.name}, repeated", again, ours_again, "s", NOTE, against="skopeo")
