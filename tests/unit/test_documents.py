@@ -16,6 +16,7 @@ from fedpkg_container.distgit import effective
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.distgit.effective import SETTINGS
 from fedpkg_container.model.checks import CHECKS
+from fedpkg_container.registry_cli import make_parser
 
 #: A code of a finding in a program's text.
 CODE = r'"((?:yaml|tags?)-[a-z-]+)"'
@@ -42,6 +43,10 @@ def _documented(name: str, section: str = "") -> set[str]:
 
 def test_the_box() -> None:
     assert _documented("fedpkg-container-box.1") == _options(_parser())
+
+
+def test_the_registries_program() -> None:
+    assert _documented("fedpkg-container-registry.1") == _options(make_parser())
 
 
 @pytest.mark.parametrize("command", ["container-build", "container-status", "container-build-config"])

@@ -91,6 +91,7 @@ class Demo:
         """RPMs in Koji, a repository of them, and a base image; its pull spec."""
         session = self.box.session(ADMIN)
         site.create_target(session, "hello-web-container", base.COMPONENT)
+        site.create_stable_tag(session, "hello-web-container")
         with tempfile.TemporaryDirectory(prefix="demo-") as name:
             work = Path(name)
             self.say(f"package programs of {base.host_system()} as RPMs, and let Koji know them")

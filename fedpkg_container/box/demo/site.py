@@ -32,11 +32,17 @@ def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE
     if session.getBuildTarget(TARGET) is None:
         session.createTag(BUILD_TAG, arches=" ".join(arches))
         session.createTag(DEST_TAG)
-        session.createTag(STABLE_TAG)
         session.createBuildTarget(TARGET, BUILD_TAG, DEST_TAG)
     for name in packages:
-        for tag in (DEST_TAG, STABLE_TAG):
-            session.packageListAdd(tag, name, owner=PACKAGER)
+        session.packageListAdd(DEST_TAG, name, owner=PACKAGER)
+
+
+def create_stable_tag(session: Any, *packages: str) -> None:
+    """The tag of builds that were tested, and packages listed in it; nothing happens when they are there."""
+    if session.getTag(STABLE_TAG) is None:
+        session.createTag(STABLE_TAG)
+    for name in packages:
+        session.packageListAdd(STABLE_TAG, name, owner=PACKAGER)
 
 
 def import_rpms(session: Any, rpms: list[Path]) -> None:
