@@ -74,7 +74,7 @@ def _most_at_once(children: Sequence[dict[str, Any]]) -> int:
 
 @pytest.mark.slow
 def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile("RUN echo hello > /hello", "RUN sleep 6"))
+    packager.commit(packager.dockerfile("RUN echo hello > /hello", "RUN sleep 30"))
     tasks = _submit(packager, 4)
     session = box.session(ADMIN)
     stores = {name: box.layout.builder(name) / "state" for name in box.layout.builders}
