@@ -15,6 +15,16 @@ from tests.support.furnished import furnish, running
 from tests.support.packager import Packager
 from tests.support.played import PlayedBuilder
 
+#: Seconds that a slow test may take, on a machine that is busy with much else: it waits more than once.
+SLOW_TIMEOUT = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests get more time than others, unless they say themselves how much."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+
 
 @pytest.fixture(scope="session")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
@@ -26,9 +36,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 
 @pytest.fixture
-def packager(box: Box, tmp_path: Path) -> Packager:
-    """Somebody with a checkout of a container of their own."""
-    return Packager.make(box, tmp_path)
+def packager(box: Box, tmp_path: Path) -> Iterator[Packager]:
+    """Somebody with a checkout of a container of their own; no build of theirs goes on when a test has failed."""
+    packager = Packager.make(box, tmp_path)
+    yield packager
+    packager.cancel_builds()
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,6 @@ def _assert_built(packager: Packager, task_id: int) -> None:
     eventually(
         lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["CLOSED"],
         lambda: (session.getTaskInfo(task_id), session.getTaskResult(task_id, raise_fault=False)),
-        seconds=120,
     )
     build = session.getBuild(f"{packager.name}-container-1.0-1")
     assert (build["state"], build["task_id"]) == (koji.BUILD_STATES["COMPLETE"], task_id)
@@ -48,7 +47,7 @@ def test_away_while_run_runs(packager: Packager, box: Box) -> None:
     run = "RUN for n in 1 2 3 4 5 6 7 8 9 10; do echo line $n; sleep 1; done"
     packager.commit(packager.dockerfile(run, release="1"))
     task_id = submit(packager)
-    child = wait_for_line(box, task_id, "line 2", seconds=120)
+    child = wait_for_line(box, task_id, "line 2")
     with _away(box):
         pass
     _assert_built(packager, task_id)
@@ -64,7 +63,7 @@ def test_away_after_a_step(packager: Packager, box: Box, step: str) -> None:
         start_paused(box, "builder-1", step)
         task_id = submit(packager)
         waits = mark(box, "builder-1", step)
-        eventually(waits.exists, lambda: box.layout.log("builder-1").read_text()[-3000:], seconds=120)
+        eventually(waits.exists, lambda: box.layout.log("builder-1").read_text()[-3000:])
         with _away(box):
             waits.unlink()
         _assert_built(packager, task_id)

@@ -30,14 +30,10 @@ Measured = Callable[[str, object], None]
 ENDED = {koji.TASK_STATES[name] for name in ("CLOSED", "FAILED", "CANCELED")}
 
 
-def _ended(packager: Packager, task_id: int, seconds: float = 150) -> str:
+def _ended(packager: Packager, task_id: int) -> str:
     """Wait for the end of a build; what was wrong, or nothing."""
     session = packager.box.session(ADMIN)
-    eventually(
-        lambda: session.getTaskInfo(task_id)["state"] in ENDED,
-        lambda: session.getTaskDescendents(task_id),
-        seconds=seconds,
-    )
+    eventually(lambda: session.getTaskInfo(task_id)["state"] in ENDED, lambda: session.getTaskDescendents(task_id))
     result = session.getTaskResult(task_id, raise_fault=False)
     return str(result.get("faultString", "")) if isinstance(result, dict) else str(result)
 
@@ -80,7 +76,7 @@ def _written(box: Box) -> Iterator[Callable[[], int]]:
     "run",
     [
         "RUN trap '' INT TERM HUP; while true; do sleep 1000; done",
-        "RUN (trap '' INT TERM HUP; setsid sleep 1001 &) ; while true; do :; done",
+        "RUN (trap '' INT TERM HUP; busybox setsid sleep 1001 &) ; while true; do :; done",
     ],
     ids=["sleeps", "forks a daemon and spins"],
 )
@@ -94,10 +90,14 @@ def test_run_that_never_ends(packager: Packager, box: Box, site: dict[str, str],
 
 def test_run_that_leaves_a_daemon_behind(packager: Packager, box: Box) -> None:
     """The daemon ends with its RUN, and the build goes on."""
-    run = "RUN (trap '' INT TERM HUP; setsid busybox sh -c 'while true; do sleep 1; echo alive; done' &) ; echo forked"
+    daemon = "touch /begun; while true; do sleep 1; echo alive; done"
+    run = (
+        f"RUN (trap '' INT TERM HUP; busybox setsid busybox sh -c '{daemon}' &) ; until [ -e /begun ]; do sleep 1; done"
+    )
     packager.commit(packager.dockerfile(run, "RUN echo next", release="1"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nnext\n" in done.stdout
     nothing_left(box)
 
 
@@ -183,7 +183,7 @@ def test_a_log_of_five_hundred_megabytes(packager: Packager, box: Box, record_pr
         memory = max([memory, *(_peak(pid) for pid in handlers if Path(f"/proc/{pid}/status").exists())])
         return path.stat().st_size > 500 * MEGABYTE
 
-    eventually(through, lambda: path.stat().st_size, seconds=200)
+    eventually(through, lambda: path.stat().st_size)
     assert _ended(packager, task_id) == ""
     record_property("seconds", round(time.monotonic() - began))
     record_property("memory_megabytes", memory // MEGABYTE)

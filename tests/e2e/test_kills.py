@@ -34,7 +34,6 @@ def _assert_built_by(box: Box, task_id: int, nvr: str, host: str) -> None:
     eventually(
         lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["CLOSED"],
         lambda: (session.getTaskInfo(task_id), session.getTaskDescendents(task_id)),
-        seconds=90,
     )
     assert session.getHost(session.getTaskInfo(task_id)["host_id"])["name"] == host
     build = session.getBuild(nvr)
@@ -71,7 +70,6 @@ def test_a_handler_is_killed_while_buildah_runs(
     eventually(
         lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["CLOSED"],
         lambda: (session.getTaskInfo(task_id), session.getTaskDescendents(task_id)),
-        seconds=90,
     )
     assert session.getBuild(f"{packager.name}-container-1.0-1")["state"] == koji.BUILD_STATES["COMPLETE"]
     nothing_left(box)
@@ -101,7 +99,7 @@ def test_two_builds_of_one_nvr_at_once(packager: Packager, box: Box) -> None:
             states[task_id] = koji.TASK_STATES[session.getTaskInfo(task_id)["state"]]
         return set(states.values()) <= {"CLOSED", "FAILED"}
 
-    eventually(ended, lambda: states, seconds=90)
+    eventually(ended, lambda: states)
     assert sorted(states.values()) == ["CLOSED", "FAILED"]
     loser = next(task_id for task_id, state in states.items() if state == "FAILED")
     fault = session.getTaskResult(loser, raise_fault=False)["faultString"]
@@ -120,7 +118,6 @@ def test_the_hub_is_restarted_during_a_build(packager: Packager, box: Box) -> No
     eventually(
         lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["CLOSED"],
         lambda: (session.getTaskInfo(task_id), session.getTaskResult(task_id, raise_fault=False)),
-        seconds=90,
     )
     nothing_left(box)
 

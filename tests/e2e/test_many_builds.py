@@ -14,7 +14,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.model.reference import ImageReference
-from tests.support.leftovers import eventually, nothing_left, registry_of
+from tests.support.leftovers import PATIENCE, eventually, nothing_left, registry_of
 from tests.support.packager import Packager
 
 CLOSED = koji.TASK_STATES["CLOSED"]
@@ -35,7 +35,7 @@ def _children(session: Any, tasks: Sequence[int]) -> list[dict[str, Any]]:
     return [child for task in tasks for child in session.getTaskChildren(task)]
 
 
-def _all_end_well(session: Any, tasks: Sequence[int], seconds: float) -> None:
+def _all_end_well(session: Any, tasks: Sequence[int], seconds: float = PATIENCE) -> None:
     ended = {koji.TASK_STATES[name] for name in ("CLOSED", "FAILED", "CANCELED")}
     eventually(
         lambda: all(task["state"] in ended for task in session.getTaskInfo(list(tasks))),
@@ -74,7 +74,7 @@ def _most_at_once(children: Sequence[dict[str, Any]]) -> int:
 
 @pytest.mark.slow
 def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile("RUN echo hello > /hello", "RUN sleep 6"))
+    packager.commit(packager.dockerfile("RUN echo hello > /hello", "RUN sleep 30"))
     tasks = _submit(packager, 4)
     session = box.session(ADMIN)
     stores = {name: box.layout.builder(name) / "state" for name in box.layout.builders}
@@ -83,7 +83,7 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
         """Stores of builds that have a layer of their own."""
         return [folder for state in stores.values() for folder in (state / "builds").glob("task-*") if _layers(folder)]
 
-    eventually(lambda: len(at_work()) == 4, at_work, seconds=90)
+    eventually(lambda: len(at_work()) == 4, at_work)
     base = json.loads(registry_of(box).config(ImageReference.parse(packager.base), "amd64"))["rootfs"]["diff_ids"]
     shared = {state: _layers(state / "shared") for state in stores.values()}
     for state, layers in shared.items():
@@ -93,19 +93,18 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
         (below,) = (layer for layer in shared[folder.parents[1]] if layer["id"] == own["parent"])
         assert below["diff-digest"] == base[-1]
     assert {folder.parents[1] for folder in at_work()} == set(stores.values())
-    _all_end_well(session, tasks, 90)
+    _all_end_well(session, tasks)
     assert _most_at_once(_children(session, tasks)) == 4
     nothing_left(box)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_twenty_builds_on_two_builders(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN echo hello > /hello"))
     log = box.layout.log("registry").stat().st_size
     tasks = _submit(packager, 20)
     session = box.session(ADMIN)
-    _all_end_well(session, tasks, 500)
+    _all_end_well(session, tasks, 900)
     children = _children(session, tasks)
     assert len(children) == 20
     hosts = [child["host_id"] for child in children]

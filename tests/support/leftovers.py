@@ -17,6 +17,10 @@ from fedpkg_container.registry.referrers import is_fallback_tag
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.packager import Packager
 
+#: Seconds that a test waits for what has to come, on a machine that is busy with much else. What the product promises
+#: to do soon has a deadline of its own.
+PATIENCE = 240.0
+
 
 def registry_of(box: Box) -> Registry:
     """The box's registry."""
@@ -45,6 +49,12 @@ def reserved(box: Box) -> list[str]:
     return found
 
 
+def processes_of_builds(box: Box) -> list[int]:
+    """Processes that builds have started."""
+    folders = [box.layout.builder(name) / "state" / "builds" for name in box.layout.builders]
+    return [pid for builds in folders if builds.exists() for each in builds.iterdir() for pid in processes_in(each)]
+
+
 def on_machine(box: Box) -> list[str]:
     """Processes, mounts and folders of builds."""
     found = [f"mount {path}" for path in mounts_below(box.layout.folder)]
@@ -52,7 +62,7 @@ def on_machine(box: Box) -> list[str]:
         builds = box.layout.builder(name) / "state" / "builds"
         for folder in builds.iterdir() if builds.exists() else []:
             found.append(f"folder {folder}")
-            found += [f"process {pid}" for pid in processes_in(folder)]
+    found += [f"process {pid}" for pid in processes_of_builds(box)]
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=30).stdout
     found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.folder) in line]
     return found
@@ -66,7 +76,7 @@ def nothing_left(box: Box) -> None:
     )
 
 
-def eventually(condition: Callable[[], bool], state: Callable[[], object], seconds: float = 30) -> None:
+def eventually(condition: Callable[[], bool], state: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Assert that a condition comes true before a deadline.
 
     :param state: what to show when it does not

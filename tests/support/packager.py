@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import koji
+
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
 
-#: Seconds for one command.
-TIMEOUT = 120
+#: Seconds for one command, on a machine that is busy.
+TIMEOUT = 240
 
 
 @dataclass
@@ -88,6 +90,15 @@ class Packager:
         )
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def cancel_builds(self) -> None:
+        """Cancel those of the package's builds that have not ended."""
+        session = self.box.session(ADMIN)
+        going_on = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
+        for task in session.listTasks({"method": "buildContainer", "state": going_on, "decode": True}):
+            if f"/container/{self.name}" in str(task["request"][0]):
+                session.cancelTask(task["id"])
+        session.logout()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start ``fedpkg container-build``; its outputs are pipes."""

@@ -53,7 +53,7 @@ def submit(packager: Packager, *arguments: str) -> int:
     return int(done.stdout.split()[2])
 
 
-def wait_for_line(box: Box, task_id: int, text: str, seconds: float = 60) -> int:
+def wait_for_line(box: Box, task_id: int, text: str) -> int:
     """Wait until the log of the first arch has a line; the task of that arch."""
     session = box.session(ADMIN)
     found: list[int] = []
@@ -66,7 +66,7 @@ def wait_for_line(box: Box, task_id: int, text: str, seconds: float = 60) -> int
                 return True
         return False
 
-    eventually(shows, lambda: session.getTaskDescendents(task_id), seconds=seconds)
+    eventually(shows, lambda: session.getTaskDescendents(task_id))
     return found[0]
 
 
