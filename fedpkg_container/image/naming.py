@@ -12,6 +12,7 @@ from fedpkg_container.model.build import NVR
 from fedpkg_container.model.labels import label
 from fedpkg_container.model.names import legal_tag, nvr_part_problem, package_problem, repository_problem
 from fedpkg_container.model.reference import is_tag
+from fedpkg_container.model.unique_tags import SCRATCH, UniqueTag
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,7 @@ class Tags:
 
 def unique_tag(task_id: int, *, scratch: bool, now: float | None = None) -> str:
     """A tag that no other build has."""
-    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
-    return legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
+    return str(UniqueTag(task_id, time.time() if now is None else now, SCRATCH if scratch else ""))
 
 
 def is_unique_tag(tag: str) -> bool:

@@ -122,11 +122,19 @@ class Repository:
         return answer
 
     def delete_manifest(self, digest: str) -> bool:
-        """Delete a manifest by digest, and with it every tag of it; whether it was there."""
+        """Delete a manifest by digest, and with it every tag of it; whether it was there.
+
+        :raises RegistryError: the registry deletes nothing
+        """
         try:
-            self._request("DELETE", f"manifests/{checked(digest)}", expected=(200, 202))
+            answer = self._request("DELETE", f"manifests/{checked(digest)}", expected=(200, 202, 405))
         except NoSuchImageError:
             return False
+        if answer.status == 405:
+            raise RegistryError(
+                f"{self.http.host} deletes nothing (HTTP 405)",
+                solution="set storage.delete.enabled, and no readonly, in the registry's configuration",
+            )
         return True
 
     def tags(self) -> Iterator[str]:

@@ -9,4 +9,5 @@ from __future__ import annotations
 #: The commands, in the order of ``--help``, and the module of each.
 COMMANDS: dict[str, str] = {
     "redirects": "redirects",
+    "prune": "prune",
 }
