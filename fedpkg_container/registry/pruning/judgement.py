@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,20 +28,27 @@ class Judgement:
 
         What belongs to an image (its SBOM) stays when the image does, and with it everything that it lists.
         """
-        inventory = self.inventory
         going = {each.digest for each in self.verdicts if not each.stays}
-        below = {each for digest in going for each in inventory.reach(digest)}
-        kept = {each for digest in inventory.roots if digest not in going for each in inventory.reach(digest)}
-        waiting = dict(inventory.owners)
+        kept = self._reached(digest for digest in self.inventory.roots if digest not in going)
         while True:
-            lost = below - kept
-            belonging = {each for each, owner in waiting.items() if owner not in lost and owner not in waiting}
-            if not belonging:
-                break
-            for digest in belonging:
-                del waiting[digest]
-                kept |= set(inventory.reach(digest))
-        return frozenset(kept)
+            lost = self._lost(going, kept)
+            more = kept | self._reached(digest for digest in self.inventory.owners if digest not in lost)
+            if more == kept:
+                return frozenset(kept)
+            kept = more
+
+    def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
+        """What goes with some images: what is below them, and what belongs to any of it."""
+        lost: set[str] = set()
+        more = self._reached(going) - kept
+        while more:
+            lost |= more
+            belonging = [each for each, owner in self.inventory.owners.items() if owner in lost]
+            more = self._reached(belonging) - kept - lost
+        return lost
+
+    def _reached(self, digests: Iterable[str]) -> set[str]:
+        return {each for digest in digests for each in self.inventory.reach(digest)}
 
     @property
     def going(self) -> list[Verdict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedpkg_container.errors import (
@@ -20,7 +20,7 @@ from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.pruning.deletion import ChangedError, Deletion
 from fedpkg_container.registry.pruning.inventory import take
 from fedpkg_container.registry.pruning.judgement import Judgement, size
-from fedpkg_container.registry.pruning.needs import DAY, Needs
+from fedpkg_container.registry.pruning.needs import DAY, Needs, Verdict
 from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository, repositories
@@ -147,7 +147,7 @@ class Pruner:
         outcomes: dict[tuple[str, str], Outcome] = {}
         for place, judgement in judged.items():
             if judgement.going:
-                found = self._delete_in(place, {each.digest for each in judgement.going}, needs)
+                found = self._delete_in(place, {each.digest: each for each in judgement.going}, needs)
                 outcomes.update({(place.name, digest): outcome for digest, outcome in found.items()})
         images = [replace(each, outcome=outcomes[each.repository, each.verdict.digest]) for each in report.images]
         return replace(report, emptied=emptied, images=images)
@@ -163,7 +163,7 @@ class Pruner:
         self.after(f"emptied {place.name}")
         return replace(each, outcome=Outcome(done=True))
 
-    def _delete_in(self, place: Repository, wanted: set[str], needs: Needs) -> dict[str, Outcome]:
+    def _delete_in(self, place: Repository, wanted: Mapping[str, Verdict], needs: Needs) -> dict[str, Outcome]:
         """Delete in one repository those of some images that still nobody needs; what became of each."""
         outcomes: dict[str, Outcome] = {}
         for _ in range(ATTEMPTS):
@@ -171,11 +171,9 @@ class Pruner:
             if problems:
                 return {**dict.fromkeys(wanted, Outcome(problem=problems[0])), **outcomes}
             judgement = judged[place]
-            for each in wanted - outcomes.keys() - set(judgement.inventory.by_digest):
+            for each in wanted.keys() - outcomes.keys() - judgement.inventory.by_digest.keys():
                 outcomes[each] = Outcome(done=True)  # it went with another one, or by another hand
-            for verdict in judgement.kept:
-                if verdict.digest in wanted - outcomes.keys():
-                    outcomes[verdict.digest] = Outcome(needed=verdict.why)
+            outcomes.update(_spared(judgement, wanted.keys() - outcomes.keys(), wanted))
             try:
                 self._delete_judged(place, judgement, wanted, outcomes)
             except ChangedError as error:
@@ -186,7 +184,7 @@ class Pruner:
         return {**dict.fromkeys(wanted, problem), **outcomes}
 
     def _delete_judged(
-        self, place: Repository, judgement: Judgement, wanted: set[str], outcomes: dict[str, Outcome]
+        self, place: Repository, judgement: Judgement, wanted: Collection[str], outcomes: dict[str, Outcome]
     ) -> None:
         deletion = Deletion(place, judgement, self.after)
         for verdict in judgement.going:
@@ -201,6 +199,16 @@ class Pruner:
                 continue
             outcomes[verdict.digest] = Outcome(done=True)
             self.notice(f"deleted {place.reference}@{verdict.digest} ({', '.join(verdict.tags)})")
+
+
+def _spared(judgement: Judgement, digests: Collection[str], before: Mapping[str, Verdict]) -> dict[str, Outcome]:
+    """Those of some images that stay after all, or have a tag that they did not have before."""
+    spared = {each.digest: Outcome(needed=each.why) for each in judgement.kept if each.digest in digests}
+    for each in judgement.going:
+        new = set(each.tags) - set(before[each.digest].tags) if each.digest in digests else set()
+        if new:
+            spared[each.digest] = Outcome(needed=f"it has got the tag {min(new)} meanwhile")
+    return spared
 
 
 def _agreed(http: RegistryHTTP) -> float:
