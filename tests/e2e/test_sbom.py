@@ -19,7 +19,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.image.documents import Documents
+from fedpkg_container.image.documents import Documents, Origin
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Published
 from fedpkg_container.image.naming import Tags
@@ -125,10 +125,10 @@ def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
         server.faults["/blobs/"] = [*faults]
         repository = ImageReference(server.address, "hello")
         image: Any = SimpleNamespace(**{**facts.built.__dict__, "digest": digest})
-        plan: Any = SimpleNamespace(parents=[], dockerfile=SimpleNamespace(base=""))
-        task: Any = SimpleNamespace(source=facts.source, scratch=False)
         published = Published(repository, digest, "", Tags("1-2", "1.0-3"))
-        made = Documents(hub, registry, task, plan, log).make(NVR("hello", "1.0", "3"), published, [image], 0.0)
+        made = Documents(hub, registry, Origin(facts.source), log).make(
+            NVR("hello", "1.0", "3"), published, [image], 0.0
+        )
     return made, (folder / "container-build.log").read_text()
 
 

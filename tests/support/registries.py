@@ -8,7 +8,7 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,9 @@ def docker_registry(
         yield f"127.0.0.1:{port}"
 
 
-def push_image(registry: Registry, host: str, repository: str, name: str) -> str:
+def push_image(
+    registry: Registry, host: str, repository: str, name: str, labels: Mapping[str, str] | None = None
+) -> str:
     """Push an image without layers; its digest.
 
     :param name: makes it another image
