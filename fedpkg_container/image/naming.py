@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +34,8 @@ def unique_tag(task_id: int, *, scratch: bool, now: float | None = None) -> str:
 
 
 def is_unique_tag(tag: str) -> bool:
-    """Whether a tag is one that ``unique_tag`` makes, or the same for the list of another format."""
-    return re.fullmatch(r"(scratch-)?[0-9]+-[0-9]{14}(-[0-9a-z]+)?", tag) is not None
+    """Whether a tag is one that ``unique_tag`` makes, or an import, or the same for the list of another format."""
+    return UniqueTag.read(tag) is not None
 
 
 def primary_tag(nvr: NVR) -> str:

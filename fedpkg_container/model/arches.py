@@ -53,3 +53,11 @@ def platform_of(arch: str) -> Platform:
 def go_arch(arch: str) -> str:
     """Go's name of an arch of Koji."""
     return platform_of(arch).architecture
+
+
+def koji_arch(platform: Mapping[str, Any]) -> str:
+    """Koji's name of the arch of a platform, as manifests name it; Go's where Koji has none of its own."""
+    name, variant = str(platform.get("architecture") or ""), str(platform.get("variant") or "")
+    if name == "arm":
+        return "armhfp" if variant in ("", "v7") else f"arm{variant}"
+    return {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}.get(name, name)

@@ -9,5 +9,6 @@ from __future__ import annotations
 #: The commands, in the order of ``--help``, and the module of each.
 COMMANDS: dict[str, str] = {
     "redirects": "redirects",
+    "import-base": "import_base",
     "prune": "prune",
 }
