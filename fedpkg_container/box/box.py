@@ -22,7 +22,7 @@ from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layo
 from fedpkg_container.box.machines import Machine
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
-from fedpkg_container.hub.reservation import ENDED
+from fedpkg_container.hub.records import KojiRecords
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.registry import Access, Registry
 
@@ -182,13 +182,9 @@ class Box:
     def prune(self) -> int:
         """Empty the staging of builds whose task has ended; returns how many images were deleted."""
         session = self.session(ADMIN)
-
-        def is_active(task_id: int) -> bool:
-            task = session.getTaskInfo(task_id)
-            return task is not None and task["state"] not in ENDED
-
         certificates = self.layout.builder(self.layout.builders[0]) / "certs"
-        deleted = staging.prune(Registry(Access(certificates)), self.layout.registry_address, is_active)
+        registry = Registry(Access(certificates))
+        deleted = staging.prune(registry, self.layout.registry_address, KojiRecords(session))
         session.logout()
         return deleted
 

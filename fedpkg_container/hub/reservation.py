@@ -67,6 +67,15 @@ class Reservations:
             solution="choose one with --build-release",
         )
 
+    @property
+    def _claim(self) -> dict[str, Any]:
+        """What is written into a reservation, by which whoever finds it can tell whether it is alive."""
+        return {"container_koji_task_id": self.task_id}
+
+    def _is_own(self, build: dict[str, Any]) -> bool:
+        """Whether a reservation is of this task, perhaps in an earlier run."""
+        return (build.get("extra") or {}).get("container_koji_task_id") == self.task_id
+
     def _next_release(self, name: str, version: str) -> str:
         """The release after the newest.
 
@@ -102,13 +111,13 @@ class Reservations:
             "release": nvr.release,
             "epoch": None,
             "source": source,
-            "extra": {"container_koji_task_id": self.task_id},
+            "extra": self._claim,
         }
         try:
             made = self._init(data, nvr)
         except koji.GenericError as error:
             now = self.session.getBuild(str(nvr))
-            if now and (now.get("extra") or {}).get("container_koji_task_id") == self.task_id:
+            if now and self._is_own(now):
                 self._take_over(now)  # the answer was lost, and koji's client has asked again
                 made = self.session.CGInitBuild(self.generator, data)
                 return Reservation(nvr, made["build_id"], made["token"])
@@ -140,9 +149,9 @@ class Reservations:
     def _take_over(self, build: dict[str, Any]) -> None:
         """Free an NVR whose task is dead, or is this very task in an earlier run."""
         task_id = (build.get("extra") or {}).get("container_koji_task_id")
-        if task_id is None:
+        if task_id is None and not self._is_own(build):
             raise _TakenError(f"{build['nvr']} is being built (build {build['id']})", solution="wait for it to end")
-        task = self.session.getTaskInfo(task_id) if task_id != self.task_id else None
+        task = None if self._is_own(build) else self.session.getTaskInfo(task_id)
         if task and task["state"] not in ENDED:
             raise _TakenError(
                 f"{build['nvr']} is being built by task {task_id}",
@@ -154,6 +163,26 @@ class Reservations:
         """Give a reservation back, so that the NVR can be built again."""
         state = koji.BUILD_STATES["CANCELED" if canceled else "FAILED"]
         self.session.CGRefundBuild(self.generator, reservation.build_id, reservation.token, state)
+
+
+class ImportReservations(Reservations):
+    """Reserving for imports, which have no task: one that is repeated takes over what it left when it was killed.
+
+    :param session: logged in as who imports
+    :param generator: name of the content generator
+    """
+
+    _MARK = "container_import"
+
+    def __init__(self, session: Any, generator: str) -> None:
+        super().__init__(session, generator, task_id=0)
+
+    @property
+    def _claim(self) -> dict[str, Any]:
+        return {self._MARK: True}
+
+    def _is_own(self, build: dict[str, Any]) -> bool:
+        return self._MARK in (build.get("extra") or {})
 
 
 class _TakenError(BuildFailedError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -18,10 +17,9 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import help_page, lookaside
 from fedpkg_container.image.archive import Archive, Upload
 from fedpkg_container.image.buildroot import buildroot
+from fedpkg_container.image.describing import describe, found_in
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.os_release import read_distribution
-from fedpkg_container.image.packages import Package, read_packages
 from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.runnable import check_runnable
@@ -78,16 +76,24 @@ class ArchBuild:
         with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
             log.say("reading the image's RPMs")
             with self.engine.mounted(image) as root:
-                packages, distribution = read_packages(root, self.folder), read_distribution(root)
-            log.say(f"the image holds {len(packages)} RPMs")
+                found = found_in(root, self.folder)
+            log.say(f"the image holds {len(found['components'])} RPMs")
             self.after("read")
             warnings = lost_in(lambda: self.engine.configuration(image), self.site.formats)
             exact = self._push(image)
             self.after("pushed")
-            built = self._describe(exact, packages, distribution, parents.get(dockerfile.base, ""))
+            parent = parents.get(dockerfile.base, "")
+            built = describe(
+                Registry(self.site.access),
+                spec.arch,
+                exact,
+                **found,
+                buildroot=tools.result(),
+                parent_id=f"sha256:{parent}" if parent else "",
+            )
             files = keep()
             self.after("sent")
-            return replace(built, warnings=warnings, files=files, buildroot=tools.result())
+            return replace(built, warnings=warnings, files=files)
 
     def _push(self, image: str) -> ImageReference:
         """Push to staging, under a tag that nobody else has; the image by digest."""
@@ -142,27 +148,3 @@ class ArchBuild:
                 f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
             )
         return content
-
-    def _describe(
-        self, exact: ImageReference, packages: list[Package], distribution: dict[str, str], parent_id: str
-    ) -> BuiltImage:
-        with Registry(self.site.access).repository(exact) as repository:
-            manifest = repository.manifest(exact.digest)
-            config = repository.blob(manifest.blobs[0]).decode(errors="replace")
-        layers = [{"layer": each["digest"], "size": each["size"]} for each in manifest.content["layers"]]
-        return BuiltImage(
-            arch=self.spec.arch,
-            staging=str(exact),
-            digest=manifest.digest,
-            media_type=manifest.media_type,
-            image_id=manifest.content["config"]["digest"],
-            config=config,
-            layers=layers,
-            diff_ids=list(json.loads(config)["rootfs"]["diff_ids"]),
-            components=[each.component for each in packages],
-            details=[each.details for each in packages],
-            distribution=distribution,
-            files=[],
-            buildroot={},
-            parent_id=f"sha256:{parent_id}" if parent_id else "",
-        )

@@ -18,7 +18,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import help_page, naming
-from fedpkg_container.image.documents import Document, Documents
+from fedpkg_container.image.documents import Document, Documents, Origin
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
@@ -137,7 +137,8 @@ class ContainerBuild:
         tags, kept = self._tags(plan, nvr, repository)
         published = publish(repository, images, tags, self.site.formats, self.engine, self.log)
         self.after("published")
-        said = Documents(self.session, self._registry, self.task, plan, self.log).make(nvr, published, images, started)
+        documents = Documents(self.session, self._registry, Origin.of(self.task, plan), self.log)
+        said = documents.make(nvr, published, images, started)
         warnings += said.warnings
         self.after("documented")
         result: dict[str, Any] = {
@@ -147,8 +148,8 @@ class ContainerBuild:
         }
         if reservation is not None:
             provenance = replace(self._provenance(plan, nvr, started), sbom=said.sbom)
-            documents = [*said.documents, Document(self.checkout / DOCKERFILE)]
-            build_id = self._recording.run(provenance, published, images, reservation, upload, documents)
+            files = [*said.documents, Document(self.checkout / DOCKERFILE)]
+            build_id = self._recording.run(provenance, published, images, reservation, upload, files)
             result["koji_builds"] = [str(build_id)]
         warnings += kept
         return {**result, "user_warnings": sorted(set(warnings))} if warnings else result

@@ -21,6 +21,7 @@ from fedpkg_container.image.task import Task
 from fedpkg_container.image.unknown_rpms import unknown_rpms
 from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.registry import Registry
 
@@ -53,6 +54,31 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the images come from.
+
+    :param source: URL of dist-git with the exact commit; empty where there is none
+    :param base: the image that they stand on, by digest; None for none
+    :param stages: images of which other stages were built, by digest
+    :param copied: the image that they are a copy of, by digest; None where they were built
+    :param recorded: whether Koji keeps the build
+    """
+
+    source: str = ""
+    base: ImageReference | None = None
+    stages: Sequence[ImageReference] = ()
+    copied: ImageReference | None = None
+    recorded: bool = True
+
+    @classmethod
+    def of(cls, task: Task, plan: Plan) -> Origin:
+        """That of a build."""
+        pinned = {parent.written: parent.pinned for parent in plan.parents}
+        base = pinned.pop(plan.dockerfile.base, None)
+        return cls(task.source, base, list(dict.fromkeys(pinned.values())), recorded=not task.scratch)
+
+
+@dataclass(frozen=True)
 class Documents:
     """Makes the documents of a build that is published, and not yet recorded.
 
@@ -64,8 +90,7 @@ class Documents:
 
     session: Any
     registry: Registry
-    task: Task
-    plan: Plan
+    origin: Origin
     log: BuildLog
 
     def make(self, nvr: NVR, published: Published, images: Sequence[BuiltImage], started: float) -> Made:
@@ -95,7 +120,7 @@ class Documents:
                     attached = referrers.attach(repository, described.image.digest, artifact)
                 facts["artifact"] = str(described.image.at(attached))
             except FedpkgContainerError as error:
-                where = "is with the build in Koji" if not self.task.scratch else "is kept nowhere"
+                where = "is with the build in Koji" if self.origin.recorded else "is kept nowhere"
                 self._warn(made, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
             made.sbom[image.arch] = facts
         if made.sbom:
@@ -105,17 +130,16 @@ class Documents:
     def _described(
         self, nvr: NVR, published: Published, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
     ) -> sbom.Described:
-        pinned = {parent.written: parent.pinned for parent in self.plan.parents}
-        base = pinned.pop(self.plan.dockerfile.base, None)
         return sbom.Described(
             nvr=nvr,
             built=image,
             image=published.repository.at(image.digest),
             go_arch=go_arch(image.arch),
             tag=published.tags.primary or published.tags.unique,
-            source=self.task.source,
-            base=base,
-            stages=list(dict.fromkeys(pinned.values())),
+            source=self.origin.source,
+            base=self.origin.base,
+            stages=self.origin.stages,
+            copied=self.origin.copied,
             created=created,
             unknown=unknown,
         )

@@ -60,12 +60,13 @@ class Provenance:
     :param go_modules: of container.yaml
     :param user_data: what the packager's client sent to be kept with the build
     :param sbom: for each arch what is said of its SBOM
+    :param imported: where a base image was brought from, and its image IDs; empty for what was built
     :param stored: whether Koji stores the images' archives, or only their description
     """
 
     nvr: NVR
     source: str
-    task_id: int
+    task_id: int | None
     owner: str
     generator: str
     started: float
@@ -79,6 +80,7 @@ class Provenance:
     user_data: Mapping[str, Any] = field(default_factory=dict)
     stored: bool = True
     sbom: Mapping[str, Any] = field(default_factory=dict)
+    imported: Mapping[str, Any] = field(default_factory=dict)
 
 
 def metadata(
@@ -102,9 +104,9 @@ def metadata(
         "end_time": int(provenance.ended),
         "owner": provenance.owner,
         "extra": {
-            "container_koji_task_id": provenance.task_id,
+            **({} if provenance.task_id is None else {"container_koji_task_id": provenance.task_id}),
             "submitter": provenance.owner,
-            "osbs_build": {"kind": "container_build", "engine": "buildah", "subtypes": []},
+            "osbs_build": {"kind": "container_build", "engine": _engine(provenance), "subtypes": []},
             "image": _image(provenance, published, images),
         },
     }
@@ -122,6 +124,10 @@ def metadata(
             *(o for image in images for o in _outputs(image, published, stored=provenance.stored)),
         ],
     }
+
+
+def _engine(provenance: Provenance) -> str:
+    return "import" if provenance.imported else "buildah"
 
 
 def _image(provenance: Provenance, published: Published, images: Sequence[BuiltImage]) -> dict[str, Any]:
@@ -148,6 +154,8 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
         image["parent_build_id"] = base["id"]
     if provenance.sbom:
         image["sbom"] = dict(provenance.sbom)
+    if provenance.imported:
+        image["imported"] = dict(provenance.imported)
     if provenance.go_modules:
         image["go"] = {"modules": list(provenance.go_modules)}
     return image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from fedpkg_container.model.build import NVR
 from fedpkg_container.model.labels import label
 from fedpkg_container.model.names import legal_tag, nvr_part_problem, package_problem, repository_problem
 from fedpkg_container.model.reference import is_tag
+from fedpkg_container.model.unique_tags import SCRATCH, UniqueTag
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,12 @@ class Tags:
 
 def unique_tag(task_id: int, *, scratch: bool, now: float | None = None) -> str:
     """A tag that no other build has."""
-    stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now))
-    return legal_tag(f"{'scratch-' if scratch else ''}{task_id}-{stamp}")
+    return str(UniqueTag(task_id, time.time() if now is None else now, SCRATCH if scratch else ""))
 
 
 def is_unique_tag(tag: str) -> bool:
-    """Whether a tag is one that ``unique_tag`` makes, or the same for the list of another format."""
-    return re.fullmatch(r"(scratch-)?[0-9]+-[0-9]{14}(-[0-9a-z]+)?", tag) is not None
+    """Whether a tag is one that ``unique_tag`` makes, or an import, or the same for the list of another format."""
+    return UniqueTag.read(tag) is not None
 
 
 def primary_tag(nvr: NVR) -> str:

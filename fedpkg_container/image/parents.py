@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image.site import Site
 from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.model.unique_tags import IMPORT, UniqueTag
 from fedpkg_container.registry.registry import Registry
 
-#: Finds a Koji build by NVR; None when there is none.
-FindBuild = Callable[[str], "dict[str, Any] | None"]
+#: Finds a Koji build by NVR or id; None when there is none.
+FindBuild = Callable[["str | int"], "dict[str, Any] | None"]
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,25 @@ class Resolver:
         return str(self.registry.settings(image, "").get("architecture") or "unknown")
 
     def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
-        """The Koji build that an image says it is, when Koji recorded this very digest."""
+        """The Koji build that an image is: its labels say which, or a tag that imports set; Koji has its digest."""
         labels = (self.registry.settings(pinned, self.arches[0]).get("config") or {}).get("Labels")
         found: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
         parts = [found.get(name) for name in ("com.redhat.component", "version", "release")]
-        if not all(isinstance(part, str) and part for part in parts):
-            return None
-        build = self.find_build("-".join(str(part) for part in parts))
-        if not build or pinned.digest not in RecordedImage.of(build).digests:
-            return None
-        return {"id": build["id"], "nvr": build["nvr"]}
+        said = "-".join(str(part) for part in parts)
+        named = [said] if all(isinstance(part, str) and part for part in parts) else []
+        return self._recorded(pinned, named) or self._recorded(pinned, self._imports(pinned))
+
+    def _recorded(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
+        """That of some builds for which Koji recorded this very image."""
+        for each in builds:
+            build = self.find_build(each)
+            if build and pinned.digest in RecordedImage.of(build).digests:
+                return {"id": build["id"], "nvr": build["nvr"]}
+        return None
+
+    def _imports(self, pinned: ImageReference) -> Iterator[int]:
+        """Builds that base images of a repository became, by the tags of their imports; the newest first."""
+        if pinned.registry != self.site.candidate:
+            return
+        stamps = filter(None, map(UniqueTag.read, self.registry.tags(pinned)))
+        yield from sorted({each.number for each in stamps if each.kind == IMPORT}, reverse=True)

@@ -6,7 +6,6 @@ before Koji's tag, so that whoever is told of that finds the image.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +14,17 @@ import koji
 
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
-from fedpkg_container.image.archive import described_file
 from fedpkg_container.image.documents import Document
 from fedpkg_container.image.floating import Floating
+from fedpkg_container.image.importing import Importing
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published, metadata
+from fedpkg_container.image.metadata import Provenance, Published
 from fedpkg_container.image.naming import primary_tag
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
-from fedpkg_container.signals import uninterrupted
 
 
 @dataclass(frozen=True)
@@ -59,23 +57,8 @@ class Recording:
 
         :param documents: files that are kept with the build
         """
-        self.log.say(f"importing {reservation.nvr}")
-        log = self.log.path
-        self.generator.uploadWrapper(str(log), upload, overwrite=True)
-        logs = [described_file(log, "log", relpath="")]
-        for document in documents:
-            self.generator.uploadWrapper(str(document.path), upload, overwrite=True)
-            arch = {"arch": document.arch} if document.arch else {}
-            logs.append({**described_file(document.path, "log", relpath=""), **arch})
-        described = metadata(provenance, published, images, logs, reservation.build_id)
-        path = log.parent / "metadata.json"
-        path.write_text(json.dumps(described, indent=1))
-        self.generator.uploadWrapper(str(path), upload, overwrite=True)
-        self.after("uploaded")
-        with uninterrupted():  # the hub would go on, and what it imports must not be given back meanwhile
-            self._record(reservation, upload)
-        self.log.line(f"recorded as build {reservation.build_id}")
-        self.after("imported")
+        importing = Importing(self.generator, self.log, self.after)
+        importing.run(provenance, published, images, reservation, upload, documents)
         self._name(reservation.nvr, published.repository.at(published.digest))
         self.after("named")
         self._tag(str(reservation.nvr), reservation.build_id)
@@ -95,15 +78,6 @@ class Recording:
         if image.by_digest:
             self._settle(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
         return {"repositories": list(image.pull), "koji_builds": [str(build["build_id"])]}
-
-    def _record(self, reservation: Reservation, upload: str) -> None:
-        try:
-            self.generator.CGImport("metadata.json", upload, reservation.token)
-        except koji.GenericError:
-            # The answer may have been lost, and koji's client has asked again: what counts is what the hub has.
-            build = self.session.getBuild(reservation.build_id)
-            if build["state"] != koji.BUILD_STATES["COMPLETE"]:
-                raise
 
     def _name(self, nvr: NVR, image: ImageReference) -> None:
         """Set the tag of the version and release, now that the build is recorded.

@@ -33,11 +33,12 @@ class Described:
     :param image: in its final repository, by digest
     :param go_arch: Go's name of the arch
     :param tag: the tag of the build
-    :param source: URL of dist-git with the exact commit
+    :param source: URL of dist-git with the exact commit; empty where there is none
     :param base: the image that it stands on, by digest; None for ``scratch``
     :param stages: images of which other stages were built, by digest
     :param created: when the build began, RFC 3339
     :param unknown: numbers of the components that Koji does not know
+    :param copied: the image that it is a copy of, by digest; None where it was built
     """
 
     nvr: NVR
@@ -50,20 +51,23 @@ class Described:
     stages: Sequence[ImageReference]
     created: str
     unknown: Collection[int] = field(default_factory=frozenset)
+    copied: ImageReference | None = None
 
 
 def document(described: Described) -> bytes:
     """The document, as JSON."""
     licenses = Licenses()
     image = _image(described)
-    source = _source(described)
+    source = [_source(described)] if described.source else []
+    copied = [_parent(described.copied)] if described.copied else []
     rpms = _rpms(described, licenses)
     base = [_parent(described.base)] if described.base else []
     stages = [_parent(each) for each in described.stages if each != described.base]
     own = image["SPDXID"]
     relationships = [
         (_DOCUMENT, "DESCRIBES", own),
-        (own, "GENERATED_FROM", source["SPDXID"]),
+        *((own, "GENERATED_FROM", each["SPDXID"]) for each in source),
+        *((own, "COPY_OF", each["SPDXID"]) for each in copied),
         *((own, "DESCENDANT_OF", each["SPDXID"]) for each in base),
         *((each["SPDXID"], "BUILD_DEPENDENCY_OF", own) for each in stages),
         *((own, "CONTAINS", each["SPDXID"]) for each in rpms),
@@ -75,7 +79,7 @@ def document(described: Described) -> bytes:
         "name": f"{described.nvr}.{described.built.arch}",
         "documentNamespace": _namespace(described),
         "creationInfo": {"created": described.created, "creators": _creators(described.built)},
-        "packages": [image, source, *base, *stages, *rpms],
+        "packages": [image, *source, *copied, *base, *stages, *rpms],
         "relationships": [
             {"spdxElementId": first, "relationshipType": kind, "relatedSpdxElement": second}
             for first, kind, second in relationships

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,18 @@ class Registry:
             f"docker://{target}",
         ]
         self._skopeo(*arguments, image=target, timeout=self.access.timeout)
+
+    def bring(self, source: str, options: Sequence[str], target: ImageReference, *, exactly: bool) -> None:
+        """Bring an image with all its arches to a registry from wherever skopeo reads it.
+
+        :param source: as skopeo names it
+        :param options: skopeo's, for reading it
+        :param exactly: its manifests must stay what they are
+        :raises RegistryError: it could not be brought there
+        """
+        exact = ["--preserve-digests"] if exactly else []
+        arguments = ["copy", "--quiet", "--all", *exact, *options, *self.access.options("dest-")]
+        self._skopeo(*arguments, source, f"docker://{target}", image=target, timeout=self.access.timeout)
 
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
         return patiently(lambda: self._run(*arguments, image=image, timeout=timeout), self.access.patience)

@@ -28,7 +28,8 @@ _ACCESS = {"certificates", "auth_file", "timeout", "patience"}
 _KNOWN = {
     "koji": {"profile"},
     "candidate": {"registry", "keep", *_ACCESS},
-    "content_generator": {"name", "certificate", "keytab", "principal", "server_ca"},
+    "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
+    "engine": {"state"},
     "promotion": {"record", "parallel"},
     "mirror": {"target", "registry", "directory", "repositories", "parallel", "grace", "rate", "archives"},
     section.NAME: section.SETTINGS,
@@ -78,13 +79,19 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Importer:
-    """The content generator as which base images are imported; see the builders' ``[content_generator]``."""
+    """The content generator as which base images are imported; see the builders' ``[content_generator]``.
+
+    :param archives: whether images are stored in Koji; otherwise it records them without their content
+    :param state: folder in which images are kept while they are looked into
+    """
 
     name: str = "fedpkg-container"
     certificate: Path | None = None
     keytab: Path | None = None
     principal: str = ""
     server_ca: Path | None = None
+    archives: bool = True
+    state: Path = Path("/var/lib/fedpkg-container")
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,11 @@ class DistributionSite:
     parallel: int
     mirroring: Mirroring
     front_end: FrontEnd | None = None
+
+    def access(self, host: str) -> Access:
+        """How a registry is reached: as the site says where it is one of its own, else as podman reaches it."""
+        own = {target.registry: target.access for target in self.targets.values()}
+        return {**own, self.candidates.registry: self.candidates.access}.get(host, Access())
 
     def target(self, name: str) -> Target:
         """A target by name.
@@ -224,6 +236,8 @@ def _importer(settings: Settings) -> Importer:
         keytab=settings.path(section, "keytab"),
         principal=settings.text(section, "principal"),
         server_ca=settings.path(section, "server_ca"),
+        archives=settings.choice(section, "archives", ("store", "reference")) == "store",
+        state=settings.path("engine", "state", exists=False) or Importer.state,
     )
 
 

@@ -7,14 +7,34 @@ from another build.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+from fedpkg_container.model.records import Records
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository, repositories
 
 #: The first part of the names of staging repositories; no image may be called so.
 STAGING = "staging"
-_TASK = re.compile(rf"{STAGING}/task-(?P<task>\d+)")
+#: Requests at the same time.
+PARALLEL = 8
+_TASK = re.compile(rf"{STAGING}/task-(?P<task>[0-9]{{1,18}})")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A staging repository that is not empty.
+
+    :param tags: how many it has
+    :param ended: whether its task has ended; None when Koji does not know the task
+    """
+
+    repository: str
+    task_id: int
+    tags: int
+    ended: bool | None
 
 
 def staging_repository(task_id: int) -> str:
@@ -22,22 +42,46 @@ def staging_repository(task_id: int) -> str:
     return f"{STAGING}/task-{task_id}"
 
 
+def is_staging(repository: str) -> bool:
+    """Whether a repository is one where arches of builds wait."""
+    return repository.partition("/")[0] == STAGING
+
+
 def empty(registry: Registry, reference: ImageReference) -> int:
     """Delete everything in a staging repository; returns how many manifests that were."""
     with registry.repository(reference) as repository:
-        digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
-        return sum(repository.delete_manifest(digest) for digest in digests if digest)
+        return clear(repository)
 
 
-def prune(registry: Registry, host: str, is_active: Callable[[int], bool]) -> int:
+def clear(repository: Repository) -> int:
+    """Delete everything that has a tag in a repository; returns how many manifests that were."""
+    digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
+    return sum(repository.delete_manifest(digest) for digest in digests if digest)
+
+
+def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
+    """Those of some repositories in which something is staged.
+
+    :raises LostContactError: Koji cannot be reached
+    """
+    found = {each: _TASK.fullmatch(each.name) for each in places}
+    tasks = {each: int(match["task"]) for each, match in found.items() if match}
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        tags = dict(zip(tasks, pool.map(lambda each: sum(1 for _ in each.tags()), tasks)))
+    filled = {each: task for each, task in tasks.items() if tags[each]}
+    known = records.tasks(filled.values())
+    return [
+        Staged(each.name, task, tags[each], known[task].ended if task in known else None)
+        for each, task in filled.items()
+    ]
+
+
+def prune(registry: Registry, host: str, records: Records) -> int:
     """Empty the staging repositories of all builds whose task has ended; returns how many manifests were deleted.
 
     :param host: the registry
-    :param is_active: whether a task may still need what it staged
     """
-    deleted = 0
-    for name in registry.repositories(host):
-        found = _TASK.fullmatch(name)
-        if found and not is_active(int(found["task"])):
-            deleted += empty(registry, ImageReference(host, name))
-    return deleted
+    with registry.http(host) as http:
+        places = {name: Repository(http, name) for name in repositories(http)}
+        found = staged(places.values(), records)
+        return sum(clear(places[each.repository]) for each in found if each.ended)

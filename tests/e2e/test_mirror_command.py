@@ -20,8 +20,9 @@ from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from tests.support.memory_registry import memory_registry
 from tests.support.mirrored import Clock, Mirrored, begun, mirrored, promoted
-from tests.support.registries import PASSWORD, access, referrers_registry
+from tests.support.registries import PASSWORD, access
 from tests.support.storage import Storage
 
 
@@ -204,7 +205,7 @@ def test_archives_that_cannot_be_made(it: Mirrored) -> None:
 def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
     sbom = Artifact("application/spdx+json", "x.json", b'{"spdxVersion": "SPDX-2.3"}', "2026-01-02T03:04:05Z")
     later = Artifact("application/spdx+json", "y.json", b'{"spdxVersion": "SPDX-2.4"}', "2026-01-02T03:04:05Z")
-    with referrers_registry(tmp_path) as registry:
+    with memory_registry(tmp_path) as registry:
         reached = access(tmp_path, registry.address, password=PASSWORD)
         it = Mirrored(tmp_path, registry.address, reached)
         image = Storage(tmp_path / "aside").image("hello", layers=[b"one"])

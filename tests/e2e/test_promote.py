@@ -15,8 +15,9 @@ from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, referrers
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from tests.support.memory_registry import memory_registry
 from tests.support.promoting import Bench, accesses, make_site
-from tests.support.registries import PASSWORD, access, docker_registry, referrers_registry
+from tests.support.registries import PASSWORD, access, docker_registry
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_a_signature_that_came_later_comes_along_when_it_is_repeated(bench: Benc
 @pytest.mark.parametrize("direction", ["to", "from"])
 def test_referrers_between_kinds_of_registries(direction: str, folder: Path, one: str, tmp_path: Path) -> None:
     """One lists referrers itself and asks for tokens; for the other they are listed under a tag."""
-    with referrers_registry(folder) as server:
+    with memory_registry(folder) as server:
         own = tmp_path / "own"
         own.mkdir()
         (own / "pki").symlink_to(folder / "pki")
@@ -149,7 +150,7 @@ def test_referrers_between_kinds_of_registries(direction: str, folder: Path, one
         assert (outcome.state, outcome.error, outcome.artifacts) == ("promoted", "", 4)
         bench.assert_promoted(candidate)
         assert len(bench.contents(bench.place(candidate), candidate.image.digest)) == 1 + 2 * 4 + 4 * 2 + 1
-        fallbacks = [each for each in server.manifests if each.startswith("sha256-")]
+        fallbacks = [each for each in server[name].manifests if each.startswith("sha256-")]
         assert fallbacks == [], "a registry that lists referrers itself gets no list under a tag"
         (again,) = bench.promote(candidate)
         assert again.state == "unchanged"

@@ -15,7 +15,8 @@ from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import MANIFEST, OCI_INDEX, OCI_MANIFEST
 from fedpkg_container.registry.referrers import Artifact, attach, content, fallback_tag, referrers
 from fedpkg_container.registry.registry import Registry
-from tests.support.registries import PASSWORD, access, docker_registry, push_image, referrers_registry
+from tests.support.memory_registry import HANG, Fault, memory_registry
+from tests.support.registries import PASSWORD, access, docker_registry, push_image
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b'{"spdxVersion": "SPDX-2.3"}', "2026-01-02T03:04:05Z")
 SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
@@ -119,7 +120,7 @@ def test_an_auth_file_that_is_broken_is_not_repeated(locked: str, folder: Path) 
 
 
 def test_a_registry_with_the_api_and_tokens(folder: Path) -> None:
-    with referrers_registry(folder) as server:
+    with memory_registry(folder) as server:
         registry = Registry(access(folder, f"{server.address}/hello", password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         with registry.repository(image) as repository:
@@ -127,7 +128,7 @@ def test_a_registry_with_the_api_and_tokens(folder: Path) -> None:
             (listed,) = referrers(repository, image.digest)
             assert content(repository, digest) == SBOM.content
         assert listed.digest == digest
-        assert fallback_tag(image.digest) not in server.manifests
+        assert fallback_tag(image.digest) not in server["hello"].manifests
         basic = {path for _, path, authorization in server.seen if authorization.startswith("Basic")}
         assert basic == {"/token"}, "the password goes to the server of tokens alone"
         asked = [path for _, path, _ in server.seen if path == "/token"]
@@ -135,7 +136,7 @@ def test_a_registry_with_the_api_and_tokens(folder: Path) -> None:
 
 
 def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None:
-    with referrers_registry(folder) as server:
+    with memory_registry(folder) as server:
         registry = Registry(access(folder, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/manifests/"] = [503, 502]
@@ -147,20 +148,20 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None
 
 
 def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path) -> None:
-    with referrers_registry(folder) as server:
+    with memory_registry(folder) as server:
         registry = Registry(replace(access(folder, server.address, password=PASSWORD), timeout=0.5))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
-        server.faults["/blobs/"] = [0, 0]
+        server.faults["/blobs/"] = [Fault(kind=HANG)] * 2
         with registry.repository(image) as repository, pytest.raises(RegistryError, match="timed out"):
             attach(repository, image.digest, SBOM)
-        assert server.faults["/blobs/"] == [0]
+        assert len(server.faults["/blobs/"]) == 1
 
 
 def test_what_the_registry_gives_must_be_what_was_asked_for(folder: Path) -> None:
-    with referrers_registry(folder) as server:
+    with memory_registry(folder) as server:
         registry = Registry(access(folder, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
-        server.manifests[image.digest] += b" "
+        server["hello"].manifests[image.digest] += b" "
         with registry.repository(image) as repository, pytest.raises(RegistryError, match="something else"):
             attach(repository, image.digest, SBOM)
 

@@ -19,7 +19,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.image.documents import Documents
+from fedpkg_container.image.documents import Documents, Origin
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Published
 from fedpkg_container.image.naming import Tags
@@ -30,8 +30,9 @@ from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.referrers import content, referrers
 from fedpkg_container.registry.registry import Registry
 from tests.support.leftovers import registry_of
+from tests.support.memory_registry import memory_registry
 from tests.support.packager import Packager, pull_specs
-from tests.support.registries import PASSWORD, access, push_image, referrers_registry
+from tests.support.registries import PASSWORD, access, push_image
 from tests.unit.test_sbom import described, details, package, rpm
 
 PAGES = "/etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
@@ -118,16 +119,16 @@ class _Hub:
 def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
     """What Documents makes of a build of three RPMs in a registry with faults, and the log."""
     facts = described(*((rpm(name), details()) for name in ("bash", "other", "foreign")))
-    with referrers_registry(folder) as server, BuildLog(folder / "container-build.log") as log:
+    with memory_registry(folder) as server, BuildLog(folder / "container-build.log") as log:
         registry = Registry(access(folder, server.address, password=PASSWORD))
         digest = push_image(registry, server.address, "hello", "one")
-        server.faults["/blobs/"] = faults
+        server.faults["/blobs/"] = [*faults]
         repository = ImageReference(server.address, "hello")
         image: Any = SimpleNamespace(**{**facts.built.__dict__, "digest": digest})
-        plan: Any = SimpleNamespace(parents=[], dockerfile=SimpleNamespace(base=""))
-        task: Any = SimpleNamespace(source=facts.source, scratch=False)
         published = Published(repository, digest, "", Tags("1-2", "1.0-3"))
-        made = Documents(hub, registry, task, plan, log).make(NVR("hello", "1.0", "3"), published, [image], 0.0)
+        made = Documents(hub, registry, Origin(facts.source), log).make(
+            NVR("hello", "1.0", "3"), published, [image], 0.0
+        )
     return made, (folder / "container-build.log").read_text()
 
 

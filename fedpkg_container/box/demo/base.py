@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import shutil
-import tempfile
 import time
-import uuid
 from pathlib import Path
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import hostfiles
 from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.box.machines import MACHINE
-from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.engines.isolation import choose
-from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.image import publishing
-from fedpkg_container.image.arch_build import ArchBuild
-from fedpkg_container.image.archive import described_file
-from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, metadata
-from fedpkg_container.image.naming import Tags
-from fedpkg_container.image.site import Site, read_site
-from fedpkg_container.model.build import NVR, BuildSpec
+from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.image.base_identity import identify
+from fedpkg_container.image.base_import import BaseImport
+from fedpkg_container.image.base_session import workshop
+from fedpkg_container.image.base_source import open_source
+from fedpkg_container.image.site import read_site
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Registry
 
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
@@ -133,104 +125,55 @@ def install(rpms: list[Path], root: Path) -> None:
 
 
 def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1") -> str:
-    """Make the base image of these RPMs, push it, and record it as a Koji build; its pull spec by tag.
-
-    It goes the way of every build, but for the hub's task.
-    """
-    checkout = _sources(box)
-    site = read_site(box.layout.builder(box.layout.builders[0]) / "builder_containerbuild.conf")
-    workspaces = Workspaces(site.state)
-    install(rpms, _rootfs(checkout))
-    commit = run(["git", "-C", checkout, "rev-parse", "HEAD"], timeout=60).text.strip()
-    source = f"git+http://127.0.0.1:{box.layout.ports.distgit_anonymous}/container/{IMAGE}#{commit}"
+    """Make the base image of these RPMs, and bring it into Koji and the registry; its pull spec by tag."""
+    account = read_site(box.layout.builder(box.layout.builders[0]) / "builder_containerbuild.conf")
     nvr = NVR(COMPONENT, version, release)
-    with workspaces.open("base") as folder, BuildLog(folder / "container-build.log") as log:
-        engine = Buildah(workspaces, folder, isolation=choose(site.state), access=site.access)
-        _record(box, site, engine, log, nvr, source, checkout)
-    shutil.rmtree(checkout.parent)
-    return str(ImageReference(site.candidate, IMAGE, tag=version))
-
-
-def _rootfs(checkout: Path) -> Path:
-    root = checkout / "rootfs"
-    root.mkdir()
-    return root
-
-
-def _sources(box: Box) -> Path:
-    """The base image's dist-git repository, checked out."""
-    bare = box.create_repository(f"container/{IMAGE}")
-    checkout = Path(tempfile.mkdtemp(prefix="demo-base-", dir=box.layout.folder)) / IMAGE
-    git = ["git", "-c", "user.name=box", "-c", "user.email=box@localhost", "-C", str(checkout)]
-    run(["git", "clone", "--quiet", bare, checkout], timeout=60)
-    labels = {"com.redhat.component": COMPONENT, "name": IMAGE, "version": "1", "maintainer": "the box",
-              "summary": "A base image made of this machine's programs", "usage": f"FROM {IMAGE}"}  # fmt: skip
-    lines = [
-        "FROM scratch",
-        "COPY rootfs /",
-        *(f'LABEL {key}="{value}"' for key, value in labels.items()),
-        'CMD ["/bin/sh"]',
-        "",
-    ]
-    (checkout / "Dockerfile").write_text("\n".join(lines))
-    run([*git, "add", "Dockerfile"], timeout=60)
-    if run([*git, "status", "--porcelain"], timeout=60).stdout:
-        run([*git, "commit", "--quiet", "--message", "A base image made of this machine's programs"], timeout=60)
-        run([*git, "push", "--quiet", "origin", "HEAD:rawhide"], timeout=60)
-    return checkout
-
-
-def _record(box: Box, site: Site, engine: Buildah, log: BuildLog, nvr: NVR, source: str, checkout: Path) -> None:
     session = box.session(CONTENT_GENERATOR)
-    upload = f"container-build/base-{uuid.uuid4().hex}"
-    started = time.time()
-    repository = ImageReference(site.candidate, IMAGE)
-    spec = BuildSpec(
-        task_id=0,
-        arch=MACHINE,
-        source=source,
-        component=nvr.name,
-        version=nvr.version,
-        release=nvr.release,
-        image=IMAGE,
-        scratch=False,
-        parents={},
-        labels={"release": nvr.release, "version": nvr.version},
-        repository="",
-        staging=f"staging/base-{nvr.version}-{nvr.release}",
-        upload=upload,
+    with workshop(account.state, account.access) as shop:
+        archive = _archive(shop.engine, rpms, nvr)
+        source = open_source(str(archive), shop.contents, lambda _: account.access)
+        importer = BaseImport(
+            session=session,
+            generator=account.generator.name,
+            candidate=account.candidate,
+            engine=shop.engine,
+            log=shop.log,
+            koji_tag=DEST_TAG,
+        )
+        importer.run(source, identify(source, "", ""))
+    session.logout()
+    return str(ImageReference(account.candidate, IMAGE, tag=version))
+
+
+def _archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
+    """The base image in a file."""
+    context = engine.folder / "context"
+    install(rpms, _rootfs(context))
+    labels = {"com.redhat.component": nvr.name, "name": IMAGE, "version": nvr.version, "release": nvr.release,
+              "maintainer": "the box", "summary": "A base image made of this machine's programs",
+              "usage": f"FROM {IMAGE}"}  # fmt: skip
+    dockerfile = engine.folder / "Dockerfile"
+    dockerfile.write_text('FROM scratch\nCOPY rootfs /\nCMD ["/bin/sh"]\n')
+    request = ImageBuild(
+        context=context,
+        dockerfile=dockerfile,
+        labels=labels,
+        mounts=[],
+        timestamp=int(time.time()),
+        platform=platform_of(MACHINE),
         timeout=1800,
     )
+    image = engine.build(request, line=lambda _: None, tick=lambda: None)
+    archive = engine.folder / f"{IMAGE}.tar.gz"
+    with engine.saved(image, ImageReference("", IMAGE, tag=nvr.version), archive) as wait:
+        wait()
+    return archive
 
-    def send(path: Path, folder: str) -> None:
-        session.uploadWrapper(str(path), f"{upload}/{folder}")
 
-    built = ArchBuild(spec, site, engine, checkout, KojiFiles(box.layout.topdir), engine.folder, log, send).run()
-    tags = Tags(f"base-{int(started)}", f"{nvr.version}-{nvr.release}", (nvr.version, "latest"))
-    published = publishing.publish(repository, [built], tags, site.formats, engine, log)
-    provenance = Provenance(
-        nvr=nvr,
-        source=source,
-        task_id=0,
-        owner=CONTENT_GENERATOR,
-        generator=site.generator.name,
-        started=started,
-        ended=time.time(),
-        parents=[],
-        base="",
-        isolated=False,
-        repository_urls=[],
-        help_file="",
-    )
-    session.uploadWrapper(str(log.path), upload)
-    described = metadata(provenance, published, [built], [described_file(log.path, "log", relpath="")], None)
-    del described["build"]["extra"]["container_koji_task_id"]
-    path = engine.folder / "metadata.json"
-    path.write_text(json.dumps(described))
-    session.uploadWrapper(str(path), upload)
-    session.CGImport("metadata.json", upload)
-    session.logout()
-    Registry(site.access).set_tags(repository.at(published.digest), (tags.primary, *tags.floating))
+def _rootfs(context: Path) -> Path:
+    root = context / "rootfs"
+    root.mkdir(parents=True)
+    return root
 
 
 def host_system() -> str:

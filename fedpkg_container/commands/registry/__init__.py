@@ -13,4 +13,6 @@ COMMANDS: dict[str, str] = {
     "unpromote": "unpromote",
     "mirror": "mirror",
     "redirects": "redirects",
+    "import-base": "import_base",
+    "prune": "prune",
 }

@@ -17,7 +17,12 @@ HELP = "export blobs as a tree of files for web servers and mirrors"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     parser.add_argument("directory", type=Path, nargs="?", metavar="DIR", help="the tree; default: the site's")
-    parser.add_argument("--target", metavar="NAME", help="whose tags are followed; default: the site's, or stable")
+    parser.add_argument(
+        "--from",
+        dest="target",
+        metavar="NAME",
+        help="the target whose tags are followed; default: the site's, or stable",
+    )
     parser.add_argument(
         "--repository",
         action="append",

@@ -18,6 +18,7 @@ import requests
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.login import log_in_as
 from fedpkg_container.hub.subtasks import first_failure
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild
@@ -119,10 +120,7 @@ class BuildContainerTask(ContainerTask):
             return
         authority = str(account.server_ca) if account.server_ca else None
         session = koji.ClientSession(self.options.server, {**self.session.opts, "serverca": authority})
-        if account.certificate:
-            session.ssl_login(str(account.certificate), None, authority)
-        else:
-            session.gssapi_login(account.principal, str(account.keytab))
+        log_in_as(session, account)
         try:
             yield session
         finally:

@@ -1,0 +1,93 @@
+"""Bring a base image into Koji and the candidate registry, so that builds on it have a recorded parent.
+
+It is recorded under the NVR that its labels com.redhat.component, version and release say, or that --nvr names, with
+all of its arches and the RPMs in them. When Koji has this very image already, nothing is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fedpkg_container.image.base_import import Imported
+    from fedpkg_container.registry.site import DistributionSite
+
+HELP = "bring a base image into Koji and the candidate registry"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "image",
+        metavar="PULLSPEC|ARCHIVE",
+        help="an image in a registry, by tag or digest; or a docker-archive, an OCI archive or an OCI layout",
+    )
+    parser.add_argument("--nvr", default="", metavar="NAME-VERSION-RELEASE", help="instead of what its labels say")
+    parser.add_argument("--repository", default="", help="in the candidate registry, instead of what its labels say")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--tag", default="", metavar="KOJI-TAG", help="tag of Koji that the build gets")
+    where.add_argument("--target", default="", help="build target of Koji whose destination tag the build gets")
+    parser.add_argument("--json", action="store_true", help="print a report for programs")
+
+
+def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
+    """Run the command; its exit status."""
+    from fedpkg_container.commands.terminal import complain
+    from fedpkg_container.hub.login import logged_in
+    from fedpkg_container.hub.session import contact
+    from fedpkg_container.image.base_identity import identify
+    from fedpkg_container.image.base_import import BaseImport
+    from fedpkg_container.image.base_session import workshop
+    from fedpkg_container.image.base_source import open_source
+
+    account, candidates = site.importer, site.candidates
+    with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:
+        source = open_source(arguments.image, shop.contents, site.access)
+        identity = identify(source, arguments.nvr, arguments.repository)
+        with logged_in(site.profile, account) as session, contact(session.baseurl):
+            importer = BaseImport(
+                session=session,
+                generator=account.name,
+                candidate=candidates.registry,
+                engine=shop.engine,
+                log=shop.log,
+                stored=account.archives,
+                koji_tag=arguments.tag or _destination(session, arguments.target),
+            )
+            _show(importer.run(source, identity), as_json=arguments.json)
+    return 0
+
+
+def _destination(session: Any, target: str) -> str:
+    """The destination tag of a build target; empty for none.
+
+    :raises RefusedError: there is no such target
+    """
+    from fedpkg_container.errors import RefusedError
+
+    if not target:
+        return ""
+    found = session.getBuildTarget(target)
+    if not found:
+        raise RefusedError(f"the hub has no build target {target}", solution="see which there are: koji list-targets")
+    return str(found["dest_tag_name"])
+
+
+def _show(imported: Imported, *, as_json: bool) -> None:
+    from fedpkg_container.commands.terminal import complain, say, say_json
+
+    if as_json:
+        say_json({
+            "version": 1,
+            "nvr": str(imported.nvr),
+            "build": imported.build_id,
+            "image": str(imported.image),
+            "arches": list(imported.arches),
+            "was_there": imported.was_there,
+            "warnings": list(imported.warnings),
+        })  # fmt: skip
+        return
+    complain(*(f"warning: {each}" for each in imported.warnings))
+    had = "was there" if imported.was_there else "imported"
+    say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))

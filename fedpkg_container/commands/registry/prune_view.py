@@ -1,0 +1,102 @@
+"""A prune as people read it: what goes, how old and large it is, and why; and what is to be done then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from fedpkg_container.registry.pruning.needs import DAY, Verdict
+from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
+
+_GARBAGE = """\
+The space comes back when {registry} collects its garbage, on its own machine:
+  1. storage.maintenance.readonly.enabled: true in its configuration, and restart it: what is pushed while garbage is
+     collected may be deleted with it
+  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora); without --delete-untagged, which takes
+     images out of lists that have a tag
+  3. readonly.enabled: false again, and restart it: it remembers blobs that are gone"""
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report, line by line."""
+    yield from _table(report)
+    yield from _left(report)
+    number, size = len(report.images), sum(each.size or 0 for each in report.images)
+    done = sum(each.outcome.done for each in report.images), sum(each.outcome.done for each in report.emptied)
+    if report.deletes:
+        yield f"{done[0]} of {number} images deleted, {done[1]} of {len(report.emptied)} staging repositories emptied"
+    else:
+        yield (
+            f"{number} images ({_bytes(size)}, layers shared with others counted too) and {len(report.emptied)} staging"
+            f" repositories would go; {len(report.kept)} images stay"
+        )
+        if number or report.emptied:
+            yield "nothing has been deleted: add --delete"
+    if any(done):
+        yield garbage_collection(report)
+
+
+def garbage_collection(report: Report) -> str:
+    """How the registry's space comes back."""
+    return _GARBAGE.format(registry=report.registry)
+
+
+def _table(report: Report) -> Iterator[str]:
+    rows = [("WHAT", "AGE", "SIZE", "WHY")]
+    for each in report.emptied:
+        tags = f"{each.staged.tags} image{'s' if each.staged.tags > 1 else ''}"
+        why = _with(each.outcome, f"task {each.staged.task_id} has ended")
+        rows.append((f"{each.staged.repository} ({tags})", "", "", why))
+    rows += [_row(each) for each in report.images]
+    if len(rows) > 1:
+        yield from _aligned(rows)
+        yield ""
+
+
+def _row(image: Pruned) -> tuple[str, str, str, str]:
+    size = "?" if image.size is None else _bytes(image.size)
+    return _name(image.repository, image.verdict), _age(image.verdict), size, _with(image.outcome, image.verdict.why)
+
+
+def _with(outcome: Outcome, why: str) -> str:
+    if outcome.problem:
+        return f"{why}; not deleted: {outcome.problem}"
+    return f"kept: {outcome.needed}" if outcome.needed else why
+
+
+def _name(repository: str, verdict: Verdict) -> str:
+    first, *more = verdict.tags
+    return f"{repository}:{first}" + (f" (+{len(more)})" if more else "")
+
+
+def _age(verdict: Verdict) -> str:
+    return "?" if verdict.age is None else f"{verdict.age / DAY:.0f} d"
+
+
+def _bytes(number: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number //= 1000
+    return f"{number} GB"
+
+
+def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for what, age, size, why in rows:
+        yield f"{what:{widths[0]}}  {age:>{widths[1]}}  {size:>{widths[2]}}  {why}"
+
+
+def _left(report: Report) -> Iterator[str]:
+    """What stays although it may be meant to go, and what could not be read."""
+    for each in report.kept:
+        if each.verdict.is_ageless:
+            yield f"kept {_name(each.repository, each.verdict)}: {each.verdict.why}"
+    for place in report.waiting:
+        why = "Koji does not know its task" if place.ended is None else f"task {place.task_id} has not ended"
+        yield f"kept {place.repository}: {why}"
+    for text in report.problems:
+        yield f"problem: {text}"
+    reasons = Counter(each.verdict.why for each in report.kept if not each.verdict.is_ageless)
+    if reasons and not report.deletes:
+        yield f"{sum(reasons.values())} images are needed, or young"

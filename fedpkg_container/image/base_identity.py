@@ -1,0 +1,78 @@
+"""What a base image that is imported will be called: its NVR and its repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import koji
+
+from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.image.base_source import BaseSource
+from fedpkg_container.model.build import NVR
+from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.names import LONGEST_NVR, nvr_part_problem, package_problem, repository_problem
+
+#: What to do when labels do not say it.
+_NAME_IT = "name it: --nvr NAME-VERSION-RELEASE"
+
+
+@dataclass(frozen=True)
+class BaseIdentity:
+    """What it will be called.
+
+    :param repository: without the registry
+    """
+
+    nvr: NVR
+    repository: str
+
+
+def identify(source: BaseSource, nvr: str, repository: str) -> BaseIdentity:
+    """What a base image will be called.
+
+    :param nvr: what somebody chose; empty for what its labels say
+    :param repository: what somebody chose; empty for what its label, or its pull spec, says
+    :raises RefusedError: nothing says it
+    :raises UsageError: it is no legal name
+    """
+    return BaseIdentity(_chosen(nvr) if nvr else _labelled(source), _repository(source, repository))
+
+
+def _chosen(text: str) -> NVR:
+    try:
+        parts = koji.parse_NVR(text)
+    except koji.GenericError as error:
+        raise UsageError(f"{text[:200]!r} is no NVR", solution="write NAME-VERSION-RELEASE") from error
+    return _checked(NVR(parts["name"], parts["version"], parts["release"]))
+
+
+def _labelled(source: BaseSource) -> NVR:
+    values = {name: label(source.labels, name) for name in (COMPONENT, "version", "release")}
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+        raise RefusedError(f"{source.shown} has no label {missing[0]}", solution=_NAME_IT)
+    return _checked(NVR(values[COMPONENT], values["version"], values["release"]))
+
+
+def _checked(nvr: NVR) -> NVR:
+    for what, value, problem in (
+        ("name", nvr.name, package_problem(nvr.name)),
+        ("version", nvr.version, nvr_part_problem(nvr.version)),
+        ("release", nvr.release, nvr_part_problem(nvr.release)),
+    ):
+        if problem:
+            raise UsageError(f"the {what} {value[:80]!r} {problem}", solution=_NAME_IT)
+    if len(str(nvr)) > LONGEST_NVR:
+        raise UsageError(f"the NVR has more than {LONGEST_NVR} characters", solution=_NAME_IT)
+    return nvr
+
+
+def _repository(source: BaseSource, chosen: str) -> str:
+    own = label(source.labels, "name") or (source.reference.repository if source.reference else "")
+    name = chosen or own
+    if not name:
+        raise RefusedError(f"{source.shown} has no label name", solution="name its repository: --repository NAME")
+    problem = repository_problem(name)
+    if problem:
+        raise UsageError(f"the repository {name[:80]!r} {problem}", solution="choose another one: --repository NAME")
+    return name

@@ -1,0 +1,236 @@
+"""Bringing a base image into Koji and the candidate registry, so that what is built on it has a recorded parent.
+
+Its manifests stay what they are, unless it comes from a docker-archive, whose layers registries get packed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import koji
+import requests
+
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import RefusedError, RegistryError
+from fedpkg_container.hub.reservation import ImportReservations, Reservation
+from fedpkg_container.image.archive import described_file
+from fedpkg_container.image.base_identity import BaseIdentity
+from fedpkg_container.image.base_source import BaseSource, Member
+from fedpkg_container.image.base_tags import BaseTags
+from fedpkg_container.image.buildroot import buildroot
+from fedpkg_container.image.describing import describe, found_in
+from fedpkg_container.image.documents import Documents, Made, Origin
+from fedpkg_container.image.importing import Importing
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.metadata import Provenance, Published
+from fedpkg_container.image.naming import FloatingTags, Tags, primary_tag
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.model.unique_tags import IMPORT, UniqueTag
+from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.signals import uninterrupted
+
+logger = logging.getLogger(__name__)
+
+#: The floating tags that a base image asks for.
+FLOATING = ("version", "latest")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import ended in.
+
+    :param image: its list of arches in the candidate registry, by digest
+    :param was_there: whether Koji had it before
+    """
+
+    nvr: NVR
+    build_id: int
+    image: ImageReference
+    arches: tuple[str, ...]
+    was_there: bool
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BaseImport:
+    """Imports base images.
+
+    :param session: logged in as who imports
+    :param generator: name of the content generator
+    :param candidate: the registry, host and port; the engine's access is for it
+    :param stored: whether Koji stores the images' archives, or only their description
+    :param koji_tag: the tag of Koji that the build gets; empty for none
+    :param after: called after each step
+    """
+
+    session: Any
+    generator: str
+    candidate: str
+    engine: Buildah
+    log: BuildLog
+    stored: bool = True
+    koji_tag: str = ""
+    after: Callable[[str], None] = lambda _: None
+
+    def run(self, source: BaseSource, identity: BaseIdentity) -> Imported:
+        """Import; when Koji has this very image under this NVR, only what is missing of its tags is set.
+
+        :raises RefusedError: the NVR is that of something else, or the tag does not list the package
+        :raises BuildFailedError: another import of it, or a build, is under way; or it is imported, and not tagged
+        :raises RegistryError: the candidate registry cannot be reached, or refuses
+        """
+        self._tags(identity).check(identity.nvr)
+        build = self.session.getBuild(str(identity.nvr))
+        if build and build["state"] == koji.BUILD_STATES["COMPLETE"]:
+            return self._resume(build, source, identity)
+        started = time.time()
+        reservations = ImportReservations(self.session, self.generator)
+        nvr = identity.nvr
+        reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.shown)
+        self.log.say(f"reserved {nvr} (build {reservation.build_id})")
+        self.after("reserved")
+        try:
+            return self._import(source, identity, reservation, started)
+        except BaseException:
+            with uninterrupted():
+                self._refund(reservations, reservation)
+            raise
+
+    def _tags(self, identity: BaseIdentity) -> BaseTags:
+        repository = ImageReference(self.candidate, identity.repository)
+        return BaseTags(self.session, self._registry, repository, self.koji_tag, self.log)
+
+    @property
+    def _registry(self) -> Registry:
+        return Registry(self.engine.access)
+
+    def _refund(self, reservations: ImportReservations, reservation: Reservation) -> None:
+        """Give the NVR back, unless it was imported; what cannot be given back now the next import takes over."""
+        try:
+            build = self.session.getBuild(reservation.build_id)
+            if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
+                reservations.refund(reservation, canceled=False)
+        except (koji.GenericError, requests.RequestException) as error:
+            logger.warning("%s could not be given back: %s", reservation.nvr, error)
+
+    def _resume(self, build: dict[str, Any], source: BaseSource, identity: BaseIdentity) -> Imported:
+        """Finish what an earlier import recorded."""
+        recorded, image = RecordedImage.of(build), _imported(build)
+        known = image.get("images") == source.image_ids or (source.digest and source.digest in recorded.digests)
+        if not known or recorded.by_digest is None:
+            raise RefusedError(
+                f"{identity.nvr} is another image already (build {build['id']})",
+                solution="choose another release: --nvr NAME-VERSION-RELEASE",
+            )
+        self.log.say(f"{identity.nvr} is this image already (build {build['id']})")
+        self._tags(identity).settle(build["id"], identity.nvr, recorded.by_digest, sorted(recorded.floating_tags))
+        return Imported(identity.nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
+
+    def _import(self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float) -> Imported:
+        nvr = identity.nvr
+        tags = Tags(
+            str(UniqueTag(reservation.build_id, started, IMPORT)), primary_tag(nvr), FloatingTags(FLOATING).of(nvr)
+        )
+        published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
+        self.after("published")
+        upload = f"container-build/import-{reservation.build_id}-{uuid.uuid4().hex}"
+        images = [self._look_into(each, published, nvr, upload) for each in source.members]
+        said = Documents(self.session, self._registry, Origin(copied=source.reference), self.log).make(
+            nvr, published, images, started
+        )
+        self.after("documented")
+        provenance = self._provenance(source, nvr, started, said)
+        importing = Importing(self.session, self.log, self.after)
+        importing.run(provenance, published, images, reservation, upload, said.documents)
+        image = published.repository.at(published.digest)
+        self._tags(identity).settle(reservation.build_id, nvr, image, tags.floating)
+        warnings = [f"{each.arch}: there are no RPMs in it" for each in images if not each.components]
+        return Imported(
+            nvr,
+            reservation.build_id,
+            image,
+            tuple(source.image_ids),
+            was_there=False,
+            warnings=(*warnings, *said.warnings),
+        )
+
+    def _publish(self, source: BaseSource, repository: ImageReference, tags: Tags) -> Published:
+        """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
+        unique = repository.tagged(tags.unique)
+        self.log.say(f"bringing {source.shown} to {unique}")
+        self._registry.bring(source.transport, source.options, unique, exactly=bool(source.digest))
+        with self._registry.repository(unique) as there:
+            manifest = there.manifest(tags.unique)
+            others = {}
+            if not manifest.is_list:
+                others = {manifest.media_type: manifest.digest}
+                manifest = _list_of(manifest, source.members[0])
+                there.put_manifest(tags.unique, manifest)
+        published = Published(repository, manifest.digest, manifest.media_type, tags, others=others)
+        self.log.say(f"published {published.by_digest}")
+        return published
+
+    def _look_into(self, member: Member, published: Published, nvr: NVR, upload: str) -> BuiltImage:
+        """One arch: its RPMs are read from its files, and it is uploaded as an archive."""
+        platform = platform_of(member.arch)
+        base = self.engine.bases.pull(published.repository.at(published.digest), platform)
+        exact = ImageReference.parse(base.name)
+        folder = self.engine.folder / member.arch
+        folder.mkdir()
+        target = folder / f"{nvr}.{member.arch}.tar.gz"
+        name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
+        with self.engine.saved(base.name, name, target) as wait:
+            with self.engine.mounted(base.name) as root:
+                found = found_in(root, folder)
+            self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
+            built = describe(self._registry, member.arch, exact, **found, buildroot=buildroot(member.arch))
+            if built.image_id != member.image_id:
+                raise RegistryError(f"{exact} is not the image that was brought there: {built.image_id}")
+            wait()
+        below = f"{member.arch}-{uuid.uuid4().hex[:12]}"
+        self.log.say(f"uploading {target.name}")
+        self.session.uploadWrapper(str(target), f"{upload}/{below}")
+        self.after(f"uploaded {member.arch}")
+        return replace(built, files=[described_file(target, "docker-image", relpath=below)])
+
+    def _provenance(self, source: BaseSource, nvr: NVR, started: float, said: Made) -> Provenance:
+        return Provenance(
+            nvr=nvr,
+            source=source.shown,
+            task_id=None,
+            owner=self.session.getLoggedInUser()["name"],
+            generator=self.generator,
+            started=started,
+            ended=time.time(),
+            parents=[],
+            base="",
+            isolated=False,
+            repository_urls=[],
+            help_file="",
+            stored=self.stored,
+            sbom=said.sbom,
+            imported={"from": source.shown, "images": source.image_ids},
+        )
+
+
+def _imported(build: dict[str, Any]) -> dict[str, Any]:
+    """What Koji recorded of an import; empty for what was built."""
+    extra = build.get("extra") or {}
+    image = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+    return image.get("imported") or {}
+
+
+def _list_of(manifest: Manifest, member: Member) -> Manifest:
+    kind = MANIFEST_LIST if manifest.media_type == MANIFEST else OCI_INDEX
+    listed = {**manifest.descriptor, "platform": dict(member.platform)}
+    return Manifest.of({"schemaVersion": 2, "mediaType": kind, "manifests": [listed]})

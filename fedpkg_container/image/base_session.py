@@ -1,0 +1,68 @@
+"""One import of a base image on this machine: its folder, its engine and its log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.registry.registry import Access
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What an import works with.
+
+    :param contents: an empty folder, for what is in an archive
+    """
+
+    engine: Buildah
+    log: BuildLog
+    contents: Path
+
+
+class _ShownLog(BuildLog):
+    """A log whose lines somebody sees."""
+
+    show: Callable[[str], None]
+
+    def line(self, text: bytes | str) -> None:
+        """Add a line."""
+        super().line(text)
+        self.show(text if isinstance(text, str) else text.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _: None) -> Iterator[Workshop]:
+    """A place to import in; nothing stays there.
+
+    :param state: folder of builds; a builder may share it
+    :param access: how the candidate registry is reached
+    :param show: gets each line of the log
+    :raises UsageError: this user cannot look into images
+    :raises FedpkgContainerError: another import runs on this machine
+    """
+    if os.geteuid():
+        raise UsageError("images are looked into as root: they are mounted", solution="run it as root")
+    workspaces = Workspaces(state)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(state / "import.lock", wait=False))
+        except BlockingIOError:
+            raise FedpkgContainerError(
+                f"another import runs on this machine, in {state}", solution="wait for it to end"
+            ) from None
+        folder = stack.enter_context(workspaces.open("import"))
+        log = _ShownLog(folder / "import-base.log")
+        log.show = show
+        stack.enter_context(log)
+        contents = folder / "contents"
+        contents.mkdir()
+        yield Workshop(Buildah(workspaces, folder, isolation=Isolation("chroot"), access=access), log, contents)

@@ -1,0 +1,149 @@
+"""A base image that somebody names: in a registry, or in a file; which images of which arches it has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from fedpkg_container.engines.archives import ImageFolder, platform, unpack
+from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.model.arches import koji_arch
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.manifests import Descriptor, Manifest
+from fedpkg_container.registry.registry import Access, Registry
+
+#: What configurations of images are called; artifacts have others.
+_CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+
+
+class Images(Protocol):
+    """Where manifests and configurations are: a repository, or a folder."""
+
+    def manifest(self, name: str) -> Manifest:
+        """A manifest by digest."""
+
+    def blob(self, blob: Descriptor) -> bytes:
+        """A small blob."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """The image of one arch.
+
+    :param arch: Koji's name
+    :param platform: as lists name it
+    :param image_id: digest of its configuration
+    """
+
+    arch: str
+    platform: Mapping[str, str]
+    image_id: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BaseSource:
+    """Where a base image comes from.
+
+    :param shown: what it is called, with its digest where it is in a registry
+    :param transport: as skopeo names it
+    :param options: skopeo's, for reading it
+    :param reference: the image by digest; None where it is in a file
+    :param digest: of its list, or of its one image; empty where a registry gives it another one
+    """
+
+    shown: str
+    transport: str
+    members: tuple[Member, ...]
+    options: tuple[str, ...] = ()
+    reference: ImageReference | None = None
+    digest: str = ""
+
+    @property
+    def image_ids(self) -> dict[str, str]:
+        """Koji's name of each arch → image ID."""
+        return {each.arch: each.image_id for each in self.members}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of the first of its images."""
+        return self.members[0].labels
+
+
+def open_source(named: str, folder: Path, access: Callable[[str], Access]) -> BaseSource:
+    """Find out what somebody means; a tag is resolved once.
+
+    :param folder: an empty one, for what is in an archive
+    :param access: how a registry is reached
+    :raises UsageError: it is neither an image reference nor an archive
+    :raises RegistryError: it is not there, or its registry cannot be reached
+    :raises RefusedError: it is no base image
+    """
+    path = Path(named)
+    if path.exists():
+        return _in_file(path.resolve(), folder)
+    if named.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
+        raise UsageError(f"there is no file {named}")
+    image = ImageReference.parse(named.removeprefix("docker://"))
+    if not image.registry:
+        raise UsageError(f"{named} does not say which registry", solution="write registry/repository:tag, or a file")
+    return _in_registry(image, access(image.registry))
+
+
+def _in_registry(image: ImageReference, access: Access) -> BaseSource:
+    with Registry(access).repository(image) as repository:
+        top = repository.manifest(image.digest or image.tag or "latest")
+        members = _members(top, repository, str(image))
+    exact = image.at(top.digest)
+    return BaseSource(
+        str(exact), f"docker://{exact}", members, tuple(access.options("src-")), reference=exact, digest=top.digest
+    )
+
+
+def _in_file(path: Path, folder: Path) -> BaseSource:
+    held: ImageFolder = unpack(path, folder)
+    top = held.manifest()
+    members = _members(top, held, path.name)
+    digest = top.digest if held.keeps_digests else ""
+    return BaseSource(f"{held.kind}:{path.name}", f"dir:{held.path}", members, digest=digest)
+
+
+def _members(top: Manifest, images: Images, shown: str) -> tuple[Member, ...]:
+    """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
+    if top.is_list:
+        listed = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
+        found = [_member(images.manifest(each.digest), images, each.facts.get("platform"), shown) for each in listed]
+    else:
+        found = [_member(top, images, None, shown)]
+    arches = [each.arch for each in found]
+    twice = sorted({arch for arch in arches if arches.count(arch) > 1})
+    if twice:
+        raise RefusedError(f"{shown} has more than one image for {twice[0]}", solution="import a list with one an arch")
+    if not found:
+        raise RefusedError(f"{shown} has no image for Linux")
+    return tuple(found)
+
+
+def _is_for_linux(listed: object) -> bool:
+    return not isinstance(listed, Mapping) or listed.get("os", "linux") == "linux"
+
+
+def _member(manifest: Manifest, images: Images, listed: object, shown: str) -> Member:
+    if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATIONS:
+        raise RefusedError(f"{shown}: {manifest.digest} is no image", solution="import an image, or a list of images")
+    raw = images.blob(manifest.blobs[0])
+    own = platform(raw)
+    facts: Mapping[str, Any] = listed if isinstance(listed, Mapping) else own
+    chosen = {key: str(facts[key]) for key in ("architecture", "os", "variant") if facts.get(key)}
+    if not own.get("architecture") or own.get("os", "linux") != "linux":
+        raise RefusedError(f"{shown}: {manifest.digest} does not say that it is for Linux, and for which arch")
+    labels = (json.loads(raw).get("config") or {}).get("Labels") or {}
+    texts = {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
+    try:
+        arch = koji_arch(chosen.get("architecture", ""), chosen.get("variant", ""))
+    except ValueError as error:
+        raise RefusedError(f"{shown}: {manifest.digest}: {error}") from error
+    return Member(arch, chosen, manifest.blobs[0].digest, texts)

@@ -1,0 +1,92 @@
+"""The tags of a base image that is recorded: those in the candidate registry, and the one of Koji."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from fedpkg_container.errors import BuildFailedError, RefusedError
+from fedpkg_container.hub.reservation import ENDED
+from fedpkg_container.image.floating import Floating
+from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.naming import primary_tag
+from fedpkg_container.model.build import NVR
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import Registry
+
+#: Seconds that Koji's task of tagging may take, and between two questions for it.
+TAG_TIMEOUT = 600.0
+INTERVAL = 1.0
+
+
+@dataclass(frozen=True)
+class BaseTags:
+    """Tags of builds of one repository.
+
+    :param session: logged in
+    :param repository: in the candidate registry
+    :param koji_tag: empty for none: floating tags are those of builds that are in a tag of Koji
+    """
+
+    session: Any
+    registry: Registry
+    repository: ImageReference
+    koji_tag: str
+    log: BuildLog
+
+    def check(self, nvr: NVR) -> None:
+        """Find out whether the tag of Koji will take the build.
+
+        :raises RefusedError: it will not
+        """
+        if not self.koji_tag:
+            return
+        if self.session.getTag(self.koji_tag) is None:
+            raise RefusedError(f"the hub has no tag {self.koji_tag}", solution="see which there are: koji list-tags")
+        if not self.session.checkTagPackage(self.koji_tag, nvr.name):
+            raise RefusedError(
+                f"package {nvr.name} is not in the list of tag {self.koji_tag}, or blocked there",
+                solution=f"ask a release engineer: koji add-pkg --owner … {self.koji_tag} {nvr.name}",
+            )
+
+    def settle(self, build_id: int, nvr: NVR, image: ImageReference, floating: Sequence[str]) -> None:
+        """Set what is missing of a build's tags.
+
+        :param image: its list of arches, by digest
+        :raises BuildFailedError: Koji does not tag it
+        :raises RegistryError: a tag could not be set
+        """
+        primary = primary_tag(nvr)
+        with self.registry.repository(image) as repository:
+            if repository.head(primary) != image.digest:
+                repository.put_manifest(primary, repository.manifest(image.digest))
+                self.log.say(f"set {image.tagged(primary)}")
+        if self.koji_tag and not self._is_tagged(build_id):
+            self._tag(build_id, nvr)
+        if self.session.listTags(build_id):
+            Floating(self.session, self.registry, self.repository).settle(nvr, floating)
+            self.log.say(f"floating tags {', '.join(floating)} are set")
+
+    def _is_tagged(self, build_id: int) -> bool:
+        return self.koji_tag in {tag["name"] for tag in self.session.listTags(build_id)}
+
+    def _tag(self, build_id: int, nvr: NVR) -> None:
+        """Tag the build in Koji, which is a task of its own."""
+        deadline = time.monotonic() + TAG_TIMEOUT
+        try:
+            task_id = self.session.tagBuild(self.koji_tag, build_id)
+            while self.session.getTaskInfo(task_id)["state"] not in ENDED and time.monotonic() < deadline:
+                time.sleep(INTERVAL)
+            why = f"see task {task_id}"
+        except koji.GenericError as error:
+            why = str(error)
+        if not self._is_tagged(build_id):
+            raise BuildFailedError(
+                f"{nvr} is recorded as build {build_id}, but not tagged into {self.koji_tag}: {why}",
+                solution=f"run it again, or tag it by hand: koji tag-build {self.koji_tag} {nvr}",
+            )
+        self.log.say(f"tagged {nvr} into {self.koji_tag}")

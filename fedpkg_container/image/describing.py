@@ -1,0 +1,53 @@
+"""What is said of an image of one arch that lies in a registry, with what was found in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.image.os_release import read_distribution
+from fedpkg_container.image.packages import read_packages
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import Registry
+
+
+def found_in(root: Path, folder: Path) -> dict[str, Any]:
+    """What is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
+
+    :param root: the mounted image
+    :param folder: for a copy of its RPM database
+    :raises BuildFailedError: the database cannot be read
+    """
+    packages = read_packages(root, folder)
+    return {
+        "components": [each.component for each in packages],
+        "details": [each.details for each in packages],
+        "distribution": read_distribution(root),
+    }
+
+
+def describe(registry: Registry, arch: str, image: ImageReference, **found: Any) -> BuiltImage:
+    """An image of one arch.
+
+    :param arch: Koji's name
+    :param image: by digest
+    :param found: further fields
+    :raises RegistryError: it is not there, or the registry cannot be reached
+    """
+    with registry.repository(image) as repository:
+        manifest = repository.manifest(image.digest)
+        config = repository.blob(manifest.blobs[0]).decode(errors="replace")
+    return BuiltImage(
+        arch=arch,
+        staging=str(image),
+        digest=manifest.digest,
+        media_type=manifest.media_type,
+        image_id=manifest.content["config"]["digest"],
+        config=config,
+        layers=[{"layer": each["digest"], "size": each["size"]} for each in manifest.content["layers"]],
+        diff_ids=list(json.loads(config)["rootfs"]["diff_ids"]),
+        files=[],
+        **found,
+    )

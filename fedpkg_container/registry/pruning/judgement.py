@@ -1,0 +1,82 @@
+"""What of a repository goes: images that nobody needs, and of what is below them what nothing else has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.registry.pruning.inventory import Inventory
+from fedpkg_container.registry.pruning.needs import Verdict
+from fedpkg_container.registry.repository import Repository
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to become of a repository.
+
+    :param verdicts: one for each image that is tagged
+    """
+
+    inventory: Inventory
+    verdicts: Sequence[Verdict]
+
+    @cached_property
+    def stays(self) -> frozenset[str]:
+        """Digests that must not be deleted.
+
+        What belongs to an image (its SBOM) stays when the image does, and with it everything that it lists.
+        """
+        going = {each.digest for each in self.verdicts if not each.stays}
+        kept = self._reached(digest for digest in self.inventory.roots if digest not in going)
+        while True:
+            lost = self._lost(going, kept)
+            more = kept | self._reached(digest for digest in self.inventory.owners if digest not in lost)
+            if more == kept:
+                return frozenset(kept)
+            kept = more
+
+    def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
+        """What goes with some images: what is below them, and what belongs to any of it."""
+        lost: set[str] = set()
+        more = self._reached(going) - kept
+        while more:
+            lost |= more
+            belonging = [each for each, owner in self.inventory.owners.items() if owner in lost]
+            more = self._reached(belonging) - kept - lost
+        return lost
+
+    def _reached(self, digests: Iterable[str]) -> set[str]:
+        return {each for digest in digests for each in self.inventory.reach(digest)}
+
+    @property
+    def going(self) -> list[Verdict]:
+        """The images that are to be deleted: lists first, since what is tagged beside may be in them."""
+        found = [each for each in self.verdicts if not each.stays and each.digest not in self.stays]
+        return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_list)
+
+    @property
+    def kept(self) -> list[Verdict]:
+        """The images that stay, those included that a list has which stays."""
+        return [self._shared(each) for each in self.verdicts if each.digest in self.stays]
+
+    @staticmethod
+    def _shared(verdict: Verdict) -> Verdict:
+        if verdict.stays:
+            return verdict
+        return Verdict(verdict.digest, verdict.tags, True, "it is in a list that stays", verdict.age)
+
+
+def size(repository: Repository, inventory: Inventory, digest: str) -> int | None:
+    """Bytes of the layers and configurations of an image, or of all in a list; None when they cannot be read."""
+    blobs: dict[str, int] = {}
+    try:
+        for each in inventory.reach(digest):
+            manifest = inventory.manifests.get(each) or repository.manifest(each)
+            blobs.update({blob.digest: blob.size for blob in manifest.blobs})
+    except RegistryUnavailableError:
+        raise
+    except RegistryError:
+        return None
+    return sum(blobs.values())

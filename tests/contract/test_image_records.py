@@ -1,0 +1,122 @@
+"""What is asked of a hub before images are deleted: their builds, the builds that stand on them, tags, and tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fedpkg_container.errors import LostContactError
+from fedpkg_container.hub import records as hub_records
+from fedpkg_container.hub.records import KojiRecords
+from fedpkg_container.hub.session import TIMEOUT
+from fedpkg_container.model.records import Record, TaskRecord
+from tests.contract.images import ImageImporter
+from tests.contract.support import new_name
+from tests.contract.tasks import Target, TaskBench
+
+pytestmark = pytest.mark.contract
+
+#: A moment after which a build is young.
+LONG_AGO, SOON = 0.0, time.time() + 24 * 3600
+
+Import = Callable[..., dict[str, Any]]
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+@pytest.fixture
+def image(importer: ImageImporter) -> Import:
+    """Imports a build whose image has a digest made of the release; further keys of its image."""
+
+    def made(release: str, **image: Any) -> dict[str, Any]:
+        pull = f"registry.example.com/contract@{_digest(importer.name + release)}"
+        index = {"pull": [pull], "tags": [f"1-{release}"], "digests": {"x": _digest(importer.name + release)}}
+        return importer.imported(release, extra={"image": {"index": index, **image}})
+
+    return made
+
+
+@pytest.fixture
+def records(anonymous: Any) -> KojiRecords:
+    return KojiRecords(anonymous)
+
+
+def test_a_build_is_young_and_then_it_is_not(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
+    build = image("1")
+    digest = _digest(f"{importer.name}1")
+    (young,) = records.images([digest, _digest("unknown")], LONG_AGO).values()
+    assert young == Record((build["nvr"],), build["completion_ts"], f"{build['nvr']} is young")
+    assert records.images([digest], SOON)[digest].needed == ""
+
+
+def test_a_build_in_a_tag_is_needed_until_it_is_untagged(
+    image: Import, importer: ImageImporter, records: KojiRecords, admin: Any, target: Target
+) -> None:
+    build = image("1")
+    digest = _digest(f"{importer.name}1")
+    assert not records.images([digest], SOON)[digest].needed
+    admin.packageListAdd(target.dest_tag_name, importer.name, owner=admin.getLoggedInUser()["name"])
+    admin.tagBuildBypass(target.dest_tag_name, build["nvr"])
+    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is in tag {target.dest_tag_name}"
+    admin.untagBuild(target.dest_tag_name, build["nvr"])
+    assert not records.images([digest], SOON)[digest].needed
+
+
+def test_what_builds_stand_on_is_needed_as_long_as_they_are(
+    image: Import, importer: ImageImporter, records: KojiRecords, admin: Any, target: Target
+) -> None:
+    base = image("base")
+    pinned = f"other.example.com/contract@{_digest('copied')}"
+    middle = image("middle", parent_image_builds={pinned: {"id": base["id"], "nvr": base["nvr"]}})
+    top = image("top", parent_build_id=middle["id"])
+    digests = [_digest(f"{importer.name}{name}") for name in ("base", "middle")] + [_digest("copied")]
+    assert [each.needed for each in records.images(digests, SOON).values()] == ["", "", ""]
+    admin.packageListAdd(target.dest_tag_name, importer.name, owner=admin.getLoggedInUser()["name"])
+    admin.tagBuildBypass(target.dest_tag_name, top["nvr"])
+    found = records.images(digests, SOON)
+    assert found[digests[0]].needed == f"{middle['nvr']} stands on {base['nvr']}"
+    assert found[digests[1]].needed == f"{top['nvr']} stands on {middle['nvr']}"
+    assert found[digests[2]].needed == f"{middle['nvr']} stands on it"
+
+
+def test_a_base_image_is_needed(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
+    build = image("1", imported={"from": "registry.example.org/base"})
+    digest = _digest(f"{importer.name}1")
+    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is a base image of Koji"
+
+
+def test_builds_come_in_pages_and_new_ones_are_seen(
+    image: Import, importer: ImageImporter, records: KojiRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_records, "PAGE", 2)
+    names = [new_name("release").replace("-", ".") for _ in range(6)]
+    digests = {name: _digest(importer.name + name) for name in names}
+    for name in names[:5]:
+        image(name)
+    assert set(records.images(digests.values(), LONG_AGO)) == {digests[name] for name in names[:5]}
+    image(names[5])
+    assert set(records.images(digests.values(), LONG_AGO)) == set(digests.values())
+
+
+def test_tasks(records: KojiRecords, bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_records, "BATCH", 2)
+    running, ended = bench.open_task(), bench.open_task()
+    bench.admin.cancelTask(ended)
+    found = records.tasks([running, ended, 2**31 - 2])
+    assert found == {running: TaskRecord(builds=True, ended=False), ended: TaskRecord(builds=True, ended=True)}
+
+
+def test_a_hub_that_is_not_there() -> None:
+    import koji
+
+    session = koji.ClientSession(
+        "https://127.0.0.1:9/kojihub", {"max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
+    )
+    with pytest.raises(LostContactError, match="127.0.0.1:9"):
+        KojiRecords(session).images([_digest("x")], SOON)

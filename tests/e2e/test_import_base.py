@@ -1,0 +1,417 @@
+"""Base images brought into Koji and the candidate registry, from registries and files, whole or broken off."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import koji
+import pytest
+
+from fedpkg_container import registry_cli
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.builder import write_configuration
+from fedpkg_container.box.demo import site as demo_site
+from fedpkg_container.box.hub.database import Database
+from fedpkg_container.box.hub.seed import seed
+from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, Layout
+from fedpkg_container.box.shell import environment
+from fedpkg_container.image.parents import Resolver
+from fedpkg_container.image.site import read_site
+from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.referrers import referrers
+from fedpkg_container.registry.registry import Registry
+from tests.support.base_images import COMPONENT, LABELS, docker_archive, oci_archive, oci_layout, rpm
+from tests.support.leftovers import registry_of, reserved
+from tests.support.registries import access, docker_registry
+
+ARCHES = ("x86_64", "aarch64")
+
+
+class Scene:
+    """A hub and a candidate registry, without builders; somebody does the hub's tasks of tagging."""
+
+    def __init__(self, box: Box, folder: Path) -> None:
+        self.box = box
+        self.folder = folder
+        self.hub = box.session(ADMIN)
+        self.environment = environment(box)
+        self.configuration = folder / "registry.conf"
+        parser = configparser.ConfigParser(interpolation=None)
+        parser["koji"] = {"profile": "koji"}
+        parser["candidate"] = {"registry": box.layout.registry_address}
+        parser["content_generator"] = {
+            "certificate": str(box.credentials(CONTENT_GENERATOR)),
+            "server_ca": str(box.authority.certificate_path),
+        }
+        parser["engine"] = {"state": str(folder / "state")}
+        with self.configuration.open("w") as file:
+            parser.write(file)
+
+    def run(self, *arguments: str | Path) -> int:
+        """The command, in this process."""
+        parsed = registry_cli.make_parser().parse_args(["--config", str(self.configuration), *map(str, arguments)])
+        return registry_cli.run(parsed)
+
+    def killed(self, step: str, *arguments: str | Path) -> int:
+        """The command in a process that ends without a word after a step."""
+        code = (
+            "import dataclasses, os, sys\n"
+            "from fedpkg_container import registry_cli\n"
+            "from fedpkg_container.image.base_import import BaseImport\n"
+            "run = BaseImport.run\n"
+            f"stop = lambda step: os._exit(9) if step == {step!r} else None\n"
+            "BaseImport.run = lambda self, *rest: run(dataclasses.replace(self, after=stop), *rest)\n"
+            "registry_cli.main()\n"
+        )
+        command = [sys.executable, "-c", code, "--config", str(self.configuration), *map(str, arguments)]
+        return subprocess.run(command, env=self.environment, timeout=120, check=False).returncode
+
+    def build(self, nvr: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.hub.getBuild(nvr)
+        return found
+
+    def image(self, nvr: str) -> ImageReference:
+        found = RecordedImage.of(self.build(nvr)).by_digest
+        assert found
+        return found
+
+    def tags(self, name: str = "tests/base") -> dict[str, str]:
+        """The tags of a repository that people type → digest."""
+        reference = ImageReference(self.box.layout.registry_address, name)
+        with registry_of(self.box).repository(reference) as repository:
+            return {
+                tag: repository.head(tag) for tag in repository.tags() if not tag.startswith(("sha256-", "import-"))
+            }
+
+
+def _tagging(box: Box, ended: threading.Event) -> None:
+    """Do the tasks of tagging, as a builder does."""
+    builder = box.session(box.layout.builders[0])
+    builder.exclusiveSession(force=True)
+    while not ended.wait(0.05):
+        for task in builder.listTasks({"method": "tagBuild", "state": [koji.TASK_STATES["FREE"]], "decode": True}):
+            builder.host.openTask(task["id"])
+            builder.host.tagBuild(task["id"], *task["request"][:2])
+            builder.host.closeTask(task["id"], koji.xmlrpcplus.dumps((None,), methodresponse=1, allow_none=1))
+    builder.logout()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    box = Box(Layout.open(tmp_path_factory.mktemp("hub") / "box"))
+    for path in (box.layout.topdir, box.layout.home):
+        path.mkdir(mode=0o700, parents=True)
+    seed(Database(box.layout.database), ADMIN)
+    write_configuration(box, box.layout.builders[0])
+    ended = threading.Event()
+    try:
+        for service in (box.hub, box.registry):
+            service.start()
+        for service in (box.hub, box.registry):
+            service.wait_ready()
+        box.fill()
+        session = box.session(ADMIN)
+        demo_site.create_target(session, COMPONENT)
+        session.logout()
+        tagger = threading.Thread(target=_tagging, args=(box, ended), daemon=True)
+        tagger.start()
+        yield box
+        ended.set()
+        tagger.join(10)
+    finally:
+        ended.set()
+        for service in (box.registry, box.hub):
+            service.stop()
+
+
+@pytest.fixture
+def scene(started: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    scene = Scene(started, tmp_path)
+    monkeypatch.setattr("fedpkg_container.image.base_tags.INTERVAL", 0.05)
+    for name in ("HOME", "PATH"):
+        monkeypatch.setenv(name, scene.environment[name])
+    return scene
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rpm(tmp_path_factory.mktemp("rpm"))
+
+
+def _labels(release: str) -> Mapping[str, str]:
+    return {**LABELS, "release": release}
+
+
+def _report(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return report
+
+
+def test_an_archive_of_two_arches_with_everything_that_koji_is_to_know(
+    scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = oci_archive(scene.folder, ARCHES, [package], _labels("10"))
+    assert scene.run("import-base", archive, "--tag", demo_site.DEST_TAG, "--json") == 0
+    report = _report(capsys)
+    nvr = f"{COMPONENT}-41-10"
+    assert (report["nvr"], report["arches"], report["was_there"]) == (nvr, list(ARCHES), False)
+    build = scene.build(nvr)
+    image = build["extra"]["image"]
+    assert build["cg_name"] == "fedpkg-container"
+    assert build["source"] == image["imported"]["from"] == "oci:base.oci.tar"
+    assert set(image["imported"]["images"]) == set(ARCHES)
+    assert image["parent_image_builds"] == {}
+    assert image["index"]["unique_tags"][0].startswith(f"import-{build['id']}-")
+    archives = scene.hub.listArchives(build["id"], type="image")
+    assert sorted(each["extra"]["image"]["arch"] for each in archives) == sorted(ARCHES)
+    assert sorted(each["filename"] for each in archives) == sorted(f"{nvr}.{arch}.tar.gz" for arch in ARCHES)
+    assert {each["name"] for each in scene.hub.listTags(build["id"])} == {demo_site.DEST_TAG}
+    found = scene.image(nvr)
+    assert {scene.tags()[tag] for tag in ("41-10", "41", "latest")} == {found.digest}
+    with registry_of(scene.box).repository(found) as repository:
+        members = repository.manifest(found.digest).manifests
+        assert [each.facts["platform"]["architecture"] for each in members] == ["amd64", "arm64"]
+        assert all(referrers(repository, each.digest) for each in members), "an SBOM each"
+    logs = {each["name"] for each in scene.hub.getBuildLogs(build["id"])}
+    assert {"import-base.log", *(f"{nvr}.{arch}.spdx.json" for arch in ARCHES)} <= logs
+    assert _rpms_of_sbom(scene, nvr) == ["tests-package"]
+
+
+def _rpms_of_sbom(scene: Scene, nvr: str) -> list[str]:
+    (path,) = scene.box.layout.topdir.rglob(f"{nvr}.aarch64.spdx.json")
+    packages = json.loads(path.read_text())["packages"]
+    return [each["name"] for each in packages if each["SPDXID"].startswith("SPDXRef-RPM")]
+
+
+def test_the_same_image_again_does_nothing_and_another_one_is_refused(
+    scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = docker_archive(scene.folder, [package], _labels("20"))
+    assert scene.run("import-base", archive, "--json") == 0
+    first = _report(capsys)
+    before = scene.hub.getLastEvent()["id"]
+    assert scene.run("import-base", archive, "--json") == 0
+    assert _report(capsys) == {**first, "was_there": True, "warnings": []}
+    assert scene.hub.getLastEvent()["id"] == before, "nothing was changed in Koji"
+    other = scene.folder / "other"
+    other.mkdir()
+    assert scene.run("import-base", docker_archive(other, [], _labels("20"))) == 3
+    assert f"{COMPONENT}-41-20 is another image already" in capsys.readouterr().err
+    assert reserved(scene.box) == []
+
+
+def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
+    scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its digest stays what it is, and a build on it finds the Koji build although no label names that."""
+    layout = oci_layout(scene.folder, ["x86_64"], [package], {"vendor": "elsewhere"})
+    nvr = f"{COMPONENT}-7-30"
+    with docker_registry(scene.folder) as host:
+        certificates = access(scene.folder).certificates
+        assert certificates
+        trusted = Path(scene.environment["HOME"]) / ".config/containers/certs.d" / host
+        trusted.mkdir(parents=True)
+        (trusted / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
+        upstream = ImageReference(host, "upstream/base", tag="41")
+        registry = Registry(access(scene.folder))
+        registry.bring(f"oci:{layout}:x86_64", [], upstream, exactly=True)
+        digest = registry.manifest(upstream).digest
+        assert scene.run("import-base", str(upstream), "--nvr", nvr, "--tag", demo_site.DEST_TAG) == 0
+    assert f"{nvr} imported" in capsys.readouterr().out
+    build, image = scene.build(nvr), scene.image(nvr)
+    assert build["source"] == str(upstream.at(digest))
+    assert digest in build["extra"]["image"]["index"]["digests"].values()
+    with registry_of(scene.box).repository(image) as repository:
+        assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
+    site = read_site(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
+    resolver = Resolver(site, registry_of(scene.box), ["amd64"], scene.hub.getBuild)
+    for pinned in (image, image.at(digest)):
+        assert resolver._koji_build(pinned) == {"id": build["id"], "nvr": nvr}
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--nvr", "unlisted-container-1-1", "--tag", demo_site.DEST_TAG], 3, "package unlisted-container is not in"),
+        (["--nvr", f"{COMPONENT}-1-1", "--tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
+        (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
+        (["--nvr", "../evil-1-1"], 2, "the name '../evil' must be letters"),
+        (["--nvr", "nonsense"], 2, "'nonsense' is no NVR"),
+        (["--nvr", "x" * 200 + "-1-1"], 2, "more than 200 characters"),
+        (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, "must not begin with staging"),
+        (["--nvr", "base-1-1"], 3, "has no label name"),
+        ([], 3, "has no label com.redhat.component"),
+    ],
+)
+def test_names_that_are_refused(
+    scene: Scene, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
+) -> None:
+    more = [] if "--repository" in options or "no label" in said else ["--repository", "tests/refused"]
+    archive = docker_archive(scene.folder, [], {"vendor": "elsewhere"})
+    assert scene.run("import-base", archive, *options, *more) == status
+    assert said in capsys.readouterr().err
+    assert scene.tags("tests/refused") == {}
+    assert reserved(scene.box) == []
+
+
+def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = docker_archive(scene.folder, [], _labels("50"))
+    assert scene.run("import-base", archive) == 0
+    assert "warning: x86_64: there are no RPMs in it" in capsys.readouterr().err
+    assert scene.build(f"{COMPONENT}-41-50")
+    assert "latest" not in scene.image(f"{COMPONENT}-41-50").tag
+
+
+def test_a_registry_that_is_away_and_the_nvr_is_given_back(
+    scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedpkg_container.registry.patience.FIRST_PAUSE", 0.01)
+    archive = docker_archive(scene.folder, [package], _labels("60"))
+    text = scene.configuration.read_text()
+    away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\npatience = 0")
+    scene.configuration.write_text(away)
+    assert scene.run("import-base", archive) == 1
+    assert "127.0.0.1:9 cannot be reached" in capsys.readouterr().err
+    assert scene.build(f"{COMPONENT}-41-60")["state"] == koji.BUILD_STATES["FAILED"]
+    scene.configuration.write_text(text)
+    assert scene.run("import-base", archive) == 0
+
+
+STEPS = ("reserved", "published", "uploaded x86_64", "documented", "uploaded", "imported")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_after_a_step_and_repeated(
+    scene: Scene, package: Path, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = f"7{STEPS.index(step)}"
+    archive = docker_archive(scene.folder, [package], _labels(release))
+    arguments = ("import-base", archive, "--tag", demo_site.DEST_TAG)
+    assert scene.killed(step, *arguments) == 9
+    assert scene.run(*arguments) == 0
+    nvr = f"{COMPONENT}-41-{release}"
+    build = scene.build(nvr)
+    assert build["state"] == koji.BUILD_STATES["COMPLETE"]
+    assert [each["name"] for each in scene.hub.listTags(build["id"])] == [demo_site.DEST_TAG]
+    assert scene.tags()[f"41-{release}"] == scene.image(nvr).digest
+    assert reserved(scene.box) == []
+    assert list((scene.folder / "state" / "builds").iterdir()) == []
+
+
+def _archive(path: Path, members: Mapping[str, bytes | tuple[bytes, str]]) -> Path:
+    """A tar file: names → contents, or a type of member and where it leads."""
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            if isinstance(content, tuple):
+                info.type, info.linkname = content
+                archive.addfile(info)
+            else:
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def _manifest(config: str, *layers: str) -> bytes:
+    return json.dumps([{"Config": config, "RepoTags": ["x:1"], "Layers": layers}]).encode()
+
+
+CONFIG = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": _labels("90")},
+                     "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}}).encode()  # fmt: skip
+LAYOUT = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+HOSTILE: dict[str, Mapping[str, bytes | tuple[bytes, str]]] = {
+    "no archive of an image": {"hello": b"x"},
+    "a layer that is a file of the machine": {
+        "manifest.json": _manifest("c.json", "../../../../etc/hostname"), "c.json": CONFIG
+    },
+    "a link to a file of the machine": {
+        "manifest.json": _manifest("c.json", "l.tar"), "c.json": CONFIG, "l.tar": (tarfile.SYMTYPE, "/etc/hostname")
+    },
+    "a configuration that is a link": {
+        "manifest.json": _manifest("c.json"), "c.json": (tarfile.SYMTYPE, "../../../etc/passwd")
+    },
+    "names that lead out": {**LAYOUT, "../../../../tmp/ESCAPED": b"x", "index.json": b'{"manifests": []}'},
+    "an absolute name": {**LAYOUT, "/tmp/ESCAPED": b"x", "index.json": b'{"manifests": []}'},
+    "a file through a link": {
+        **LAYOUT, "out": (tarfile.SYMTYPE, "/tmp"), "out/ESCAPED": b"x", "index.json": b'{"manifests": []}'
+    },
+    "an index that is a link": {**LAYOUT, "index.json": (tarfile.SYMTYPE, "/etc/passwd")},
+    "an index that is a pipe": {**LAYOUT, "index.json": (tarfile.FIFOTYPE, "")},
+    "blobs that are a link": {
+        **LAYOUT, "blobs": (tarfile.SYMTYPE, "/etc"),
+        "index.json": json.dumps({"manifests": [
+            {"digest": "sha256:" + number * 64, "size": 1, "mediaType": "x"} for number in "12"
+        ]}).encode(),
+    },
+    "an index of nonsense": {**LAYOUT, "index.json": b"[" * 100_000},
+    "digests that are paths": {
+        **LAYOUT, "index.json": json.dumps({"manifests": [{"digest": "sha256:../../etc/passwd", "size": 1}]}).encode()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_archives_are_refused_and_reach_nothing(
+    scene: Scene, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = f"escaped-{os.getpid()}"
+    members = {name.replace("ESCAPED", mark): content for name, content in HOSTILE[kind].items()}
+    assert scene.run("import-base", _archive(scene.folder / "evil.tar", members)) in (1, 2)
+    said = capsys.readouterr().err
+    assert "error:" in said
+    assert "root:" not in said, "what is in a file of the machine is not shown"
+    assert not Path("/tmp", mark).exists()
+    assert list((scene.folder / "state" / "builds").iterdir()) == []
+    assert reserved(scene.box) == []
+
+
+def test_what_is_neither_a_file_nor_an_image(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    for named, said in (("./none.tar", "there is no file"), ("hello:1", "does not say which registry")):
+        assert scene.run("import-base", named) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_two_imports_on_one_machine(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    from fedpkg_container.image.base_session import workshop
+
+    with workshop(scene.folder / "state", registry_of(scene.box).access):
+        assert scene.run("import-base", "./any.tar") == 1
+    assert "another import runs on this machine" in capsys.readouterr().err
+
+
+def test_pruning_keeps_what_koji_has_and_takes_what_was_broken_off(
+    scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = docker_archive(scene.folder, [package], _labels("80"))
+    assert scene.killed("published", "import-base", archive) == 9
+    other = scene.folder / "kept"
+    other.mkdir()
+    assert scene.run("import-base", docker_archive(other, [], _labels("81"))) == 0
+    capsys.readouterr()
+    now = time.time
+    monkeypatch.setattr("fedpkg_container.registry.pruning.pruner.SKEW", float("inf"))
+    monkeypatch.setattr(time, "time", lambda: now() + 40 * 24 * 3600)
+    assert scene.run("prune", "--json") == 0
+    report = _report(capsys)
+    going = [each for each in report["images"] if each["repository"] == "tests/base"]
+    assert [each["why"] for each in going] == ["an import that was broken off"]
+    kept = {each["why"] for each in report["kept"] if "41-81" in each["tags"]}
+    assert kept == {f"{COMPONENT}-41-81 is a base image of Koji"}
+    assert scene.run("prune", "--delete") == 0
+    shown = capsys.readouterr().out
+    assert "1 of 1 images deleted" in shown
+    assert "docker-registry garbage-collect" in shown
+    assert scene.tags()["41-81"]

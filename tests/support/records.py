@@ -1,0 +1,41 @@
+"""A Koji that knows of images and tasks what a test tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from fedpkg_container.errors import LostContactError
+from fedpkg_container.model.records import Record, TaskRecord
+
+RUNNING, ENDED = TaskRecord(builds=True, ended=False), TaskRecord(builds=True, ended=True)
+
+
+@dataclass
+class ToldRecords:
+    """``Records`` of the model.
+
+    :param known: digest → what is said of the image
+    :param known_tasks: id → what is said of the task
+    :param answers: how often it answers before it is gone; None for ever
+    """
+
+    known: dict[str, Record] = field(default_factory=dict)
+    known_tasks: dict[int, TaskRecord] = field(default_factory=dict)
+    answers: int | None = None
+
+    def images(self, digests: Collection[str], young: float) -> Mapping[str, Record]:  # noqa: ARG002
+        """Some of those that are known."""
+        self._answer()
+        return {digest: record for digest, record in self.known.items() if digest in digests}
+
+    def tasks(self, ids: Collection[int]) -> Mapping[int, TaskRecord]:
+        """Some of those that are known."""
+        self._answer()
+        return {each: task for each, task in self.known_tasks.items() if each in ids}
+
+    def _answer(self) -> None:
+        if self.answers is not None:
+            self.answers -= 1
+            if self.answers < 0:
+                raise LostContactError("the hub is gone")
