@@ -1,0 +1,318 @@
+"""promote when something fails: registries that go away or are full, blobs that are broken, others at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.manifests import Descriptor
+from fedpkg_container.registry.promotion.listing import listed
+from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.tagging import Rules, TagChange, Tagging
+from fedpkg_container.registry.repository import Repository
+from tests.support.promoting import Bench, make_site
+from tests.support.registries import access, docker_registry
+from tests.support.small_disk import small_disk
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.support.promoting"])
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registries that fail are asked again at once."""
+    monkeypatch.setattr("fedpkg_container.registry.patience.FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registries")
+
+
+@pytest.fixture(scope="module")
+def one(folder: Path) -> Iterator[str]:
+    with docker_registry(folder) as host:
+        yield host
+
+
+@pytest.fixture
+def bench(folder: Path, one: str, tmp_path: Path) -> Bench:
+    """Candidate and target in one registry, the target's repositories below a prefix of the test."""
+    prefix = tmp_path.name.replace("_", "-").strip("-").lower()
+    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder), prefix=prefix))
+
+
+def to(bench: Bench, host: str) -> Bench:
+    """The same with the target in another registry."""
+    target = replace(bench.site.target("stable"), registry=host)
+    return Bench(bench.folder, replace(bench.site, targets={"stable": target}))
+
+
+def blob_file(data: Path, digest: str) -> Path:
+    """Where docker-registry keeps a blob."""
+    algorithm, _, name = digest.partition(":")
+    return data / "docker" / "registry" / "v2" / "blobs" / algorithm / name[:2] / name / "data"
+
+
+def layer_of(bench: Bench, candidate: Candidate) -> Descriptor:
+    """The first layer of a build's first arch."""
+    with bench.http(candidate.image.registry) as http:
+        repository = Repository(http, candidate.image.repository)
+        (member, *_) = repository.manifest(candidate.image.digest).manifests
+        return repository.manifest(member.digest).blobs[1]
+
+
+def test_the_target_goes_away_and_comes_back(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate, uploads = bench.build(layers=4), []
+    with contextlib.ExitStack() as running:
+        host = running.enter_context(docker_registry(folder))
+        apart = to(bench, host)
+        real = Repository.upload
+
+        def upload(repository: Repository, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+            real(repository, blob, chunks)
+            uploads.append(blob.digest)
+            if len(uploads) == 4:
+                running.close()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Repository, "upload", upload)
+            (outcome,) = apart.promote(candidate)
+    assert outcome.state == "failed"
+    assert host in outcome.error
+    assert "Connection refused" in outcome.error or "Connection aborted" in outcome.error
+    assert outcome.blobs.sent >= 3
+    with docker_registry(folder, port=int(host.rpartition(":")[2])):
+        assert apart.tags(candidate) == {}
+        (again,) = apart.promote(candidate)
+        assert (again.state, again.error) == ("promoted", "")
+        assert again.blobs.present >= outcome.blobs.sent, "what was there is not sent again"
+        apart.assert_promoted(candidate)
+
+
+def test_the_candidate_registry_is_away(bench: Bench) -> None:
+    candidate = bench.build()
+    bench.site = replace(bench.site, candidates=replace(bench.site.candidates, registry="127.0.0.1:9"))
+    (outcome,) = bench.promote(replace(candidate, image=replace(candidate.image, registry="127.0.0.1:9")))
+    assert (outcome.state, "127.0.0.1:9" in outcome.error) == ("failed", True)
+    assert bench.tags(candidate) == {}
+
+
+def test_the_targets_disk_is_full(bench: Bench, folder: Path, tmp_path: Path) -> None:
+    candidate = bench.build(layers=4, size=1_000_000)
+    with small_disk(tmp_path / "disk", "3M") as disk, docker_registry(folder, data=disk.folder) as host:
+        apart = to(bench, host)
+        (outcome,) = apart.promote(candidate)
+        assert (outcome.state, host in outcome.error) == ("failed", True)
+        assert apart.tags(candidate) == {}
+        disk.resize("60M")
+        (again,) = apart.promote(candidate)
+        assert (again.state, again.error) == ("promoted", "")
+        apart.assert_promoted(candidate)
+
+
+def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Path, one: str) -> None:
+    candidate = bench.build()
+    layer = layer_of(bench, candidate)
+    path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
+    content = bytearray(path.read_bytes())
+    content[7] ^= 1
+    path.write_bytes(content)
+    with docker_registry(folder) as host:
+        apart = to(bench, host)
+        (outcome,) = apart.promote(candidate)
+        assert outcome.state == "failed"
+        assert f"what came for {layer.digest} is something else: {digest_of(bytes(content))}" in outcome.error
+        assert apart.tags(candidate) == {}
+        with apart.http(host) as http:
+            assert not Repository(http, apart.place(candidate).repository).has_blob(layer.digest)
+        content[7] ^= 1
+        path.write_bytes(content)
+        assert apart.promote(candidate)[0].state == "promoted"
+
+
+def test_a_blob_that_was_changed_is_refused_within_a_registry_when_all_are_read(
+    bench: Bench, folder: Path, one: str
+) -> None:
+    candidate = bench.build()
+    layer = layer_of(bench, candidate)
+    path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
+    path.write_bytes(path.read_bytes()[:-1])
+    (outcome,) = bench.promote(candidate, verify=True)
+    assert outcome.state == "failed"
+    assert layer.digest in outcome.error
+    assert bench.tags(candidate) == {}
+
+
+def test_a_manifest_that_was_changed(bench: Bench, folder: Path, one: str) -> None:
+    candidate = bench.build()
+    path = blob_file(folder / f"data-{one.rpartition(':')[2]}", candidate.image.digest)
+    path.write_bytes(path.read_bytes() + b" ")
+    (outcome,) = bench.promote(candidate)
+    assert outcome.state == "failed"
+    assert bench.tags(candidate) == {}
+
+
+def test_a_tag_that_moves_between_looking_and_setting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who knows nothing of our record sets a newer build meanwhile: it is seen before the tag is set."""
+    old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
+    bench.promote(new)
+    place = bench.place(new)
+    real = Repository.put_manifest
+    moved: list[str] = []
+
+    def put(repository: Repository, name: str, manifest: object) -> object:
+        answer = real(repository, name, manifest)  # type: ignore[arg-type]
+        if name == old.image.digest and not moved:  # the tags have been looked at, and are not set yet
+            moved.append(name)
+            real(repository, "1", repository.manifest(new.image.digest))
+        return answer
+
+    monkeypatch.setattr(Repository, "put_manifest", put)
+    (outcome,) = bench.promote(old)
+    assert [(each.tag, each.what) for each in outcome.tags] == [("1-1", "set"), ("1", "kept"), ("latest", "kept")]
+    assert bench.tags(old)["1"] == new.image.digest
+    assert str(place) == outcome.repository
+
+
+def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, candidate = bench.build("hello-1-1"), bench.build("hello-2-1")
+    bench.promote(other)
+    real = Repository.put_manifest
+
+    def put(repository: Repository, name: str, manifest: object) -> object:
+        answer = real(repository, name, manifest)  # type: ignore[arg-type]
+        if name == "latest":
+            real(repository, name, repository.manifest(other.image.digest))
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "put_manifest", put)
+        (outcome,) = bench.promote(candidate)
+    assert outcome.state == "failed"
+    assert f"was set to {candidate.image.digest} and is {other.image.digest} now" in outcome.error
+    assert [each.state for each in Record(bench.site.record).entries()][-1] == "begun", "it is not recorded as done"
+    (again,) = bench.promote(candidate)
+    assert (again.state, bench.tags(candidate)["latest"]) == ("promoted", candidate.image.digest)
+
+
+def test_a_tag_that_goes_between_listing_and_reading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
+    bench.promote(old)
+    bench.promote(new)
+    real = Repository.head
+    gone: list[str] = []
+
+    def head(repository: Repository, name: str) -> str:
+        found = real(repository, name)
+        if found == old.image.digest and not gone:
+            gone.append(name)
+            repository.delete_manifest(found)
+        return found
+
+    monkeypatch.setattr(Repository, "head", head)
+    found = listed(bench.site, bench.site.target("stable"), [])
+    assert [each.nvr for each in found if each.repository == str(bench.place(new))] == ["hello-2-1"]
+    assert gone
+
+
+@pytest.mark.slow
+def test_a_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
+    layer = b"a layer that all of them have" * 500
+    bench.site = replace(bench.site, parallel=8)
+    candidates = [
+        bench.build(f"image{number}-1-1", f"many/image{number}", shared=[layer], layers=1) for number in range(100)
+    ]
+    with docker_registry(folder) as host:
+        apart = to(bench, host)
+        outcomes = apart.promote(*candidates)
+        assert {each.state for each in outcomes} == {"promoted"}
+        for each in candidates[::10]:
+            apart.assert_promoted(each)
+        assert len(Record(apart.site.record).entries()) == 200
+        found = listed(apart.site, apart.site.target("stable"), [])
+        assert len({each.repository for each in found}) == 100
+        again = apart.promote(*candidates)
+        assert {each.state for each in again} == {"unchanged"}
+
+
+def _at_once(*acts: Callable[[], object]) -> None:
+    children = [_CONTEXT.Process(target=act) for act in acts]
+    for each in children:
+        each.start()
+    for each in children:
+        each.join(100)
+    assert [each.exitcode for each in children] == [0] * len(children)
+
+
+def test_two_promotions_at_once(bench: Bench) -> None:
+    """Of an older and a newer build, and both twice: the newer one has the floating tags, whoever comes last."""
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    _at_once(*(partial(bench.promote, each) for each in (new, old, new, old)))
+    assert bench.tags(new) == {"1-1": old.image.digest, **dict.fromkeys(["1-2", "1", "latest"], new.image.digest)}
+    bench.assert_promoted(old)
+    bench.assert_promoted(new)
+    assert len(bench.all_tags(new)) == 4 + 2 * (1 + 2 + 1), "lists of referrers of both, of their arches and signatures"
+    assert [each.state for each in bench.promote(old, new)] == ["unchanged"] * 2
+    Record(bench.site.record).entries()
+
+
+def test_an_image_that_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = bench.build()
+    target = bench.site.target("stable")
+    bench.site = replace(bench.site, targets={"stable": replace(target, access=replace(target.access, timeout=0.5))})
+    real = Repository.mount
+
+    def mount(repository: Repository, digest: str, source: str) -> bool:
+        time.sleep(0.6)
+        return real(repository, digest, source)
+
+    monkeypatch.setattr(Repository, "mount", mount)
+    (outcome,) = bench.promote(candidate)
+    assert (outcome.state, outcome.error) == ("failed", "promoting hello-1.0-1 takes longer than 0.5 s")
+    assert bench.tags(candidate) == {}
+
+
+def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) -> None:
+    """Its disk is full: no tag is set of which nobody would know why, and no half line is left."""
+    builds = [bench.build(f"hello-1-{number}", artifacts=False, layers=1) for number in range(1, 7)]
+    with small_disk(tmp_path / "disk", "8k") as disk:
+        bench.site = replace(bench.site, record=disk.folder / "promotions.jsonl")
+        assert bench.promote(builds[0])[0].is_good
+        filler = disk.folder / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(b"x"):
+                pass
+        outcomes = [bench.promote(each)[0] for each in builds[1:]]  # a page holds a few lines
+        failed = [each for each in outcomes if each.state == "failed"]
+        assert len(failed) >= 3
+        assert all("promotions.jsonl cannot be written: No space left on device" in each.error for each in failed)
+        entries = Record(bench.site.record).entries()
+        disk.resize("1M")
+        assert all(each.is_good for each in bench.promote(*builds))
+        assert Record(bench.site.record).entries()[: len(entries)] == entries
+        assert bench.tags(builds[0])["latest"] == builds[-1].image.digest
+
+
+def test_an_error_before_the_first_tag_sets_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = bench.build()
+
+    def broken(_: Tagging, change: TagChange, __: object) -> None:
+        from fedpkg_container.errors import RegistryError
+
+        raise RegistryError(f"{change.tag} could not be set")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tagging, "set", broken)
+        (outcome,) = bench.promote(candidate, rules=Rules())
+    assert outcome.error == "1.0-1 could not be set"
+    assert bench.tags(candidate) == {}
