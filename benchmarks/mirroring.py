@@ -84,7 +84,6 @@ class Rivals:
     def clear(self) -> None:
         """Begin with nothing."""
         shutil.rmtree(self._it.tree, ignore_errors=True)
-        os.sync()
 
     def theirs(self) -> float:
         """skopeo; seconds."""
@@ -96,6 +95,7 @@ class Rivals:
 
     def ours(self) -> float:
         """The mirror; seconds."""
+        os.sync()
         return timed(self._it.command(), cwd=self._it.folder, env=os.environ, shows="blobs new")[0]
 
     def compare(self) -> None:
