@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import building, completing, ending, long_log, promoting, start_up, submitting, watching
+from benchmarks import building, completing, ending, long_log, mirroring, promoting, start_up, submitting, watching
 from benchmarks.stage import Stage, stage
 from benchmarks.table import Row, table
 
@@ -55,7 +55,10 @@ def main() -> None:
     _tell("promoting")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         promoted = list(promoting.measure(Path(folder), 1 if quick else 5))
-    print(table([*rows, *built.rows, *promoted]))
+    _tell("mirroring")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        mirrored = list(mirroring.measure(Path(folder), quick=quick))
+    print(table([*rows, *built.rows, *promoted, *mirrored]))
     print(f"\nSeconds of each step of a build on the builder:\n\n{building.shown(built)}")
     took = time.monotonic() - began
     print(f"{TAIL}\nPython {platform.python_version()}, {os.cpu_count()} CPUs, {took:.0f} s in all")

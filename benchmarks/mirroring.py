@@ -62,9 +62,9 @@ def _apart(images: int) -> Workload:
 
     def make(storage: Storage) -> None:
         for number in range(images):
-            storage.image(f"apart/image{number}", "1.0-1", layers=[os.urandom(8 * MB)])
+            storage.image(f"apart/image{number}", "1.0-1", layers=[os.urandom(32 * MB)])
 
-    return Workload(f"{images} images that share nothing", make)
+    return Workload(f"{images} images of 32 MB that share nothing", make)
 
 
 class Rivals:
@@ -84,7 +84,6 @@ class Rivals:
     def clear(self) -> None:
         """Begin with nothing."""
         shutil.rmtree(self._it.tree, ignore_errors=True)
-        os.sync()
 
     def theirs(self) -> float:
         """skopeo; seconds."""
@@ -96,6 +95,7 @@ class Rivals:
 
     def ours(self) -> float:
         """The mirror; seconds."""
+        os.sync()
         return timed(self._it.command(), cwd=self._it.folder, env=os.environ, shows="blobs new")[0]
 
     def compare(self) -> None:
@@ -125,14 +125,14 @@ def _hashed(folder: Path) -> Iterator[str]:
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
     """First and repeated runs, in turn."""
-    for number, workload in enumerate([_releases(3, 2), _apart(10)] if quick else [_releases(10, 3), _apart(40)]):
+    for number, workload in enumerate([_releases(3, 2), _apart(10)] if quick else [_releases(10, 3), _apart(30)]):
         place = folder / str(number)
         place.mkdir()
         with mirrored(place) as it:
             workload.make(it.storage)
             rivals = Rivals(it)
             rounds = []
-            for _ in range(2 if quick else 4):
+            for _ in range(2 if quick else 3):
                 rivals.clear()
                 rounds.append((rivals.theirs(), rivals.ours(), rivals.theirs(), rivals.ours()))
                 rivals.compare()

@@ -110,7 +110,7 @@ def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
         it.storage.image(name, "1-1", layers=[name.encode()])
     assert json.loads(it.call("--json"))["tags_asked"] == 2  # there is no record yet
     promoted(record, f"{it.host}/b")
-    promoted(record, "elsewhere.example.org/a")
+    promoted(record, "hub.example.org/somebody/else")
     it.storage.image("b", "2-1", layers=[b"newer"])
     it.storage.image("a", "2-1", layers=[b"not recorded"])
     report = json.loads(it.call("--json"))

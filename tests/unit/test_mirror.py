@@ -177,53 +177,51 @@ class TestWalk:
 
 
 class TestRecord:
-    HOST = "registry.example.org"
-
     def test_what_was_touched_since(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
-        first = changes(path, self.HOST, "")
+        first = changes(path, "")
         assert first.repositories is None
-        assert changes(path, self.HOST, first.position).repositories == frozenset()
+        assert changes(path, first.position).repositories == frozenset()
         for name in ("registry.example.org/a", "registry.example.org/x/b", "other.example.org/c"):
             promoted(path, name)
         whole = path.read_bytes()
         path.write_bytes(whole + whole[:20])  # a line that is being written
-        second = changes(path, self.HOST, first.position)
-        assert second.repositories == frozenset({"a", "x/b"})
+        second = changes(path, first.position)
+        assert second.repositories == frozenset({"a", "x/b", "c"})
         path.write_bytes(whole)
         promoted(path, "registry.example.org/d")
-        third = changes(path, self.HOST, second.position)
+        third = changes(path, second.position)
         assert third.repositories == frozenset("d")
-        assert changes(path, self.HOST, third.position).repositories == frozenset()
+        assert changes(path, third.position).repositories == frozenset()
 
     def test_a_change_is_open_until_it_is_done(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
         entry = begun(path, "registry.example.org/a")
-        position = changes(path, self.HOST, "").position
-        assert changes(path, self.HOST, position).repositories == frozenset("a")
+        position = changes(path, "").position
+        assert changes(path, position).repositories == frozenset("a")
         promoted(path, "registry.example.org/b")
-        position = changes(path, self.HOST, position).position
-        assert changes(path, self.HOST, position).repositories == frozenset("a")
+        position = changes(path, position).position
+        assert changes(path, position).repositories == frozenset("a")
         Record(path).append(entry.done())
-        position = changes(path, self.HOST, position).position
-        assert changes(path, self.HOST, position).repositories == frozenset()
+        position = changes(path, position).position
+        assert changes(path, position).repositories == frozenset()
 
     @pytest.mark.parametrize("change", [lambda text: text[::-1], lambda text: text[:-1], lambda _: b""])
     def test_another_file(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
-        position = changes(path, self.HOST, "").position
+        position = changes(path, "").position
         path.write_bytes(change(path.read_bytes()))
-        assert changes(path, self.HOST, position).repositories is None
+        assert changes(path, position).repositories is None
 
     @pytest.mark.parametrize("line", ["no json", "[]", "{}", "1", "\x00", '{"format": 2}'])
     def test_a_line_that_cannot_be_read(self, tmp_path: Path, line: str) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
-        position = changes(path, self.HOST, "").position
+        position = changes(path, "").position
         with path.open("a") as file:
             file.write(f"{line}\n")
-        assert changes(path, self.HOST, position).repositories is None
+        assert changes(path, position).repositories is None
 
 
 class TestState:

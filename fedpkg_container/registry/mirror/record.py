@@ -27,13 +27,15 @@ class Changes:
     position: str
 
 
-def changes(record: Path, registry: str, position: str) -> Changes:
-    """What was recorded of a registry's repositories since a position.
+def changes(record: Path, position: str) -> Changes:
+    """What was recorded since a position.
+
+    The registries that lines name do not matter: a mirror may know its own by another name, under which it is not sent
+    on to mirrors. A repository of that name is asked for in vain at the worst.
 
     It cannot be told when there is no position yet, when the file is another one than it was, or when a line cannot be
     read. A line that is being written at this moment belongs to the next time.
 
-    :param registry: host and port
     :param position: what the last complete run kept; empty for none
     """
     try:
@@ -47,18 +49,16 @@ def changes(record: Path, registry: str, position: str) -> Changes:
     if not position or start > len(content) or _position(content[:start]) != position:
         return Changes(None, end)
     try:
-        touched = {_repository(Entry.read(line), registry) for line in content[start:].splitlines()}
+        touched = {_repository(Entry.read(line)) for line in content[start:].splitlines()}
         begun = {entry.id: entry for entry in map(Entry.read, content.splitlines())}  # of each change its last line
-        touched |= {_repository(entry, registry) for entry in begun.values() if entry.state != DONE}
+        touched |= {_repository(entry) for entry in begun.values() if entry.state != DONE}
     except (ValueError, UsageError):
         return Changes(None, end)
-    return Changes(frozenset(touched - {""}), end)
+    return Changes(frozenset(touched), end)
 
 
-def _repository(entry: Entry, registry: str) -> str:
-    """The repository that a line is about; empty when it is of another registry."""
-    reference = ImageReference.parse(entry.repository)
-    return reference.repository if reference.registry == registry else ""
+def _repository(entry: Entry) -> str:
+    return ImageReference.parse(entry.repository).repository
 
 
 def _position(content: bytes) -> str:

@@ -48,7 +48,7 @@ def scope_of(http: RegistryHTTP, options: Options, state: State, now: Moment) ->
 
     :raises RegistryError: the registry cannot be reached, refuses, or has no repositories at all
     """
-    recorded = changes(options.record, http.host, state.facts.get(_POSITION, "")) if options.record else None
+    recorded = changes(options.record, state.facts.get(_POSITION, "")) if options.record else None
     position = recorded.position if recorded else ""
     if recorded and recorded.repositories is not None and not options.full and _is_fresh(state, options, now):
         touched = {name for name in recorded.repositories if options.wants(name)}
