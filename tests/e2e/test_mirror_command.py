@@ -95,7 +95,7 @@ def test_a_bar_on_a_terminal(it: Mirrored) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--parallel", "0"), ("--grace", "-1"), ("--rate", "fast"), ("--target", "nowhere")],
+    [("--parallel", "0"), ("--grace", "-1"), ("--rate", "fast"), ("--from", "nowhere")],
 )
 def test_what_cannot_be_used(it: Mirrored, arguments: tuple[str, ...]) -> None:
     said = it.call(*arguments, status=2)
