@@ -32,12 +32,12 @@ class ImageReference:
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
-        """Read a reference; the first part is a registry when it has a dot or a port, or is localhost.
+        """Read a reference; the first part is a registry when it has a dot, a port or a capital, or is localhost.
 
         :raises UsageError: it is none
         """
         first, slash, _ = text.partition("/")
-        has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost" or first != first.lower())
         found = _REFERENCE.fullmatch(text if has_registry else f"none.invalid/{text}")
         if found is None or len(found["repository"]) > 255:
             raise UsageError(

@@ -67,7 +67,7 @@ class Answer:
         """
         try:
             content = json.loads(self.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RegistryError(f"{url} was not answered with JSON") from error
         if not isinstance(content, dict):
             raise RegistryError(f"{url} was not answered with a JSON object")
@@ -159,6 +159,7 @@ class RegistryHTTP:
         headers: Mapping[str, str] | None = None,
         content: Content = None,
         expected: tuple[int, ...] = (200,),
+        longest: int = LONGEST,
     ) -> Answer:
         """Ask, and authenticate when that is asked for; redirections to other servers are refused.
 
@@ -167,6 +168,7 @@ class RegistryHTTP:
         :param source: another repository that is to be read besides, of which a blob is mounted
         :param content: parts are sent as they come, once: a registry that fails meanwhile is not asked again
         :param expected: statuses that are no errors
+        :param longest: bytes that the answer may have
         :raises NoSuchImageError: there is no such thing (404)
         :raises RegistryUnavailableError: the registry cannot be reached, or fails (429, 5xx)
         :raises RegistryError: it refuses
@@ -176,7 +178,7 @@ class RegistryHTTP:
 
         def once() -> Answer:
             with self._authorized(method, url, headers, content, scopes) as answer:
-                read = Answer(answer.status_code, answer.headers, _read(answer, method, url))
+                read = Answer(answer.status_code, answer.headers, _read(answer, method, url, longest))
             if read.status not in expected:
                 raise self._refusal(method, url, read)
             return read
@@ -344,7 +346,7 @@ def _connection_errors(method: str, url: str, *, halfway: bool = False) -> Itera
         raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
 
 
-def _read(answer: requests.Response, method: str, url: str) -> bytes:
+def _read(answer: requests.Response, method: str, url: str, longest: int = LONGEST) -> bytes:
     """The whole answer.
 
     :raises RegistryError: it is too long, or takes too long
@@ -353,8 +355,8 @@ def _read(answer: requests.Response, method: str, url: str) -> bytes:
     with _connection_errors(method, url):
         for part in answer.iter_content(1 << 16):
             read += part
-            if len(read) > LONGEST:
-                raise RegistryError(f"{method} {url}: the answer is longer than {LONGEST} bytes")
+            if len(read) > longest:
+                raise RegistryError(f"{method} {url}: the answer is longer than {longest} bytes")
             if time.monotonic() > deadline:
                 raise RegistryError(f"{method} {url}: the answer takes longer than {LONGEST_TIME:g} s")
     return bytes(read)
@@ -365,7 +367,7 @@ def _said(answer: Answer) -> str:
     try:
         first = json.loads(answer.content)["errors"][0]
         return ": " + printable_line(f"{first.get('code', '')} {first.get('message', '')}".strip())[:300]
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ""
 
 

@@ -6,15 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 from requests.utils import parse_header_links
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.errors import NoSuchImageError, RegistryError, UsageError
+from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.digests import checked, digest_of, hashed
-from fedpkg_container.registry.http import Answer, RegistryHTTP, Stream
-from fedpkg_container.registry.manifests import KINDS, Descriptor, Manifest
+from fedpkg_container.registry.http import LONGEST, Answer, RegistryHTTP, Stream
+from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, Manifest
 
 _ACCEPT = {"Accept": ", ".join(sorted(KINDS))}
 #: How many tags or repositories are asked for at a time, and pages at the most.
@@ -50,21 +50,38 @@ def pages(http: RegistryHTTP, path: str, key: str, repository: str = "") -> Iter
     for _ in range(PAGES):
         seen.add(path)
         answer = http.request("GET", path, repository=repository)
-        yield from answer.json(path).get(key) or []
+        listed = answer.json(path).get(key) or []
+        if not isinstance(listed, list):
+            raise RegistryError(f"{http.host} lists no {key}: {str(listed)[:200]!r}")
+        yield from listed
         links = parse_header_links(answer.headers.get("Link", ""))
         following = next((each["url"] for each in links if each.get("rel") == "next"), None)
         if following is None:
             return
-        if following in seen:
+        path = urljoin(path, following)
+        if path in seen:
             break
-        path = following
     raise RegistryError(f"{http.host} lists {key} without end")
 
 
 def repositories(http: RegistryHTTP) -> Iterator[str]:
     """Every repository of a registry that its catalog names."""
     for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories"):
-        yield ImageReference.parse(f"{http.host}/{name}").repository
+        found = _reference(http, f"{http.host}/{name}")
+        if found != ImageReference(http.host, str(name)):
+            raise RegistryError(f"{http.host} lists what is no repository: {str(name)[:200]!r}")
+        yield found.repository
+
+
+def _reference(http: RegistryHTTP, text: str) -> ImageReference:
+    """What a registry lists, as a reference.
+
+    :raises RegistryError: it is none
+    """
+    try:
+        return ImageReference.parse(text)
+    except UsageError as error:
+        raise RegistryError(f"{http.host} lists what is none: {error.reason[:300]}") from error
 
 
 @dataclass(frozen=True)
@@ -92,8 +109,11 @@ class Repository:
             answer = self._request("HEAD", f"manifests/{name}", headers=_ACCEPT)
         except NoSuchImageError:
             return ""
-        found = answer.headers.get("Docker-Content-Digest")
-        return checked(found) if found else self.manifest(name).digest
+        said = answer.headers.get("Docker-Content-Digest")
+        found = checked(said) if said else self.manifest(name).digest
+        if ":" in name and found != name:
+            raise RegistryError(f"{self.reference} has {found}, something else, when it was asked for {name}")
+        return found
 
     def manifest(self, name: str) -> Manifest:
         """A manifest; its digest is that of the bytes that came, and must be the one asked for.
@@ -101,7 +121,7 @@ class Repository:
         :param name: a tag or a digest
         :raises NoSuchImageError: there is no such thing
         """
-        answer = self._request("GET", f"manifests/{name}", headers=_ACCEPT)
+        answer = self._request("GET", f"manifests/{name}", headers=_ACCEPT, longest=LONGEST_MANIFEST)
         digest = name if ":" in name else ""
         found = Manifest.read(answer.content, digest=digest, where=f"{self.reference}{'@' if digest else ':'}{name}")
         if found.media_type not in KINDS:
@@ -141,7 +161,9 @@ class Repository:
         """The tags, page by page; none when there is no such repository."""
         with contextlib.suppress(NoSuchImageError):
             for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE}", "tags", self.name):
-                yield ImageReference.parse(f"{self.reference}:{tag}").tag
+                if not isinstance(tag, str) or not is_tag(tag):
+                    raise RegistryError(f"{self.reference} lists what is no tag: {str(tag)[:200]!r}")
+                yield tag
 
     def has_blob(self, digest: str) -> bool:
         """Whether a blob is there."""
@@ -231,6 +253,7 @@ class Repository:
         headers: dict[str, str] | None = None,
         content: bytes | None = None,
         expected: tuple[int, ...] = (200,),
+        longest: int = LONGEST,
     ) -> Answer:
         return self.http.request(
             method,
@@ -240,4 +263,5 @@ class Repository:
             headers=headers,
             content=content,
             expected=expected,
+            longest=longest,
         )

@@ -69,6 +69,7 @@ class MemoryRegistry:
     :param names_digests: whether it tells the digest of a manifest in a header
     :param faults: pattern of ``METHOD /path`` → what the next such requests are answered with; a number is a status
     :param seen: method, path and what authorized the request
+    :param shown: whom the client certificate of each of them named
     :param times: when each of them came
     """
 
@@ -82,6 +83,7 @@ class MemoryRegistry:
     faults: dict[str, list[Union[int, Fault]]] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
     _given: dict[str, int] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Held:
@@ -97,6 +99,7 @@ class MemoryRegistry:
         authorization = request.headers.get("Authorization", "")
         self.seen.append((request.command, parts.path, authorization))
         self.times.append(time.monotonic())
+        self.shown.append(_client(request))
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         for pattern, faults in self.faults.items():
             if faults and re.search(pattern, f"{request.command} {request.path}"):
@@ -200,6 +203,13 @@ class MemoryRegistry:
             send(request, 200, raw, {"Docker-Content-Digest": digest_of(raw)} if self.names_digests else {})
 
 
+def _client(request: http.server.BaseHTTPRequestHandler) -> str:
+    """Whom the certificate names that a client has shown; empty for none."""
+    shown = request.connection.getpeercert() or {}
+    names = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
+    return str(names[0]) if names else ""
+
+
 def _referrers(held: Held, subject: str) -> list[dict[str, Any]]:
     listed = []
     for digest in held.digests:
@@ -277,5 +287,7 @@ def memory_registry(folder: Path, **settings: Any) -> Iterator[MemoryRegistry]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with tls_server(Handler, Authority(folder / "pki").issue("registry", server=True)) as registry.address:
+    authority = Authority(folder / "pki")
+    certificate = authority.issue("registry", server=True)
+    with tls_server(Handler, certificate, authority.certificate_path) as registry.address:
         yield registry

@@ -14,15 +14,21 @@ STOP_TIMEOUT = 10.0
 
 
 @contextlib.contextmanager
-def tls_server(handler: type[http.server.BaseHTTPRequestHandler], certificate: Path) -> Iterator[str]:
+def tls_server(
+    handler: type[http.server.BaseHTTPRequestHandler], certificate: Path, clients: Path | None = None
+) -> Iterator[str]:
     """Serve on loopback; host and port.
 
     :param certificate: a PEM file with certificate and key
+    :param clients: authority of the certificates that clients may show; None: they are not asked for any
     """
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
+    if clients:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_OPTIONAL
     # Hands are shaken by the thread of a connection: one that says nothing keeps nobody else out.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
