@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,12 +98,18 @@ def unpack(archive: Path, folder: Path) -> ImageFolder:
             source = f"{DOCKER}:{_decompressed(sandbox, archive, folder)}"
         _confined(sandbox, "skopeo", "copy", "--quiet", "--all", source, f"dir:{folder / 'image'}")
     except ProgramError as error:
-        said = error.output.strip().splitlines()[-1:] or ["no reason given"]
         raise UsageError(
-            f"{archive} cannot be read as an image: {said[0][-300:]}",
+            f"{archive} cannot be read as an image: {_said(error)}",
             solution="make it with skopeo copy --all, buildah push or podman save",
         ) from error
     return ImageFolder(folder / "image", kind)
+
+
+def _said(error: ProgramError) -> str:
+    """Why a program failed: what skopeo has in its message, or the first line of another one."""
+    found = re.search(r'msg="(.*)"', error.output)
+    lines = error.output.strip().splitlines() or ["no reason given"]
+    return (found[1].replace('\\"', '"') if found else lines[0])[-300:]
 
 
 def _confined(sandbox: Sandbox, *arguments: str | Path, check: bool = True) -> str:
