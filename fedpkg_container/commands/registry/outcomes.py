@@ -20,23 +20,14 @@ def status(outcomes: Sequence[Outcome]) -> int:
 def show(outcome: Outcome) -> None:
     """Show what became of a build: on standard output what was done, on standard error what is wrong."""
     from fedpkg_container.commands.terminal import complain_of_error, say
-    from fedpkg_container.registry.promotion.outcome import PLANNED, UNCHANGED
+    from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, REFUSED, UNCHANGED
 
-    is_plan = outcome.state == PLANNED
-    if outcome.is_good:
+    if outcome.state not in (FAILED, REFUSED):
+        is_plan = outcome.state == PLANNED
         done = "nothing to do" if outcome.state == UNCHANGED else "would be done" if is_plan else "done"
-        say("\n".join([f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan)]))
-    else:
+        say(f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan))
+    if outcome.error:
         complain_of_error(f"{outcome.nvr}: {outcome.error}", outcome.solution)
-        if outcome.deleted or any(each.what == "set" for each in outcome.tags):
-            complain_of_details(outcome)
-
-
-def complain_of_details(outcome: Outcome) -> None:
-    """Show how far a build came that failed."""
-    from fedpkg_container.commands.terminal import complain
-
-    complain("       what was to be done; to repeat it is safe:", *_details(outcome, is_plan=True))
 
 
 def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:

@@ -128,11 +128,8 @@ class Copying:
 
     def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
         """Have artifacts listed at a target that does not list them itself."""
-        listed = referrers.listing(self.target, subject)
-        known = {each.digest for each in listed.artifacts}
-        missing = [each.facts for each in artifacts if each.digest not in known]
-        if listed.by_tag and missing:
-            referrers.enlist(self.target, subject, missing)
+        if not self.target.http.lists_referrers or referrers.listing(self.target, subject).by_tag:
+            referrers.enlist(self.target, subject, [each.facts for each in artifacts])
 
     def _below(self, root: Descriptor, lists: dict[str, Manifest], depth: int = 0) -> list[str]:
         """The digests of a manifest and of all that it lists, it last.

@@ -37,7 +37,7 @@ class Outcome:
     :param deleted: digests of manifests that were deleted
     :param kept: digests that were not deleted, and why
     :param seconds: that it took
-    :param error: why it is refused or failed; ``solution``: what to do
+    :param error: why it is refused or failed, or what of it could not be done; ``solution``: what to do
     """
 
     nvr: str
@@ -59,7 +59,7 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """Whether it is as it was asked for."""
-        return self.state not in (REFUSED, FAILED)
+        return self.state not in (REFUSED, FAILED) and not self.error
 
     def report(self) -> dict[str, Any]:
         """As JSON has it."""

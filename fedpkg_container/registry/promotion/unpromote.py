@@ -23,6 +23,9 @@ from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.site import DistributionSite, Target
 
 REQUESTS = 8
+#: Why a tag stays.
+NOT_OURS = "promote did not set it"
+NO_BUILD_BEFORE = "no build before it is recorded that is still there"
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,12 @@ class _Build:
         if tag == primary_tag(parsed(self.nvr)):
             return TagChange(tag, self.digest, self.digest, KEPT, "only --delete takes it away")
         if tag not in self.history.tags[self.digest][self.way.target.name]:
-            return TagChange(tag, self.digest, self.digest, KEPT, "promote did not set it")
+            return TagChange(tag, self.digest, self.digest, KEPT, NOT_OURS)
         for before in self.history.before(tag, self.digest):
             if self.repository.head(before):
                 name = self.history.builds.get(before, before)
                 return TagChange(tag, self.digest, before, SET, f"it goes back to {name}")
-        return TagChange(tag, self.digest, self.digest, KEPT, "no build before it is recorded that is still there")
+        return TagChange(tag, self.digest, self.digest, KEPT, NO_BUILD_BEFORE)
 
     def _removal(self, heads: Mapping[str, str]) -> Removal:
         """What is to be deleted; what an attempt that was interrupted began to delete is gone on with."""
@@ -138,7 +141,7 @@ class _Build:
             return go_on(self.repository, begun.deleted if begun else (), heads, self.way.requests)
 
     def _refuse_shared(self, changes: Sequence[TagChange]) -> None:
-        shared = [each.tag for each in changes if each.what == KEPT and each.why == "promote did not set it"]
+        shared = [each.tag for each in changes if each.what == KEPT and each.why == NOT_OURS]
         if shared:
             raise RefusedError(
                 f"{self.repository.reference}@{self.digest} has tags that promote did not set, and that would be"
@@ -172,13 +175,13 @@ class _Build:
         return {tag: move for tag, move in tags.items() if heads.get(tag) == move.after}
 
     def _complain_of_stuck(self, changes: Sequence[TagChange]) -> None:
-        stuck = [each.tag for each in changes if each.what == KEPT and each.why.startswith("no build")]
+        """Say which tags still point to the build, though they should not."""
+        stuck = [each.tag for each in changes if each.what == KEPT and each.why == NO_BUILD_BEFORE]
         if stuck:
-            raise FedpkgContainerError(
-                f"{self.nvr} keeps the tags {' '.join(stuck)} of {self.repository.reference}: no build before it is"
-                " recorded that is still there",
-                solution="promote another build, or delete the image with its tags: --delete",
+            self.outcome.error = (
+                f"{self.nvr} keeps the tags {' '.join(stuck)} of {self.repository.reference}: {NO_BUILD_BEFORE}"
             )
+            self.outcome.solution = "promote another build, or delete the image with its tags: --delete"
 
 
 def unpromote(

@@ -1,0 +1,308 @@
+"""The commands promote, list and unpromote as people type them: a real hub, real registries, and everything wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.referrers import fallback_tag
+from tests.support.box_hub import RunningHub
+from tests.support.promoting import KOJI_TAG, Bench, make_site, site_file
+from tests.support.recorded_builds import Recorder, environment
+from tests.support.registries import PASSWORD, access, docker_registry
+
+SECRET = PASSWORD
+
+
+@dataclass
+class Typed:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Desk:
+    """Somebody who types commands of a site."""
+
+    bench: Bench
+    recorder: Recorder
+    environment: Mapping[str, str]
+    auth_file: Path | None = None
+
+    def build(self, nvr: str = "hello-1.0-1", **more: Any) -> Candidate:
+        """A build that Koji has recorded, in the tag that is let through."""
+        candidate = self.bench.build(f"{self.bench.folder.name}{nvr}".replace("_", "-"), self.name, **more)
+        self.recorder.record(candidate)
+        return candidate
+
+    @property
+    def name(self) -> str:
+        return self.bench.folder.name.replace("_", "-").strip("-").lower()
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin a command."""
+        path = site_file(self.bench.site, auth_file=self.auth_file)
+        return subprocess.Popen(
+            ["fedpkg-container-registry", "--config", path, *words],
+            env=dict(self.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def type(self, *words: str) -> Typed:
+        """Type a command, and wait for its end."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=100)
+        return Typed(process.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registries")
+
+
+@pytest.fixture(scope="module")
+def one(folder: Path) -> Iterator[str]:
+    with docker_registry(folder) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def recorder(hub: RunningHub) -> Recorder:
+    return Recorder(hub)
+
+
+@pytest.fixture
+def desk(folder: Path, one: str, recorder: Recorder, hub: RunningHub, tmp_path: Path, monkeypatch: Any) -> Desk:
+    monkeypatch.setenv("PATH", environment(hub, tmp_path)["PATH"])
+    bench = Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder)))
+    return Desk(bench, recorder, environment(hub, tmp_path / "home"))
+
+
+def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
+    first, second = desk.build("hello-1.0-1"), desk.build("hello-1.0-2")
+    place = str(desk.bench.place(first))
+    planned = desk.type("promote", str(first.nvr), "--dry-run")
+    assert (planned.status, planned.err) == (0, "")
+    assert planned.out.startswith(f"{first.nvr} in {place}: would be done\n")
+    assert "    1.0-1  would be set\n    1.0  would be set\n    latest  would be set\n" in planned.out
+    assert "    blobs: 11 mounted (" in planned.out
+    done = desk.type("promote", str(first.nvr))
+    assert (done.status, done.out.splitlines()[0]) == (0, f"{first.nvr} in {place}: done")
+    again = desk.type("promote", str(first.nvr))
+    assert again.out.splitlines()[0] == f"{first.nvr} in {place}: nothing to do"
+    both = desk.type("promote", str(second.nvr), str(first.nvr), "--json")
+    assert [each["state"] for each in both.report["images"]] == ["promoted", "unchanged"]
+    listed = desk.type("list", desk.name)
+    assert f"{place}: 1.0 1.0-2 latest\n    {second.nvr}, promoted " in listed.out
+    assert f"    {second.image.digest}  amd64 arm64\n" in listed.out
+    taken = desk.type("unpromote", str(second.nvr))
+    assert f"    latest  set: it goes back to {first.nvr}\n" in taken.out
+    assert desk.bench.tags(first)["latest"] == first.image.digest
+    deleted = desk.type("unpromote", str(second.nvr), "--delete", "--json")
+    assert len(deleted.report["images"][0]["deleted"]) == 1 + 2 + 4 + 4, "list, arches, artifacts, lists of them"
+    listed = desk.type("list", desk.name, "--json")
+    assert [each["nvr"] for each in listed.report["images"]] == [str(first.nvr)]
+    desk.bench.assert_promoted(first)
+
+
+def test_the_report(desk: Desk) -> None:
+    candidate = desk.build()
+    report = desk.type("promote", str(candidate.nvr), "no-such-build", "--json").report
+    assert (report["format"], report["target"], report["dry_run"]) == (1, "stable", False)
+    good, bad = report["images"]
+    assert (good["source"], good["digest"]) == (str(candidate.image), candidate.image.digest)
+    assert good["tags"][0] == {"tag": "1.0-1", "what": "set", "before": "", "after": good["digest"], "why": ""}
+    assert good["blobs"] == {"mounted": 11, "sent": 0, "present": 0}
+    assert (len(good["manifests"]), good["artifacts"], good["arches"]) == (7, 4, ["amd64", "arm64"])
+    assert (bad["nvr"], bad["state"], bad["error"]) == (
+        "no-such-build", "refused", "the hub knows no build no-such-build"
+    )  # fmt: skip
+
+
+def test_the_builds_of_a_tag(desk: Desk) -> None:
+    tag = f"{desk.name}-container-updates"
+    old, new = (replace(desk.bench.build(f"{desk.name}-1-{each}", desk.name), koji_tags=(tag,)) for each in (1, 2))
+    for each in (old, new):
+        desk.recorder.record(each)
+    report = desk.type("promote", "--tag", tag, "--json").report
+    assert [each["nvr"] for each in report["images"]] == [str(new.nvr)], "the latest of each package"
+
+
+def test_what_koji_says_of_parents_and_floating_tags_is_used(desk: Desk) -> None:
+    target = replace(desk.bench.site.target("stable"), floating=("recorded",))
+    desk.bench.site = replace(desk.bench.site, targets={"stable": target})
+    candidate = replace(desk.bench.build(f"{desk.name}-1-1", desk.name), floating=("f42", "rawhide"))
+    desk.recorder.record(candidate)
+    report = desk.type("promote", str(candidate.nvr), "--json").report
+    assert [each["tag"] for each in report["images"][0]["tags"]] == ["1-1", "f42", "rawhide"]
+
+
+def test_builds_that_are_not_let_through(desk: Desk) -> None:
+    base = desk.bench.build(f"{desk.name}-1-1", desk.name)
+    elsewhere = replace(base, koji_tags=("f42-container-candidate",))
+    no_image = replace(base, nvr=replace(base.nvr, release="2"))
+    desk.recorder.record(elsewhere)
+    desk.recorder.record(no_image, index={})
+    cancelled = f"{desk.name}-1-3"
+    importer = desk.recorder._importer
+    assert importer
+    data = {"name": desk.name, "version": "1", "release": "3"}
+    reserved = desk.recorder.session.CGInitBuild(importer.generator, data)
+    typed = desk.type("promote", f"{desk.name}-1-1", f"{desk.name}-1-2", cancelled, "no nvr", "--json")
+    assert typed.status == 1
+    errors = {each["nvr"]: each["error"] for each in typed.report["images"]}
+    assert errors[f"{desk.name}-1-1"].endswith(
+        "is in no tag that stable lets through: it is in f42-container-candidate"
+    )
+    assert errors[f"{desk.name}-1-2"] == f"Koji recorded no image for {desk.name}-1-2"
+    assert errors[cancelled] == f"{cancelled} is BUILDING, not COMPLETE"
+    assert errors["no nvr"] == "'no nvr' is no NVR"
+    desk.recorder.session.cancelBuild(reserved["build_id"])
+    assert desk.bench.tags(base) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["promote"], 2, "name the builds to promote"),
+        (["promote", "x-1-1", "--tag", KOJI_TAG], 2, "not both"),
+        (["promote", "x-1-1", "--to", "nowhere"], 2, "has no target 'nowhere'"),
+        (["promote", "--tag", "f42-container-candidate"], 3, "lets no builds of f42-container-candidate through"),
+        (["promote", "--tag", "nowhere-container-updates"], 3, "the hub has no tag nowhere-container-updates"),
+        (["promote", "--no-such-option"], 2, "unrecognized arguments: --no-such-option"),
+        (["promote", "no-such-build"], 1, "the hub knows no build no-such-build"),
+        (["promote", "\x1b[2Jx-1-1"], 1, "[2Jx-1-1' is no NVR"),
+        (["promote", "-1-1"], 2, "unrecognized arguments: -1-1"),
+        (["promote", "../../x-1-1"], 1, "the hub knows no build ../../x-1-1"),
+        (["list", "Hello"], 2, "not a repository: 'Hello' must be lower-case"),
+        (["list", "no/such"], 1, "there is no image in"),
+        (["unpromote"], 2, "the following arguments are required: NVR"),
+        (["unpromote", "x-1-1"], 1, "knows no x-1-1 that was promoted to stable"),
+        (["unpromote", "nonsense"], 1, "knows no nonsense that was promoted to stable"),
+    ],
+)
+def test_wrong_input(words: list[str], status: int, said: str, desk: Desk) -> None:
+    typed = desk.type(*words)
+    assert (typed.status, typed.out) == (status, "")
+    assert said in typed.err
+    assert "Traceback" not in typed.err
+    assert "\x1b" not in typed.err
+
+
+def test_no_hub(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "home" / ".koji" / "config").write_text("[box]\nserver = https://127.0.0.1:9/kojihub\n")
+    typed = desk.type("promote", "x-1-1")
+    assert (typed.status, "127.0.0.1:9/kojihub cannot be reached" in typed.err) == (5, True)
+
+
+def test_a_record_that_is_broken_or_cannot_be_written(desk: Desk) -> None:
+    candidate, record = desk.build(), desk.bench.site.record
+    assert record
+    record.write_text('{"format": 1}\n')
+    for command in (["promote", str(candidate.nvr)], ["list"], ["unpromote", str(candidate.nvr)]):
+        typed = desk.type(*command)
+        assert (typed.status, f"line 1 of the record {record} cannot be read" in typed.err) == (2, True)
+    record.write_text('{"format": 2}\n')
+    assert "not of format 1" in desk.type("list").err
+    desk.bench.site = replace(desk.bench.site, record=Path("/nowhere/at/all.jsonl"))
+    typed = desk.type("promote", str(candidate.nvr))
+    assert (typed.status, "/nowhere/at/all.jsonl cannot be written" in typed.err) == (2, True)
+    assert desk.bench.tags(candidate) == {}
+    desk.bench.site = replace(desk.bench.site, record=None)
+    assert desk.type("promote", str(candidate.nvr)).status == 0
+    typed = desk.type("unpromote", str(candidate.nvr))
+    assert (typed.status, "there is no record of what was promoted" in typed.err) == (2, True)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "a wrong secret"])
+def test_passwords_are_shown_nowhere(password: str, desk: Desk, folder: Path, tmp_path: Path) -> None:
+    candidate = desk.build()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "pki").symlink_to(folder / "pki")
+    with docker_registry(own, password=True) as host:
+        desk.auth_file = access(own, host, password=password).auth_file
+        target = replace(desk.bench.site.target("stable"), registry=host)
+        desk.bench.site = replace(desk.bench.site, targets={"stable": target})
+        typed = desk.type("--debug", "promote", str(candidate.nvr), "--json")
+    assert typed.status == (0 if password == PASSWORD else 1)
+    if password != PASSWORD:
+        assert f"{host} refuses " in typed.report["images"][0]["error"]
+    assert desk.auth_file
+    record = desk.bench.site.record
+    shown = typed.out + typed.err + (record.read_text() if record and record.exists() else "")
+    encoded = json.loads(desk.auth_file.read_text())["auths"][host]["auth"]
+    assert password not in shown
+    assert encoded not in shown
+    assert "Authorization" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_is_ended_and_repeated(number: signal.Signals, desk: Desk, folder: Path) -> None:
+    """While it sends large layers to another registry."""
+    candidate = desk.build(layers=3, size=30_000_000)
+    with docker_registry(folder) as host:
+        target = replace(desk.bench.site.target("stable"), registry=host)
+        desk.bench.site = replace(desk.bench.site, targets={"stable": target})
+        process = desk.start("promote", str(candidate.nvr))
+        uploads = folder / f"data-{host.rpartition(':')[2]}" / "docker/registry/v2/repositories"
+        deadline = time.monotonic() + 60
+        while _largest(uploads) < 1_000_000:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+        assert time.monotonic() - began < 15
+        assert number == signal.SIGKILL or "run it again" in err
+        assert "Traceback" not in err
+        assert desk.bench.tags(candidate) == {}
+        assert desk.type("promote", str(candidate.nvr)).status == 0
+        desk.bench.assert_promoted(candidate)
+        assert [each.state for each in Record(desk.bench.site.record).entries()][-1] == "done"
+
+
+def _largest(folder: Path) -> int:
+    """Bytes of the largest upload that goes on."""
+    sizes = [0]
+    for path in folder.glob("**/_uploads/*/data"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return max(sizes)
+
+
+def test_targets_of_one_site(desk: Desk) -> None:
+    tag = f"{desk.name}-testing"
+    candidate = replace(desk.bench.build(f"{desk.name}-1-1", desk.name), koji_tags=(tag,))
+    desk.recorder.record(candidate)
+    assert desk.type("promote", str(candidate.nvr)).status == 1, "stable does not let it through"
+    assert desk.type("promote", str(candidate.nvr), "--to", "testing").status == 0
+    assert set(desk.bench.tags(candidate, to="testing")) == {"1-1", "1", "testing"}
+    assert fallback_tag(candidate.image.digest) in desk.bench.all_tags(candidate, to="testing")
+    listed = desk.type("list", "--to", "testing", desk.name).out
+    assert f"testing/{desk.name}: 1 1-1 testing\n" in listed
+    user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    assert f" by {user}@" in listed

@@ -1,0 +1,228 @@
+"""unpromote with a real registry: tags go back, and nothing is deleted that another tag has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
+from fedpkg_container.registry.promotion.listing import listed
+from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
+from fedpkg_container.registry.repository import Repository
+from tests.support.promoting import Bench, make_site
+from tests.support.registries import access, docker_registry
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registries")
+
+
+@pytest.fixture(scope="module")
+def one(folder: Path) -> Iterator[str]:
+    with docker_registry(folder) as host:
+        yield host
+
+
+@pytest.fixture
+def bench(folder: Path, one: str, tmp_path: Path) -> Bench:
+    prefix = tmp_path.name.replace("_", "-").strip("-").lower()
+    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder), prefix=prefix))
+
+
+def test_tags_go_back_to_the_build_before(bench: Bench) -> None:
+    builds = [bench.build(f"hello-{each}") for each in ("1-1", "1-2", "2-1")]
+    bench.promote(builds[0])
+    bench.promote(builds[1])
+    bench.promote(builds[2])
+    (outcome,) = bench.unpromote("hello-2-1", dry_run=True)
+    assert (outcome.state, {each.tag: each.after for each in outcome.tags if each.what == "set"}) == (
+        "planned", {"latest": builds[1].image.digest}
+    )  # fmt: skip
+    assert bench.tags(builds[0])["latest"] == builds[2].image.digest
+    (outcome,) = bench.unpromote("hello-2-1")
+    assert (outcome.state, outcome.is_good) == ("unpromoted", False)
+    assert "keeps the tags 2 of" in outcome.error, "nothing was 2 before"
+    assert bench.tags(builds[0]) == {
+        "1-1": builds[0].image.digest, "1-2": builds[1].image.digest, "2-1": builds[2].image.digest,
+        "1": builds[1].image.digest, "2": builds[2].image.digest, "latest": builds[1].image.digest,
+    }  # fmt: skip
+    (outcome,) = bench.unpromote("hello-1-2")
+    assert outcome.state == "unpromoted"
+    assert bench.tags(builds[0])["latest"] == builds[0].image.digest
+    (again,) = bench.unpromote("hello-1-2")
+    assert (again.state, bench.promote(builds[1])[0].state) == ("unchanged", "promoted")
+
+
+def test_a_build_that_was_taken_back_does_not_come_back(bench: Bench) -> None:
+    builds = [bench.build(f"hello-1-{each}") for each in (1, 2, 3)]
+    for each in builds:
+        bench.promote(each)
+    (outcome,) = bench.unpromote("hello-1-2")  # while a newer one has the tags
+    assert outcome.state == "unchanged"
+    assert bench.unpromote("hello-1-3")[0].state == "unpromoted"
+    assert bench.tags(builds[0])["latest"] == builds[0].image.digest
+
+
+def test_a_build_before_that_is_not_there_any_more(bench: Bench, one: str) -> None:
+    builds = [bench.build(f"hello-1-{each}") for each in (1, 2, 3)]
+    for each in builds:
+        bench.promote(each)
+    with bench.http(one) as http:
+        Repository(http, bench.place(builds[1]).repository).delete_manifest(builds[1].image.digest)
+    assert bench.unpromote("hello-1-3")[0].state == "unpromoted"
+    assert bench.tags(builds[0])["latest"] == builds[0].image.digest
+
+
+def test_what_a_tag_was_before_anything_was_recorded(bench: Bench) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    bench.promote(old)
+    assert bench.site.record
+    bench.site.record.unlink()
+    bench.promote(new)
+    assert bench.unpromote("hello-1-2")[0].state == "unpromoted"
+    assert bench.tags(old)["latest"] == old.image.digest
+
+
+def test_after_a_downgrade_tags_go_back_to_the_newer_build(bench: Bench) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
+    bench.promote(new)
+    bench.promote(old, rules=Rules(downgrade=True))
+    bench.unpromote("hello-1-1")
+    assert bench.tags(old)["latest"] == new.image.digest
+
+
+def test_deleting_takes_what_no_other_tag_has(bench: Bench, one: str) -> None:
+    """The second build has an arch in common with the first, and a signature of that arch."""
+    first = bench.build("hello-1-1")
+    with bench.http(one) as http:
+        source = Repository(http, "hello")
+        shared, own = (each.facts for each in source.manifest(first.image.digest).manifests)
+        other = bench.build("hello-1-2", arches=["s390x"])
+        (different,) = (each.facts for each in source.manifest(other.image.digest).manifests)
+        content = {"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": [shared, different]}
+        index = Manifest.of(content)
+        source.put_manifest(index.digest, index)
+        attach(source, index.digest, Artifact("application/x", "x", b"of the list", "2026"))
+        second = replace(other, image=other.image.at(index.digest))
+        bench.promote(first)
+        bench.promote(second)
+        (outcome,) = bench.unpromote("hello-1-2", delete=True)
+        assert outcome.state == "unpromoted"
+        target = Repository(http, bench.place(first).repository)
+        assert outcome.deleted[0] == second.image.digest, "the image first: nobody gets half of it"
+        assert not any(target.head(each) for each in (index.digest, different["digest"], "1-2"))
+        assert all(target.head(each["digest"]) for each in (shared, own))
+        assert shared["digest"] in outcome.kept
+        assert outcome.kept[shared["digest"]].startswith("the tag 1")
+        assert not target.head(fallback_tag(index.digest))
+        assert target.head(fallback_tag(shared["digest"]))
+    bench.assert_promoted(first)
+    assert bench.tags(first) == dict.fromkeys(["1-1", "1", "latest"], first.image.digest)
+    assert bench.unpromote("hello-1-2", delete=True)[0].state == "unchanged"
+    assert bench.promote(second)[0].state == "promoted", "the candidate is still there"
+    bench.assert_promoted(second)
+
+
+def test_the_first_build_can_only_be_deleted_with_its_tags(bench: Bench) -> None:
+    only = bench.build()
+    bench.promote(only)
+    (outcome,) = bench.unpromote("hello-1.0-1")
+    assert (outcome.state, "keeps the tags 1.0 latest of" in outcome.error) == ("unchanged", True)
+    assert "--delete" in outcome.solution
+    (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
+    assert [(each.tag, each.what) for each in outcome.tags] == [
+        ("1.0", "removed"), ("1.0-1", "removed"), ("latest", "removed")
+    ]  # fmt: skip
+    assert bench.all_tags(only) == {}
+
+
+def test_tags_that_promote_did_not_set_are_not_deleted(bench: Bench, one: str) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    bench.promote(old)
+    bench.promote(new)
+    with bench.http(one) as http:
+        target = Repository(http, bench.place(new).repository)
+        target.put_manifest("gold", target.manifest(new.image.digest))
+    (outcome,) = bench.unpromote("hello-1-2", delete=True)
+    assert (outcome.state, outcome.deleted) == ("refused", ())
+    assert "would be deleted with it: gold" in outcome.error
+    assert bench.tags(old)["latest"] == new.image.digest, "nothing was moved either"
+    (outcome,) = bench.unpromote("hello-1-2")
+    assert outcome.state == "unpromoted"
+    assert bench.tags(old)["gold"] == new.image.digest
+
+
+def test_another_targets_tags_stay(bench: Bench) -> None:
+    """Two targets may share their repositories, with floating tags of their own."""
+    stable = bench.site.target("stable")
+    testing = replace(bench.site.target("testing"), prefix=stable.prefix, koji_tags=stable.koji_tags)
+    bench.site = replace(bench.site, targets={"stable": stable, "testing": testing})
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    for each in (old, new):
+        bench.promote(each, to="testing")
+        bench.promote(each)
+    bench.unpromote("hello-1-2", to="testing")
+    assert bench.tags(old)["testing"] == old.image.digest
+    assert bench.tags(old)["latest"] == new.image.digest
+    (outcome,) = bench.unpromote("hello-1-2", to="testing", delete=True)
+    assert (outcome.state, "latest" in outcome.error) == ("refused", True)
+
+
+def test_the_candidate_repository_itself_loses_nothing(bench: Bench) -> None:
+    bench.site = replace(bench.site, targets={"stable": replace(bench.site.target("stable"), prefix="")})
+    name = bench.folder.name.replace("_", "-").lower()
+    candidate = bench.build(repository=name)
+    bench.promote(candidate)
+    (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
+    assert (outcome.state, "is in the candidate registry itself" in outcome.error) == ("refused", True)
+
+
+def test_a_registry_that_deletes_nothing(bench: Bench, folder: Path) -> None:
+    candidate = bench.build()
+    with docker_registry(folder, delete=False) as host:
+        target = replace(bench.site.target("stable"), registry=host)
+        bench.site = replace(bench.site, targets={"stable": target})
+        bench.promote(candidate)
+        (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
+        assert (outcome.state, f"{host} deletes nothing" in outcome.error) == ("failed", True)
+        assert "storage.delete.enabled" in outcome.solution
+        bench.assert_promoted(candidate)
+
+
+def test_two_builds_at_once_in_either_order(bench: Bench) -> None:
+    builds = [bench.build(f"hello-1-{each}") for each in (1, 2, 3)]
+    for each in builds:
+        bench.promote(each)
+    outcomes = bench.unpromote("hello-1-2", "hello-1-3", "gone-1-1", delete=True)
+    assert [each.state for each in outcomes] == ["unpromoted", "unpromoted", "refused"]
+    assert bench.tags(builds[0]) == dict.fromkeys(["1-1", "1", "latest"], builds[0].image.digest)
+    bench.assert_promoted(builds[0])
+
+
+def test_the_record(bench: Bench) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    bench.promote(old)
+    bench.promote(new)
+    bench.unpromote("hello-1-2", delete=True)
+    begun, done = Record(bench.site.record).entries()[-2:]
+    assert (begun.what, begun.state, done.state, begun.id) == ("unpromote", "begun", "done", done.id)
+    assert {tag: (move.before, move.after) for tag, move in done.tags.items()} == dict.fromkeys(
+        ["1", "latest"], (new.image.digest, old.image.digest)
+    )
+    assert done.deleted[0] == new.image.digest
+    (found,) = listed(bench.site, bench.site.target("stable"), ["hello"])
+    assert (found.nvr, found.tags) == ("hello-1-1", ("1", "1-1", "latest"))
+    assert found.promoted and found.by
+
+
+def test_no_record(bench: Bench) -> None:
+    bench.site = replace(bench.site, record=None)
+    with pytest.raises(ConfigurationError, match="no record of what was promoted"):
+        bench.unpromote("hello-1-1")

@@ -1,0 +1,194 @@
+"""The record of promotions: what is on the disk, what a kill leaves, who waits for whom, and what it all means."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+from fedpkg_container.registry.promotion.history import History
+from fedpkg_container.registry.promotion.locks import Locks
+from fedpkg_container.registry.promotion.record import PROMOTE, UNPROMOTE, Entry, Move, Record
+
+PLACE = "registry.example.org/hello"
+
+
+def entry(nvr: str = "hello-1-1", what: str = PROMOTE, **facts: Any) -> Entry:
+    """A change; its digest is made of the NVR."""
+    known = {"target": "stable", "repository": PLACE, "nvr": nvr, "digest": f"sha256:{nvr}", **facts}
+    return Entry.begin(what, **known)
+
+
+def moved(before: str, after: str, *tags: str) -> dict[str, Move]:
+    """Tags that go from one build to another; an empty one for nothing."""
+    return dict.fromkeys(tags, Move(f"sha256:{before}" if before else "", f"sha256:{after}"))
+
+
+def history(*entries: Entry) -> Any:
+    return History(entries).of(PLACE)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    record = Record(tmp_path / "record.jsonl")
+    assert record.entries() == []
+    begun = entry(tags=moved("", "hello-1-1", "1"), source="c.example.org/hello@sha256:0", deleted=("sha256:1",))
+    record.append(begun)
+    record.append(begun.done())
+    assert record.entries()[0] == begun
+    assert record.entries()[1].state == "done"
+    lines = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    assert [each["format"] for each in lines] == [1, 1]
+    assert lines[1]["ended"] >= lines[0]["time"]
+
+
+@given(st.integers(min_value=0, max_value=2000))
+def test_a_last_line_that_was_torn_is_none_and_goes(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
+    path = tmp_path_factory.mktemp("record") / "record.jsonl"
+    record = Record(path)
+    first = entry()
+    record.append(first)
+    with path.open("ab") as file:
+        file.write(entry("hello-2-1").line()[:length].rstrip(b"\n") or b"{")
+    assert record.entries() == [first]
+    record.append(first.done())
+    assert [each.state for each in record.entries()] == ["begun", "done"]
+
+
+def test_a_torn_line_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
+    record = Record(tmp_path / "record.jsonl")
+    record.append(entry())
+    with (tmp_path / "record.jsonl").open("ab") as file:
+        file.write(b"x" * 10_000)
+    record.append(entry("hello-1-2"))
+    assert [each.nvr for each in record.entries()] == ["hello-1-1", "hello-1-2"]
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", "[]", '{"format": 2}', '{"format": 1, "tags": 3}'])
+def test_a_line_that_is_something_else(line: str, tmp_path: Path) -> None:
+    record = Record(tmp_path / "record.jsonl")
+    record.append(entry())
+    with (tmp_path / "record.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    record.append(entry())
+    with pytest.raises(ConfigurationError, match="line 2 of the record"):
+        record.entries()
+
+
+def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
+    for path in (tmp_path / "none" / "record.jsonl", tmp_path):
+        with pytest.raises(ConfigurationError, match="cannot be written"):
+            Record(path).check()
+    Record(tmp_path / "record.jsonl").check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _append(path: Path, number: int) -> None:
+    for each in range(20):
+        Record(path).append(entry(f"hello-{number}-{each}"))
+
+
+def test_many_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    context = multiprocessing.get_context("forkserver")
+    children = [context.Process(target=_append, args=(path, each)) for each in range(3)]
+    threads = [threading.Thread(target=_append, args=(path, each)) for each in (3, 4)]
+    workers: list[Any] = [*children, *threads]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join(60)
+    assert len({each.nvr for each in Record(path).entries()}) == 100
+
+
+def _hold(path: Path, name: str, held: Any, seconds: float) -> None:
+    with Locks(path).held(name):
+        held.set()
+        time.sleep(seconds)
+
+
+def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lock"
+    context = multiprocessing.get_context("forkserver")
+    held = context.Event()
+    child = context.Process(target=_hold, args=(path, "hello", held, 60))
+    child.start()
+    assert held.wait(30)
+    locks = Locks(path)
+    with locks.held("other"):
+        pass
+    monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 0.1)
+    with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.held("hello"):
+        pass
+    child.kill()
+    child.join(10)
+    with locks.held("hello"):
+        pass
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_locks_between_threads(has_file: bool, tmp_path: Path) -> None:
+    locks, inside, most = Locks(tmp_path / "lock" if has_file else None), [0], [0]
+
+    def enter() -> None:
+        with locks.held("hello"):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            time.sleep(0.02)
+            inside[0] -= 1
+
+    threads = [threading.Thread(target=enter) for _ in range(5)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert (inside, most) == ([0], [1])
+
+
+def test_what_is_promoted() -> None:
+    begun = entry(tags=moved("", "hello-1-1", "latest"))
+    known = history(begun)
+    assert (dict(known.promoted), list(known.unfinished)) == ({}, ["sha256:hello-1-1"])
+    known = history(begun, begun.done())
+    assert (list(known.promoted["sha256:hello-1-1"]), known.unfinished) == (["stable"], {})
+    assert known.digests("hello-1-1", "stable") == ["sha256:hello-1-1"]
+    assert known.digests("hello-1-1", "testing") == []
+
+
+def test_builds_before() -> None:
+    one = entry("hello-1-1", tags=moved("", "hello-1-1", "latest")).done()
+    two = entry("hello-1-2", tags=moved("hello-1-1", "hello-1-2", "latest")).done()
+    three = entry("hello-1-3", tags=moved("hello-1-2", "hello-1-3", "latest")).done()
+    known = history(one, two, three)
+    assert known.before("latest", "sha256:hello-1-3") == ["sha256:hello-1-2", "sha256:hello-1-1"]
+    back = entry("hello-1-2", UNPROMOTE).done()
+    assert history(one, two, three, back).before("latest", "sha256:hello-1-3") == ["sha256:hello-1-1"]
+    back = entry("hello-1-3", UNPROMOTE, tags=moved("hello-1-3", "hello-1-2", "latest")).done()
+    assert history(one, two, three, back).before("latest", "sha256:hello-1-2") == ["sha256:hello-1-1"]
+
+
+def test_what_a_tag_was_before_its_first_promotion_is_known_too() -> None:
+    known = history(entry(tags=moved("somebody's", "hello-1-1", "latest")).done())
+    assert known.before("latest", "sha256:hello-1-1") == ["sha256:somebody's"]
+
+
+def test_a_build_that_keeps_a_tag_is_not_forgotten_for_it() -> None:
+    one = entry(tags=moved("", "hello-1-1", "1", "latest")).done()
+    known = history(one, entry(what=UNPROMOTE).done())
+    assert known.holders["latest"] == ["sha256:hello-1-1"]
+    gone = entry(what=UNPROMOTE, deleted=("sha256:hello-1-1",)).done()
+    known = history(one, gone)
+    assert (known.holders["latest"], "sha256:hello-1-1" in known.promoted) == ([], False)
+
+
+def test_who_did_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "some\x1b[31mbody")
+    assert "\x1b" not in entry().who
+    assert entry().who.startswith("some")
