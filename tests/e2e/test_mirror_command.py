@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from fedpkg_container.commands.registry.mirror import add_arguments
 from fedpkg_container.registry.mirror.options import DAY
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import Artifact, attach
@@ -101,6 +103,17 @@ def test_what_cannot_be_used(it: Mirrored, arguments: tuple[str, ...]) -> None:
     said = it.call(*arguments, status=2)
     assert "error: " in said and "Traceback" not in said
     assert not it.tree.exists()
+
+
+def test_every_option_is_documented() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = (Path(__file__).parents[2] / "docs/mirror.md").read_text()
+    options = [
+        option for action in parser._actions for option in action.option_strings if option not in ("-h", "--help")
+    ]
+    assert len(options) > 10
+    assert [option for option in options if f"`{option}" not in text] == []
 
 
 def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:

@@ -61,9 +61,10 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.registry.mirror.run import mirror
 
     target = site.target(arguments.target or site.mirroring.target)
+    registry = site.mirroring.registry if target.name == site.mirroring.target else ""
     options = _options(arguments, site)
     with shown() as progress:
-        summary = mirror(site.mirroring.registry or target.registry, target.access, options, progress)
+        summary = mirror(registry or target.registry, target.access, options, progress)
     if arguments.json:
         say_json(summary.report())
     else:
