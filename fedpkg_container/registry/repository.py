@@ -11,7 +11,7 @@ from urllib.parse import quote
 from requests.utils import parse_header_links
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
 from fedpkg_container.registry.digests import checked, digest_of, hashed
 from fedpkg_container.registry.http import Answer, RegistryHTTP, Stream
 from fedpkg_container.registry.manifests import KINDS, Descriptor, Manifest
@@ -62,9 +62,14 @@ def pages(http: RegistryHTTP, path: str, key: str, repository: str = "") -> Iter
 
 
 def repositories(http: RegistryHTTP) -> Iterator[str]:
-    """Every repository of a registry that its catalog names."""
+    """Every repository of a registry that its catalog names.
+
+    :raises RegistryError: it cannot be reached, refuses, or names what cannot be a repository
+    """
     for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories"):
-        yield ImageReference.parse(f"{http.host}/{name}").repository
+        if not isinstance(name, str) or not is_repository(name):
+            raise RegistryError(f"the catalog of {http.host} names what cannot be a repository: {str(name)[:300]!r}")
+        yield name
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,9 @@ class Repository:
         """The tags, page by page; none when there is no such repository."""
         with contextlib.suppress(NoSuchImageError):
             for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE}", "tags", self.name):
-                yield ImageReference.parse(f"{self.reference}:{tag}").tag
+                if not isinstance(tag, str) or not is_tag(tag):
+                    raise RegistryError(f"{self.reference} has what cannot be a tag: {str(tag)[:300]!r}")
+                yield tag
 
     def has_blob(self, digest: str) -> bool:
         """Whether a blob is there."""

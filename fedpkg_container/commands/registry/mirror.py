@@ -108,6 +108,7 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     target = site.target(arguments.target or chosen.target)
     return Options(
         folder,
+        name=target.registry,
         repositories=tuple(arguments.repositories or chosen.repositories),
         prefix=target.prefix,
         parallel=parallel,
