@@ -60,6 +60,11 @@ class ImageReference:
         return replace(self, tag=tag, digest="")
 
 
+def is_repository(text: str) -> bool:
+    """Whether a registry can have a repository of this name, without the registry's own."""
+    return len(text) <= 255 and re.fullmatch(rf"{COMPONENT}(?:/{COMPONENT})*", text, re.ASCII) is not None
+
+
 def is_tag(text: str) -> bool:
     """Whether a registry takes this as a tag."""
     return re.fullmatch(_TAG, text, re.ASCII) is not None

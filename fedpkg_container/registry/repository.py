@@ -10,8 +10,8 @@ from urllib.parse import quote, urljoin
 
 from requests.utils import parse_header_links
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError, UsageError
-from fedpkg_container.model.reference import ImageReference, is_tag
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
 from fedpkg_container.registry.digests import checked, digest_of, hashed
 from fedpkg_container.registry.http import LONGEST, Answer, RegistryHTTP, Stream
 from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, Manifest
@@ -65,23 +65,14 @@ def pages(http: RegistryHTTP, path: str, key: str, repository: str = "") -> Iter
 
 
 def repositories(http: RegistryHTTP) -> Iterator[str]:
-    """Every repository of a registry that its catalog names."""
-    for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories"):
-        found = _reference(http, f"{http.host}/{name}")
-        if found != ImageReference(http.host, str(name)):
-            raise RegistryError(f"{http.host} lists what is no repository: {str(name)[:200]!r}")
-        yield found.repository
+    """Every repository of a registry that its catalog names.
 
-
-def _reference(http: RegistryHTTP, text: str) -> ImageReference:
-    """What a registry lists, as a reference.
-
-    :raises RegistryError: it is none
+    :raises RegistryError: it cannot be reached, refuses, or names what cannot be a repository
     """
-    try:
-        return ImageReference.parse(text)
-    except UsageError as error:
-        raise RegistryError(f"{http.host} lists what is none: {error.reason[:300]}") from error
+    for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories"):
+        if not isinstance(name, str) or not is_repository(name):
+            raise RegistryError(f"the catalog of {http.host} names what cannot be a repository: {str(name)[:300]!r}")
+        yield name
 
 
 @dataclass(frozen=True)
@@ -162,7 +153,7 @@ class Repository:
         with contextlib.suppress(NoSuchImageError):
             for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE}", "tags", self.name):
                 if not isinstance(tag, str) or not is_tag(tag):
-                    raise RegistryError(f"{self.reference} lists what is no tag: {str(tag)[:200]!r}")
+                    raise RegistryError(f"{self.reference} has what cannot be a tag: {str(tag)[:300]!r}")
                 yield tag
 
     def has_blob(self, digest: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from fedpkg_container.commands.registry.mirror import add_arguments
 from fedpkg_container.registry.mirror.options import DAY
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import Artifact, attach
@@ -101,6 +103,17 @@ def test_what_cannot_be_used(it: Mirrored, arguments: tuple[str, ...]) -> None:
     said = it.call(*arguments, status=2)
     assert "error: " in said and "Traceback" not in said
     assert not it.tree.exists()
+
+
+def test_every_option_is_documented() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = (Path(__file__).parents[2] / "docs/mirror.md").read_text()
+    options = [
+        option for action in parser._actions for option in action.option_strings if option not in ("-h", "--help")
+    ]
+    assert len(options) > 10
+    assert [option for option in options if f"`{option}" not in text] == []
 
 
 def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
@@ -194,12 +207,34 @@ def test_an_archive_of_another_image_under_the_same_tag_is_made_anew(it: Mirrore
     assert hashlib.sha256(archive.read_bytes()).hexdigest() != before
 
 
+def test_archives_of_one_image_in_several_repositories(it: Mirrored) -> None:
+    for repository in ("f41/hello", "f42/hello", "hello"):
+        it.storage.image(repository, "2-1", layers=[layer("same")])
+    summary = it.run(archives=True, name="registry.example.org")
+    assert (summary.errors, summary.archives) == ([], 3)
+    for checksum in (it.tree / "archives").rglob("*.sha256"):
+        subprocess.run(["sha256sum", "--check", "--strict", checksum.name], cwd=checksum.parent, check=True)
+        with tarfile.open(checksum.with_suffix("")) as tar:
+            facts = json.loads(tar.extractfile("manifest.json").read())[0]  # type: ignore[union-attr]
+        repository = f"registry.example.org/{checksum.parent.relative_to(it.tree / 'archives')}"
+        assert facts["RepoTags"] == [f"{repository}:2-1"]
+        assert checksum.read_text().startswith(f"# {repository}@sha256:")
+    assert not [path for path in it.tree.rglob(".*") if path.name != ".mirror"]
+
+
 def test_archives_that_cannot_be_made(it: Mirrored) -> None:
-    it.storage.image("plain", "2-1", arch="../x")
+    it.storage.image("plain", "1-1", layers=[layer("plain")])
     it.storage.image("good", "2-1", layers=[layer("good")])
-    summary = it.run(archives=True)
-    assert len(summary.errors) == 1 and "plain" in summary.errors[0]
-    assert summary.archives == 1 and not list((it.tree / ".mirror/partial").iterdir())
+    assert it.run(archives=True).archives == 2
+    it.storage.image("plain", "0-1", arch="../x")
+    it.storage.image("plain", "2-1", arch="s390x")
+    it.storage.image(100 * "x", 100 * "1" + "-1")
+    summary = it.run(archives=True, grace=0)
+    assert sorted(error[:5] for error in summary.errors) == ["plain", "xxxxx"]
+    assert (summary.archives, summary.deleted) == (1, 0)  # of a repository that is in doubt nothing is deleted
+    it.storage.untag("good", "2-1")
+    assert it.run(archives=True, grace=0).deleted == 1 + 2
+    assert not [path for path in (it.tree / ".mirror/partial").iterdir() if not path.name.startswith("sha256:")]
 
 
 def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:

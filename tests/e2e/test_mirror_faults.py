@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.registry import patience
 from fedpkg_container.registry.mirror import survey
@@ -20,6 +22,7 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import access, docker_registry
 from tests.support.small_disk import small_disk
+from tests.support.tls_server import tls_server
 
 LARGE = os.urandom(4 << 20)
 
@@ -293,3 +296,34 @@ def test_a_layer_that_one_repository_has_lost_comes_from_another(it: Mirrored) -
         assert not Repository(http, "a").has_blob(shared)
     assert it.run().errors == []
     assert len(it.blobs()) == 4
+
+
+def test_repositories_that_disagree_about_a_blob(it: Mirrored) -> None:
+    right = it.storage.image("right", "1-1", layers=[b"content"]).blobs[1]
+    it.storage.blob("wrong", b"content")
+    it.storage.image("wrong", "1-1", extra=[{**right.facts, "size": 5}])
+    summary = it.run()
+    assert len(summary.errors) == 1 and summary.errors[0].startswith("wrong: ")
+    assert it.blob("right", right.digest).read_bytes() == b"content"
+    assert not it.blob("wrong", right.digest).exists()
+
+
+@pytest.mark.parametrize("name", ["../../../tmp/x", "/etc", "a/../b", "UPPER", "a:b", ""])
+def test_a_catalog_that_names_what_is_no_repository(tmp_path: Path, name: str) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"repositories": ["fine", name]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    reached = access(tmp_path)
+    with tls_server(Handler, Authority(tmp_path / "pki").issue("registry", server=True)) as host:
+        it = Mirrored(tmp_path, host, reached)
+        summary = it.run(grace=0)
+    assert len(summary.errors) == 1 and "names what cannot be a repository" in summary.errors[0]
+    assert not (it.tree / "v2").exists()

@@ -342,13 +342,13 @@ def test_a_list_of_files_passes_over_what_is_not_served(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "link").symlink_to("a")
-    assert filelist.write(tmp_path)
+    assert filelist.write(tmp_path, tmp_path / ".hidden")
     text = (tmp_path / f"fullfiletimelist-{tmp_path.name}").read_text()
     lines = [line.split("\t")[1:] for line in text.splitlines()[4:-4]]
     assert [[kind, path] for kind, _, path in lines] == [
         ["f", "a"], ["d", "archives"], ["d", "archives/x"], ["f", "archives/x/y"], ["f", "b"], ["f-", "secret"],
     ]  # fmt: skip
-    assert not filelist.write(tmp_path)
+    assert not filelist.write(tmp_path, tmp_path / ".hidden")
 
 
 @pytest.mark.parametrize(

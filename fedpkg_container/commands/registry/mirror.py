@@ -61,9 +61,10 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.registry.mirror.run import mirror
 
     target = site.target(arguments.target or site.mirroring.target)
+    registry = site.mirroring.registry if target.name == site.mirroring.target else ""
     options = _options(arguments, site)
     with shown() as progress:
-        summary = mirror(site.mirroring.registry or target.registry, target.access, options, progress)
+        summary = mirror(registry or target.registry, target.access, options, progress)
     if arguments.json:
         say_json(summary.report())
     else:
@@ -107,6 +108,7 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     target = site.target(arguments.target or chosen.target)
     return Options(
         folder,
+        name=target.registry,
         repositories=tuple(arguments.repositories or chosen.repositories),
         prefix=target.prefix,
         parallel=parallel,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.files import write_atomically
 from fedpkg_container.model.arches import koji_arch
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped
@@ -23,13 +23,15 @@ from fedpkg_container.registry.mirror.crew import Crew
 from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.summary import Summary
-from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, sync
+from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
 from fedpkg_container.registry.registry import Access
 
 #: What the files are called.
 SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
 #: Tags of builds: version and release. Those that move have no dash, and those of referrers and signatures a digest.
 _BUILD = re.compile(r"(?!sha[0-9]+-[0-9a-f]{64})[^-].*-[^-]+")
+#: The longest name of an archive, bytes: with what is put after it meanwhile it must be the name of a file.
+_LONGEST_NAME = 200
 #: The longest configuration that is read, bytes.
 _LONGEST_CONFIGURATION = 4 * 1024 * 1024
 
@@ -49,32 +51,47 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What there should be.
+
+    :param paths: of archives, below the tree
+    :param in_doubt: repositories of which it could not be told for all images
+    """
+
+    paths: frozenset[Path]
+    in_doubt: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Archives:
     """The archives of a tree.
 
+    :param registry: under which name it is asked, host and port
+    :param name: under which name clients know it
     :param aside: a folder on the same file system
     :param state: the manifests that are known
     """
 
     tree: Tree
     registry: str
+    name: str
     access: Access
     aside: Path
     state: State
 
-    def bring(
-        self, tags: Mapping[str, Mapping[str, str]], crew: Crew, progress: Progress, summary: Summary
-    ) -> set[Path]:
-        """Make the archives that are not there; the paths of all that there should be.
+    def bring(self, tags: Mapping[str, Mapping[str, str]], crew: Crew, progress: Progress, summary: Summary) -> Kept:
+        """Make the archives that are not there; what there should be.
 
         :param tags: repository → tag → digest
         :raises OSError: nothing can be written any more
         """
         wanted: list[Archive] = []
-        for name in tags:
+        in_doubt: set[str] = set()
+        for repository, tag, digest in self._images(tags):
             try:
-                wanted += self._wanted(name, tags[name])
+                wanted.append(self._archive(repository, tag, digest))
             except RegistryError as error:
+                in_doubt.add(repository)
                 summary.fail(error.reason)
         left = [each for each in wanted if not self._is_there(each)]
         progress.began("archives", len(left))
@@ -84,25 +101,27 @@ class Archives:
                 raise outcome.error
             if outcome.error is not None:
                 summary.fail(f"{outcome.job.path}: {outcome.error.reason}")
-        made = left if summary.dry_run else [each for each in left if self._is_there(each)]
-        summary.archives = len(made)
-        return {each.path for each in wanted}
+        summary.archives = sum(summary.dry_run or self._is_there(each) for each in left)
+        return Kept(frozenset(each.path for each in wanted), frozenset(in_doubt))
 
-    def _wanted(self, repository: str, tags: Mapping[str, str]) -> Iterator[Archive]:
-        """The archives of a repository's builds whose configuration is in the tree; in the order of their tags.
+    def _images(self, tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str, str]]:
+        """Repository, tag and digest of each image of a build."""
+        for repository in sorted(tags):
+            for tag, digest in sorted(tags[repository].items()):
+                if _BUILD.fullmatch(tag):
+                    members = self.state.images[digest].members or (digest,)
+                    yield from ((repository, tag, member) for member in members if self.state.images[member].runs)
 
-        :raises RegistryError: a configuration says nothing that can be a name
+    def _archive(self, repository: str, tag: str, digest: str) -> Archive:
+        """The archive of an image.
+
+        :raises RegistryError: its configuration is not in the tree, or says nothing that can be a name
         """
-        for tag, digest in sorted(tags.items()):
-            if not _BUILD.fullmatch(tag):
-                continue
-            for member in self.state.images[digest].members or (digest,):
-                image = self.state.images[member]
-                if image.runs and self.tree.path(repository, image.blobs[0].digest).exists():
-                    arch = self._arch(repository, image.blobs[0].digest)
-                    name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
-                    reference = ImageReference(self.registry, repository, digest=member)
-                    yield Archive(Path(ARCHIVES, repository, name), reference, tag)
+        arch = self._arch(repository, self.state.images[digest].blobs[0].digest)
+        name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
+        if len(name) > _LONGEST_NAME:
+            raise RegistryError(f"{repository}:{tag} is too long for the name of a file")
+        return Archive(Path(ARCHIVES, repository, name), ImageReference(self.name, repository, digest=digest), tag)
 
     def _arch(self, repository: str, configuration: str) -> str:
         path = self.tree.path(repository, configuration)
@@ -110,8 +129,8 @@ class Archives:
             with path.open("rb") as file:
                 found = json.loads(file.read(_LONGEST_CONFIGURATION))
             return koji_arch(str(found["architecture"]), str(found.get("variant") or ""))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise RegistryError(f"{repository}@{configuration} says nothing of an arch") from error
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RegistryError(f"{repository}@{configuration} says nothing of an arch, or is not there") from error
 
     def _is_there(self, archive: Archive) -> bool:
         """Whether an archive is there, and of this image."""
@@ -127,23 +146,25 @@ class Archives:
         :raises FedpkgContainerError: skopeo cannot make it
         :raises OSError: it cannot be written
         """
-        path, made = self.tree.folder / archive.path, self.aside / f"{archive.path.name}.new"
-        name = f"{self.registry}/{archive.image.repository}:{archive.tag}"
-        copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{archive.image}"]
+        path = self.tree.folder / archive.path
+        made = self.aside / f"{archive.path.name}.{threading.get_ident()}"
+        source = replace(archive.image, registry=self.registry)
+        name = ImageReference(self.name, archive.image.repository, tag=archive.tag)
+        copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{source}"]
         packer = ["igzip" if shutil.which("igzip") else "gzip", "-n", "-1"]
         try:
             with piped([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=made) as wait:
                 wait(self.access.timeout)
             made.chmod(FILE_MODE)
             sync(made)
-            checksum = file_digest(made)
+            checksum = file_digest(made).partition(":")[2]
             make_folders(path.parent, self.tree.folder)
             _beside(path).unlink(missing_ok=True)
             made.replace(path)
-            text = f"# {archive.image}\n{checksum.partition(':')[2]}  {path.name}\n"
-            write_atomically(_beside(path), text, mode=FILE_MODE)
+            publish(f"# {archive.image}\n{checksum}  {path.name}\n", _beside(path), self.aside)
         finally:
-            made.unlink(missing_ok=True)
+            for each in (made, made.with_name(f"{made.name}.said")):
+                each.unlink(missing_ok=True)
 
     def contents(self) -> list[Path]:
         """The archives that are there, below the tree."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.registry.mirror.archives import Archives
+from fedpkg_container.registry.mirror.archives import Archives, Kept
 from fedpkg_container.registry.mirror.clock import Moment
 from fedpkg_container.registry.mirror.grace import expired
 from fedpkg_container.registry.mirror.options import Options
@@ -33,7 +33,7 @@ class Deletion:
         self,
         contents: Contents,
         reached: Mapping[str, Reach],
-        kept: Collection[Path] | None,
+        kept: Kept | None,
         summary: Summary,
         now: Moment,
     ) -> None:
@@ -48,13 +48,13 @@ class Deletion:
             wanted = reached[name].blobs if name in reached else {}
             if not self._is_in_doubt(name):
                 unreached.update({f"{BLOBS}/{name}/blobs/{digest}": (name, digest) for digest in blobs.keys() - wanted})
-        if kept is not None:
-            there = [path for path in self.archives.contents() if not self._is_in_doubt(_repository(path))]
-            unreached.update({str(path): ("", str(path)) for path in there if path not in kept})
+        if kept:
+            there = [path for path in self.archives.contents() if not self._is_in_doubt(_repository(path), kept)]
+            unreached.update({str(path): ("", str(path)) for path in there if path not in kept.paths})
 
         def in_doubt(path: str) -> bool:
             if path.startswith(f"{ARCHIVES}/"):
-                return kept is None or self._is_in_doubt(_repository(Path(path)))
+                return kept is None or self._is_in_doubt(_repository(Path(path)), kept)
             return self._is_in_doubt(path.partition("/")[2].rpartition("/blobs/")[0])
 
         gone = expired(self.state, unreached, in_doubt, now=now, grace=self.options.grace)
@@ -67,8 +67,9 @@ class Deletion:
                 self.archives.remove(Path(rest))
             del self.state.unreached[path]
 
-    def _is_in_doubt(self, repository: str) -> bool:
-        return repository in self.failed or not self.options.wants(repository)
+    def _is_in_doubt(self, repository: str, kept: Kept | None = None) -> bool:
+        failed = repository in self.failed or (kept is not None and repository in kept.in_doubt)
+        return failed or not self.options.wants(repository)
 
 
 def _repository(archive: Path) -> str:

@@ -13,22 +13,22 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedpkg_container.files import write_atomically
-from fedpkg_container.registry.mirror.tree import FILE_MODE
+from fedpkg_container.registry.mirror.tree import publish
 
 _NAME = "fullfiletimelist-"
 
 
-def write(folder: Path) -> bool:
+def write(folder: Path, aside: Path) -> bool:
     """Write the list of a tree, named after its folder, unless it says already what is there; whether it was written.
 
+    :param aside: a folder on the same file system
     :raises OSError: it cannot be written
     """
     path = folder / f"{_NAME}{folder.resolve().name}"
     text = "[Version]\n2\n\n[Files]\n" + "".join(_lines(folder)) + "\n[Checksums SHA1]\n\n[End]\n"
     if path.exists() and path.read_text() == text:
         return False
-    write_atomically(path, text, mode=FILE_MODE)
+    publish(text, path, aside)
     return True
 
 

@@ -28,21 +28,29 @@ class Missing:
 
 
 def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) -> Iterator[Missing]:
-    """What the tree lacks, the largest first; a file of another size than the manifest says is none."""
-    wanted: dict[Blob, list[str]] = {}
-    for name, reach in reached.items():
+    """What the tree lacks, the largest first; a file of another size than the manifest says is none.
+
+    Repositories that disagree about the size of a blob are noted as failures: one of them is wrong, and the blob is
+    fetched as the first of them says.
+    """
+    wanted: dict[str, tuple[Blob, list[str]]] = {}
+    for name, reach in sorted(reached.items()):
         for digest, size in reach.blobs.items():
-            wanted.setdefault(Blob(digest, size), []).append(name)
-    there: dict[Blob, list[str]] = {}
+            blob, names = wanted.setdefault(digest, (Blob(digest, size), []))
+            if blob.size == size:
+                names.append(name)
+            else:
+                summary.fail(f"{name}: {digest} has {size} bytes, {names[0]} says {blob.size}")
+    there: dict[Blob, set[str]] = {}
     for name, blobs in contents.items():
         for entry in blobs.values():
-            there.setdefault(Blob(entry.digest, entry.size), []).append(name)
-    for blob, names in sorted(wanted.items(), key=lambda item: (-item[0].size, item[0].digest)):
-        sources = there.get(blob, [])
-        lacking = [name for name in names if name not in sources] if sources else names
+            there.setdefault(Blob(entry.digest, entry.size), set()).add(name)
+    for blob, names in sorted(wanted.values(), key=lambda each: (-each[0].size, each[0].digest)):
+        sources = there.get(blob, set())
+        lacking = [name for name in names if name not in sources]
         summary.present += len(names) - len(lacking)
         if lacking:
-            yield Missing(blob, tuple(lacking), sources[0] if sources else "")
+            yield Missing(blob, tuple(lacking), min(sources, default=""))
 
 
 @dataclass(frozen=True)

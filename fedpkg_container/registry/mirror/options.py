@@ -17,6 +17,7 @@ class Options:
     """What one run is to do.
 
     :param folder: the tree; it is made when it is not there
+    :param name: under which clients know the registry, host and port; empty: that under which it is asked
     :param repositories: patterns of the repositories that are exported (``*``, ``?``, ``[...]``); others are left alone
     :param prefix: only repositories below it, without a slash at its end; empty for all
     :param parallel: requests at the same time
@@ -31,6 +32,7 @@ class Options:
     """
 
     folder: Path
+    name: str = ""
     repositories: tuple[str, ...] = ("*",)
     prefix: str = ""
     parallel: int = 8

@@ -7,12 +7,11 @@ import dataclasses
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror import filelist
-from fedpkg_container.registry.mirror.archives import Archives
+from fedpkg_container.registry.mirror.archives import Archives, Kept
 from fedpkg_container.registry.mirror.crew import Crew
 from fedpkg_container.registry.mirror.deletion import Deletion
 from fedpkg_container.registry.mirror.download import Downloads
@@ -88,7 +87,7 @@ class _Run:
         self.partial, self._database = own / "partial", own / "state.sqlite"
         self.tree = Tree(options.folder, self.partial)
         self.state = State.read(self._database, http.host)
-        self.archives = Archives(self.tree, http.host, access, self.partial, self.state)
+        self.archives = Archives(self.tree, http.host, options.name or http.host, access, self.partial, self.state)
         self.now = options.now()
         self._counting = threading.Lock()
 
@@ -103,7 +102,7 @@ class _Run:
             reached = self._look(survey)
         if not reached:
             return
-        kept: set[Path] | None = None
+        kept: Kept | None = None
         try:
             with self._crew() as crew:
                 self._fill(crew, contents, reached)
@@ -122,7 +121,7 @@ class _Run:
         """What is done however the steps ended: see to it that the next run finds what this one did."""
         try:
             self.tree.tidy()
-            filelist.write(self.options.folder)
+            filelist.write(self.options.folder, self.partial)
             self.state.write(self._database)
         except OSError as error:
             self.note_disk(error)
@@ -131,9 +130,8 @@ class _Run:
         """Note that nothing can be written any more; parts of blobs go, so that a full disk is not quite full."""
         with contextlib.suppress(OSError):
             self._empty_partial()
-        self.summary.fail(
-            f"{self.options.folder}: {error.strerror or error}; what was fetched is served, the next run goes on"
-        )
+        where, why = error.filename or self.options.folder, error.strerror or error
+        self.summary.fail(f"{where}: {why}; what was fetched is served, and the next run goes on")
 
     def _received(self, size: int) -> None:
         with self._counting:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from fedpkg_container.errors import RegistryError
+from fedpkg_container.model.reference import is_repository
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.clock import Moment
 from fedpkg_container.registry.mirror.options import DAY, Options
@@ -16,7 +17,6 @@ from fedpkg_container.registry.staging import STAGING
 
 #: Facts: where promote's record ended, which repositories were wanted, and when all of them were asked for.
 _POSITION, _WANTED, _FULL = "position", "wanted", "full"
-_WILD = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _wanted(options: Options) -> str:
 
 def _listed(http: RegistryHTTP, options: Options) -> set[str]:
     """The repositories that are wanted; the catalog is needed only where they are not all named."""
-    if not any(_WILD & set(pattern) for pattern in options.repositories):
+    if all(map(is_repository, options.repositories)):
         return {name for name in options.repositories if options.wants(name)}
     found = set(repositories(http))
     if not found:

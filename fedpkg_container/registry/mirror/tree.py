@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.errors import RegistryError, UsageError
-from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.errors import RegistryError
+from fedpkg_container.model.reference import is_repository
 from fedpkg_container.registry.digests import checked
 
 #: What is served, below the tree's folder: blobs, and archives.
@@ -61,13 +61,9 @@ class Tree:
 
         :raises RegistryError: the name is none that a repository can have
         """
-        try:
-            name = ImageReference.parse(f"registry.invalid/{repository}").repository
-        except UsageError:
-            name = ""
-        if not name or name != repository:
+        if not is_repository(repository):
             raise RegistryError(f"not the name of a repository: {repository[:300]!r}")
-        return self._blobs / name / "blobs" / checked(digest)
+        return self._blobs / repository / "blobs" / checked(digest)
 
     def contents(self) -> Contents:
         """What is there; whatever is not a blob of ours is passed over."""
@@ -163,6 +159,22 @@ def make_folders(path: Path, top: Path) -> None:
         with contextlib.suppress(FileExistsError):  # another thread made it
             each.mkdir()
             each.chmod(FOLDER_MODE)
+
+
+def publish(text: str, path: Path, aside: Path) -> None:
+    """Write a file that is served: whoever reads it sees all of it or what was there before, and nothing beside it.
+
+    :param aside: a folder on the same file system
+    :raises OSError: it could not be written
+    """
+    made = aside / f"{path.name}.{threading.get_ident()}"
+    try:
+        made.write_text(text)
+        made.chmod(FILE_MODE)
+        sync(made)
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
