@@ -11,6 +11,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pexpect
@@ -258,5 +259,9 @@ def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
             assert it.run(repositories=("hello",), now=clock).errors == []
             assert not [path for _, path, _ in registry.seen if "/referrers/" in path]
             attach(repository, image.digest, later)
+            assert it.run(repositories=("hello",), now=clock).new == 0
+            clock.passes(DAY)
+            assert it.run(repositories=("hello",), now=clock).new == 1
+            attach(repository, image.digest, replace(later, content=b"another"))
             assert it.run(repositories=("hello",), now=clock).new == 0
             assert it.run(repositories=("hello",), now=clock, full=True).new == 1

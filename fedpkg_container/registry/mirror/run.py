@@ -19,7 +19,7 @@ from fedpkg_container.registry.mirror.filling import Filling, missing
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.options import Options
 from fedpkg_container.registry.mirror.progress import Progress
-from fedpkg_container.registry.mirror.scope import Scope, is_due, scope_of
+from fedpkg_container.registry.mirror.scope import REFERRERS, Scope, is_due, scope_of
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.summary import Summary
 from fedpkg_container.registry.mirror.survey import Survey
@@ -159,7 +159,7 @@ class _Run:
             self.summary.fail(error.reason)
             return {}
         survey.look(scope.asked)
-        refresh = self.options.full or (scope.is_full and is_due(self.state, self.now))
+        refresh = self.options.full or (scope.is_full and is_due(self.state, REFERRERS, self.now))
         reached = survey.reach(scope.repositories, refresh=refresh, touched=() if scope.is_full else scope.asked)
         self._note(survey, scope, reached)
         if survey.failed:
@@ -168,6 +168,8 @@ class _Run:
             self.summary.fail(f"{self.http.host} has no tags that reach anything, so nothing is changed")
             return {}
         scope.done(self.state, self.options, self.now)
+        if refresh:
+            self.state.note(REFERRERS, self.now)
         return reached
 
     def _note(self, survey: Survey, scope: Scope, reached: Mapping[str, Reach]) -> None:

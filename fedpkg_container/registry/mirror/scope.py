@@ -15,8 +15,9 @@ from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.repository import repositories
 from fedpkg_container.registry.staging import STAGING
 
-#: Facts: where promote's record ended, which repositories were wanted, and when all of them were asked for.
-_POSITION, _WANTED, _FULL = "position", "wanted", "full"
+#: Facts: where promote's record ended, which repositories were wanted, when all of them were asked for, and when it was
+#: asked what refers to images that are known.
+_POSITION, _WANTED, _FULL, REFERRERS = "position", "wanted", "full", "referrers asked for"
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ def scope_of(http: RegistryHTTP, options: Options, state: State, now: Moment) ->
     return Scope(names, names, is_full=True, position=position)
 
 
-def is_due(state: State, now: Moment) -> bool:
-    """Whether nobody has asked for everything for a day."""
-    last = state.moment(_FULL)
+def is_due(state: State, fact: str, now: Moment) -> bool:
+    """Whether what is done once a day has not been done for a day."""
+    last = state.moment(fact)
     return last is None or last.boot != now.boot or now.since(last, longest=DAY) >= DAY
 
 
 def _is_fresh(state: State, options: Options, now: Moment) -> bool:
-    return state.facts.get(_WANTED) == _wanted(options) and not is_due(state, now)
+    return state.facts.get(_WANTED) == _wanted(options) and not is_due(state, _FULL, now)
 
 
 def _wanted(options: Options) -> str:
