@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import statistics
 from collections.abc import Callable, Iterator
@@ -67,6 +68,17 @@ def _apart(images: int) -> Workload:
     return Workload(f"{images} images of 32 MB that share nothing", make)
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a run needed, seconds.
+
+    :param processor: of the program itself, which what else the machine does changes less
+    """
+
+    seconds: float
+    processor: float
+
+
 class Rivals:
     """Both programs, each with a folder of its own, on one registry."""
 
@@ -85,18 +97,24 @@ class Rivals:
         """Begin with nothing."""
         shutil.rmtree(self._it.tree, ignore_errors=True)
 
-    def theirs(self) -> float:
-        """skopeo; seconds."""
+    def theirs(self) -> Spent:
+        """skopeo."""
         shutil.rmtree(self._copied, ignore_errors=True)
         self._copied.mkdir()
         os.sync()
         command = ["skopeo", "sync", "--all", "--src", "yaml", "--dest", "dir", str(self._list), str(self._copied)]
-        return timed(command, cwd=self._it.folder, env=os.environ)[0]
+        return self._spent(command)
 
-    def ours(self) -> float:
-        """The mirror; seconds."""
+    def ours(self) -> Spent:
+        """The mirror."""
         os.sync()
-        return timed(self._it.command(), cwd=self._it.folder, env=os.environ, shows="blobs new")[0]
+        return self._spent(self._it.command())
+
+    def _spent(self, command: list[str]) -> Spent:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = timed(command, cwd=self._it.folder, env=os.environ)[0]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return Spent(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     def compare(self) -> None:
         """Check that both have the same blobs.
@@ -131,11 +149,18 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
         with mirrored(place) as it:
             workload.make(it.storage)
             rivals = Rivals(it)
-            rounds = []
+            rounds: list[tuple[Spent, ...]] = []
             for _ in range(2 if quick else 3):
                 rivals.clear()
                 rounds.append((rivals.theirs(), rivals.ours(), rivals.theirs(), rivals.ours()))
                 rivals.compare()
-            first, ours, again, ours_again = (statistics.median(column) for column in zip(*rounds))
-        yield Row(f"mirror: {workload.name}, first run", first, ours, "s", NOTE, against="skopeo")
-        yield Row(f"mirror: {workload.name}, repeated", again, ours_again, "s", NOTE, against="skopeo")
+        for run, column in (("first run", 0), ("repeated", 2)):
+            theirs, ours = ([each[column + which] for each in rounds] for which in (0, 1))
+            what = f"mirror: {workload.name}, {run}"
+            yield Row(what, _median(theirs, "seconds"), _median(ours, "seconds"), "s", NOTE, against="skopeo")
+            processor = (_median(theirs, "processor"), _median(ours, "processor"))
+            yield Row(f"{what}, processor", *processor, "s", NOTE, against="skopeo")
+
+
+def _median(spent: list[Spent], what: str) -> float:
+    return statistics.median(float(getattr(each, what)) for each in spent)
