@@ -13,6 +13,7 @@ from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.manifests import LISTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline, Tally
+from fedpkg_container.registry.promotion.presence import has_manifest
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
 
@@ -89,8 +90,8 @@ class Copying:
                 break
         else:
             raise RegistryError(f"{self.source.reference}@{digest}: artifacts refer to artifacts without end")
-        there = self.requests.each(self.target.head, digests)
-        wanted = [each for each, head in zip(digests, there) if head != each]
+        there = self.requests.each(lambda each: has_manifest(self.target, each), digests)
+        wanted = [each for each, is_there in zip(digests, there) if not is_there]
         missing = self._read(wanted, lists, artifacts)
         kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
                 for subject, listed in artifacts.items()}  # fmt: skip

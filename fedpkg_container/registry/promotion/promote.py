@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
-from fedpkg_container.errors import FedpkgContainerError, RefusedError
+from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryUnavailableError
 from fedpkg_container.model.candidate import Candidate, NoCandidate
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
@@ -143,8 +143,18 @@ class _Image:
         self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
 
     def _decide(self) -> list[TagChange]:
-        heads = self.promotion.requests.each(self.repository.head, self.tags)
+        heads = self.promotion.requests.each(self._head, self.tags)
         return self.tagging.decide(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
+
+    def _head(self, tag: str) -> str:
+        """What a tag points to; nothing for one that an attempt was just setting, and that the registry broke."""
+        try:
+            return self.repository.head(tag)
+        except RegistryUnavailableError:
+            begun = self.known.unfinished.get(self.candidate.image.digest)
+            if begun and tag in begun.tags:
+                return ""
+            raise
 
     def _tell(self, content: Content) -> None:
         self.outcome.arches = content.arches
