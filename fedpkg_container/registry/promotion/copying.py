@@ -47,11 +47,6 @@ class Content:
         found = {blob.digest: blob for manifest in self.missing for blob in manifest.blobs if not blob.is_foreign}
         return list(found.values())
 
-    @property
-    def arches(self) -> list[str]:
-        """Go's names of the arches of a list."""
-        return [each for each in self.manifest.architectures() if each not in ("unknown", "None")]
-
 
 @dataclass(frozen=True)
 class Copying:
