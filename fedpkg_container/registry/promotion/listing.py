@@ -84,10 +84,10 @@ def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageRefe
 def _images(repository: Repository, history: History, requests: Workers) -> list[Listed]:
     known = history.of(str(repository.reference))
     identities = Identities(repository, known.builds)
+    names = sorted(tag for tag in repository.tags() if not _OF_ARTIFACTS.fullmatch(tag))
     tags: dict[str, list[str]] = {}
-    for tag, head in sorted(heads_of(repository, requests).items()):
-        if not _OF_ARTIFACTS.fullmatch(tag):
-            tags.setdefault(head, []).append(tag)
+    for tag, head in heads_of(repository, names, requests).items():
+        tags.setdefault(head, []).append(tag)
 
     def image(digest: str) -> Listed | None:
         try:
