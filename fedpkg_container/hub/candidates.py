@@ -75,7 +75,7 @@ def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> 
         what = "no pull spec with a digest" if recorded.pull else "no image"
         return NoCandidate(nvr, f"Koji recorded {what} for {nvr}", "promote a build of an image")
     return Candidate(
-        nvr=NVR(str(build["name"]), str(build["version"]), str(build["release"])),
+        nvr=NVR(*(printable_line(str(build[part])) for part in ("name", "version", "release"))),
         image=recorded.by_digest,
         koji_tags=tuple(koji_tags),
         floating=tuple(sorted(recorded.floating_tags)),

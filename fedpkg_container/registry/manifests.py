@@ -124,7 +124,8 @@ class Manifest:
     @property
     def members(self) -> list[dict[str, Any]]:
         """What a list refers to: media type, digest, size and platform of each image."""
-        return [each for each in self.content.get("manifests") or [] if isinstance(each, dict)]
+        listed = self.content.get("manifests")
+        return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
     @cached_property
     def manifests(self) -> tuple[Descriptor, ...]:

@@ -185,7 +185,7 @@ def _tagged_list(repository: Repository, subject: str) -> Mapping[str, Any]:
         found = repository.manifest(tag)
     except NoSuchImageError:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
-    if found.media_type != OCI_INDEX:
+    if found.media_type != OCI_INDEX or not isinstance(found.content.get("manifests", []), list):
         raise RegistryError(
             f"{repository.reference}:{tag} is no list of referrers",
             solution="see what was pushed under that tag, and delete it",

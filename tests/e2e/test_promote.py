@@ -192,9 +192,12 @@ def test_labels_are_not_asked_for_where_the_record_knows(bench: Bench) -> None:
     [
         ({}, "is an image that does not say which build it is"),
         ({"com.redhat.component": "other", "version": "1", "release": "1"}, r"is an image of other \(other-1-1\)"),
+        ({"com.redhat.component": "o\x1b[2J", "version": "1\n", "release": "1"}, r"is an image of o\ufffd\[2J \("),
+        ({"com.redhat.component": 7, "version": [], "release": "1"}, "is an image that does not say which build it is"),
+        ([], "is an image that does not say which build it is"),
     ],
 )
-def test_a_tag_of_something_else_is_not_taken(labels: dict[str, str], said: str, bench: Bench) -> None:
+def test_a_tag_of_something_else_is_not_taken(labels: object, said: str, bench: Bench) -> None:
     strange, candidate = bench.build("strange-1-1", labels=labels), bench.build("hello-2-1")
     bench.promote(strange)
     (bench.folder / "promotions.jsonl").unlink()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from fedpkg_container.model.candidate import Candidate
@@ -24,7 +25,7 @@ from tests.support.promoting import KOJI_TAG, Bench, make_site, site_file
 from tests.support.recorded_builds import Recorder, environment
 from tests.support.registries import PASSWORD, access, docker_registry
 
-SECRET = PASSWORD
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "promotion.schema.json").read_text())
 
 
 @dataclass
@@ -37,7 +38,10 @@ class Typed:
 
     @property
     def report(self) -> Any:
-        return json.loads(self.out)
+        found = json.loads(self.out)
+        if "dry_run" in found:
+            jsonschema.validate(found, SCHEMA)
+        return found
 
 
 @dataclass

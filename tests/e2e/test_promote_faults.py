@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -118,6 +119,31 @@ def test_the_targets_disk_is_full(bench: Bench, folder: Path, tmp_path: Path) ->
         (again,) = apart.promote(candidate)
         assert (again.state, again.error) == ("promoted", "")
         apart.assert_promoted(candidate)
+
+
+def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder: Path) -> None:
+    """docker-registry keeps empty files of what it was writing, and answers 500 when it is asked for that."""
+    candidate = bench.build()
+    with docker_registry(folder) as host:
+        apart = to(bench, host)
+        assert apart.promote(candidate)[0].is_good
+        (repository,) = (folder / f"data-{host.rpartition(':')[2]}/docker/registry/v2/repositories").glob("*/hello")
+        shutil.rmtree(repository / "_manifests" / "tags")
+        for path in repository.rglob("link"):
+            if "/_layers/" in str(path) or "/revisions/" in str(path):
+                path.write_bytes(b"")
+        (outcome,) = apart.promote(candidate)
+        assert (outcome.state, outcome.error) == ("promoted", "")
+        apart.assert_promoted(candidate)
+        path = repository / "_manifests" / "tags" / "latest" / "current" / "link"
+        path.write_bytes(b"")
+        (outcome,) = apart.promote(candidate)
+        assert (outcome.state, "/manifests/latest was answered with HTTP 500" in outcome.error) == ("failed", True)
+        assert apart.site.record
+        *lines, _ = apart.site.record.read_bytes().splitlines(keepends=True)
+        apart.site.record.write_bytes(b"".join(lines))  # the disk was full when the tag was set, which is not recorded
+        assert apart.promote(candidate)[0].state == "promoted"
+        assert apart.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
 
 
 def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Path, one: str) -> None:

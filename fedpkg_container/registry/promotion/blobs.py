@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import Descriptor
+from fedpkg_container.registry.promotion.presence import has_blob
 from fedpkg_container.registry.repository import Repository
 
 
@@ -85,7 +86,7 @@ class Blobs:
             if target.mount(blob.digest, source.name):
                 return "mounted"
             nearby = ()
-        if target.has_blob(blob.digest):
+        if has_blob(target, blob.digest):
             return "present"
         with self._sending[blob.digest]:
             for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
@@ -98,7 +99,7 @@ class Blobs:
     @staticmethod
     def foresee(blob: Descriptor, source: Repository, target: Repository) -> str:
         """What ``bring`` would do, as far as one request tells."""
-        if target.has_blob(blob.digest):
+        if has_blob(target, blob.digest):
             return "present"
         return "mounted" if source.http.host == target.http.host else "sent"
 

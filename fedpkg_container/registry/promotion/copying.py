@@ -13,6 +13,7 @@ from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.manifests import LISTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline, Tally
+from fedpkg_container.registry.promotion.presence import has_manifest
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
 
@@ -45,11 +46,6 @@ class Content:
         """The blobs of what is missing, each once, that registries have."""
         found = {blob.digest: blob for manifest in self.missing for blob in manifest.blobs if not blob.is_foreign}
         return list(found.values())
-
-    @property
-    def arches(self) -> list[str]:
-        """Go's names of the arches of a list."""
-        return [each for each in self.manifest.architectures() if each not in ("unknown", "None")]
 
 
 @dataclass(frozen=True)
@@ -89,8 +85,8 @@ class Copying:
                 break
         else:
             raise RegistryError(f"{self.source.reference}@{digest}: artifacts refer to artifacts without end")
-        there = self.requests.each(self.target.head, digests)
-        wanted = [each for each, head in zip(digests, there) if head != each]
+        there = self.requests.each(lambda each: has_manifest(self.target, each), digests)
+        wanted = [each for each, is_there in zip(digests, there) if not is_there]
         missing = self._read(wanted, lists, artifacts)
         kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
                 for subject, listed in artifacts.items()}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which build an image in a registry is: what the record says of its digest, or else what its labels say."""
+"""What an image in a registry is: which build, by the record or else by its labels, and of which arches."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import koji
-
-from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.text import printable_line
 
 
 def parsed(nvr: str) -> NVR:
-    """An NVR that was written down.
+    """An NVR of the record.
 
-    :raises koji.GenericError: it is none
+    :raises ConfigurationError: it is none
     """
-    found = koji.parse_NVR(nvr)
-    return NVR(found["name"], found["version"], found["release"])
+    parts = nvr.rsplit("-", 2)
+    if len(parts) != 3 or not all(parts):
+        raise ConfigurationError(f"the record names a build that is no NVR: {nvr[:200]!r}", solution="mend its line")
+    return NVR(*parts)
+
+
+def arches_of(manifest: Manifest) -> list[str]:
+    """Go's names of the arches of a list, without what is no image of one (attestations); empty for a single image."""
+    return [printable_line(each) for each in manifest.architectures() if each not in ("unknown", "None")]
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ class Identities:
                 manifest = self.repository.manifest(manifest.manifests[0].digest)
             config = json.loads(self.repository.blob(manifest.blobs[0]))
             labels = (config.get("config") or {}).get("Labels") or {}
-            nvr = NVR(*(label(labels, name) for name in (COMPONENT, "version", "release")))
+            parts = [printable_line(label(labels, name)) for name in (COMPONENT, "version", "release")]
         except RegistryUnavailableError:
             raise
-        except (RegistryError, NoSuchImageError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        except (RegistryError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
             return None  # it is no image, or one that says nothing of itself
-        return nvr if all(isinstance(each, str) and each for each in (nvr.name, nvr.version, nvr.release)) else None
+        return NVR(*parts) if all(parts) else None

@@ -11,9 +11,8 @@ from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUna
 from fedpkg_container.model.names import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.history import History
-from fedpkg_container.registry.promotion.identity import Identities
+from fedpkg_container.registry.promotion.identity import Identities, arches_of
 from fedpkg_container.registry.promotion.record import Entry, Record
 from fedpkg_container.registry.promotion.removal import heads_of
 from fedpkg_container.registry.promotion.workers import Workers
@@ -85,10 +84,10 @@ def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageRefe
 def _images(repository: Repository, history: History, requests: Workers) -> list[Listed]:
     known = history.of(str(repository.reference))
     identities = Identities(repository, known.builds)
+    names = sorted(tag for tag in repository.tags() if not _OF_ARTIFACTS.fullmatch(tag))
     tags: dict[str, list[str]] = {}
-    for tag, head in sorted(heads_of(repository, requests).items()):
-        if not _OF_ARTIFACTS.fullmatch(tag):
-            tags.setdefault(head, []).append(tag)
+    for tag, head in heads_of(repository, names, requests).items():
+        tags.setdefault(head, []).append(tag)
 
     def image(digest: str) -> Listed | None:
         try:
@@ -101,7 +100,7 @@ def _images(repository: Repository, history: History, requests: Workers) -> list
             digest=digest,
             tags=tuple(tags[digest]),
             nvr=str(nvr) if nvr else "",
-            arches=tuple(_arches(manifest)),
+            arches=tuple(arches_of(manifest)),
             promoted=entry.time if entry else "",
             by=entry.who if entry else "",
         )
@@ -111,7 +110,3 @@ def _images(repository: Repository, history: History, requests: Workers) -> list
 
 def _last(entries: Iterable[Entry]) -> Entry | None:
     return max(entries, key=lambda each: each.time, default=None)
-
-
-def _arches(manifest: Manifest) -> list[str]:
-    return [each for each in manifest.architectures() if each not in ("unknown", "None")]

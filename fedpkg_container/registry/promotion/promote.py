@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
-from fedpkg_container.errors import FedpkgContainerError, RefusedError
+from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryUnavailableError
 from fedpkg_container.model.candidate import Candidate, NoCandidate
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
 from fedpkg_container.registry.promotion.copying import Content, Copying
 from fedpkg_container.registry.promotion.history import History
-from fedpkg_container.registry.promotion.identity import Identities
+from fedpkg_container.registry.promotion.identity import Identities, arches_of
 from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
 from fedpkg_container.registry.promotion.record import PROMOTE, Entry, Move, Record
 from fedpkg_container.registry.promotion.tagging import ALREADY, KEPT, SET, Rules, TagChange, Tagging, wanted_tags
@@ -99,33 +99,35 @@ class Promotion:
             )
 
 
-@dataclass
 class _Image:
-    """One build on its way."""
+    """One build on its way.
 
-    promotion: Promotion
-    candidate: Candidate
-    outcome: Outcome
+    :param outcome: what becomes of it; filled in as it is found out
+    """
 
-    def __post_init__(self) -> None:
-        promotion, image = self.promotion, self.candidate.image
-        place = promotion.target.repository(image.repository)
+    def __init__(self, promotion: Promotion, candidate: Candidate, outcome: Outcome) -> None:
+        target, image = promotion.target, candidate.image
+        place = target.repository(image.repository)
+        self.promotion, self.candidate, self.outcome = promotion, candidate, outcome
         self.known = promotion.history.of(str(place))
+        self.tags = wanted_tags(candidate, target)
         self.repository = Repository(promotion.destination, place.repository)
         self.tagging = Tagging(self.repository, Identities(self.repository, self.known.builds), promotion.wish.rules)
-        self.tags = wanted_tags(self.candidate, promotion.target)
         self.copying = Copying(
             Repository(promotion.source, image.repository),
             self.repository,
             promotion.blobs,
             promotion.requests,
-            Deadline(f"promoting {self.candidate.nvr}", promotion.target.access.timeout),
-            nearby=tuple(promotion.target.repository(each.repository).repository for each in self.candidate.parents),
+            Deadline(f"promoting {candidate.nvr}", target.access.timeout),
+            nearby=tuple(target.repository(each.repository).repository for each in candidate.parents),
         )
-        self.outcome.source, self.outcome.repository = str(image), str(place)
-        self.outcome.digest = image.digest
+        outcome.source, outcome.repository, outcome.digest = str(image), str(place), image.digest
 
     def promote(self) -> None:
+        """Copy it, tag it and record that.
+
+        :raises FedpkgContainerError: it is refused, or something of it failed
+        """
         self.outcome.tags = self._decide()  # before anything is copied that could not be tagged then
         content = self.copying.survey(self.candidate.image.digest)
         self._tell(content)
@@ -143,11 +145,21 @@ class _Image:
         self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
 
     def _decide(self) -> list[TagChange]:
-        heads = self.promotion.requests.each(self.repository.head, self.tags)
+        heads = self.promotion.requests.each(self._head, self.tags)
         return self.tagging.decide(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
 
+    def _head(self, tag: str) -> str:
+        """What a tag points to; nothing for one that an attempt was just setting, and that the registry broke."""
+        try:
+            return self.repository.head(tag)
+        except RegistryUnavailableError:
+            begun = self.known.unfinished.get(self.candidate.image.digest)
+            if begun and tag in begun.tags:
+                return ""
+            raise
+
     def _tell(self, content: Content) -> None:
-        self.outcome.arches = content.arches
+        self.outcome.arches = arches_of(content.manifest)
         self.outcome.manifests = [each.digest for each in content.missing]
         self.outcome.artifacts = len({each.digest for listed in content.artifacts.values() for each in listed})
 

@@ -10,18 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import NoSuchImageError
-from fedpkg_container.registry.promotion.copying import Content
+from fedpkg_container.registry.promotion.copying import DEEPEST_LIST, Content
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.referrers import fallback_tag
 from fedpkg_container.registry.repository import Repository
 
-#: How deep lists are followed.
-DEEPEST_LIST = 4
 
-
-def heads_of(repository: Repository, requests: Workers) -> dict[str, str]:
-    """What every tag of a repository points to in this moment; one that goes meanwhile is left out."""
-    tags = list(repository.tags())
+def heads_of(repository: Repository, tags: Sequence[str], requests: Workers) -> dict[str, str]:
+    """What some tags of a repository point to in this moment; one that goes meanwhile is left out."""
     return {tag: head for tag, head in zip(tags, requests.each(repository.head, tags)) if head}
 
 

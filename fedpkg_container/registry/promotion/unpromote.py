@@ -97,7 +97,7 @@ class _Build:
     outcome: Outcome
 
     def take_back(self) -> None:
-        heads = heads_of(self.repository, self.way.requests)
+        heads = heads_of(self.repository, list(self.repository.tags()), self.way.requests)
         own = sorted(tag for tag, head in heads.items() if head == self.digest)
         changes = [self._change(tag) for tag in own]
         removal = self._removal(heads) if self.way.delete else Removal((), {})

@@ -124,7 +124,7 @@ def _history_entry(row: Row, build: Row) -> Row:
     }
 
 
-@call("listTags", used_by="koji buildinfo")
+@call("listTags", used_by="the builder plugin; promote; koji buildinfo")
 def list_tags(
     build: Any = None, package: Any = None, *, queryOpts: Row | None = None, pattern: str | None = None
 ) -> Any:
@@ -159,7 +159,7 @@ def _tag_of(listing: Row) -> Row:
     return {**tag, **{key: listing[key] for key in keys}}
 
 
-@call("listTagged", used_by="the box's demo; koji list-tagged")
+@call("listTagged", used_by="promote; the box's demo; koji list-tagged")
 def list_tagged(
     tag: Any, event: Any = None, inherit: bool = False, prefix: str | None = None, latest: Any = False,
     package: str | None = None, owner: str | None = None, type: str | None = None, strict: bool = True,  # noqa: A002

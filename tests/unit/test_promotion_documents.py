@@ -1,0 +1,27 @@
+"""docs/promotion.md names every option of its commands, and every field of the record."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.commands.registry import list_promoted, promote, unpromote
+from fedpkg_container.registry.promotion.record import Entry
+
+TEXT = (Path(__file__).parents[2] / "docs" / "promotion.md").read_text()
+
+
+@pytest.mark.parametrize("module", [promote, list_promoted, unpromote])
+def test_every_option_is_documented(module: object) -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    module.add_arguments(parser)  # type: ignore[attr-defined]
+    options = [option for action in parser._actions for option in action.option_strings]
+    assert options
+    assert [each for each in options if each not in TEXT] == []
+
+
+def test_every_field_of_the_record_is_documented() -> None:
+    assert [each.name for each in fields(Entry) if f"`{each.name}`" not in TEXT] == []
