@@ -324,7 +324,7 @@ def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
         image(Repository(http, "hello"), "old", _stamp(90))
         report = Pruner(_site(tmp_path, host), ToldRecords(), DELETE).run()
     assert report.failed
-    assert "deletes nothing (HTTP 405)" in report.images[0].outcome.problem
+    assert "deletes nothing" in report.images[0].outcome.problem
 
 
 def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import requests
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
-from fedpkg_container.hub.login import log_in_as
+from fedpkg_container.hub.accounts import log_in_as
 from fedpkg_container.hub.subtasks import first_failure
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild

@@ -158,7 +158,7 @@ class Pruner:
         except RegistryUnavailableError:
             raise
         except RegistryError as error:
-            return replace(each, outcome=Outcome(problem=error.reason))
+            return replace(each, outcome=Outcome(problem=_told(error)))
         self.notice(f"emptied {place.reference}")
         self.after(f"emptied {place.name}")
         return replace(each, outcome=Outcome(done=True))
@@ -195,10 +195,14 @@ class Pruner:
             except RegistryUnavailableError:
                 raise
             except RegistryError as error:
-                outcomes[verdict.digest] = Outcome(problem=error.reason)
+                outcomes[verdict.digest] = Outcome(problem=_told(error))
                 continue
             outcomes[verdict.digest] = Outcome(done=True)
             self.notice(f"deleted {place.reference}@{verdict.digest} ({', '.join(verdict.tags)})")
+
+
+def _told(error: RegistryError) -> str:
+    return f"{error.reason} ({error.solution})" if error.solution else error.reason
 
 
 def _spared(judgement: Judgement, digests: Collection[str], before: Mapping[str, Verdict]) -> dict[str, Outcome]:
