@@ -1,4 +1,4 @@
-"""rpkg's own client, unchanged: what rpkg's ``bin/rpkg`` does, with the configuration that ours reads."""
+"""rpkg's own client: what rpkg's ``bin/rpkg`` does, with the configuration that ours reads and fedpkg's URLs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ import pyrpkg.cli
 import pyrpkg.utils
 
 SITE = "fedpkg"
+_ANONYMOUS = pyrpkg.Commands.construct_build_url
+
+
+def _build_url(commands: pyrpkg.Commands, *arguments: str, **options: str) -> str:
+    """A source as fedpkg names it: Koji knows http:// by this name alone."""
+    return f"git+{_ANONYMOUS(commands, *arguments, **options)}"
 
 
 def main() -> int:
     """Run a command line; the exit status."""
+    pyrpkg.Commands.construct_build_url = _build_url
     config = configparser.ConfigParser()
     config.read(Path.home() / ".config" / "rpkg" / f"{SITE}.conf")
     client = pyrpkg.cli.cliClient(config, name=SITE)

@@ -38,6 +38,15 @@ class Logs:
         with self._lock:
             self._growing.discard(path)
 
+    @contextmanager
+    def growing(self, path: Path) -> Iterator[None]:
+        """Let a log grow for a while."""
+        self.grow(path)
+        try:
+            yield
+        finally:
+            self.rest(path)
+
     def _write(self) -> None:
         number = 0
         while True:
@@ -115,5 +124,5 @@ def watchers(stage: Stage, logs: Logs, timing: Timing, *, quick: bool) -> Iterat
                 clients[user] = stack.enter_context(running(command, cwd=stage.checkout, env=env, output=output))
                 task_id = stage.builder.take(user, children=tasks - 1)
                 if kind == "growing":
-                    logs.grow(stage.builder.log(task_id))
+                    stack.enter_context(logs.growing(stage.builder.log(task_id)))
         yield Watchers(stage, clients, time.time(), timing)
