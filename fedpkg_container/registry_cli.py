@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fedpkg_container.commands.terminal import complain_of_error
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.registry.site import configuration_path, read_site
+    from fedpkg_container.registry.site import read_site
+    from fedpkg_container.registry.site_file import configuration_path
     from fedpkg_container.signals import interruptible
 
     logging.basicConfig(format="%(message)s", level=logging.DEBUG if arguments.debug else logging.WARNING)

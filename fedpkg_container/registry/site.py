@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,9 @@ from fedpkg_container.model.names import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.redirects import FrontEnd, section
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
+from fedpkg_container.registry.site_file import DOCUMENTATION
 from fedpkg_container.settings import Settings
 
-#: The variable that names the file, and where it is otherwise, below ``$XDG_CONFIG_HOME`` and below ``/etc``.
-VARIABLE = "FEDPKG_CONTAINER_REGISTRY_CONF"
-_BELOW = Path("fedpkg-container") / "registry.conf"
-DOCUMENTATION = "docs/distribution.md"
 #: Words among a target's floating tags that are not tags themselves.
 VERSION, RECORDED = "version", "recorded"
 #: Seconds for which a registry that fails is asked again, where the site says nothing.
@@ -154,25 +150,6 @@ class DistributionSite:
             known = ", ".join(self.targets) or "none"
             raise UsageError(f"{self.path} has no target {name!r}", solution=f"add [target {name}]; there are: {known}")
         return self.targets[name]
-
-
-def configuration_path(named: Path | None) -> Path:
-    """The site's file: the one that was named, that of the variable, the user's own, or the machine's.
-
-    :raises ConfigurationError: there is none
-    """
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _BELOW
-    everybodys = Path("/etc") / _BELOW
-    variable = os.environ.get(VARIABLE)
-    asked = named or (Path(variable) if variable else None)
-    found = asked or (own if own.is_file() else everybodys)
-    if not found.is_file():
-        tried = "" if asked else f" (nor {own})"
-        raise ConfigurationError(
-            f"there is no configuration file {found}{tried}",
-            solution=f"write it: {DOCUMENTATION}, or name one with --config",
-        )
-    return found
 
 
 def read_site(path: Path) -> DistributionSite:

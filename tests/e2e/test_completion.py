@@ -56,6 +56,21 @@ def test_the_other_programs(shell: Shell) -> None:
     assert shell.tab("fedpkg-container-registry --deb").words == ["fedpkg-container-registry", "--debug"]
 
 
+def test_targets_of_the_sites_file(shell: Shell, environment: dict[str, str], tmp_path: Path) -> None:
+    own = Path(environment["HOME"]) / ".config" / "fedpkg-container" / "registry.conf"
+    assert shell.tab("fedpkg-container-registry promote --to sta").words[-1] == "sta"  # there is no file
+    own.parent.mkdir(parents=True)
+    own.write_text("[target stable]\n[target --delete]\n[mirror]\nrate = 5%\n")
+    assert shell.tab("fedpkg-container-registry promote --to sta").words[-1] == "stable"
+    assert shell.tab("fedpkg-container-registry mirror --from=sta").words[-1] == "--from=stable"
+    other = tmp_path / "other.conf"
+    other.write_text("[target testing]\n[target hub]\n")
+    shown = shell.tab(f"fedpkg-container-registry --config {other} unpromote --to ")
+    assert shown.offers("testing")
+    assert shown.offers("hub")
+    assert not shown.offers("stable")
+
+
 def test_commands_cold_and_warm(shell: Shell) -> None:
     for _ in range(2):
         assert shell.tab("fedpkg mockb").words == ["fedpkg", "mockbuild"]

@@ -8,7 +8,8 @@ import pytest
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.registry import site as settings_of_a_site
-from fedpkg_container.registry.site import VARIABLE, configuration_path, read_site
+from fedpkg_container.registry.site import read_site
+from fedpkg_container.registry.site_file import VARIABLE, configuration_path
 
 SMALLEST = """
 [candidate]

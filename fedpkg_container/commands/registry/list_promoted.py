@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry.target_argument import add_target
+
 if TYPE_CHECKING:
     from fedpkg_container.registry.site import DistributionSite
 
@@ -14,7 +16,7 @@ HELP = "show what is in a target"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("repository", nargs="*", metavar="REPOSITORY", help="repositories, as builds name them")
-    parser.add_argument("--to", default="stable", metavar="NAME", help="the target (default: stable)")
+    add_target(parser)
     parser.add_argument("--json", action="store_true", help="print a report for programs")
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry.target_argument import complete_targets
+
 if TYPE_CHECKING:
     from fedpkg_container.registry.mirror.options import Options
     from fedpkg_container.registry.mirror.summary import Summary
@@ -17,12 +19,13 @@ HELP = "export blobs as a tree of files for web servers and mirrors"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     parser.add_argument("directory", type=Path, nargs="?", metavar="DIR", help="the tree; default: the site's")
-    parser.add_argument(
+    followed = parser.add_argument(
         "--from",
         dest="target",
         metavar="NAME",
         help="the target whose tags are followed; default: the site's, or stable",
     )
+    complete_targets(followed)
     parser.add_argument(
         "--repository",
         action="append",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry.target_argument import add_target
+
 if TYPE_CHECKING:
     from fedpkg_container.registry.site import DistributionSite
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("nvr", nargs="*", metavar="NVR", help="builds")
     parser.add_argument("--tag", metavar="KOJI-TAG", help="the latest builds in a tag of Koji, instead of NVRs")
-    parser.add_argument("--to", default="stable", metavar="NAME", help="the target (default: stable)")
+    add_target(parser)
     parser.add_argument("--allow-downgrade", action="store_true", help="move floating tags to older builds too")
     parser.add_argument(
         "--replace", action="store_true", help="take floating tags from images of other components, or of none"

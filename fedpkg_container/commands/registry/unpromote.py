@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry.target_argument import add_target
+
 if TYPE_CHECKING:
     from fedpkg_container.registry.site import DistributionSite
 
@@ -18,7 +20,7 @@ HELP = "take promoted builds back"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("nvr", nargs="+", metavar="NVR", help="builds")
-    parser.add_argument("--to", default="stable", metavar="NAME", help="the target (default: stable)")
+    add_target(parser)
     parser.add_argument("--delete", action="store_true", help="delete the images, as far as no other tag has them")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--json", action="store_true", help="print a report for programs")
