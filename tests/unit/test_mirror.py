@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedpkg_container.errors import FedpkgContainerError, RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.arches import go_arch, koji_arch
 from fedpkg_container.registry.mirror import filelist
 from fedpkg_container.registry.mirror.clock import Moment
@@ -222,6 +222,10 @@ class TestRecord:
         with path.open("a") as file:
             file.write(f"{line}\n")
         assert changes(path, position).repositories is None
+
+    def test_a_record_that_cannot_be_read(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+            changes(tmp_path, "")
 
 
 class TestState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.errors import UsageError
+from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.promotion.record import DONE, Entry
@@ -37,12 +37,18 @@ def changes(record: Path, position: str) -> Changes:
     read. A line that is being written at this moment belongs to the next time.
 
     :param position: what the last complete run kept; empty for none
+    :raises ConfigurationError: the file cannot be read
     """
     try:
         with record.open("rb") as file:
             content = file.read()
     except FileNotFoundError:
         content = b""
+    except OSError as error:
+        raise ConfigurationError(
+            f"the record {record} cannot be read: {error.strerror}",
+            solution="let this user read it, or name no record in the file of this machine",
+        ) from error
     content = content[: content.rfind(b"\n") + 1]
     end = _position(content)
     start = int(position.partition(" ")[0] or 0)
