@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fedpkg_container.errors import (
@@ -18,7 +19,7 @@ from fedpkg_container.model.records import Records
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.pruning.deletion import ChangedError, Deletion
-from fedpkg_container.registry.pruning.inventory import take
+from fedpkg_container.registry.pruning.inventory import PARALLEL, take
 from fedpkg_container.registry.pruning.judgement import Judgement, size
 from fedpkg_container.registry.pruning.needs import DAY, Needs, Verdict
 from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
@@ -72,13 +73,12 @@ class Pruner:
             report = self._stage([Repository(http, name) for name in names if staging.is_staging(name)])
             places = [Repository(http, name) for name in self._candidates(names)]
             judged, problems = self._judge(places, needs)
+            going = [(place, judgement, each) for place, judgement in judged.items() for each in judgement.going]
+            with ThreadPoolExecutor(PARALLEL) as pool:
+                sizes = list(pool.map(lambda each: size(each[0], each[1].inventory, each[2].digest), going))
             report = replace(
                 report,
-                images=[
-                    Pruned(place.name, verdict, size(place, judgement.inventory, verdict.digest))
-                    for place, judgement in judged.items()
-                    for verdict in judgement.going
-                ],
+                images=[Pruned(place.name, each, bytes_) for (place, _, each), bytes_ in zip(going, sizes)],
                 kept=[Kept(place.name, verdict) for place, judgement in judged.items() for verdict in judgement.kept],
                 problems=problems,
             )
