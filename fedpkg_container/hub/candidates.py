@@ -7,7 +7,7 @@ from typing import Any, Union
 
 import koji
 
-from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.errors import UsageError
 from fedpkg_container.hub.tasks import one_sentence
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.candidate import Candidate, NoCandidate
@@ -36,10 +36,10 @@ def candidates(session: Any, nvrs: Sequence[str]) -> list[Found]:
 def tagged(session: Any, koji_tag: str) -> list[Found]:
     """The images of the builds that are the latest of their packages in a tag; inherited ones are not among them.
 
-    :raises RefusedError: the hub has no such tag
+    :raises UsageError: the hub has no such tag
     """
     if session.getTag(koji_tag) is None:
-        raise RefusedError(
+        raise UsageError(
             f"the hub has no tag {printable_line(koji_tag)}", solution="see which there are: koji list-tags"
         )
     return candidates(session, [str(each["nvr"]) for each in session.listTagged(koji_tag, latest=True)])

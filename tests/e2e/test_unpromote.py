@@ -90,6 +90,17 @@ def test_what_a_tag_was_before_anything_was_recorded(bench: Bench) -> None:
     assert bench.tags(old)["latest"] == old.image.digest
 
 
+def test_a_promotion_that_was_interrupted_is_taken_back_too(bench: Bench) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    bench.promote(old)
+    bench.promote(new)
+    assert bench.site.record
+    *lines, _ = bench.site.record.read_bytes().splitlines(keepends=True)
+    bench.site.record.write_bytes(b"".join(lines))  # killed before it could record that it was done
+    assert bench.unpromote("hello-1-2")[0].state == "unpromoted"
+    assert {bench.tags(old)[tag] for tag in ("1", "latest")} == {old.image.digest}
+
+
 def test_after_a_downgrade_tags_go_back_to_the_newer_build(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(new)

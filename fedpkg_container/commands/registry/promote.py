@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.registry.outcomes import show, status
     from fedpkg_container.commands.terminal import say_json
-    from fedpkg_container.errors import RefusedError, UsageError
+    from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged
     from fedpkg_container.hub.session import anonymous, contact
     from fedpkg_container.registry.promotion.outcome import report
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if bool(arguments.nvr) == bool(arguments.tag):
         raise UsageError("name the builds to promote", solution="NVRs, or --tag KOJI-TAG, not both")
     if arguments.tag and not target.lets_through(arguments.tag):
-        raise RefusedError(
+        raise UsageError(
             f"{target.name} lets no builds of {arguments.tag} through",
             solution=f"let through are: {' '.join(target.koji_tags)}",
         )

@@ -15,7 +15,7 @@ class RepositoryHistory:
 
     :param builds: digest → NVR
     :param promoted: digest → target → the change that brought it there, of those that were not deleted
-    :param tags: digest → target → tags that were set
+    :param tags: digest → target → tags that were set, or were going to be
     :param unfinished: digest → its last change, where that was begun and not done
     :param holders: tag → digests that it pointed to, the last one at the end
     """
@@ -31,13 +31,14 @@ class RepositoryHistory:
     def add(self, entry: Entry) -> None:
         """What comes next in the record."""
         self.builds[entry.digest] = entry.nvr
+        if entry.what == PROMOTE:
+            self.tags[entry.digest][entry.target].update(entry.tags)
         if entry.state != DONE:
             self.unfinished[entry.digest] = entry
             return
         self.unfinished.pop(entry.digest, None)
         if entry.what == PROMOTE:
             self.promoted[entry.digest][entry.target] = entry
-            self.tags[entry.digest][entry.target].update(entry.tags)
         else:
             self._take_back(entry)
         for tag, move in entry.tags.items():
@@ -57,11 +58,7 @@ class RepositoryHistory:
 
     def digests(self, nvr: str, target: str) -> list[str]:
         """The digests under which a build came to a target, the last first."""
-        return [
-            digest
-            for digest, name in reversed(self.builds.items())
-            if name == nvr and (target in self.tags[digest] or digest in self.unfinished)
-        ]
+        return [digest for digest, name in reversed(self.builds.items()) if name == nvr and target in self.tags[digest]]
 
     def _take_back(self, entry: Entry) -> None:
         gone = entry.digest in entry.deleted
