@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,51 +13,18 @@ from fedpkg_container.box.registry import program
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, RegistryError
 from fedpkg_container.model.records import Record
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.model.unique_tags import UniqueTag
 from fedpkg_container.process import run
-from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.pruning.needs import DAY
-from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
-from fedpkg_container.registry.pruning.report import Report
-from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
+from fedpkg_container.registry.pruning.pruner import Pruner
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import Candidates, DistributionSite, Importer, Mirroring, Target
+from fedpkg_container.registry.site import Target
 from tests.support.memory_registry import memory_registry
+from tests.support.pruning import DELETE, KilledError, Scene, build, is_gone, is_whole, site_of, stamp
 from tests.support.pushing import image, index, listing, tagged
 from tests.support.records import ENDED, RUNNING, ToldRecords
 from tests.support.registries import access, docker_registry
-
-SBOM = Artifact("application/spdx+json", "x.spdx.json", b"{}", "2026-01-02T03:04:05Z")
-SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
-DELETE = Wanted(keep=30, deletes=True)
-
-
-class KilledError(Exception):
-    """The prune was killed."""
-
-
-@dataclass
-class Scene:
-    """A candidate registry, and where it is promoted to."""
-
-    folder: Path
-    site: DistributionSite
-    http: RegistryHTTP
-    stable: RegistryHTTP
-    records: ToldRecords = field(default_factory=ToldRecords)
-
-    def __getitem__(self, name: str) -> Repository:
-        return Repository(self.http, name)
-
-    def prune(self, wanted: Wanted = DELETE, after: object = None) -> Report:
-        hook = after if callable(after) else (lambda _: None)
-        return Pruner(self.site, self.records, wanted, after=hook).run()
-
-    def held(self, name: str = "hello") -> dict[str, str]:
-        """Tag → digest."""
-        return {tag: self[name].head(tag) for tag in self[name].tags()}
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +34,10 @@ def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
         yield folder, candidate, stable
 
 
-def _site(folder: Path, candidate: str, *targets: Target) -> DistributionSite:
-    return DistributionSite(
-        path=folder / "registry.conf",
-        profile="koji",
-        candidates=Candidates(candidate, access(folder)),
-        importer=Importer(),
-        targets={each.name: each for each in targets},
-        record=None,
-        parallel=4,
-        mirroring=Mirroring(),
-    )
-
-
 @pytest.fixture
 def scene(registries: tuple[Path, str, str]) -> Iterator[Scene]:
     folder, candidate, stable = registries
-    site = _site(folder, candidate, Target("stable", stable, access(folder), "fedora", ("*",)))
+    site = site_of(folder, candidate, Target("stable", stable, access(folder), "fedora", ("*",)))
     registry = Registry(access(folder))
     with registry.http(candidate) as http, registry.http(stable) as promoted:
         scene = Scene(folder, site, http, promoted)
@@ -95,63 +49,39 @@ def scene(registries: tuple[Path, str, str]) -> Iterator[Scene]:
             Repository(promoted, "fedora/hello").delete_manifest(digest)
 
 
-def _stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
-    return str(UniqueTag(number, time.time() - days * DAY, kind))
-
-
-def _build(repository: Repository, name: str, *tags: str) -> tuple[Manifest, list[Manifest]]:
-    """A list of two arches with SBOMs, one of which is signed; the list and its members."""
-    members = [image(repository, f"{name} for {arch}", arch=arch) for arch in ("amd64", "arm64")]
-    made = listing(repository, *members, tags=tags)
-    for each in members:
-        bom = attach(repository, each.digest, SBOM)
-    attach(repository, bom, SIGNATURE)
-    return made, members
-
-
-def _is_whole(repository: Repository, made: Manifest, members: list[Manifest]) -> bool:
-    present = all(repository.head(each.digest) for each in (made, *members))
-    return present and all(referrers(repository, each.digest) for each in members)
-
-
-def _is_gone(repository: Repository, made: Manifest, members: list[Manifest]) -> bool:
-    boms = [fallback_tag(each.digest) for each in members]
-    return not any(repository.head(each) for each in (made.digest, *(each.digest for each in members), *boms))
-
-
 def test_old_builds_go_with_all_that_is_theirs_and_young_ones_stay_whole(scene: Scene) -> None:
-    old = _build(scene["hello"], "old", _stamp(31), "old")
-    young = _build(scene["hello"], "young", _stamp(29, 8), "latest")
+    old = build(scene["hello"], "old", stamp(31), "old")
+    young = build(scene["hello"], "young", stamp(29, 8), "latest")
     said = scene.prune(replace(DELETE, deletes=False))
     assert [each.verdict.digest for each in said.images] == [old[0].digest]
     assert said.images[0].size
-    assert _is_whole(scene["hello"], *old), "a dry run deletes nothing"
+    assert is_whole(scene["hello"], *old), "a dry run deletes nothing"
     done = scene.prune()
     assert [each.outcome.done for each in done.images] == [True]
-    assert _is_gone(scene["hello"], *old)
-    assert _is_whole(scene["hello"], *young)
+    assert is_gone(scene["hello"], *old)
+    assert is_whole(scene["hello"], *young)
     assert scene.prune().images == []
     assert len(scene.held()) == 2 + 2 + 1, sorted(scene.held())
 
 
 def test_what_two_lists_share_stays_with_the_one_that_stays(scene: Scene) -> None:
-    old, members = _build(scene["hello"], "shared", _stamp(90))
+    old, members = build(scene["hello"], "shared", stamp(90))
     extra = image(scene["hello"], "only in the old one")
-    older = listing(scene["hello"], members[0], extra, tags=[_stamp(91, 8)])
+    older = listing(scene["hello"], members[0], extra, tags=[stamp(91, 8)])
     kept = index(scene["hello"], *members, tags=["1.0-1"])
     scene.prune()
-    assert _is_whole(scene["hello"], kept, members)
+    assert is_whole(scene["hello"], kept, members)
     assert not any(scene["hello"].head(each.digest) for each in (old, older, extra))
 
 
 def test_lists_in_two_formats_go_together_or_stay_together(scene: Scene) -> None:
-    made, members = _build(scene["hello"], "docker", _stamp(60, kind=""), "1.0-1")
-    other = index(scene["hello"], image(scene["hello"], "oci"), tags=[f"{_stamp(60, kind='')}-oci"])
+    made, members = build(scene["hello"], "docker", stamp(60, kind=""), "1.0-1")
+    other = index(scene["hello"], image(scene["hello"], "oci"), tags=[f"{stamp(60, kind='')}-oci"])
     scene.records.known = {
         each.digest: Record(("hello-1.0-1",), time.time() - 60 * DAY, "it is in a tag") for each in (made, other)
     }
     scene.prune()
-    assert _is_whole(scene["hello"], made, members)
+    assert is_whole(scene["hello"], made, members)
     assert scene["hello"].head(other.digest)
     scene.records.known = {each.digest: Record(("hello-1.0-1",), time.time() - 60 * DAY) for each in (made, other)}
     assert len(scene.prune().images) == 2
@@ -159,7 +89,7 @@ def test_lists_in_two_formats_go_together_or_stay_together(scene: Scene) -> None
 
 
 def test_what_a_target_has_stays_under_whatever_tag(scene: Scene) -> None:
-    made, members = _build(scene["hello"], "promoted", _stamp(90))
+    made, members = build(scene["hello"], "promoted", stamp(90))
     there = Repository(scene.stable, "fedora/hello")
     copies = [image(there, f"promoted for {arch}", arch=arch) for arch in ("amd64", "arm64")]
     assert [each.digest for each in copies] == [each.digest for each in members]
@@ -168,15 +98,15 @@ def test_what_a_target_has_stays_under_whatever_tag(scene: Scene) -> None:
     assert kept.verdict.why == "stable has it as fedora/hello:1.0-1"
     there.delete_manifest(made.digest)
     assert scene.prune().images
-    assert _is_gone(scene["hello"], made, members)
+    assert is_gone(scene["hello"], made, members)
 
 
 def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Scene) -> None:
-    kept, kept_members = _build(scene["hello"], "kept", "1.0-1")
+    kept, kept_members = build(scene["hello"], "kept", "1.0-1")
     steps = 0
     for number in range(1, 40):
-        made, members = _build(scene["hello"], f"killed {number}", _stamp(31))
-        shared = listing(scene["hello"], members[0], kept_members[0], tags=[_stamp(32, 8)])
+        made, members = build(scene["hello"], f"killed {number}", stamp(31))
+        shared = listing(scene["hello"], members[0], kept_members[0], tags=[stamp(32, 8)])
         done: list[str] = []
 
         def stop(step: str, done: list[str] = done, number: int = number) -> None:
@@ -188,13 +118,13 @@ def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Sc
             scene.prune(after=stop)
             steps = len(done)
         except KilledError:
-            assert _is_whole(scene["hello"], kept, kept_members)
+            assert is_whole(scene["hello"], kept, kept_members)
             if scene["hello"].head(made.digest):
                 assert all(scene["hello"].head(each.digest) for each in members), "a list without its members"
             scene.prune()
-        assert _is_gone(scene["hello"], made, members)
+        assert is_gone(scene["hello"], made, members)
         assert not scene["hello"].head(shared.digest)
-        assert _is_whole(scene["hello"], kept, kept_members)
+        assert is_whole(scene["hello"], kept, kept_members)
         assert len(scene.held()) == 4, "1.0-1, and the lists of referrers of two images and of a signed SBOM"
         if steps:
             break
@@ -204,8 +134,8 @@ def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Sc
 @pytest.mark.parametrize("push", [listing, index])
 def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Callable[..., Manifest]) -> None:
     """The same list under another tag, or another list of the same images."""
-    made, members = _build(scene["hello"], "first", _stamp(90))
-    second = _build(scene["hello"], "second", _stamp(91, 8))
+    made, members = build(scene["hello"], "first", stamp(90))
+    second = build(scene["hello"], "second", stamp(91, 8))
     new: list[Manifest] = []
 
     def somebody(step: str) -> None:
@@ -221,8 +151,8 @@ def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Ca
 
 
 def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:
-    old = [_build(scene["hello"], f"old {number}", _stamp(90, number), f"moves-{number}") for number in (1, 2)]
-    young = image(scene["hello"], "young", _stamp(1))
+    old = [build(scene["hello"], f"old {number}", stamp(90, number), f"moves-{number}") for number in (1, 2)]
+    young = image(scene["hello"], "young", stamp(1))
 
     def somebody(step: str) -> None:
         if step.startswith("deleted"):
@@ -230,20 +160,20 @@ def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:
                 tagged(scene["hello"], young, f"moves-{number}")
 
     scene.prune(after=somebody)
-    assert all(_is_gone(scene["hello"], *each) for each in old)
+    assert all(is_gone(scene["hello"], *each) for each in old)
     assert scene["hello"].head("moves-1") == scene["hello"].head("moves-2") == young.digest
 
 
 def test_needed_since_the_listing(scene: Scene) -> None:
-    made, members = _build(scene["other"], "tagged meanwhile", _stamp(90))
-    gone = _build(scene["hello"], "gone", _stamp(90))
+    made, members = build(scene["other"], "tagged meanwhile", stamp(90))
+    gone = build(scene["hello"], "gone", stamp(90))
 
     def somebody(_: str) -> None:
         scene.records.known[made.digest] = Record(("other-1-1",), 0.0, "it is in tag f42")
 
     report = scene.prune(after=somebody)
-    assert _is_gone(scene["hello"], *gone)
-    assert _is_whole(scene["other"], made, members)
+    assert is_gone(scene["hello"], *gone)
+    assert is_whole(scene["other"], made, members)
     assert [each.outcome.needed for each in report.images] == ["", "it is in tag f42"]
     assert not report.failed
 
@@ -262,7 +192,7 @@ def test_staging_of_tasks_that_have_ended(scene: Scene) -> None:
 
 
 def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = _build(scene["hello"], "old", _stamp(90))
+    made = build(scene["hello"], "old", stamp(90))
     image(scene["staging/task-7"], "staged", "x86_64-1")
     scene.records.known_tasks = {7: ENDED}
     for answers in (0, 1, 2):
@@ -275,7 +205,7 @@ def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monk
     scene.site = replace(scene.site, targets={**scene.site.targets, "outside": nobody})
     with pytest.raises(RegistryError, match="127.0.0.1:9"):
         scene.prune()
-    assert _is_whole(scene["hello"], *made)
+    assert is_whole(scene["hello"], *made)
     assert scene.held("staging/task-7")
 
 
@@ -283,8 +213,8 @@ def test_a_target_in_the_candidate_registry(scene: Scene) -> None:
     own = scene.site.candidates.registry
     within = Target("stable", own, access(scene.folder), "other", ("*",))
     scene.site = replace(scene.site, targets={"stable": within})
-    image(scene["other/hello"], "old but stable", _stamp(90))
-    image(scene["other"], "old", _stamp(90))
+    image(scene["other/hello"], "old but stable", stamp(90))
+    image(scene["other"], "old", stamp(90))
     report = scene.prune()
     assert [each.repository for each in report.images] == ["other"]
     assert scene.held("other/hello")
@@ -294,7 +224,7 @@ def test_a_target_in_the_candidate_registry(scene: Scene) -> None:
 
 
 def test_a_clock_that_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    image(scene["hello"], "young", _stamp(1))
+    image(scene["hello"], "young", stamp(1))
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 60 * DAY)
     with pytest.raises(FedpkgContainerError, match="clocks of this machine and of .* differ by 1440"):
@@ -303,8 +233,8 @@ def test_a_clock_that_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene) -> None:
-    broken = image(scene["hello"], "broken", _stamp(90))
-    image(scene["other"], "old", _stamp(90))
+    broken = image(scene["hello"], "broken", stamp(90))
+    image(scene["other"], "old", stamp(90))
     root = next(scene.folder.glob(f"data-{scene.site.candidates.registry.rpartition(':')[2]}"))
     digest = broken.digest.rpartition(":")[2]
     data = root / "docker/registry/v2/blobs/sha256" / digest[:2] / digest / "data"
@@ -321,8 +251,8 @@ def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene
 
 def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
     with docker_registry(tmp_path, delete=False) as host, Registry(access(tmp_path)).http(host) as http:
-        image(Repository(http, "hello"), "old", _stamp(90))
-        report = Pruner(_site(tmp_path, host), ToldRecords(), DELETE).run()
+        image(Repository(http, "hello"), "old", stamp(90))
+        report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE).run()
     assert report.failed
     assert "deletes nothing" in report.images[0].outcome.problem
 
@@ -330,12 +260,12 @@ def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
 def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
     with memory_registry(tmp_path, token=False) as server:
         with Registry(access(tmp_path)).http(server.address) as http:
-            made, members = _build(Repository(http, "hello"), "old", _stamp(90))
-            kept = _build(Repository(http, "hello"), "kept", "1.0-1")
-            report = Pruner(_site(tmp_path, server.address), ToldRecords(), DELETE).run()
+            made, members = build(Repository(http, "hello"), "old", stamp(90))
+            kept = build(Repository(http, "hello"), "kept", "1.0-1")
+            report = Pruner(site_of(tmp_path, server.address), ToldRecords(), DELETE).run()
             assert [each.outcome.done for each in report.images] == [True]
-            assert _is_gone(Repository(http, "hello"), made, members)
-            assert _is_whole(Repository(http, "hello"), *kept)
+            assert is_gone(Repository(http, "hello"), made, members)
+            assert is_whole(Repository(http, "hello"), *kept)
         assert len(server["hello"].digests) == 3 + 2 + 1, "a list, two arches, their SBOMs, one signature"
 
 
@@ -343,9 +273,9 @@ def test_garbage_collection_afterwards_takes_the_layers_and_leaves_the_rest(tmp_
     with docker_registry(tmp_path) as host, Registry(access(tmp_path)).http(host) as http:
         repository = Repository(http, "hello")
         big = image(repository, "old", layers=[b"x" * 1_000_000])
-        listing(repository, big, tags=[_stamp(90)])
-        kept = _build(repository, "kept", "1.0-1")
-        Pruner(_site(tmp_path, host), ToldRecords(), DELETE).run()
+        listing(repository, big, tags=[stamp(90)])
+        kept = build(repository, "kept", "1.0-1")
+        Pruner(site_of(tmp_path, host), ToldRecords(), DELETE).run()
     (data,) = tmp_path.glob("data-*")
     before = _size(data)
     port = int(host.rpartition(":")[2])
@@ -355,7 +285,7 @@ def test_garbage_collection_afterwards_takes_the_layers_and_leaves_the_rest(tmp_
         docker_registry(tmp_path, port=port) as same,
         Registry(access(tmp_path)).http(same) as http,
     ):
-        assert _is_whole(Repository(http, "hello"), *kept)
+        assert is_whole(Repository(http, "hello"), *kept)
         for each in kept[1]:
             for blob in each.blobs:
                 Repository(http, "hello").blob(blob)

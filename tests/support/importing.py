@@ -1,0 +1,89 @@
+"""A hub and a candidate registry without builders, and somebody who imports base images there."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import koji
+
+from fedpkg_container import registry_cli
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR
+from fedpkg_container.box.shell import environment
+from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.reference import ImageReference
+from tests.support.leftovers import registry_of
+
+
+class Scene:
+    """A hub and a candidate registry, without builders; somebody does the hub's tasks of tagging."""
+
+    def __init__(self, box: Box, folder: Path) -> None:
+        self.box = box
+        self.folder = folder
+        self.hub = box.session(ADMIN)
+        self.environment = environment(box)
+        self.configuration = folder / "registry.conf"
+        parser = configparser.ConfigParser(interpolation=None)
+        parser["koji"] = {"profile": "koji"}
+        parser["candidate"] = {"registry": box.layout.registry_address}
+        parser["content_generator"] = {
+            "certificate": str(box.credentials(CONTENT_GENERATOR)),
+            "server_ca": str(box.authority.certificate_path),
+        }
+        parser["engine"] = {"state": str(folder / "state")}
+        with self.configuration.open("w") as file:
+            parser.write(file)
+
+    def run(self, *arguments: str | Path) -> int:
+        """The command, in this process."""
+        parsed = registry_cli.make_parser().parse_args(["--config", str(self.configuration), *map(str, arguments)])
+        return registry_cli.run(parsed)
+
+    def killed(self, step: str, *arguments: str | Path) -> int:
+        """The command in a process that ends without a word after a step."""
+        code = (
+            "import dataclasses, os, sys\n"
+            "from fedpkg_container import registry_cli\n"
+            "from fedpkg_container.image.base_import import BaseImport\n"
+            "run = BaseImport.run\n"
+            f"stop = lambda step: os._exit(9) if step == {step!r} else None\n"
+            "BaseImport.run = lambda self, *rest: run(dataclasses.replace(self, after=stop), *rest)\n"
+            "registry_cli.main()\n"
+        )
+        command = [sys.executable, "-c", code, "--config", str(self.configuration), *map(str, arguments)]
+        return subprocess.run(command, env=self.environment, timeout=120, check=False).returncode
+
+    def build(self, nvr: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.hub.getBuild(nvr)
+        return found
+
+    def image(self, nvr: str) -> ImageReference:
+        found = RecordedImage.of(self.build(nvr)).by_digest
+        assert found
+        return found
+
+    def tags(self, name: str = "tests/base") -> dict[str, str]:
+        """The tags of a repository that people type → digest."""
+        reference = ImageReference(self.box.layout.registry_address, name)
+        with registry_of(self.box).repository(reference) as repository:
+            return {
+                tag: repository.head(tag) for tag in repository.tags() if not tag.startswith(("sha256-", "import-"))
+            }
+
+
+def do_tagging(box: Box, ended: threading.Event) -> None:
+    """Do the tasks of tagging, as a builder does."""
+    builder = box.session(box.layout.builders[0])
+    builder.exclusiveSession(force=True)
+    while not ended.wait(0.05):
+        for task in builder.listTasks({"method": "tagBuild", "state": [koji.TASK_STATES["FREE"]], "decode": True}):
+            builder.host.openTask(task["id"])
+            builder.host.tagBuild(task["id"], *task["request"][:2])
+            builder.host.closeTask(task["id"], koji.xmlrpcplus.dumps((None,), methodresponse=1, allow_none=1))
+    builder.logout()

@@ -1,0 +1,87 @@
+"""What tests of pruning have: a candidate registry, a target, builds in them, and a Koji that is told what it knows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedpkg_container.model.unique_tags import UniqueTag
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.pruning.needs import DAY
+from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
+from fedpkg_container.registry.pruning.report import Report
+from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.site import Candidates, DistributionSite, Importer, Mirroring, Target
+from tests.support.pushing import image, listing
+from tests.support.records import ToldRecords
+from tests.support.registries import access
+
+SBOM = Artifact("application/spdx+json", "x.spdx.json", b"{}", "2026-01-02T03:04:05Z")
+SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
+DELETE = Wanted(keep=30, deletes=True)
+
+
+class KilledError(Exception):
+    """The prune was killed."""
+
+
+@dataclass
+class Scene:
+    """A candidate registry, and where it is promoted to."""
+
+    folder: Path
+    site: DistributionSite
+    http: RegistryHTTP
+    stable: RegistryHTTP
+    records: ToldRecords = field(default_factory=ToldRecords)
+
+    def __getitem__(self, name: str) -> Repository:
+        return Repository(self.http, name)
+
+    def prune(self, wanted: Wanted = DELETE, after: object = None) -> Report:
+        hook = after if callable(after) else (lambda _: None)
+        return Pruner(self.site, self.records, wanted, after=hook).run()
+
+    def held(self, name: str = "hello") -> dict[str, str]:
+        """Tag → digest."""
+        return {tag: self[name].head(tag) for tag in self[name].tags()}
+
+
+def site_of(folder: Path, candidate: str, *targets: Target) -> DistributionSite:
+    return DistributionSite(
+        path=folder / "registry.conf",
+        profile="koji",
+        candidates=Candidates(candidate, access(folder)),
+        importer=Importer(),
+        targets={each.name: each for each in targets},
+        record=None,
+        parallel=4,
+        mirroring=Mirroring(),
+    )
+
+
+def stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
+    return str(UniqueTag(number, time.time() - days * DAY, kind))
+
+
+def build(repository: Repository, name: str, *tags: str) -> tuple[Manifest, list[Manifest]]:
+    """A list of two arches with SBOMs, one of which is signed; the list and its members."""
+    members = [image(repository, f"{name} for {arch}", arch=arch) for arch in ("amd64", "arm64")]
+    made = listing(repository, *members, tags=tags)
+    for each in members:
+        bom = attach(repository, each.digest, SBOM)
+    attach(repository, bom, SIGNATURE)
+    return made, members
+
+
+def is_whole(repository: Repository, made: Manifest, members: list[Manifest]) -> bool:
+    present = all(repository.head(each.digest) for each in (made, *members))
+    return present and all(referrers(repository, each.digest) for each in members)
+
+
+def is_gone(repository: Repository, made: Manifest, members: list[Manifest]) -> bool:
+    boms = [fallback_tag(each.digest) for each in members]
+    return not any(repository.head(each) for each in (made.digest, *(each.digest for each in members), *boms))
