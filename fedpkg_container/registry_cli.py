@@ -34,13 +34,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a command; the exit status."""
     import logging
 
-    from fedpkg_container.commands.terminal import complain_of_error
+    from fedpkg_container.commands.terminal import Complaints, complain_of_error
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.registry.site import read_site
     from fedpkg_container.registry.site_file import configuration_path
     from fedpkg_container.signals import interruptible
 
-    logging.basicConfig(format="%(message)s", level=logging.DEBUG if arguments.debug else logging.WARNING)
+    logging.basicConfig(
+        format="%(message)s", handlers=[Complaints()], level=logging.DEBUG if arguments.debug else logging.WARNING
+    )
     try:
         with interruptible(leave_on_second=True):
             return int(arguments.run(arguments, read_site(configuration_path(arguments.config))))
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         if arguments.debug:
             raise
-        complain_of_error(f"{error}")
+        complain_of_error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else f"{error}")
         return 1
     except KeyboardInterrupt:
         complain_of_error("interrupted", "run it again: what is done already is found done")

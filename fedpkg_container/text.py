@@ -17,6 +17,15 @@ def printable_line(text: str) -> str:
     return " ".join(printable(text).split("\n"))
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number and what there are: ``1 tag``, ``0 tags``; ``repository`` becomes ``repositories``.
+
+    :param several: where it is not made as usual
+    """
+    usual = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{number} {one if number == 1 else several or usual}"
+
+
 #: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.
 LONGEST_LINE = 16 * 1024
 

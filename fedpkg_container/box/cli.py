@@ -14,6 +14,7 @@ from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.process import foreground
+from fedpkg_container.text import counted
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,7 +115,7 @@ def _program(arguments: argparse.Namespace) -> str:
 def _prune(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
 
-    print(f"{Box(_existing(arguments)).prune()} images deleted from staging")
+    print(f"{counted(Box(_existing(arguments)).prune(), 'image')} deleted from staging")
     return 0
 
 
@@ -132,7 +133,7 @@ def _describe(layout: Layout) -> None:
     if beyond := layout.distribution:
         print(f"stable    {beyond.address} (as {beyond.no_cdn_address} nothing is redirected)")
         print(f"mirror    {beyond.mirror_url}/ of {beyond.tree}")
-        print(f"switch    {beyond.switch}: no redirects while there is this file")
+        print(f"switch    {beyond.switch}: no redirects while this file is there")
     print(f"builders  {', '.join(map(str, layout.machines))}")
     print(f"kept in   {layout.folder}")
 
@@ -163,7 +164,7 @@ def _shell(arguments: argparse.Namespace) -> int:
         raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
     command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.command:
-        print(f"fedpkg, koji and git work with the box in {box.layout.folder}; leave with exit", flush=True)
+        print(f"fedpkg, koji, git and skopeo work with the box in {box.layout.folder}; leave with exit", flush=True)
     return foreground(command, env=environment(box, user=arguments.user))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,6 +22,14 @@ def say(*texts: str) -> None:
 def complain(*texts: str) -> None:
     """Write texts for the person at the terminal: warnings, notices, errors."""
     _write(sys.stderr, texts)
+
+
+class Complaints(logging.Handler):
+    """Shows what is logged on standard error as it is then: where a progress bar is shown, above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show it."""
+        complain(self.format(record))
 
 
 def _write(stream: TextIO, texts: Iterable[str]) -> None:
@@ -77,7 +86,7 @@ def complain_of_error(reason: str, solution: str = "") -> None:
     sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
     sys.stderr.flush()
     if solution:
-        complain(f"       {solution}")
+        complain(*(f"       {line}" for line in solution.splitlines()))
 
 
 def one_line(values: Mapping[str, Any]) -> list[str]:

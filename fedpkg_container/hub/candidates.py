@@ -53,7 +53,11 @@ def _is_nvr(text: str) -> bool:
 
 
 def _no_name(nvr: str) -> NoCandidate:
-    return NoCandidate(printable_line(nvr), f"{printable_line(nvr)!r} is no NVR", "write NAME-VERSION-RELEASE")
+    return NoCandidate(
+        printable_line(nvr),
+        f"{printable_line(nvr)!r} is no NVR",
+        "write NAME-VERSION-RELEASE",
+    )
 
 
 def _found(nvr: str, build_call: Any, tags_call: Any) -> Found:

@@ -22,6 +22,7 @@ from urllib3.util import Retry
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.registry.authorization import Authorizations, scope
+from fedpkg_container.registry.causes import cause_of
 from fedpkg_container.registry.patience import patiently
 from fedpkg_container.text import printable_line
 
@@ -34,6 +35,8 @@ LONGEST = 64 * 1024 * 1024
 LONGEST_TIME = 300.0
 #: How often a request is made at least before a registry that fails is given up.
 ATTEMPTS = 5
+#: Seconds between two notices that a registry is asked again.
+NOTICES = 60.0
 #: How many redirections are followed, and bytes that are handed on at a time.
 REDIRECTIONS = 5
 CHUNK = 1 << 18
@@ -129,6 +132,7 @@ class RegistryHTTP:
         #: How many requests were answered so far, those for tokens among them.
         self.requests = 0
         self._counting = threading.Lock()
+        self._noticed = -NOTICES
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
@@ -147,7 +151,16 @@ class RegistryHTTP:
 
     def again(self, act: Callable[[], Result]) -> Result:
         """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
-        return patiently(act, self._patience, attempts=ATTEMPTS, abandoned=self._abandoned)
+        return patiently(act, self._patience, attempts=ATTEMPTS, abandoned=self._abandoned, told=self._notice)
+
+    def _notice(self, error: RegistryUnavailableError) -> None:
+        """Say that the registry is waited for: for all threads once, and not again soon."""
+        with self._counting:
+            is_news = time.monotonic() - self._noticed >= NOTICES
+            if is_news:
+                self._noticed = time.monotonic()
+        if is_news:
+            logger.warning("waiting for %s: %s", self.host, error.reason)
 
     def request(
         self,
@@ -339,7 +352,7 @@ def _connection_errors(method: str, url: str, *, halfway: bool = False) -> Itera
     try:
         yield
     except (requests.RequestException, HTTPError, OSError) as error:
-        reason = f"{method} {printable_line(url).partition('?')[0]}: {printable_line(str(error))[:500]}"
+        reason = f"{method} {printable_line(url).partition('?')[0]}: {cause_of(str(error))}"
         lasting = (requests.exceptions.Timeout, requests.exceptions.SSLError, requests.exceptions.InvalidURL)
         late = not halfway and "timed out" in reason
         kind = RegistryError if isinstance(error, lasting) or late else RegistryUnavailableError

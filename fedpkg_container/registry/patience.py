@@ -10,7 +10,6 @@ from typing import TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
-    before_sleep_log,
     retry_if_exception,
     sleep_using_event,
     stop_after_attempt,
@@ -33,25 +32,40 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
 #: A registry may ask for longer pauses (``Retry-After``), but not for longer than this, seconds.
 LONGEST_ASKED = 120.0
+#: Seconds that may be waited without a word.
+QUIET = 2.0
 
 
 def patiently(
-    act: Callable[[], Result], patience: float, *, attempts: int = 1, abandoned: threading.Event | None = None
+    act: Callable[[], Result],
+    patience: float,
+    *,
+    attempts: int = 1,
+    abandoned: threading.Event | None = None,
+    told: Callable[[RegistryUnavailableError], None] = lambda _: None,
 ) -> Result:
     """Do something that may be done twice, until it works.
 
     :param patience: seconds after which no further attempt is begun
     :param attempts: how many are made at least
     :param abandoned: once it is set, nothing is waited for any more
+    :param told: called before each pause, once it takes longer than a moment, with why it has to wait
     :raises RegistryUnavailableError: the registry is still not there, or still broken
     """
     event = abandoned or threading.Event()
+
+    def pausing(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        logger.info("asked again in %.1f s: %s", state.upcoming_sleep, error)
+        if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > QUIET:
+            told(error)
+
     retrying = Retrying(
         retry=retry_if_exception(_may_be_otherwise),
         wait=_pause,
         sleep=sleep_using_event(event),
         stop=stop_any(stop_when_event_set(event), stop_all(stop_after_delay(patience), stop_after_attempt(attempts))),
-        before_sleep=before_sleep_log(logger, logging.INFO),
+        before_sleep=pausing,
         reraise=True,
     )
     return retrying(act)

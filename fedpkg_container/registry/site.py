@@ -14,6 +14,7 @@ from fedpkg_container.registry.redirects import FrontEnd, section
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
 from fedpkg_container.registry.site_file import DOCUMENTATION
 from fedpkg_container.settings import Settings
+from fedpkg_container.text import counted
 
 #: Words among a target's floating tags that are not tags themselves.
 VERSION, RECORDED = "version", "recorded"
@@ -147,8 +148,8 @@ class DistributionSite:
         :raises UsageError: there is none
         """
         if name not in self.targets:
-            known = ", ".join(self.targets) or "none"
-            raise UsageError(f"{self.path} has no target {name!r}", solution=f"add [target {name}]; there are: {known}")
+            known = f"name one of these: {', '.join(self.targets)}" if self.targets else "there is none yet"
+            raise UsageError(f"{self.path} has no target {name!r}", solution=f"{known}; or add [target {name}]")
         return self.targets[name]
 
 
@@ -177,7 +178,10 @@ def read_site(path: Path) -> DistributionSite:
     known = {**_KNOWN, **{f"target {name}": _TARGET for name in names}}
     problems = settings.problems(known, free=())
     if problems:
-        raise ConfigurationError(f"{path}: " + "; ".join(problems), solution=f"see {DOCUMENTATION}")
+        raise ConfigurationError(
+            f"{path}: {counted(len(problems), 'setting is wrong', 'settings are wrong')}",
+            solution="\n".join([*problems, f"see {DOCUMENTATION}"]),
+        )
     return site
 
 

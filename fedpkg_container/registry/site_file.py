@@ -28,7 +28,7 @@ def configuration_path(named: Path | None) -> Path:
         tried = "" if asked else f" (nor {own})"
         raise ConfigurationError(
             f"there is no configuration file {found}{tried}",
-            solution=f"write it: {DOCUMENTATION}, or name one with --config",
+            solution=f"write it ({DOCUMENTATION}), or name another with --config",
         )
     return found
 

@@ -281,6 +281,6 @@ def test_pruning_keeps_what_koji_has_and_takes_what_was_broken_off(
     assert kept == {f"{COMPONENT}-41-81 is a base image of Koji"}
     assert scene.run("prune", "--delete") == 0
     shown = capsys.readouterr().out
-    assert "1 of 1 images deleted" in shown
+    assert "deleted: 1 of 1 image" in shown
     assert "docker-registry garbage-collect" in shown
     assert scene.tags()["41-81"]

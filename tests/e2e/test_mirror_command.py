@@ -47,14 +47,14 @@ def layer(name: str) -> bytes:
 def test_what_people_see(it: Mirrored) -> None:
     it.storage.image("fedora/hello", "1-1", "latest", layers=[b"one", b"two"])
     said = it.call("--dry-run")
-    assert said.startswith(f"dry run, nothing was changed: {it.tree}: 3 blobs new (")
+    assert said.startswith(f"dry run, nothing was changed: {it.tree}: 3 new blobs (")
     assert not it.tree.exists()
     said = it.call()
-    assert said.startswith(f"{it.tree}: 3 blobs new (") and "1 repositories, 2 tags (2 asked for), 1 manifests" in said
+    assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 asked for), 1 manifest;" in said
     assert "\x1b" not in said  # no bar, since this is no terminal
-    assert "0 blobs new (0 bytes), 0 linked, 3 present, 0 deleted, 0 waiting" in it.call()
+    assert "0 new blobs (0 bytes), 0 linked, 3 present, 0 deleted, 0 waiting" in it.call()
     other = it.folder / "elsewhere"
-    assert "3 blobs new" in it.call(str(other), "--repository", "fedora/*", "--rate", "10M", "--parallel", "2")
+    assert "3 new blobs" in it.call(str(other), "--repository", "fedora/*", "--rate", "10M", "--parallel", "2")
     assert other.is_dir()
 
 
@@ -90,7 +90,7 @@ def test_a_bar_on_a_terminal(it: Mirrored) -> None:
     child = pexpect.spawn(program, arguments, encoding="utf-8", dimensions=(24, 120), timeout=30)
     child.expect("blobs .*1/2")
     child.expect("MB/s|kB/s|bytes/s")
-    child.expect("2 blobs new")
+    child.expect("2 new blobs")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0

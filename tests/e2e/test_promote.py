@@ -236,7 +236,7 @@ def test_refusals_name_what_is_wrong_and_the_others_go_on(bench: Bench) -> None:
     assert [each.state for each in outcomes] == ["refused"] * 4 + ["promoted"]
     assert "it is in no tag of Koji" in outcomes[0].error
     assert "no tag that stable lets through: it is in f42-container-candidate" in outcomes[1].error
-    assert "let through are: *-container-updates" in outcomes[1].solution
+    assert "with a TAG like *-container-updates" in outcomes[1].solution
     assert "recorded at old.example.org, not in the candidate registry" in outcomes[2].error
     assert outcomes[3].error == "the hub knows no build gone-1-1"
 

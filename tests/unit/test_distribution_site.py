@@ -79,7 +79,7 @@ colour = red
         "[mirror] colour: no such setting",
         "[promotions]: no such section",
     ):
-        assert part in raised.value.reason
+        assert part in raised.value.solution
 
 
 def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         say(
             f"{each.repository}: {' '.join(each.tags)}",
             f"    {each.nvr or 'an image that does not say which build it is'}, {when}",
-            f"    {each.digest}  {' '.join(each.arches)}",
+            f"    {each.digest}",
+            f"    arches: {', '.join(each.arches) or 'unknown'}",
         )
     return 0

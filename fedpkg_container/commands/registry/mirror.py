@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry.quantities import days, parallel, size
 from fedpkg_container.commands.registry.target_argument import complete_targets
 
 if TYPE_CHECKING:
@@ -34,16 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only repositories like this; can be repeated; default: the site's, or all",
     )
     parser.add_argument(
-        "--parallel", type=int, metavar="N", help="requests at the same time; default: the site's, or 8"
+        "--parallel", type=parallel, metavar="N", help="requests at the same time; default: the site's, or 8"
     )
     parser.add_argument(
         "--grace",
-        type=float,
+        type=days,
         metavar="DAYS",
         help="how long a file stays that no tag reaches; default: the site's, or 7",
     )
     parser.add_argument(
-        "--rate", metavar="SIZE", help="bytes a second at the most, as 500K or 20M; default: the site's"
+        "--rate", type=size, metavar="SIZE", help="bytes a second at the most, as 500K or 20M; default: the site's"
     )
     parser.add_argument(
         "--archives",
@@ -92,7 +93,6 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     """
     from fedpkg_container.errors import UsageError
     from fedpkg_container.registry.mirror.options import DAY, Options
-    from fedpkg_container.settings import size_of
 
     chosen = site.mirroring
     folder = arguments.directory or chosen.directory
@@ -100,23 +100,15 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
         raise UsageError(
             "there is no folder for the tree", solution=f"name it, or set [mirror] directory in {site.path}"
         )
-    grace = chosen.grace if arguments.grace is None else arguments.grace
-    parallel = chosen.parallel if arguments.parallel is None else arguments.parallel
-    rate = chosen.rate if arguments.rate is None else size_of(arguments.rate)
-    if rate is None or not 0 <= grace < 36500 or not 1 <= parallel <= 100:
-        raise UsageError(
-            "--grace, --parallel or --rate cannot be used so",
-            solution="give days from 0, a number from 1 to 100, and bytes a second, such as 20M",
-        )
     target = site.target(arguments.target or chosen.target)
     return Options(
         folder,
         name=target.registry,
         repositories=tuple(arguments.repositories or chosen.repositories),
         prefix=target.prefix,
-        parallel=parallel,
-        grace=grace * DAY,
-        rate=rate,
+        parallel=chosen.parallel if arguments.parallel is None else arguments.parallel,
+        grace=(chosen.grace if arguments.grace is None else arguments.grace) * DAY,
+        rate=chosen.rate if arguments.rate is None else arguments.rate,
         record=site.record,
         full=arguments.full,
         verify=arguments.verify,

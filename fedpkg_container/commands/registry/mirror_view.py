@@ -11,7 +11,7 @@ from rich.filesize import decimal
 
 from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.summary import Summary
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import counted, printable_line
 
 
 def shown() -> contextlib.AbstractContextManager[Progress]:
@@ -27,12 +27,13 @@ def summary_lines(summary: Summary, folder: Path) -> Iterator[str]:
     """What was done, as a few lines."""
     would = "dry run, nothing was changed: " if summary.dry_run else ""
     yield (
-        f"{would}{printable_line(str(folder))}: {summary.new} blobs new ({decimal(summary.received)}),"
+        f"{would}{printable_line(str(folder))}: {counted(summary.new, 'new blob')} ({decimal(summary.received)}),"
         f" {summary.linked} linked, {summary.present} present, {summary.deleted} deleted, {summary.waiting} waiting"
     )
     more = {"mended": summary.mended, "archives made": summary.archives, "foreign layers left out": summary.foreign}
-    extra = "".join(f", {number} {what}" for what, number in more.items() if number)
+    extra = "".join(f", {what}: {number}" for what, number in more.items() if number)
     yield (
-        f"{summary.repositories} repositories, {summary.tags} tags ({summary.asked} asked for),"
-        f" {summary.manifests} manifests{extra}; {summary.requests} requests, {summary.seconds:.1f} s"
+        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} asked for),"
+        f" {counted(summary.manifests, 'manifest')}{extra}; {counted(summary.requests, 'request')},"
+        f" {summary.seconds:.1f} s"
     )

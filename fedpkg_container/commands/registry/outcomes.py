@@ -27,14 +27,17 @@ def show(outcome: Outcome) -> None:
         done = "nothing to do" if outcome.state == UNCHANGED else "would be done" if is_plan else "done"
         say(f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan))
     if outcome.error:
-        complain_of_error(f"{outcome.nvr}: {outcome.error}", outcome.solution)
+        named = outcome.error if outcome.nvr in outcome.error else f"{outcome.nvr}: {outcome.error}"
+        complain_of_error(named, outcome.solution)
 
 
 def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:
-    lines = [f"    {outcome.digest}{f'  {chr(32).join(outcome.arches)}' if outcome.arches else ''}"]
+    lines = [f"    {outcome.digest}"]
+    if outcome.arches:
+        lines.append(f"    arches: {', '.join(outcome.arches)}")
     lines += [f"    {_tag(each, is_plan=is_plan)}" for each in outcome.tags]
     if outcome.manifests:
-        artifacts = f", with {outcome.artifacts} that refer to them" if outcome.artifacts else ""
+        artifacts = f"; SBOMs and signatures: {outcome.artifacts}" if outcome.artifacts else ""
         lines.append(f"    manifests copied: {len(outcome.manifests)}{artifacts}")
     tally = outcome.blobs
     if tally.mounted or tally.sent or tally.present:

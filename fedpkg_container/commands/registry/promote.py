@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     began = time.monotonic()
     target = site.target(arguments.to)
     if bool(arguments.nvr) == bool(arguments.tag):
-        raise UsageError("name the builds to promote", solution="NVRs, or --tag KOJI-TAG, not both")
+        wrong = "NVRs and --tag exclude each other" if arguments.nvr else "no build is named"
+        raise UsageError(wrong, solution="name NVRs; or --tag KOJI-TAG, for the latest builds in a tag of Koji")
     if arguments.tag and not target.lets_through(arguments.tag):
         raise UsageError(
             f"{target.name} lets no builds of {arguments.tag} through",

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry.quantities import whole_days
+
 if TYPE_CHECKING:
     from fedpkg_container.registry.site import DistributionSite
 
@@ -18,18 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--delete", action="store_true", help="delete; otherwise it is only said what would go")
     parser.add_argument(
-        "--older-than", type=_days, metavar="DAYS", help="delete candidates that are older (default: keep of the site)"
+        "--older-than",
+        type=whole_days,
+        metavar="DAYS",
+        help="delete candidates that are older; default: the site's keep",
     )
     parser.add_argument("--staging", action="store_true", help="only staging, unless --candidates is given too")
     parser.add_argument("--candidates", action="store_true", help="only candidates, unless --staging is given too")
     parser.add_argument("--json", action="store_true", help="print a report for programs")
-
-
-def _days(text: str) -> int:
-    days = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if days < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, 1 or more")
-    return days
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:

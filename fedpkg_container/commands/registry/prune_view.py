@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from fedpkg_container.registry.pruning.needs import DAY, Verdict
 from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
+from fedpkg_container.text import counted
 
 _GARBAGE = """\
 The space comes back when {registry} collects its garbage, on its own machine:
@@ -24,16 +25,22 @@ def lines(report: Report) -> Iterator[str]:
     number, size = len(report.images), sum(each.size or 0 for each in report.images)
     done = sum(each.outcome.done for each in report.images), sum(each.outcome.done for each in report.emptied)
     if report.deletes:
-        yield f"{done[0]} of {number} images deleted, {done[1]} of {len(report.emptied)} staging repositories emptied"
-    else:
+        emptied = counted(len(report.emptied), "staging repository")
+        yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
+    elif number or report.emptied:
         yield (
-            f"{number} images ({_bytes(size)}, layers shared with others counted too) and {len(report.emptied)} staging"
-            f" repositories would go; {len(report.kept)} images stay"
+            f"{counted(number, 'image')} ({_bytes(size)}, layers shared with others counted too) and"
+            f" {counted(len(report.emptied), 'staging repository')} would go; {_staying(report)}"
         )
-        if number or report.emptied:
-            yield "nothing has been deleted: add --delete"
+        yield "nothing has been deleted: add --delete"
+    else:
+        yield f"nothing to delete; {_staying(report)}"
     if any(done):
         yield garbage_collection(report)
+
+
+def _staying(report: Report) -> str:
+    return counted(len(report.kept), "image stays", "images stay")
 
 
 def garbage_collection(report: Report) -> str:
@@ -44,7 +51,7 @@ def garbage_collection(report: Report) -> str:
 def _table(report: Report) -> Iterator[str]:
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
     for each in report.emptied:
-        tags = f"{each.staged.tags} image{'s' if each.staged.tags > 1 else ''}"
+        tags = counted(each.staged.tags, "image")
         why = _with(each.outcome, f"task {each.staged.task_id} has ended")
         rows.append((f"{each.staged.repository} ({tags})", "", "", why))
     rows += [_row(each) for each in report.images]
@@ -99,4 +106,4 @@ def _left(report: Report) -> Iterator[str]:
         yield f"problem: {text}"
     reasons = Counter(each.verdict.why for each in report.kept if not each.verdict.is_ageless)
     if reasons and not report.deletes:
-        yield f"{sum(reasons.values())} images are needed, or young"
+        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed, or young"

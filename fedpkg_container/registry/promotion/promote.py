@@ -89,7 +89,7 @@ class Promotion:
             tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no tag of Koji"
             raise RefusedError(
                 f"{candidate.nvr} is in no tag that {self.target.name} lets through: {tags}",
-                solution=f"tag it in Koji; let through are: {' '.join(self.target.koji_tags)}",
+                solution=f"koji tag-build TAG {candidate.nvr}, with a TAG like {' or '.join(self.target.koji_tags)}",
             )
         if candidate.image.registry != self.source.host:
             raise RefusedError(

@@ -25,7 +25,7 @@ from fedpkg_container.registry.site import DistributionSite, Target
 REQUESTS = 8
 #: Why a tag stays.
 NOT_OURS = "promote did not set it"
-NO_BUILD_BEFORE = "no build before it is recorded that is still there"
+NO_BUILD_BEFORE = "there is no earlier build to go back to"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class TakingBack:
             if digests and place.registry == self.target.registry:
                 return place, digests[0]
         raise RefusedError(
-            f"the record {self.record.path} knows no {nvr} that was promoted to {self.target.name}",
+            f"{nvr} was not promoted to {self.target.name}, as far as {self.record.path} says",
             solution=f"see what is there: list --to {self.target.name}",
         )
 
