@@ -2,60 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
-from fedpkg_container.registry import http as client
-from fedpkg_container.registry import patience
+from fedpkg_container.registry import answers, patience
 from fedpkg_container.registry import repository as repositories_of
 from fedpkg_container.registry.digests import digest_of
-from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
+from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
 from fedpkg_container.registry.pruning.inventory import DEEPEST, take
 from fedpkg_container.registry.repository import Repository, repositories
-from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault, MemoryRegistry, memory_registry
+from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged
-from tests.support.registries import PASSWORD, access
-
-Serve = Callable[..., "tuple[MemoryRegistry, Repository]"]
+from tests.support.registry_clients import Serve, hurry, latest, serving
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.5)
+    hurry(monkeypatch)
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts a registry; with it a client of its repository ``hello``, which has an image under ``latest``."""
-    with contextlib.ExitStack() as stack:
-
-        def made(*, password: str = PASSWORD, **settings: object) -> tuple[MemoryRegistry, Repository]:
-            server = stack.enter_context(memory_registry(tmp_path, **settings))
-            reached = access(tmp_path, server.address, password=password)
-            http = stack.enter_context(
-                RegistryHTTP(server.address, certificates=reached.certificates, auth_file=reached.auth_file)
-            )
-            if password == PASSWORD:
-                image(Repository(http, "hello"), "one", "latest")
-            server.seen.clear()
-            return server, Repository(http, "hello")
-
+    with serving(tmp_path) as made:
         yield made
-
-
-def _raw(server: MemoryRegistry) -> bytes:
-    return server["hello"].manifests["latest"]
 
 
 # Pages
@@ -140,7 +117,7 @@ def test_a_catalog_with_names_that_are_none(serve: Serve) -> None:
 def test_faults_that_pass_are_waited_for_with_longer_and_longer_pauses(serve: Serve, fault: int | Fault) -> None:
     server, repository = serve(token=False)
     server.faults["GET /v2/hello/manifests/"] = [fault] * (ATTEMPTS - 1)
-    assert repository.manifest("latest").raw == _raw(server)
+    assert repository.manifest("latest").raw == latest(server)
     assert len(server.seen) == ATTEMPTS
     times = server.times[-ATTEMPTS:]
     pauses = [after - before for before, after in zip(times, times[1:])]
@@ -197,14 +174,14 @@ def test_times_that_are_none_are_passed_over(serve: Serve, after: str) -> None:
 
 def test_something_else_than_the_digest_that_was_asked_for(serve: Serve) -> None:
     server, repository = serve(token=False)
-    digest = digest_of(_raw(server))
+    digest = digest_of(latest(server))
     server["hello"].manifests[digest] += b" "
     with pytest.raises(RegistryError, match="something else"):
         repository.manifest(digest)
     server.faults["HEAD"] = [Fault(200, {"Docker-Content-Digest": "sha256:" + "0" * 64})]
     with pytest.raises(RegistryError, match="something else"):
         repository.head(digest)
-    (config, *_) = Manifest.read(_raw(server)).blobs
+    (config, *_) = Manifest.read(latest(server)).blobs
     content = server["hello"].blobs[config.digest]
     server["hello"].blobs[config.digest] = b"x" * len(content)
     with pytest.raises(RegistryError, match="is something else"):
@@ -213,7 +190,7 @@ def test_something_else_than_the_digest_that_was_asked_for(serve: Serve) -> None
 
 def test_head_without_a_digest_reads_the_manifest(serve: Serve) -> None:
     server, repository = serve(token=False, names_digests=False)
-    assert repository.head("latest") == digest_of(_raw(server))
+    assert repository.head("latest") == digest_of(latest(server))
     assert [method for method, _, _ in server.seen] == ["HEAD", "GET"]
     assert repository.head("none") == ""
 
@@ -240,7 +217,7 @@ def test_an_answer_of_a_hundred_megabytes_is_refused(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["/tags/list"] = [Fault(200, {}, b" " * 1_000_000, ENDLESS)]
     begun = time.monotonic()
-    with pytest.raises(RegistryError, match=f"longer than {client.LONGEST} bytes"):
+    with pytest.raises(RegistryError, match=f"longer than {answers.LONGEST} bytes"):
         list(repository.tags())
     assert time.monotonic() - begun < 30
     large = Descriptor.of({"digest": "sha256:" + "0" * 64, "size": 10**8, "mediaType": "x"})
@@ -251,7 +228,7 @@ def test_an_answer_of_a_hundred_megabytes_is_refused(serve: Serve) -> None:
 @pytest.mark.parametrize("more", [-1, 1])
 def test_a_blob_that_is_shorter_or_longer_than_its_manifest_says(serve: Serve, more: int) -> None:
     server, repository = serve(token=False)
-    (config, *_) = Manifest.read(_raw(server)).blobs
+    (config, *_) = Manifest.read(latest(server)).blobs
     wrong = Descriptor.of({**config.facts, "size": config.size + more})
     with pytest.raises(RegistryError, match="ended after|has more than"):
         repository.blob(wrong)
@@ -259,7 +236,7 @@ def test_a_blob_that_is_shorter_or_longer_than_its_manifest_says(serve: Serve, m
 
 def test_a_blob_that_breaks_off(serve: Serve) -> None:
     server, repository = serve(token=False)
-    (config, *_) = Manifest.read(_raw(server)).blobs
+    (config, *_) = Manifest.read(latest(server)).blobs
     server.faults["/blobs/"] = [Fault(200, {}, b"{", SHORT)]
     with pytest.raises(RegistryError):
         repository.blob(config)
@@ -269,8 +246,8 @@ def test_a_blob_that_breaks_off(serve: Serve) -> None:
 def test_manifests_that_are_packed_for_their_way(serve: Serve) -> None:
     server, repository = serve(token=False)
     packed = {"Content-Encoding": "gzip"}
-    server.faults["GET"] = [Fault(200, packed, gzip.compress(_raw(server)))]
-    assert repository.manifest(digest_of(_raw(server))).raw == _raw(server)
+    server.faults["GET"] = [Fault(200, packed, gzip.compress(latest(server)))]
+    assert repository.manifest(digest_of(latest(server))).raw == latest(server)
     server.faults["GET"] = [Fault(200, packed, gzip.compress(b" " * 500_000_000))]
     with pytest.raises(RegistryError, match="longer than"):
         repository.manifest("latest")
@@ -281,7 +258,7 @@ def test_manifests_that_are_packed_for_their_way(serve: Serve) -> None:
 
 def test_a_blob_is_asked_for_as_it_is_and_read_as_it_comes(serve: Serve) -> None:
     server, repository = serve(token=False)
-    (config, *_) = Manifest.read(_raw(server)).blobs
+    (config, *_) = Manifest.read(latest(server)).blobs
     server.faults["/blobs/"] = [Fault(200, {"Content-Encoding": "gzip"}, server["hello"].blobs[config.digest])]
     assert repository.blob(config), "a header that lies changes nothing"
     server.faults["/blobs/"] = [Fault(200, {}, gzip.compress(server["hello"].blobs[config.digest]))]
@@ -311,174 +288,6 @@ def test_lists_in_lists_are_read_to_a_depth(serve: Serve) -> None:
         made = tagged(repository, Manifest.of(listed), "nested")
     with pytest.raises(RegistryError, match=f"more than {DEEPEST} deep"):
         take(repository)
-
-
-# Who is asked, and with which credentials
-
-
-def test_a_token_that_expires_in_the_middle_is_renewed_once(serve: Serve) -> None:
-    server, repository = serve(uses=3)
-    for _ in range(10):
-        assert repository.manifest("latest")
-    tokens = server.asked("/token")
-    assert 3 <= tokens <= 5
-    assert len(server.seen) == 10 + 2 * tokens, "each time one refusal, one token, and the request again"
-
-
-def test_tokens_that_the_registry_takes_no_more(serve: Serve) -> None:
-    server, repository = serve()
-    server.faults["GET /v2/"] = [
-        Fault(401, {"WWW-Authenticate": f'Bearer realm="https://{server.address}/token",service="x"'})
-    ] * 5
-    with pytest.raises(RegistryError, match=r"refuses GET .* \(HTTP 401\)"):
-        repository.manifest("latest")
-    assert len(server.faults["GET /v2/"]) == 3
-
-
-def test_a_wrong_password_is_not_shown(serve: Serve) -> None:
-    _, repository = serve(password="not the secret")
-    with pytest.raises(RegistryError, match="gives no token") as raised:
-        repository.manifest("latest")
-    assert "not the secret" not in f"{raised.value!r}{raised.value.__cause__!r}{raised.value.__context__!r}"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [Fault(200, {}, b"{}"), Fault(200, {}, b'{"token": 5}'), Fault(200, {}, b'{"token": "a\\r\\nEvil: 1"}'),
-     Fault(200, {}, b"nonsense"), Fault(404), Fault(200, {}, b" " * 1_000_000, ENDLESS)],
-)  # fmt: skip
-def test_answers_that_are_no_tokens(serve: Serve, answer: Fault) -> None:
-    server, repository = serve()
-    repository.http._authorizations._headers.clear()
-    server.faults["/token"] = [answer]
-    with pytest.raises(RegistryError):
-        repository.manifest("latest")
-
-
-def test_a_server_of_tokens_that_fails_for_a_moment(serve: Serve) -> None:
-    server, repository = serve()
-    repository.http._authorizations._headers.clear()
-    server.faults["/token"] = [503, 429]
-    assert repository.manifest("latest")
-
-
-@pytest.mark.parametrize("realm", ["http://127.0.0.1:9/token", "file:///etc/passwd", "", "//x"])
-def test_servers_of_tokens_that_cannot_be_trusted(serve: Serve, realm: str) -> None:
-    server, repository = serve()
-    server.faults["GET /v2/"] = [Fault(401, {"WWW-Authenticate": f'Bearer realm="{realm}"'})]
-    with pytest.raises(RegistryError, match="no server for tokens that can be trusted"):
-        repository.manifest("latest")
-
-
-def test_credentials_of_other_files_are_not_used(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server, repository = serve(token=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc password leaked\n")
-    assert repository.manifest("latest")
-    assert server.seen[-1][2] == ""
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
-    """Another server, trusted as podman trusts servers; it asks for client certificates."""
-    monkeypatch.setattr(client, "_CERTIFICATES", (tmp_path / "certs.d",))
-    with memory_registry(tmp_path, token=False) as server:
-        folder = tmp_path / "certs.d" / server.address
-        folder.mkdir(parents=True)
-        (folder / "ca.crt").write_bytes(Authority(tmp_path / "pki").certificate_path.read_bytes())
-        yield server
-
-
-def _show_certificate(tmp_path: Path, repository: Repository) -> RegistryHTTP:
-    """A client that shows a certificate to its registry."""
-    reached = access(tmp_path, repository.http.host, password=PASSWORD)
-    assert reached.certificates
-    pem = Authority(tmp_path / "pki").issue("mirror").read_text()
-    cut = pem.index("-----BEGIN", 1)
-    parts = {"key" if "PRIVATE" in part else "cert": part for part in (pem[:cut], pem[cut:])}
-    for name, part in parts.items():
-        (reached.certificates / f"client.{name}").write_text(part)
-    return RegistryHTTP(repository.http.host, certificates=reached.certificates, auth_file=reached.auth_file)
-
-
-def test_a_blob_that_lies_elsewhere_is_got_there_without_credentials(
-    serve: Serve, elsewhere: MemoryRegistry, tmp_path: Path
-) -> None:
-    server, repository = serve()
-    (config, *_) = Manifest.read(_raw(server)).blobs
-    elsewhere["hello"].blobs[config.digest] = server["hello"].blobs[config.digest]
-    path = f"/v2/hello/blobs/{config.digest}"
-    with _show_certificate(tmp_path, repository) as http:
-        server.faults["/blobs/"] = [Fault(307, {"Location": f"https://{elsewhere.address}{path}"})]
-        http.request("GET", "/v2/hello/manifests/latest", repository="hello")
-        assert Repository(http, "hello").blob(config) == server["hello"].blobs[config.digest]
-    assert server.seen[-1][2].startswith("Bearer ")
-    assert server.shown[-1] == "mirror", "its own registry is shown the certificate"
-    assert elsewhere.seen == [("GET", path, "")]
-    assert elsewhere.shown == [""]
-
-
-def test_a_blob_that_lies_elsewhere_is_checked_all_the_same(serve: Serve, elsewhere: MemoryRegistry) -> None:
-    server, repository = serve()
-    (config, *_) = Manifest.read(_raw(server)).blobs
-    elsewhere["hello"].blobs[config.digest] = b"x" * config.size
-    place = f"https://{elsewhere.address}/v2/hello/blobs/{config.digest}"
-    server.faults["/blobs/"] = [Fault(302, {"Location": place})]
-    with pytest.raises(RegistryError, match="is something else"):
-        repository.blob(config)
-
-
-def test_redirections_within_the_registry_keep_the_credentials(serve: Serve) -> None:
-    server, repository = serve()
-    repository.manifest("latest")
-    server.faults["GET /v2/hello/manifests/old"] = [Fault(308, {"Location": "/v2/hello/manifests/latest"})]
-    assert repository.manifest("old")
-    assert server.seen[-1][2].startswith("Bearer ")
-
-
-def test_redirections_that_are_not_followed(serve: Serve, elsewhere: MemoryRegistry) -> None:
-    server, repository = serve(token=False)
-    away = Fault(302, {"Location": f"https://{elsewhere.address}/v2/hello/manifests/latest"})
-    server.faults["GET /v2/hello/manifests/"] = [away]
-    with pytest.raises(RegistryError, match="sends on to another server"):
-        repository.manifest("latest")
-    (config, *_) = Manifest.read(_raw(server)).blobs
-    for place in ("file:///etc/passwd", "ftp://127.0.0.1/x"):
-        server.faults["/blobs/"] = [Fault(302, {"Location": place})]
-        with pytest.raises(RegistryError, match="sends on to another server"):
-            repository.blob(config)
-    server.faults["/blobs/"] = [Fault(302, {"Location": f"/v2/hello/blobs/{config.digest}"})] * 20
-    with pytest.raises(RegistryError, match="without end"):
-        repository.blob(config)
-    assert len(server.faults["/blobs/"]) == 20 - 1 - client.REDIRECTIONS
-    assert elsewhere.seen == []
-
-
-def test_uploads_go_to_the_registry_alone(serve: Serve, elsewhere: MemoryRegistry) -> None:
-    server, repository = serve(token=False)
-    server.faults["POST"] = [Fault(202, {"Location": f"https://{elsewhere.address}/upload"}, b"")]
-    with pytest.raises(RegistryError, match="sends on to another server"):
-        repository.push(b"content")
-    server.faults["POST"] = [Fault(307, {"Location": f"https://{elsewhere.address}/upload"}, b"")]
-    with pytest.raises(RegistryError):
-        repository.push(b"content")
-    assert elsewhere.seen == []
-
-
-def test_an_authority_that_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
-    server, _ = serve(token=False)
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "ca.crt").write_bytes(Authority(tmp_path / "another pki").certificate_path.read_bytes())
-    begun = time.monotonic()
-    with (
-        RegistryHTTP(server.address, certificates=other, auth_file=None, patience=60) as http,
-        pytest.raises(RegistryError, match="certificate") as raised,
-    ):
-        Repository(http, "hello").manifest("latest")
-    assert not isinstance(raised.value, RegistryUnavailableError), "asking again would not help"
-    assert time.monotonic() - begun < 10
 
 
 def test_errors_of_the_registry_are_shown_without_what_moves_a_terminal(serve: Serve) -> None:

@@ -1,0 +1,222 @@
+"""Who is asked for what a registry has, with which credentials, and who gets none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.registry import http as client
+from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.repository import Repository
+from tests.support.memory_registry import ENDLESS, Fault, MemoryRegistry
+from tests.support.registries import PASSWORD, access
+from tests.support.registry_clients import Serve, another_server, hurry, latest, serving
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    with serving(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
+    with another_server(tmp_path, monkeypatch) as server:
+        yield server
+
+
+def test_a_token_that_expires_in_the_middle_is_renewed_once(serve: Serve) -> None:
+    server, repository = serve(uses=3)
+    for _ in range(10):
+        assert repository.manifest("latest")
+    tokens = server.asked("/token")
+    assert 3 <= tokens <= 5
+    assert len(server.seen) == 10 + 2 * tokens, "each time one refusal, one token, and the request again"
+
+
+def test_tokens_that_the_registry_takes_no_more(serve: Serve) -> None:
+    server, repository = serve()
+    server.faults["GET /v2/"] = [
+        Fault(401, {"WWW-Authenticate": f'Bearer realm="https://{server.address}/token",service="x"'})
+    ] * 5
+    with pytest.raises(RegistryError, match=r"refuses GET .* \(HTTP 401\)"):
+        repository.manifest("latest")
+    assert len(server.faults["GET /v2/"]) == 3
+
+
+def test_a_wrong_password_is_not_shown(serve: Serve) -> None:
+    _, repository = serve(password="not the secret")
+    with pytest.raises(RegistryError, match="gives no token") as raised:
+        repository.manifest("latest")
+    assert "not the secret" not in f"{raised.value!r}{raised.value.__cause__!r}{raised.value.__context__!r}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Fault(200, {}, b"{}"), Fault(200, {}, b'{"token": 5}'), Fault(200, {}, b'{"token": "a\\r\\nEvil: 1"}'),
+     Fault(200, {}, b"nonsense"), Fault(404), Fault(200, {}, b" " * 1_000_000, ENDLESS)],
+)  # fmt: skip
+def test_answers_that_are_no_tokens(serve: Serve, answer: Fault) -> None:
+    server, repository = serve()
+    repository.http._authorizations._headers.clear()
+    server.faults["/token"] = [answer]
+    with pytest.raises(RegistryError):
+        repository.manifest("latest")
+
+
+def test_a_server_of_tokens_that_fails_for_a_moment(serve: Serve) -> None:
+    server, repository = serve()
+    repository.http._authorizations._headers.clear()
+    server.faults["/token"] = [503, 429]
+    assert repository.manifest("latest")
+
+
+@pytest.mark.parametrize("realm", ["http://127.0.0.1:9/token", "file:///etc/passwd", "", "//x"])
+def test_servers_of_tokens_that_cannot_be_trusted(serve: Serve, realm: str) -> None:
+    server, repository = serve()
+    server.faults["GET /v2/"] = [Fault(401, {"WWW-Authenticate": f'Bearer realm="{realm}"'})]
+    with pytest.raises(RegistryError, match="no server for tokens that can be trusted"):
+        repository.manifest("latest")
+
+
+def test_credentials_of_other_files_are_not_used(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, repository = serve(token=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc password leaked\n")
+    assert repository.manifest("latest")
+    assert server.seen[-1][2] == ""
+
+
+def _show_certificate(tmp_path: Path, repository: Repository) -> RegistryHTTP:
+    """A client that shows a certificate to its registry."""
+    reached = access(tmp_path, repository.http.host, password=PASSWORD)
+    assert reached.certificates
+    pem = Authority(tmp_path / "pki").issue("mirror").read_text()
+    cut = pem.index("-----BEGIN", 1)
+    parts = {"key" if "PRIVATE" in part else "cert": part for part in (pem[:cut], pem[cut:])}
+    for name, part in parts.items():
+        (reached.certificates / f"client.{name}").write_text(part)
+    return RegistryHTTP(repository.http.host, certificates=reached.certificates, auth_file=reached.auth_file)
+
+
+def test_a_blob_that_lies_elsewhere_is_got_there_without_credentials(
+    serve: Serve, elsewhere: MemoryRegistry, tmp_path: Path
+) -> None:
+    server, repository = serve()
+    (config, *_) = Manifest.read(latest(server)).blobs
+    elsewhere["hello"].blobs[config.digest] = server["hello"].blobs[config.digest]
+    path = f"/v2/hello/blobs/{config.digest}"
+    with _show_certificate(tmp_path, repository) as http:
+        server.faults["/blobs/"] = [Fault(307, {"Location": f"https://{elsewhere.address}{path}"})]
+        http.request("GET", "/v2/hello/manifests/latest", repository="hello")
+        assert Repository(http, "hello").blob(config) == server["hello"].blobs[config.digest]
+    assert server.seen[-1][2].startswith("Bearer ")
+    assert server.shown[-1] == "mirror", "its own registry is shown the certificate"
+    assert elsewhere.seen == [("GET", path, "")]
+    assert elsewhere.shown == [""]
+
+
+def test_a_blob_that_lies_elsewhere_is_checked_all_the_same(serve: Serve, elsewhere: MemoryRegistry) -> None:
+    server, repository = serve()
+    (config, *_) = Manifest.read(latest(server)).blobs
+    elsewhere["hello"].blobs[config.digest] = b"x" * config.size
+    place = f"https://{elsewhere.address}/v2/hello/blobs/{config.digest}"
+    server.faults["/blobs/"] = [Fault(302, {"Location": place})]
+    with pytest.raises(RegistryError, match="is something else"):
+        repository.blob(config)
+
+
+def test_redirections_within_the_registry_keep_the_credentials(serve: Serve) -> None:
+    server, repository = serve()
+    repository.manifest("latest")
+    server.faults["GET /v2/hello/manifests/old"] = [Fault(308, {"Location": "/v2/hello/manifests/latest"})]
+    assert repository.manifest("old")
+    assert server.seen[-1][2].startswith("Bearer ")
+
+
+def test_redirections_that_are_not_followed(serve: Serve, elsewhere: MemoryRegistry) -> None:
+    server, repository = serve(token=False)
+    away = Fault(302, {"Location": f"https://{elsewhere.address}/v2/hello/manifests/latest"})
+    server.faults["GET /v2/hello/manifests/"] = [away]
+    with pytest.raises(RegistryError, match="sends on to another server"):
+        repository.manifest("latest")
+    (config, *_) = Manifest.read(latest(server)).blobs
+    for place in ("file:///etc/passwd", "ftp://127.0.0.1/x"):
+        server.faults["/blobs/"] = [Fault(302, {"Location": place})]
+        with pytest.raises(RegistryError, match="sends on to another server"):
+            repository.blob(config)
+    server.faults["/blobs/"] = [Fault(302, {"Location": f"/v2/hello/blobs/{config.digest}"})] * 20
+    with pytest.raises(RegistryError, match="without end"):
+        repository.blob(config)
+    assert len(server.faults["/blobs/"]) == 20 - 1 - client.REDIRECTIONS
+    assert elsewhere.seen == []
+
+
+def test_uploads_go_to_the_registry_alone(serve: Serve, elsewhere: MemoryRegistry) -> None:
+    server, repository = serve(token=False)
+    server.faults["POST"] = [Fault(202, {"Location": f"https://{elsewhere.address}/upload"}, b"")]
+    with pytest.raises(RegistryError, match="sends on to another server"):
+        repository.push(b"content")
+    server.faults["POST"] = [Fault(307, {"Location": f"https://{elsewhere.address}/upload"}, b"")]
+    with pytest.raises(RegistryError):
+        repository.push(b"content")
+    assert elsewhere.seen == []
+
+
+def test_an_authority_that_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
+    server, _ = serve(token=False)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "ca.crt").write_bytes(Authority(tmp_path / "another pki").certificate_path.read_bytes())
+    begun = time.monotonic()
+    with (
+        RegistryHTTP(server.address, certificates=other, auth_file=None, patience=60) as http,
+        pytest.raises(RegistryError, match="certificate") as raised,
+    ):
+        Repository(http, "hello").manifest("latest")
+    assert not isinstance(raised.value, RegistryUnavailableError), "asking again would not help"
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("challenge", ['Bearer realm="https://HOST/token",service="x"', 'Basic realm="x"', ""])
+def test_another_server_that_asks_for_credentials_gets_none(
+    serve: Serve, elsewhere: MemoryRegistry, challenge: str
+) -> None:
+    server, repository = serve()
+    (config, *_) = Manifest.read(latest(server)).blobs
+    repository.manifest("latest")
+    asks = {"WWW-Authenticate": challenge.replace("HOST", elsewhere.address)} if challenge else {}
+    elsewhere.faults["/blobs/"] = [Fault(401, asks)] * 5
+    place = f"https://{elsewhere.address}/v2/hello/blobs/{config.digest}"
+    server.faults["/blobs/"] = [Fault(302, {"Location": place})] * 5
+    with pytest.raises(RegistryError, match="HTTP 401"):
+        repository.blob(config)
+    assert elsewhere.seen == [("GET", f"/v2/hello/blobs/{config.digest}", "")], "and it was asked for no token"
+
+
+def test_what_lets_somebody_into_the_storage_is_not_shown(serve: Serve, elsewhere: MemoryRegistry) -> None:
+    server, repository = serve(token=False)
+    (config, *_) = Manifest.read(latest(server)).blobs
+    for place, fault in (
+        ("https://127.0.0.1:1/x?signature=hidden", None),
+        (f"https://{elsewhere.address}/x?signature=hidden", Fault(403)),
+        ("https://[none/x?signature=hidden", None),
+        ("ftp://127.0.0.1/x?signature=hidden", None),
+    ):
+        elsewhere.faults["GET"] = [fault] if fault else []
+        server.faults["/blobs/"] = [Fault(302, {"Location": place})] * ATTEMPTS
+        with pytest.raises(RegistryError) as raised:
+            repository.blob(config)
+        assert "hidden" not in f"{raised.value.reason}{raised.value.solution}"
