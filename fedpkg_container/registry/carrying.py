@@ -1,20 +1,43 @@
-"""Bringing an image into another repository of the same registry."""
+"""Bringing blobs, and images, into another repository."""
 
 from __future__ import annotations
 
-from fedpkg_container.registry.manifests import Manifest
+from collections.abc import Callable, Iterable, Iterator
+
+from fedpkg_container.registry.manifests import Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 
 
+def send(
+    blob: Descriptor,
+    source: Repository,
+    target: Repository,
+    *,
+    watched: Callable[[Iterator[bytes]], Iterable[bytes]] = lambda chunks: chunks,
+) -> None:
+    """Send a blob as it comes; from its beginning again when one of the two registries fails meanwhile.
+
+    :param watched: hands the content on, and may end it
+    :raises RegistryError: it is not there, is not what its digest says, or is not taken
+    """
+
+    def once() -> None:
+        with source.open_blob(blob.digest) as stream:
+            target.upload(blob, watched(stream.chunks))
+
+    target.http.again(once)
+
+
 def carry(digest: str, source: Repository, target: Repository) -> Manifest:
-    """Bring one image there; its manifest. Its blobs are mounted, and sent only where the registry does not do that.
+    """Bring one image to another repository of its registry; its manifest.
+
+    Its blobs are mounted, and sent only where the registry does not do that.
 
     :raises RegistryError: it could not be brought there
     """
     manifest = source.manifest(digest)
     for blob in manifest.blobs:
         if not blob.is_foreign and not target.mount(blob.digest, source.name):
-            with source.open_blob(blob.digest) as stream:
-                target.upload(blob, stream.chunks)
+            send(blob, source, target)
     target.put_manifest(digest, manifest)
     return manifest

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, Union
-from urllib.parse import urljoin, urlsplit
+from typing import TypeVar, Union
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.registry.answers import LONGEST, Answer, Stream, connection_errors, joined, read, refusal, shown
 from fedpkg_container.registry.authorization import Authorizations, scope
-from fedpkg_container.registry.causes import cause_of
 from fedpkg_container.registry.patience import patiently
-from fedpkg_container.text import printable_line
 
 logger = logging.getLogger(__name__)
 
 #: Seconds until a registry must have begun to answer, and between two parts of an answer, where nobody says less.
 TIMEOUT = 60.0
-#: The longest answer that is read whole, bytes, and seconds that it may take altogether.
-LONGEST = 64 * 1024 * 1024
-LONGEST_TIME = 300.0
 #: How often a request is made at least before a registry that fails is given up.
 ATTEMPTS = 5
 #: Seconds between two notices that a registry is asked again.
@@ -51,45 +44,6 @@ Result = TypeVar("Result")
 Content = Union[bytes, Iterable[bytes], None]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a registry answered.
-
-    :param status: of HTTP
-    :param headers: case does not matter
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    def json(self, url: str) -> dict[str, Any]:
-        """The object that was answered.
-
-        :raises RegistryError: it is none
-        """
-        try:
-            content = json.loads(self.content)
-        except (ValueError, RecursionError) as error:
-            raise RegistryError(f"{url} was not answered with JSON") from error
-        if not isinstance(content, dict):
-            raise RegistryError(f"{url} was not answered with a JSON object")
-        return content
-
-
-@dataclass(frozen=True)
-class Stream:
-    """An answer whose content is read as it comes, and is to be hashed by who reads it.
-
-    :param status: 200, or 206 for a part
-    :param headers: case does not matter
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    chunks: Iterator[bytes]
-
-
 class _Header(AuthBase):
     """One header for one request. It is always set, or requests would look for credentials in ~/.netrc."""
 
@@ -100,6 +54,13 @@ class _Header(AuthBase):
         if self._value:
             request.headers["Authorization"] = self._value
         return request
+
+
+class _Session(requests.Session):
+    """A session that follows no redirections, and does not read their content, however long, to find out where to."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        return None
 
 
 class RegistryHTTP:
@@ -133,7 +94,7 @@ class RegistryHTTP:
         self.requests = 0
         self._counting = threading.Lock()
         self._noticed = -NOTICES
-        self._session = requests.Session()
+        self._session = _Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
 
@@ -191,10 +152,10 @@ class RegistryHTTP:
 
         def once() -> Answer:
             with self._authorized(method, url, headers, content, scopes) as answer:
-                read = Answer(answer.status_code, answer.headers, _read(answer, method, url, longest))
-            if read.status not in expected:
-                raise self._refusal(method, url, read)
-            return read
+                found = read(answer, method, url, longest)
+            if found.status not in expected:
+                raise refusal(self.host, method, url, found)
+            return found
 
         if content is not None and not isinstance(content, bytes):
             return once()
@@ -217,8 +178,7 @@ class RegistryHTTP:
                 answer = opened.enter_context(self._authorized("GET", url, headers, None, scopes, anywhere=True))
                 if answer.status_code not in (200, 206):
                     with opened:
-                        read = Answer(answer.status_code, answer.headers, _read(answer, "GET", url))
-                        raise self._refusal("GET", answer.url, read)
+                        raise refusal(self.host, "GET", answer.url, read(answer, "GET", url))
                 stack.push(opened.pop_all())
                 return answer
 
@@ -226,7 +186,7 @@ class RegistryHTTP:
             yield Stream(found.status_code, found.headers, self._chunks(found))
 
     def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
-        with _connection_errors("GET", answer.url, halfway=True):
+        with connection_errors("GET", answer.url, halfway=True):
             # As it is on the wire: what a digest is of is never encoded for its way.
             for chunk in answer.raw.stream(CHUNK, decode_content=False):
                 self._check_wanted()
@@ -237,10 +197,15 @@ class RegistryHTTP:
             raise RegistryError(f"{self.host}: given up", solution="run it again")
 
     def _url(self, path: str) -> str:
-        url = urljoin(f"https://{self.host}", path)
-        if urlsplit(url)[:2] != ("https", self.host):
-            raise RegistryError(f"{self.host} sends on to another server: {printable_line(url)[:200]}")
+        url = joined(f"https://{self.host}", path)
+        if not self._is_own(url):
+            raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
         return url
+
+    def _is_own(self, url: str) -> bool:
+        """Whether an address is one of the registry itself; requests writes hosts in lower case."""
+        scheme, host = urlsplit(url)[:2]
+        return scheme == "https" and host.lower() == self.host.lower()
 
     @contextlib.contextmanager
     def _authorized(
@@ -253,11 +218,14 @@ class RegistryHTTP:
         *,
         anywhere: bool = False,
     ) -> Iterator[requests.Response]:
-        """An answer, after what authorizes the request was asked for when the registry wants it."""
+        """An answer, after what authorizes the request was asked for when the registry itself wants it.
+
+        Another server to which it sends on gets nothing, and has no say in which server of tokens is asked.
+        """
         used = self._authorizations.header(scopes)
         answer = self._send(method, url, headers, content, used, anywhere=anywhere)
-        if answer.status_code == 401:
-            answer.close()
+        if answer.status_code == 401 and self._is_own(answer.url):
+            _leave(answer)
             challenge = answer.headers.get("WWW-Authenticate", "")
             header = self._authorizations.answer(challenge, scopes, used, self._ask)
             if content is not None and not isinstance(content, bytes):  # it has been sent, and is gone
@@ -269,10 +237,10 @@ class RegistryHTTP:
     def _ask(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
         """Ask a server of tokens."""
         with self._send("GET", url, None, None, authorization) as answer:
-            read = Answer(answer.status_code, answer.headers, _read(answer, "GET", url))
-        if read.status >= 500 or read.status == 429:
-            raise self._refusal("GET", url, read)
-        return read.status, read.json(url) if read.status == 200 else {}
+            found = read(answer, "GET", url)
+        if found.status >= 500 or found.status == 429:
+            raise refusal(self.host, "GET", url, found)
+        return found.status, found.json(shown(url)) if found.status == 200 else {}
 
     def _send(
         self,
@@ -287,9 +255,9 @@ class RegistryHTTP:
         """An answer whose content has not been read yet."""
         for _ in range(REDIRECTIONS + 1):
             self._check_wanted()
-            own = urlsplit(url)[:2] == ("https", self.host)
+            own = self._is_own(url)
             authority, certificate = (self._authority, self._own) if own else _tls(urlsplit(url).netloc, None)
-            with _connection_errors(method, url):
+            with connection_errors(method, url):
                 answer = self._session.request(
                     method,
                     url,
@@ -307,81 +275,22 @@ class RegistryHTTP:
                 self.requests += 1
             if answer.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer
-            answer.close()
-            url, before = urljoin(url, answer.headers.get("Location", "")), url
+            _leave(answer)
+            url, before = joined(url, answer.headers.get("Location", "")), url
             if urlsplit(url)[:2] != urlsplit(before)[:2]:
                 authorization = ""
                 if not anywhere or urlsplit(url).scheme not in ("http", "https"):
-                    raise RegistryError(f"{self.host} sends on to another server: {printable_line(url)[:200]}")
-        raise RegistryError(
-            f"{self.host} sends on from one address to another without end: {printable_line(url)[:200]}"
-        )
-
-    def _refusal(self, method: str, url: str, answer: Answer) -> RegistryError:
-        shown = f"{method} {printable_line(url).partition('?')[0]}"
-        if answer.status in (401, 403):
-            return RegistryError(
-                f"{self.host} refuses {shown} (HTTP {answer.status}){_said(answer)}",
-                solution="check the credentials in the auth file",
-            )
-        if answer.status == 404:
-            return NoSuchImageError(f"{shown}: there is no such thing")
-        reason = f"{shown} was answered with HTTP {answer.status}{_said(answer)}"
-        if answer.status == 429 or answer.status >= 500:
-            after = _retry_after(answer.headers.get("Retry-After", ""))
-            return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
-        return RegistryError(reason)
+                    raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
+        raise RegistryError(f"{self.host} sends on from one address to another without end: {shown(url)[:200]}")
 
 
-def _retry_after(text: str) -> float:
-    """For how many seconds a server asks to be left alone: it says so in seconds, or until when (RFC 9110)."""
-    try:
-        return float(Retry().parse_retry_after(text)) if text else 0.0
-    except HTTPError:
-        return 0.0
-
-
-@contextlib.contextmanager
-def _connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
-    """What goes wrong with a connection, as errors that show neither credentials nor headers.
-
-    :param halfway: content was coming, so that to wait is not all that can be done
-    :raises RegistryError: the server does not answer in time, or cannot be trusted: asking again would not help
-    :raises RegistryUnavailableError: anything else
-    """
-    try:
-        yield
-    except (requests.RequestException, HTTPError, OSError) as error:
-        reason = f"{method} {printable_line(url).partition('?')[0]}: {cause_of(str(error))}"
-        lasting = (requests.exceptions.Timeout, requests.exceptions.SSLError, requests.exceptions.InvalidURL)
-        late = not halfway and "timed out" in reason
-        kind = RegistryError if isinstance(error, lasting) or late else RegistryUnavailableError
-        raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
-
-
-def _read(answer: requests.Response, method: str, url: str, longest: int = LONGEST) -> bytes:
-    """The whole answer.
-
-    :raises RegistryError: it is too long, or takes too long
-    """
-    deadline, read = time.monotonic() + LONGEST_TIME, bytearray()
-    with _connection_errors(method, url):
-        for part in answer.iter_content(1 << 16):
-            read += part
-            if len(read) > longest:
-                raise RegistryError(f"{method} {url}: the answer is longer than {longest} bytes")
-            if time.monotonic() > deadline:
-                raise RegistryError(f"{method} {url}: the answer takes longer than {LONGEST_TIME:g} s")
-    return bytes(read)
-
-
-def _said(answer: Answer) -> str:
-    """The first error that a registry gave, as the end of a sentence."""
-    try:
-        first = json.loads(answer.content)["errors"][0]
-        return ": " + printable_line(f"{first.get('code', '')} {first.get('message', '')}".strip())[:300]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
+def _leave(answer: requests.Response) -> None:
+    """Be done with an answer; where it is short it is read, so that its connection is used again."""
+    length = answer.headers.get("Content-Length", "")
+    if len(length) < 6 and length.isdecimal():
+        with contextlib.suppress(requests.RequestException, HTTPError, OSError):
+            _ = answer.content
+    answer.close()
 
 
 def _tls(host: str, certificates: Path | None) -> tuple[str | bool, tuple[str, str] | None]:

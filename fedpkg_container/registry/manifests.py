@@ -24,6 +24,8 @@ KINDS = frozenset({MANIFEST, OCI_MANIFEST}) | LISTS
 LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
 FORMATS = tuple(LIST_TYPES)
 
+#: The largest size that a descriptor may name, bytes: OCI's are int64.
+LARGEST = (1 << 63) - 1
 #: The longest manifest that is read, bytes (what registries take).
 LONGEST_MANIFEST = 4 * 1024 * 1024
 
@@ -50,7 +52,7 @@ class Descriptor:
         if not isinstance(facts, dict):
             raise RegistryError(f"not a descriptor: {str(facts)[:200]!r}")
         size = facts.get("size")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LARGEST:
             raise RegistryError(f"a descriptor without a size: {str(facts)[:200]!r}")
         return cls(str(facts.get("mediaType") or ""), checked(facts.get("digest")), size, facts)
 

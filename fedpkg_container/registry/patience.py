@@ -26,6 +26,8 @@ from fedpkg_container.errors import RegistryUnavailableError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+#: Of this thread: whether something is being done patiently.
+_own = threading.local()
 
 #: Seconds until the second attempt, and the most between two; each pause is twice the one before.
 FIRST_PAUSE = 1.0
@@ -46,12 +48,16 @@ def patiently(
 ) -> Result:
     """Do something that may be done twice, until it works.
 
+    What it does patiently itself, in the same thread, is done once: all is done again, or each would be for each time.
+
     :param patience: seconds after which no further attempt is begun
     :param attempts: how many are made at least
     :param abandoned: once it is set, nothing is waited for any more
     :param told: called before each pause, once it takes longer than a moment, with why it has to wait
     :raises RegistryUnavailableError: the registry is still not there, or still broken
     """
+    if getattr(_own, "is_patient", False):
+        return act()
     event = abandoned or threading.Event()
 
     def pausing(state: RetryCallState) -> None:
@@ -68,7 +74,11 @@ def patiently(
         before_sleep=pausing,
         reraise=True,
     )
-    return retrying(act)
+    _own.is_patient = True
+    try:
+        return retrying(act)
+    finally:
+        _own.is_patient = False
 
 
 def _may_be_otherwise(error: BaseException) -> bool:

@@ -6,14 +6,15 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from requests.utils import parse_header_links
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
+from fedpkg_container.registry.answers import LONGEST, Answer, Stream, joined
 from fedpkg_container.registry.digests import checked, digest_of, hashed
-from fedpkg_container.registry.http import LONGEST, Answer, RegistryHTTP, Stream
+from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, Manifest
 
 _ACCEPT = {"Accept": ", ".join(sorted(KINDS))}
@@ -58,7 +59,7 @@ def pages(http: RegistryHTTP, path: str, key: str, repository: str = "") -> Iter
         following = next((each["url"] for each in links if each.get("rel") == "next"), None)
         if following is None:
             return
-        path = urljoin(path, following)
+        path = joined(path, following)
         if path in seen:
             break
     raise RegistryError(f"{http.host} lists {key} without end")
@@ -185,10 +186,17 @@ class Repository:
         self._upload(blob.digest, Sized(hashed(chunks, blob.digest, blob.size), blob.size))
 
     def push(self, content: bytes) -> str:
-        """Store a small blob, unless it is there; its digest."""
+        """Store a small blob, unless it is there; its digest.
+
+        Where an answer is lost it is looked for again: the address to which it was sent is good for one time.
+        """
         digest = digest_of(content)
-        if not self.has_blob(digest):
-            self._upload(digest, content)
+
+        def once() -> None:
+            if not self.has_blob(digest):
+                self._upload(digest, Sized((content,) if content else (), len(content)))
+
+        self.http.again(once)
         return digest
 
     def open_blob(self, digest: str, *, offset: int = 0) -> contextlib.AbstractContextManager[Stream]:
@@ -223,7 +231,7 @@ class Repository:
         except (ValueError, RecursionError, AttributeError) as error:
             raise RegistryError(f"the configuration of {self.reference.at(image.digest)} cannot be read") from error
 
-    def _upload(self, digest: str, content: bytes | Sized) -> None:
+    def _upload(self, digest: str, content: Sized) -> None:
         begun = self._request("POST", "blobs/uploads/", expected=(202,))
         place = begun.headers.get("Location", "")
         self.http.request(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
 import pytest
 
+from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import patience
+from fedpkg_container.registry.mirror.download import Downloads
+from fedpkg_container.registry.mirror.images import Blob
+from fedpkg_container.registry.mirror.throttle import Throttle
 from tests.support.blob_server import BlobServer, blob_server
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import PASSWORD
@@ -135,3 +140,19 @@ def test_a_limit_for_all_together(it: Mirrored, server: BlobServer) -> None:
     assert summary.errors == []
     assert 1.0 <= summary.seconds < 10.0 + fast
     assert summary.seconds >= (4 << 20) / (2 << 20) - 1.0
+
+
+@pytest.mark.parametrize("offset", [0, 1 << 20])
+def test_what_came_stays_when_the_run_is_given_up(it: Mirrored, offset: int) -> None:
+    digest = push(it)
+    partial = it.folder / "partial"
+    partial.mkdir()
+    part = partial / digest
+    if offset:
+        part.write_bytes(LARGE[:offset])
+    with it.http() as http:
+        downloads = Downloads(http, partial, Throttle(0), threading.Event(), lambda _: http.abandon())
+        with pytest.raises(RegistryError, match="given up"):
+            downloads.fetch(Blob(digest, len(LARGE)), ["hello"])
+    assert len(part.read_bytes()) > offset
+    assert LARGE.startswith(part.read_bytes())

@@ -104,7 +104,7 @@ class MemoryRegistry:
         for pattern, faults in self.faults.items():
             if faults and re.search(pattern, f"{request.command} {request.path}"):
                 fault = faults.pop(0)
-                _fail(request, fault if isinstance(fault, Fault) else Fault(fault))
+                fail(request, fault if isinstance(fault, Fault) else Fault(fault))
                 return
         query = dict(urllib.parse.parse_qsl(parts.query))
         if parts.path == "/token":
@@ -234,7 +234,8 @@ def _send_blob(request: http.server.BaseHTTPRequestHandler, content: bytes | Non
         send(request, 200, content)
 
 
-def _fail(request: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
+def fail(request: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
+    """Answer a request with a fault."""
     if fault.kind == HANG:
         time.sleep(HANGS)
     elif fault.kind == RESET:

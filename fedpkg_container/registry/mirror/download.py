@@ -10,12 +10,11 @@ from pathlib import Path
 
 from fedpkg_container.errors import (
     NoSuchImageError,
-    RegistryError,
-    RegistryUnavailableError,
     WrongContentError,
 )
+from fedpkg_container.registry.answers import Stream
 from fedpkg_container.registry.digests import hashed
-from fedpkg_container.registry.http import RegistryHTTP, Stream
+from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.crew import StoppedError
 from fedpkg_container.registry.mirror.images import Blob
 from fedpkg_container.registry.mirror.throttle import Throttle
@@ -88,16 +87,8 @@ class Downloads:
                 self._check()
             sync(path)
             return path
-        try:
-            with source.open_blob(blob.digest, offset=offset) as stream:
-                self._write(stream, path, blob, offset)
-        except (NoSuchImageError, RegistryUnavailableError, WrongContentError):
-            raise
-        except RegistryError as error:
-            if not offset:
-                raise
-            path.unlink()  # it does not go on there, perhaps; it may begin anew
-            raise RegistryUnavailableError(error.reason) from error
+        with source.open_blob(blob.digest, offset=offset) as stream:
+            self._write(stream, path, blob, offset)
         return path
 
     def _write(self, stream: Stream, path: Path, blob: Blob, offset: int) -> None:
@@ -125,7 +116,7 @@ def _begin(stream: Stream, offset: int) -> int:
         return 0
     found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", ""))
     if found is None or int(found["first"]) != offset:
-        raise RegistryError("another part came than was asked for")
+        raise WrongContentError("another part came than was asked for")
     return offset
 
 

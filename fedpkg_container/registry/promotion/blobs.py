@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.registry.carrying import send
 from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import Descriptor
 from fedpkg_container.registry.promotion.presence import has_blob
@@ -92,7 +93,7 @@ class Blobs:
             for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
                 if place and place != target.name and _mount(target, blob, place):
                     return "mounted"
-            target.http.again(lambda: self._send(blob, source, target, deadline))
+            send(blob, source, target, watched=lambda chunks: _within(chunks, deadline))
             self._places[blob.digest] = target.name
         return "sent"
 
@@ -102,10 +103,6 @@ class Blobs:
         if has_blob(target, blob.digest):
             return "present"
         return "mounted" if source.http.host == target.http.host else "sent"
-
-    def _send(self, blob: Descriptor, source: Repository, target: Repository, deadline: Deadline) -> None:
-        with source.open_blob(blob.digest) as stream:
-            target.upload(blob, _within(stream.chunks, deadline))
 
     def _read(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
         def once() -> None:

@@ -1,0 +1,156 @@
+"""What a registry answers: read with a limit, and turned into errors that show nothing secret."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, WrongContentError
+from fedpkg_container.registry.causes import cause_of
+from fedpkg_container.text import printable_line
+
+#: The longest answer that is read whole, bytes, and seconds that it may take altogether.
+LONGEST = 64 * 1024 * 1024
+LONGEST_TIME = 300.0
+#: Queries of addresses: storage that registries send to lets in whoever knows them.
+_QUERY = re.compile(r"\?[^\s'\")]*")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a registry answered.
+
+    :param status: of HTTP
+    :param headers: case does not matter
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self, url: str) -> dict[str, Any]:
+        """The object that was answered.
+
+        :raises RegistryError: it is none
+        """
+        try:
+            content = json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise RegistryError(f"{url} was not answered with JSON") from error
+        if not isinstance(content, dict):
+            raise RegistryError(f"{url} was not answered with a JSON object")
+        return content
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An answer whose content is read as it comes, and is to be hashed by who reads it.
+
+    :param status: 200, or 206 for a part
+    :param headers: case does not matter
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
+def read(answer: requests.Response, method: str, url: str, longest: int = LONGEST) -> Answer:
+    """The whole answer.
+
+    :param longest: bytes
+    :raises RegistryError: it is too long, or takes too long
+    """
+    deadline, content = time.monotonic() + LONGEST_TIME, bytearray()
+    with connection_errors(method, url):
+        for part in answer.iter_content(1 << 16):
+            content += part
+            if len(content) > longest:
+                raise RegistryError(f"{method} {shown(url)}: the answer is longer than {longest} bytes")
+            if time.monotonic() > deadline:
+                raise RegistryError(f"{method} {shown(url)}: the answer takes longer than {LONGEST_TIME:g} s")
+    return Answer(answer.status_code, answer.headers, bytes(content))
+
+
+def refusal(host: str, method: str, url: str, answer: Answer) -> RegistryError:
+    """An answer that is none of those expected, as an error.
+
+    :param host: the registry
+    """
+    asked = f"{method} {shown(url)}"
+    if answer.status in (401, 403):
+        return RegistryError(
+            f"{host} refuses {asked} (HTTP {answer.status}){_said(answer)}",
+            solution="check the credentials in the auth file",
+        )
+    if answer.status == 404:
+        return NoSuchImageError(f"{asked}: there is no such thing")
+    reason = f"{asked} was answered with HTTP {answer.status}{_said(answer)}"
+    if answer.status == 416:
+        return WrongContentError(f"{reason}: there is less of it than came before")
+    if answer.status == 429 or answer.status >= 500:
+        after = _retry_after(answer.headers.get("Retry-After", ""))
+        return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
+    return RegistryError(reason)
+
+
+@contextlib.contextmanager
+def connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
+    """What goes wrong with a connection, as errors that show neither credentials nor headers.
+
+    :param halfway: content was coming, so that to wait is not all that can be done
+    :raises RegistryError: the server does not answer in time, or cannot be trusted: asking again would not help
+    :raises RegistryUnavailableError: anything else
+    """
+    try:
+        yield
+    except (requests.RequestException, HTTPError, OSError) as error:
+        reason = f"{method} {shown(url)}: {cause_of(shown(str(error)))}"
+        lasting = (requests.exceptions.Timeout, requests.exceptions.SSLError, requests.exceptions.InvalidURL)
+        late = not halfway and "timed out" in reason
+        kind = RegistryError if isinstance(error, lasting) or late else RegistryUnavailableError
+        raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
+
+
+def shown(text: str) -> str:
+    """An address, or what has addresses in it, as it may be shown: without queries, which may let somebody in."""
+    return _QUERY.sub("", printable_line(text))
+
+
+def joined(base: str, place: str) -> str:
+    """The address that a registry names.
+
+    :param place: whole, or a part that is relative to ``base``
+    :raises RegistryError: it is none
+    """
+    try:
+        return urljoin(base, place)
+    except ValueError as error:
+        raise RegistryError(f"{shown(base)} leads to what is no address: {shown(place)[:200]!r}") from error
+
+
+def _retry_after(text: str) -> float:
+    """For how many seconds a server asks to be left alone: it says so in seconds, or until when (RFC 9110)."""
+    try:
+        return float(Retry().parse_retry_after(text)) if text else 0.0
+    except (HTTPError, ValueError, OverflowError):  # neither, or what no computer can count
+        return 0.0
+
+
+def _said(answer: Answer) -> str:
+    """The first error that a registry gave, as the end of a sentence."""
+    try:
+        first = json.loads(answer.content)["errors"][0]
+        return ": " + printable_line(f"{first.get('code', '')} {first.get('message', '')}".strip())[:300]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""

@@ -1,0 +1,60 @@
+"""A client of a registry in memory, for tests of what it does when the registry fails, lies and sends on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.registry import http, patience
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.repository import Repository
+from tests.support.memory_registry import MemoryRegistry, memory_registry
+from tests.support.pushing import image
+from tests.support.registries import PASSWORD, access
+
+Serve = Callable[..., "tuple[MemoryRegistry, Repository]"]
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of hundredths of seconds."""
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.5)
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Serve]:
+    """Starts a registry; with it a client of its repository ``hello``, which has an image under ``latest``."""
+    with contextlib.ExitStack() as stack:
+
+        def made(*, password: str = PASSWORD, **settings: object) -> tuple[MemoryRegistry, Repository]:
+            server = stack.enter_context(memory_registry(folder, **settings))
+            reached = access(folder, server.address, password=password)
+            client = stack.enter_context(
+                RegistryHTTP(server.address, certificates=reached.certificates, auth_file=reached.auth_file)
+            )
+            if password == PASSWORD:
+                image(Repository(client, "hello"), "one", "latest")
+            server.seen.clear()
+            return server, Repository(client, "hello")
+
+        yield made
+
+
+@contextlib.contextmanager
+def another_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
+    """Another server, trusted as podman trusts servers; it asks for client certificates."""
+    monkeypatch.setattr(http, "_CERTIFICATES", (folder / "certs.d",))
+    with memory_registry(folder, token=False) as server:
+        place = folder / "certs.d" / server.address
+        place.mkdir(parents=True)
+        (place / "ca.crt").write_bytes(Authority(folder / "pki").certificate_path.read_bytes())
+        yield server
+
+
+def latest(server: MemoryRegistry) -> bytes:
+    """The manifest of the image."""
+    return server["hello"].manifests["latest"]
