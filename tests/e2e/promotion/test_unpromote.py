@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,25 +14,8 @@ from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
-from tests.support.promoting import Bench, make_site
-from tests.support.registries import access, docker_registry
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registries")
-
-
-@pytest.fixture(scope="module")
-def one(folder: Path) -> Iterator[str]:
-    with docker_registry(folder) as host:
-        yield host
-
-
-@pytest.fixture
-def bench(folder: Path, one: str, tmp_path: Path) -> Bench:
-    prefix = tmp_path.name.replace("_", "-").strip("-").lower()
-    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder), prefix=prefix))
+from tests.support.promoting import Bench
+from tests.support.registries import docker_registry
 
 
 def test_tags_go_back_to_the_build_before(bench: Bench) -> None:

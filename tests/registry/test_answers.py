@@ -6,8 +6,6 @@ import contextlib
 import http.server
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import urllib3.connection
@@ -18,18 +16,7 @@ from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import LARGEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from tests.support.memory_registry import ENDLESS, RESET, Fault, Held, MemoryRegistry, fail
-from tests.support.registry_clients import Serve, hurry, latest, serving
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    with serving(tmp_path) as made:
-        yield made
+from tests.support.registry_clients import Serve, latest
 
 
 def test_a_blob_that_was_stored_and_whose_answer_is_lost(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

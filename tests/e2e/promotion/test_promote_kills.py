@@ -23,11 +23,6 @@ STEP = 13
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registries")
-
-
-@pytest.fixture(scope="module")
 def hosts(folder: Path) -> Iterator[tuple[str, str]]:
     with docker_registry(folder) as one, docker_registry(folder) as other:
         yield one, other

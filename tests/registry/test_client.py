@@ -6,8 +6,6 @@ import email.utils
 import gzip
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,19 +19,7 @@ from fedpkg_container.registry.pruning.inventory import DEEPEST, take
 from fedpkg_container.registry.repository import Repository, repositories
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged
-from tests.support.registry_clients import Serve, hurry, latest, serving
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    with serving(tmp_path) as made:
-        yield made
-
+from tests.support.registry_clients import Serve, latest
 
 # Pages
 

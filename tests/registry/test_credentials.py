@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,7 @@ from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import ENDLESS, Fault, MemoryRegistry
 from tests.support.registries import PASSWORD, access
-from tests.support.registry_clients import Serve, another_server, hurry, latest, serving
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    with serving(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
-    with another_server(tmp_path, monkeypatch) as server:
-        yield server
+from tests.support.registry_clients import Serve, latest
 
 
 def test_a_token_that_expires_in_the_middle_is_renewed_once(serve: Serve) -> None:

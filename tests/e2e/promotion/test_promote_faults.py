@@ -20,8 +20,8 @@ from fedpkg_container.registry.promotion.listing import listed
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules, TagChange, Tagging
 from fedpkg_container.registry.repository import Repository
-from tests.support.promoting import Bench, make_site
-from tests.support.registries import access, docker_registry
+from tests.support.promoting import Bench
+from tests.support.registries import docker_registry
 from tests.support.small_disk import small_disk
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -32,24 +32,6 @@ _CONTEXT.set_forkserver_preload(["tests.support.promoting"])
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registries that fail are asked again at once."""
     monkeypatch.setattr("fedpkg_container.registry.patience.FIRST_PAUSE", 0.01)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registries")
-
-
-@pytest.fixture(scope="module")
-def one(folder: Path) -> Iterator[str]:
-    with docker_registry(folder) as host:
-        yield host
-
-
-@pytest.fixture
-def bench(folder: Path, one: str, tmp_path: Path) -> Bench:
-    """Candidate and target in one registry, the target's repositories below a prefix of the test."""
-    prefix = tmp_path.name.replace("_", "-").strip("-").lower()
-    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder), prefix=prefix))
 
 
 def to(bench: Bench, host: str) -> Bench:

@@ -9,7 +9,7 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tests.support.promoting import KOJI_TAG, Bench, make_site, site_file
 from tests.support.recorded_builds import Recorder, environment
 from tests.support.registries import PASSWORD, access, docker_registry
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "promotion.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "promotion.schema.json").read_text())
 
 
 @dataclass
@@ -79,17 +79,6 @@ class Desk:
         process = self.start(*words)
         out, err = process.communicate(timeout=100)
         return Typed(process.returncode, out, err)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registries")
-
-
-@pytest.fixture(scope="module")
-def one(folder: Path) -> Iterator[str]:
-    with docker_registry(folder) as host:
-        yield host
 
 
 @pytest.fixture(scope="module")
