@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 HELP = "print the configuration of a web server before the registry"
 
-EPILOG = """the configuration has comments for its operator; its settings are those of section [redirects] of the site's
-file, see docs/redirects.md
+EPILOG = """The configuration has comments for its operator. Its settings are those of section
+[redirects] of the site's file, see docs/redirects.md
 
-    fedpkg-container-registry redirects --nginx > /etc/nginx/conf.d/registry.conf && nginx -t"""
+    fedpkg-container-registry redirects --nginx > /etc/nginx/conf.d/registry.conf
+    nginx -t"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
