@@ -42,7 +42,7 @@ def tagged(session: Any, koji_tag: str) -> list[Found]:
         raise UsageError(
             f"the hub has no tag {printable_line(koji_tag)}", solution="see which there are: koji list-tags"
         )
-    return candidates(session, [str(each["nvr"]) for each in session.listTagged(koji_tag, latest=True)])
+    return candidates(session, [str(each["nvr"]) for each in session.listTagged(koji_tag, latest=True, type="image")])
 
 
 def _is_nvr(text: str) -> bool:

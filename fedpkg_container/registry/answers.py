@@ -82,6 +82,15 @@ def read(answer: requests.Response, method: str, url: str, longest: int = LONGES
     return Answer(answer.status_code, answer.headers, bytes(content))
 
 
+def leave(answer: requests.Response) -> None:
+    """Be done with an answer; where it is short it is read, so that its connection is used again."""
+    length = answer.headers.get("Content-Length", "")
+    if len(length) < 6 and length.isdecimal():
+        with contextlib.suppress(requests.RequestException, HTTPError, OSError):
+            _ = answer.content
+    answer.close()
+
+
 def refusal(host: str, method: str, url: str, answer: Answer) -> RegistryError:
     """An answer that is none of those expected, as an error.
 

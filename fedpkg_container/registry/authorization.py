@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,7 +42,7 @@ class Authorizations:
     def __init__(self, host: str, auth_file: Path | None) -> None:
         self._host = host
         self._auth_file = auth_file
-        self._lock = threading.Lock()
+        self._locks: defaultdict[tuple[str, ...], threading.Lock] = defaultdict(threading.Lock)
         self._headers: dict[tuple[str, ...], str] = {}
 
     def header(self, scopes: Sequence[str]) -> str:
@@ -55,7 +56,7 @@ class Authorizations:
         :param refused: the header with which it was asked
         :raises RegistryError: there is none
         """
-        with self._lock:
+        with self._locks[tuple(scopes)]:
             known = self._headers.get(tuple(scopes), "")
             if known != refused:  # another thread was faster
                 return known

@@ -15,10 +15,19 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
-from fedpkg_container.registry.answers import LONGEST, Answer, Stream, connection_errors, joined, read, refusal, shown
+from fedpkg_container.registry.answers import (
+    LONGEST,
+    Answer,
+    Stream,
+    connection_errors,
+    joined,
+    leave,
+    read,
+    refusal,
+    shown,
+)
 from fedpkg_container.registry.authorization import Authorizations, scope
 from fedpkg_container.registry.patience import patiently
 
@@ -26,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds until a registry must have begun to answer, and between two parts of an answer, where nobody says less.
 TIMEOUT = 60.0
-#: How often a request is made at least before a registry that fails is given up.
+#: How often a request is made at least before a registry that fails is given up, where nobody says otherwise.
 ATTEMPTS = 5
 #: Seconds between two notices that a registry is asked again.
 NOTICES = 60.0
@@ -69,7 +78,8 @@ class RegistryHTTP:
     :param host: the registry, host and port
     :param certificates: folder with ``ca.crt``, ``*.cert`` and ``*.key``; None: where podman keeps them
     :param auth_file: credentials; None for the user's own
-    :param patience: seconds for which a registry that fails is asked again; ``ATTEMPTS`` requests are made in any case
+    :param patience: seconds for which a registry that fails is asked again
+    :param attempts: how often a request is made at least
     :param timeout: seconds until the registry must have begun to answer, and between two parts of an answer
     """
 
@@ -80,13 +90,14 @@ class RegistryHTTP:
         certificates: Path | None,
         auth_file: Path | None,
         patience: float = 0.0,
+        attempts: int = ATTEMPTS,
         timeout: float = TIMEOUT,
     ) -> None:
         self.host = host
-        #: Whether the registry lists referrers itself, as far as it was asked.
-        self.lists_referrers = True
+        #: Repositories whose referrers the registry does not list itself: it knows no such thing, or not them.
+        self.without_referrers: set[str] = set()
         self._timeout = timeout
-        self._patience = patience
+        self._patience, self._attempts = patience, attempts
         self._abandoned = threading.Event()
         self._authorizations = Authorizations(host, auth_file)
         self._authority, self._own = _tls(host, certificates)
@@ -112,7 +123,7 @@ class RegistryHTTP:
 
     def again(self, act: Callable[[], Result]) -> Result:
         """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
-        return patiently(act, self._patience, attempts=ATTEMPTS, abandoned=self._abandoned, told=self._notice)
+        return patiently(act, self._patience, attempts=self._attempts, abandoned=self._abandoned, told=self._notice)
 
     def _notice(self, error: RegistryUnavailableError) -> None:
         """Say that the registry is waited for: for all threads once, and not again soon."""
@@ -225,7 +236,7 @@ class RegistryHTTP:
         used = self._authorizations.header(scopes)
         answer = self._send(method, url, headers, content, used, anywhere=anywhere)
         if answer.status_code == 401 and self._is_own(answer.url):
-            _leave(answer)
+            leave(answer)
             challenge = answer.headers.get("WWW-Authenticate", "")
             header = self._authorizations.answer(challenge, scopes, used, self._ask)
             if content is not None and not isinstance(content, bytes):  # it has been sent, and is gone
@@ -275,22 +286,13 @@ class RegistryHTTP:
                 self.requests += 1
             if answer.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer
-            _leave(answer)
+            leave(answer)
             url, before = joined(url, answer.headers.get("Location", "")), url
             if urlsplit(url)[:2] != urlsplit(before)[:2]:
                 authorization = ""
                 if not anywhere or urlsplit(url).scheme not in ("http", "https"):
                     raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
         raise RegistryError(f"{self.host} sends on from one address to another without end: {shown(url)[:200]}")
-
-
-def _leave(answer: requests.Response) -> None:
-    """Be done with an answer; where it is short it is read, so that its connection is used again."""
-    length = answer.headers.get("Content-Length", "")
-    if len(length) < 6 and length.isdecimal():
-        with contextlib.suppress(requests.RequestException, HTTPError, OSError):
-            _ = answer.content
-    answer.close()
 
 
 def _tls(host: str, certificates: Path | None) -> tuple[str | bool, tuple[str, str] | None]:

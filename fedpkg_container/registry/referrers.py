@@ -108,12 +108,12 @@ def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, 
     :raises RegistryError: the registry cannot be reached, or refuses
     """
     http = repository.http
-    if not http.lists_referrers:
+    if repository.name in http.without_referrers:
         return None
     try:
         found = list(pages(http, f"/v2/{repository.name}/referrers/{checked(image)}", "manifests", repository.name))
     except NoSuchImageError:  # registries that know the interface answer with an empty list
-        http.lists_referrers = False
+        http.without_referrers.add(repository.name)
         return None
     return tuple(map(Descriptor.of, found))
 

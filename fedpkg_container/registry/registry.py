@@ -19,7 +19,7 @@ from fedpkg_container.errors import (
 )
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.patience import patiently
 from fedpkg_container.registry.repository import Repository, repositories
@@ -37,16 +37,18 @@ class Access:
     :param auth_file: credentials, as podman and docker keep them; None for the user's own
     :param timeout: seconds that bringing one image there or back may take
     :param patience: seconds for which a registry that is not there, or fails, is asked again
+    :param attempts: how often a request over HTTP is made at least
     """
 
     certificates: Path | None = None
     auth_file: Path | None = None
     timeout: float = COPY_TIMEOUT
     patience: float = 0.0
+    attempts: int = ATTEMPTS
 
     def impatient(self, timeout: float | None = None) -> Access:
         """The same, with one attempt; within ``timeout`` seconds when that is less."""
-        return replace(self, patience=0.0, timeout=min(timeout or self.timeout, self.timeout))
+        return replace(self, patience=0.0, attempts=1, timeout=min(timeout or self.timeout, self.timeout))
 
     def options(self, prefix: str = "") -> list[str]:
         """Arguments for buildah and skopeo; ``prefix`` is ``src-`` or ``dest-`` where a command has two registries."""
@@ -176,6 +178,7 @@ class Registry:
             certificates=self.access.certificates,
             auth_file=self.access.auth_file,
             patience=self.access.patience,
+            attempts=self.access.attempts,
             timeout=min(READ_TIMEOUT, self.access.timeout),
         )
 

@@ -53,6 +53,11 @@ def place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Place
 def test_the_other_programs(shell: Shell) -> None:
     assert shell.tab("fedpkg-container-box create-r").words == ["fedpkg-container-box", "create-repo"]
     assert shell.tab("fedpkg-container-box up --cap").words == ["fedpkg-container-box", "up", "--capacity"]
+    assert shell.tab("fedpkg-container-registry promote some-f").words == [
+        "fedpkg-container-registry",
+        "promote",
+        "some-f",
+    ]
     assert shell.tab("fedpkg-container-registry --deb").words == ["fedpkg-container-registry", "--debug"]
 
 

@@ -91,7 +91,7 @@ def test_lists_that_are_none(serve: Serve, listed: object) -> None:
     image = {"mediaType": OCI_MANIFEST, "config": {}, "layers": [], "manifests": listed}
     assert Manifest.read(json.dumps(image).encode()).architectures() == []
     digest = digest_of(latest(server))
-    repository.http.lists_referrers = False
+    repository.http.without_referrers.add(repository.name)
     server["hello"].manifests[referrers.fallback_tag(digest)] = json.dumps(
         {"mediaType": OCI_INDEX, "manifests": listed}
     ).encode()

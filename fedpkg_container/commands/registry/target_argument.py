@@ -1,4 +1,4 @@
-"""The argument that names a target: the same in all commands, with the names of the site's file for a TAB."""
+"""The argument that names a target, the same in all commands; and what a TAB offers for arguments."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 def complete_targets(action: argparse.Action) -> None:
     """Have a TAB offer the names of targets."""
     action.completer = _offered  # type: ignore[attr-defined]
+
+
+def complete_nothing(action: argparse.Action) -> None:
+    """Have a TAB offer nothing, rather than files."""
+    action.completer = lambda **_: ()  # type: ignore[attr-defined]
 
 
 def _offered(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:

@@ -124,7 +124,7 @@ class Copying:
 
     def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
         """Have artifacts listed at a target that does not list them itself."""
-        if not self.target.http.lists_referrers or referrers.listing(self.target, subject).by_tag:
+        if self.target.name in self.target.http.without_referrers or referrers.listing(self.target, subject).by_tag:
             referrers.enlist(self.target, subject, [each.facts for each in artifacts])
 
     def _below(self, root: Descriptor, lists: dict[str, Manifest], depth: int = 0) -> list[str]:

@@ -139,8 +139,10 @@ def test_the_builds_of_a_tag(desk: Desk) -> None:
     old, new = (replace(desk.bench.build(f"{desk.name}-1-{each}", desk.name), koji_tags=(tag,)) for each in (1, 2))
     for each in (old, new):
         desk.recorder.record(each)
+    desk.recorder.session.createEmptyBuild(f"{desk.name}-rpm", "1", "1", None)
+    desk.recorder.tag(f"{desk.name}-rpm-1-1", tag)
     report = desk.type("promote", "--tag", tag, "--json").report
-    assert [each["nvr"] for each in report["images"]] == [str(new.nvr)], "the latest of each package"
+    assert [each["nvr"] for each in report["images"]] == [str(new.nvr)], "the latest of each package, of images alone"
 
 
 def test_what_koji_says_of_parents_and_floating_tags_is_used(desk: Desk) -> None:
