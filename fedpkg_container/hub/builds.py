@@ -11,6 +11,7 @@ import koji
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.events import TaskState
 from fedpkg_container.hub.tasks import optional, task_state
+from fedpkg_container.model.recorded import image_of
 from fedpkg_container.text import printable_line
 
 #: Builds and running tasks of a package that are looked at.
@@ -59,8 +60,7 @@ def read_build(info: Mapping[str, Any], *, branch: str = "", tags: Sequence[Mapp
 
     :param tags: of ``listTags``
     """
-    extra = info.get("extra") or {}
-    image = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+    extra, image = info.get("extra") or {}, image_of(info)
     pull = (image.get("index") or {}).get("pull") or []
     parents = image.get("parent_image_builds") or {}
     return Build(

@@ -11,7 +11,7 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.hub.tasks import one_sentence
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.candidate import Candidate, NoCandidate
-from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.recorded import RecordedImage, image_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
@@ -89,8 +89,7 @@ def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> 
 
 def _parents(build: Mapping[str, Any]) -> list[ImageReference]:
     """The images by digest that a build recorded as those that it was built on."""
-    extra = build.get("extra") or {}
-    image = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+    image = image_of(build)
     found = []
     for name in image.get("parent_image_builds") or {}:
         try:

@@ -12,7 +12,7 @@ import koji
 from fedpkg_container.errors import UsageError
 from fedpkg_container.hub.reservation import ENDED
 from fedpkg_container.hub.session import contact
-from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.recorded import RecordedImage, image_of
 from fedpkg_container.model.records import Record, TaskRecord
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
@@ -44,8 +44,7 @@ class _Build:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> _Build:
-        extra = info.get("extra") or {}
-        image = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+        image = image_of(info)
         recorded = RecordedImage.of(info)
         exact = {recorded.by_digest.digest} if recorded.by_digest else set()
         parents = image.get("parent_image_builds") or {}

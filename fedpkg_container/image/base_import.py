@@ -28,11 +28,11 @@ from fedpkg_container.image.documents import Documents, Made, Origin
 from fedpkg_container.image.importing import Importing
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
-from fedpkg_container.image.naming import FloatingTags, Tags, primary_tag
+from fedpkg_container.image.naming import FloatingTags, Tags
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.names import legal_tag
-from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.recorded import RecordedImage, image_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.model.unique_tags import IMPORT, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
@@ -139,7 +139,7 @@ class BaseImport:
     def _import(self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float) -> Imported:
         nvr = identity.nvr
         tags = Tags(
-            str(UniqueTag(reservation.build_id, started, IMPORT)), primary_tag(nvr), FloatingTags(FLOATING).of(nvr)
+            str(UniqueTag(reservation.build_id, started, IMPORT)), nvr.primary_tag, FloatingTags(FLOATING).of(nvr)
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
         self.after("published")
@@ -225,9 +225,7 @@ class BaseImport:
 
 def _imported(build: dict[str, Any]) -> dict[str, Any]:
     """What Koji recorded of an import; empty for what was built."""
-    extra = build.get("extra") or {}
-    image = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
-    return image.get("imported") or {}
+    return image_of(build).get("imported") or {}
 
 
 def _list_of(manifest: Manifest, member: Member) -> Manifest:

@@ -13,7 +13,6 @@ from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.hub.reservation import ENDED
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.naming import primary_tag
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
@@ -60,7 +59,7 @@ class BaseTags:
         :raises BuildFailedError: Koji does not tag it
         :raises RegistryError: a tag could not be set
         """
-        primary = primary_tag(nvr)
+        primary = nvr.primary_tag
         with self.registry.repository(image) as repository:
             if repository.head(primary) != image.digest:
                 repository.put_manifest(primary, repository.manifest(image.digest))

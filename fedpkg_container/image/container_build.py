@@ -160,13 +160,13 @@ class ContainerBuild:
         if self.task.scratch:
             return naming.Tags(unique), []
         if self.task.isolated:
-            return naming.Tags(unique, naming.primary_tag(nvr)), []
+            return naming.Tags(unique, nvr.primary_tag), []
         wanted = plan.floating.of(nvr)
         newer = Floating(self.session, self._registry, repository).newer(nvr, wanted)
         kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
         for each in kept:
             self.log.say(each)
-        return naming.Tags(unique, naming.primary_tag(nvr), wanted), kept
+        return naming.Tags(unique, nvr.primary_tag, wanted), kept
 
     def _empty(self, timeout: float | None = None) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.

@@ -38,11 +38,6 @@ def is_unique_tag(tag: str) -> bool:
     return UniqueTag.read(tag) is not None
 
 
-def primary_tag(nvr: NVR) -> str:
-    """The tag that names a build's version and release; no floating tag can be the same, for they have no hyphen."""
-    return legal_tag(f"{nvr.version}-{nvr.release}")
-
-
 @dataclass(frozen=True)
 class FloatingTags:
     """Where floating tags come from.

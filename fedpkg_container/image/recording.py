@@ -19,7 +19,6 @@ from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.importing import Importing
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
-from fedpkg_container.image.naming import primary_tag
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.recorded import RecordedImage
@@ -84,7 +83,7 @@ class Recording:
 
         :param image: the list of arches, by digest
         """
-        named, tag = image.tagged(primary_tag(nvr)), self.task.target["dest_tag_name"]
+        named, tag = image.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
         try:
             self.registry.set_tags(image, [named.tag])
         except RegistryError as error:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.names import legal_tag
 
 #: The version of the format of ``BuildSpec`` and ``BuiltImage``.
 FORMAT = 2
@@ -42,6 +43,11 @@ class NVR:
 
     def __str__(self) -> str:
         return f"{self.name}-{self.version}-{self.release}"
+
+    @property
+    def primary_tag(self) -> str:
+        """The tag of the version and release; no floating tag can be the same, for these have no hyphen."""
+        return legal_tag(f"{self.version}-{self.release}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,16 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.model.reference import ImageReference
 
 
+def image_of(build: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a build recorded of its image (``extra.typeinfo.image``); empty where there is none.
+
+    :param build: as getBuild describes it
+    """
+    extra = build.get("extra") or {}
+    image: Mapping[str, Any] = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+    return image
+
+
 @dataclass(frozen=True)
 class RecordedImage:
     """Where the image of a build is.
@@ -28,8 +38,7 @@ class RecordedImage:
     @classmethod
     def of(cls, build: Mapping[str, Any]) -> RecordedImage:
         """The image of a build, as getBuild describes it; nothing of another kind of build."""
-        extra = build.get("extra") or {}
-        image = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+        image = image_of(build)
         index = image.get("index") or {}
         pull = tuple(str(each) for each in index.get("pull") or [])
         return cls(

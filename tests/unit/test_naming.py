@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.naming import FloatingTags, Tags, is_unique_tag, primary_tag, repository, unique_tag
+from fedpkg_container.image.naming import FloatingTags, Tags, is_unique_tag, repository, unique_tag
 from fedpkg_container.image.site import FLOATING
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.names import legal_tag
@@ -19,7 +19,7 @@ EVERYTHING = frozenset(FLOATING)
 
 def test_a_full_build_has_all_tags() -> None:
     floating = FloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
-    tags = Tags(unique_tag(7, scratch=False, now=NOON), primary_tag(BUILT), floating)
+    tags = Tags(unique_tag(7, scratch=False, now=NOON), BUILT.primary_tag, floating)
     assert tags.all == ("1.0-3", "1.0", "latest", "stable", "7-20231114221320")
 
 
@@ -30,7 +30,7 @@ def test_a_scratch_build_has_a_tag_of_its_own_only() -> None:
 def test_tags_of_single_builds_are_told_from_those_that_people_go_by() -> None:
     own = [unique_tag(7, scratch=scratch) for scratch in (True, False)]
     assert all(is_unique_tag(tag) and is_unique_tag(f"{tag}-oci") for tag in own)
-    assert not any(is_unique_tag(tag) for tag in ("1.0-3", "latest", "1-2", primary_tag(BUILT)))
+    assert not any(is_unique_tag(tag) for tag in ("1.0-3", "latest", "1-2", BUILT.primary_tag))
 
 
 def test_tags_of_container_yaml_are_instead_of_all_others() -> None:

@@ -57,14 +57,9 @@ class TagChange:
         return Move(self.before, self.after)
 
 
-def primary_tag(nvr: NVR) -> str:
-    """The tag of a build's version and release."""
-    return legal_tag(f"{nvr.version}-{nvr.release}")
-
-
 def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
     """The tags of a build, in the order in which they are set."""
-    tags = [primary_tag(candidate.nvr)]
+    tags = [candidate.nvr.primary_tag]
     for word in target.floating:
         if word == VERSION:
             tags.append(legal_tag(candidate.nvr.version))

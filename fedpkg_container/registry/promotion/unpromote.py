@@ -16,7 +16,7 @@ from fedpkg_container.registry.promotion.identity import Identities, parsed
 from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
 from fedpkg_container.registry.promotion.record import UNPROMOTE, Entry, Move, Record
 from fedpkg_container.registry.promotion.removal import Removal, go_on, heads_of, plan_removal
-from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging, primary_tag
+from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
@@ -120,7 +120,7 @@ class _Build:
 
     def _change(self, tag: str) -> TagChange:
         """What becomes of a tag that points to the build."""
-        if tag == primary_tag(parsed(self.nvr)):
+        if tag == parsed(self.nvr).primary_tag:
             return TagChange(tag, self.digest, self.digest, KEPT, "only --delete takes it away")
         if tag not in self.history.tags[self.digest][self.way.target.name]:
             return TagChange(tag, self.digest, self.digest, KEPT, NOT_OURS)
