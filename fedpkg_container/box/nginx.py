@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Workers of root's nginx would be somebody else, to whom the folders of a box are closed.
-    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
+    user = f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else ""
     (folder / "servers.conf").write_text(servers)
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user, log_format=log_format))
     return [program(), "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]

@@ -197,7 +197,7 @@ def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: P
         hub.service.wait_ready()
     assert process.returncode == 5
     assert "the hub does not answer (connection refused); asking again, for up to 2 s …\n" in output
-    assert f"it goes on:\n    watch it:  fedpkg container-status --watch {task}\n" in output
+    assert f"it goes on:\n           watch it:  fedpkg container-status --watch {task}\n" in output
 
 
 class Screen:

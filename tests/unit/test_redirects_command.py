@@ -86,4 +86,4 @@ def test_what_is_wrong_is_named(before: str, after: str, said: str, tmp_path: Pa
     assert before in SECTION
     with pytest.raises(ConfigurationError) as caught:
         read_site(_site(tmp_path, SITE + SECTION.replace(before, after)))
-    assert said in caught.value.reason
+    assert said in caught.value.solution
