@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """List; the exit status."""
     from dataclasses import asdict
 
-    from fedpkg_container.commands.terminal import say, say_json
+    from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.registry.promotion.listing import listed
     from fedpkg_container.registry.promotion.outcome import FORMAT
 
@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if arguments.json:
         say_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
         return 0
+    if not found:
+        complain(f"there is nothing in {target.name}" + (" of these repositories" if arguments.repository else ""))
     for each in found:
         when = f"promoted {each.promoted} by {each.by}" if each.promoted else "not in the record"
         say(

@@ -113,6 +113,8 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     taken = desk.type("unpromote", str(second.nvr))
     assert f"    latest  set: it goes back to {first.nvr}\n" in taken.out
     assert desk.bench.tags(first)["latest"] == first.image.digest
+    foreseen = desk.type("unpromote", str(second.nvr), "--delete", "--dry-run")
+    assert f"{second.image.digest}  would be deleted\n" in foreseen.out
     deleted = desk.type("unpromote", str(second.nvr), "--delete", "--json")
     assert len(deleted.report["images"][0]["deleted"]) == 1 + 2 + 4 + 4, "list, arches, artifacts, lists of them"
     listed = desk.type("list", desk.name, "--json")
