@@ -100,23 +100,6 @@ class Registry:
             raise RegistryError(f"the configuration of {image} is not one of an image")
         return settings
 
-    def copy(self, source: ImageReference, target: ImageReference) -> None:
-        """Copy an image with all its arches; within one registry its layers are mounted, not sent.
-
-        :raises RegistryError: it could not be copied
-        """
-        options = [*self.access.options("src-"), *self.access.options("dest-")]
-        arguments = [
-            "copy",
-            "--quiet",
-            "--all",
-            "--preserve-digests",
-            *options,
-            f"docker://{source}",
-            f"docker://{target}",
-        ]
-        self._skopeo(*arguments, image=target, timeout=self.access.timeout)
-
     def bring(self, source: str, options: Sequence[str], target: ImageReference, *, exactly: bool) -> None:
         """Bring an image with all its arches to a registry from wherever skopeo reads it.
 

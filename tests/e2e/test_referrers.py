@@ -76,7 +76,7 @@ def test_what_others_have_listed_stays_and_the_same_again_changes_nothing(plain:
 def test_a_tag_that_is_no_list_is_not_overwritten(plain: tuple[Registry, str]) -> None:
     registry, host = plain
     image = ImageReference(host, "hello/web", digest=push_image(registry, host, "hello/web", "three"))
-    registry.copy(image, image.tagged(fallback_tag(image.digest)))
+    registry.set_tags(image, [fallback_tag(image.digest)])
     with registry.repository(image) as repository, pytest.raises(RegistryError, match="is no list of referrers"):
         attach(repository, image.digest, SBOM)
 
