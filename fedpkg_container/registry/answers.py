@@ -22,6 +22,10 @@ from fedpkg_container.text import printable_line
 #: The longest answer that is read whole, bytes, and seconds that it may take altogether.
 LONGEST = 64 * 1024 * 1024
 LONGEST_TIME = 300.0
+#: Bytes that are read at a time (a record of TLS).
+PART = 1 << 14
+#: Bytes a second: a server that sends less, for as long as it may be silent, is one that does not answer.
+SLOWEST = 1024
 #: Queries of addresses: storage that registries send to lets in whoever knows them.
 _QUERY = re.compile(r"\?[^\s'\")]*")
 
@@ -65,15 +69,41 @@ class Stream:
     chunks: Iterator[bytes]
 
 
-def read(answer: requests.Response, method: str, url: str, longest: int = LONGEST) -> Answer:
+def parts(answer: requests.Response, silence: float, *, decoded: bool) -> Iterator[bytes]:
+    """The content, as soon as something of it comes; time that is spent between parts does not count.
+
+    :param silence: seconds for which the server may send nothing, or hardly anything
+    :param decoded: without what it was encoded with for its way
+    :raises RegistryUnavailableError: hardly anything comes
+    :raises requests.RequestException, HTTPError, OSError: the connection fails
+    """
+    # Before urllib3 2.2 there is only what waits for the whole part.
+    take = getattr(answer.raw, "read1", answer.raw.read)
+    waited, came = 0.0, 0
+    while True:
+        begun = time.monotonic()
+        part = take(PART, decode_content=decoded)
+        if not part:
+            return
+        waited, came = waited + time.monotonic() - begun, came + len(part)
+        if waited > silence:
+            if came < SLOWEST * waited:
+                where = shown(answer.url)
+                raise RegistryUnavailableError(f"{where}: only {came} bytes came in {waited:.0f} s")
+            waited, came = 0.0, 0
+        yield part
+
+
+def read(answer: requests.Response, method: str, url: str, silence: float, longest: int = LONGEST) -> Answer:
     """The whole answer.
 
+    :param silence: seconds for which the server may send hardly anything
     :param longest: bytes
     :raises RegistryError: it is too long, or takes too long
     """
     deadline, content = time.monotonic() + LONGEST_TIME, bytearray()
     with connection_errors(method, url):
-        for part in answer.iter_content(1 << 16):
+        for part in parts(answer, silence, decoded=True):
             content += part
             if len(content) > longest:
                 raise RegistryError(f"{method} {shown(url)}: the answer is longer than {longest} bytes")

@@ -24,9 +24,16 @@ from fedpkg_container.text import printable_line
 Ask = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
 
 
+#: What stands for the list of all repositories.
+CATALOG = "*"
+
+
 def scope(method: str, repository: str) -> str:
-    """What a request needs to be allowed, as servers of tokens name it."""
-    if not repository:
+    """What a request needs to be allowed, as servers of tokens name it.
+
+    :param repository: or ``CATALOG``
+    """
+    if repository == CATALOG:
         return "registry:catalog:*"
     actions = {"GET": "pull", "HEAD": "pull", "DELETE": "*"}.get(method, "pull,push")
     return f"repository:{repository}:{actions}"
@@ -65,7 +72,7 @@ class Authorizations:
 
     def _made(self, challenge: str, scopes: Sequence[str], ask: Ask) -> str:
         kind, _, rest = challenge.partition(" ")
-        repository = scopes[0].split(":")[1] if scopes[0].startswith("repository:") else ""
+        repository = next((each.split(":")[1] for each in scopes if each.startswith("repository:")), "")
         basic = self._basic(repository)
         if kind.lower() != "bearer":
             return basic
@@ -79,8 +86,9 @@ class Authorizations:
         status, found = ask(url, basic)
         token = found.get("token") or found.get("access_token")
         if status != 200 or not isinstance(token, str) or not token.isprintable():
+            wanted_for = f"{self._host}/{repository}".rstrip("/")
             raise RegistryError(
-                f"{urlsplit(realm).netloc} gives no token for {self._host}/{repository} (HTTP {status})",
+                f"{urlsplit(realm).netloc} gives no token for {wanted_for} (HTTP {status})",
                 solution="check the credentials in the auth file",
             )
         return f"Bearer {token}"

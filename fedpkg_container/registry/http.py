@@ -13,7 +13,6 @@ from typing import TypeVar, Union
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
@@ -24,12 +23,14 @@ from fedpkg_container.registry.answers import (
     connection_errors,
     joined,
     leave,
+    parts,
     read,
     refusal,
     shown,
 )
 from fedpkg_container.registry.authorization import Authorizations, scope
 from fedpkg_container.registry.patience import patiently
+from fedpkg_container.registry.trust import Session
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,11 @@ TIMEOUT = 60.0
 ATTEMPTS = 5
 #: Seconds between two notices that a registry is asked again.
 NOTICES = 60.0
-#: How many redirections are followed, and bytes that are handed on at a time.
+#: How many redirections are followed.
 REDIRECTIONS = 5
+#: How much of a blob is gathered before it is handed on, bytes, and for how long at the most, seconds.
 CHUNK = 1 << 18
-#: Connections that are kept: as many as there may be threads.
-CONNECTIONS = 32
-#: Where podman and docker keep certificates of registries, when no folder is named; the user's own come first.
-_CERTIFICATES = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+LONGEST_GATHERING = 1.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Result = TypeVar("Result")
@@ -65,18 +64,11 @@ class _Header(AuthBase):
         return request
 
 
-class _Session(requests.Session):
-    """A session that follows no redirections, and does not read their content, however long, to find out where to."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        return None
-
-
 class RegistryHTTP:
     """Requests to one registry, over TLS; for several threads.
 
     :param host: the registry, host and port
-    :param certificates: folder with ``ca.crt``, ``*.cert`` and ``*.key``; None: where podman keeps them
+    :param certificates: folder with ``*.crt``, ``*.cert`` and ``*.key``; None: where podman keeps them
     :param auth_file: credentials; None for the user's own
     :param patience: seconds for which a registry that fails is asked again
     :param attempts: how often a request is made at least
@@ -100,14 +92,11 @@ class RegistryHTTP:
         self._patience, self._attempts = patience, attempts
         self._abandoned = threading.Event()
         self._authorizations = Authorizations(host, auth_file)
-        self._authority, self._own = _tls(host, certificates)
         #: How many requests were answered so far, those for tokens among them.
         self.requests = 0
         self._counting = threading.Lock()
         self._noticed = -NOTICES
-        self._session = _Session()
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self._session = Session(host, certificates)
 
     def __enter__(self) -> RegistryHTTP:
         return self
@@ -149,7 +138,7 @@ class RegistryHTTP:
         """Ask, and authenticate when that is asked for; redirections to other servers are refused.
 
         :param path: below the registry, or a whole address on it
-        :param repository: of which the request is, without the registry; empty for the catalog
+        :param repository: of which the request is, without the registry; ``CATALOG`` for the list of all of them
         :param source: another repository that is to be read besides, of which a blob is mounted
         :param content: parts are sent as they come, once: a registry that fails meanwhile is not asked again
         :param expected: statuses that are no errors
@@ -159,11 +148,11 @@ class RegistryHTTP:
         :raises RegistryError: it refuses
         """
         url = self._url(path)
-        scopes = [scope(method, repository), *([scope("GET", source)] if source else [])]
+        scopes = [scope(each, name) for each, name in ((method, repository), ("GET", source)) if name]
 
         def once() -> Answer:
             with self._authorized(method, url, headers, content, scopes) as answer:
-                found = read(answer, method, url, longest)
+                found = read(answer, method, url, self._timeout, longest)
             if found.status not in expected:
                 raise refusal(self.host, method, url, found)
             return found
@@ -189,7 +178,7 @@ class RegistryHTTP:
                 answer = opened.enter_context(self._authorized("GET", url, headers, None, scopes, anywhere=True))
                 if answer.status_code not in (200, 206):
                     with opened:
-                        raise refusal(self.host, "GET", answer.url, read(answer, "GET", url))
+                        raise refusal(self.host, "GET", answer.url, read(answer, "GET", url, self._timeout))
                 stack.push(opened.pop_all())
                 return answer
 
@@ -197,11 +186,20 @@ class RegistryHTTP:
             yield Stream(found.status_code, found.headers, self._chunks(found))
 
     def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        """The content as it is on the wire, since what a digest is of is never encoded for its way.
+
+        Parts are gathered to chunks, unless they come so slowly that whoever reads them would miss a deadline.
+        """
         with connection_errors("GET", answer.url, halfway=True):
-            # As it is on the wire: what a digest is of is never encoded for its way.
-            for chunk in answer.raw.stream(CHUNK, decode_content=False):
+            gathered, last = bytearray(), time.monotonic()
+            for part in parts(answer, self._timeout, decoded=False):
                 self._check_wanted()
-                yield chunk
+                gathered += part
+                if len(gathered) >= CHUNK or time.monotonic() - last > LONGEST_GATHERING:
+                    yield bytes(gathered)
+                    gathered, last = bytearray(), time.monotonic()
+            if gathered:
+                yield bytes(gathered)
 
     def _check_wanted(self) -> None:
         if self._abandoned.is_set():
@@ -248,7 +246,7 @@ class RegistryHTTP:
     def _ask(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
         """Ask a server of tokens."""
         with self._send("GET", url, None, None, authorization) as answer:
-            found = read(answer, "GET", url)
+            found = read(answer, "GET", url, self._timeout)
         if found.status >= 500 or found.status == 429:
             raise refusal(self.host, "GET", url, found)
         return found.status, found.json(shown(url)) if found.status == 200 else {}
@@ -266,8 +264,6 @@ class RegistryHTTP:
         """An answer whose content has not been read yet."""
         for _ in range(REDIRECTIONS + 1):
             self._check_wanted()
-            own = self._is_own(url)
-            authority, certificate = (self._authority, self._own) if own else _tls(urlsplit(url).netloc, None)
             with connection_errors(method, url):
                 answer = self._session.request(
                     method,
@@ -275,9 +271,6 @@ class RegistryHTTP:
                     headers=dict(headers or {}),
                     data=content,
                     timeout=self._timeout,
-                    # Given with each request: a session's own would yield to REQUESTS_CA_BUNDLE.
-                    verify=authority,
-                    cert=certificate,
                     auth=_Header(authorization),
                     stream=True,
                     allow_redirects=False,
@@ -293,15 +286,3 @@ class RegistryHTTP:
                 if not anywhere or urlsplit(url).scheme not in ("http", "https"):
                     raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
         raise RegistryError(f"{self.host} sends on from one address to another without end: {shown(url)[:200]}")
-
-
-def _tls(host: str, certificates: Path | None) -> tuple[str | bool, tuple[str, str] | None]:
-    """What the registry's certificate is checked with, and the certificate and key that are shown to it."""
-    folders = [certificates] if certificates else [each.expanduser() / host for each in _CERTIFICATES]
-    folder = next((each for each in folders if each.is_dir()), None)
-    if folder is None:
-        return True, None
-    authority = folder / "ca.crt"
-    pairs = [(each, each.with_suffix(".key")) for each in sorted(folder.glob("*.cert"))]
-    own = next(((str(cert), str(key)) for cert, key in pairs if key.exists()), None)
-    return str(authority) if authority.exists() else True, own

@@ -24,6 +24,8 @@ KINDS = frozenset({MANIFEST, OCI_MANIFEST}) | LISTS
 LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
 FORMATS = tuple(LIST_TYPES)
 
+#: How deep lists may lie in lists.
+DEEPEST_LIST = 4
 #: The largest size that a descriptor may name, bytes: OCI's are int64.
 LARGEST = (1 << 63) - 1
 #: The longest manifest that is read, bytes (what registries take).

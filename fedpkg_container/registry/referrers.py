@@ -19,9 +19,15 @@ from fedpkg_container.registry.repository import Repository, pages
 
 #: How often a list is changed anew because somebody else changed it meanwhile.
 ATTEMPTS = 5
+#: How deep artifacts may refer to artifacts.
+DEEPEST = 4
 #: The configuration of an artifact that has none.
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+#: What registries answer, besides 404, that do not know the referrers API (HTTP).
+UNKNOWN = (400, 405, 406)
+#: Tags that name the digest of the image that they belong to, cut off where a tag must end (128 characters).
+_BELONGS = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,8 @@ def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, 
     if repository.name in http.without_referrers:
         return None
     try:
-        found = list(pages(http, f"/v2/{repository.name}/referrers/{checked(image)}", "manifests", repository.name))
+        path = f"/v2/{repository.name}/referrers/{checked(image)}"
+        found = list(pages(http, path, "manifests", repository.name, absent=UNKNOWN))
     except NoSuchImageError:  # registries that know the interface answer with an empty list
         http.without_referrers.add(repository.name)
         return None
@@ -167,7 +174,16 @@ def fallback_tag(digest: str) -> str:
 
 def is_fallback_tag(tag: str) -> bool:
     """Whether a tag is that of a list of referrers, and no image."""
-    return re.fullmatch(r"sha[0-9]+-[0-9a-f]{64,}", tag) is not None
+    return list_tag(tag) == tag
+
+
+def list_tag(tag: str) -> str:
+    """The tag of the list of referrers of the image that a tag belongs to; empty for a tag that is an image's own.
+
+    It is that of the list itself, or cosign's, which has an ending behind it (``.sig``, ``.att``, ``.sbom``).
+    """
+    found = _BELONGS.fullmatch(tag)
+    return found[1] if found else ""
 
 
 def _described(artifact: Manifest) -> dict[str, Any]:

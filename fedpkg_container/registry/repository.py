@@ -12,7 +12,8 @@ from requests.utils import parse_header_links
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
-from fedpkg_container.registry.answers import LONGEST, Answer, Stream, joined
+from fedpkg_container.registry.answers import LONGEST, Answer, Stream, joined, shown
+from fedpkg_container.registry.authorization import CATALOG
 from fedpkg_container.registry.digests import checked, digest_of, hashed
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, Manifest
@@ -42,15 +43,22 @@ class Sized:
         return iter(self.chunks)
 
 
-def pages(http: RegistryHTTP, path: str, key: str, repository: str = "") -> Iterator[object]:
+def pages(
+    http: RegistryHTTP, path: str, key: str, repository: str, *, absent: tuple[int, ...] = ()
+) -> Iterator[object]:
     """What a registry lists under a key, page by page.
 
+    :param repository: of which the list is; or ``CATALOG``
+    :param absent: statuses that mean, as 404 does, that there is no such list
+    :raises NoSuchImageError: there is no such list
     :raises RegistryError: it cannot be reached, refuses, or its pages have no end
     """
     seen = set()
     for _ in range(PAGES):
         seen.add(path)
-        answer = http.request("GET", path, repository=repository)
+        answer = http.request("GET", path, repository=repository, expected=(200, *absent))
+        if answer.status in absent:
+            raise NoSuchImageError(f"{http.host} has no list of {key} as {shown(path)} (HTTP {answer.status})")
         listed = answer.json(path).get(key) or []
         if not isinstance(listed, list):
             raise RegistryError(f"{http.host} lists no {key}: {str(listed)[:200]!r}")
@@ -70,7 +78,7 @@ def repositories(http: RegistryHTTP) -> Iterator[str]:
 
     :raises RegistryError: it cannot be reached, refuses, or names what cannot be a repository
     """
-    for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories"):
+    for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories", CATALOG):
         if not isinstance(name, str) or not is_repository(name):
             raise RegistryError(f"the catalog of {http.host} names what cannot be a repository: {str(name)[:300]!r}")
         yield name
@@ -221,15 +229,18 @@ class Repository:
     def labels(self, image: Manifest) -> dict[str, str]:
         """The labels of an image; none of a list.
 
-        :raises RegistryError: its configuration is not there, or none that can be read
+        :raises RegistryUnavailableError: the registry cannot be asked
+        :raises RegistryError: its configuration is not there, or none that can be read: a label that is no text
         """
         if not image.blobs:
             return {}
         try:
             labels = (json.loads(self.blob(image.blobs[0])).get("config") or {}).get("Labels") or {}
-            return {str(name): str(value) for name, value in labels.items()}
-        except (ValueError, RecursionError, AttributeError) as error:
-            raise RegistryError(f"the configuration of {self.reference.at(image.digest)} cannot be read") from error
+            if all(isinstance(value, str) for value in labels.values()):
+                return dict(labels)
+        except (ValueError, RecursionError, AttributeError):
+            pass
+        raise RegistryError(f"the configuration of {self.reference.at(image.digest)} cannot be read")
 
     def _upload(self, digest: str, content: Sized) -> None:
         begun = self._request("POST", "blobs/uploads/", expected=(202,))
@@ -239,7 +250,8 @@ class Repository:
             f"{place}{'&' if '?' in place else '?'}digest={quote(digest, safe='')}",
             repository=self.name,
             headers={"Content-Type": "application/octet-stream"},
-            content=content,
+            # Of nothing no length would be told.
+            content=content if content.size else b"".join(content),
             expected=(201,),
         )
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.server
 import json
+import threading
 import time
+from pathlib import Path
 
 import pytest
 import urllib3.connection
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.registry import http as http_module
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.digests import digest_of
-from fedpkg_container.registry.http import ATTEMPTS
+from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import LARGEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
-from tests.support.memory_registry import ENDLESS, RESET, Fault, Held, MemoryRegistry, fail
+from fedpkg_container.registry.repository import Repository
+from tests.support.memory_registry import DRIP, ENDLESS, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest
 
 
@@ -126,3 +131,74 @@ def test_a_redirection_without_end_is_not_read(serve: Serve) -> None:
     server.faults["/manifests/old"] = [Fault(302, {"Location": "latest"}, b" " * 1_000_000, ENDLESS)]
     assert repository.manifest("old")
     assert time.monotonic() - begun < 5
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(serve: Serve, tmp_path: Path) -> None:
+    server, _ = serve(token=False)
+    (config, *_) = Manifest.read(latest(server)).blobs
+    slow = RegistryHTTP(server.address, certificates=tmp_path / "certs", auth_file=None, timeout=0.5, attempts=2)
+    server.faults["GET"] = [Fault(200, kind=DRIP)] * 10
+    with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
+        slow.request("GET", "/v2/hello/manifests/latest", repository="hello")
+    with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
+        Repository(slow, "hello").blob(config)
+    assert len(server.faults["GET"]) == 7, "a request is made twice; a blob is had again by who reads it"
+
+
+def test_what_comes_slowly_is_handed_on_before_it_is_much(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, repository = serve(token=False)
+    (config, *_) = Manifest.read(latest(server)).blobs
+    monkeypatch.setattr(http_module, "LONGEST_GATHERING", 0.2)
+    server.faults["/blobs/"] = [Fault(200, kind=DRIP)]
+    with repository.open_blob(config.digest) as stream:
+        assert 2 <= len(next(stream.chunks)) <= 20
+
+
+def test_an_abandoned_client_reads_no_further(serve: Serve) -> None:
+    server, repository = serve(token=False)
+    (config, *_) = Manifest.read(latest(server)).blobs
+    server.faults["/blobs/"] = [Fault(200, kind=DRIP)]
+    begun = time.monotonic()
+    with repository.open_blob(config.digest) as stream, pytest.raises(RegistryError, match="given up"):
+        threading.Timer(0.3, repository.http.abandon).start()
+        next(stream.chunks)
+    assert time.monotonic() - begun < 5
+
+
+def test_content_that_is_encoded_for_its_way(serve: Serve) -> None:
+    server, repository = serve(token=False)
+    packed = gzip.compress(json.dumps({"tags": ["a" * 100, "b"]}).encode())
+    server.faults["/tags/list"] = [Fault(200, {"Content-Encoding": "gzip"}, packed)]
+    assert list(repository.tags()) == ["a" * 100, "b"]
+
+
+def test_a_blob_of_no_bytes_is_sent_with_its_length(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, repository = serve()
+    answer = MemoryRegistry.answer
+    lengths: list[tuple[str, str | None]] = []
+
+    def watched(self: MemoryRegistry, request: http.server.BaseHTTPRequestHandler) -> None:
+        lengths.append((request.command, request.headers.get("Content-Length")))
+        answer(self, request)
+
+    monkeypatch.setattr(MemoryRegistry, "answer", watched)
+    empty = Descriptor("application/x", digest_of(b""), 0, {})
+    repository.upload(empty, iter(()))
+    assert server["hello"].blobs[empty.digest] == b""
+    assert repository.push(b"") == empty.digest
+    assert {length for method, length in lengths if method == "PUT"} == {"0"}
+    with pytest.raises(RegistryError):
+        repository.upload(empty, iter((b"x",)))
+
+
+@pytest.mark.parametrize("status", referrers.UNKNOWN)
+def test_registries_that_refuse_to_list_referrers_have_lists_under_tags(serve: Serve, status: int) -> None:
+    server, repository = serve()
+    digest = digest_of(latest(server))
+    server.faults["/referrers/"] = [status] * 10
+    artifact = referrers.Artifact("application/x", "x", b"content", "2026-01-01T00:00:00Z")
+    attached = referrers.attach(repository, digest, artifact)
+    assert referrers.listing(repository, digest).by_tag
+    referrers.enlist(repository, digest, [repository.manifest(attached).descriptor])
+    assert [each.digest for each in referrers.referrers(repository, digest)] == [attached]
+    assert len(server.faults["/referrers/"]) == 9, "it is asked once"

@@ -14,8 +14,8 @@ from fedpkg_container.registry import answers, patience
 from fedpkg_container.registry import repository as repositories_of
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
-from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
-from fedpkg_container.registry.pruning.inventory import DEEPEST, take
+from fedpkg_container.registry.manifests import DEEPEST_LIST, LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
+from fedpkg_container.registry.pruning.inventory import take
 from fedpkg_container.registry.repository import Repository, repositories
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged
@@ -278,12 +278,12 @@ def test_manifests_that_are_none(serve: Serve, raw: bytes) -> None:
 def test_lists_in_lists_are_read_to_a_depth(serve: Serve) -> None:
     _, repository = serve(token=False)
     made: Manifest = image(repository, "innermost")
-    for depth in range(DEEPEST + 1):
-        if depth == DEEPEST:
-            assert len(take(repository).manifests) == 1 + DEEPEST, "an image under latest, and lists"
+    for depth in range(DEEPEST_LIST + 1):
+        if depth == DEEPEST_LIST:
+            assert len(take(repository).manifests) == 1 + DEEPEST_LIST, "an image under latest, and lists"
         listed = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [made.descriptor], "x": depth}
         made = tagged(repository, Manifest.of(listed), "nested")
-    with pytest.raises(RegistryError, match=f"more than {DEEPEST} deep"):
+    with pytest.raises(RegistryError, match=f"more than {DEEPEST_LIST} deep"):
         take(repository)
 
 

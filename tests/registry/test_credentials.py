@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.pki import Authority
-from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
 from fedpkg_container.registry import http as client
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
@@ -202,3 +202,36 @@ def test_what_lets_somebody_into_the_storage_is_not_shown(serve: Serve, elsewher
         with pytest.raises(RegistryError) as raised:
             repository.blob(config)
         assert "hidden" not in f"{raised.value.reason}{raised.value.solution}"
+
+
+def test_whether_a_registry_answers_is_asked_without_a_right_to_anything(serve: Serve) -> None:
+    server, repository = serve()
+    assert repository.http.request("GET", "/v2/").status == 200
+    assert server.seen[-1][2] == "Bearer 2-for-", "a token, of no scope"
+
+
+def test_every_authority_of_the_folder_is_trusted(serve: Serve, tmp_path: Path) -> None:
+    server, _ = serve(token=False)
+    right, wrong = (Authority(tmp_path / name).certificate_path.read_bytes() for name in ("pki", "another pki"))
+    for names in (("ca.crt", "site.crt"), ("site.crt", "ca.crt"), ("site.crt",)):
+        folder = tmp_path / "-".join(names)
+        folder.mkdir()
+        for name, content in zip(names, (right, wrong)):
+            (folder / name).write_bytes(content)
+        with RegistryHTTP(server.address, certificates=folder, auth_file=None) as http:
+            assert Repository(http, "hello").manifest("latest")
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "client.cert"])
+def test_certificates_that_are_none_are_named(serve: Serve, tmp_path: Path, name: str) -> None:
+    server, _ = serve(token=False)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "client.key").write_text("nonsense")
+    (folder / name).write_text("nonsense")
+    with (
+        RegistryHTTP(server.address, certificates=folder, auth_file=None) as http,
+        pytest.raises(ConfigurationError, match=rf"folder/{name} cannot be used") as raised,
+    ):
+        Repository(http, "hello").manifest("latest")
+    assert "PEM" in (raised.value.solution or "")

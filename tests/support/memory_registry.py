@@ -25,8 +25,11 @@ from tests.support.tls_server import tls_server
 #: Seconds that the registry hangs when it does.
 HANGS = 3.0
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>blobs|manifests|referrers|tags)/(?P<rest>.*)")
-#: Kinds of faults: answers nothing; breaks the connection; ends before the length that it told; never ends.
-HANG, RESET, SHORT, ENDLESS = "hang", "reset", "short", "endless"
+#: Kinds of faults: answers nothing; breaks the connection; ends before the length that it told; never ends; sends a
+#: byte now and then.
+HANG, RESET, SHORT, ENDLESS, DRIP = "hang", "reset", "short", "endless", "drip"
+#: Seconds between two such bytes.
+DRIPS = 0.05
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class MemoryRegistry:
             send(request, 401, b"{}")
             return
         number = len(self._given)
-        token = f"{number} for {query['scope']}".replace(" ", "-")
+        token = f"{number} for {query.get('scope', '')}".replace(" ", "-")
         self._given[token] = 0
         send(request, 200, json.dumps({"token": token}).encode())
 
@@ -130,6 +133,7 @@ class MemoryRegistry:
         found = _PATH.fullmatch(path)
         actions = {"GET": "pull(,push)?", "HEAD": "pull(,push)?", "DELETE": r"\*"}.get(method, "pull,push")
         wanted = f"repository:{found['name']}:{actions}" if found else r"registry:catalog:\*"
+        wanted = wanted if path != "/v2/" else ".*"
         if token not in self._given or not re.fullmatch(rf"\d+-for-{wanted}", token):
             return False
         self._given[token] += 1
@@ -252,6 +256,13 @@ def fail(request: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
         with contextlib.suppress(OSError):
             while True:
                 request.wfile.write(fault.body)
+    elif fault.kind == DRIP:
+        request.close_connection = True
+        send(request, fault.status, b"", {**fault.headers, "Content-Length": str(10**9)})
+        with contextlib.suppress(OSError):
+            while True:
+                request.wfile.write(b" ")
+                time.sleep(DRIPS)
     else:
         send(request, fault.status, fault.body, fault.headers)
 

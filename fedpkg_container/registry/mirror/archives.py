@@ -24,12 +24,13 @@ from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.summary import Summary
 from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
+from fedpkg_container.registry.referrers import list_tag
 from fedpkg_container.registry.registry import Access
 
 #: What the files are called.
 SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
-#: Tags of builds: version and release. Those that move have no dash, and those of referrers and signatures a digest.
-_BUILD = re.compile(r"(?!sha[0-9]+-[0-9a-f]{64})[^-].*-[^-]+")
+#: Tags of builds: version and release. Those that move have no dash.
+_BUILD = re.compile(r"[^-].*-[^-]+")
 #: The longest name of an archive, bytes: with what is put after it meanwhile it must be the name of a file.
 _LONGEST_NAME = 200
 #: The longest configuration that is read, bytes.
@@ -108,7 +109,7 @@ class Archives:
         """Repository, tag and digest of each image of a build."""
         for repository in sorted(tags):
             for tag, digest in sorted(tags[repository].items()):
-                if _BUILD.fullmatch(tag):
+                if _BUILD.fullmatch(tag) and not list_tag(tag):
                     members = self.state.images[digest].members or (digest,)
                     yield from ((repository, tag, member) for member in members if self.state.images[member].runs)
 

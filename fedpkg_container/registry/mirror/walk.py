@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError
+from fedpkg_container.registry.manifests import DEEPEST_LIST
 from fedpkg_container.registry.mirror.images import Image
+from fedpkg_container.registry.referrers import DEEPEST as DEEPEST_ARTIFACT
 from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag
 
 #: How deep lists in lists, and artifacts that refer to artifacts, may go.
-DEEPEST = 8
+DEEPEST = DEEPEST_LIST + DEEPEST_ARTIFACT
 
 
 @dataclass

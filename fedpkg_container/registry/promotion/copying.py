@@ -6,12 +6,12 @@ Everything comes before what refers to it, so that at no moment something is the
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.manifests import LISTS, Descriptor, Manifest
+from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline, Tally
 from fedpkg_container.registry.promotion.presence import has_manifest
 from fedpkg_container.registry.promotion.workers import Workers
@@ -19,9 +19,6 @@ from fedpkg_container.registry.repository import Repository
 
 logger = logging.getLogger(__name__)
 
-#: How deep lists may be in lists, and artifacts may refer to artifacts.
-DEEPEST_LIST = 4
-DEEPEST_ARTIFACT = 4
 #: Manifests that may belong to one image.
 MOST_MANIFESTS = 2000
 
@@ -73,11 +70,11 @@ class Copying:
         digests: dict[str, None] = {}
         artifacts: dict[str, tuple[Descriptor, ...]] = {}
         frontier = [Descriptor.of(manifest.descriptor)]
-        for _ in range(DEEPEST_ARTIFACT + 1):
-            below = [each for root in frontier for each in self._below(root, lists)]
-            subjects = [each for each in dict.fromkeys(below) if each not in digests]
-            digests.update(dict.fromkeys(subjects))
-            self._bound(digests)
+        for _ in range(referrers.DEEPEST + 1):
+            known = len(digests)
+            for root in frontier:
+                self._add(root, lists, digests)
+            subjects = list(digests)[known:]
             found = self.requests.each(lambda each: referrers.listing(self.source, each).artifacts, subjects)
             artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
             frontier = [each for listed in found for each in listed if each.digest not in digests]
@@ -127,29 +124,27 @@ class Copying:
         if self.target.name in self.target.http.without_referrers or referrers.listing(self.target, subject).by_tag:
             referrers.enlist(self.target, subject, [each.facts for each in artifacts])
 
-    def _below(self, root: Descriptor, lists: dict[str, Manifest], depth: int = 0) -> list[str]:
-        """The digests of a manifest and of all that it lists, it last.
+    def _add(self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0) -> None:
+        """Add the digests of all that a manifest lists, and after them its own.
 
         :param lists: manifests of lists that have been read; more are added
+        :param found: what has been added so far
         """
-        if root.media_type not in LISTS and root.digest not in lists:
-            return [root.digest]
-        if depth > DEEPEST_LIST:
-            raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
-        if root.digest not in lists:
-            lists[root.digest] = self.source.manifest(root.digest)
-        manifest = lists[root.digest]
-        strange = next((each for each in manifest.manifests if not each.is_manifest), None)
-        if strange:
-            raise RegistryError(
-                f"{self.source.reference}@{root.digest} lists what is no image: {strange.media_type[:100]!r}"
-            )
-        found = [each for member in manifest.manifests for each in self._below(member, lists, depth + 1)]
-        self._bound(found)
-        return [*found, root.digest]
-
-    def _bound(self, digests: Iterable[str]) -> None:
-        if len(list(digests)) > MOST_MANIFESTS:
+        if root.digest in found:
+            return
+        if root.media_type in LISTS or root.digest in lists:
+            if depth > DEEPEST_LIST:
+                raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
+            if root.digest not in lists:
+                lists[root.digest] = self.source.manifest(root.digest)
+            for member in lists[root.digest].manifests:
+                if not member.is_manifest:
+                    raise RegistryError(
+                        f"{self.source.reference}@{root.digest} lists what is no image: {member.media_type[:100]!r}"
+                    )
+                self._add(member, lists, found, depth + 1)
+        found[root.digest] = None
+        if len(found) > MOST_MANIFESTS:
             raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
 
     def _read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -57,11 +56,10 @@ class Identities:
             manifest = self.repository.manifest(digest)
             if manifest.is_list:
                 manifest = self.repository.manifest(manifest.manifests[0].digest)
-            config = json.loads(self.repository.blob(manifest.blobs[0]))
-            labels = (config.get("config") or {}).get("Labels") or {}
-            parts = [printable_line(label(labels, name)) for name in (COMPONENT, "version", "release")]
+            labels = self.repository.labels(manifest)
         except RegistryUnavailableError:
             raise
-        except (RegistryError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
-            return None  # it is no image, or one that says nothing of itself
+        except (RegistryError, IndexError):
+            return None  # it is no image, or one that says nothing of itself; or a list of nothing
+        parts = [printable_line(label(labels, name)) for name in (COMPONENT, "version", "release")]
         return NVR(*parts) if all(parts) else None

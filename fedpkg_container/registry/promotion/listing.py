@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from fedpkg_container.registry.promotion.identity import Identities, arches_of
 from fedpkg_container.registry.promotion.record import Entry, Record
 from fedpkg_container.registry.promotion.removal import heads_of
 from fedpkg_container.registry.promotion.workers import Workers
+from fedpkg_container.registry.referrers import list_tag
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.site import DistributionSite, Target
@@ -23,8 +23,6 @@ from fedpkg_container.registry.site import DistributionSite, Target
 logger = logging.getLogger(__name__)
 
 REQUESTS = 16
-#: Tags under which referrers of an image are listed (OCI), and those of cosign beside them: no images.
-_OF_ARTIFACTS = re.compile(r"sha(256|384|512)-[0-9a-f]{64,}(\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageRefe
 def _images(repository: Repository, history: History, requests: Workers) -> list[Listed]:
     known = history.of(str(repository.reference))
     identities = Identities(repository, known.builds)
-    names = sorted(tag for tag in repository.tags() if not _OF_ARTIFACTS.fullmatch(tag))
+    names = sorted(tag for tag in repository.tags() if not list_tag(tag))
     tags: dict[str, list[str]] = {}
     for tag, head in heads_of(repository, names, requests).items():
         tags.setdefault(head, []).append(tag)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import NoSuchImageError
-from fedpkg_container.registry.promotion.copying import DEEPEST_LIST, Content
+from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.promotion.copying import Content
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.referrers import fallback_tag
 from fedpkg_container.registry.repository import Repository

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import FedpkgContainerError, NoSuchImageError
-from fedpkg_container.registry.pruning.inventory import DEEPEST, mark
+from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.pruning.inventory import mark
 from fedpkg_container.registry.pruning.judgement import Judgement
 from fedpkg_container.registry.pruning.needs import Verdict
 from fedpkg_container.registry.referrers import fallback_tag, referrers
@@ -72,7 +73,7 @@ class Deletion:
 
     def _delete(self, digest: str, depth: int = 0) -> None:
         """Delete a manifest, after what belongs to it."""
-        if depth < DEEPEST:
+        if depth < DEEPEST_LIST:
             for each in self._belonging(digest):
                 self._delete(each, depth + 1)
         if self.repository.delete_manifest(digest):

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry.manifests import LISTS, Manifest
-from fedpkg_container.registry.referrers import fallback_tag
+from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Manifest
+from fedpkg_container.registry.referrers import fallback_tag, list_tag
 from fedpkg_container.registry.repository import Repository
 
 #: Requests at the same time.
 PARALLEL = 8
-#: How deep lists may lie in lists.
-DEEPEST = 4
-#: Tags that name the image that they belong to: lists of referrers, and cosign's, which have an ending.
-_BELONGS = re.compile(r"((?:sha256|sha384|sha512)-[a-f0-9]{64,121})(?:\.[a-z]+)?")
 #: The tag that keeps a member of a list found whose list is being deleted.
 _MARK = "prune-"
 
@@ -55,7 +50,7 @@ class Inventory:
         found = {}
         for digest, tags in self.by_digest.items():
             subject = self.manifests[digest].subject
-            named = [each[1] for each in map(_BELONGS.fullmatch, tags) if each]
+            named = list(filter(None, map(list_tag, tags)))
             if subject:
                 found[digest] = subject if subject in self._known else ""
             elif len(named) == len(tags):
@@ -106,14 +101,14 @@ def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterab
     """Manifests, and those of the lists below them; what has gone meanwhile is left out."""
     found: dict[str, Manifest] = {}
     wanted = list(dict.fromkeys(digests))
-    for _ in range(DEEPEST):
+    for _ in range(DEEPEST_LIST):
         read = [each for each in pool.map(lambda digest: _manifest(repository, digest), wanted) if each]
         found.update({each.digest: each for each in read})
         below = {member.digest for each in read for member in each.manifests if member.media_type in LISTS}
         wanted = [each for each in below if each not in found]
         if not wanted:
             return found
-    raise RegistryError(f"lists in {repository.reference} lie in each other more than {DEEPEST} deep")
+    raise RegistryError(f"lists in {repository.reference} lie in each other more than {DEEPEST_LIST} deep")
 
 
 def _manifest(repository: Repository, digest: str) -> Manifest | None:
