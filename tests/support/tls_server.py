@@ -31,7 +31,7 @@ def tls_server(
         context.verify_mode = ssl.CERT_OPTIONAL
     # Hands are shaken by the thread of a connection: one that says nothing keeps nobody else out.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"127.0.0.1:{server.server_address[1]}"

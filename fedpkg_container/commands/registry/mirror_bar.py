@@ -20,9 +20,8 @@ class _Rate(progress.ProgressColumn):
         """The column."""
         if not task.fields["sized"]:
             return Text("")
-        return Text(
-            f"{decimal(int(task.completed))} of {decimal(int(task.total or 0))}, {decimal(int(task.speed or 0))}/s"
-        )
+        came, total, speed = (decimal(int(number or 0)) for number in (task.completed, task.total, task.speed))
+        return Text(f"{came}/{total} {speed}/s", no_wrap=True)
 
 
 class _Bar(Progress):
@@ -60,10 +59,10 @@ def bar() -> Iterator[Progress]:
     """A bar on standard error, which is gone at the end."""
     columns = (
         progress.TextColumn("{task.description:<12}"),
-        progress.BarColumn(),
-        progress.TextColumn("{task.fields[count]:>13}"),
+        progress.BarColumn(bar_width=None),
+        progress.TextColumn("{task.fields[count]}"),
         _Rate(),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
         yield _Bar(bars)

@@ -26,14 +26,19 @@ def shown() -> contextlib.AbstractContextManager[Progress]:
 def summary_lines(summary: Summary, folder: Path) -> Iterator[str]:
     """What was done, as a few lines."""
     would = "dry run, nothing was changed: " if summary.dry_run else ""
-    yield (
-        f"{would}{printable_line(str(folder))}: {counted(summary.new, 'new blob')} ({decimal(summary.received)}),"
-        f" {summary.linked} linked, {summary.present} present, {summary.deleted} deleted, {summary.waiting} waiting"
+    size = f" ({decimal(summary.received)})" if summary.received else ""
+    now_and_then = (
+        (summary.linked, "linked"),
+        (summary.mended, "mended"),
+        (summary.archives, "archives made"),
+        (summary.foreign, "foreign layers left out"),
+        (summary.deleted, "deleted"),
+        (summary.waiting, "to be deleted later"),
     )
-    more = {"mended": summary.mended, "archives made": summary.archives, "foreign layers left out": summary.foreign}
-    extra = "".join(f", {what}: {number}" for what, number in more.items() if number)
+    more = "".join(f", {number} {what}" for number, what in now_and_then if number)
+    new = counted(summary.new, "new blob")
+    yield f"{would}{printable_line(str(folder))}: {new}{size}, {summary.present} present{more}"
     yield (
         f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} asked for),"
-        f" {counted(summary.manifests, 'manifest')}{extra}; {counted(summary.requests, 'request')},"
-        f" {summary.seconds:.1f} s"
+        f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UsageError
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror import filelist
 from fedpkg_container.registry.mirror.archives import Archives, Kept
@@ -62,11 +62,13 @@ def mirror(registry: str, access: Access, options: Options, progress: Progress |
 @contextlib.contextmanager
 def _prepared(options: Options) -> Iterator[None]:
     """The folder, made when it is not there, with nobody else at work on it; as it is for a dry run."""
+    if options.folder.exists() and not options.folder.is_dir():
+        raise UsageError(f"{options.folder} is no folder", solution="name one for the tree; it may be a new one")
     if options.dry_run:
         yield
         return
     own = options.folder / OWN
-    if not options.folder.is_dir():
+    if not options.folder.exists():
         options.folder.mkdir(parents=True)
         options.folder.chmod(FOLDER_MODE)
     own.mkdir(mode=0o700, exist_ok=True)

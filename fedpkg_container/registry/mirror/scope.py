@@ -14,6 +14,7 @@ from fedpkg_container.registry.mirror.record import changes
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.repository import repositories
 from fedpkg_container.registry.staging import STAGING
+from fedpkg_container.text import printable_line
 
 #: Facts: where promote's record ended, which repositories were wanted, when all of them were asked for, and when it was
 #: asked what refers to images that are known.
@@ -80,4 +81,9 @@ def _listed(http: RegistryHTTP, options: Options) -> set[str]:
     found = set(repositories(http))
     if not found:
         raise RegistryError(f"{http.host} lists no repositories at all, so nothing is changed")
-    return {name for name in found if options.wants(name) and name.partition("/")[0] != STAGING}
+    wanted = {name for name in found if options.wants(name) and name.partition("/")[0] != STAGING}
+    if not wanted:
+        below = f" below {options.prefix}" if options.prefix else ""
+        patterns = " ".join(map(printable_line, options.repositories))
+        raise RegistryError(f"none of the {len(found)} repositories of {http.host} is like {patterns}{below}")
+    return wanted
