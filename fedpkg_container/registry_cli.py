@@ -36,12 +36,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fedpkg_container.commands.terminal import Complaints, complain_of_error
     from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.registry.answers import without_queries
     from fedpkg_container.registry.site import read_site
     from fedpkg_container.registry.site_file import configuration_path
     from fedpkg_container.signals import interruptible
 
+    complaints = Complaints()
+    complaints.addFilter(without_queries)
     logging.basicConfig(
-        format="%(message)s", handlers=[Complaints()], level=logging.DEBUG if arguments.debug else logging.WARNING
+        format="%(message)s", handlers=[complaints], level=logging.DEBUG if arguments.debug else logging.WARNING
     )
     try:
         with interruptible(leave_on_second=True):

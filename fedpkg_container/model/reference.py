@@ -44,8 +44,10 @@ class ImageReference:
                 f"not an image reference: {text!r}",
                 solution="write registry/repository:tag or registry/repository@sha256:digest, in lower case",
             )
-        registry = found["registry"] if has_registry else ""
-        return cls(registry, found["repository"], found["tag"] or "", found["digest"] or "")
+        registry, repository = found["registry"] if has_registry else "", found["repository"]
+        if registry == "docker.io" and "/" not in repository:  # its official images, as podman and docker call them
+            repository = f"library/{repository}"
+        return cls(registry, repository, found["tag"] or "", found["digest"] or "")
 
     def __str__(self) -> str:
         name = f"{self.registry}/{self.repository}" if self.registry else self.repository

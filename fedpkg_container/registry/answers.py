@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -133,7 +134,7 @@ def refusal(host: str, method: str, url: str, answer: Answer) -> RegistryError:
             solution="check the credentials in the auth file",
         )
     if answer.status == 404:
-        return NoSuchImageError(f"{asked}: there is no such thing")
+        return NoSuchImageError(f"{asked}: there is no such thing{_said(answer)}")
     reason = f"{asked} was answered with HTTP {answer.status}{_said(answer)}"
     if answer.status == 416:
         return WrongContentError(f"{reason}: there is less of it than came before")
@@ -164,6 +165,13 @@ def connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterat
 def shown(text: str) -> str:
     """An address, or what has addresses in it, as it may be shown: without queries, which may let somebody in."""
     return _QUERY.sub("", printable_line(text))
+
+
+def without_queries(record: logging.LogRecord) -> bool:
+    """Take from what urllib3 logs what ``shown`` takes from addresses; a filter of a handler."""
+    if record.name.startswith("urllib3."):
+        record.msg, record.args = shown(record.getMessage()), ()
+    return True
 
 
 def joined(base: str, place: str) -> str:

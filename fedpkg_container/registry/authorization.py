@@ -39,6 +39,12 @@ def scope(method: str, repository: str) -> str:
     return f"repository:{repository}:{actions}"
 
 
+def _named(scopes: Sequence[str], told: str) -> list[str]:
+    """Scopes with the actions that the registry names for them: some call a deletion ``delete``, others ``*``."""
+    known = {each.rpartition(":")[0]: each for each in told.split()}
+    return [known.get(each.rpartition(":")[0], each) for each in scopes]
+
+
 class Authorizations:
     """What authorizes requests to one registry; for several threads.
 
@@ -81,7 +87,7 @@ class Authorizations:
         if urlsplit(realm).scheme != "https":
             shown = printable_line(realm)[:200]
             raise RegistryError(f"{self._host} names no server for tokens that can be trusted: {shown!r}")
-        asked = {"service": wanted.get("service") or "", "scope": list(scopes)}
+        asked = {"service": wanted.get("service") or "", "scope": _named(scopes, wanted.get("scope") or "")}
         url = requests.Request("GET", realm, params=asked).prepare().url or realm
         status, found = ask(url, basic)
         token = found.get("token") or found.get("access_token")

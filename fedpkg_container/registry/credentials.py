@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.registry.hosts import plain
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ def find(repository: str, auth_file: Path | None) -> Credentials | None:
     :param auth_file: None for the user's own files
     :raises ConfigurationError: the file cannot be read; what it holds is not in the message
     """
+    repository = _compared(repository)
     for path in [auth_file] if auth_file else _usual():
         entries = _entries(path, required=auth_file is not None)
         for name in _names(repository):
@@ -70,9 +72,15 @@ def _entries(path: Path, *, required: bool) -> dict[str, Any]:
     entries = content.get("auths") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         return {}
-    # docker writes https:// before a registry, and a path after it.
-    return {name.partition("://")[2].partition("/")[0] if "://" in name else name: each
-            for name, each in entries.items()}  # fmt: skip
+    return {_compared(name): each for name, each in entries.items()}
+
+
+def _compared(name: str) -> str:
+    """A name as it is compared; docker writes https:// before a registry, and a path after it."""
+    if "://" in name:
+        return plain(name.partition("://")[2].partition("/")[0])
+    host, slash, rest = name.partition("/")
+    return f"{plain(host)}{slash}{rest}"
 
 
 def _decoded(path: Path, name: str, entry: Any) -> Credentials:

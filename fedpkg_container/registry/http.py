@@ -29,13 +29,16 @@ from fedpkg_container.registry.answers import (
     shown,
 )
 from fedpkg_container.registry.authorization import Authorizations, scope
+from fedpkg_container.registry.connections import Session
+from fedpkg_container.registry.hosts import api, plain
 from fedpkg_container.registry.patience import patiently
-from fedpkg_container.registry.trust import Session
 
 logger = logging.getLogger(__name__)
 
 #: Seconds until a registry must have begun to answer, and between two parts of an answer, where nobody says less.
 TIMEOUT = 60.0
+#: Seconds until a connection must have been made.
+CONNECT_TIMEOUT = 20.0
 #: How often a request is made at least before a registry that fails is given up, where nobody says otherwise.
 ATTEMPTS = 5
 #: Seconds between two notices that a registry is asked again.
@@ -73,6 +76,7 @@ class RegistryHTTP:
     :param patience: seconds for which a registry that fails is asked again
     :param attempts: how often a request is made at least
     :param timeout: seconds until the registry must have begun to answer, and between two parts of an answer
+    :param storing: seconds that it may take instead to have stored a blob that was sent
     """
 
     def __init__(
@@ -84,14 +88,15 @@ class RegistryHTTP:
         patience: float = 0.0,
         attempts: int = ATTEMPTS,
         timeout: float = TIMEOUT,
+        storing: float = TIMEOUT,
     ) -> None:
         self.host = host
         #: Repositories whose referrers the registry does not list itself: it knows no such thing, or not them.
         self.without_referrers: set[str] = set()
-        self._timeout = timeout
+        self._timeout, self._storing = timeout, storing
         self._patience, self._attempts = patience, attempts
         self._abandoned = threading.Event()
-        self._authorizations = Authorizations(host, auth_file)
+        self._authorizations = Authorizations(plain(host), auth_file)
         #: How many requests were answered so far, those for tokens among them.
         self.requests = 0
         self._counting = threading.Lock()
@@ -109,6 +114,7 @@ class RegistryHTTP:
     def abandon(self) -> None:
         """Ask for nothing more, in any thread: what is waited for or read ends in an error soon."""
         self._abandoned.set()
+        self._session.cut()
 
     def again(self, act: Callable[[], Result]) -> Result:
         """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
@@ -134,8 +140,9 @@ class RegistryHTTP:
         content: Content = None,
         expected: tuple[int, ...] = (200,),
         longest: int = LONGEST,
+        anywhere: bool = False,
     ) -> Answer:
-        """Ask, and authenticate when that is asked for; redirections to other servers are refused.
+        """Ask, and authenticate when that is asked for.
 
         :param path: below the registry, or a whole address on it
         :param repository: of which the request is, without the registry; ``CATALOG`` for the list of all of them
@@ -143,6 +150,7 @@ class RegistryHTTP:
         :param content: parts are sent as they come, once: a registry that fails meanwhile is not asked again
         :param expected: statuses that are no errors
         :param longest: bytes that the answer may have
+        :param anywhere: it may send on to another server, which gets no credentials; else that is refused
         :raises NoSuchImageError: there is no such thing (404)
         :raises RegistryUnavailableError: the registry cannot be reached, or fails (429, 5xx)
         :raises RegistryError: it refuses
@@ -151,7 +159,7 @@ class RegistryHTTP:
         scopes = [scope(each, name) for each, name in ((method, repository), ("GET", source)) if name]
 
         def once() -> Answer:
-            with self._authorized(method, url, headers, content, scopes) as answer:
+            with self._authorized(method, url, headers, content, scopes, anywhere=anywhere) as answer:
                 found = read(answer, method, url, self._timeout, longest)
             if found.status not in expected:
                 raise refusal(self.host, method, url, found)
@@ -190,7 +198,7 @@ class RegistryHTTP:
 
         Parts are gathered to chunks, unless they come so slowly that whoever reads them would miss a deadline.
         """
-        with connection_errors("GET", answer.url, halfway=True):
+        with self._errors("GET", answer.url, halfway=True):
             gathered, last = bytearray(), time.monotonic()
             for part in parts(answer, self._timeout, decoded=False):
                 self._check_wanted()
@@ -201,20 +209,30 @@ class RegistryHTTP:
             if gathered:
                 yield bytes(gathered)
 
+    @contextlib.contextmanager
+    def _errors(self, method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
+        """What goes wrong with a connection; where that was cut here, it is said so."""
+        try:
+            with connection_errors(method, url, halfway=halfway):
+                yield
+        except RegistryError:
+            self._check_wanted()
+            raise
+
     def _check_wanted(self) -> None:
         if self._abandoned.is_set():
             raise RegistryError(f"{self.host}: given up", solution="run it again")
 
     def _url(self, path: str) -> str:
-        url = joined(f"https://{self.host}", path)
+        url = joined(f"https://{api(self.host)}", path)
         if not self._is_own(url):
             raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
         return url
 
     def _is_own(self, url: str) -> bool:
-        """Whether an address is one of the registry itself; requests writes hosts in lower case."""
+        """Whether an address is one of the registry itself."""
         scheme, host = urlsplit(url)[:2]
-        return scheme == "https" and host.lower() == self.host.lower()
+        return scheme == "https" and plain(host) == plain(self.host)
 
     @contextlib.contextmanager
     def _authorized(
@@ -262,15 +280,16 @@ class RegistryHTTP:
         anywhere: bool = False,
     ) -> requests.Response:
         """An answer whose content has not been read yet."""
+        silence = self._timeout if content is None or isinstance(content, bytes) else self._storing
         for _ in range(REDIRECTIONS + 1):
             self._check_wanted()
-            with connection_errors(method, url):
+            with self._errors(method, url):
                 answer = self._session.request(
                     method,
                     url,
                     headers=dict(headers or {}),
                     data=content,
-                    timeout=self._timeout,
+                    timeout=(min(silence, CONNECT_TIMEOUT), silence),
                     auth=_Header(authorization),
                     stream=True,
                     allow_redirects=False,

@@ -163,6 +163,7 @@ class Registry:
             patience=self.access.patience,
             attempts=self.access.attempts,
             timeout=min(READ_TIMEOUT, self.access.timeout),
+            storing=self.access.timeout,
         )
 
 

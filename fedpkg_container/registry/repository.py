@@ -168,7 +168,8 @@ class Repository:
     def has_blob(self, digest: str) -> bool:
         """Whether a blob is there."""
         try:
-            self._request("HEAD", f"blobs/{checked(digest)}")
+            # Where it lies in another storage, that is asked: registries send there for HEAD as they do for GET.
+            self._request("HEAD", f"blobs/{checked(digest)}", anywhere=True)
         except NoSuchImageError:
             return False
         return True
@@ -223,8 +224,12 @@ class Repository:
         """
         if blob.size > LONGEST_BLOB:
             raise RegistryError(f"{self.reference}@{blob.digest} is longer than {LONGEST_BLOB} bytes")
-        with self.open_blob(blob.digest) as stream:
-            return b"".join(hashed(stream.chunks, blob.digest, blob.size))
+
+        def once() -> bytes:
+            with self.open_blob(blob.digest) as stream:
+                return b"".join(hashed(stream.chunks, blob.digest, blob.size))
+
+        return self.http.again(once)
 
     def labels(self, image: Manifest) -> dict[str, str]:
         """The labels of an image; none of a list.
@@ -265,6 +270,7 @@ class Repository:
         content: bytes | None = None,
         expected: tuple[int, ...] = (200,),
         longest: int = LONGEST,
+        anywhere: bool = False,
     ) -> Answer:
         return self.http.request(
             method,
@@ -275,4 +281,5 @@ class Repository:
             content=content,
             expected=expected,
             longest=longest,
+            anywhere=anywhere,
         )

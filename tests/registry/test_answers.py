@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import http.server
 import json
+import logging
 import threading
 import time
 from pathlib import Path
@@ -16,11 +17,13 @@ import urllib3.connection
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.registry import http as http_module
 from fedpkg_container.registry import referrers
+from fedpkg_container.registry.answers import without_queries
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import LARGEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
-from tests.support.memory_registry import DRIP, ENDLESS, RESET, Fault, Held, MemoryRegistry, fail
+from tests.support import memory_registry
+from tests.support.memory_registry import DRIP, ENDLESS, HANG, LATE, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest
 
 
@@ -142,7 +145,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(serve: Serve, tmp_p
         slow.request("GET", "/v2/hello/manifests/latest", repository="hello")
     with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
         Repository(slow, "hello").blob(config)
-    assert len(server.faults["GET"]) == 7, "a request is made twice; a blob is had again by who reads it"
+    assert len(server.faults["GET"]) == 6, "it is asked twice each time"
 
 
 def test_what_comes_slowly_is_handed_on_before_it_is_much(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +166,48 @@ def test_an_abandoned_client_reads_no_further(serve: Serve) -> None:
         threading.Timer(0.3, repository.http.abandon).start()
         next(stream.chunks)
     assert time.monotonic() - begun < 5
+
+
+def test_an_abandoned_client_waits_for_no_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, repository = serve(token=False)
+    monkeypatch.setattr(memory_registry, "HANGS", 60.0)
+    server.faults["GET"] = [Fault(kind=HANG)]
+    begun = time.monotonic()
+    threading.Timer(0.3, repository.http.abandon).start()
+    with pytest.raises(RegistryError, match="given up"):
+        repository.manifest("latest")
+    assert time.monotonic() - begun < 5
+    with pytest.raises(RegistryError, match="given up"):
+        repository.manifest("latest")
+    assert len(server.seen) == 1
+
+
+def test_a_registry_may_take_longer_to_store_a_blob(serve: Serve, tmp_path: Path) -> None:
+    server, _ = serve(token=False)
+    reached = tmp_path / "certs"
+    with RegistryHTTP(server.address, certificates=reached, auth_file=None, timeout=0.3, storing=20) as slow:
+        server.faults["PUT /v2/hello/blobs"] = [Fault(201, {}, b"", LATE)]
+        assert Repository(slow, "hello").push(b"content") == digest_of(b"content")
+        server.faults["GET /v2/hello/manifests"] = [Fault(200, kind=LATE)]
+        with pytest.raises(RegistryError, match="timed out"):
+            Repository(slow, "hello").manifest("latest")
+
+
+def test_what_lets_somebody_in_is_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    _, repository = serve(token=False)
+    caplog.set_level(logging.DEBUG)
+    caplog.handler.addFilter(without_queries)
+    repository.http.request("GET", "/v2/?signature=hidden")
+    assert any("/v2/" in each for each in caplog.messages)
+    assert "hidden" not in caplog.text
+
+
+def test_what_a_registry_says_of_what_is_not_there(serve: Serve) -> None:
+    server, repository = serve()
+    said = b'{"errors": [{"code": "NAME_UNKNOWN", "message": "project fedora not found"}]}'
+    server.faults["POST"] = [Fault(404, {}, said)]
+    with pytest.raises(RegistryError, match="there is no such thing: NAME_UNKNOWN project fedora not found"):
+        repository.push(b"content")
 
 
 def test_content_that_is_encoded_for_its_way(serve: Serve) -> None:

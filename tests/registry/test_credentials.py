@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import pytest
 
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry import hosts
 from fedpkg_container.registry import http as client
+from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.repository import Repository
-from tests.support.memory_registry import ENDLESS, Fault, MemoryRegistry
+from tests.support.memory_registry import ENDLESS, Fault, MemoryRegistry, memory_registry
 from tests.support.registries import PASSWORD, access
 from tests.support.registry_clients import Serve, latest
 
@@ -208,6 +212,74 @@ def test_whether_a_registry_answers_is_asked_without_a_right_to_anything(serve: 
     server, repository = serve()
     assert repository.http.request("GET", "/v2/").status == 200
     assert server.seen[-1][2] == "Bearer 2-for-", "a token, of no scope"
+
+
+def test_a_deletion_is_named_as_the_registry_names_it(serve: Serve) -> None:
+    server, repository = serve()
+    told = 'Bearer realm="https://{}/token",service="x",scope="repository:hello:{} repository:other:*"'
+    server.faults["DELETE"] = [Fault(401, {"WWW-Authenticate": told.format(server.address, "delete")})]
+    with pytest.raises(RegistryError, match="refuses DELETE"):
+        repository.delete_manifest(digest_of(latest(server)))
+    assert server.seen[-1][2].endswith("-for-repository:hello:delete"), "and nothing of another repository"
+
+
+def test_a_blob_that_is_said_to_lie_elsewhere_is_there(serve: Serve, elsewhere: MemoryRegistry) -> None:
+    server, repository = serve()
+    digest = Manifest.read(latest(server)).blobs[0].digest
+    elsewhere["hello"].blobs[digest] = server["hello"].blobs[digest]
+    path = f"/v2/hello/blobs/{digest}"
+    server.faults["HEAD"] = [Fault(307, {"Location": f"https://{elsewhere.address}{path}"}, b"")] * 2
+    assert repository.has_blob(digest)
+    assert repository.push(server["hello"].blobs[digest]) == digest
+    assert elsewhere.seen == [("HEAD", path, "")] * 2
+    assert not server.asked("PUT|POST")
+
+
+def test_the_registrys_authority_is_trusted_for_its_token_server_and_its_storage(serve: Serve, tmp_path: Path) -> None:
+    server, repository = serve(token=False)
+    (config, *_) = Manifest.read(latest(server)).blobs
+    with (
+        memory_registry(tmp_path) as tokens,
+        memory_registry(tmp_path, token=False) as storage,
+        _show_certificate(tmp_path, repository) as http,
+    ):
+        storage["hello"].blobs[config.digest] = server["hello"].blobs[config.digest]
+        server.faults["/manifests/"] = [
+            Fault(401, {"WWW-Authenticate": f'Bearer realm="https://{tokens.address}/token",service="x"'})
+        ]
+        server.faults["/blobs/"] = [
+            Fault(307, {"Location": f"https://{storage.address}/v2/hello/blobs/{config.digest}"})
+        ]
+        assert Repository(http, "hello").manifest("latest")
+        assert Repository(http, "hello").blob(config)
+        assert tokens.asked("GET /token") == storage.asked("GET /v2/hello/blobs") == 1
+        assert tokens.shown == storage.shown == [""], "the certificate is the registry's alone"
+
+
+def test_docker_io_answers_at_another_host(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, _ = serve()
+    server["library/fedora"].manifests["42"] = latest(server)
+    monkeypatch.setattr(hosts, "_DOCKER_API", server.address)
+    monkeypatch.setattr(hosts, "_DOCKER_NAMES", hosts._DOCKER_NAMES | {server.address})
+    entry = json.loads((tmp_path / "auth.json").read_text())["auths"][server.address]
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {"https://index.docker.io/v1/": entry}}))
+    image = ImageReference.parse("docker.io/fedora:42")
+    with RegistryHTTP(image.registry, certificates=tmp_path / "certs", auth_file=tmp_path / "auth.json") as http:
+        assert Repository(http, image.repository).manifest(image.tag).raw == latest(server)
+    assert str(image) == "docker.io/library/fedora:42"
+    assert server.seen[-1][2].startswith("Bearer ")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("registry.example.org:443", "registry.example.org"), ("Registry.Example.org", "registry.example.org"),
+     ("index.docker.io", "docker.io"), ("registry-1.docker.io:443", "docker.io")],
+)  # fmt: skip
+def test_names_of_one_registry(one: str, other: str) -> None:
+    assert hosts.plain(one) == hosts.plain(other)
+    assert hosts.plain(one) != hosts.plain(f"{other}:5000")
+    with RegistryHTTP(one, certificates=None, auth_file=None) as http:
+        assert http._url(f"https://{hosts.api(other)}/v2/hello/blobs/uploads/1")
 
 
 def test_every_authority_of_the_folder_is_trusted(serve: Serve, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from tests.support.tls_server import tls_server
 HANGS = 3.0
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>blobs|manifests|referrers|tags)/(?P<rest>.*)")
 #: Kinds of faults: answers nothing; breaks the connection; ends before the length that it told; never ends; sends a
-#: byte now and then.
-HANG, RESET, SHORT, ENDLESS, DRIP = "hang", "reset", "short", "endless", "drip"
+#: byte now and then; answers late.
+HANG, RESET, SHORT, ENDLESS, DRIP, LATE = "hang", "reset", "short", "endless", "drip", "late"
 #: Seconds between two such bytes.
 DRIPS = 0.05
 
@@ -242,6 +242,9 @@ def fail(request: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
     """Answer a request with a fault."""
     if fault.kind == HANG:
         time.sleep(HANGS)
+    elif fault.kind == LATE:
+        time.sleep(HANGS / 3)
+        send(request, fault.status, fault.body, fault.headers)
     elif fault.kind == RESET:
         request.close_connection = True
         linger = struct.pack("ii", 1, 0)

@@ -128,6 +128,10 @@ def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatc
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 0.1)
     with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.held("hello"):
         pass
+    monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 60)
+    threading.Timer(0.2, locks.abandon).start()
+    with pytest.raises(FedpkgContainerError, match="given up"), locks.held("hello"):
+        pass
     child.kill()
     child.join(10)
     with locks.held("hello"):

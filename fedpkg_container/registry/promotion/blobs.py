@@ -84,12 +84,14 @@ class Blobs:
         if source.http.host == target.http.host:
             if self.verify:
                 self._read(blob, source, deadline)
-            if target.mount(blob.digest, source.name):
+            if _mount(target, blob, source.name):
                 return "mounted"
             nearby = ()
         if has_blob(target, blob.digest):
             return "present"
         with self._sending[blob.digest]:
+            if self._places.get(blob.digest) == target.name:  # another image has just brought it
+                return "present"
             for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
                 if place and place != target.name and _mount(target, blob, place):
                     return "mounted"

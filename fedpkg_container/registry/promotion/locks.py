@@ -34,12 +34,17 @@ class Locks:
 
     path: Path | None
     _own: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def abandon(self) -> None:
+        """Wait for no other process any more, in any thread."""
+        self._abandoned.set()
 
     @contextlib.contextmanager
     def held(self, name: str) -> Iterator[None]:
         """Hold one lock.
 
-        :raises FedpkgContainerError: another process held it for longer than ``TIMEOUT``
+        :raises FedpkgContainerError: another process held it for longer than ``TIMEOUT``, or it was abandoned
         :raises ConfigurationError: the file cannot be opened
         """
         with self._own[name]:
@@ -54,24 +59,24 @@ class Locks:
                     solution="see [promotion] record, and who may write beside it",
                 ) from error
             try:
-                _wait(descriptor, name)
+                self._wait(descriptor, name)
                 yield
             finally:
                 os.close(descriptor)  # and with it the lock
 
-
-def _wait(descriptor: int, name: str) -> None:
-    start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
-    wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise FedpkgContainerError(
-                    f"another process has kept {name} locked for {TIMEOUT:g} s", solution="see what it waits for"
-                ) from None
-            time.sleep(LOOK)
-        else:
-            return
+    def _wait(self, descriptor: int, name: str) -> None:
+        start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise FedpkgContainerError(
+                        f"another process has kept {name} locked for {TIMEOUT:g} s", solution="see what it waits for"
+                    ) from None
+                if self._abandoned.wait(LOOK):
+                    raise FedpkgContainerError(f"{name}: given up", solution="run it again") from None
+            else:
+                return

@@ -79,6 +79,7 @@ class Promotion:
         """Let everything that goes on end soon."""
         self.source.abandon()
         self.destination.abandon()
+        self.record.locks.abandon()
 
     def _refuse(self, candidate: Candidate) -> None:
         """Look whether the site lets a build through.
