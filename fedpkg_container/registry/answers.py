@@ -31,6 +31,10 @@ SLOWEST = 1024
 _QUERY = re.compile(r"\?[^\s'\")]*")
 
 
+#: What OpenSSL says of a server that cannot be trusted, or does not speak TLS.
+_MISTRUST = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a registry answered.
@@ -156,9 +160,11 @@ def connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterat
         yield
     except (requests.RequestException, HTTPError, OSError) as error:
         reason = f"{method} {shown(url)}: {cause_of(shown(str(error)))}"
-        lasting = (requests.exceptions.Timeout, requests.exceptions.SSLError, requests.exceptions.InvalidURL)
         late = not halfway and "timed out" in reason
-        kind = RegistryError if isinstance(error, lasting) or late else RegistryUnavailableError
+        lasting = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
+        if isinstance(error, requests.exceptions.SSLError):  # a registry that restarts breaks handshakes off, too
+            lasting = _MISTRUST.search(str(error)) is not None
+        kind = RegistryError if lasting else RegistryUnavailableError
         raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
 
 

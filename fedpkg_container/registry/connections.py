@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,6 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
-from urllib3.util import create_urllib3_context
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.hosts import plain
@@ -162,6 +161,16 @@ def _versions(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int]]:
         yield path, path.stat().st_mtime_ns
 
 
+class _Context(ssl.SSLContext):
+    """A context for many connections at the same time.
+
+    urllib3 sets the protocols of its contexts anew for each connection, while OpenSSL reads them for another one.
+    """
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Leave them as they are: HTTP/1.1, which is spoken where none are named."""
+
+
 @functools.lru_cache(maxsize=32)
 def _context(authorities: tuple[tuple[Path, int], ...], shown: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
     """What is trusted, and shown; to read what the system trusts takes as long as many requests, so it is kept.
@@ -170,7 +179,8 @@ def _context(authorities: tuple[tuple[Path, int], ...], shown: tuple[tuple[Path,
     :param shown: the file of the client's certificate, beside its key; none for none
     :raises ConfigurationError: one cannot be used
     """
-    context = create_urllib3_context()
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_default_certs()
     if not context.cert_store_stats()["x509_ca"]:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
+import ssl
+import threading
 import time
 from pathlib import Path
 
@@ -307,3 +311,31 @@ def test_certificates_that_are_none_are_named(serve: Serve, tmp_path: Path, name
     ):
         Repository(http, "hello").manifest("latest")
     assert "PEM" in (raised.value.solution or "")
+
+
+def test_a_handshake_that_is_broken_off_is_begun_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, repository = serve(token=False)
+    repository.http._session.close()
+    shake, broken = ssl.SSLSocket.do_handshake, [True] * (ATTEMPTS - 1)
+
+    def broken_off(self: ssl.SSLSocket, block: bool = False) -> None:
+        if not self.server_side and broken and broken.pop():
+            raise ssl.SSLError(1, "[SSL: SSLV3_ALERT_UNEXPECTED_MESSAGE] sslv3 alert unexpected message")
+        shake(self, block)
+
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", broken_off)
+    assert repository.manifest("latest").raw == latest(server)
+    assert not broken
+
+
+def test_a_server_without_tls_is_not_asked_again(tmp_path: Path) -> None:
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True).start()
+    with (
+        contextlib.closing(listening.socket),
+        RegistryHTTP(f"127.0.0.1:{listening.server_port}", certificates=None, auth_file=None, patience=60) as plain,
+        pytest.raises(RegistryError) as raised,
+    ):
+        Repository(plain, "hello").manifest("latest")
+    listening.shutdown()
+    assert not isinstance(raised.value, RegistryUnavailableError)

@@ -14,12 +14,12 @@ from fedpkg_container.model.candidate import Candidate
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.promotion.outcome import Outcome
 from fedpkg_container.registry.promotion.promote import Found, Wish, promote
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.promotion.unpromote import unpromote
-from fedpkg_container.registry.referrers import Artifact, attach
+from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.registry import Access, Registry
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.site import Candidates, DistributionSite, Importer, Mirroring, Target
@@ -98,6 +98,23 @@ def push_build(
         signature = attach(repository, index.digest, Artifact(SIGNATURE, "x.sig", b"signed", "2026-01-02"))
         attach(repository, signature, Artifact(SIGNATURE, "x.sig.sig", b"of a signature", "2026-01-02"))
     return Candidate(nvr, repository.reference.at(index.digest), (KOJI_TAG,))
+
+
+def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str = "sig") -> str:
+    """Keep signatures of an image beside it, as cosign does; the tag."""
+    made = Manifest.of(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": _pushed(repository, b"{}", "application/vnd.oci.image.config.v1+json"),
+            "layers": [
+                _pushed(repository, each, "application/vnd.dev.cosign.simplesigning.v1+json") for each in signatures
+            ],
+        }
+    )
+    tag = f"{fallback_tag(digest)}.{ending}"
+    repository.put_manifest(tag, made)
+    return tag
 
 
 def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str, object]:

@@ -6,14 +6,15 @@ Everything comes before what refers to it, so that at no moment something is the
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline, Tally
 from fedpkg_container.registry.promotion.presence import has_manifest
+from fedpkg_container.registry.promotion.signatures import SignatureTags, is_wanted
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
 
@@ -31,18 +32,28 @@ class Content:
     :param digests: of all manifests, each after those that it refers to; artifacts after what they are about
     :param missing: those of them that the target does not have, in the same order
     :param artifacts: digest → what refers to it
+    :param signatures: tags of what cosign keeps beside images
+    :param new_signatures: those of them that the target is to get, with what is under them
     """
 
     manifest: Manifest
     digests: tuple[str, ...]
     missing: tuple[Manifest, ...]
     artifacts: Mapping[str, tuple[Descriptor, ...]]
+    signatures: tuple[str, ...] = ()
+    new_signatures: Mapping[str, Manifest] = field(default_factory=dict)
 
     @property
     def blobs(self) -> list[Descriptor]:
         """The blobs of what is missing, each once, that registries have."""
-        found = {blob.digest: blob for manifest in self.missing for blob in manifest.blobs if not blob.is_foreign}
+        manifests = (*self.missing, *self.new_signatures.values())
+        found = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         return list(found.values())
+
+    @property
+    def attached(self) -> int:
+        """How many SBOMs, signatures and the like there are."""
+        return len({each.digest for listed in self.artifacts.values() for each in listed}) + len(self.signatures)
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ class Copying:
     requests: Workers
     deadline: Deadline
     nearby: tuple[str, ...] = ()
+    signatures: SignatureTags = field(default_factory=SignatureTags)
 
     def survey(self, digest: str) -> Content:
         """See what belongs to an image, and what of it is missing; nothing is changed.
@@ -87,7 +99,8 @@ class Copying:
         missing = self._read(wanted, lists, artifacts)
         kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
                 for subject, listed in artifacts.items()}  # fmt: skip
-        return Content(manifest, tuple(digests), tuple(missing.values()), kept)
+        signatures, new_signatures = self._signatures(digests)
+        return Content(manifest, tuple(digests), tuple(missing.values()), kept, signatures, new_signatures)
 
     def carry_out(self, content: Content, tally: Tally) -> None:
         """Copy what is missing.
@@ -106,12 +119,21 @@ class Copying:
         for subject, artifacts in content.artifacts.items():
             if any(each.digest not in listing for each in artifacts):
                 self._enlist(subject, artifacts)
+        for tag, manifest in content.new_signatures.items():
+            self.target.put_manifest(tag, manifest)
 
     def foresee(self, content: Content, tally: Tally) -> None:
         """Count what ``carry_out`` would do."""
         means = self.requests.each(lambda blob: self.blobs.foresee(blob, self.source, self.target), content.blobs)
         for blob, each in zip(content.blobs, means):
             tally.add(each, blob.size)
+
+    def _signatures(self, digests: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Manifest]]:
+        """The tags of signatures, and what is under those that the target is to get."""
+        tags = self.signatures.of(self.source, digests)
+        found = dict(zip(tags, self.requests.each(self.source.manifest, tags)))
+        wanted = self.requests.each(lambda tag: is_wanted(tag, found[tag], self.target), tags)
+        return tuple(tags), {tag: found[tag] for tag, is_one in zip(tags, wanted) if is_one}
 
     def _put(self, manifest: Manifest) -> str:
         """Push a manifest; its digest when the registry has seen by itself what it refers to, else nothing."""

@@ -17,6 +17,7 @@ from fedpkg_container.registry.promotion.history import History
 from fedpkg_container.registry.promotion.identity import Identities, arches_of
 from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
 from fedpkg_container.registry.promotion.record import PROMOTE, Entry, Move, Record
+from fedpkg_container.registry.promotion.signatures import SignatureTags
 from fedpkg_container.registry.promotion.tagging import ALREADY, KEPT, SET, Rules, TagChange, Tagging, wanted_tags
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.registry import Registry
@@ -59,6 +60,7 @@ class Promotion:
     history: History
     blobs: Blobs
     requests: Workers
+    signatures: SignatureTags = field(default_factory=SignatureTags)
 
     def promote(self, candidate: Candidate | NoCandidate) -> Outcome:
         """Promote one build, or say why not."""
@@ -120,6 +122,7 @@ class _Image:
             promotion.blobs,
             promotion.requests,
             Deadline(f"promoting {candidate.nvr}", target.access.timeout),
+            signatures=promotion.signatures,
             nearby=tuple(target.repository(each.repository).repository for each in candidate.parents),
         )
         outcome.source, outcome.repository, outcome.digest = str(image), str(place), image.digest
@@ -138,7 +141,7 @@ class _Image:
             return
         self.copying.carry_out(content, self.outcome.blobs)
         if _settled(self.outcome.tags) and self._is_recorded():
-            self.outcome.state = PROMOTED if content.missing else UNCHANGED
+            self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
             return
         with self.promotion.record.locks.held(self.outcome.repository):
             self.outcome.tags = self._decide()
@@ -161,11 +164,11 @@ class _Image:
 
     def _tell(self, content: Content) -> None:
         self.outcome.arches = arches_of(content.manifest)
-        self.outcome.manifests = [each.digest for each in content.missing]
-        self.outcome.artifacts = len({each.digest for listed in content.artifacts.values() for each in listed})
+        self.outcome.manifests = [each.digest for each in (*content.missing, *content.new_signatures.values())]
+        self.outcome.artifacts = content.attached
 
     def _has_work(self, content: Content) -> bool:
-        return bool(content.missing) or not _settled(self.outcome.tags)
+        return bool(content.missing or content.new_signatures) or not _settled(self.outcome.tags)
 
     def _is_recorded(self) -> bool:
         return (

@@ -13,7 +13,7 @@ from fedpkg_container.errors import NoSuchImageError
 from fedpkg_container.registry.manifests import DEEPEST_LIST
 from fedpkg_container.registry.promotion.copying import Content
 from fedpkg_container.registry.promotion.workers import Workers
-from fedpkg_container.registry.referrers import fallback_tag
+from fedpkg_container.registry.referrers import fallback_tag, list_tag
 from fedpkg_container.registry.repository import Repository
 
 
@@ -42,7 +42,7 @@ def plan_removal(repository: Repository, content: Content, heads: Mapping[str, s
     """
     image = content.manifest.digest
     lists = {fallback_tag(each): each for each in content.digests}
-    others = {tag: head for tag, head in heads.items() if head != image and tag not in lists}
+    others = {tag: head for tag, head in heads.items() if head != image and list_tag(tag) not in lists}
     reached = _reached(repository, others, requests)
     kept: dict[str, str] = {}
     for digest in content.digests:  # artifacts come after what they are about
@@ -52,7 +52,8 @@ def plan_removal(repository: Repository, content: Content, heads: Mapping[str, s
         if subject in kept:
             kept.update({each.digest: f"it is about {subject}, which stays" for each in artifacts})
     rest = [each for each in content.digests if each != image and each not in kept]
-    tagged = [heads[tag] for tag, subject in lists.items() if tag in heads and subject not in kept]
+    belonging = {tag: lists[list_tag(tag)] for tag in heads if list_tag(tag) in lists}
+    tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
     return Removal(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
 
 

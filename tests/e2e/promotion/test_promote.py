@@ -16,7 +16,7 @@ from fedpkg_container.registry.referrers import Artifact, attach, referrers
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import memory_registry
-from tests.support.promoting import Bench, accesses, make_site
+from tests.support.promoting import Bench, accesses, cosign, make_site
 from tests.support.registries import PASSWORD, access, docker_registry
 
 
@@ -291,3 +291,41 @@ def test_skopeo_finds_it(bench: Bench) -> None:
     assert registry.manifest(bench.place(candidate).tagged("latest")).digest == candidate.image.digest
     settings = registry.settings(bench.place(candidate).tagged("1.0-1"), "arm64")
     assert settings["config"]["Labels"]["com.redhat.component"] == "hello"
+
+
+@pytest.mark.parametrize("where", ["bench", "apart"])
+def test_what_cosign_keeps_under_tags_comes_along(where: str, request: pytest.FixtureRequest) -> None:
+    bench: Bench = request.getfixturevalue(where)
+    candidate, unsigned = bench.build(), bench.build("hello-0.9-1")
+    digest = candidate.image.digest
+    place = bench.place(candidate)
+    with bench.http(candidate.image.registry) as http, bench.http(place.registry) as there:
+        source, target = Repository(http, candidate.image.repository), Repository(there, place.repository)
+        member = source.manifest(digest).manifests[0].digest
+        tags = [cosign(source, digest, b"one"), cosign(source, member, b"claims", ending="att")]
+        (outcome,) = bench.promote(candidate)
+        assert (outcome.state, outcome.artifacts) == ("promoted", 4 + 2)
+        assert [target.head(tag) for tag in tags] == [source.head(tag) for tag in tags]
+        assert [target.blob(each) for each in target.manifest(tags[0]).blobs] == [b"{}", b"one"]
+        (again,) = bench.promote(candidate)
+        assert (again.state, again.manifests, again.artifacts) == ("unchanged", [], 4 + 2)
+        cosign(source, digest, b"one", b"two")
+        (signed_again,) = bench.promote(candidate)
+        assert (signed_again.state, len(signed_again.manifests)) == ("promoted", 1)
+        assert target.head(tags[0]) == source.head(tags[0])
+        bench.promote(unsigned)
+        assert {tag for tag in target.tags() if tag.endswith((".sig", ".att"))} == set(tags)
+
+
+def test_signatures_that_only_the_target_has_stay(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    candidate = bench.build()
+    place = bench.place(candidate)
+    bench.promote(candidate)
+    with bench.http(place.registry) as http:
+        source, target = Repository(http, candidate.image.repository), Repository(http, place.repository)
+        tag = cosign(target, candidate.image.digest, b"of the release engineers")
+        before = target.head(tag)
+        cosign(source, candidate.image.digest, b"of the builder")
+        (outcome,) = bench.promote(candidate)
+        assert (outcome.state, target.head(tag)) == ("unchanged", before)
+    assert f"{tag} holds what the candidate registry does not" in caplog.text

@@ -14,7 +14,7 @@ from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
-from tests.support.promoting import Bench
+from tests.support.promoting import Bench, cosign
 from tests.support.registries import docker_registry
 
 
@@ -89,6 +89,22 @@ def test_after_a_downgrade_tags_go_back_to_the_newer_build(bench: Bench) -> None
     bench.promote(old, rules=Rules(downgrade=True))
     bench.unpromote("hello-1-1")
     assert bench.tags(old)["latest"] == new.image.digest
+
+
+def test_deleting_takes_what_cosign_kept_beside_an_image(bench: Bench, one: str) -> None:
+    old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
+    with bench.http(one) as http:
+        source = Repository(http, "hello")
+        member = source.manifest(new.image.digest).manifests[0].digest
+        stays = cosign(source, old.image.digest, b"one")
+        goes = [cosign(source, new.image.digest, b"two"), cosign(source, member, b"three", ending="sbom")]
+        bench.promote(old)
+        bench.promote(new)
+        assert {*goes, stays} <= set(bench.all_tags(new))
+        assert bench.unpromote("hello-1-2", delete=True)[0].state == "unpromoted"
+        left = {tag for tag in bench.all_tags(new) if tag.startswith("sha256-") and "." in tag}
+        assert left == {stays}
+        bench.assert_promoted(old)
 
 
 def test_deleting_takes_what_no_other_tag_has(bench: Bench, one: str) -> None:
