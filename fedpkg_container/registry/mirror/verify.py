@@ -34,19 +34,17 @@ class Verification:
             for entry in blobs.values():
                 files.setdefault((entry.digest, entry.inode), []).append(entry)
         self.progress.began("verifying", len(files), sum(names[0].size for names in files.values()))
-        changed, right = 0, dict[str, Entry]()
+        changed, right = 0, dict[str, list[list[Entry]]]()
         for outcome in self.crew.each(list(files.values()), self._is_right):
             self.progress.advanced()
             if outcome.error is not None:
                 raise outcome.error
-            first = outcome.job[0]
-            if not outcome.result:
+            if outcome.result:
+                right.setdefault(outcome.job[0].digest, []).append(outcome.job)
+            else:
                 changed += len(outcome.job)
                 self._drop(outcome.job, contents)
-            elif right.setdefault(first.digest, first) is not first:
-                changed += len(outcome.job)
-                self._join(outcome.job, right[first.digest])
-        return changed
+        return changed + sum(map(self._join, right.values()))
 
     def _is_right(self, names: list[Entry]) -> bool:
         algorithm, _, expected = names[0].digest.partition(":")
@@ -65,7 +63,14 @@ class Verification:
             if not self.dry_run:
                 self.tree.remove(each.repository, each.digest)
 
-    def _join(self, names: list[Entry], kept: Entry) -> None:
-        for each in names:
-            if not self.dry_run:
-                self.tree.link(each.digest, kept.repository, each.repository)
+    def _join(self, copies: list[list[Entry]]) -> int:
+        """Make copies one file, that which has the most names; how many names changed.
+
+        Copies that cannot be (no hard links, or too many names) stay: they are right.
+        """
+        kept, *others = sorted(copies, key=lambda names: (-len(names), names[0].inode))
+        return sum(
+            self.dry_run or self.tree.join(each.digest, kept[0].repository, each.repository)
+            for names in others
+            for each in names
+        )
