@@ -235,6 +235,55 @@ def test_archives_of_one_image_in_several_repositories(it: Mirrored) -> None:
     assert not [path for path in it.tree.rglob(".*") if path.name != ".mirror"]
 
 
+def damage_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_verification_of_archives(it: Mirrored) -> None:
+    it.site()
+    for name in "abcdef":
+        it.storage.image(name, "1-1", layers=[layer(name)])
+    it.run(archives=True)
+    archives = {name: it.tree / f"archives/{name}/{name}-1-1.x86_64.docker.tar.gz" for name in "abcdef"}
+    checksums = {name: path.with_name(f"{path.name}.sha256") for name, path in archives.items()}
+    right = {path: path.read_bytes() for path in (*archives.values(), *checksums.values())}
+    untouched = archives["f"].stat()
+    damage_byte(archives["a"])
+    archives["b"].write_bytes(b"")
+    checksums["e"].write_text(checksums["e"].read_text().replace("  e-1-1", "  a-1-1"))
+    assert it.run(archives=True).archives == 0  # what is there is not read
+    checksums["c"].unlink()
+    checksums["d"].write_bytes(b"\xff\n")
+    damaged = {path: path.read_bytes() for path in right if path.exists()}
+    for more in ((), ("--archives",)):
+        report = json.loads(it.call("--json", "--verify", "--dry-run", *more))
+        assert (report["blobs"]["mended"], report["archives"]) == (5, 5 if more else 0)
+        assert {path: path.read_bytes() for path in right if path.exists()} == damaged
+    report = json.loads(it.call("--json", "--verify", "--archives"))
+    assert (report["blobs"]["mended"], report["archives"], report["errors"]) == (5, 5, [])
+    assert {path: path.read_bytes() for path in right} == right
+    assert archives["f"].stat() == untouched
+    report = json.loads(it.call("--json", "--verify", "--archives"))
+    assert (report["blobs"]["mended"], report["archives"]) == (0, 0)
+
+
+def test_verification_without_archives_removes_what_is_wrong(it: Mirrored) -> None:
+    it.storage.image("a", "1-1", layers=[layer("a")])
+    it.storage.image("b", "1-1", layers=[layer("b")])
+    it.run(archives=True)
+    damage_byte(it.tree / "archives/a/a-1-1.x86_64.docker.tar.gz")
+    (it.tree / "archives/b/folder.docker.tar.gz").mkdir()
+    (it.tree / "archives/b/README").write_text("mine")
+    summary = it.run(verify=True)
+    assert (summary.mended, summary.archives, summary.errors) == (1, 0, [])
+    assert sorted(path.name for path in (it.tree / "archives").rglob("*") if path.is_file()) == [
+        "README", "b-1-1.x86_64.docker.tar.gz", "b-1-1.x86_64.docker.tar.gz.sha256",
+    ]  # fmt: skip
+    assert it.run(archives=True).archives == 1
+
+
 def several(it: Mirrored, tag: str, *platforms: str) -> dict[str, str]:
     """A list of images, one for each platform; platform → digest."""
     found = {}

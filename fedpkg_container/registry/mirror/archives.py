@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,10 +82,18 @@ class Archives:
     aside: Path
     state: State
 
-    def bring(self, tags: Mapping[str, Mapping[str, str]], crew: Crew, progress: Progress, summary: Summary) -> Kept:
+    def bring(
+        self,
+        tags: Mapping[str, Mapping[str, str]],
+        there: Collection[Path],
+        crew: Crew,
+        progress: Progress,
+        summary: Summary,
+    ) -> Kept:
         """Make the archives that are not there; what there should be.
 
         :param tags: repository → tag → digest
+        :param there: the archives that are there, below the tree, without those that are wrong
         :raises OSError: nothing can be written any more
         """
         wanted: dict[Path, Archive] = {}
@@ -97,7 +105,7 @@ class Archives:
             for reason in reasons:
                 in_doubt.add(repository)
                 summary.fail(reason)
-        left = [each for each in wanted.values() if not self._is_there(each)]
+        left = [each for each in wanted.values() if each.path not in there or not self._is_there(each)]
         progress.began("archives", len(left))
         for outcome in crew.each([] if summary.dry_run else left, self._make):
             progress.advanced()
@@ -179,15 +187,28 @@ class Archives:
             make_folders(path.parent, self.tree.folder)
             _beside(path).unlink(missing_ok=True)
             made.replace(path)
+            # What ``checksum`` reads.
             publish(f"# {archive.image}\n{checksum}  {path.name}\n", _beside(path), self.aside)
         finally:
             for each in (made, made.with_name(f"{made.name}.said")):
                 each.unlink(missing_ok=True)
 
-    def contents(self) -> list[Path]:
+    def contents(self) -> set[Path]:
         """The archives that are there, below the tree."""
         found = self.tree.folder.glob(f"{ARCHIVES}/**/*{SUFFIX}")
-        return sorted(path.relative_to(self.tree.folder) for path in found)
+        return {path.relative_to(self.tree.folder) for path in found if path.is_file()}
+
+    def checksum(self, path: Path) -> str:
+        """The SHA-256 that an archive should have by the file beside it; empty where that says none.
+
+        :param path: below the tree
+        """
+        try:
+            said = _beside(self.tree.folder / path).read_text()
+        except (OSError, UnicodeDecodeError):
+            return ""
+        found = re.fullmatch(rf"# .*\n(?P<checksum>[0-9a-f]{{64}})  {re.escape(path.name)}\n", said)
+        return found["checksum"] if found else ""
 
     def remove(self, path: Path) -> None:
         """Remove an archive, and its checksum."""
