@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +197,46 @@ def test_verification_mends(it: Mirrored) -> None:
     assert len(it.blobs()) == 6
     assert single.stat().st_nlink == wrong.stat().st_nlink == 2
     assert it.run(verify=True).mended == 0
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+def test_copies_that_cannot_be_one_file_are_left_alone(
+    it: Mirrored, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    for name in ("a", "b", "c"):
+        it.storage.image(name, "1-1", layers=[b"one", b"two"])
+    it.run()
+    before = changes(it.tree / "v2")
+    assert len({facts[1] for path, facts in before.items() if path.is_file()}) == 9
+    for _ in range(2):
+        summary = it.run(verify=True)
+        assert (summary.mended, summary.present, summary.errors) == (0, 9, [])
+    assert changes(it.tree / "v2") == before
+
+
+def test_a_file_that_has_all_names_that_it_can_have_is_left_alone(
+    it: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def three_at_the_most(source: Path, target: Path) -> None:
+        if source.stat().st_nlink == 3:
+            raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", three_at_the_most)
+    for number in range(5):
+        it.storage.image(f"r{number}", "1-1", layers=[b"one"])
+    it.run()
+    it.run(verify=True)  # what can be one file becomes it
+    before = changes(it.tree / "v2")
+    for _ in range(3):
+        assert it.run(verify=True).mended == 0
+    assert changes(it.tree / "v2") == before
 
 
 def test_a_dry_run_changes_nothing(it: Mirrored) -> None:

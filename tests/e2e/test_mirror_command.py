@@ -235,6 +235,121 @@ def test_archives_of_one_image_in_several_repositories(it: Mirrored) -> None:
     assert not [path for path in it.tree.rglob(".*") if path.name != ".mirror"]
 
 
+def damage_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_verification_of_archives(it: Mirrored) -> None:
+    it.site()
+    for name in "abcdef":
+        it.storage.image(name, "1-1", layers=[layer(name)])
+    it.run(archives=True)
+    archives = {name: it.tree / f"archives/{name}/{name}-1-1.x86_64.docker.tar.gz" for name in "abcdef"}
+    checksums = {name: path.with_name(f"{path.name}.sha256") for name, path in archives.items()}
+    right = {path: path.read_bytes() for path in (*archives.values(), *checksums.values())}
+    untouched = archives["f"].stat()
+    damage_byte(archives["a"])
+    archives["b"].write_bytes(b"")
+    checksums["e"].write_text(checksums["e"].read_text().replace("  e-1-1", "  a-1-1"))
+    assert it.run(archives=True).archives == 0  # what is there is not read
+    checksums["c"].unlink()
+    checksums["d"].write_bytes(b"\xff\n")
+    damaged = {path: path.read_bytes() for path in right if path.exists()}
+    for more in ((), ("--archives",)):
+        report = json.loads(it.call("--json", "--verify", "--dry-run", *more))
+        assert (report["blobs"]["mended"], report["archives"]) == (5, 5 if more else 0)
+        assert {path: path.read_bytes() for path in right if path.exists()} == damaged
+    report = json.loads(it.call("--json", "--verify", "--archives"))
+    assert (report["blobs"]["mended"], report["archives"], report["errors"]) == (5, 5, [])
+    assert {path: path.read_bytes() for path in right} == right
+    assert archives["f"].stat() == untouched
+    report = json.loads(it.call("--json", "--verify", "--archives"))
+    assert (report["blobs"]["mended"], report["archives"]) == (0, 0)
+
+
+def test_verification_without_archives_removes_what_is_wrong(it: Mirrored) -> None:
+    it.storage.image("a", "1-1", layers=[layer("a")])
+    it.storage.image("b", "1-1", layers=[layer("b")])
+    it.run(archives=True)
+    damage_byte(it.tree / "archives/a/a-1-1.x86_64.docker.tar.gz")
+    (it.tree / "archives/b/folder.docker.tar.gz").mkdir()
+    (it.tree / "archives/b/README").write_text("mine")
+    summary = it.run(verify=True)
+    assert (summary.mended, summary.archives, summary.errors) == (1, 0, [])
+    assert sorted(path.name for path in (it.tree / "archives").rglob("*") if path.is_file()) == [
+        "README", "b-1-1.x86_64.docker.tar.gz", "b-1-1.x86_64.docker.tar.gz.sha256",
+    ]  # fmt: skip
+    assert it.run(archives=True).archives == 1
+
+
+def several(it: Mirrored, tag: str, *platforms: str) -> dict[str, str]:
+    """A list of images, one for each platform; platform → digest."""
+    found = {}
+    for platform in platforms:
+        arch, _, variant = platform.partition("/")
+        found[platform] = it.storage.image("hello", layers=[layer(platform)], arch=arch, variant=variant)
+    it.storage.images("hello", tag, members=list(found.items()))
+    return {platform: image.digest for platform, image in found.items()}
+
+
+def archived(it: Mirrored) -> dict[str, str]:
+    """What is in the archives of ``hello``, which must be what their checksums say: name → digest."""
+    found = {}
+    for path in (it.tree / "archives/hello").glob("*.sha256"):
+        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", path.name], cwd=path.parent, check=True)
+        image = path.read_text().partition("\n")[0].rpartition("@")[2]
+        with tarfile.open(path.with_suffix("")) as tar:
+            facts = json.loads(tar.extractfile("manifest.json").read())[0]  # type: ignore[union-attr]
+            config = json.loads(tar.extractfile(facts["Config"]).read())  # type: ignore[union-attr]
+        manifest = json.loads(it.storage.data(image).read_bytes())
+        assert config == json.loads(it.storage.data(manifest["config"]["digest"]).read_bytes())
+        found[path.name.replace(".docker.tar.gz.sha256", "")] = image
+    return found
+
+
+def test_archives_of_variants_of_one_arch(it: Mirrored) -> None:
+    images = several(it, "1-1", "arm/v6", "arm/v7", "amd64/v3", "amd64", "arm64/v8", "s390x")
+    single = several(it, "2-1", "arm/v6", "amd64/v3", "arm64")
+    neither = several(it, "3-1", "arm/v6", "arm/v5", "arm64/v8", "arm64", "amd64/../v3", "amd64")
+    expected = {
+        "hello-1-1.armhfp": images["arm/v7"],
+        "hello-1-1.armhfp-v6": images["arm/v6"],
+        "hello-1-1.x86_64": images["amd64"],
+        "hello-1-1.x86_64-v3": images["amd64/v3"],
+        "hello-1-1.aarch64": images["arm64/v8"],
+        "hello-1-1.s390x": images["s390x"],
+        "hello-2-1.armhfp": single["arm/v6"],
+        "hello-2-1.x86_64": single["amd64/v3"],
+        "hello-2-1.aarch64": single["arm64"],
+        "hello-3-1.armhfp": neither["arm/v6"],
+        "hello-3-1.armhfp-v5": neither["arm/v5"],
+        "hello-3-1.aarch64": neither["arm64"],
+        "hello-3-1.aarch64-v8": neither["arm64/v8"],
+        "hello-3-1.x86_64": neither["amd64/../v3"],  # of those that say the same the first
+    }
+    summary = it.run(archives=True)
+    assert (summary.errors, summary.archives, archived(it)) == ([], len(expected), expected)
+    summary = it.run(archives=True)
+    assert (summary.errors, summary.archives, archived(it)) == ([], 0, expected)
+
+
+def test_an_archive_is_not_renamed_while_one_of_its_list_is_in_doubt(it: Mirrored) -> None:
+    images = several(it, "1-1", "arm/v6", "arm/v7", "amd64")
+    it.run(archives=True)
+    before = archived(it)
+    config = json.loads(it.storage.data(images["arm/v7"]).read_bytes())["config"]["digest"]
+    kept = it.storage.data(config).read_bytes()
+    it.blob("hello", config).unlink()
+    it.storage.change_byte(config)
+    assert it.run(archives=True, grace=0).errors
+    it.storage.data(config).write_bytes(kept)
+    assert archived(it) == before
+    summary = it.run(archives=True, grace=0)
+    assert (summary.errors, summary.archives, archived(it)) == ([], 0, before)
+
+
 def test_archives_that_cannot_be_made(it: Mirrored) -> None:
     it.storage.image("plain", "1-1", layers=[layer("plain")])
     it.storage.image("good", "2-1", layers=[layer("good")])

@@ -43,15 +43,23 @@ class Storage:
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
     def image(
-        self, repository: str, *tags: str, layers: Sequence[bytes] = (), arch: str = "amd64", extra: Sequence[Any] = ()
+        self,
+        repository: str,
+        *tags: str,
+        layers: Sequence[bytes] = (),
+        arch: str = "amd64",
+        variant: str = "",
+        extra: Sequence[Any] = (),
     ) -> Manifest:
         """Store an image.
 
+        :param variant: of the arch; empty for none
         :param extra: descriptors of further layers
         """
         unpacked = [gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer for layer in layers]
         facts = {"architecture": arch, "os": "linux", "config": {"Labels": {"of": repository}},
-                 "rootfs": {"type": "layers", "diff_ids": list(map(digest_of, unpacked))}}  # fmt: skip
+                 "rootfs": {"type": "layers", "diff_ids": list(map(digest_of, unpacked))},
+                 **({"variant": variant} if variant else {})}  # fmt: skip
         config = self.blob(repository, json.dumps(facts).encode(), CONFIG)
         described = [self.blob(repository, layer) for layer in layers]
         image = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [*described, *extra]}

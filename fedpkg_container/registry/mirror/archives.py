@@ -10,12 +10,12 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.arches import koji_arch
+from fedpkg_container.model.arches import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped
 from fedpkg_container.registry.digests import file_digest
@@ -31,6 +31,8 @@ from fedpkg_container.registry.registry import Access
 SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
 #: Tags of builds: version and release. Those that move have no dash.
 _BUILD = re.compile(r"[^-].*-[^-]+")
+#: What comes into a name of what an image says of its variant; anything else counts as nothing.
+_VARIANT = re.compile(r"[a-z0-9_.]{1,32}")
 #: The longest name of an archive, bytes: with what is put after it meanwhile it must be the name of a file.
 _LONGEST_NAME = 200
 #: The longest configuration that is read, bytes.
@@ -80,21 +82,30 @@ class Archives:
     aside: Path
     state: State
 
-    def bring(self, tags: Mapping[str, Mapping[str, str]], crew: Crew, progress: Progress, summary: Summary) -> Kept:
+    def bring(
+        self,
+        tags: Mapping[str, Mapping[str, str]],
+        there: Collection[Path],
+        crew: Crew,
+        progress: Progress,
+        summary: Summary,
+    ) -> Kept:
         """Make the archives that are not there; what there should be.
 
         :param tags: repository → tag → digest
+        :param there: the archives that are there, below the tree, without those that are wrong
         :raises OSError: nothing can be written any more
         """
-        wanted: list[Archive] = []
+        wanted: dict[Path, Archive] = {}
         in_doubt: set[str] = set()
-        for repository, tag, digest in self._images(tags):
-            try:
-                wanted.append(self._archive(repository, tag, digest))
-            except RegistryError as error:
+        for repository, tag, images in self._builds(tags):
+            archives, reasons = self._archives(repository, tag, images)
+            for archive in archives:
+                wanted.setdefault(archive.path, archive)
+            for reason in reasons:
                 in_doubt.add(repository)
-                summary.fail(error.reason)
-        left = [each for each in wanted if not self._is_there(each)]
+                summary.fail(reason)
+        left = [each for each in wanted.values() if each.path not in there or not self._is_there(each)]
         progress.began("archives", len(left))
         for outcome in crew.each([] if summary.dry_run else left, self._make):
             progress.advanced()
@@ -103,35 +114,49 @@ class Archives:
             if outcome.error is not None:
                 summary.fail(f"{outcome.job.path}: {outcome.error.reason}")
         summary.archives = sum(summary.dry_run or self._is_there(each) for each in left)
-        return Kept(frozenset(each.path for each in wanted), frozenset(in_doubt))
+        return Kept(frozenset(wanted), frozenset(in_doubt))
 
-    def _images(self, tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str, str]]:
-        """Repository, tag and digest of each image of a build."""
+    def _builds(self, tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str, list[str]]]:
+        """Repository and tag of each build, and the digests of its images."""
         for repository in sorted(tags):
             for tag, digest in sorted(tags[repository].items()):
                 if _BUILD.fullmatch(tag) and not list_tag(tag):
                     members = self.state.images[digest].members or (digest,)
-                    yield from ((repository, tag, member) for member in members if self.state.images[member].runs)
+                    yield repository, tag, [member for member in members if self.state.images[member].runs]
 
-    def _archive(self, repository: str, tag: str, digest: str) -> Archive:
-        """The archive of an image.
+    def _archives(self, repository: str, tag: str, images: Iterable[str]) -> tuple[list[Archive], list[str]]:
+        """The archives of a build, and why there are no more of them; of images for one platform the first has one."""
+        platforms: dict[Platform, str] = {}
+        archives, reasons = list[Archive](), list[str]()
+        for digest in images:
+            try:
+                platforms.setdefault(self._platform(repository, self.state.images[digest].blobs[0].digest), digest)
+            except RegistryError as error:
+                reasons.append(error.reason)
+        for arch, platform in _names(platforms, all_known=not reasons).items():
+            name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
+            if len(name) > _LONGEST_NAME:
+                reasons.append(f"{repository}:{tag} is too long for the name of a file")
+                continue
+            image = ImageReference(self.name, repository, digest=platforms[platform])
+            archives.append(Archive(Path(ARCHIVES, repository, name), image, tag))
+        return archives, reasons
+
+    def _platform(self, repository: str, configuration: str) -> Platform:
+        """What an image runs on.
 
         :raises RegistryError: its configuration is not in the tree, or says nothing that can be a name
         """
-        arch = self._arch(repository, self.state.images[digest].blobs[0].digest)
-        name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
-        if len(name) > _LONGEST_NAME:
-            raise RegistryError(f"{repository}:{tag} is too long for the name of a file")
-        return Archive(Path(ARCHIVES, repository, name), ImageReference(self.name, repository, digest=digest), tag)
-
-    def _arch(self, repository: str, configuration: str) -> str:
         path = self.tree.path(repository, configuration)
         try:
             with path.open("rb") as file:
                 found = json.loads(file.read(_LONGEST_CONFIGURATION))
-            return koji_arch(str(found["architecture"]), str(found.get("variant") or ""))
+            variant = str(found.get("variant") or "")
+            platform = Platform(str(found["architecture"]), variant if _VARIANT.fullmatch(variant) else "")
+            koji_arch(platform.architecture)
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RegistryError(f"{repository}@{configuration} says nothing of an arch, or is not there") from error
+        return platform
 
     def _is_there(self, archive: Archive) -> bool:
         """Whether an archive is there, and of this image."""
@@ -162,15 +187,28 @@ class Archives:
             make_folders(path.parent, self.tree.folder)
             _beside(path).unlink(missing_ok=True)
             made.replace(path)
+            # What ``checksum`` reads.
             publish(f"# {archive.image}\n{checksum}  {path.name}\n", _beside(path), self.aside)
         finally:
             for each in (made, made.with_name(f"{made.name}.said")):
                 each.unlink(missing_ok=True)
 
-    def contents(self) -> list[Path]:
+    def contents(self) -> set[Path]:
         """The archives that are there, below the tree."""
         found = self.tree.folder.glob(f"{ARCHIVES}/**/*{SUFFIX}")
-        return sorted(path.relative_to(self.tree.folder) for path in found)
+        return {path.relative_to(self.tree.folder) for path in found if path.is_file()}
+
+    def checksum(self, path: Path) -> str:
+        """The SHA-256 that an archive should have by the file beside it; empty where that says none.
+
+        :param path: below the tree
+        """
+        try:
+            said = _beside(self.tree.folder / path).read_text()
+        except (OSError, UnicodeDecodeError):
+            return ""
+        found = re.fullmatch(rf"# .*\n(?P<checksum>[0-9a-f]{{64}})  {re.escape(path.name)}\n", said)
+        return found["checksum"] if found else ""
 
     def remove(self, path: Path) -> None:
         """Remove an archive, and its checksum."""
@@ -181,3 +219,23 @@ class Archives:
 
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + CHECKSUM)
+
+
+def _names(platforms: Iterable[Platform], *, all_known: bool) -> dict[str, Platform]:
+    """The names of arches for the images of one list: Koji's, and with the variant where another image has that.
+
+    Koji's own name is for the image that names no variant, else for that of the variant which Koji means, else for
+    the first.
+
+    :param all_known: whether there are no others; else those are left out whose names others may change
+    """
+
+    def is_plain(platform: Platform) -> bool:
+        return not platform.variant or platform_of(koji_arch(platform.architecture, platform.variant)) == platform
+
+    named: dict[str, Platform] = {}
+    for platform in sorted(platforms, key=lambda each: (bool(each.variant), not is_plain(each))):
+        arch = koji_arch(platform.architecture, platform.variant)
+        if all_known or is_plain(platform):
+            named.setdefault(f"{arch}-{platform.variant}" if platform.variant and arch in named else arch, platform)
+    return named

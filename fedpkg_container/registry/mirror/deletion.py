@@ -32,6 +32,7 @@ class Deletion:
     def delete(
         self,
         contents: Contents,
+        archives: Collection[Path],
         reached: Mapping[str, Reach],
         kept: Kept | None,
         summary: Summary,
@@ -40,6 +41,7 @@ class Deletion:
         """Delete what has expired.
 
         :param contents: what was in the tree when the run began
+        :param archives: those that were there then, below the tree
         :param kept: the archives that there should be; None: nothing is known of archives
         :raises OSError: it cannot be deleted
         """
@@ -49,7 +51,7 @@ class Deletion:
             if not self._is_in_doubt(name):
                 unreached.update({f"{BLOBS}/{name}/blobs/{digest}": (name, digest) for digest in blobs.keys() - wanted})
         if kept:
-            there = [path for path in self.archives.contents() if not self._is_in_doubt(_repository(path), kept)]
+            there = [path for path in archives if not self._is_in_doubt(_repository(path), kept)]
             unreached.update({str(path): ("", str(path)) for path in there if path not in kept.paths})
 
         def in_doubt(path: str) -> bool:

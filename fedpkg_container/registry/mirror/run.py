@@ -95,11 +95,11 @@ class _Run:
 
     def do(self) -> None:
         """All steps, in their order."""
-        contents = self.tree.contents()
+        contents, archives = self.tree.contents(), self.archives.contents()
         with self._crew() as crew:
             if self.options.verify:
                 check = Verification(self.tree, crew, self.progress, dry_run=self.options.dry_run)
-                self.summary.mended = check.mend(contents)
+                self.summary.mended = check.mend(contents) + check.mend_archives(self.archives, archives)
             survey = Survey(self.http, crew, self.state, self.progress)
             reached = self._look(survey)
         if not reached:
@@ -110,11 +110,11 @@ class _Run:
                 self._fill(crew, contents, reached)
                 if self.options.archives:
                     tags = {name: self.state.tags[name] for name in reached}
-                    kept = self.archives.bring(tags, crew, self.progress, self.summary)
+                    kept = self.archives.bring(tags, archives, crew, self.progress, self.summary)
         except OSError as error:
             self.note_disk(error)  # what has expired is deleted all the same, which may help
         deletion = Deletion(self.tree, self.archives, self.state, self.options, survey.failed)
-        deletion.delete(contents, reached, kept, self.summary, self.now)
+        deletion.delete(contents, archives, reached, kept, self.summary, self.now)
 
     def _crew(self) -> Crew:
         return Crew(self.options.parallel, self._is_away, self.http.abandon)

@@ -21,7 +21,8 @@ class Summary:
     :param deleted: names of blobs that nothing had reached for the grace period, and archives
     :param waiting: that nothing reaches, and that are to be deleted later
     :param foreign: layers that registries need not have, left out
-    :param mended: files that were not what their digest says, or not one file
+    :param mended: names of files that were not what their digest says, or not one file; and archives, not what their
+        checksum says
     :param archives: that were made
     :param received: bytes
     :param requests: that the registry answered

@@ -23,7 +23,8 @@ Job = tuple[str, str]
 
 #: How often a repository is looked at again whose tags moved before the images could be read to which they pointed.
 LOOKS = 3
-#: The fact that the registry does not list referrers itself.
+#: The fact: repositories of which the registry does not list referrers itself, with spaces between them; the one that
+#: was asked the longest ago comes first.
 NO_REFERRERS = "no referrers"
 
 
@@ -44,6 +45,10 @@ class Survey:
     asked: int = 0
     _not_asked: set[str] = field(default_factory=set)
     _looks: collections.Counter[str] = field(default_factory=collections.Counter)
+    #: Repositories that are not asked for referrers, in the order of the fact.
+    _unlisted: dict[str, None] = field(default_factory=dict)
+    #: What is to be asked for again though it is remembered, which stays until there is an answer.
+    _again: set[Job] = field(default_factory=set)
 
     def look(self, repositories: Iterable[str]) -> None:
         """Ask for the tags of repositories; of one that cannot be read whole, what is remembered stays."""
@@ -63,12 +68,8 @@ class Survey:
         :param refresh: ask anew for what refers to images, where the registry lists that itself
         :param touched: repositories of which that is asked for in any case
         """
-        state, again = self.state, set(touched)
-        if refresh:
-            state.referrers.clear()
-            state.facts.pop(NO_REFERRERS, None)
-        state.referrers = {key: listed for key, listed in state.referrers.items() if key[0] not in again}
-        names = [name for name in repositories if name in state.tags]
+        names = [name for name in repositories if name in self.state.tags]
+        self._choose_what_to_ask_again(names, refresh=refresh, touched=set(touched))
         while True:
             reached = {name: self._walk(name) for name in names if name not in self.failed}
             reached = {name: reach for name, reach in reached.items() if name not in self.failed}
@@ -91,7 +92,7 @@ class Survey:
 
     def _walk(self, name: str) -> Reach:
         try:
-            return walk(self.state.tags[name], self.state.images, lambda it: self.state.referrers.get((name, it), ()))
+            return walk(self.state.tags[name], self.state.images, lambda it: self._known_referrers((name, it)) or ())
         except RegistryError as error:
             self.failed[name] = error.reason
             return Reach()
@@ -110,19 +111,49 @@ class Survey:
                 self.failed[name] = "a tag leads to a manifest that is not there"
         self.look(sorted(moved - self.failed.keys()))
 
+    def _choose_what_to_ask_again(self, names: list[str], *, refresh: bool, touched: set[str]) -> None:
+        """Choose of which images the registry is asked again what refers to them.
+
+        Of repositories that it does not list, a refresh asks one, in turn, and those that it has listed before: a
+        registry that does not know the interface costs one request, and none can hide that it knows it by now.
+        """
+        known, unlisted = self.state.referrers, self.state.facts.get(NO_REFERRERS, "").split()
+        if refresh:
+            once = {name for (name, _), listed in known.items() if listed}
+            there = {name for name in names if self.state.tags[name]}
+            unlisted = [name for name in unlisted if name in there - once][1:]
+        self._unlisted = dict.fromkeys(unlisted)
+        self._again = {job for job in known if refresh or job[0] in touched}
+
+    def _known_referrers(self, job: Job) -> tuple[str, ...] | None:
+        """What refers to an image; None where that must be asked first."""
+        if job[0] in self._unlisted:
+            return self.state.referrers.get(job, ())
+        return None if job in self._again else self.state.referrers.get(job)
+
     def _ask_for_referrers(self, reached: dict[str, Reach]) -> bool:
-        """Ask for what refers to images of which that is not known yet; whether there were any."""
-        known = self.state.referrers
-        jobs = [(name, it) for name, reach in reached.items() for it in reach.manifests if (name, it) not in known]
-        if NO_REFERRERS in self.state.facts or not jobs:
-            return False
-        for some in (jobs[:1], jobs[1:]):  # one alone, since most registries do not know it
+        """Ask for what refers to images of which that is not known yet; whether there were any.
+
+        A repository that is not listed is no reason to believe that of another one, and what was listed of it before
+        counts on.
+        """
+        jobs = [(name, it) for name, reach in reached.items() for it in sorted(reach.manifests)]
+        jobs = [job for job in jobs if self._known_referrers(job) is None]
+        first = {name: (name, it) for name, it in jobs}  # one of each repository, since many registries list none
+        before = set(self.state.facts.get(NO_REFERRERS, "").split())
+        for some in (list(first.values()), [job for job in jobs if first[job[0]] != job]):
+            some = [job for job in some if job[0] not in self._unlisted]
             for job, listed in self._ask("referrers", some, self._referrers):
                 if listed is None:
-                    self.state.facts[NO_REFERRERS] = "seen"
-                    return False
-                known[job] = listed
-        return True
+                    self._unlisted[job[0]] = None
+                    continue
+                self.state.referrers[job] = listed
+                self._again.discard(job)
+                if job[0] in before:  # it has learned to: so may the others have
+                    before.clear()
+                    self._unlisted.clear()
+        self.state.facts[NO_REFERRERS] = " ".join(self._unlisted)
+        return bool(jobs)
 
     def _tags(self, name: str, _: str) -> list[str]:
         return list(Repository(self.http, name).tags())

@@ -96,32 +96,36 @@ class Tree:
 
         :param source: a repository that has it
         """
-        have, target = self.path(source, digest), self._target(repository, digest)
-        try:
-            os.link(have, target)
-        except FileExistsError:
-            self._replace(have, target)
-        except OSError as error:
-            if error.errno not in _NO_LINK:
-                raise
-            self._replace(have, target, copied=True)
+        if self.join(digest, source, repository):
+            return
+        with self._new(digest) as new:
+            shutil.copyfile(self.path(source, digest), new)
+            new.chmod(FILE_MODE)
+            sync(new)
+            new.replace(self._target(repository, digest))
 
-    def _replace(self, have: Path, target: Path, *, copied: bool = False) -> None:
-        new = self._aside / f"{target.name}.{threading.get_ident()}.new"
+    def join(self, digest: str, source: str, repository: str) -> bool:
+        """Serve a blob for another repository by another name of the same file; whether that can be.
+
+        :param source: a repository that has it
+        """
+        with self._new(digest) as new:
+            try:
+                os.link(self.path(source, digest), new)
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                return False
+            new.replace(self._target(repository, digest))
+        return True
+
+    @contextlib.contextmanager
+    def _new(self, digest: str) -> Iterator[Path]:
+        """A name aside, for what is to replace what is served at once; nothing is left of it."""
+        new = self._aside / f"{digest}.{threading.get_ident()}.new"
         new.unlink(missing_ok=True)
         try:
-            if not copied:
-                try:
-                    os.link(have, new)
-                except OSError as error:
-                    if error.errno not in _NO_LINK:
-                        raise
-                    copied = True
-            if copied:
-                shutil.copyfile(have, new)
-                new.chmod(FILE_MODE)
-                sync(new)
-            new.replace(target)
+            yield new
         finally:
             new.unlink(missing_ok=True)  # rename leaves it where both are names of one file
 
