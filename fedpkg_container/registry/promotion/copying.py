@@ -51,6 +51,7 @@ class Copying:
 
     :param requests: threads for single requests
     :param nearby: other repositories of the target's registry that may have blobs of the image
+    :param partial: whether an image is looked at, though not copied, of which something is missing at the source
     """
 
     source: Repository
@@ -59,6 +60,7 @@ class Copying:
     requests: Workers
     deadline: Deadline
     nearby: tuple[str, ...] = ()
+    partial: bool = False
 
     def survey(self, digest: str) -> Content:
         """See what belongs to an image, and what of it is missing; nothing is changed.
@@ -135,9 +137,7 @@ class Copying:
         if root.media_type in LISTS or root.digest in lists:
             if depth > DEEPEST_LIST:
                 raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
-            if root.digest not in lists:
-                lists[root.digest] = self.source.manifest(root.digest)
-            for member in lists[root.digest].manifests:
+            for member in self._members(root.digest, lists):
                 if not member.is_manifest:
                     raise RegistryError(
                         f"{self.source.reference}@{root.digest} lists what is no image: {member.media_type[:100]!r}"
@@ -146,6 +146,17 @@ class Copying:
         found[root.digest] = None
         if len(found) > MOST_MANIFESTS:
             raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
+
+    def _members(self, digest: str, lists: dict[str, Manifest]) -> Sequence[Descriptor]:
+        """What a list holds."""
+        if digest not in lists:
+            try:
+                lists[digest] = self.source.manifest(digest)
+            except NoSuchImageError:
+                if not self.partial:
+                    raise
+                return ()
+        return lists[digest].manifests
 
     def _read(
         self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
@@ -157,9 +168,9 @@ class Copying:
             try:
                 return known.get(digest) or self.source.manifest(digest)
             except NoSuchImageError:
-                if digest not in listed:
+                if digest not in listed and not self.partial:
                     raise
-                logger.warning("%s@%s is listed as a referrer, and is not there", self.source.reference, digest)
+                logger.warning("%s@%s is listed, and is not there", self.source.reference, digest)
                 return None
 
         return {each.digest: each for each in self.requests.each(read, digests) if each}
