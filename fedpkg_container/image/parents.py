@@ -13,7 +13,7 @@ from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image.site import Site
 from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.model.unique_tags import IMPORT, UniqueTag
+from fedpkg_container.model.unique_tags import imported
 from fedpkg_container.registry.registry import Registry
 
 #: Finds a Koji build by NVR or id; None when there is none.
@@ -133,8 +133,6 @@ class Resolver:
         return None
 
     def _imports(self, pinned: ImageReference) -> Iterator[int]:
-        """Builds that base images of a repository became, by the tags of their imports; the newest first."""
-        if pinned.registry != self.site.candidate:
-            return
-        stamps = filter(None, map(UniqueTag.read, self.registry.tags(pinned)))
-        yield from sorted({each.number for each in stamps if each.kind == IMPORT}, reverse=True)
+        """Builds that base images of a repository became, the newest first."""
+        if pinned.registry == self.site.candidate:
+            yield from imported(self.registry.tags(pinned))

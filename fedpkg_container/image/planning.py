@@ -116,7 +116,7 @@ class Planner:
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
         with self.registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
-            check_owner(repository, component)
+            check_owner(repository, component, self.session.getBuild)
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
         wanted = [go_arch(arch) for arch in self.task.arches]
