@@ -173,6 +173,7 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
         (["--nvr", f"{COMPONENT}-1-1", "--tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
         (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
         (["--nvr", "../evil-1-1"], 2, "the name '../evil' must be letters"),
+        (["--nvr", "base-.1-1"], 2, "the version '.1' must be letters"),
         (["--nvr", "nonsense"], 2, "'nonsense' is no NVR"),
         (["--nvr", "x" * 200 + "-1-1"], 2, "more than 200 characters"),
         (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, "must not begin with staging"),

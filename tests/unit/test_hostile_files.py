@@ -162,7 +162,7 @@ def test_a_here_document_is_refused_where_buildah_takes_it_for_instructions(engi
             check_here_documents(dockerfile, engine)
 
 
-NAMES = ["--tls-verify", "../x", "a/../../b", "/etc", "a b", "a\nb", "$(id)", "x" * 300, "a@sha256:1", "\u00e9"]
+NAMES = ["--tls-verify", "../x", "a/../../b", "/etc", "a b", "a\nb", "$(id)", "x" * 300, "a@sha256:1", "\u00e9", ".1"]
 
 
 @pytest.mark.parametrize("name", NAMES)
