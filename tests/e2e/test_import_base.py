@@ -22,6 +22,7 @@ from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.site import read_site
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
 from fedpkg_container.registry.registry import Registry
@@ -161,7 +162,7 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
     with registry_of(scene.box).repository(image) as repository:
         assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
     site = read_site(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
-    resolver = Resolver(site, registry_of(scene.box), ["amd64"], scene.hub.getBuild)
+    resolver = Resolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
         assert resolver._koji_build(pinned) == {"id": build["id"], "nvr": nvr}
 
