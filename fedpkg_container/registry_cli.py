@@ -21,6 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the site's configuration")
     parser.add_argument("--debug", action="store_true", help="say what is asked of registries, and show tracebacks")
+    parser.set_defaults(files=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(f"fedpkg_container.commands.registry.{module_name}")
@@ -48,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         with interruptible(leave_on_second=True):
-            return int(arguments.run(arguments, read_site(configuration_path(arguments.config))))
+            site = read_site(configuration_path(arguments.config), files=arguments.files)
+            return int(arguments.run(arguments, site))
     except FedpkgContainerError as error:
         if arguments.debug:
             logging.getLogger(__name__).exception("%s", error.reason)

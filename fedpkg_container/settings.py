@@ -26,17 +26,20 @@ class Settings:
     """The settings of a file; wrong ones get their default and are remembered.
 
     :param parser: what was read
+    :param files: whether files that must exist are looked for
     """
 
-    def __init__(self, parser: configparser.ConfigParser) -> None:
+    def __init__(self, parser: configparser.ConfigParser, *, files: bool = True) -> None:
         self._parser = parser
+        self._files = files
         self._problems: list[str] = []
 
     @classmethod
-    def read(cls, path: Path, *, documentation: str = "docs/site.md") -> Settings:
+    def read(cls, path: Path, *, documentation: str = "docs/site.md", files: bool = True) -> Settings:
         """The settings in a file.
 
         :param documentation: where they are described
+        :param files: whether files that must exist are looked for
         :raises ConfigurationError: it cannot be read
         """
         parser = configparser.ConfigParser(interpolation=None)
@@ -46,7 +49,7 @@ class Settings:
                 parser.read_file(file)
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
             raise ConfigurationError(f"{path} cannot be read: {error}", solution=f"see {documentation}") from error
-        return cls(parser)
+        return cls(parser, files=files)
 
     def complain(self, section: str, option: str, what: str) -> None:
         """Remember that something is wrong."""
@@ -112,7 +115,7 @@ class Settings:
         path = Path(value)
         if not path.is_absolute():
             self.complain(section, option, f"= {value}: not an absolute path")
-        elif exists and not path.exists():
+        elif exists and self._files and not path.exists():
             self.complain(section, option, f"= {value}: no such file or folder")
         return path
 

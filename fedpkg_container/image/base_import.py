@@ -85,14 +85,16 @@ class BaseImport:
     def run(self, source: BaseSource, identity: BaseIdentity) -> Imported:
         """Import; when Koji has this very image under this NVR, only what is missing of its tags is set.
 
-        :raises RefusedError: the NVR is that of something else, or the tag does not list the package
+        :raises RefusedError: the NVR or the repository is that of something else, or the tag does not list the package
         :raises BuildFailedError: another import of it, or a build, is under way; or it is imported, and not tagged
         :raises RegistryError: the candidate registry cannot be reached, or refuses
         """
-        self._tags(identity).check(identity.nvr)
+        tags = self._tags(ImageReference(self.candidate, identity.repository))
+        tags.check(identity.nvr)
         build = self.session.getBuild(str(identity.nvr))
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"]:
-            return self._resume(build, source, identity)
+            return self._resume(build, source, identity.nvr)
+        tags.check_repository(identity.nvr, source)
         started = time.time()
         reservations = ImportReservations(self.session, self.generator)
         nvr = identity.nvr
@@ -106,8 +108,7 @@ class BaseImport:
                 self._refund(reservations, reservation)
             raise
 
-    def _tags(self, identity: BaseIdentity) -> BaseTags:
-        repository = ImageReference(self.candidate, identity.repository)
+    def _tags(self, repository: ImageReference) -> BaseTags:
         return BaseTags(self.session, self._registry, repository, self.koji_tag, self.log)
 
     @property
@@ -123,18 +124,20 @@ class BaseImport:
         except (koji.GenericError, requests.RequestException) as error:
             logger.warning("%s could not be given back: %s", reservation.nvr, error)
 
-    def _resume(self, build: dict[str, Any], source: BaseSource, identity: BaseIdentity) -> Imported:
+    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> Imported:
         """Finish what an earlier import recorded."""
         recorded, image = RecordedImage.of(build), _imported(build)
         known = image.get("images") == source.image_ids or (source.digest and source.digest in recorded.digests)
         if not known or recorded.by_digest is None:
             raise RefusedError(
-                f"{identity.nvr} is another image already (build {build['id']})",
+                f"{nvr} is another image already (build {build['id']})",
                 solution="choose another release: --nvr NAME-VERSION-RELEASE",
             )
-        self.log.say(f"{identity.nvr} is this image already (build {build['id']})")
-        self._tags(identity).settle(build["id"], identity.nvr, recorded.by_digest, sorted(recorded.floating_tags))
-        return Imported(identity.nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
+        self.log.say(f"{nvr} is this image already (build {build['id']})")
+        tags = self._tags(recorded.by_digest.tagged(""))
+        tags.check_repository(nvr, source)
+        tags.settle(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
+        return Imported(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
 
     def _import(self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float) -> Imported:
         nvr = identity.nvr
@@ -153,7 +156,7 @@ class BaseImport:
         importing = Importing(self.session, self.log, self.after)
         importing.run(provenance, published, images, reservation, upload, said.documents)
         image = published.repository.at(published.digest)
-        self._tags(identity).settle(reservation.build_id, nvr, image, tags.floating)
+        self._tags(published.repository).settle(reservation.build_id, nvr, image, tags.floating)
         warnings = [f"{each.arch}: there are no RPMs in it" for each in images if not each.components]
         return Imported(
             nvr,

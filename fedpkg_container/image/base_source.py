@@ -67,6 +67,14 @@ class BaseSource:
         """Koji's name of each arch → image ID."""
         return {each.arch: each.image_id for each in self.members}
 
+    def is_same(self, name: str, images: Images) -> bool:
+        """Whether it is what is there under another name, however its layers are packed."""
+        try:
+            found = _members(images.manifest(name), images, name)
+        except RefusedError:
+            return False
+        return {each.arch: each.image_id for each in found} == self.image_ids
+
     @property
     def labels(self) -> Mapping[str, str]:
         """The labels of the first of its images."""

@@ -11,8 +11,10 @@ import koji
 
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.hub.reservation import ENDED
+from fedpkg_container.image.base_source import BaseSource
 from fedpkg_container.image.floating import Floating
 from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.ownership import check_owner
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
@@ -51,6 +53,24 @@ class BaseTags:
                 f"package {nvr.name} is not in the list of tag {self.koji_tag}, or blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {self.koji_tag} {nvr.name}",
             )
+
+    def check_repository(self, nvr: NVR, source: BaseSource) -> None:
+        """Find out whether the repository is the package's, and the tag of the version and release this image's.
+
+        :raises RefusedError: it is not
+        """
+        tag = nvr.primary_tag
+        with self.registry.repository(self.repository) as repository:
+            try:
+                check_owner(repository, nvr.name, self.session.getBuild)
+            except BuildFailedError as error:
+                raise RefusedError(error.reason, solution=error.solution) from error
+            head = repository.head(tag)
+            if head and not source.is_same(head, repository):
+                raise RefusedError(
+                    f"{self.repository.tagged(tag)} is another image already: {head}",
+                    solution="choose another release: --nvr NAME-VERSION-RELEASE",
+                )
 
     def settle(self, build_id: int, nvr: NVR, image: ImageReference, floating: Sequence[str]) -> None:
         """Set what is missing of a build's tags.

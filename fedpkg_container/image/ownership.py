@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.naming import is_unique_tag
+from fedpkg_container.image.parents import FindBuild
 from fedpkg_container.model.labels import COMPONENT, OLDER
+from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.unique_tags import imported
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.referrers import is_fallback_tag
 from fedpkg_container.registry.repository import Repository
@@ -13,29 +18,39 @@ from fedpkg_container.registry.repository import Repository
 LATEST = "latest"
 
 
-def check_owner(repository: Repository, component: str) -> None:
-    """Refuse to build a package into the repository of another one.
+def check_owner(repository: Repository, component: str, find_build: FindBuild) -> None:
+    """Refuse to bring an image of a package into the repository of another one.
 
-    The image under one tag tells whose it is. Tags of single builds do not: scratch builds and builds that failed
-    have them as well.
+    The image under one tag tells whose it is; of a base image that was imported under another name, Koji does. Tags of
+    single builds do not: scratch builds and builds that failed have them as well.
 
     :raises BuildFailedError: the image there is of another package, or does not say of which it is
     :raises RegistryError: the registry cannot be reached, or refuses
     """
-    tags = sorted(tag for tag in repository.tags() if not is_unique_tag(tag) and not is_fallback_tag(tag))
-    if not tags:
+    tags = list(repository.tags())
+    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not is_fallback_tag(tag))
+    tag = next((tag for tag in sorted(named, key=lambda tag: tag != LATEST) if repository.head(tag)), "")
+    if not tag:
         return
-    tag = LATEST if LATEST in tags else tags[0]
-    owners = _components(repository, repository.manifest(tag))
-    if component in owners:
+    manifest = repository.manifest(tag)
+    owners = _components(repository, manifest)
+    if component in owners or component in _recorded(manifest.digest, imported(tags), find_build):
         return
     image = repository.reference.tagged(tag)
     owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT}"
     raise BuildFailedError(
-        f"the label name = {repository.name!r} is the name of another package's images: {image} is {owner},"
-        f" and this is {component}",
-        solution="choose another name; or ask the site to remove these images, if the name is yours",
+        f"{repository.name} is the repository of another package's images: {image} is {owner}, and this is {component}",
+        solution="choose another name (the label name, or --repository of import-base); or ask the site to remove"
+        " these images, if the name is yours",
     )
+
+
+def _recorded(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
+    """The packages of those of some builds for which Koji recorded an image."""
+    for each in builds:
+        build = find_build(each)
+        if build and digest in RecordedImage.of(build).digests:
+            yield build["name"]
 
 
 def _components(repository: Repository, manifest: Manifest) -> list[str]:

@@ -11,9 +11,10 @@ import koji
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image.site import Site
+from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.model.unique_tags import IMPORT, UniqueTag
+from fedpkg_container.model.unique_tags import imported
 from fedpkg_container.registry.registry import Registry
 
 #: Finds a Koji build by NVR or id; None when there is none.
@@ -38,13 +39,13 @@ class Parent:
 class Resolver:
     """Finds out which images FROM means.
 
-    :param arches: Go's names of the arches that parents must have
+    :param platforms: those that parents must be for
     :param find_build: looks in Koji
     """
 
     site: Site
     registry: Registry
-    arches: Sequence[str]
+    platforms: Sequence[Platform]
     find_build: FindBuild
 
     def resolve(self, dockerfile: Dockerfile, override: str = "") -> list[Parent]:
@@ -101,23 +102,19 @@ class Resolver:
             )
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
-        have = manifest.architectures() if manifest.is_list else [self._architecture(pinned)]
-        missing = sorted(set(self.arches) - set(have))
+        have = manifest.platforms if manifest.is_list else [self.registry.settings(pinned, "")]
+        missing = [each for each in self.platforms if not any(map(each.fits, have))]
         if missing:
-            alone = "" if manifest.is_list else f": it is one image, of {have[0]}, not a list"
+            alone = "" if manifest.is_list else f": it is one image, of {_shown(have[0])}, not a list"
             raise BuildFailedError(
-                f"{image} has no image for {', '.join(missing)}{alone}",
+                f"{image} has no image for {', '.join(sorted(map(str, missing)))}{alone}",
                 solution="build without these arches, or use another base image",
             )
         return Parent(written, pinned, self._koji_build(pinned))
 
-    def _architecture(self, image: ImageReference) -> str:
-        """The architecture that a single image says it is of, by Go's name."""
-        return str(self.registry.settings(image, "").get("architecture") or "unknown")
-
     def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
         """The Koji build that an image is: its labels say which, or a tag that imports set; Koji has its digest."""
-        labels = (self.registry.settings(pinned, self.arches[0]).get("config") or {}).get("Labels")
+        labels = (self.registry.settings(pinned, self.platforms[0].architecture).get("config") or {}).get("Labels")
         found: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
         parts = [found.get(name) for name in ("com.redhat.component", "version", "release")]
         said = "-".join(str(part) for part in parts)
@@ -133,8 +130,13 @@ class Resolver:
         return None
 
     def _imports(self, pinned: ImageReference) -> Iterator[int]:
-        """Builds that base images of a repository became, by the tags of their imports; the newest first."""
-        if pinned.registry != self.site.candidate:
-            return
-        stamps = filter(None, map(UniqueTag.read, self.registry.tags(pinned)))
-        yield from sorted({each.number for each in stamps if each.kind == IMPORT}, reverse=True)
+        """Builds that base images of a repository became, the newest first."""
+        if pinned.registry == self.site.candidate:
+            yield from imported(self.registry.tags(pinned))
+
+
+def _shown(platform: Mapping[str, Any]) -> str:
+    """What a single image says that it runs on."""
+    system, variant = platform.get("os", "linux"), platform.get("variant")
+    named = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
+    return "/".join(str(each) for each in named if each)

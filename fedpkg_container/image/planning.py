@@ -25,7 +25,7 @@ from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.step import release_environment
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.arches import go_arch
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.finding import ERROR
 from fedpkg_container.model.reference import ImageReference
@@ -116,10 +116,10 @@ class Planner:
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
         with self.registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
-            check_owner(repository, component)
+            check_owner(repository, component, self.session.getBuild)
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
-        wanted = [go_arch(arch) for arch in self.task.arches]
+        wanted = [platform_of(arch) for arch in self.task.arches]
         resolver = Resolver(self.site, self.registry, wanted, self.session.getBuild)
         found = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
         for parent in found:

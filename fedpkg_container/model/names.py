@@ -9,7 +9,7 @@ COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 
 _REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
 _PACKAGE = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*")
-_NVR_PART = re.compile(r"[A-Za-z0-9._+~^]+")
+_NVR_PART = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9._+~^]*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = ("staging",)
@@ -36,7 +36,7 @@ def package_problem(text: str) -> str:
 def nvr_part_problem(text: str) -> str:
     """What keeps a text from being a version or a release; empty when nothing does."""
     if not _NVR_PART.fullmatch(text) or ".." in text:
-        return "must be letters, digits and any of . _ + ~ ^, without a dash"
+        return "must be letters, digits and any of . _ + ~ ^, without a dash, and not begin with a dot"
     return ""
 
 
@@ -50,8 +50,8 @@ def tag_problem(text: str) -> str:
 
 
 def legal_tag(text: str) -> str:
-    """A text as a tag: what a tag cannot hold becomes ``_``, and it is cut at 128 characters."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:128]
+    """A text as a tag: what a tag cannot hold, or begin with, becomes ``_``, and it is cut at 128 characters."""
+    return re.sub(r"\A[.-]|[^A-Za-z0-9_.-]", "_", text)[:128]
 
 
 def is_variable(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: What comes before the number in tags of scratch builds, and of base images that were imported.
@@ -45,3 +46,8 @@ class UniqueTag:
     def __str__(self) -> str:
         moment = time.strftime(_MOMENT, time.gmtime(self.made))
         return "-".join(part for part in (self.kind, str(self.number), moment) if part)
+
+
+def imported(tags: Iterable[str]) -> list[int]:
+    """The builds that base images became which were imported into a repository, by its tags; the newest first."""
+    return sorted({each.number for each in map(UniqueTag.read, tags) if each and each.kind == IMPORT}, reverse=True)

@@ -166,10 +166,15 @@ class Manifest:
             raise RegistryError(f"{self.digest} is no manifest that can be read: it has no list of {key}")
         return listed
 
+    @property
+    def platforms(self) -> list[dict[str, Any]]:
+        """What the members of a list run on, as it says; those of which it says nothing are left out."""
+        said = (each.get("platform") for each in self.members)
+        return [each for each in said if isinstance(each, dict)]
+
     def architectures(self) -> list[str]:
         """Go's names of the arches of a list."""
-        platforms = (each.get("platform") for each in self.members)
-        return [str(each.get("architecture")) for each in platforms if isinstance(each, dict)]
+        return [str(each.get("architecture")) for each in self.platforms]
 
     def digest_for(self, platform: Platform) -> str:
         """The digest of the image for a platform; of a manifest that is no list its own.
@@ -179,6 +184,7 @@ class Manifest:
         if not self.is_list:
             return self.digest
         for each in self.members:
-            if platform.fits(each.get("platform") or {}):
+            listed = each.get("platform")
+            if isinstance(listed, dict) and platform.fits(listed):
                 return str(each["digest"])
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")

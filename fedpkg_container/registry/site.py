@@ -153,12 +153,13 @@ class DistributionSite:
         return self.targets[name]
 
 
-def read_site(path: Path) -> DistributionSite:
+def read_site(path: Path, *, files: bool = True) -> DistributionSite:
     """Read the site's file.
 
+    :param files: whether files that it names, as certificates, must be there
     :raises ConfigurationError: it cannot be read, or some of its values are wrong; all are named
     """
-    settings = Settings.read(path, documentation=DOCUMENTATION)
+    settings = Settings.read(path, documentation=DOCUMENTATION, files=files)
     names = settings.named("target")
     site = DistributionSite(
         path=path,

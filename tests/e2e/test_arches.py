@@ -167,7 +167,7 @@ def test_when_one_arch_fails_the_others_end_at_once(packager: Packager, many: Bo
     ("base", "said"),
     [
         ("some:1", "some:1 has no image for s390x"),
-        ("every:one-x86_64", "one-x86_64 has no image for arm64, s390x: it is one image, of amd64, not a list"),
+        ("every:one-x86_64", "one-x86_64 has no image for arm64/v8, s390x: it is one image, of amd64, not a list"),
     ],
 )
 def test_a_parent_that_lacks_an_arch(packager: Packager, many: Box, base: str, said: str) -> None:

@@ -19,8 +19,10 @@ from fedpkg_container.box.demo import site as demo_site
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.site import read_site
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
 from fedpkg_container.registry.registry import Registry
@@ -160,7 +162,7 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
     with registry_of(scene.box).repository(image) as repository:
         assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
     site = read_site(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
-    resolver = Resolver(site, registry_of(scene.box), ["amd64"], scene.hub.getBuild)
+    resolver = Resolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
         assert resolver._koji_build(pinned) == {"id": build["id"], "nvr": nvr}
 
@@ -172,6 +174,7 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
         (["--nvr", f"{COMPONENT}-1-1", "--tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
         (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
         (["--nvr", "../evil-1-1"], 2, "the name '../evil' must be letters"),
+        (["--nvr", "base-.1-1"], 2, "the version '.1' must be letters"),
         (["--nvr", "nonsense"], 2, "'nonsense' is no NVR"),
         (["--nvr", "x" * 200 + "-1-1"], 2, "more than 200 characters"),
         (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, "must not begin with staging"),
@@ -190,6 +193,63 @@ def test_names_that_are_refused(
     assert reserved(scene.box) == []
 
 
+def test_the_repository_of_another_package(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs, ours = scene.folder / "theirs", scene.folder / "ours"
+    for folder, component in ((theirs, "tests-hello"), (ours, COMPONENT)):
+        folder.mkdir()
+        labels = {**LABELS, "com.redhat.component": component, "name": "tests/owned", "release": "40"}
+        docker_archive(folder, [], labels)
+    assert scene.run("import-base", theirs / "base.tar.gz") == 0
+    before, event = scene.tags("tests/owned"), scene.hub.getLastEvent()["id"]
+    capsys.readouterr()
+    for options in ([], ["--tag", demo_site.DEST_TAG]):
+        assert scene.run("import-base", ours / "base.tar.gz", *options) == 3
+        assert f":41-40 is an image of tests-hello, and this is {COMPONENT}" in capsys.readouterr().err
+    assert scene.tags("tests/owned") == before
+    assert scene.hub.getLastEvent()["id"] == event, "nothing was changed in Koji"
+
+
+def test_the_next_image_under_a_name_of_choice(scene: Scene) -> None:
+    """No label says whose the first one is: Koji does."""
+    for release in ("33", "34"):
+        folder = scene.folder / release
+        folder.mkdir()
+        archive = docker_archive(folder, [], {"vendor": "elsewhere", "release": release})
+        named = ("--nvr", f"{COMPONENT}-7-{release}", "--repository", "tests/chosen")
+        assert scene.run("import-base", archive, *named, "--tag", demo_site.DEST_TAG) == 0
+    assert scene.tags("tests/chosen")["latest"] == scene.image(f"{COMPONENT}-7-34").digest
+    other = ("--nvr", "tests-hello-7-34", "--repository", "tests/chosen")
+    assert scene.run("import-base", archive, *other) == 3
+
+
+def test_the_tag_of_its_version_and_release_is_another_image(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = scene.folder / "first", scene.folder / "second"
+    for folder, release in ((first, "45"), (second, "46")):
+        folder.mkdir()
+        docker_archive(folder, [], _labels(release))
+    assert scene.run("import-base", first / "base.tar.gz") == 0
+    image = scene.image(f"{COMPONENT}-41-45")
+    with registry_of(scene.box).repository(image) as repository:
+        repository.put_manifest("41-46", repository.manifest(image.digest))
+    before = scene.tags()
+    capsys.readouterr()
+    assert scene.run("import-base", second / "base.tar.gz") == 3
+    assert ":41-46 is another image already" in capsys.readouterr().err
+    assert (scene.tags(), scene.hub.getBuild(f"{COMPONENT}-41-46"), reserved(scene.box)) == (before, None, [])
+
+
+def test_the_tag_of_its_version_and_release_is_this_image(scene: Scene) -> None:
+    archive = docker_archive(scene.folder, [], _labels("47"))
+    assert scene.killed("published", "import-base", archive) == 9
+    with registry_of(scene.box).repository(ImageReference(scene.box.layout.registry_address, "tests/base")) as there:
+        (unique,) = (
+            tag for tag in there.tags() if tag.startswith(f"import-{scene.build(f'{COMPONENT}-41-47')['id']}-")
+        )
+        there.put_manifest("41-47", there.manifest(unique))
+    assert scene.run("import-base", archive) == 0
+    assert scene.tags()["41-47"] == scene.image(f"{COMPONENT}-41-47").digest
+
+
 def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     archive = docker_archive(scene.folder, [], _labels("50"))
     assert scene.run("import-base", archive) == 0
@@ -198,7 +258,7 @@ def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys
     assert "latest" not in scene.image(f"{COMPONENT}-41-50").tag
 
 
-def test_a_registry_that_is_away_and_the_nvr_is_given_back(
+def test_a_registry_that_is_away_and_nothing_is_changed(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fedpkg_container.registry.patience.FIRST_PAUSE", 0.01)
@@ -208,8 +268,22 @@ def test_a_registry_that_is_away_and_the_nvr_is_given_back(
     scene.configuration.write_text(away)
     assert scene.run("import-base", archive) == 1
     assert "127.0.0.1:9 cannot be reached" in capsys.readouterr().err
-    assert scene.build(f"{COMPONENT}-41-60")["state"] == koji.BUILD_STATES["FAILED"]
+    assert scene.hub.getBuild(f"{COMPONENT}-41-60") is None
     scene.configuration.write_text(text)
+    assert scene.run("import-base", archive) == 0
+
+
+def test_a_registry_that_fails_later_and_the_nvr_is_given_back(
+    scene: Scene, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RegistryError("it is away")
+
+    archive = docker_archive(scene.folder, [package], _labels("61"))
+    with monkeypatch.context() as away:
+        away.setattr(Registry, "bring", fail)
+        assert scene.run("import-base", archive) == 1
+    assert scene.build(f"{COMPONENT}-41-61")["state"] == koji.BUILD_STATES["FAILED"]
     assert scene.run("import-base", archive) == 0
 
 

@@ -15,6 +15,7 @@ from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
 from tests.support.registries import access, docker_registry, push_image
+from tests.support.storage import Storage
 
 OURS, THEIRS = "hello-container", "other-container"
 
@@ -43,22 +44,37 @@ def _push(host: tuple[Registry, str], repository: Repository, tag: str, **labels
     repository.put_manifest(tag, Manifest.of(listed))
 
 
+def _nothing(_: object) -> None:
+    """What Koji has."""
+
+
 def test_a_new_repository_is_anybodys(repository: Repository) -> None:
-    check_owner(repository, OURS)
+    check_owner(repository, OURS, _nothing)
 
 
 @pytest.mark.parametrize("tag", ["latest", "1.0", "1.0-1"])
 def test_the_image_under_a_tag_tells(host: tuple[Registry, str], repository: Repository, tag: str) -> None:
     _push(host, repository, tag, **{"com.redhat.component": THEIRS})
-    check_owner(repository, THEIRS)
+    check_owner(repository, THEIRS, _nothing)
     with pytest.raises(BuildFailedError, match=f":{tag} is an image of {THEIRS}, and this is {OURS}"):
-        check_owner(repository, OURS)
+        check_owner(repository, OURS, _nothing)
 
 
 def test_latest_tells_before_others(host: tuple[Registry, str], repository: Repository) -> None:
     _push(host, repository, "1.0", **{"com.redhat.component": THEIRS})
     _push(host, repository, "latest", **{"com.redhat.component": OURS})
-    check_owner(repository, OURS)
+    check_owner(repository, OURS, _nothing)
+
+
+def test_tags_that_lead_to_nothing_tell_nothing(host: tuple[Registry, str], repository: Repository) -> None:
+    """A registry that is killed while it deletes an image leaves its tags."""
+    registry, address = host
+    _push(host, repository, "latest", **{"com.redhat.component": THEIRS})
+    assert registry.access.certificates
+    Storage.of(registry.access.certificates.parent, address).forget(repository.name, repository.head("latest"))
+    check_owner(repository, OURS, _nothing)
+    _push(host, repository, "1.0", **{"com.redhat.component": OURS})
+    check_owner(repository, OURS, _nothing)
 
 
 @pytest.mark.parametrize("scratch", [True, False])
@@ -66,17 +82,17 @@ def test_what_was_never_recorded_tells_nothing(
     host: tuple[Registry, str], repository: Repository, scratch: bool
 ) -> None:
     _push(host, repository, unique_tag(7, scratch=scratch), **{"com.redhat.component": THEIRS})
-    check_owner(repository, OURS)
+    check_owner(repository, OURS, _nothing)
 
 
 def test_an_image_that_does_not_say(host: tuple[Registry, str], repository: Repository) -> None:
     _push(host, repository, "latest")
     with pytest.raises(BuildFailedError, match=r"an image without a label com\.redhat\.component"):
-        check_owner(repository, OURS)
+        check_owner(repository, OURS, _nothing)
 
 
 def test_the_older_spelling_beside_the_label_of_a_base_image(
     host: tuple[Registry, str], repository: Repository
 ) -> None:
     _push(host, repository, "latest", BZComponent=OURS, **{"com.redhat.component": "base-container"})
-    check_owner(repository, OURS)
+    check_owner(repository, OURS, _nothing)

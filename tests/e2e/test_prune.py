@@ -25,6 +25,7 @@ from tests.support.pruning import DELETE, KilledError, Scene, build, is_gone, is
 from tests.support.pushing import image, index, listing, tagged
 from tests.support.records import ENDED, RUNNING, ToldRecords
 from tests.support.registries import access, docker_registry
+from tests.support.storage import Storage
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,29 @@ def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Ca
     (found,) = new
     assert scene["hello"].head("2.0-1") == found.digest
     assert all(scene["hello"].head(each["digest"]) for each in found.members), "the new list is whole"
+
+
+def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
+    """A registry that is killed while it deletes a manifest leaves its tags; one of them gets a meaning meanwhile."""
+    with docker_registry(tmp_path) as host, Registry(access(tmp_path)).http(host) as http:
+        repository = Repository(http, "hello")
+        first, second = (build(repository, str(number), stamp(90, number)) for number in (1, 2))
+        lost = image(repository, "lost", "lost", "found")
+        Storage.of(tmp_path, host).forget("hello", lost.digest)
+        assert {"lost", "found"} <= set(repository.tags())
+        wanted: list[Manifest] = []
+
+        def somebody(step: str) -> None:
+            if step.startswith("deleted") and not wanted:
+                left = next(made for made, _ in (first, second) if repository.head(made.digest))
+                wanted.append(tagged(repository, left, "found"))
+
+        report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE, after=somebody).run()
+        assert [each.outcome.done for each in report.images].count(True) == 1
+        assert [each.outcome.needed for each in report.images if not each.outcome.done] == [
+            "it has got the tag found meanwhile"
+        ]
+        assert repository.head("found") == wanted[0].digest
 
 
 def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:

@@ -284,9 +284,10 @@ def test_builders_refuse_what_the_client_was_told_to_pass(
 
 def test_a_release_that_is_none(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
-    done = packager.build("--build-release", "1-2")
-    assert done.returncode == USAGE
-    assert "argument --build-release: '1-2' must be" in done.stderr
+    for release in ("1-2", ".1"):
+        done = packager.build("--build-release", release)
+        assert done.returncode == USAGE
+        assert f"argument --build-release: '{release}' must be" in done.stderr
 
 
 def test_what_container_yaml_asks_of_no_service_is_refused(packager: Packager) -> None:

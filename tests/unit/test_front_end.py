@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.redirects import FrontEnd, Kind, render
-from fedpkg_container.registry.redirects.values import Address, Listen
+from fedpkg_container.registry.redirects.nginx import identifier
+from fedpkg_container.registry.redirects.values import Address, Listen, host_name
 from tests.support.web_servers import check_httpd, check_nginx
 
 FRONT = FrontEnd(
@@ -144,13 +146,40 @@ def test_servers_load_it(settings: dict[str, Any], tmp_path: Path) -> None:
     check_httpd(tmp_path / "httpd", render("httpd", front))
 
 
+_LABELS = st.from_regex(r"[a-z0-9](-{0,3}[a-z0-9]){0,3}", fullmatch=True)
+_HOSTS = st.lists(_LABELS, min_size=1, max_size=3).map(".".join)
+
+
+@given(_HOSTS)
+def test_each_host_has_a_name_of_its_own_in_nginx(name: str) -> None:
+    made = identifier(host_name(name))
+    assert re.fullmatch("[a-z0-9_]{1,40}", made)
+    cut, *digest = re.split("(?<!_)___(?!_)", made)
+    if not digest:  # it can be read back
+        assert re.sub("_+", lambda run: "." if len(run[0]) == 1 else "-" * (len(run[0]) // 2), made) == name
+    else:
+        assert len(name) > 20
+        assert name.replace("-", "__").replace(".", "_").startswith(cut)
+        assert digest == [hashlib.sha256(name.encode()).hexdigest()[:12]]
+
+
 @pytest.mark.parametrize("kind", ["nginx", "httpd"])
-def test_two_front_ends_go_together(kind: Kind, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("registry.example.org", "candidates.example.org"),
+        ("f42-registry.example.org", "f42.registry.example.org"),
+        ("xn--f42.example.org", "xn-f42.example.org"),
+        (f"{'r' * 31}.example.org", f"{'r' * 31}.example.com"),
+    ],
+)
+def test_two_front_ends_go_together(kind: Kind, names: tuple[str, str], tmp_path: Path) -> None:
     """Nothing that one declares for all of a server is declared by the other."""
     authority = Authority(tmp_path / "pki")
     certificate = authority.issue("front", server=True)
     front = replace(FRONT, certificate=certificate, key=certificate, registry="https://localhost:5000",
                     registry_ca=authority.certificate_path, **FULL)  # fmt: skip
-    other = replace(front, names=("candidates.example.org",), no_cdn_names=(), networks=("192.0.2.0/24",))
+    front, other = (replace(front, names=(name,)) for name in names)
+    other = replace(other, no_cdn_names=(), networks=("192.0.2.0/24",))
     check = check_nginx if kind == "nginx" else check_httpd
     check(tmp_path / kind, render(kind, front) + render(kind, other))

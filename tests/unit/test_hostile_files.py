@@ -23,6 +23,7 @@ from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.refusals import check_here_documents, check_steps
 from fedpkg_container.image.site import read_site
 from fedpkg_container.image.source import fetch
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
 from fedpkg_container.registry.registry import Access, Registry
 
@@ -121,7 +122,7 @@ def test_files_of_images_that_no_from_names(step: str) -> None:
 )
 def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
     (tmp_path / "site.conf").write_text("[registry]\ncandidate = r.io\n")
-    resolver = Resolver(read_site(tmp_path / "site.conf"), Registry(Access()), ["amd64"], lambda _: None)
+    resolver = Resolver(read_site(tmp_path / "site.conf"), Registry(Access()), [platform_of("x86_64")], lambda _: None)
     with pytest.raises(FedpkgContainerError, match="not an image reference|does not say which registry|cannot be read"):
         resolver.resolve(Dockerfile(f"FROM {image}\n"))
 
@@ -162,7 +163,7 @@ def test_a_here_document_is_refused_where_buildah_takes_it_for_instructions(engi
             check_here_documents(dockerfile, engine)
 
 
-NAMES = ["--tls-verify", "../x", "a/../../b", "/etc", "a b", "a\nb", "$(id)", "x" * 300, "a@sha256:1", "\u00e9"]
+NAMES = ["--tls-verify", "../x", "a/../../b", "/etc", "a b", "a\nb", "$(id)", "x" * 300, "a@sha256:1", "\u00e9", ".1"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.naming import FloatingTags, Tags, is_unique_tag, repository, unique_tag
 from fedpkg_container.image.site import FLOATING
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.names import legal_tag, nvr_part_problem
+from fedpkg_container.model.reference import is_tag
 
 BUILT = NVR("hello-container", "1.0", "3")
 NOON = 1_700_000_000.0
@@ -59,6 +64,26 @@ def test_a_tag_that_no_registry_takes_is_refused() -> None:
 def test_what_a_tag_cannot_hold_is_replaced() -> None:
     assert legal_tag("1.0~rc1^2+git") == "1.0_rc1_2_git"
     assert len(legal_tag("x" * 300)) == 128
+    assert (legal_tag(".1-1"), legal_tag("-x")) == ("_1-1", "_x")
+
+
+_PARTS = st.text(string.ascii_letters + string.digits + "._+~^-", min_size=1) | st.text(min_size=1)
+
+
+@given(_PARTS, _PARTS)
+def test_whatever_is_made_a_tag_is_one(version: str, release: str) -> None:
+    assert is_tag(legal_tag(version))
+    assert is_tag(legal_tag(f"{version}-{release}"))
+
+
+@pytest.mark.parametrize("part", [".", ".1", "..", "1..2", "-1", "1-2", "", "1/2", "1\n"])
+def test_what_is_neither_a_version_nor_a_release(part: str) -> None:
+    assert nvr_part_problem(part)
+
+
+@pytest.mark.parametrize("part", ["1", "1.0~rc1^2+git", "1.", "_1", "~1"])
+def test_versions_and_releases(part: str) -> None:
+    assert not nvr_part_problem(part)
 
 
 @pytest.mark.parametrize("name", ["hello", "f41/hello-web", "a/b/c"])

@@ -20,6 +20,7 @@ LIST = Manifest.of(
     {
         "mediaType": MANIFEST_LIST,
         "manifests": [
+            {**_member("nonsense"), "platform": "amd64"},
             _member("windows", architecture="amd64", os="windows"),
             _member("amd64", architecture="amd64", os="linux"),
             _member("armv6", architecture="arm", os="linux", variant="v6"),

@@ -57,6 +57,19 @@ def test_the_configuration_is_printed(kind: str, tmp_path: Path) -> None:
     assert done.stdout == render(kind, front)  # type: ignore[arg-type]
 
 
+def test_the_files_that_other_commands_need_are_on_another_machine(tmp_path: Path) -> None:
+    text = SITE.replace("koji_tags", "certificates = /no/such/folder\nauth_file = auth.json\nkoji_tags")
+    done = _run(_site(tmp_path, text + SECTION), "--nginx")
+    assert done.returncode == 2
+    assert "auth_file = auth.json: not an absolute path" in done.stderr
+    assert "/no/such/folder" not in done.stderr
+    path = _site(tmp_path, text.replace("auth.json", "/no/such/auth.json") + SECTION)
+    assert _run(path, "--nginx").returncode == 0
+    with pytest.raises(ConfigurationError) as caught:
+        read_site(path)
+    assert caught.value.solution.count("no such file or folder") == 2
+
+
 def test_a_site_without_a_front_end(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE)
     assert read_site(path).front_end is None

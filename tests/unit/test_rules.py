@@ -94,6 +94,8 @@ def test_instructions(tmp_path: Path, text: str, expected: list[tuple[str, int]]
         ('name="hello"', 'name=""', [("label-unresolved", 2)]),
         ('version="1.0"', 'version="$V"', [("label-unresolved", 2)]),
         ('version="1.0"', 'version="1-0"', [("label-invalid", 2)]),
+        ('version="1.0"', 'version=".1"', [("label-invalid", 2)]),
+        ('version="1.0"', 'version="1.0" release=".1"', [("label-invalid", 2)]),
         ('name="hello"', 'name="Hello World"', [("label-invalid", 2)]),
         ('component="hello-container"', 'component="hello container"', [("label-invalid", 2), ("label-repository", 2)]),
         ('version="1.0"', f'version="{"1" * 70}" release="{"2" * 70}"', [("label-invalid", 2)]),

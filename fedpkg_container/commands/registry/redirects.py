@@ -20,6 +20,7 @@ EPILOG = """The configuration has comments for its operator. Its settings are th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``redirects``."""
     parser.epilog = EPILOG
+    parser.set_defaults(files=False)  # nothing is reached: those of other sections may be on another machine
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument("--nginx", dest="kind", action="store_const", const="nginx", help="for nginx")

@@ -62,6 +62,8 @@ class Copying:
 
     :param requests: threads for single requests
     :param nearby: other repositories of the target's registry that may have blobs of the image
+    :param signatures: finds what cosign keeps beside images of the source
+    :param partial: whether an image is looked at, though not copied, of which something is missing at the source
     """
 
     source: Repository
@@ -71,6 +73,7 @@ class Copying:
     deadline: Deadline
     nearby: tuple[str, ...] = ()
     signatures: SignatureTags = field(default_factory=SignatureTags)
+    partial: bool = False
 
     def survey(self, digest: str) -> Content:
         """See what belongs to an image, and what of it is missing; nothing is changed.
@@ -130,7 +133,7 @@ class Copying:
 
     def _signatures(self, digests: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Manifest]]:
         """The tags of signatures, and what is under those that the target is to get."""
-        tags = self.signatures.of(self.source, digests)
+        tags = self.signatures.of(self.source, digests) if not self.partial else []
         found = dict(zip(tags, self.requests.each(self.source.manifest, tags)))
         wanted = self.requests.each(lambda tag: is_wanted(tag, found[tag], self.target), tags)
         return tuple(tags), {tag: found[tag] for tag, is_one in zip(tags, wanted) if is_one}
@@ -157,9 +160,7 @@ class Copying:
         if root.media_type in LISTS or root.digest in lists:
             if depth > DEEPEST_LIST:
                 raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
-            if root.digest not in lists:
-                lists[root.digest] = self.source.manifest(root.digest)
-            for member in lists[root.digest].manifests:
+            for member in self._members(root.digest, lists):
                 if not member.is_manifest:
                     raise RegistryError(
                         f"{self.source.reference}@{root.digest} lists what is no image: {member.media_type[:100]!r}"
@@ -168,6 +169,17 @@ class Copying:
         found[root.digest] = None
         if len(found) > MOST_MANIFESTS:
             raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
+
+    def _members(self, digest: str, lists: dict[str, Manifest]) -> Sequence[Descriptor]:
+        """What a list holds."""
+        if digest not in lists:
+            try:
+                lists[digest] = self.source.manifest(digest)
+            except NoSuchImageError:
+                if not self.partial:
+                    raise
+                return ()
+        return lists[digest].manifests
 
     def _read(
         self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
@@ -179,9 +191,9 @@ class Copying:
             try:
                 return known.get(digest) or self.source.manifest(digest)
             except NoSuchImageError:
-                if digest not in listed:
+                if digest not in listed and not self.partial:
                     raise
-                logger.warning("%s@%s is listed as a referrer, and is not there", self.source.reference, digest)
+                logger.warning("%s@%s is listed, and is not there", self.source.reference, digest)
                 return None
 
         return {each.digest: each for each in self.requests.each(read, digests) if each}

@@ -52,6 +52,8 @@ def plan_removal(repository: Repository, content: Content, heads: Mapping[str, s
         if subject in kept:
             kept.update({each.digest: f"it is about {subject}, which stays" for each in artifacts})
     rest = [each for each in content.digests if each != image and each not in kept]
+    there = requests.each(repository.head, rest)
+    rest = [digest for digest, head in zip(rest, there) if head]
     belonging = {tag: lists[list_tag(tag)] for tag in heads if list_tag(tag) in lists}
     tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
     return Removal(tuple(dict.fromkeys([image, *rest, *tagged])), kept)

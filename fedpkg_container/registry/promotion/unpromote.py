@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, NoSuchImageError, RefusedError
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RefusedError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
@@ -132,13 +132,12 @@ class _Build:
 
     def _removal(self, heads: Mapping[str, str]) -> Removal:
         """What is to be deleted; what an attempt that was interrupted began to delete is gone on with."""
-        begun = self.history.unfinished.get(self.digest)
-        deadline = Deadline(f"taking {self.nvr} back", self.way.target.access.timeout)
-        looking = Copying(self.repository, self.repository, Blobs(), self.way.requests, deadline)
-        try:
-            return plan_removal(self.repository, looking.survey(self.digest), heads, self.way.requests)
-        except NoSuchImageError:
+        if not self.repository.head(self.digest):
+            begun = self.history.unfinished.get(self.digest)
             return go_on(self.repository, begun.deleted if begun else (), heads, self.way.requests)
+        deadline = Deadline(f"taking {self.nvr} back", self.way.target.access.timeout)
+        looking = Copying(self.repository, self.repository, Blobs(), self.way.requests, deadline, partial=True)
+        return plan_removal(self.repository, looking.survey(self.digest), heads, self.way.requests)
 
     def _refuse_shared(self, changes: Sequence[TagChange]) -> None:
         shared = [each.tag for each in changes if each.what == KEPT and each.why == NOT_OURS]

@@ -53,7 +53,9 @@ class Deletion:
 
     def _check(self, image: Verdict) -> None:
         """Look once more whether everything is as it was."""
-        new = set(self.repository.tags()) - set(self.judgement.inventory.tags) - self._marks
+        inventory = self.judgement.inventory
+        new = set(self.repository.tags()) - set(inventory.tags) - self._marks
+        new = {tag for tag in new if tag not in inventory.empty or self.repository.head(tag)}
         if new:
             raise ChangedError(f"{self.repository.reference} has a new tag, {sorted(new)[0]}")
         for tag in image.tags:

@@ -29,11 +29,13 @@ class Inventory:
 
     :param tags: tag → digest
     :param manifests: digest → manifest: of everything tagged, and of lists that lie in lists
+    :param empty: tags that lead to nothing, as a registry leaves them that is killed while it deletes
     """
 
     repository: str
     tags: Mapping[str, str]
     manifests: Mapping[str, Manifest]
+    empty: frozenset[str] = frozenset()
 
     @cached_property
     def by_digest(self) -> Mapping[str, tuple[str, ...]]:
@@ -94,7 +96,7 @@ def take(repository: Repository) -> Inventory:
         tagged = {tag: digest for tag, digest in heads.items() if digest}
         manifests = _manifests(repository, pool, tagged.values())
     present = {tag: digest for tag, digest in tagged.items() if digest in manifests}
-    return Inventory(repository.name, present, manifests)
+    return Inventory(repository.name, present, manifests, frozenset(tags).difference(present))
 
 
 def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterable[str]) -> dict[str, Manifest]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from fedpkg_container.registry.redirects.pattern import BLOB
 from fedpkg_container.registry.redirects.settings import FrontEnd
 from fedpkg_container.registry.redirects.template import Template, joined
 from fedpkg_container.registry.redirects.values import Listen
+
+#: The longest name made of a host's: nginx takes variables of 46 characters, where nobody has set more.
+_LONGEST = 40
 
 _FILE = Template("""\
 # The front end of the registry @name, for nginx 1.18 and newer.
@@ -162,7 +166,7 @@ server {
 
 def render(front: FrontEnd) -> str:
     """The configuration of a front end."""
-    registry, slug = front.registry_address, re.sub("[^a-z0-9]", "_", front.server_names[0])
+    registry, slug = front.registry_address, identifier(front.server_names[0])
     tls = _TLS.fill(ca=str(front.registry_ca), host=registry.host) if registry.scheme == "https" else ""
     return _FILE.fill(
         name=front.server_names[0],
@@ -181,6 +185,19 @@ def render(front: FrontEnd) -> str:
         tls=tls,
         plain=_plain(front),
     )
+
+
+def identifier(name: str) -> str:
+    """The name of a host as a name of nginx's, another one for each host.
+
+    A label neither begins nor ends with a dash, so one ``_`` alone is a dot, and two are a dash. A long one is cut, and
+    has a digest behind three.
+    """
+    made = name.replace("-", "__").replace(".", "_")
+    if len(made) <= _LONGEST:
+        return made
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{made[: _LONGEST - 3 - len(digest)].rstrip('_')}___{digest}"
 
 
 def _networks(front: FrontEnd, slug: str) -> str:

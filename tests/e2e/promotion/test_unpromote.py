@@ -139,6 +139,44 @@ def test_deleting_takes_what_no_other_tag_has(bench: Bench, one: str) -> None:
     bench.assert_promoted(second)
 
 
+@pytest.mark.parametrize("has_earlier", [False, True])
+def test_an_image_that_lost_an_arch_is_deleted_with_its_tags(bench: Bench, one: str, has_earlier: bool) -> None:
+    """Promoting such an image is refused."""
+    before = [bench.build("hello-1-0")] if has_earlier else []
+    broken = bench.build("hello-1-1")
+    for each in (*before, broken):
+        bench.promote(each)
+    with bench.http(one) as http:
+        lost, other = (each.digest for each in Repository(http, "hello").manifest(broken.image.digest).manifests)
+        target = Repository(http, bench.place(broken).repository)
+        for place in (target, Repository(http, "hello")):
+            place.delete_manifest(lost)
+        assert bench.promote(broken)[0].state == "failed"
+        (outcome,) = bench.unpromote("hello-1-1", delete=True)
+        assert (outcome.state, outcome.error) == ("unpromoted", "")
+        assert broken.image.digest in outcome.deleted
+        assert lost not in outcome.deleted, "it was not there"
+        gone = (broken.image.digest, other, "1-1", *map(fallback_tag, (broken.image.digest, lost, other)))
+        assert not any(map(target.head, gone))
+    assert bench.tags(broken) == {tag: each.image.digest for each in before for tag in ("1-0", "1", "latest")}
+    assert bench.unpromote("hello-1-1", delete=True)[0].state == "unchanged"
+
+
+def test_a_list_in_the_list_that_is_lost(bench: Bench, one: str) -> None:
+    inner = bench.build()
+    with bench.http(one) as http:
+        source = Repository(http, "hello")
+        member = source.manifest(inner.image.digest).descriptor
+        outer = Manifest.of({"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": [member]})
+        source.put_manifest(outer.digest, outer)
+        nested = replace(inner, image=inner.image.at(outer.digest))
+        assert bench.promote(nested)[0].state == "promoted"
+        Repository(http, bench.place(nested).repository).delete_manifest(inner.image.digest)
+    (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
+    assert (outcome.state, outcome.error) == ("unpromoted", "")
+    assert bench.tags(nested) == {}
+
+
 def test_the_first_build_can_only_be_deleted_with_its_tags(bench: Bench) -> None:
     only = bench.build()
     bench.promote(only)
