@@ -173,9 +173,10 @@ def contact(server: str) -> Iterator[None]:
             f"the hub {server} is down for maintenance: {error}", solution="try again later"
         ) from error
     except koji.AuthError as error:
-        raise NotAuthenticatedError(
-            f"the hub {server} refuses: {printable(str(error))}", solution="log in again"
-        ) from error
+        said = printable(str(error))
+        if any(word in said for word in _NO_CONTACT):
+            raise _unreachable(server, error) from error
+        raise NotAuthenticatedError(f"the hub {server} refuses: {said}", solution="log in again") from error
     except (koji.GenericError, Fault) as error:
         said = printable(str(getattr(error, "faultString", error)))
         raise FedpkgContainerError(f"the hub {server} answers with an error: {said}") from error

@@ -46,8 +46,18 @@ def _chosen(text: str) -> NVR:
     return _checked(NVR(parts["name"], parts["version"], parts["release"]))
 
 
+def labelled(source: BaseSource) -> NVR | None:
+    """The NVR that the labels of a base image say; None where they say none."""
+    parts = list(_labels(source).values())
+    return NVR(*parts) if all(parts) else None
+
+
+def _labels(source: BaseSource) -> dict[str, str]:
+    return {name: label(source.labels, name) for name in (COMPONENT, "version", "release")}
+
+
 def _labelled(source: BaseSource) -> NVR:
-    values = {name: label(source.labels, name) for name in (COMPONENT, "version", "release")}
+    values = _labels(source)
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise RefusedError(f"{source.shown} has no label {missing[0]}", solution=_NAME_IT)

@@ -19,7 +19,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import RefusedError, RegistryError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
 from fedpkg_container.image.archive import described_file
-from fedpkg_container.image.base_identity import BaseIdentity
+from fedpkg_container.image.base_identity import BaseIdentity, labelled
 from fedpkg_container.image.base_source import BaseSource, Member
 from fedpkg_container.image.base_tags import BaseTags
 from fedpkg_container.image.buildroot import buildroot
@@ -94,6 +94,7 @@ class BaseImport:
         build = self.session.getBuild(str(identity.nvr))
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"]:
             return self._resume(build, source, identity.nvr)
+        self._check_twin(source, identity.nvr)
         tags.check_repository(identity.nvr, source)
         started = time.time()
         reservations = ImportReservations(self.session, self.generator)
@@ -124,11 +125,23 @@ class BaseImport:
         except (koji.GenericError, requests.RequestException) as error:
             logger.warning("%s could not be given back: %s", reservation.nvr, error)
 
+    def _check_twin(self, source: BaseSource, nvr: NVR) -> None:
+        """Refuse what Koji has under the NVR that its labels say: a digest is to lead to one build.
+
+        :raises RefusedError: it is recorded there
+        """
+        own = labelled(source)
+        build = self.session.getBuild(str(own)) if own and own != nvr else None
+        if build and build["state"] == koji.BUILD_STATES["COMPLETE"] and _is_of(build, source):
+            raise RefusedError(
+                f"{source.shown} is {own} already (build {build['id']})",
+                solution="leave --nvr out; or build on it as it is",
+            )
+
     def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> Imported:
         """Finish what an earlier import recorded."""
-        recorded, image = RecordedImage.of(build), _imported(build)
-        known = image.get("images") == source.image_ids or (source.digest and source.digest in recorded.digests)
-        if not known or recorded.by_digest is None:
+        recorded = RecordedImage.of(build)
+        if not _is_of(build, source) or recorded.by_digest is None:
             raise RefusedError(
                 f"{nvr} is another image already (build {build['id']})",
                 solution="choose another release: --nvr NAME-VERSION-RELEASE",
@@ -226,9 +239,10 @@ class BaseImport:
         )
 
 
-def _imported(build: dict[str, Any]) -> dict[str, Any]:
-    """What Koji recorded of an import; empty for what was built."""
-    return image_of(build).get("imported") or {}
+def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
+    """Whether Koji recorded this very image of a build; of an import it knows the images of its arches, too."""
+    imported = image_of(build).get("imported") or {}
+    return imported.get("images") == source.image_ids or source.digest in {*RecordedImage.of(build).digests} - {""}
 
 
 def _list_of(manifest: Manifest, member: Member) -> Manifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fedpkg_container.engines.archives import ImageFolder, platform, unpack
-from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
 from fedpkg_container.model.arches import koji_arch
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import Descriptor, Manifest
@@ -103,7 +103,12 @@ def open_source(named: str, folder: Path, access: Callable[[str], Access]) -> Ba
 
 def _in_registry(image: ImageReference, access: Access) -> BaseSource:
     with Registry(access).repository(image) as repository:
-        top = repository.manifest(image.digest or image.tag or "latest")
+        try:
+            top = repository.manifest(image.digest or image.tag or "latest")
+        except NoSuchImageError as error:
+            raise NoSuchImageError(
+                f"{image} does not exist", solution="check the name, and the tag or digest"
+            ) from error
         members = _members(top, repository, str(image))
     exact = image.at(top.digest)
     return BaseSource(

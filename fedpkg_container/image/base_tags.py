@@ -87,8 +87,9 @@ class BaseTags:
         if self.koji_tag and not self._is_tagged(build_id):
             self._tag(build_id, nvr)
         if self.session.listTags(build_id):
-            Floating(self.session, self.registry, self.repository).settle(nvr, floating)
-            self.log.say(f"floating tags {', '.join(floating)} are set")
+            moved = Floating(self.session, self.registry, self.repository).settle(nvr, floating)
+            if moved:
+                self.log.say(f"set {', '.join(moved)} too")
 
     def _is_tagged(self, build_id: int) -> bool:
         return self.koji_tag in {tag["name"] for tag in self.session.listTags(build_id)}

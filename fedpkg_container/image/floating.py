@@ -59,13 +59,14 @@ class Floating:
         found = {tag: _newest(holders, tag) for tag in tags}
         return {tag: holder.nvr for tag, holder in found.items() if holder and holder.nvr != nvr}
 
-    def settle(self, nvr: NVR, tags: Sequence[str]) -> None:
-        """Let each tag of a build that was recorded point to the newest build that asks for it.
+    def settle(self, nvr: NVR, tags: Sequence[str]) -> list[str]:
+        """Let each tag of a build that was recorded point to the newest build that asks for it; those that were set.
 
         :raises RegistryError: a tag could not be set
         """
+        moved: dict[str, None] = {}
         if not tags:
-            return
+            return []
         with self.registry.repository(self.repository) as repository:
             for _ in range(ATTEMPTS):
                 holders = self._holders(nvr)
@@ -73,8 +74,9 @@ class Floating:
                     holder = _newest(holders, tag)
                     if holder and repository.head(tag) != holder.image.digest:
                         repository.put_manifest(tag, repository.manifest(holder.image.digest))
+                        moved[tag] = None
                 if self._holders(nvr) == holders:
-                    return
+                    return list(moved)
         raise RegistryError(
             f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
             solution="they are set by the next build",

@@ -11,7 +11,7 @@ from fedpkg_container.model.labels import COMPONENT, OLDER
 from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.unique_tags import imported
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.referrers import is_fallback_tag
+from fedpkg_container.registry.referrers import list_tag
 from fedpkg_container.registry.repository import Repository
 
 #: The tag that is looked at, where it is set.
@@ -28,7 +28,7 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     :raises RegistryError: the registry cannot be reached, or refuses
     """
     tags = list(repository.tags())
-    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not is_fallback_tag(tag))
+    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not list_tag(tag))
     tag = next((tag for tag in sorted(named, key=lambda tag: tag != LATEST) if repository.head(tag)), "")
     if not tag:
         return

@@ -11,6 +11,7 @@ _CAUSES = re.compile(
     r"|\[Errno -?[0-9]+\] (?P<error>[\w' -]+)"
     r"|Error\([0-9]+, '(?P<aborted>[\w -]+)'"
     r"|: (?P<late>Read timed out)"
+    r"|'(?P<broken>Connection broken)"
 )
 LONGEST = 500
 

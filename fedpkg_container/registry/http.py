@@ -127,7 +127,8 @@ class RegistryHTTP:
             if is_news:
                 self._noticed = time.monotonic()
         if is_news:
-            logger.warning("waiting for %s: %s", self.host, error.reason)
+            limit = f", up to {self._patience:g} s" if self._patience else ""
+            logger.warning("waiting for %s%s: %s", self.host, limit, error.reason)
 
     def request(
         self,

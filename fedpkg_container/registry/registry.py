@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.patience import patiently
 from fedpkg_container.registry.repository import Repository, repositories
+
+logger = logging.getLogger(__name__)
 
 #: Seconds for reading a manifest, and for copying an image.
 READ_TIMEOUT = 60.0
@@ -113,7 +116,14 @@ class Registry:
         self._skopeo(*arguments, source, f"docker://{target}", image=target, timeout=self.access.timeout)
 
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
-        return patiently(lambda: self._run(*arguments, image=image, timeout=timeout), self.access.patience)
+        notices: list[str] = []
+
+        def told(error: RegistryUnavailableError) -> None:
+            if not notices:
+                logger.warning("waiting, up to %g s: %s", self.access.patience, error.reason)
+            notices.append(error.reason)
+
+        return patiently(lambda: self._run(*arguments, image=image, timeout=timeout), self.access.patience, told=told)
 
     def _run(self, *arguments: str, image: ImageReference, timeout: float) -> bytes:
         with registry_errors(image):
@@ -174,6 +184,8 @@ _UNREACHABLE = re.compile(
 )
 #: What may be otherwise in a moment; a name that is wrong stays wrong.
 _TEMPORARY = re.compile(r"connection refused|i/o timeout|no route to host|connection reset", re.IGNORECASE)
+#: Go's words for a connection that failed, at the end of what a program says.
+_REASON = re.compile(r": ((?:dial|lookup|read|write) [^\"]+)\"?$")
 _LATE = re.compile(r"\btimed out\b")
 _BROKEN = re.compile(r"\b5[0-9][0-9] \(?[A-Z]|unexpected EOF|: EOF\b|TLS handshake timeout")
 _MISSING = re.compile(
@@ -187,7 +199,9 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
     """What a program said of a registry, as an error that names the image and what to do."""
     where = image.registry or "the registry"
     if _UNREACHABLE.search(said):
-        reason = said.strip().splitlines()[-1][-200:]
+        last = said.strip().splitlines()[-1]
+        found = _REASON.search(last)
+        reason = found[1] if found else last[-200:]
         kind = RegistryUnavailableError if _TEMPORARY.search(said) else RegistryError
         return kind(
             f"{where} cannot be reached, needed for {image}: {reason}", solution="check its name, or try again later"

@@ -138,6 +138,17 @@ def test_the_same_image_again_does_nothing_and_another_one_is_refused(
     assert reserved(scene.box) == []
 
 
+def test_an_image_that_is_another_build_already(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = docker_archive(scene.folder, [], _labels("21"))
+    assert scene.run("import-base", archive) == 0
+    assert f"it is in no tag of Koji: koji tag-build TAG {COMPONENT}-41-21" in capsys.readouterr().err
+    build, before, event = scene.build(f"{COMPONENT}-41-21"), scene.tags(), scene.hub.getLastEvent()["id"]
+    for source in (archive, str(scene.image(f"{COMPONENT}-41-21"))):
+        assert scene.run("import-base", source, "--nvr", f"{COMPONENT}-41-22") == 3
+        assert f"is {COMPONENT}-41-21 already (build {build['id']})" in capsys.readouterr().err
+    assert (scene.tags(), scene.hub.getLastEvent()["id"]) == (before, event)
+
+
 def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,7 @@ def test_what_people_see(it: Mirrored) -> None:
 
 def test_the_report(it: Mirrored) -> None:
     image = it.storage.image("hello", "1-1", layers=[b"one", b"two"])
-    report = json.loads(it.call("--json"))
+    report = it.report()
     seconds = report.pop("seconds")
     assert 0 < seconds < 60
     size = sum(blob.size for blob in image.blobs)
@@ -79,7 +79,7 @@ def test_the_report(it: Mirrored) -> None:
     }
     it.storage.change_byte(image.blobs[1].digest)
     it.blob("hello", image.blobs[1].digest).unlink()
-    report = json.loads(it.call("--json", "--verify", status=1))
+    report = it.report("--verify", status=1)
     assert len(report["errors"]) == 1 and report["blobs"]["present"] == 2
 
 
@@ -112,6 +112,10 @@ def test_a_folder_that_is_none(it: Mirrored, more: tuple[str, ...]) -> None:
     assert it.tree.read_text() == "mine"
 
 
+def test_a_folder_without_a_name(it: Mirrored) -> None:
+    assert "argument DIR: it is empty" in it.call("", status=2)
+
+
 def test_patterns_that_fit_nothing(it: Mirrored) -> None:
     it.storage.image("fedora/hello", "1-1")
     said = it.call("--repository", "fedora/x*", "--repository", "other", status=1)
@@ -134,16 +138,16 @@ def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
     it.site(f"[promotion]\nrecord = {record}\n")
     for name in ("a", "b"):
         it.storage.image(name, "1-1", layers=[name.encode()])
-    assert json.loads(it.call("--json"))["tags_asked"] == 2  # there is no record yet
+    assert it.report()["tags_asked"] == 2  # there is no record yet
     promoted(record, f"{it.host}/b")
     promoted(record, "hub.example.org/somebody/else")
     it.storage.image("b", "2-1", layers=[b"newer"])
     it.storage.image("a", "2-1", layers=[b"not recorded"])
-    report = json.loads(it.call("--json"))
+    report = it.report()
     assert (report["tags_asked"], report["blobs"]["new"]) == (2, 2)
-    report = json.loads(it.call("--json"))
+    report = it.report()
     assert (report["requests"], report["blobs"]["present"]) == (0, 6)
-    report = json.loads(it.call("--json", "--full"))
+    report = it.report("--full")
     assert (report["tags_asked"], report["blobs"]["new"]) == (4, 2)
 
 
@@ -258,14 +262,14 @@ def test_verification_of_archives(it: Mirrored) -> None:
     checksums["d"].write_bytes(b"\xff\n")
     damaged = {path: path.read_bytes() for path in right if path.exists()}
     for more in ((), ("--archives",)):
-        report = json.loads(it.call("--json", "--verify", "--dry-run", *more))
+        report = it.report("--verify", "--dry-run", *more)
         assert (report["blobs"]["mended"], report["archives"]) == (5, 5 if more else 0)
         assert {path: path.read_bytes() for path in right if path.exists()} == damaged
-    report = json.loads(it.call("--json", "--verify", "--archives"))
+    report = it.report("--verify", "--archives")
     assert (report["blobs"]["mended"], report["archives"], report["errors"]) == (5, 5, [])
     assert {path: path.read_bytes() for path in right} == right
     assert archives["f"].stat() == untouched
-    report = json.loads(it.call("--json", "--verify", "--archives"))
+    report = it.report("--verify", "--archives")
     assert (report["blobs"]["mended"], report["archives"]) == (0, 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -92,10 +93,18 @@ class Mirrored:
 
     def call(self, *arguments: str, status: int = 0) -> str:
         """The program to its end; what it printed."""
+        return "".join(self._call(*arguments, status=status))
+
+    def report(self, *arguments: str, status: int = 0) -> dict[str, Any]:
+        """The program to its end; its report."""
+        report: dict[str, Any] = json.loads(self._call("--json", *arguments, status=status)[0])
+        return report
+
+    def _call(self, *arguments: str, status: int) -> tuple[str, str]:
         with self.start(*arguments) as process:
             out, err = process.communicate(timeout=120)
         assert process.returncode == status, out + err
-        return out + err
+        return out, err
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ def test_connections_that_are_refused() -> None:
         (str(ssl.SSLError(1, "[SSL: X] certificate verify failed: self-signed certificate (_ssl.c:992)")),
          "certificate verify failed: self-signed certificate"),
         ("HTTPSConnectionPool(host='x', port=443): Read timed out. (read timeout=3)", "Read timed out"),
+        ("('Connection broken: IncompleteRead(4 bytes read)', IncompleteRead(4))", "Connection broken"),
         ("something\x1b[31m else\nat all", "something\N{REPLACEMENT CHARACTER}[31m else at all"),
         ("x" * 9999, "x" * LONGEST),
     ],

@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
                 stored=account.archives,
                 koji_tag=arguments.tag or _destination(session, arguments.target),
             )
-            _show(importer.run(source, identity), as_json=arguments.json)
+            imported = importer.run(source, identity)
+            _show(imported, in_tag=bool(importer.koji_tag), as_json=arguments.json)
     return 0
 
 
@@ -74,7 +75,7 @@ def _destination(session: Any, target: str) -> str:
     return str(found["dest_tag_name"])
 
 
-def _show(imported: Imported, *, as_json: bool) -> None:
+def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
     from fedpkg_container.commands.terminal import complain, say, say_json
 
     if as_json:
@@ -91,3 +92,5 @@ def _show(imported: Imported, *, as_json: bool) -> None:
     complain(*(f"warning: {each}" for each in imported.warnings))
     had = "was there" if imported.was_there else "imported"
     say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
+    if not in_tag and not imported.was_there:
+        complain(f"it is in no tag of Koji: koji tag-build TAG {imported.nvr}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.quantities import days, parallel, size
+from fedpkg_container.commands.registry.quantities import days, folder, parallel, size
 from fedpkg_container.commands.registry.target_argument import complete_targets
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ HELP = "export blobs as a tree of files for web servers and mirrors"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
-    parser.add_argument("directory", type=Path, nargs="?", metavar="DIR", help="the tree; default: the site's")
+    parser.add_argument("directory", type=folder, nargs="?", metavar="DIR", help="the tree; default: the site's")
     followed = parser.add_argument(
         "--from",
         dest="target",
@@ -60,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Bring the tree up to date; the exit status."""
-    from fedpkg_container.commands.registry.mirror_view import shown, summary_lines
+    from fedpkg_container.commands.registry.mirror_view import summary_lines
+    from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
     from fedpkg_container.registry.mirror.run import mirror
 
@@ -72,9 +72,11 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if arguments.json:
         say_json(summary.report())
     else:
-        say(*summary_lines(summary, options.folder))
+        say(*summary_lines(summary, options.folder, verified=options.verify))
         for error in summary.errors:
             complain_of_error(error)
+        if summary.errors and not summary.interrupted:
+            complain("what is there can be served; the next run tries the rest again")
     if summary.interrupted:
         complain(f"ended early by {summary.interrupted}; the tree can be served, and the next run goes on")
     return _status(summary)
@@ -95,14 +97,14 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     from fedpkg_container.registry.mirror.options import DAY, Options
 
     chosen = site.mirroring
-    folder = arguments.directory or chosen.directory
-    if folder is None:
+    tree = arguments.directory or chosen.directory
+    if tree is None:
         raise UsageError(
             "there is no folder for the tree", solution=f"name it, or set [mirror] directory in {site.path}"
         )
     target = site.target(arguments.target or chosen.target)
     return Options(
-        folder,
+        tree,
         name=target.registry,
         repositories=tuple(arguments.repositories or chosen.repositories),
         prefix=target.prefix,

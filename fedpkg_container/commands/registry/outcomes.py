@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.promotion.outcome import Outcome
     from fedpkg_container.registry.promotion.tagging import TagChange
 
-MB = 1_000_000
-
 
 def status(outcomes: Sequence[Outcome]) -> int:
     """The exit status: 1 when one is refused or failed."""
     return 0 if all(each.is_good for each in outcomes) else 1
+
+
+def summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """How many builds came to what, where there are several."""
+    counts = Counter(each.state for each in outcomes)
+    what = ", ".join(f"{number} {state}" for state, number in counts.items())
+    return [f"{len(outcomes)} builds: {what}"] if len(outcomes) > 1 else []
 
 
 def show(outcome: Outcome) -> None:
@@ -38,12 +46,14 @@ def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:
     lines += [f"    {_tag(each, is_plan=is_plan)}" for each in outcome.tags]
     if outcome.manifests:
         artifacts = f"; SBOMs and signatures: {outcome.artifacts}" if outcome.artifacts else ""
-        lines.append(f"    manifests copied: {len(outcome.manifests)}{artifacts}")
+        copied = "manifests to be copied" if is_plan else "manifests copied"
+        lines.append(f"    {copied}: {len(outcome.manifests)}{artifacts}")
     tally = outcome.blobs
     if tally.mounted or tally.sent or tally.present:
+        to_be = "to be " if is_plan else ""
         parts = [
-            f"{tally.mounted} mounted ({tally.bytes_mounted / MB:.1f} MB)" if tally.mounted else "",
-            f"{tally.sent} sent ({tally.bytes_sent / MB:.1f} MB)" if tally.sent else "",
+            f"{tally.mounted} {to_be}mounted ({decimal(tally.bytes_mounted)})" if tally.mounted else "",
+            f"{tally.sent} {to_be}sent ({decimal(tally.bytes_sent)})" if tally.sent else "",
             f"{tally.present} there already" if tally.present else "",
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")

@@ -2,7 +2,8 @@
 
 Copies the image that Koji recorded, by digest: its list, all arches, and what refers to them (SBOMs, signatures).
 Then it sets the tags: version and release, and after it the target's floating ones. The build must be complete, and
-in a tag of Koji that the target lets through. A tag never moves to an older build. To repeat it changes nothing.
+in a tag of Koji that the target lets through. No tag moves to an older build, unless
+--allow-downgrade says so. To repeat it changes nothing.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Promote; the exit status."""
     import time
 
-    from fedpkg_container.commands.registry.outcomes import show, status
-    from fedpkg_container.commands.terminal import say_json
+    from fedpkg_container.commands.registry.outcomes import show, status, summary
+    from fedpkg_container.commands.registry.progress_bar import shown
+    from fedpkg_container.commands.terminal import say, say_json
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged
     from fedpkg_container.hub.session import anonymous, contact
@@ -61,8 +63,12 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     with contact(session.baseurl):
         found = tagged(session, arguments.tag) if arguments.tag else candidates(session, arguments.nvr)
     wish = Wish(Rules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify)
-    outcomes = promote(site, target, found, wish, told=(lambda _: None) if arguments.json else show)
+    told = (lambda _: None) if arguments.json else show
+    with shown() as progress:
+        outcomes = promote(site, target, found, wish, told=told, progress=progress)
     if arguments.json:
         seconds = time.monotonic() - began
         say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+    else:
+        say(*summary(outcomes))
     return status(outcomes)

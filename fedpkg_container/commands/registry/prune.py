@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     )
     report = Pruner(site, KojiRecords(anonymous(site.profile)), wanted, notice=complain).run()
     if arguments.json:
-        say_json({**report.packed(), "garbage_collection": garbage_collection(report)})
+        say_json({**report.packed(), "garbage_collection": garbage_collection(report.registry)})
     else:
         say(*lines(report))
     return 1 if report.failed else 0

@@ -24,7 +24,7 @@ def lines(report: Report) -> Iterator[str]:
     yield from _left(report)
     number, size = len(report.images), sum(each.size or 0 for each in report.images)
     done = sum(each.outcome.done for each in report.images), sum(each.outcome.done for each in report.emptied)
-    if report.deletes:
+    if report.deletes and (number or report.emptied):
         emptied = counted(len(report.emptied), "staging repository")
         yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
     elif number or report.emptied:
@@ -36,16 +36,16 @@ def lines(report: Report) -> Iterator[str]:
     else:
         yield f"nothing to delete; {_staying(report)}"
     if any(done):
-        yield garbage_collection(report)
+        yield garbage_collection(report.registry)
 
 
 def _staying(report: Report) -> str:
     return counted(len(report.kept), "image stays", "images stay")
 
 
-def garbage_collection(report: Report) -> str:
-    """How the registry's space comes back."""
-    return _GARBAGE.format(registry=report.registry)
+def garbage_collection(registry: str) -> str:
+    """How a registry's space comes back."""
+    return _GARBAGE.format(registry=registry)
 
 
 def _table(report: Report) -> Iterator[str]:

@@ -1,13 +1,21 @@
-"""Numbers on the command line: each is refused with what it should be."""
+"""Numbers and folders on the command line: each is refused with what it should be."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from fedpkg_container.settings import size_of
 
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
+
+
+def folder(text: str) -> Path:
+    """A folder; not the one in which somebody happens to be, because a variable is empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty, and not the name of a folder")
+    return Path(text)
 
 
 def whole_days(text: str) -> int:

@@ -30,8 +30,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Take back; the exit status."""
     import time
 
-    from fedpkg_container.commands.registry.outcomes import show, status
-    from fedpkg_container.commands.terminal import say_json
+    from fedpkg_container.commands.registry.outcomes import show, status, summary
+    from fedpkg_container.commands.registry.prune_view import garbage_collection
+    from fedpkg_container.commands.terminal import say, say_json
     from fedpkg_container.registry.promotion.outcome import report
     from fedpkg_container.registry.promotion.unpromote import unpromote
 
@@ -42,4 +43,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if arguments.json:
         seconds = time.monotonic() - began
         say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+    else:
+        say(*summary(outcomes))
+        if any(each.deleted for each in outcomes) and not arguments.dry_run:
+            say(garbage_collection(target.registry))
     return status(outcomes)

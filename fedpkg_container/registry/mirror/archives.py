@@ -20,10 +20,10 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped
 from fedpkg_container.registry.digests import file_digest
 from fedpkg_container.registry.mirror.crew import Crew
-from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.summary import Summary
 from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
+from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.referrers import list_tag
 from fedpkg_container.registry.registry import Access
 

@@ -31,6 +31,7 @@ class Downloads:
     :param partial: the folder for what has not come whole yet, by digest
     :param stop: set when the run is to end
     :param received: told how many bytes came
+    :param resumed: told how many are there from an earlier run
     """
 
     http: RegistryHTTP
@@ -38,6 +39,7 @@ class Downloads:
     throttle: Throttle
     stop: threading.Event
     received: Callable[[int], None]
+    resumed: Callable[[int], None]
 
     def fetch(self, blob: Blob, repositories: Sequence[str]) -> Path:
         """Fetch a blob; the file that holds it, which is whole and on the disk.
@@ -96,6 +98,7 @@ class Downloads:
         told = stream.headers.get("Content-Length", "")
         if told.isdecimal() and offset + int(told) != blob.size:
             raise WrongContentError(f"{blob.digest} has {offset + int(told)} bytes, its manifest says {blob.size}")
+        self.resumed(offset)
         with path.open("r+b" if offset else "wb") as file:
             file.seek(offset)
             for chunk in hashed(stream.chunks, blob.digest, blob.size, begun=_content(path, offset)):

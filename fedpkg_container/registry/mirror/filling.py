@@ -9,10 +9,10 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.registry.mirror.crew import Crew, NotAskedError
 from fedpkg_container.registry.mirror.download import Downloads
 from fedpkg_container.registry.mirror.images import Blob
-from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.summary import Summary
 from fedpkg_container.registry.mirror.tree import Contents, Tree
 from fedpkg_container.registry.mirror.walk import Reach
+from fedpkg_container.registry.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) 
             yield Missing(blob, tuple(lacking), min(sources, default=""))
 
 
+def _named(lacking: Missing, reason: str) -> str:
+    """Why a blob could not be had, with its name and its repository."""
+    digest, name = lacking.blob.digest, lacking.repositories[0]
+    return f"{name}: {reason}" if digest in reason else f"{name}@{digest}: {reason}"
+
+
 @dataclass(frozen=True)
 class Filling:
     """Brings into the tree what it lacks.
@@ -89,7 +95,7 @@ class Filling:
             elif isinstance(outcome.error, NotAskedError):
                 not_asked += 1
             elif isinstance(outcome.error, FedpkgContainerError):
-                self.summary.fail(f"{outcome.job.blob.digest}: {outcome.error.reason}")
+                self.summary.fail(_named(outcome.job, outcome.error.reason))
             else:
                 raise outcome.error
         if not_asked:

@@ -18,7 +18,6 @@ from fedpkg_container.registry.mirror.download import Downloads
 from fedpkg_container.registry.mirror.filling import Filling, missing
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.options import Options
-from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.scope import REFERRERS, Scope, is_due, scope_of
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.summary import Summary
@@ -27,6 +26,7 @@ from fedpkg_container.registry.mirror.throttle import Throttle
 from fedpkg_container.registry.mirror.tree import FOLDER_MODE, Contents, Tree
 from fedpkg_container.registry.mirror.verify import Verification
 from fedpkg_container.registry.mirror.walk import Reach
+from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.registry import Access, Registry
 
 #: What is not to be served, below the tree: lock, state, and what has not come whole yet.
@@ -190,7 +190,7 @@ class _Run:
 
     def _fill(self, crew: Crew, contents: Contents, reached: Mapping[str, Reach]) -> None:
         throttle = Throttle(self.options.rate)
-        downloads = Downloads(self.http, self.partial, throttle, crew.stop, self._received)
+        downloads = Downloads(self.http, self.partial, throttle, crew.stop, self._received, self.progress.received)
         filling = Filling(self.tree, downloads, crew, self.progress, self.summary, dry_run=self.options.dry_run)
         filling.fill(list(missing(contents, reached, self.summary)))
         if not self.summary.errors and not self.options.dry_run:

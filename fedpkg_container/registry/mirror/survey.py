@@ -11,9 +11,9 @@ from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.crew import Crew, NotAskedError
 from fedpkg_container.registry.mirror.images import Image
-from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.walk import Reach, walk
+from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.referrers import listed_by_registry
 from fedpkg_container.registry.repository import Repository
 

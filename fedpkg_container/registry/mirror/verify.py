@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.registry.mirror.archives import Archives
 from fedpkg_container.registry.mirror.crew import Crew, StoppedError
-from fedpkg_container.registry.mirror.progress import Progress
 from fedpkg_container.registry.mirror.tree import Contents, Entry, Tree
+from fedpkg_container.registry.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Verification:
                 raise outcome.error
             if not outcome.result:
                 changed += 1
+                logger.warning("%s is not what its checksum says", outcome.job)
                 there.discard(outcome.job)
                 if not self.dry_run:
                     archives.remove(outcome.job)
@@ -88,6 +92,7 @@ class Verification:
 
     def _drop(self, names: list[Entry], contents: Contents) -> None:
         for each in names:
+            logger.warning("%s/%s is not what its digest says", each.repository, each.digest)
             del contents[each.repository][each.digest]
             if not self.dry_run:
                 self.tree.remove(each.repository, each.digest)

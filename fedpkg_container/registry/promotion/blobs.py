@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
@@ -66,9 +66,11 @@ class Blobs:
     """Brings blobs; one for all images, so that what one of them has sent is mounted for the next.
 
     :param verify: read each blob of the candidate, and hash it, even where it would only be mounted
+    :param sent: told how many bytes were read to be sent, or hashed
     """
 
     verify: bool = False
+    sent: Callable[[int], None] = lambda _: None
     _places: dict[str, str] = field(default_factory=dict)
     _sending: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
@@ -95,7 +97,7 @@ class Blobs:
             for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
                 if place and place != target.name and _mount(target, blob, place):
                     return "mounted"
-            send(blob, source, target, watched=lambda chunks: _within(chunks, deadline))
+            send(blob, source, target, watched=lambda chunks: self._within(chunks, deadline))
             self._places[blob.digest] = target.name
         return "sent"
 
@@ -109,10 +111,16 @@ class Blobs:
     def _read(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
         def once() -> None:
             with source.open_blob(blob.digest) as stream:
-                for _ in hashed(_within(stream.chunks, deadline), blob.digest, blob.size):
+                for _ in hashed(self._within(stream.chunks, deadline), blob.digest, blob.size):
                     pass
 
         source.http.again(once)
+
+    def _within(self, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+        for chunk in chunks:
+            deadline.check()
+            self.sent(len(chunk))
+            yield chunk
 
 
 def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
@@ -123,9 +131,3 @@ def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
         raise
     except RegistryError:
         return False
-
-
-def _within(chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
-    for chunk in chunks:
-        deadline.check()
-        yield chunk

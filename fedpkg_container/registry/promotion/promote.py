@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from fedpkg_container.errors import FedpkgContainerError, RefusedError, Registry
 from fedpkg_container.model.candidate import Candidate, NoCandidate
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
 from fedpkg_container.registry.promotion.copying import Content, Copying
 from fedpkg_container.registry.promotion.history import History
@@ -215,13 +217,15 @@ def promote(
     wish: Wish,
     *,
     told: Callable[[Outcome], None] = lambda _: None,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Promote builds, several at the same time; what becomes of one does not stop the others.
 
-    :param told: called for each build as soon as it is known what became of it, in any thread
+    :param told: called for each build as soon as it is known what became of it, in any thread; not for those that are
+        given up when it is interrupted
     :raises ConfigurationError: the record cannot be read or written; nothing was done
     """
-    record = Record(site.record)
+    record, progress = Record(site.record), progress or Progress()
     history = History(record.entries())
     if not wish.dry_run:
         record.check()
@@ -232,11 +236,20 @@ def promote(
         Workers(min(site.parallel * REQUESTS_EACH, MOST_REQUESTS)) as requests,
         Workers(site.parallel) as images,
     ):
-        promotion = Promotion(site, target, wish, source, there, record, history, Blobs(wish.verify), requests)
+        blobs = Blobs(wish.verify, progress.received)
+        promotion = Promotion(site, target, wish, source, there, record, history, blobs, requests)
+        progress.began("promoting", len(found))
+        ended = threading.Event()
 
         def one(each: Found) -> Outcome:
             outcome = promotion.promote(each)
-            told(outcome)
+            if outcome.is_good or not ended.is_set():
+                told(outcome)
+            progress.advanced()
             return outcome
 
-        return images.each(one, found, on_error=promotion.abandon)
+        def end() -> None:
+            ended.set()
+            promotion.abandon()
+
+        return images.each(one, found, on_error=end)

@@ -123,7 +123,7 @@ class Tagging:
                 )
             return TagChange(tag, before, digest, SET, f"it was {what}")
         if compare(holder, nvr) > 0 and not self.rules.downgrade:
-            return TagChange(tag, before, before, KEPT, f"it stays with {holder}, which is newer")
+            return TagChange(tag, before, before, KEPT, f"it belongs to {holder}, which is newer")
         return TagChange(tag, before, digest, SET, f"it was {holder}")
 
     def _name(self, tag: str) -> str:

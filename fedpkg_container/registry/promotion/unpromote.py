@@ -81,7 +81,7 @@ class TakingBack:
                 return place, digests[0]
         raise RefusedError(
             f"{nvr} was not promoted to {self.target.name}, as far as {self.record.path} says",
-            solution=f"see what is there: list --to {self.target.name}",
+            solution=f"see what is there: fedpkg-container-registry list --to {self.target.name}",
         )
 
 

@@ -144,7 +144,7 @@ def test_a_newer_build_takes_the_floating_tags_and_an_older_one_does_not(bench: 
     assert [each.what for each in bench.promote(new)[0].tags] == ["set", "set", "set"]
     (outcome,) = bench.promote(other)
     assert [(each.tag, each.what) for each in outcome.tags] == [("1.9-3", "set"), ("1.9", "set"), ("latest", "kept")]
-    assert outcome.tags[2].why == "it stays with hello-1.10-1, which is newer"
+    assert outcome.tags[2].why == "it belongs to hello-1.10-1, which is newer"
     assert outcome.is_good
     assert bench.tags(old)["latest"] == new.image.digest
     (outcome,) = bench.promote(other, rules=Rules(downgrade=True))

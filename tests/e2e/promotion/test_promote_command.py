@@ -100,7 +100,7 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     assert (planned.status, planned.err) == (0, "")
     assert planned.out.startswith(f"{first.nvr} in {place}: would be done\n")
     assert "    1.0-1  would be set\n    1.0  would be set\n    latest  would be set\n" in planned.out
-    assert "    blobs: 11 mounted (" in planned.out
+    assert "    blobs: 11 to be mounted (" in planned.out
     done = desk.type("promote", str(first.nvr))
     assert (done.status, done.out.splitlines()[0]) == (0, f"{first.nvr} in {place}: done")
     again = desk.type("promote", str(first.nvr))

@@ -18,4 +18,4 @@ class Progress:
         """One more is done."""
 
     def received(self, size: int) -> None:
-        """Bytes came."""
+        """Bytes came, or were there from an earlier run."""

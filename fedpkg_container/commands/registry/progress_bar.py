@@ -1,0 +1,82 @@
+"""The bar that shows on a terminal how far a command is."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from rich import progress
+from rich.console import Console
+from rich.filesize import decimal
+from rich.text import Text
+
+from fedpkg_container.registry.progress import Progress
+
+
+def shown() -> contextlib.AbstractContextManager[Progress]:
+    """What shows the progress: a bar where standard error is a terminal, else nothing."""
+    return _bar() if sys.stderr.isatty() else contextlib.nullcontext(Progress())
+
+
+class _Rate(progress.ProgressColumn):
+    """How many bytes came, of how many, and how many a second."""
+
+    def render(self, task: progress.Task) -> Text:
+        """The column."""
+        came = decimal(task.fields["received"])
+        if not task.fields["sized"]:
+            return Text(came if task.fields["received"] else "")
+        total, speed = (decimal(int(number or 0)) for number in (task.total, task.speed))
+        return Text(f"{came}/{total} {speed}/s", no_wrap=True)
+
+
+class _Bar(Progress):
+    """A line for the step in progress: how many are done, how many bytes came, and how fast where it is known."""
+
+    def __init__(self, bars: progress.Progress) -> None:
+        self._bars = bars
+        self._task: progress.TaskID | None = None
+        self._total, self._done, self._received, self._sized = 0, 0, 0, False
+
+    def began(self, step: str, total: int, size: int = 0) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+        self._total, self._done, self._received, self._sized = total, 0, 0, size > 0
+        if total:
+            self._task = self._bars.add_task(
+                step, total=size or total, count=self._count, sized=self._sized, received=0
+            )
+
+    @property
+    def _count(self) -> str:
+        return f"{self._done}/{self._total}"
+
+    def advanced(self) -> None:
+        self._done += 1
+        if self._task is not None:
+            self._bars.update(self._task, advance=0 if self._sized else 1, count=self._count)
+
+    def received(self, size: int) -> None:
+        self._received += size
+        if self._task is not None:
+            self._bars.update(self._task, advance=size if self._sized else 0, received=self._received)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Progress]:
+    """A bar on standard error, which is gone at the end; what is said meanwhile stands above it."""
+    columns = (
+        progress.TextColumn("{task.description:<12}"),
+        progress.BarColumn(bar_width=None),
+        progress.TextColumn("{task.fields[count]}"),
+        _Rate(),
+        progress.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    # Where standard output is read by something else, it is to get what is said there.
+    with progress.Progress(
+        *columns, console=console, transient=True, expand=True, redirect_stdout=sys.stdout.isatty()
+    ) as bars:
+        yield _Bar(bars)
