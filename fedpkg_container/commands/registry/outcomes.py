@@ -57,7 +57,8 @@ def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:
             f"{tally.present} there already" if tally.present else "",
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")
-    lines += [f"    {each}  {'would be deleted' if is_plan else 'deleted'}" for each in outcome.deleted]
+    if outcome.deleted:
+        lines += [f"    {'to be deleted' if is_plan else 'deleted'}:", *(f"        {each}" for each in outcome.deleted)]
     lines += [f"    {each}  stays: {why}" for each, why in outcome.kept.items()]
     return lines
 

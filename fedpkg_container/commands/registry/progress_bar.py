@@ -24,11 +24,9 @@ class _Rate(progress.ProgressColumn):
 
     def render(self, task: progress.Task) -> Text:
         """The column."""
-        came = decimal(task.fields["received"])
-        if not task.fields["sized"]:
-            return Text(came if task.fields["received"] else "")
-        total, speed = (decimal(int(number or 0)) for number in (task.total, task.speed))
-        return Text(f"{came}/{total} {speed}/s", no_wrap=True)
+        if task.fields["sized"]:
+            return progress.DownloadColumn().render(task).append(f" {decimal(int(task.speed or 0))}/s")
+        return Text(decimal(task.fields["received"]) if task.fields["received"] else "")
 
 
 class _Bar(Progress):

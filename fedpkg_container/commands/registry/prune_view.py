@@ -10,12 +10,14 @@ from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
 from fedpkg_container.text import counted
 
 _GARBAGE = """\
-The space comes back when {registry} collects its garbage, on its own machine:
-  1. storage.maintenance.readonly.enabled: true in its configuration, and restart it: what is pushed while garbage is
-     collected may be deleted with it
-  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora); without --delete-untagged, which takes
-     images out of lists that have a tag
-  3. readonly.enabled: false again, and restart it: it remembers blobs that are gone"""
+The space comes back when {registry} collects its garbage, on its own
+machine:
+  1. storage.maintenance.readonly.enabled: true in its configuration, and
+     restart it: what is pushed meanwhile may be deleted with the garbage
+  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora);
+     without --delete-untagged, which takes images out of lists that have a tag
+  3. readonly.enabled: false again, and restart it: it remembers blobs that are
+     gone"""
 
 
 def lines(report: Report) -> Iterator[str]:

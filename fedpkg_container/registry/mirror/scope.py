@@ -85,5 +85,5 @@ def _listed(http: RegistryHTTP, options: Options) -> set[str]:
     if not wanted:
         below = f" below {options.prefix}" if options.prefix else ""
         patterns = " ".join(map(printable_line, options.repositories))
-        raise RegistryError(f"none of the {len(found)} repositories of {http.host} is like {patterns}{below}")
+        raise RegistryError(f"no repository of {http.host}{below} is like {patterns}; it has {len(found)}")
     return wanted

@@ -114,7 +114,7 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     assert f"    latest  set: it goes back to {first.nvr}\n" in taken.out
     assert desk.bench.tags(first)["latest"] == first.image.digest
     foreseen = desk.type("unpromote", str(second.nvr), "--delete", "--dry-run")
-    assert f"{second.image.digest}  would be deleted\n" in foreseen.out
+    assert f"    to be deleted:\n        {second.image.digest}\n" in foreseen.out
     deleted = desk.type("unpromote", str(second.nvr), "--delete", "--json")
     assert len(deleted.report["images"][0]["deleted"]) == 1 + 2 + 4 + 4, "list, arches, artifacts, lists of them"
     listed = desk.type("list", desk.name, "--json")
