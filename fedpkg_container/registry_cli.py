@@ -75,15 +75,9 @@ def main() -> None:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        status = run(parser.parse_args())
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has gone, and nobody is left to be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    sys.exit(status)
+    from fedpkg_container.output import written_by
+
+    sys.exit(written_by(lambda: run(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,17 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.output import written_by
 from fedpkg_container.process import foreground
 from fedpkg_container.text import counted
+
+if TYPE_CHECKING:
+    from fedpkg_container.box.box import Box
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,9 +118,7 @@ def _program(arguments: argparse.Namespace) -> str:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    from fedpkg_container.box.box import Box
-
-    print(f"{counted(Box(_existing(arguments)).prune(), 'image')} deleted from staging")
+    print(f"{counted(_running(arguments).prune(), 'image')} deleted from staging")
     return 0
 
 
@@ -123,6 +126,19 @@ def _existing(arguments: argparse.Namespace) -> Layout:
     if not (arguments.directory / "box.ini").exists():
         raise UsageError(f"there is no box in {arguments.directory}", solution=f"make one: {_program(arguments)} up")
     return Layout.open(arguments.directory)
+
+
+def _running(arguments: argparse.Namespace) -> Box:
+    """The box, for what needs that it runs.
+
+    :raises FedpkgContainerError: it does not
+    """
+    from fedpkg_container.box.box import Box
+
+    box = Box(_existing(arguments))
+    if box.hub.pid is None:
+        raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
+    return box
 
 
 def _describe(layout: Layout) -> None:
@@ -156,12 +172,9 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _shell(arguments: argparse.Namespace) -> int:
-    from fedpkg_container.box.box import Box
     from fedpkg_container.box.shell import environment
 
-    box = Box(_existing(arguments))
-    if box.hub.pid is None:
-        raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
+    box = _running(arguments)
     command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.command:
         print(f"fedpkg, koji, git and skopeo work with the box in {box.layout.folder}; leave with exit", flush=True)
@@ -186,6 +199,18 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _run(arguments: argparse.Namespace) -> int:
+    """Run a command; the exit status."""
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except FedpkgContainerError as error:
+        print(f"error: {error.reason}", file=sys.stderr)
+        if error.solution:
+            print(f"       {error.solution}", file=sys.stderr)
+        return error.exit_code
+
+
 def main() -> None:
     """The program's entry."""
     parser = _parser()
@@ -193,15 +218,7 @@ def main() -> None:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    arguments = parser.parse_args()
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        sys.exit(run(arguments))
-    except FedpkgContainerError as error:
-        print(f"error: {error.reason}", file=sys.stderr)
-        if error.solution:
-            print(f"       {error.solution}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    sys.exit(written_by(lambda: _run(parser.parse_args())))
 
 
 if __name__ == "__main__":
