@@ -11,7 +11,8 @@ from fedpkg_container.settings import Settings
 #: The variable that names the file, and where it is otherwise, below ``$XDG_CONFIG_HOME`` and below ``/etc``.
 VARIABLE = "FEDPKG_CONTAINER_REGISTRY_CONF"
 _BELOW = Path("fedpkg-container") / "registry.conf"
-DOCUMENTATION = "docs/distribution.md"
+#: Where its settings are described: on an installed system, and in the source.
+DOCUMENTATION = "fedpkg-container-registry(1), docs/distribution.md"
 
 
 def configuration_path(named: Path | None) -> Path:
