@@ -80,9 +80,9 @@ def main() -> None:
     """The program's entry: the only place that exits."""
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
+        from fedpkg_container.completion.answer import answer_with
 
-        argcomplete.autocomplete(parser)
+        answer_with(parser)
     from fedpkg_container.output import written_by
 
     sys.exit(written_by(lambda: run(parser.parse_args())))

@@ -36,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
     shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
     shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
-    shell.add_argument("command", nargs="*", help="run this instead of a shell (after --)")
+    # Called so, files are offered for it after --, as for what rpkg hands on.
+    shell.add_argument("extra_args", nargs="*", metavar="COMMAND", help="run this instead of a shell (after --)")
     shell.set_defaults(run=_shell)
     repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
     repository.add_argument("name", help="namespace and name: container/hello-web")
@@ -175,8 +176,8 @@ def _shell(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.shell import environment
 
     box = _running(arguments)
-    command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
-    if not arguments.command:
+    command = arguments.extra_args or [os.environ.get("SHELL") or "/bin/sh"]
+    if not arguments.extra_args:
         print(f"fedpkg, koji, git and skopeo work with the box in {box.layout.folder}; leave with exit", flush=True)
     return foreground(command, env=environment(box, user=arguments.user))
 
@@ -215,9 +216,9 @@ def main() -> None:
     """The program's entry."""
     parser = _parser()
     if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
+        from fedpkg_container.completion.answer import answer_with
 
-        argcomplete.autocomplete(parser)
+        answer_with(parser)
     sys.exit(written_by(lambda: _run(parser.parse_args())))
 
 

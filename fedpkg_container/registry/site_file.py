@@ -43,3 +43,15 @@ def target_names(named: Path | None) -> tuple[str, ...]:
         return Settings.read(configuration_path(named)).named("target")
     except (ConfigurationError, OSError):
         return ()
+
+
+def record_path(named: Path | None) -> Path | None:
+    """The record of promotions that a site's file names; None where it names none, or cannot be read.
+
+    :param named: the file, where one is named
+    """
+    try:
+        path = Settings.read(configuration_path(named)).text("promotion", "record")
+    except (ConfigurationError, OSError):
+        return None
+    return Path(path) if path else None
