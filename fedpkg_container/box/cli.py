@@ -183,9 +183,12 @@ def _shell(arguments: argparse.Namespace) -> int:
 
 
 def _create_repository(arguments: argparse.Namespace) -> int:
-    from fedpkg_container.box.box import Box
+    from fedpkg_container.box.distgit import create_repository, repository_path
 
-    print(Box(_existing(arguments)).create_repository(arguments.name))
+    root = _existing(arguments).distgit
+    if repository_path(root, arguments.name).exists():
+        print(f"{arguments.name} is there already, and stays as it is:", file=sys.stderr)
+    print(create_repository(root, arguments.name))
     return 0
 
 
