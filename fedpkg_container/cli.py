@@ -217,16 +217,9 @@ def main() -> None:
         _complete(site_name(sys.argv[0]))
     import signal
 
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        status = run(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has gone, and nobody is left to be told
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        status = 128 + signal.SIGPIPE
+    from fedpkg_container.output import written_by
+
+    status = written_by(lambda: run(sys.argv[1:]))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left is to log out, which may be cut short
     sys.exit(status)
 

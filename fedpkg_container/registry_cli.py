@@ -19,16 +19,24 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Bring container images from Koji's candidate registry to everybody."
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the site's configuration")
-    parser.add_argument("--debug", action="store_true", help="say what is asked of registries, and show tracebacks")
+    _add_common(parser, default=None)
     parser.set_defaults(files=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(f"fedpkg_container.commands.registry.{module_name}")
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         module.add_arguments(command)
+        _add_common(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
+    """The options that may stand before or after the command; without a default, what stood before it counts."""
+    parser.add_argument("--config", type=Path, metavar="FILE", default=default, help="the site's configuration")
+    parser.add_argument(
+        "--debug", action="store_true", default=default, help="say what is asked of registries, and show tracebacks"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,18 +80,12 @@ def main() -> None:
     """The program's entry: the only place that exits."""
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
+        from fedpkg_container.completion.answer import answer_with
 
-        argcomplete.autocomplete(parser)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        status = run(parser.parse_args())
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has gone, and nobody is left to be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    sys.exit(status)
+        answer_with(parser)
+    from fedpkg_container.output import written_by
+
+    sys.exit(written_by(lambda: run(parser.parse_args())))
 
 
 if __name__ == "__main__":

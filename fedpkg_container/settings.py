@@ -8,6 +8,7 @@ import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.reference import ImageReference
@@ -55,25 +56,37 @@ class Settings:
         """Remember that something is wrong."""
         self._problems.append(f"[{section}] {option} {what}")
 
-    def problems(self, known: Mapping[str, set[str]], *, free: Sequence[str]) -> list[str]:
+    def problems(
+        self,
+        known: Mapping[str, set[str]],
+        *,
+        free: Sequence[str] = (),
+        kinds: Mapping[str, set[str]] = MappingProxyType({}),
+    ) -> list[str]:
         """Everything that is wrong, settings that nobody knows included.
 
         :param known: section → its settings
         :param free: sections in which every setting is known
+        :param kinds: the same of sections of which there may be several: ``target`` for ``[target stable]``
         """
+        sections = {**known, **{f"{kind} {name}": kinds[kind] for kind in kinds for name in self.named(kind)}}
+        there = ", ".join([*known, *(f"{kind} NAME" for kind in kinds)])
         found = list(self._problems)
         for section in self._parser.sections():
-            if section not in known:
-                found.append(f"[{section}]: no such section")
+            kind = section.partition(" ")[0]
+            if section not in sections:
+                why = f"the name of a {kind} is one word: [{kind} NAME]" if kind in kinds else f"there are {there}"
+                found.append(f"[{section}]: no such section ({why})")
             elif section not in free:
-                unknown = sorted(set(self._parser[section]) - known[section])
-                found += [f"[{section}] {option}: no such setting" for option in unknown]
+                options = ", ".join(sorted(sections[section]))
+                unknown = sorted(set(self._parser[section]) - sections[section])
+                found += [f"[{section}] {option}: no such setting (there are {options})" for option in unknown]
         return found
 
     def named(self, kind: str) -> tuple[str, ...]:
         """The names of the sections of a kind: ``stable`` for ``[target stable]``, where the kind is ``target``."""
-        parts = (section.split() for section in self._parser.sections())
-        return tuple(each[1] for each in parts if len(each) == 2 and each[0] == kind)
+        found = (re.fullmatch(rf"{kind} (\S+)", section) for section in self._parser.sections())
+        return tuple(each[1] for each in found if each)
 
     def text(self, section: str, option: str) -> str:
         """A text; empty when it is not given."""

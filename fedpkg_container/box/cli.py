@@ -9,12 +9,17 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.output import written_by
 from fedpkg_container.process import foreground
 from fedpkg_container.text import counted
+
+if TYPE_CHECKING:
+    from fedpkg_container.box.box import Box
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
     shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
     shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
-    shell.add_argument("command", nargs="*", help="run this instead of a shell (after --)")
+    # Called so, files are offered for it after --, as for what rpkg hands on.
+    shell.add_argument("extra_args", nargs="*", metavar="COMMAND", help="run this instead of a shell (after --)")
     shell.set_defaults(run=_shell)
     repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
     repository.add_argument("name", help="namespace and name: container/hello-web")
@@ -113,9 +119,7 @@ def _program(arguments: argparse.Namespace) -> str:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    from fedpkg_container.box.box import Box
-
-    print(f"{counted(Box(_existing(arguments)).prune(), 'image')} deleted from staging")
+    print(f"{counted(_running(arguments).prune(), 'image')} deleted from staging")
     return 0
 
 
@@ -123,6 +127,19 @@ def _existing(arguments: argparse.Namespace) -> Layout:
     if not (arguments.directory / "box.ini").exists():
         raise UsageError(f"there is no box in {arguments.directory}", solution=f"make one: {_program(arguments)} up")
     return Layout.open(arguments.directory)
+
+
+def _running(arguments: argparse.Namespace) -> Box:
+    """The box, for what needs that it runs.
+
+    :raises FedpkgContainerError: it does not
+    """
+    from fedpkg_container.box.box import Box
+
+    box = Box(_existing(arguments))
+    if box.hub.pid is None:
+        raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
+    return box
 
 
 def _describe(layout: Layout) -> None:
@@ -156,22 +173,22 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _shell(arguments: argparse.Namespace) -> int:
-    from fedpkg_container.box.box import Box
     from fedpkg_container.box.shell import environment
 
-    box = Box(_existing(arguments))
-    if box.hub.pid is None:
-        raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
-    command = arguments.command or [os.environ.get("SHELL") or "/bin/sh"]
-    if not arguments.command:
+    box = _running(arguments)
+    command = arguments.extra_args or [os.environ.get("SHELL") or "/bin/sh"]
+    if not arguments.extra_args:
         print(f"fedpkg, koji, git and skopeo work with the box in {box.layout.folder}; leave with exit", flush=True)
     return foreground(command, env=environment(box, user=arguments.user))
 
 
 def _create_repository(arguments: argparse.Namespace) -> int:
-    from fedpkg_container.box.box import Box
+    from fedpkg_container.box.distgit import create_repository, repository_path
 
-    print(Box(_existing(arguments)).create_repository(arguments.name))
+    root = _existing(arguments).distgit
+    if repository_path(root, arguments.name).exists():
+        print(f"{arguments.name} is there already, and stays as it is:", file=sys.stderr)
+    print(create_repository(root, arguments.name))
     return 0
 
 
@@ -186,22 +203,26 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def main() -> None:
-    """The program's entry."""
-    parser = _parser()
-    if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
-
-        argcomplete.autocomplete(parser)
-    arguments = parser.parse_args()
+def _run(arguments: argparse.Namespace) -> int:
+    """Run a command; the exit status."""
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        sys.exit(run(arguments))
+        return run(arguments)
     except FedpkgContainerError as error:
         print(f"error: {error.reason}", file=sys.stderr)
         if error.solution:
             print(f"       {error.solution}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
+
+
+def main() -> None:
+    """The program's entry."""
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from fedpkg_container.completion.answer import answer_with
+
+        answer_with(parser)
+    sys.exit(written_by(lambda: _run(parser.parse_args())))
 
 
 if __name__ == "__main__":

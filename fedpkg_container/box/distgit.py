@@ -25,8 +25,8 @@ _NAME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PATH = re.compile(r"/(?P<name>[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*?)(\.git)?(?P<rest>/.*)")
 
 
-def create_repository(root: Path, name: str) -> Path:
-    """A bare repository that can be pushed to, below the folder of all; made when it is not there yet.
+def repository_path(root: Path, name: str) -> Path:
+    """Where a repository is, below the folder of all, or would be.
 
     :param name: namespace and name, ``container/hello-web``
     :raises UsageError: it is no such name
@@ -35,7 +35,15 @@ def create_repository(root: Path, name: str) -> Path:
         raise UsageError(
             f"not the name of a repository: {name!r}", solution="give namespace and name: container/hello-web"
         )
-    path = root / f"{name}.git"
+    return root / f"{name}.git"
+
+
+def create_repository(root: Path, name: str) -> Path:
+    """A bare repository that can be pushed to; made when it is not there yet.
+
+    :raises UsageError: its name cannot be one
+    """
+    path = repository_path(root, name)
     if not path.exists():
         run(["git", "init", "--quiet", "--bare", "--initial-branch", "rawhide", path], timeout=60)
         run(["git", "-C", path, "config", "http.receivepack", "true"], timeout=60)

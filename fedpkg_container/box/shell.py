@@ -28,7 +28,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     if box.distribution:
         site = box.distribution.site(box.credentials(CONTENT_GENERATOR))
         _save(site, home / ".config" / "fedpkg-container" / "registry.conf")
-    _write_completion(home)
+    _write_bashrc(home)
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -116,9 +116,9 @@ def _write_containers(box: Box, home: Path) -> None:
         shutil.copyfile(box.authority.certificate_path, folder / "ca.crt")
 
 
-def _write_completion(home: Path) -> None:
-    """Completion in bash; what a person has written there stays."""
+def _write_bashrc(home: Path) -> None:
+    """Completion in bash, and a prompt that says where one is; what a person has written there stays."""
     if not (home / ".bashrc").exists():
         # Not in the folder where the shell starts: Python would look for modules there.
         command = f"cd / && {shlex.quote(sys.executable)} -m fedpkg_container.completion bash"
-        _write(home / ".bashrc", f'eval "$({command})"\n')
+        _write(home / ".bashrc", f'eval "$({command})"\nPS1="(box) $PS1"\n')

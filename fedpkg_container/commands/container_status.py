@@ -165,15 +165,15 @@ def _average(client: Any, session: Any) -> float | None:
     """How long builds of the checkout take, where that can be told."""
     from fedpkg_container.commands.status_checkout import component_of
     from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.hub.builds import usual
     from fedpkg_container.hub.session import contact
 
     try:
         component = component_of(client)
         with contact(session.baseurl):
-            average: float | None = session.getAverageBuildDuration(component)
+            return usual(session.getAverageBuildDuration(component))
     except FedpkgContainerError:
         return None
-    return average
 
 
 def _task_id(client: Any, session: Any) -> int:

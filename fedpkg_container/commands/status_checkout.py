@@ -134,16 +134,16 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     import time
 
     from fedpkg_container.commands.status_task import tree_lines
-    from fedpkg_container.progress.times import spoken
+    from fedpkg_container.progress.times import share, spoken
 
     kind = "scratch build" if running.scratch else "build"
     started = running.tasks[0].started
-    share = ""
+    how_far = ""
     if average and started is not None:
-        elapsed = time.time() - started
-        share = f", {min(elapsed / average, 1):.0%} of the usual {spoken(average)}"
+        part = share(time.time() - started, average)
+        how_far = f", {f'{part} of' if part else 'longer than'} the usual {spoken(average)}"
     commit = running.source.rpartition("#")[2][:12]
-    yield f"building now: {kind} of {running.branch or commit} ({commit}), by {running.owner}{share}"
+    yield f"building now: {kind} of {running.branch or commit} ({commit}), by {running.owner}{how_far}"
     yield from tree_lines(running.tasks, indent="    ")
 
 

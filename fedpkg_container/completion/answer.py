@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 # In argcomplete 3 these are in modules that 2 does not have; neither version says that it exports them.
 from argcomplete import ExclusiveCompletionFinder, split_line  # type: ignore[attr-defined]
-from argcomplete.completers import FilesCompleter
+from argcomplete.completers import FilesCompleter, SuppressCompleter
 
 from fedpkg_container.completion import parsers, snapshot
 from fedpkg_container.completion.values import Place
@@ -50,15 +52,41 @@ def answer(site: str, configuration: list[str], client: Callable[[], Any], leave
     :param client: makes the site's client, its arguments not parsed yet
     :param leave: called with the exit status; must not return
     """
-    line = os.environ.get("COMP_LINE", "")
-    point = os.environ.get("COMP_POINT", "")
-    words = split_line(line, int(point) if point.isdigit() else len(line))[3]
+    words = _words()
     kept = _Kept(site, configuration, client)
     try:
         parser, place = kept.parser(snapshot.load(site, configuration), words)
     except _DAMAGED:
         parser, place = kept.parser(kept.make(), words)
     _find(parser, words, place, leave)
+
+
+def answer_with(parser: ArgumentParser) -> None:
+    """Write what can stand at the cursor of a program whose arguments are made quickly, and exit.
+
+    Values that are paths are completed as files, others by their completers, or by nothing.
+    """
+    _offer_files(parser)
+    _Finder.after_dashes = "--" in _words()[1:]
+    _Finder()(parser, always_complete_options=OPTIONS, default_completer=SuppressCompleter())
+
+
+def _words() -> list[str]:
+    """The words before the one under the cursor."""
+    line = os.environ.get("COMP_LINE", "")
+    point = os.environ.get("COMP_POINT", "")
+    words: list[str] = split_line(line, int(point) if point.isdigit() else len(line))[3]
+    return words
+
+
+def _offer_files(parser: Any) -> None:
+    """Have files offered for every value of a parser, and of its commands, that is a path."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for command in action.choices.values():
+                _offer_files(command)
+        elif action.type is Path:
+            action.completer = FilesCompleter()
 
 
 class _Kept:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,9 +56,12 @@ class Build:
         return self.source.rpartition("#")[2] if "#" in self.source else ""
 
 
-def read_build(info: Mapping[str, Any], *, branch: str = "", tags: Sequence[Mapping[str, Any]] = ()) -> Build:
+def read_build(
+    info: Mapping[str, Any], *, branch: str = "", asker: str = "", tags: Sequence[Mapping[str, Any]] = ()
+) -> Build:
     """A build as a hub tells it (``getBuild``, ``listBuilds``).
 
+    :param asker: who owns its task: the build itself is the shared account's until it is imported
     :param tags: of ``listTags``
     """
     extra, image = info.get("extra") or {}, image_of(info)
@@ -68,7 +72,7 @@ def read_build(info: Mapping[str, Any], *, branch: str = "", tags: Sequence[Mapp
         nvr=printable_line(info["nvr"]),
         name=printable_line(info.get("package_name") or info["name"]),
         state=koji.BUILD_STATES[info["state"]],
-        owner=printable_line(str(extra.get("submitter") or info.get("owner_name") or "")),
+        owner=printable_line(str(extra.get("submitter") or asker or info.get("owner_name") or "")),
         created=info.get("creation_ts"),
         completed=info.get("completion_ts"),
         source=printable_line(info.get("source") or ""),
@@ -80,6 +84,15 @@ def read_build(info: Mapping[str, Any], *, branch: str = "", tags: Sequence[Mapp
         parents={printable_line(str(name)): parent for name, parent in parents.items()},
         parent_id=image.get("parent_build_id"),
     )
+
+
+def asker_of(info: Mapping[str, Any], task: Any) -> int | None:
+    """The user who asked for a build that does not name them; None when it does, or its task is not known.
+
+    :param task: of ``getTaskInfo``
+    """
+    named = (info.get("extra") or {}).get("submitter")
+    return task.get("owner") if isinstance(task, Mapping) and not named else None
 
 
 def _task_of(info: Mapping[str, Any]) -> int | None:
@@ -113,6 +126,14 @@ class Overview:
     average: float | None
 
 
+def usual(average: object) -> float | None:
+    """How long builds of a package take, by the average that a hub tells; None where it tells nothing of use.
+
+    :returns: seconds, one or more
+    """
+    return float(average) if isinstance(average, (int, float)) and 1 <= average < math.inf else None
+
+
 def overview(session: Any, component: str, repository: str) -> Overview:
     """The builds of a package and what is being built of it: two requests, three when something is.
 
@@ -125,7 +146,7 @@ def overview(session: Any, component: str, repository: str) -> Overview:
         active = multicall.listTasks(wanted, {"order": "-id", "limit": MOST_TASKS})
         average = multicall.getAverageBuildDuration(component)
     running = [task for task in active.result if _is_of(task, repository)]
-    return _complete(session, listed.result, running, average.result)
+    return _complete(session, listed.result, running, usual(average.result))
 
 
 def own(
@@ -153,30 +174,40 @@ def _complete(
     """What only further requests can tell: tags and branches of builds, the trees of running tasks."""
     with session.multicall(strict=False) as multicall:
         tags = [multicall.listTags(info["build_id"]) for info in listed]
-        requests = [multicall.getTaskRequest(task) if (task := _task_of(info)) else None for info in listed]
+        calls = [multicall.getTaskInfo(task, request=True) if (task := _task_of(info)) else None for info in listed]
         trees = [multicall.getTaskDescendents(task["id"]) for task in running]
-    builds = [
-        read_build(info, branch=branch_of(optional(request)), tags=optional(tag) or ())
-        for info, tag, request in zip(listed, tags, requests)
-    ]
+    tasks = list(map(optional, calls))
     found = [(task, optional(tree) or {}) for task, tree in zip(running, trees)]
-    names = _host_names(session, found)
-    return Overview(tuple(builds), tuple(_requested(task, tree, names) for task, tree in found), average)
+    askers = [asker_of(info, task) for info, task in zip(listed, tasks)]
+    hosts, users = _names(session, found, {each for each in askers if each is not None})
+    builds = [
+        read_build(info, branch=branch_of(task), asker=users.get(asker or 0, ""), tags=optional(tag) or ())
+        for info, tag, task, asker in zip(listed, tags, tasks, askers)
+    ]
+    return Overview(tuple(builds), tuple(_requested(task, tree, hosts) for task, tree in found), average)
 
 
-def _host_names(session: Any, found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Mapping[int, str]:
-    """The names of the builders of some trees; no request when they have none."""
+def _names(
+    session: Any, found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], askers: Collection[int]
+) -> tuple[Mapping[int, str], Mapping[int, str]]:
+    """The names of the builders of some trees, and of some users; no request when there are neither."""
     infos = [info for task, tree in found for info in (task, *(each for group in tree.values() for each in group))]
-    hosts = {info["host_id"] for info in infos if info["host_id"] is not None}
-    if not hosts:
-        return {}
+    builders = {info["host_id"] for info in infos if info["host_id"] is not None}
+    if not builders and not askers:
+        return {}, {}
     with session.multicall(strict=False) as multicall:
-        calls = {host: multicall.getHost(host) for host in hosts}
-    return {host: printable_line(call.result["name"]) for host, call in calls.items() if optional(call)}
+        hosts = {host: multicall.getHost(host) for host in builders}
+        users = {user: multicall.getUser(user) for user in askers}
+    hosts_named, users_named = (
+        {number: printable_line(call.result["name"]) for number, call in calls.items() if optional(call)}
+        for calls in (hosts, users)
+    )
+    return hosts_named, users_named
 
 
-def branch_of(request: Any) -> str:
-    """The branch in a request for a container build; empty when it is none."""
+def branch_of(task: Any) -> str:
+    """The branch in the request of a task for a container build; empty when it is none."""
+    request = task.get("request") if isinstance(task, Mapping) else None
     options = request[2] if isinstance(request, (list, tuple)) and len(request) > 2 else None
     return str(options.get("git_branch") or "") if isinstance(options, Mapping) else ""
 
@@ -189,7 +220,7 @@ def _requested(task: Mapping[str, Any], tree: Mapping[str, Any], names: Mapping[
     return RequestedBuild(
         source=printable_line(str(request[0])),
         target=printable_line(str(request[1] if len(request) > 1 else "")),
-        branch=printable_line(branch_of(request)),
+        branch=printable_line(branch_of(task)),
         scratch=bool(options.get("scratch")),
         owner=printable_line(str(task.get("owner_name") or "")),
         tasks=(task_state(task, names.get(task["host_id"], "")), *sorted(states, key=lambda each: each.id)),

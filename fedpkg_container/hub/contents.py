@@ -8,7 +8,7 @@ from typing import Any
 
 import koji
 
-from fedpkg_container.hub.builds import MOST_BUILDS, Build, branch_of, read_build
+from fedpkg_container.hub.builds import MOST_BUILDS, Build, asker_of, branch_of, read_build
 from fedpkg_container.hub.tasks import optional
 from fedpkg_container.text import printable_line
 
@@ -71,13 +71,16 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
     build = read_build(info)
     with session.multicall(strict=False) as multicall:
         tags = multicall.listTags(build.id)
-        request = multicall.getTaskRequest(build.task_id) if build.task_id else None
+        task_call = multicall.getTaskInfo(build.task_id, request=True) if build.task_id else None
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
     listed = [archive for archive in optional(archives) or () if "image" in (archive.get("extra") or {})]
     known = {image: optional(call) for image, call in parents.items() if optional(call)}
     newest = {"order": "-build_id", "limit": MOST_BUILDS}
+    task = optional(task_call)
+    asker = asker_of(info, task)
     with session.multicall(strict=False) as multicall:
+        user = multicall.getUser(asker) if asker is not None else None
         rpms = [multicall.listRPMs(imageID=archive["id"]) for archive in listed]
         newer = {
             image: multicall.listBuilds(
@@ -86,7 +89,12 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
             for image, parent in known.items()
         }
     return Contents(
-        read_build(info, tags=optional(tags) or (), branch=branch_of(optional(request))),
+        read_build(
+            info,
+            branch=branch_of(task),
+            asker=str((optional(user) or {}).get("name") or ""),
+            tags=optional(tags) or (),
+        ),
         tuple(_image(archive, optional(call) or []) for archive, call in zip(listed, rpms)),
         tuple(
             Parent(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import koji
 
+from fedpkg_container.hub.builds import usual
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.hub.tasks import optional
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
@@ -60,7 +61,7 @@ def preflight(
         nvr=f"{component}-{version}-{release}" if named and release else "",
         release_is_next=release_is_next,
         arches=tuple(arches),
-        average=average.result,
+        average=usual(average.result),
         newest=tasks.result[0]["id"] if tasks.result else 0,
     )
 

@@ -45,7 +45,7 @@ def tag_problem(text: str) -> str:
     if len(text) > 128:
         return "is longer than 128 characters"
     if not _TAG.fullmatch(text):
-        return "must be letters, digits and any of _ . -, and begin with none of the last two"
+        return "must be letters, digits and any of _ . -, and begin with neither . nor -"
     return ""
 
 

@@ -26,7 +26,7 @@ from fedpkg_container.hub.events import (
 )
 from fedpkg_container.progress.plain import STATES
 from fedpkg_container.progress.renderer import Renderer
-from fedpkg_container.progress.times import clock, spoken
+from fedpkg_container.progress.times import clock, share, spoken
 
 #: Redraws a second; also what makes the clocks run.
 REDRAWS = 4
@@ -122,7 +122,7 @@ class LiveRenderer(Renderer):
     def _elapsed(self, task: TaskState) -> float | None:
         if task.started is None:
             return None
-        return (task.completed or time.time() + (self._skew or 0.0)) - task.started
+        return max((task.completed or time.time() + (self._skew or 0.0)) - task.started, 0.0)
 
     def view(self) -> RenderableType:
         """What is shown now."""
@@ -153,19 +153,20 @@ class LiveRenderer(Renderer):
                 title.append(f"  {submitted.url}", style="dim not bold")
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
-        waiting = root.created if root else self._began
-        times = (
-            f"running {clock(elapsed)}"
-            if elapsed is not None
-            else f"waiting {clock(time.time() - (waiting or self._began))}"
-        )
-        if average:
-            times += f" of about {clock(average)}"
+        part = share(elapsed or 0.0, average) if average else ""
+        if elapsed is None:
+            since = root.created if root else self._began
+            times = f"waiting {clock(time.time() - (since or self._began))}"
+            times += f", for a build of about {clock(average)}" if average else ""
+        else:
+            times = f"running {clock(elapsed)}"
+            if average:
+                times += f" of about {clock(average)}" if part else f", longer than the usual {clock(average)}"
         head: list[RenderableType] = [_cut(title), _cut(Text(times))]
-        if average:
-            share = min((elapsed or 0.0) / average, 1.0)
+        if average and part:
             bar = Table.grid(padding=(0, 1))
-            bar.add_row(ProgressBar(total=1.0, completed=share, width=min(40, self.console.width - 8)), f"{share:4.0%}")
+            width = min(40, self.console.width - 8)
+            bar.add_row(ProgressBar(total=average, completed=elapsed or 0.0, width=width), f"{part:>4}")
             head.append(bar)
         return head
 

@@ -25,6 +25,12 @@ def spoken(seconds: float) -> str:
     return f"{whole // 86400} days"
 
 
+def share(elapsed: float, usual: float) -> str:
+    """How much of its usual time something has run, ``45%``; empty once it takes longer: nobody knows how long then."""
+    part = max(elapsed, 0.0) / usual
+    return f"{int(part * 100)}%" if part < 1 else ""
+
+
 def ago(moment: float, *, now: float | None = None) -> str:
     """How long ago, in its largest unit: ``12 min ago``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.names import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.redirects import FrontEnd, section
+from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
 from fedpkg_container.registry.site_file import DOCUMENTATION
 from fedpkg_container.settings import Settings
@@ -29,7 +30,7 @@ _KNOWN = {
     "engine": {"state"},
     "promotion": {"record", "parallel"},
     "mirror": {"target", "registry", "directory", "repositories", "parallel", "grace", "rate", "archives"},
-    section.NAME: section.SETTINGS,
+    "redirects": {field.name for field in dataclasses.fields(FrontEnd)},
 }
 _TARGET = {"registry", "prefix", "koji_tags", "floating", *_ACCESS}
 
@@ -174,10 +175,9 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         record=settings.path("promotion", "record", exists=False),
         parallel=settings.number("promotion", "parallel", 4, unit="images"),
         mirroring=_mirroring(settings, names),
-        front_end=section.read(settings),
+        front_end=_front_end(settings),
     )
-    known = {**_KNOWN, **{f"target {name}": _TARGET for name in names}}
-    problems = settings.problems(known, free=())
+    problems = settings.problems(_KNOWN, kinds={"target": _TARGET})
     if problems:
         raise ConfigurationError(
             f"{path}: {counted(len(problems), 'setting is wrong', 'settings are wrong')}",
@@ -238,3 +238,39 @@ def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
         rate=settings.size(section, "rate", default.rate),
         archives=settings.choice(section, "archives", ("no", "yes")) == "yes",
     )
+
+
+def _front_end(settings: Settings) -> FrontEnd | None:
+    """The front end; None where the site says nothing of one, or something that is wrong, which is remembered.
+
+    The files that it names need not be there: it may be for another machine.
+    """
+    section = "redirects"
+    if not settings.section(section):
+        return None
+
+    def path(option: str) -> Path | None:
+        text = settings.text(section, option)
+        return Path(text) if text else None
+
+    certificate = path("certificate") or Path()
+    try:
+        return FrontEnd(
+            names=settings.words(section, "names"),
+            certificate=certificate,
+            key=path("key") or certificate,
+            registry=settings.text(section, "registry"),
+            mirror=settings.text(section, "mirror"),
+            registry_ca=path("registry_ca"),
+            no_cdn_names=settings.words(section, "no_cdn_names"),
+            tree=path("tree"),
+            switch=path("switch") or FrontEnd.switch,
+            via=settings.words(section, "via"),
+            networks=settings.words(section, "networks"),
+            listen=settings.words(section, "listen") or FrontEnd.listen,
+            plain_listen=settings.words(section, "plain_listen"),
+        )
+    except FrontEndError as error:
+        for setting, what in error.problems:
+            settings.complain(section, setting, what)
+        return None

@@ -11,7 +11,8 @@ from fedpkg_container.settings import Settings
 #: The variable that names the file, and where it is otherwise, below ``$XDG_CONFIG_HOME`` and below ``/etc``.
 VARIABLE = "FEDPKG_CONTAINER_REGISTRY_CONF"
 _BELOW = Path("fedpkg-container") / "registry.conf"
-DOCUMENTATION = "docs/distribution.md"
+#: Where its settings are described: on an installed system, and in the source.
+DOCUMENTATION = "fedpkg-container-registry(1), docs/distribution.md"
 
 
 def configuration_path(named: Path | None) -> Path:
@@ -42,3 +43,15 @@ def target_names(named: Path | None) -> tuple[str, ...]:
         return Settings.read(configuration_path(named)).named("target")
     except (ConfigurationError, OSError):
         return ()
+
+
+def record_path(named: Path | None) -> Path | None:
+    """The record of promotions that a site's file names; None where it names none, or cannot be read.
+
+    :param named: the file, where one is named
+    """
+    try:
+        path = Settings.read(configuration_path(named)).text("promotion", "record")
+    except (ConfigurationError, OSError):
+        return None
+    return Path(path) if path else None

@@ -80,6 +80,14 @@ def test_what_is_being_built_now(packager: Packager) -> None:
     assert process.wait(timeout=60) == 6
 
 
+def test_a_build_that_failed_is_of_whoever_asked_for_it(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN false"))
+    assert packager.build().returncode == 1
+    nvr = f"{packager.name}-container-1.0-1"
+    assert re.search(rf"    {nvr}  (failed|canceled), just now, by packager\n", _status(packager).stdout)
+    assert re.search(r"\n  built    just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
+
+
 def test_a_build_and_what_changed(packager: Packager, built: str) -> None:
     by_tag, by_digest = pull_specs(built)
     first, second = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))

@@ -220,8 +220,8 @@ def test_bombs_and_loops_are_refused(text: str) -> None:
 def test_tags_that_no_registry_takes_warn() -> None:
     found = [each for each in _findings("tags: [a b, .x, ok-1]\n", WARNING) if each[0] == "tag-invalid"]
     assert [message for _, _, message, _ in found] == [
-        "tag 'a b' must be letters, digits and any of _ . -, and begin with none of the last two",
-        "tag '.x' must be letters, digits and any of _ . -, and begin with none of the last two",
+        "tag 'a b' must be letters, digits and any of _ . -, and begin with neither . nor -",
+        "tag '.x' must be letters, digits and any of _ . -, and begin with neither . nor -",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ target = unstable
 rate = fast
 colour = red
 [promotions]
+[target te st]
+[target]
+[koji]
+profil = koji
 """
     with pytest.raises(ConfigurationError) as raised:
         read_site(_file(tmp_path, text))
@@ -76,8 +81,13 @@ colour = red
         "[target stable] koji_tags is missing",
         "[mirror] target = unstable: there is no [target unstable]",
         "[mirror] rate = fast: must be a size",
-        "[mirror] colour: no such setting",
-        "[promotions]: no such section",
+        "[mirror] colour: no such setting (there are archives, directory, grace, ",
+        "[koji] profil: no such setting (there are profile)",
+        "[promotions]: no such section (there are koji, candidate, ",
+        ", redirects, target NAME)",
+        "[target te st]: no such section (the name of a target is one word: [target NAME])",
+        "[target]: no such section (the name of a target is one word: [target NAME])",
+        "see fedpkg-container-registry(1), docs/distribution.md",
     ):
         assert part in raised.value.solution
 
@@ -106,3 +116,12 @@ def test_every_setting_is_documented() -> None:
     known = {**settings_of_a_site._KNOWN, "target NAME": settings_of_a_site._TARGET}
     assert [section for section in known if f"| `{section}` |" not in rows] == []
     assert [each for settings in known.values() for each in settings if f"`{each}`" not in rows] == []
+
+
+def test_every_setting_is_in_the_man_page() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "man" / "fedpkg-container-registry.1").read_text()
+    page = text.replace("\\-", "-").partition(".SH THE SITE'S FILE")[2].partition("\n.SH ")[0]
+    words = set(re.findall(r"[a-z_]+", page))
+    assert [section for section in settings_of_a_site._KNOWN if f".SS [{section}]" not in page] == []
+    known = [*settings_of_a_site._KNOWN.values(), settings_of_a_site._TARGET]
+    assert {each for settings in known for each in settings} - words == set()

@@ -32,12 +32,12 @@ FRONT = FrontEnd(
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("names", (), "names: there are none"),
+        ("names", (), "names is missing"),
         ("names", ("registry example.org",), "names = registry example.org: must be the name of a host"),
         ("names", ("a;}",), "names = a;}: must be the name of a host"),
         ("names", ("*.example.org",), "must be the name of a host"),
         ("names", ("a" * 64,), "must be the name of a host"),
-        ("no_cdn_names", ("Registry.example.org",), "no_cdn_names: registry.example.org is in names too"),
+        ("no_cdn_names", ("Registry.example.org",), "no_cdn_names = registry.example.org: is in names too"),
         ("certificate", Path("registry.pem"), "certificate = registry.pem: must be an absolute path"),
         ("key", Path('/etc/a";'), "must be an absolute path of letters"),
         ("key", Path("/etc/a\nb"), "must be an absolute path of letters"),
@@ -62,7 +62,7 @@ FRONT = FrontEnd(
         ("via", (".*",), "must be a part of the header Via"),
         ("networks", ("10.0.0.1/8",), "must be a network"),
         ("networks", ("builders",), "must be a network"),
-        ("listen", (), "listen: there are no ports"),
+        ("listen", (), "listen is missing"),
         ("listen", ("0",), "must be a port"),
         ("listen", ("registry.example.org:443",), "must be a port"),
         ("listen", ("2001:db8::1:443",), "must be a port"),

@@ -90,9 +90,9 @@ def test_one_kind_must_be_named(tmp_path: Path) -> None:
     [
         ("mirror = https://cdn.example.org/", "", "[redirects] mirror is missing"),
         ("via = cdn77", "vai = cdn77", "[redirects] vai: no such setting"),
-        ("via = cdn77", "via = cdn77 a|b", "[redirects] cannot be used: via = a|b: must be a part of the header Via"),
-        ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: not an absolute path"),
-        ("10.0.0.0/8", "10.0.0.1/8", "networks = 10.0.0.1/8: must be a network"),
+        ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the header Via"),
+        ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: must be an absolute path"),
+        ("10.0.0.0/8", "10.0.0.1/8", "[redirects] networks = 10.0.0.1/8: must be a network"),
     ],
 )
 def test_what_is_wrong_is_named(before: str, after: str, said: str, tmp_path: Path) -> None:
@@ -100,3 +100,43 @@ def test_what_is_wrong_is_named(before: str, after: str, said: str, tmp_path: Pa
     with pytest.raises(ConfigurationError) as caught:
         read_site(_site(tmp_path, SITE + SECTION.replace(before, after)))
     assert said in caught.value.solution
+
+
+def test_all_that_is_wrong_has_a_line_of_its_own_and_is_named_once(tmp_path: Path) -> None:
+    text = """
+[redirects]
+names = registry.example.org
+no_cdn_names = registry.example.org
+registry = 10.0.0.1:5000
+mirror = https://cdn.example.org/x?y
+switch = relative/path
+key = relative/key
+via = a|b
+"""
+    with pytest.raises(ConfigurationError) as caught:
+        read_site(_site(tmp_path, SITE + text))
+    lines = caught.value.solution.splitlines()
+    named = [line.removeprefix("[redirects] ").split()[0] for line in lines[:-1]]
+    assert sorted(named) == sorted(
+        ["certificate", "registry_ca", "no_cdn_names", "registry", "mirror", "switch", "key", "via"]
+    )
+    assert all(line.startswith("[redirects] ") for line in lines[:-1])
+
+
+def test_an_address_without_a_name_needs_an_authority_too(tmp_path: Path) -> None:
+    text = SECTION.replace("registry_ca = /etc/pki/tls/certs/ca.pem", "").replace("registry-1.example.org", "192.0.2.1")
+    with pytest.raises(ConfigurationError) as caught:
+        read_site(_site(tmp_path, SITE + text))
+    assert "[redirects] registry = https://192.0.2.1:5000: must have a name" in caught.value.solution
+    assert "[redirects] registry_ca is missing" in caught.value.solution
+
+
+def test_the_sites_file_is_named_before_or_after_the_command(tmp_path: Path) -> None:
+    path = _site(tmp_path, SITE + SECTION)
+    program = [sys.executable, "-m", "fedpkg_container.registry_cli"]
+    nowhere = ["--config", str(tmp_path / "nowhere")]
+    for before, after in (([], ["--config", str(path)]), (nowhere, ["--config", str(path)])):
+        command = [*program, *before, "redirects", "--nginx", *after]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == _run(path, "--nginx").stdout

@@ -67,14 +67,14 @@ a = b
     for problem in (
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or folder",
-        "[registry] password: no such setting",
+        "[registry] password: no such setting (there are auth_file, candidate, ",
         "[registry] formats = zip: must be some of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, 0 or more",
         "[engine] isolation = none: must be one of auto, oci, chroot",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, 1 or more",
         "[limits] build_size = much: must be a size, such as 500M or 10G",
-        "[colours]: no such section",
+        "[colours]: no such section (there are registry, engine, limits, ",
     ):
         assert problem in caught.value.reason
     assert "secret" not in caught.value.reason

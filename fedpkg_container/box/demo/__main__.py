@@ -197,6 +197,18 @@ class Demo:
         return [each.digest for each in layers]
 
 
+def what_is_kept(folder: Path) -> str:
+    """What to do with the box of a demonstration, once it has been stopped."""
+    box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(folder))}"
+    return (
+        f"\nIts box is kept in {folder}, and does not run now.\n"
+        f"start it:  {box} up\n"
+        f"use it:    {box} shell    (then: cd ~/hello-web; fedpkg container-build)\n"
+        f"stop it:   {box} down\n"
+        f"remove it: {box} down --remove"
+    )
+
+
 def main() -> None:
     """Run the demonstration, and stop the box at its end."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
@@ -216,6 +228,8 @@ def main() -> None:
         finally:
             demo.box.down()
     print(f"\nThe demonstration took {time.monotonic() - began:.0f} s.")
+    if arguments.directory:
+        print(what_is_kept(demo.box.layout.folder))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.commands.registry.target_argument import complete_files
+
 if TYPE_CHECKING:
     from fedpkg_container.image.base_import import Imported
     from fedpkg_container.registry.site import DistributionSite
@@ -18,11 +20,12 @@ HELP = "bring a base image into Koji and the candidate registry"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument(
+    image = parser.add_argument(
         "image",
         metavar="PULLSPEC|ARCHIVE",
         help="an image in a registry, by tag or digest; or a docker-archive, an OCI archive or an OCI layout",
     )
+    complete_files(image)
     parser.add_argument("--nvr", default="", metavar="NAME-VERSION-RELEASE", help="instead of what its labels say")
     parser.add_argument("--repository", default="", help="in the candidate registry, instead of what its labels say")
     where = parser.add_mutually_exclusive_group()

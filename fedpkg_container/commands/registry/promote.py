@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.target_argument import add_target, complete_nothing
+from fedpkg_container.commands.registry.target_argument import add_target
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.site import DistributionSite
@@ -21,7 +21,7 @@ HELP = "bring tested builds to a target"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    complete_nothing(parser.add_argument("nvr", nargs="*", metavar="NVR", help="builds"))
+    parser.add_argument("nvr", nargs="*", metavar="NVR", help="builds")
     parser.add_argument("--tag", metavar="KOJI-TAG", help="the latest builds in a tag of Koji, instead of NVRs")
     add_target(parser)
     parser.add_argument("--allow-downgrade", action="store_true", help="move floating tags to older builds too")

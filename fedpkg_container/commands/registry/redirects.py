@@ -1,4 +1,7 @@
-"""Print the configuration of a front end that sends clients to a mirror for blobs, and to the registry for the rest."""
+"""Print the configuration of a web server before the registry.
+
+It sends clients to a mirror for blobs, and to the registry for the rest.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ if TYPE_CHECKING:
 
 HELP = "print the configuration of a web server before the registry"
 
-EPILOG = """The configuration has comments for its operator. Its settings are those of section
-[redirects] of the site's file, see docs/redirects.md
+EPILOG = """The configuration has comments for its operator. Its settings are those of
+section [redirects] of the site's file: fedpkg-container-registry(1),
+docs/redirects.md
 
-    fedpkg-container-registry redirects --nginx > /etc/nginx/conf.d/registry.conf
+    fedpkg-container-registry redirects --nginx >/etc/nginx/conf.d/registry.conf
     nginx -t"""
 
 
@@ -38,7 +42,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     if site.front_end is None:
         raise ConfigurationError(
-            f"{site.path} says nothing of a front end", solution="add a section [redirects]: docs/redirects.md"
+            f"{site.path} says nothing of a front end",
+            solution="add a section [redirects]: fedpkg-container-registry(1), docs/redirects.md",
         )
     say(render(arguments.kind, site.front_end).rstrip("\n"))
     return 0

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fedpkg_container.completion.values import is_safe
-from fedpkg_container.registry.site_file import target_names
+from fedpkg_container.registry.site_file import record_path, target_names
+
+#: Bytes of the record's end that are looked through: some hundred promotions.
+RECORD_READ = 2**18
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +25,55 @@ def complete_targets(action: argparse.Action) -> None:
     action.completer = _offered  # type: ignore[attr-defined]
 
 
-def complete_nothing(action: argparse.Action) -> None:
-    """Have a TAB offer nothing, rather than files."""
-    action.completer = lambda **_: ()  # type: ignore[attr-defined]
+def complete_files(action: argparse.Action) -> None:
+    """Have a TAB offer files, for what may be one and has no type that says so."""
+
+    def files(**what: Any) -> Any:
+        from argcomplete.completers import FilesCompleter
+
+        return FilesCompleter()(**what)
+
+    action.completer = files  # type: ignore[attr-defined]
+
+
+def complete_promoted(action: argparse.Action) -> None:
+    """Have a TAB offer the builds that the site's record says are in the target."""
+    action.completer = _promoted  # type: ignore[attr-defined]
+
+
+def _file(parsed_args: argparse.Namespace) -> Path | None:
+    """The file that ``--config`` names on the line, if any does."""
+    named = getattr(parsed_args, "config", None)
+    return named if isinstance(named, Path) else None
 
 
 def _offered(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
-    """What can stand here: the targets of the file that ``--config`` names on the line, or else of the usual one."""
-    named = getattr(parsed_args, "config", None)
-    return [each for each in target_names(named if isinstance(named, Path) else None) if is_safe(each)]
+    """The targets of the site's file."""
+    return [each for each in target_names(_file(parsed_args)) if is_safe(each)]
+
+
+def _promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
+    """The builds of the record's end, each with when it was promoted."""
+    from fedpkg_container.registry.promotion.record import DONE, PROMOTE, Entry
+
+    found: dict[str, str] = {}
+    for line in _end(record_path(_file(parsed_args))).split(b"\n"):
+        with suppress(ValueError):  # what is no line, the first half of one included
+            entry = Entry.read(line)
+            if entry.target != parsed_args.to:
+                continue
+            if entry.what == PROMOTE:
+                found[entry.nvr] = f"promoted {entry.time}"
+            elif entry.state == DONE and entry.deleted:
+                found.pop(entry.nvr, None)
+    return {nvr: when for nvr, when in found.items() if is_safe(nvr) and is_safe(when)}
+
+
+def _end(path: Path | None) -> bytes:
+    """As much of a file's end as a TAB has time for; nothing where it cannot be read."""
+    try:
+        with (path or Path(os.devnull)).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - RECORD_READ, 0))
+            return file.read(RECORD_READ)
+    except OSError:
+        return b""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.target_argument import add_target, complete_nothing
+from fedpkg_container.commands.registry.target_argument import add_target, complete_promoted
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.site import DistributionSite
@@ -19,7 +19,7 @@ HELP = "take promoted builds back"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    complete_nothing(parser.add_argument("nvr", nargs="+", metavar="NVR", help="builds"))
+    complete_promoted(parser.add_argument("nvr", nargs="+", metavar="NVR", help="builds"))
     add_target(parser)
     parser.add_argument("--delete", action="store_true", help="delete the images, as far as no other tag has them")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")

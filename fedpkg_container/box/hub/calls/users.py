@@ -21,7 +21,7 @@ def known_user(user: Any) -> Row:
 
 @call(
     "getUser",
-    used_by="the client (completion); the box's set-up; the builder plugin; koji taskinfo, list-pkgs and others",
+    used_by="the client; the box's set-up; the builder plugin; koji taskinfo, list-pkgs and others",
 )
 def get_user(userInfo: Any = None, strict: bool = False, krb_princs: bool = True, groups: bool = False) -> Row | None:
     """A user by id, name, or a dictionary with either; without an argument the one who is calling."""

@@ -1,0 +1,81 @@
+"""``fedpkg-container-box``: what it says of a box that does not run, and when nobody reads on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.cli import _parser
+from fedpkg_container.box.demo.__main__ import what_is_kept
+from fedpkg_container.box.layout import Layout
+from fedpkg_container.box.shell import environment
+
+PROGRAM = [sys.executable, "-m", "fedpkg_container.box.cli"]
+
+
+def _box(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*PROGRAM, "-d", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a box that does not run."""
+    Layout.open(tmp_path / "box")
+    return tmp_path / "box"
+
+
+@pytest.mark.parametrize("command", ["prune", "shell"])
+def test_what_needs_a_running_box_says_so(command: str, folder: Path) -> None:
+    done = _box(folder, command)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the box does not run\n       start it: ")
+    assert done.stderr.endswith(f" -d {folder} up\n")
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("--help",)])
+def test_output_that_nobody_reads_ends_it_in_silence(arguments: tuple[str, ...], folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*PROGRAM, "-d", str(folder), *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_repository_that_is_there_is_no_new_one(folder: Path) -> None:
+    new, again = (_box(folder, "create-repo", "container/hello") for _ in range(2))
+    assert new.stdout == again.stdout == f"{folder}/dist-git/container/hello.git\n"
+    assert new.stderr == ""
+    assert again.stderr == "container/hello is there already, and stays as it is:\n"
+
+
+@pytest.mark.parametrize("user", ["packager", "admin"])
+def test_the_shells_prompt_says_where_one_is(user: str, folder: Path) -> None:
+    env = {**environment(Box(Layout.open(folder)), user=user), "TERM": "dumb"}
+    shell = pexpect.spawn("bash", ["-i"], env=env, encoding="utf-8", timeout=60)
+    try:
+        shell.expect_exact("(box) ")
+        shell.sendline("echo is-$((6 * 7))")
+        shell.expect_exact("is-42")
+        shell.expect_exact("(box) ")
+    finally:
+        shell.close(force=True)
+
+
+def test_the_demonstration_says_what_can_be_done_with_its_box() -> None:
+    text = what_is_kept(Path("/var/tmp/first look/box"))
+    commands = [
+        shlex.split(line.partition(" it:")[2].partition(" (")[0]) for line in text.splitlines() if " it:" in line
+    ]
+    assert [command[3:] for command in commands] == [["up"], ["shell"], ["down"], ["down", "--remove"]]
+    for command in commands:
+        assert _parser().parse_args(command[1:]).directory == Path("/var/tmp/first look/box")
