@@ -12,8 +12,6 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import Fault
 from tests.support.registry_clients import Serve, latest
 
-DEADLINE = Deadline("the test", 60)
-
 
 def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
     source, here = serve(token=False)
@@ -23,7 +21,10 @@ def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
     target.faults["HEAD"] = [404] * 3  # none of them finds it there
     blobs = Blobs()
     with ThreadPoolExecutor(3) as pool:
-        bringing = [pool.submit(blobs.bring, config, here, there, nearby=(), deadline=DEADLINE) for _ in range(3)]
+        bringing = [
+            pool.submit(blobs.bring, config, here, there, nearby=(), deadline=Deadline("the test", 60))
+            for _ in range(3)
+        ]
     assert sorted(each.result() for each in bringing) == ["present", "present", "sent"]
     assert target.asked("PUT") == 1
 
@@ -34,5 +35,5 @@ def test_where_a_mount_is_refused_the_blob_is_sent(serve: Serve, refused: int) -
     (config, *_) = Manifest.read(latest(server)).blobs
     there = Repository(here.http, "elsewhere")
     server.faults["mount="] = [Fault(refused)] * 2
-    assert Blobs().bring(config, here, there, nearby=(), deadline=DEADLINE) == "sent"
+    assert Blobs().bring(config, here, there, nearby=(), deadline=Deadline("the test", 60)) == "sent"
     assert server["elsewhere"].blobs[config.digest] == server["hello"].blobs[config.digest]
