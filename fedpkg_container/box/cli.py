@@ -209,10 +209,23 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         return run(arguments)
     except FedpkgContainerError as error:
-        print(f"error: {error.reason}", file=sys.stderr)
-        if error.solution:
-            print(f"       {error.solution}", file=sys.stderr)
-        return error.exit_code
+        return _complain(error.reason, error.solution, error.exit_code)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        known = error.filename and error.strerror
+        return _complain(f"{error.filename}: {error.strerror}" if known else str(error), "", 1)
+    except KeyboardInterrupt:
+        return _complain(
+            "interrupted", f"run it again; what has been started ends with: {_program(arguments)} down", 130
+        )
+
+
+def _complain(reason: str, solution: str, status: int) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    if solution:
+        print(f"       {solution}", file=sys.stderr)
+    return status
 
 
 def main() -> None:

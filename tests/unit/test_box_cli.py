@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.box.cli import _parser
+from fedpkg_container.box.cli import _parser, _run
 from fedpkg_container.box.demo.__main__ import what_is_kept
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.shell import environment
@@ -79,3 +79,22 @@ def test_the_demonstration_says_what_can_be_done_with_its_box() -> None:
     assert [command[3:] for command in commands] == [["up"], ["shell"], ["down"], ["down", "--remove"]]
     for command in commands:
         assert _parser().parse_args(command[1:]).directory == Path("/var/tmp/first look/box")
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    done = _box(Path("/proc/nowhere/box"), "up")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: /proc/nowhere/box cannot be made: ")
+
+
+def test_ctrl_c_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Box) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Box, "up", interrupted)
+    assert _run(_parser().parse_args(["-d", str(folder), "up"])) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("error: interrupted\n       run it again; what has been started ends with: ")
+    assert said.endswith(f" -d {folder} down\n")
