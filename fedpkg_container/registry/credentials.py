@@ -6,37 +6,43 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.registry.hosts import plain
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """A name and a password; the password is never shown."""
-
-    user: str
-    password: str = field(repr=False)
+from fedpkg_container.registry.credential_helpers import Credentials, from_helper
+from fedpkg_container.registry.hosts import DOCKER, plain
 
 
 def find(repository: str, auth_file: Path | None) -> Credentials | None:
     """The credentials for a repository: those of the longest name that it begins with; None when there are none.
 
+    A credential helper is asked that the file names for the registry (``credHelpers``), or for all that is not in it
+    itself (``credsStore``).
+
     :param repository: with its registry, ``registry.example.org/fedora/hello``
     :param auth_file: None for the user's own files
-    :raises ConfigurationError: the file cannot be read; what it holds is not in the message
+    :raises ConfigurationError: the file cannot be read, or a helper fails; nothing secret is in the message
     """
     repository = _compared(repository)
     for path in [auth_file] if auth_file else _usual():
-        entries = _entries(path, required=auth_file is not None)
-        for name in _names(repository):
-            if entries.get(name):
-                return _decoded(path, name, entries[name])
+        found = _in_file(path, _content(path, required=auth_file is not None), repository)
+        if found:
+            return found
     return None
+
+
+def _in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
+    registry = repository.partition("/")[0]
+    for name, helper in _table(content, "credHelpers").items():
+        if _compared(name) == registry:
+            return from_helper(path, helper, name)
+    entries = {_compared(name): each for name, each in _table(content, "auths").items()}
+    for name in _names(repository):
+        if entries.get(name):
+            return _decoded(path, name, entries[name])
+    return from_helper(path, content["credsStore"], _server(registry)) if content.get("credsStore") else None
 
 
 def _usual() -> Iterator[Path]:
@@ -58,7 +64,7 @@ def _names(repository: str) -> Iterator[str]:
         name = name.rpartition("/")[0]
 
 
-def _entries(path: Path, *, required: bool) -> dict[str, Any]:
+def _content(path: Path, *, required: bool) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -69,10 +75,12 @@ def _entries(path: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigurationError(
             f"the auth file {path} cannot be read: {type(error).__name__}", solution="make it anew: skopeo login"
         ) from None
-    entries = content.get("auths") if isinstance(content, dict) else None
-    if not isinstance(entries, dict):
-        return {}
-    return {_compared(name): each for name, each in entries.items()}
+    return content if isinstance(content, dict) else {}
+
+
+def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = content.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _compared(name: str) -> str:
@@ -81,6 +89,11 @@ def _compared(name: str) -> str:
         return plain(name.partition("://")[2].partition("/")[0])
     host, slash, rest = name.partition("/")
     return f"{plain(host)}{slash}{rest}"
+
+
+def _server(registry: str) -> str:
+    """What a helper for all registries calls one of them."""
+    return "https://index.docker.io/v1/" if registry == DOCKER else registry
 
 
 def _decoded(path: Path, name: str, entry: Any) -> Credentials:
