@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspaces, locked
 from fedpkg_container.errors import ProgramError, RegistryError
 from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
@@ -85,12 +85,14 @@ class BaseImages:
         :raises RegistryError: it is not there, or the registry cannot be reached
         """
         record = self._record(f"{image} {platform}")
+        # Another build may be pulling it, with an attempt that is lost before the one that works.
+        timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
         if not newer:
-            with locked(record, wait=True, shared=True) as file:
+            with locked(record, wait=True, shared=True, timeout=timeout, tick=tick) as file:
                 known = self._known(file)
             if known:
                 return known
-        with locked(record, wait=True) as file:
+        with locked(record, wait=True, timeout=timeout, tick=tick) as file:
             try:
                 base = (None if newer else self._known(file)) or self._pull(image, platform, tick)
             except RegistryError:

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -28,19 +28,30 @@ logger = logging.getLogger(__name__)
 UNMOUNT_TIMEOUT = 30.0
 #: Seconds for deleting one.
 DELETE_TIMEOUT = 600.0
-#: Seconds that a lock is waited for: longer than a pull may take.
+#: Seconds that a lock is waited for, where nobody says otherwise, and between two ticks meanwhile.
 LOCK_TIMEOUT = 3600.0
+TICK = 1.0
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool, shared: bool = False) -> Iterator[IO[str]]:
+def locked(
+    path: Path,
+    *,
+    wait: bool,
+    shared: bool = False,
+    timeout: float = LOCK_TIMEOUT,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[IO[str]]:
     """Hold the lock that a file stands for; the file may be deleted by who holds it alone.
 
     :param shared: with others that want it shared
+    :param timeout: seconds that it is waited for
+    :param tick: called every second meanwhile; what it raises ends the wait
     :raises BlockingIOError: somebody else holds it, and ``wait`` is not set
-    :raises FedpkgContainerError: somebody else held it for longer than ``LOCK_TIMEOUT``
+    :raises FedpkgContainerError: somebody else held it for longer
     """
-    deadline = time.monotonic() + LOCK_TIMEOUT
+    ticked = time.monotonic()
+    deadline = ticked + timeout
     while True:
         with path.open("a+") as file:
             try:
@@ -49,7 +60,10 @@ def locked(path: Path, *, wait: bool, shared: bool = False) -> Iterator[IO[str]]
                 if not wait:
                     raise
                 if time.monotonic() > deadline:
-                    raise FedpkgContainerError(f"{path} was locked for {LOCK_TIMEOUT:g} s") from None
+                    raise FedpkgContainerError(f"{path} was locked for {timeout:g} s") from None
+                if time.monotonic() - ticked > TICK:
+                    ticked = time.monotonic()
+                    tick()
                 time.sleep(0.05)
                 continue
             if _is_at(file, path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ Answer = TypeVar("Answer")
 
 #: Seconds between two questions once the build has ended, and only the ends of its logs are missing.
 LAST_TICK = 0.1
+#: How often the hub may refuse to show a log of a build that has ended, or to list its logs, before that is given up.
+REFUSALS = 50
 #: By how much the time between two questions grows while nothing happens.
 SLOWING = 1.25
 #: The longest pause before a hub that does not answer is asked again, seconds.
@@ -78,6 +81,7 @@ class _Follower:
         self.hosts: dict[int, str] = {}
         self.logs: dict[tuple[int, str], Log] = {}
         self.drained: set[int] = set()
+        self.refused: Counter[Any] = Counter()
         self.is_forgotten = False
 
     def events(self) -> Iterator[Event]:
@@ -194,7 +198,19 @@ class _Follower:
                     ) from error
                 if key in (("root",), ("tree",)):
                     raise
+                if self.tasks[self.root].ended:
+                    self._note_refusal(key)
         return answers
+
+    def _note_refusal(self, key: Any) -> None:
+        """Give up what the hub refuses again and again after the end: a log whose file is lost, for one."""
+        self.refused[key[:3]] += 1
+        if self.refused[key[:3]] < REFUSALS:
+            return
+        if key[0] == "files":
+            self.drained.add(key[1])
+        elif key[0] == "log":
+            self.logs[key[1:3]].give_up()
 
     def _digest(self, answers: dict[Any, Any]) -> Iterator[Event]:
         ended_before = {task_id for task_id, task in self.tasks.items() if task.ended}

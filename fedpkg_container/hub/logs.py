@@ -57,6 +57,10 @@ class Log:
         self.offset += len(content)
         return shown(self._splitter.add(content))
 
+    def give_up(self) -> None:
+        """Take what was read for all there is."""
+        self.size = self.offset
+
     def rest(self) -> tuple[str, ...]:
         """What is left without a newline at the end of the log."""
         return shown(self._splitter.rest())

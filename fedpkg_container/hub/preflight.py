@@ -46,9 +46,10 @@ def preflight(
         following = multicall.getNextRelease({"name": component, "version": version}) if named else None
         config = multicall.getBuildConfig(target["build_tag"])
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
+        others = multicall.listHosts(enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
-    arches, arch_findings = _arches(request, config.result, optional(hosts) or [], platforms)
+    arches, arch_findings = _arches(request, config.result, platforms, optional(hosts) or [], optional(others) or [])
     findings = [*addresses, *arch_findings]
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
@@ -121,9 +122,17 @@ def _existing(build: Any) -> Iterator[Finding]:
 
 
 def _arches(
-    request: BuildRequest, config: Mapping[str, Any], hosts: Sequence[Mapping[str, Any]], platforms: Platforms
+    request: BuildRequest,
+    config: Mapping[str, Any],
+    platforms: Platforms,
+    hosts: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
 ) -> tuple[list[str], list[Finding]]:
-    """The arches that would be built for, and what is wrong with them."""
+    """The arches that would be built for, and what is wrong with them.
+
+    :param hosts: of the channel of container builds
+    :param others: of any channel: the hub's policy may choose one
+    """
     findings: list[Finding] = []
     tagged = list(dict.fromkeys(koji.canonArch(arch) for arch in (config["arches"] or "").split()))
     if not tagged:
@@ -139,9 +148,18 @@ def _arches(
     if wanted and not arches:
         message = f"platforms of container.yaml leave none of {' '.join(wanted)}"
         findings.append(Finding("arches", ERROR, message, "mend platforms.only or platforms.not", "container.yaml"))
-    have = {arch for host in hosts for arch in host["arches"].split()}  # the hub compares them as they are written
+    have, elsewhere = _arches_of(hosts), _arches_of(others)
     for arch in arches:
         if arch not in have:
             message = f"no enabled builder of channel {CHANNEL} is of arch {arch}"
-            findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
+            if arch in elsewhere:
+                solution = "the build waits for ever, unless the hub's policy sends it to another channel"
+                findings.append(Finding("no-builder", WARNING, message, solution))
+            else:
+                findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
     return arches, findings
+
+
+def _arches_of(hosts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The arches of builders, as they are written: so the hub compares them."""
+    return {arch for host in hosts for arch in (host["arches"] or "").split()}

@@ -143,13 +143,21 @@ class Planner:
             for name, text in repo_files.items()
             if not all(self.files.localize(name, text, arch).complete for arch in self.task.arches)
         ]
+        target = self.task.target
+        # What they have is in the build tag's repository, and its packages are where they were.
+        external = [each["external_repo_name"] for each in self.session.getExternalRepoList(target["build_tag"])]
         if self.site.network == "none" and elsewhere:
             raise BuildFailedError(
                 "repositories of --repo-url need a network, which this site gives to no build",
                 solution="build without --repo-url, or give it repositories of this Koji",
             )
+        if self.site.network == "none" and external:
+            self.say(
+                f"what {', '.join(external)}, external to Koji, has for {target['build_tag_name']} cannot be installed:"
+                " this site gives no build a network"
+            )
         if self.site.network == "auto":
-            return "isolated" if elsewhere else "none"
+            return "isolated" if elsewhere or external else "none"
         return self.site.network
 
     def _repository(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from fedpkg_container.errors import RefusedError
+from fedpkg_container.registry.connections import Opened
 from fedpkg_container.text import printable_line
 
 #: Seconds for connecting and for each answer, and for the whole file.
@@ -51,49 +53,73 @@ def _refusal(url: str, why: str) -> RefusedError:
 
 
 def _fetch(url: str, allows: Allows | None) -> bytes:
-    deadline = time.monotonic() + DEADLINE
-    with requests.Session() as session:
-        if allows is not None:
-            session.trust_env = False  # no proxy, which would ask for us, and nothing of root's .netrc
+    opened, deadline = Opened(), time.monotonic() + DEADLINE
+    # A server may send a byte now and then, of a header too: what counts is the time for all of it.
+    clock = threading.Timer(DEADLINE, opened.cut)
+    clock.daemon = True
+    clock.start()
+    try:
+        with requests.Session() as session:
+            if allows is not None:
+                session.trust_env = False  # no proxy, which would ask for us, and nothing of root's .netrc
             for scheme in ("http://", "https://"):
-                session.mount(scheme, _GuardedAdapter(allows))
-        for _ in range(MOST_REDIRECTIONS):
-            # Followed here: the library would read the answers that redirect to their end, however long they are.
-            with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
-                if not answer.is_redirect:
-                    answer.raise_for_status()
-                    return _content(answer, deadline)
-                url = requests.compat.urljoin(url, answer.headers["location"])
+                session.mount(scheme, _GuardedAdapter(allows or (lambda _: True), opened))
+            for _ in range(MOST_REDIRECTIONS):
+                _check_time(deadline)
+                # Followed here: the library would read the answers that redirect to their end, however long they are.
+                with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
+                    if not answer.is_redirect:
+                        answer.raise_for_status()
+                        content = _content(answer)
+                        _check_time(deadline)  # what was broken off looks like an end
+                        return content
+                    url = requests.compat.urljoin(url, answer.headers["location"])
+    except (requests.RequestException, OSError):
+        _check_time(deadline)
+        raise
+    finally:
+        clock.cancel()
     raise ValueError(f"it was redirected more than {MOST_REDIRECTIONS} times")
 
 
-def _content(answer: requests.Response, deadline: float) -> bytes:
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise ValueError(f"it has not come within {DEADLINE:g} s")
+
+
+def _content(answer: requests.Response) -> bytes:
     content = b""
     for part in answer.iter_content(16 * 1024):
         content += part
         if len(content) > LONGEST:
             raise ValueError(f"it is longer than {LONGEST} bytes")
-        if time.monotonic() > deadline:
-            raise ValueError(f"it has not come within {DEADLINE} s")
     return content
 
 
 class _GuardedAdapter(HTTPAdapter):
-    """Says nothing to a host that may not be asked."""
+    """Says nothing to a host that may not be asked, and keeps connections in view."""
 
-    def __init__(self, allows: Allows) -> None:
-        self._allows = allows
+    def __init__(self, allows: Allows, opened: Opened) -> None:
+        self._allows, self._opened = allows, opened
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        allows = self._allows
+        allows, opened = self._allows, self._opened
 
         class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                opened.add(self.sock)
+
             def _new_conn(self) -> Any:
                 return _checked(super()._new_conn(), allows)
 
         class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                opened.add(self.sock)
+
             def _new_conn(self) -> Any:
                 return _checked(super()._new_conn(), allows)
 

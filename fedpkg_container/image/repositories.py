@@ -26,8 +26,8 @@ CACHES = {
 #: The link to topdir in a repository that Koji made: its packages are named by a path through that link
 #: (kojihub.repo_init of koji 1.34 to 1.36).
 TOPLINK = "toplink"
-#: Folders of topdir in which packages are.
-_PACKAGES = ("packages", "vol")
+#: Folders of topdir in which packages are: those of the volume that is nobody's choice, and those of each other volume.
+_PACKAGES, _VOLUMES = "packages", "vol"
 
 
 def repo_file(name: str, folder: Path) -> str:
@@ -156,8 +156,12 @@ def _below_topdir(repository: Path) -> tuple[Path | None, Path]:
 def _content(repository: Path) -> dict[Path, Path]:
     """What RUN is given of a repository: folders by their paths there.
 
-    A repository of Koji has no packages in it: RUN sees as much of topdir as makes its link lead to them.
+    A repository of Koji has no packages in it: RUN sees as much of topdir as makes its link lead to them. A volume may
+    be a link to where a site has another disk.
     """
     topdir, path = _below_topdir(repository)
-    packages = {Path(name): topdir / name for name in _PACKAGES if (topdir / name).is_dir()} if topdir else {}
-    return {path: repository, **packages}
+    if topdir is None:
+        return {path: repository}
+    volumes = sorted((topdir / _VOLUMES).iterdir()) if (topdir / _VOLUMES).is_dir() else []
+    folders = [each for each in (topdir / _PACKAGES, *volumes) if each.is_dir()]
+    return {path: repository, **{each.relative_to(topdir): each.resolve() for each in folders}}

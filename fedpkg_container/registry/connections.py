@@ -49,7 +49,7 @@ class Session(requests.Session):
         self._host, self._own = plain(host), certificates or _found(host)
         self._adapters: dict[str, HTTPAdapter] = {}
         self._making = threading.Lock()
-        self._open = _Open()
+        self._open = Opened()
 
     def get_adapter(self, url: str | bytes) -> HTTPAdapter:
         """What connects to the host of an address.
@@ -78,24 +78,26 @@ class Session(requests.Session):
         super().close()
 
 
-class _Open:
-    """The connections that are open; for several threads."""
+class Opened:
+    """Sockets of the connections that are open, also when a connection leaves its one to an answer; for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: weakref.WeakSet[HTTPSConnection] = weakref.WeakSet()
+        self._known: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
-    def add(self, connection: HTTPSConnection) -> None:
-        with self._lock:
-            self._known.add(connection)
+    def add(self, sock: object) -> None:
+        """One more."""
+        if isinstance(sock, socket.socket):
+            with self._lock:
+                self._known.add(sock)
 
     def cut(self) -> None:
+        """Break all of them, also those on which a thread waits."""
         with self._lock:
             for each in self._known:
-                if isinstance(each.sock, socket.socket):
-                    with contextlib.suppress(OSError):  # it is closed already
-                        # Not ssl's own, which would take away what a thread is reading with.
-                        socket.socket.shutdown(each.sock, socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # it is closed already
+                    # Not ssl's own, which would take away what a thread is reading with.
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def pool(self) -> type[HTTPSConnectionPool]:
         """A kind of pools whose connections are known here."""
@@ -104,7 +106,7 @@ class _Open:
         class Connection(HTTPSConnection):
             def connect(self) -> None:
                 super().connect()
-                known.add(self)
+                known.add(self.sock)
 
         class Pool(HTTPSConnectionPool):
             ConnectionCls = Connection
@@ -120,7 +122,7 @@ class _Adapter(HTTPAdapter):
     :param opened: what keeps its connections in view
     """
 
-    def __init__(self, trusted: tuple[Path, ...], own: tuple[Path, ...], opened: _Open) -> None:
+    def __init__(self, trusted: tuple[Path, ...], own: tuple[Path, ...], opened: Opened) -> None:
         authorities = tuple(dict.fromkeys(each for each in (*trusted, *own) if each.suffix == ".crt"))
         shown = next((each for each in own if each.suffix == ".cert" and each.with_suffix(".key") in own), None)
         self._has_own = bool(authorities)

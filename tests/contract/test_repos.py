@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import koji
 import pytest
 
 from tests.contract import shapes
-from tests.contract.support import assert_refused
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import Target
 
 
@@ -127,3 +128,47 @@ def test_last_change_of_a_missing_tag(anonymous: Any) -> None:
 def test_a_task_for_a_repo_by_a_packager(target: Target, packager: Any, packager_name: str) -> None:
     with assert_refused(1004, f"regen-repo permission required (logged in as {packager_name})"):
         packager.newRepo(target.build_tag_name)
+
+
+@pytest.fixture
+def external(admin: Any) -> Any:
+    """An external repository, which no tag has."""
+    return admin.createExternalRepo(new_name("external"), "https://elsewhere.example.org/$arch")
+
+
+def test_external_repos_of_a_tag(target: Target, admin: Any, anonymous: Any, external: Any) -> None:
+    assert set(external) == {"id", "name", "url"}
+    assert external["url"] == "https://elsewhere.example.org/$arch/", "with a slash at its end"
+    assert anonymous.getExternalRepoList(target.build_tag) == []
+    assert admin.addExternalRepoToTag(target.build_tag_name, external["name"], 10) is None
+    (listed,) = anonymous.getExternalRepoList(target.build_tag)
+    assert listed == anonymous.getExternalRepoList(target.build_tag_name)[0]
+    assert listed == {
+        "external_repo_id": external["id"],
+        "external_repo_name": external["name"],
+        "url": external["url"],
+        "priority": 10,
+        "merge_mode": "koji",
+        "arches": None,
+        "tag_id": target.build_tag,
+        "tag_name": target.build_tag_name,
+    }
+    assert admin.removeExternalRepoFromTag(target.build_tag_name, external["name"]) is None
+    assert anonymous.getExternalRepoList(target.build_tag) == []
+
+
+def test_external_repos_that_are_refused(target: Target, admin: Any, packager: Any, external: Any) -> None:
+    name = external["name"]
+    with assert_refused(1000, f'An external repo named "{name}" already exists'):
+        admin.createExternalRepo(name, "https://elsewhere.example.org/")
+    admin.addExternalRepoToTag(target.build_tag, name, 10)
+    with assert_refused(1000, f"tag {target.build_tag_name} already associated with external repo {name}"):
+        admin.addExternalRepoToTag(target.build_tag, name, 20)
+    admin.removeExternalRepoFromTag(target.build_tag, name)
+    with assert_refused(1000, f"external repo {name} not associated with tag {target.build_tag_name}"):
+        admin.removeExternalRepoFromTag(target.build_tag, name)
+    with assert_refused(1000, "No such tagInfo: 'contract-no-tag'"):
+        admin.getExternalRepoList("contract-no-tag")
+    for call in (packager.createExternalRepo, packager.removeExternalRepoFromTag):
+        with assert_refused(1004, re.compile("permission required")):
+            call(target.build_tag_name, name)

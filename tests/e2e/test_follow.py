@@ -14,7 +14,7 @@ import pytest
 
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
-from fedpkg_container.hub.follow import follow
+from fedpkg_container.hub.follow import REFUSALS, follow
 from fedpkg_container.model.pace import Pace
 from fedpkg_container.model.result import BuildResult
 from tests.support.box_hub import RunningHub
@@ -270,6 +270,14 @@ def test_a_log_that_is_shorter_than_the_hub_says_ends_all_the_same() -> None:
     build = ScriptedBuild([100, 100], b"x" * 89 + b"\n")
     assert _lines(_scripted(build)) == ["x" * 89]
     assert build.downloads < 12
+
+
+@pytest.mark.parametrize("refused", ["downloadTaskOutput", "listTaskOutput"])
+def test_a_log_that_the_hub_cannot_read_ends_all_the_same(refused: str) -> None:
+    build = ScriptedBuild([100, 100], b"x" * 99 + b"\n", refused=refused)
+    (*_, finished) = _scripted(build)
+    assert isinstance(finished, Finished)
+    assert REFUSALS <= build.refusals < 2 * REFUSALS
 
 
 def test_a_result_that_is_not_as_it_should_be() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.box import Box
+from fedpkg_container.box.demo import site as demo_site
+from fedpkg_container.box.layout import ADMIN
 from tests.support.images import added
 from tests.support.outside import OUTSIDE, PORT, outside
 from tests.support.packager import Packager, pull_specs
@@ -53,3 +55,25 @@ def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path:
     with site_settings(box, {"engine": {"denied_networks": f"{OUTSIDE}/32"}}):
         done = packager.build("--scratch", "--repo-url", world)
     assert f"builders do not ask {OUTSIDE}" in done.stderr
+
+
+def test_packages_of_external_repositories_are_reached(packager: Packager, box: Box, world: str) -> None:
+    """What kojid merged of them into the tag's repository names them by their own addresses."""
+    admin = box.session(ADMIN)
+    repo = admin.createExternalRepo(f"outside-of-{packager.name}", f"http://{OUTSIDE}:{PORT}/")
+    admin.addExternalRepoToTag(demo_site.BUILD_TAG, repo["name"], 10)
+    try:
+        packager.commit(packager.dockerfile(f"ADD http://{OUTSIDE}:{PORT}/index.html /outside"))
+        done = packager.build("--scratch")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "network isolated" in done.stdout
+        packager.commit(packager.dockerfile("RUN true"))
+        with site_settings(box, {"engine": {"network": "none"}}):
+            done = packager.build("--scratch")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (
+            f"what {repo['name']}, external to Koji, has for {demo_site.BUILD_TAG} cannot be installed" in done.stdout
+        )
+    finally:
+        admin.removeExternalRepoFromTag(demo_site.BUILD_TAG, repo["name"])
+        admin.logout()

@@ -160,7 +160,7 @@ def test_what_comes_slowly_is_handed_on_before_it_is_much(serve: Serve, monkeypa
 def test_an_abandoned_client_reads_no_further(serve: Serve) -> None:
     server, repository = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
-    server.faults["/blobs/"] = [Fault(200, kind=DRIP)]
+    server.faults["/blobs/"] = [Fault(200, {"Connection": "close"}, kind=DRIP)]
     begun = time.monotonic()
     with repository.open_blob(config.digest) as stream, pytest.raises(RegistryError, match="given up"):
         threading.Timer(0.3, repository.http.abandon).start()

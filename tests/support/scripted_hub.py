@@ -46,11 +46,14 @@ class ScriptedBuild:
     :param sizes: what is said of the log's size, one tick after the other; after the last one the task has ended
     :param content: what the log holds in truth
     :param result: of the task
+    :param refused: a call that is answered with a fault
     """
 
     sizes: list[int]
     content: bytes
     result: Any = field(default_factory=dict)
+    refused: str = ""
+    refusals: int = 0
     ticks: int = 0
     downloads: int = 0
 
@@ -58,8 +61,14 @@ class ScriptedBuild:
         """Answer a multicall."""
         (calls,), _ = koji.xmlrpcplus.loads(body)
         self.ticks += 1
-        answers = [[getattr(self, each["methodName"])(*koji.decode_args(*each["params"])[0])] for each in calls]
+        answers = [self._one(each["methodName"], koji.decode_args(*each["params"])[0]) for each in calls]
         return bytes(koji.xmlrpcplus.dumps((answers,), methodresponse=True, allow_none=True).encode())
+
+    def _one(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        if name == self.refused:
+            self.refusals += 1
+            return {"faultCode": 1000, "faultString": "No such file or directory"}
+        return [getattr(self, name)(*arguments)]
 
     def getTaskInfo(self, _: int) -> dict[str, Any]:
         """The task."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from fedpkg_container.errors import RefusedError
+from fedpkg_container.image import repo_files
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.outward import Outward
 from fedpkg_container.image.repo_files import fetch_repo_file, parse
-from tests.support.web import redirecting, serve
+from tests.support.web import redirecting, serve, trickling
 
 TOPURL = "https://kojipkgs.example.org"
 FILE = """\
@@ -104,3 +106,14 @@ def test_redirections_are_followed_and_not_for_ever(tmp_path: Path) -> None:
         assert fetch_repo_file(f"{address}/folder") == FILE  # the server answers with a redirection to folder/
     with redirecting() as address, pytest.raises(RefusedError, match="redirected more than"):
         fetch_repo_file(address)
+
+
+@pytest.mark.parametrize("headers", [b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nX-Slow: "])
+def test_a_server_that_sends_a_byte_now_and_then_has_no_more_time(
+    headers: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repo_files, "DEADLINE", 1.0)
+    begun = time.monotonic()
+    with trickling(headers, b"x", 0.05) as address, pytest.raises(RefusedError, match="it has not come within 1 s"):
+        fetch_repo_file(address)
+    assert time.monotonic() - begun < 10

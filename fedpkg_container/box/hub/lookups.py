@@ -16,6 +16,7 @@ from fedpkg_container.box.hub.dispatch import database
 #: Koji's names of the tables that ``entry`` looks into; they stand in its refusals.
 _TABLES = {
     "tag": "tags",
+    "external_repo": "external_repos",
     "package": "packages",
     "channels": "channels",
     "content_generator": "content_generators",

@@ -10,6 +10,7 @@ _SUBJECTS = (
     "canceling",
     "cg_import",
     "content_generator",
+    "external",
     "groups",
     "hosts",
     "inventory",
