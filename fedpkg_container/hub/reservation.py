@@ -172,7 +172,13 @@ class Reservations:
             return
         if _claimed(now) != _claimed(build):
             raise _TakenError(f"{build['nvr']} was taken by another build in this moment", solution="build it again")
-        self.session.cancelBuild(build["id"])
+        try:
+            self.session.cancelBuild(build["id"])
+        except koji.ActionNotAllowed as error:
+            raise _TakenError(
+                f"{build['nvr']} (build {build['id']}) was left reserved by {build['owner_name']}: {error}",
+                solution=f"have an administrator free it: koji cancel {build['nvr']}; or build another release",
+            ) from error
 
     def refund(self, reservation: Reservation, *, canceled: bool) -> None:
         """Give a reservation back, so that the NVR can be built again."""

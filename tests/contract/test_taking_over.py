@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fedpkg_container.image.importing import Importing
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
 from fedpkg_container.image.naming import Tags
-from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from tests.contract.images import ImageImporter
 from tests.contract.support import Connect, HubAccess, new_name
@@ -193,3 +194,21 @@ def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: boo
     with BuildLog(tmp_path / "build.log") as log:
         _import(log, session, made, generator, task_id=None if is_import else build.task_id)
     assert builds.state(made.build_id) == "COMPLETE"
+
+
+def test_what_another_account_left_reserved(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
+    """Where builders have no shared account, only who reserved may cancel, and administrators."""
+    owner, generator = host.getLoggedInUser()["name"], new_name("cg")
+    for user in (packager_name, owner):
+        admin.grantCGAccess(user, generator, create=True)
+    other = replace(builds.importer, session=host, generator=generator)
+    dead = other.reserve("1", extra={"container_koji_task_id": builds.bench.canceled_task()})["build_id"]
+    build = builds.build()
+    build.generator = generator
+    with pytest.raises(BuildFailedError) as refused:
+        builds.reserve(build)
+    assert f"{other.nvr('1')} (build {dead})" in refused.value.reason
+    assert owner in refused.value.reason
+    assert f"koji cancel {other.nvr('1')}" in refused.value.solution
+    assert builds.reserve(build, "").nvr == NVR(other.name, "1", "2")
+    assert builds.state(dead) == "BUILDING"
