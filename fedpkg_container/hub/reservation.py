@@ -3,6 +3,10 @@
 The reservation is made by the site's shared account and carries no task id (with one, canceling the build would
 cancel the task); which task reserved is written into ``extra`` instead. A crash leaves the NVR reserved: whoever
 comes next sees that the task has ended, cancels the reservation and makes a new one.
+
+The hub gives the same build id again, and cancels whatever is reserved under it: so a reservation is read again right
+before it is canceled, and one that was made right after. What is left between two requests costs the other build its
+reservation, which it learns at its import: its token is gone.
 """
 
 from __future__ import annotations
@@ -119,11 +123,17 @@ class Reservations:
             now = self.session.getBuild(str(nvr))
             if now and self._is_own(now):
                 self._take_over(now)  # the answer was lost, and koji's client has asked again
-                made = self.session.CGInitBuild(self.generator, data)
-                return Reservation(nvr, made["build_id"], made["token"])
+                return self._held(nvr, self.session.CGInitBuild(self.generator, data))
             if now and now["state"] not in REUSABLE:
                 raise _TakenError(f"{nvr} was taken by another build in this moment: {error}") from error
             raise
+        return self._held(nvr, made)
+
+    def _held(self, nvr: NVR, made: dict[str, Any]) -> Reservation:
+        """A reservation that was just made, unless somebody has canceled it, taking it for the one before."""
+        now = self.session.getBuild(made["build_id"])
+        if now["state"] != koji.BUILD_STATES["BUILDING"] or not self._is_own(now):
+            raise _TakenError(f"{nvr} was taken by another build in this moment", solution="build it again")
         return Reservation(nvr, made["build_id"], made["token"])
 
     def _heal(self, name: str) -> None:
@@ -157,7 +167,18 @@ class Reservations:
                 f"{build['nvr']} is being built by task {task_id}",
                 solution=f"wait for that task, or cancel it: koji cancel {task_id}",
             )
-        self.session.cancelBuild(build["id"])
+        now = self.session.getBuild(build["id"])
+        if now["state"] in REUSABLE:
+            return
+        if _claimed(now) != _claimed(build):
+            raise _TakenError(f"{build['nvr']} was taken by another build in this moment", solution="build it again")
+        try:
+            self.session.cancelBuild(build["id"])
+        except koji.ActionNotAllowed as error:
+            raise _TakenError(
+                f"{build['nvr']} (build {build['id']}) was left reserved by {build['owner_name']}: {error}",
+                solution=f"have an administrator free it: koji cancel {build['nvr']}; or build another release",
+            ) from error
 
     def refund(self, reservation: Reservation, *, canceled: bool) -> None:
         """Give a reservation back, so that the NVR can be built again."""
@@ -183,6 +204,11 @@ class ImportReservations(Reservations):
 
     def _is_own(self, build: dict[str, Any]) -> bool:
         return self._MARK in (build.get("extra") or {})
+
+
+def _claimed(build: dict[str, Any]) -> tuple[Any, ...]:
+    """What differs between two reservations of one build id."""
+    return build["state"], build["creation_event_id"], build["extra"]
 
 
 class _TakenError(BuildFailedError):

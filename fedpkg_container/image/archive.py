@@ -62,10 +62,10 @@ class Archive:
         log, dockerfile = self.folder / f"{self.spec.arch}.log", self.folder / f"{self.spec.arch}.Dockerfile"
         shutil.copyfile(self.log.path, log)
         shutil.copyfile(self.folder / "Dockerfile", dockerfile)  # as buildah got it
-        # A folder of its own: the hub lets only the builder write to it that came first.
-        folder = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         described = []
         for path, kind in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
+            # A folder of its own, which nobody knows before: the hub gives it to this builder, which comes first.
+            folder = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
             self.upload(path, folder)
             described.append(described_file(path, kind, relpath=folder))
         return described

@@ -25,7 +25,7 @@ from fedpkg_container.image.base_tags import BaseTags
 from fedpkg_container.image.buildroot import buildroot
 from fedpkg_container.image.describing import describe, found_in
 from fedpkg_container.image.documents import Documents, Made, Origin
-from fedpkg_container.image.importing import Importing
+from fedpkg_container.image.importing import Importing, upload_folder
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
 from fedpkg_container.image.naming import FloatingTags, Tags
@@ -159,7 +159,7 @@ class BaseImport:
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
         self.after("published")
-        upload = f"container-build/import-{reservation.build_id}-{uuid.uuid4().hex}"
+        upload = upload_folder(self.session, f"import-{reservation.build_id}")
         images = [self._look_into(each, published, nvr, upload) for each in source.members]
         said = Documents(self.session, self._registry, Origin(copied=source.reference), self.log).make(
             nvr, published, images, started

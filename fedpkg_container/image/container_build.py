@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import help_page, naming
 from fedpkg_container.image.documents import Document, Documents, Origin
 from fedpkg_container.image.floating import Floating
+from fedpkg_container.image.importing import upload_folder
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance
@@ -128,7 +128,7 @@ class ContainerBuild:
 
     def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> dict[str, Any]:
         repository = ImageReference(self.site.candidate, plan.identity.image)
-        upload = "" if self.task.scratch else f"container-build/{self.task.id}-{uuid.uuid4().hex}"
+        upload = "" if self.task.scratch else upload_folder(self.generator, str(self.task.id))
         self._empty()  # of an earlier run of this task, which was killed
         self.after("reserved")
         images = self.spawn(specs(plan, self.task, self.site, nvr, upload))

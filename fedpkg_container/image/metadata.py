@@ -164,6 +164,7 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
 def _buildroot(image: BuiltImage, generator: str) -> dict[str, Any]:
     return {
         **image.buildroot,
+        "components": _each_once(image.buildroot["components"]),
         "id": _buildroot_id(image.arch),
         "content_generator": {"name": generator, "version": __version__},
     }
@@ -189,7 +190,7 @@ def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[d
             exact = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
             output |= {
-                "components": image.components,
+                "components": _each_once(image.components),
                 "extra": {
                     "image": {"arch": image.arch},
                     "docker": {
@@ -208,6 +209,14 @@ def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[d
             }
         outputs.append(output)
     return outputs
+
+
+def _each_once(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One component for each name, version, release and arch: by these Koji finds an RPM, and it keeps none twice."""
+    once: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for each in components:
+        once.setdefault(tuple(each[key] for key in ("name", "version", "release", "arch")), each)
+    return list(once.values())
 
 
 def _config(text: str) -> dict[str, Any]:

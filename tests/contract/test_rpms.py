@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,19 @@ def test_rpms_of_an_image(rpm: ImportedRpm, importer: ImageImporter, anonymous: 
     assert set(used) == shapes.LISTED_RPM | {"component_buildroot_id", "is_update"}
     assert used["id"] == found["id"]
     assert (used["component_buildroot_id"], used["is_update"]) == (archive["buildroot_id"], False)
+
+
+@pytest.mark.parametrize("part", ["image", "buildroot"])
+def test_an_rpm_twice(rpm: ImportedRpm, importer: ImageImporter, part: str) -> None:
+    """RPMs that differ in epoch or SIGMD5 only are one: nothing else of a component is looked at."""
+    component = {"type": "rpm", "name": rpm.name, "version": "1", "release": "1", "arch": "noarch", "signature": None}
+    twice = [{**component, "epoch": epoch, "sigmd5": str(epoch or 0) * 32} for epoch in (None, 1)]
+    image, log = importer.outputs("1")
+    metadata = importer.metadata("1", [{**image, "components": twice if part == "image" else []}, log])
+    metadata["buildroots"][0]["components"] = twice if part == "buildroot" else []
+    with assert_refused(1, re.compile("unique", re.IGNORECASE)):
+        importer.session.CGImport(metadata, importer.directory)
+    assert importer.session.getBuild(importer.nvr("1")) is None
 
 
 def test_import_without_a_build(admin: Any, tmp_path: Path) -> None:

@@ -209,6 +209,27 @@ def test_a_folder_belongs_to_who_came_first(packager: Any, admin: Any) -> None:
         admin.rawUpload(b"b", 0, folder, "b")
 
 
+def test_a_folder_below_belongs_to_who_came_first_there(packager: Any, host: Any, admin: Any) -> None:
+    folder = new_name("upload")
+    packager.rawUpload(b"a", 0, folder, "a")
+    host.rawUpload(b"b", 0, f"{folder}/x86_64", "b")
+    for session in (packager, admin):
+        with assert_refused(1000, f"Invalid upload directory, not owner: {folder}/x86_64"):
+            session.rawUpload(b"c", 0, f"{folder}/x86_64", "c")
+    with assert_refused(1000, f"Invalid upload directory, not owner: {folder}"):
+        host.rawUpload(b"c", 0, folder, "c")
+
+
+def test_anybody_may_make_a_folder_below(packager: Any, admin: Any) -> None:
+    folder = new_name("upload")
+    packager.rawUpload(b"a", 0, folder, "a")
+    admin.rawUpload(b"x", 0, f"{folder}/b", "x")
+    with assert_refused(1000, re.compile(r"^destination not a file: .*/b$")):
+        packager.rawUpload(b"b", 0, folder, "b")
+    with assert_refused(1, re.compile(f"{folder}/a")):
+        admin.rawUpload(b"x", 0, f"{folder}/a", "x")
+
+
 def test_without_a_login(anonymous: Any) -> None:
     with assert_refused(1004, "you must be logged in for this operation"):
         upload_file(anonymous, new_name("upload"), "a", 0, b"a")

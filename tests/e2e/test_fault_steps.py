@@ -8,12 +8,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from xmlrpc.client import Fault
 
 import koji
 import pytest
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import processes
 from tests.support.leftovers import eventually, nothing_left, on_machine, people_tags, registry_of, reserved, staged
@@ -102,6 +103,24 @@ def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box
     eventually(lambda: not set(handlers) & set(processes()), lambda: handlers)
     restart(box, [FIRST])
     _assert_built(packager, task_id, FIRST)
+
+
+@pytest.mark.usefixtures("only_first")
+def test_a_stranger_cannot_take_the_folder_of_the_import(packager: Packager, box: Box) -> None:
+    """Its name is in the arguments of the arches' tasks, which everybody may read."""
+    task_id = _pause(packager, "fetched again")
+    stranger = box.session(PACKAGER)
+    (arch,) = stranger.getTaskChildren(task_id)
+    folder = stranger.getTaskRequest(arch["id"])[0]["upload"]
+    with pytest.raises(koji.GenericError, match="Invalid upload directory, not owner"):
+        stranger.rawUpload(b"{}", 0, folder, "metadata.json")
+    with pytest.raises(Fault, match="metadata.json"):
+        stranger.rawUpload(b"", 0, f"{folder}/metadata.json", "x")
+    for name in ("container-build.log", "Dockerfile"):
+        stranger.rawUpload(b"", 0, f"{folder}/{name}", "x")
+    mark(box, FIRST, "fetched again").unlink()
+    _assert_built(packager, task_id, FIRST)
+    restart(box, [FIRST])
 
 
 @pytest.mark.usefixtures("only_first")

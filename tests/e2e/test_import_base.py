@@ -18,7 +18,7 @@ from fedpkg_container.box.builder import write_configuration
 from fedpkg_container.box.demo import site as demo_site
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.site import read_site
@@ -259,6 +259,18 @@ def test_the_tag_of_its_version_and_release_is_this_image(scene: Scene) -> None:
         there.put_manifest("41-47", there.manifest(unique))
     assert scene.run("import-base", archive) == 0
     assert scene.tags()["41-47"] == scene.image(f"{COMPONENT}-41-47").digest
+
+
+def test_a_stranger_cannot_take_the_folder_of_an_import(scene: Scene) -> None:
+    """Sites serve the work folder as a web page: the name is seen as soon as there is a file."""
+    archive = docker_archive(scene.folder, [], _labels("48"))
+    assert scene.killed("uploaded x86_64", "import-base", archive) == 9
+    build = scene.build(f"{COMPONENT}-41-48")["id"]
+    (folder,) = (scene.box.layout.topdir / "work" / "container-build").glob(f"import-{build}-*")
+    stranger = scene.box.session(PACKAGER)
+    with pytest.raises(koji.GenericError, match="Invalid upload directory, not owner"):
+        stranger.rawUpload(b"{}", 0, f"container-build/{folder.name}", "metadata.json")
+    assert scene.run("import-base", archive) == 0
 
 
 def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

@@ -214,15 +214,18 @@ class _Import:
         return Path(koji.pathinfo.typedir(build, btype))
 
 
-def _known_rpms(components: list[Row]) -> set[int]:
-    """The ids of the RPMs among components; what the hub does not know is dropped, as Koji does."""
-    found = set()
+def _known_rpms(components: list[Row]) -> list[int]:
+    """The ids of the RPMs among components; what the hub does not know is dropped, as Koji does.
+
+    Not of each RPM once: as Koji's, the database refuses the second.
+    """
+    found = []
     for component in components:
         if component["type"] not in {"rpm", "file", "kojifile"}:
             raise koji.GenericError(f"No such component type: {component['type']}")
         known = rpms.get_rpm(component) if component["type"] == "rpm" else None
         if known:
-            found.add(int(known["id"]))
+            found.append(int(known["id"]))
     return found
 
 
