@@ -13,7 +13,7 @@ from tests.contract.tasks import TaskBench
 from tests.contract.test_build_container import no_new_task
 
 SCRATCH = {**OPTIONS, "scratch": True}
-ISOLATED = {**OPTIONS, "isolated": True, "release": "1"}
+ISOLATED = {**OPTIONS, "isolated": True, "release": "1.1"}
 #: A rule within the rule that selects the targets of these tests.
 WITHIN = "target contract-policy-* :: ... "
 CLOSED = (
@@ -73,7 +73,7 @@ def test_scratch_builds_from_a_namespace(make_target: MakeTarget, bench: TaskBen
         packager.buildContainer(SOURCE.replace("/container/", "/rpms/"), target, SCRATCH)
 
 
-@pytest.mark.parametrize("path", ["container/../rpms/x", "container//../rpms/x", "./rpms/x", "rpms/x?/container/y"])
+@pytest.mark.parametrize("path", ["container/../rpms/x", "container//../rpms/x", "./rpms/x"])
 def test_a_source_is_what_builders_read(make_target: MakeTarget, packager: Any, path: str) -> None:
     with no_new_task(packager), assert_refused(1004, CLOSED):
         packager.buildContainer(f"git+https://example.com/{path}#1", make_target("closed"), SCRATCH)

@@ -26,6 +26,7 @@ from fedpkg_container.image.source import fetch
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
 from fedpkg_container.registry.registry import Access, Registry
+from tests.support.sources import scm
 
 BASE = "FROM r.io/base:1\n"
 SECRET = "the-builders-secret"
@@ -52,8 +53,9 @@ def engine(tmp_path: Path) -> Buildah:
         ("RUN --mount=type=ssh id", "run-mount"),
         ("RUN --mount=target=/x,type=devpts id", "run-mount"),
         ("RUN --mount=type=bind,source=../..,target=/x id", "run-mount"),
+        ("RUN --mount=type=secret,id=x,type=bind id", "run-mount"),
+        ("RUN --mount=type=bind,src=../..,source=a,target=/x id", "run-mount"),
         ("RUN --mount=type=bind,src=a/../../b,target=/x id", "run-mount"),
-        ('RUN --mount=type=bind,"source=..",target=/x id', "run-mount"),
     ],
 )
 def test_what_run_may_not_ask_for(step: str, code: str) -> None:
@@ -135,7 +137,7 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
         ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "control character in line 3"),
         ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "control character in line 2"),
         ("FROM r.io/base:1\x00\n", "control character in line 1"),
-        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: E after << may be meant"),
+        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: what follows << may be meant"),
     ],
 )
 def test_what_two_programs_would_read_differently(text: str, reason: str) -> None:
@@ -177,8 +179,8 @@ def test_names_are_no_options_and_no_paths(label: str, name: str) -> None:
 
 @pytest.mark.parametrize("tag", ["../x", "..", ".x", "a b", "a/b", "$(id)", "a\x1b[2Jb", "x" * 129])
 def test_tags_are_no_paths(tag: str) -> None:
-    with pytest.raises(BuildFailedError, match="not a tag"):
-        FloatingTags(["additional-tags"], additional=[tag]).of(NVR("c", "1", "1"))
+    assert FloatingTags(["additional-tags"], additional=[tag]).of(NVR("c", "1", "1")) == ()
+    assert FloatingTags(["container-yaml"], container_yaml=[tag]).of(NVR("c", "1", "1")) == ()
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "container.yaml"])
@@ -228,8 +230,8 @@ def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOME", str(home))
     for name in [each for each in os.environ if each.startswith(("GIT_", "XDG_"))]:
         monkeypatch.delenv(name)
-    scm = SimpleNamespace(scheme="git+file://", host="", repository=str(evil), revision="rawhide")
-    source = fetch(scm, tmp_path / "source", lambda _: None)
+    url = scm("git+file://", "", str(evil), "rawhide")
+    source = fetch(url, tmp_path / "source", lambda _: None)
     assert (source.folder / "Dockerfile").is_file()
     assert list((source.folder / "sub").iterdir()) == []
     assert not (tmp_path / "filtered").exists()
@@ -240,7 +242,7 @@ def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_revisions_are_no_options(tmp_path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _git(tmp_path, "init", "--quiet", "--bare", "origin.git")
-    scm = SimpleNamespace(scheme="git+file://", host="", repository=f"{tmp_path}/origin.git", revision=revision)
+    url = scm("git+file://", "", f"{tmp_path}/origin.git", revision)
     with pytest.raises(BuildFailedError, match="cannot be fetched"):
-        fetch(scm, tmp_path / "source", lambda _: None)
+        fetch(url, tmp_path / "source", lambda _: None)
     assert not list(tmp_path.rglob("pwned"))
