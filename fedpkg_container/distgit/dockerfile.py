@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from dockerfile_parse import DockerfileParser
 from dockerfile_parse.parser import image_from
 
-from fedpkg_container.distgit import heredocs
+from fedpkg_container.distgit import steps
 from fedpkg_container.distgit.instructions import Instruction, Label, Stage
 from fedpkg_container.distgit.small_file import decode, read_bytes
 from fedpkg_container.errors import RefusedError
@@ -23,7 +24,7 @@ SCRATCH = "scratch"
 #: Where an option of COPY or RUN names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
 #: Characters that no line of a Dockerfile needs, and that programs read in different ways.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufeff]")
 #: The directive that makes another character than the backslash join lines: dockerfile-parse does not know it.
 _ESCAPE = re.compile(r"^\s*#\s*escape\s*=\s*([^\s])", re.MULTILINE | re.IGNORECASE)
 #: What dockerfile-parse raises when it cannot make sense of an instruction.
@@ -40,16 +41,20 @@ class Dockerfile:
 
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
         _refuse_ambiguous(text)
-        self.text, self._hidden = heredocs.hide(text, lambda each: list(_parser(each).structure))
-        self._arguments = dict(arguments or {})
+        self._steps = steps.read(text)
+        plain = _on_their_lines(self._steps)
         try:
-            parser = _parser(self.text, self._arguments)
+            parser = _parser(plain, arguments)
             self._structure: list[dict[str, Any]] = parser.structure
+            if [(each["startline"] + 1, each["instruction"]) for each in self._structure] != [
+                (step.line, step.name) for step in self._steps
+            ]:
+                raise ValueError("its instructions are not clear")
             self._contexts: list[Any] = parser.context_structure
             self._images: list[str] = parser.parent_images
         except _PARSER_ERRORS as error:
             raise RefusedError(
-                f"the Dockerfile cannot be read{_suspect(self.text)}: {error}",
+                f"the Dockerfile cannot be read{_suspect(plain)}: {error}",
                 solution="check quotes, backslashes and instructions without a value",
             ) from error
 
@@ -68,7 +73,7 @@ class Dockerfile:
     @property
     def has_here_documents(self) -> bool:
         """Whether it has here-documents, whose lines an old buildah takes for instructions."""
-        return bool(self._hidden)
+        return any(step.documents for step in self._steps)
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -78,10 +83,18 @@ class Dockerfile:
         for each, context in zip(self._structure, self._contexts):
             if each["instruction"] == "FROM" and each["value"].strip():
                 stage += 1
-            if each["instruction"] != "COMMENT":
-                variables = {**context.args, **context.envs}
-                line = each["startline"] + 1
-                found.append(Instruction(each["instruction"], each["value"].strip(), line, stage, variables))
+            variables = {**context.args, **context.envs}
+            line = each["startline"] + 1
+            found.append(Instruction(each["instruction"], each["value"].strip(), line, stage, variables))
+        return found
+
+    @property
+    def asked(self) -> list[Instruction]:
+        """Every instruction, with those that ONBUILD gives to whoever builds on a stage in place of it."""
+        found = []
+        for each in self.instructions:
+            name, value = steps.split(each.value) if each.name == "ONBUILD" else (each.name, each.value)
+            found.append(replace(each, name=name, value=value))
         return found
 
     @cached_property
@@ -182,7 +195,7 @@ class Dockerfile:
         """
         known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
         found = []
-        for instruction in self.instructions:
+        for instruction in self.asked:
             if instruction.name in ("COPY", "ADD", "RUN"):
                 images = _FROM_OPTION.findall("\n".join(instruction.options))
                 found += [(image, instruction.line) for image in images if image not in known]
@@ -195,13 +208,27 @@ class Dockerfile:
         :param first: lines that each stage begins with, after its FROM
         :param last: lines at the end of the last stage
         """
-        parser = _parser(self.text, self._arguments)
-        parser.parent_images = [pinned.get(stage.image, stage.image) for stage in self.stages]
-        if first:
-            parser.add_lines(*first, all_stages=True, at_start=True)
-        if last:
-            parser.add_lines(*last)
-        return heredocs.show(parser.content, self._hidden)
+        lines: list[str] = []
+        stages = iter(self.stages)
+        for step in self._steps:
+            value = step.value
+            begins = step.name == "FROM" and bool(value)
+            if begins:
+                stage = next(stages)
+                image = pinned.get(stage.image, stage.image)
+                if image != stage.written:
+                    value = f"{image} AS {stage.name}" if stage.name else image
+            lines += [f"{step.name} {value}", *step.documents, *(first if begins else ())]
+        return "".join(f"{line}\n" for line in [*lines, *last])
+
+
+def _on_their_lines(read: Sequence[steps.Step]) -> str:
+    """The steps without their here-documents, each on the line where it began: for dockerfile-parse."""
+    lines: list[str] = []
+    for step in read:
+        lines += [""] * (step.line - 1 - len(lines))
+        lines.append(step.text)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _parser(text: str, arguments: Mapping[str, str] | None = None) -> Any:
@@ -232,6 +259,6 @@ def _number(image: str) -> float:
 def _suspect(text: str) -> str:
     """Where the first instruction without a value is, as a part of a sentence."""
     for instruction in _parser(text).structure:
-        if instruction["instruction"] != "COMMENT" and not instruction["value"].strip():
+        if not instruction["value"].strip():
             return f" (line {instruction['startline'] + 1}: {instruction['instruction']} has no value)"
     return ""

@@ -23,7 +23,7 @@ _SHOWN = 80
 
 def check(dockerfile: Dockerfile) -> Iterator[Finding]:
     """Findings about options of RUN and FROM."""
-    for each in dockerfile.instructions:
+    for each in dockerfile.asked:
         if each.name == "FROM" and each.options:
             message = f"FROM {each.options[0][:_SHOWN]} has no effect: every arch is built on a builder of that arch"
             yield Finding("from-platform", WARNING, message, "leave it out", FILE, each.line)
@@ -52,8 +52,8 @@ def _mount(value: str, line: int) -> Iterator[Finding]:
     kind = settings.get("type", "bind")
     source = settings.get("source", settings.get("src", ""))
     why = ""
-    if any(each in value for each in "\"'\\"):
-        why = "has quotes, which builders read in different ways"
+    if "$" in value:
+        why = "has a variable, which may hold anything"
     elif kind not in MOUNTS:
         why = f"is of type {kind[:_SHOWN]}: builders have {', '.join(MOUNTS)}"
     elif ".." in posixpath.normpath(source).split("/"):

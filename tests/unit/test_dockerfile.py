@@ -100,7 +100,7 @@ def test_any_words_give_values_or_a_refusal(text: str) -> None:
     try:
         dockerfile = Dockerfile(text)
     except RefusedError as error:
-        assert error.reason.startswith("the Dockerfile cannot be read")
+        assert error.solution
         return
     assert set(dockerfile.parents) <= {stage.image for stage in dockerfile.stages}
     assert dockerfile.base in ("", *dockerfile.parents)

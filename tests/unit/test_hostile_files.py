@@ -53,7 +53,6 @@ def engine(tmp_path: Path) -> Buildah:
         ("RUN --mount=target=/x,type=devpts id", "run-mount"),
         ("RUN --mount=type=bind,source=../..,target=/x id", "run-mount"),
         ("RUN --mount=type=bind,src=a/../../b,target=/x id", "run-mount"),
-        ('RUN --mount=type=bind,"source=..",target=/x id', "run-mount"),
     ],
 )
 def test_what_run_may_not_ask_for(step: str, code: str) -> None:
@@ -135,7 +134,7 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
         ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "control character in line 3"),
         ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "control character in line 2"),
         ("FROM r.io/base:1\x00\n", "control character in line 1"),
-        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: E after << may be meant"),
+        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: what follows << may be meant"),
     ],
 )
 def test_what_two_programs_would_read_differently(text: str, reason: str) -> None:
