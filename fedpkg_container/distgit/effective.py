@@ -21,6 +21,7 @@ from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.labels import COMPONENT, OLDER
 from fedpkg_container.model.names import legal_tag
 from fedpkg_container.model.platforms import EVERYWHERE
+from fedpkg_container.model.reference import is_floating_tag
 from fedpkg_container.model.target import Target
 
 DEFAULT = "default"
@@ -95,8 +96,9 @@ class Effective:
         version = next((each.value for each in self.of_dockerfile() if each.key == "version"), None)
         tags = dict.fromkeys([*([legal_tag(version)] if version else []), "latest", *self._tags.tags])
         extra = f", {TAGS_FILE}" if self._tags.tags else ""
-        own = [tag for tag in self.container_yaml.tags if "-" not in tag]
-        yield Setting("floating-tags", own or list(tags), YAML_FILE if own else f"{DEFAULT}{extra}")
+        asked = self.container_yaml.tags
+        own = [tag for tag in asked if is_floating_tag(tag)]
+        yield Setting("floating-tags", own if asked else list(tags), YAML_FILE if asked else f"{DEFAULT}{extra}")
         on = self._autorebuild
         yield Setting("autorebuild", bool(on), DEFAULT if on is None else AUTOREBUILD_FILE)
 

@@ -77,6 +77,8 @@ class ContainerBuild:
             self._empty()
             return self._recording.resume(recorded)
         plan = self._planner.plan()
+        for each in plan.floating.passed_over:
+            self.log.say(each)
         reservation, nvr = self._reserve(plan)
         try:
             if reservation is not None:
@@ -166,7 +168,7 @@ class ContainerBuild:
         kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
         for each in kept:
             self.log.say(each)
-        return naming.Tags(unique, nvr.primary_tag, wanted), kept
+        return naming.Tags(unique, nvr.primary_tag, wanted), [*plan.floating.passed_over, *kept]
 
     def _empty(self, timeout: float | None = None) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.labels import label
 from fedpkg_container.model.names import legal_tag, nvr_part_problem, package_problem, repository_problem
-from fedpkg_container.model.reference import is_tag
+from fedpkg_container.model.reference import is_floating_tag, is_tag
 from fedpkg_container.model.unique_tags import SCRATCH, UniqueTag
 
 
@@ -52,25 +52,24 @@ class FloatingTags:
     additional: Sequence[str] = ()
 
     def of(self, nvr: NVR) -> tuple[str, ...]:
-        """The floating tags that a build asks for (rules of atomic-reactor's tag_from_config).
+        """The floating tags that a build asks for (rules of atomic-reactor's tag_from_config)."""
+        if self._by_container_yaml:
+            tags = list(self.container_yaml)
+        else:
+            tags = [legal_tag(nvr.version)] if "version" in self.policy else []
+            tags += ["latest"] if "latest" in self.policy else []
+            tags += self.additional if "additional-tags" in self.policy else []
+        return tuple(tag for tag in dict.fromkeys(tags) if is_floating_tag(tag))
 
-        :raises BuildFailedError: one is none that a registry takes
-        """
-        if self.container_yaml and "container-yaml" in self.policy:
-            return _legal(self.container_yaml, "container.yaml")
-        tags = [legal_tag(nvr.version)] if "version" in self.policy else []
-        tags += ["latest"] if "latest" in self.policy else []
-        tags += _legal(self.additional, "additional-tags") if "additional-tags" in self.policy else []
-        return tuple(dict.fromkeys(tags))
+    @property
+    def passed_over(self) -> list[str]:
+        """What container.yaml asks for and no registry takes, in sentences; a tag with a hyphen needs none."""
+        wrong = [tag for tag in self.container_yaml if not is_tag(tag)] if self._by_container_yaml else []
+        return [f"tag {tag[:80]!r} of container.yaml is passed over: no registry takes it" for tag in wrong]
 
-
-def _legal(tags: Iterable[str], where: str) -> tuple[str, ...]:
-    """Those without a hyphen, which could be taken for VERSION-RELEASE."""
-    wanted = [tag for tag in tags if "-" not in tag]
-    wrong = [tag for tag in wanted if not is_tag(tag)]
-    if wrong:
-        raise BuildFailedError(f"not a tag, in {where}: {wrong[0][:80]!r}", solution="mend it, or delete it")
-    return tuple(dict.fromkeys(wanted))
+    @property
+    def _by_container_yaml(self) -> bool:
+        return bool(self.container_yaml) and "container-yaml" in self.policy
 
 
 def repository(name: str) -> str:

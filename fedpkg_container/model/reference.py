@@ -70,3 +70,8 @@ def is_repository(text: str) -> bool:
 def is_tag(text: str) -> bool:
     """Whether a registry takes this as a tag."""
     return re.fullmatch(_TAG, text, re.ASCII) is not None
+
+
+def is_floating_tag(text: str) -> bool:
+    """Whether this is a tag that builds may share: one with a hyphen could be taken for VERSION-RELEASE."""
+    return is_tag(text) and "-" not in text

@@ -21,7 +21,7 @@ from tests.support.web import serve
 
 ARCHIVE = b"what the lookaside cache holds\n"
 CONTAINER_YAML = """\
-tags: [rawhide, 1.0-1]
+tags: [rawhide, 1.0-1, v 1]
 set_release_env: IMAGE_RELEASE
 go: {modules: [{module: example.org/x}]}
 """
@@ -72,6 +72,7 @@ def test_everything_comes_into_the_image_and_into_koji(
     with site_settings(box, {"build_arguments": {"MIRROR": "https://mirror.example.org"}}):
         done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "tag 'v 1' of container.yaml is passed over: no registry takes it" in done.stdout
     root = unpacked(box, pull_specs(done.stdout)[1], tmp_path)
     assert (root / "data.txt").read_bytes() == ARCHIVE
     assert ".SH NAME" in (root / "help.1").read_text()

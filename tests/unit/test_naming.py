@@ -56,9 +56,15 @@ def test_a_site_chooses_where_floating_tags_come_from(policy: list[str], expecte
     assert FloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
 
 
-def test_a_tag_that_no_registry_takes_is_refused() -> None:
-    with pytest.raises(BuildFailedError, match="not a tag, in container.yaml: '.x'"):
-        FloatingTags(EVERYTHING, container_yaml=[".x"]).of(BUILT)
+def test_a_tag_that_no_registry_takes_is_passed_over() -> None:
+    floating = FloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
+    assert floating.of(BUILT) == ("ok",)
+    assert floating.passed_over == [
+        "tag 'v 1' of container.yaml is passed over: no registry takes it",
+        "tag 'x\\x1b' of container.yaml is passed over: no registry takes it",
+    ]
+    assert FloatingTags(["latest"], container_yaml=["v 1"]).passed_over == []
+    assert FloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
 
 
 def test_what_a_tag_cannot_hold_is_replaced() -> None:
