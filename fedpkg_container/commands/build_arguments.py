@@ -133,6 +133,7 @@ def check_usage(client: Any) -> None:
     """
     from fedpkg_container.commands.findings import check_codes
     from fedpkg_container.model.names import nvr_part_problem
+    from fedpkg_container.model.options import isolated_release_problem
 
     arguments = client.args
     error = client.container_build_parser.error
@@ -144,6 +145,8 @@ def check_usage(client: Any) -> None:
         error("argument --compose-id: not allowed with argument --signing-intent")
     if arguments.build_release and (problem := nvr_part_problem(arguments.build_release)):
         error(f"argument --build-release: {arguments.build_release!r} {problem}")
+    if arguments.isolated and (problem := isolated_release_problem(arguments.build_release)):
+        error(f"argument --build-release: the release of an isolated build {problem}")
     if arguments.arches is not None and not flat(arguments.arches):
         error("argument --arches: expected at least one arch")
     if arguments.arches and not (arguments.scratch or arguments.isolated or arguments.local):

@@ -7,6 +7,7 @@ were not given: absent and None mean the same everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +76,17 @@ def unavailable_options(options: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
+def isolated_release_problem(release: str) -> str:
+    """What is wrong with the release of an isolated build, to stand after its name; empty when nothing is.
+
+    Only whole numbers are counted when the hub's next release is looked for: an isolated build takes none of them away.
+    The rule is that of osbs-client.
+    """
+    if re.fullmatch(r"[0-9]+\.[0-9]+(\..+)?", release):
+        return ""
+    return f"must be like 3.1 or 3.1.fix, not {release[:80]!r}: whole numbers are those of other builds"
+
+
 def _contradictions(given: Mapping[str, Any]) -> list[str]:
     problems = []
     scratch, isolated = given.get("scratch"), given.get("isolated")
@@ -82,6 +94,8 @@ def _contradictions(given: Mapping[str, Any]) -> list[str]:
         problems.append("a build cannot be both scratch and isolated")
     if isolated and not given.get("release"):
         problems.append("an isolated build needs a release")
+    elif isolated and (problem := isolated_release_problem(given["release"])):
+        problems.append(f"the release of an isolated build {problem}")
     if given.get("arch_override") and not (scratch or isolated):
         problems.append("arches can be limited for scratch and isolated builds only")
     if given.get("signing_intent") and given.get("compose_ids"):

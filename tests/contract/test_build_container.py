@@ -90,6 +90,7 @@ def test_by_nobody(anonymous: Any) -> None:
         ({"yum_repourls": "https://x/y.repo"}, "yum_repourls"),
         ({"compose_ids": ["one"]}, "compose_ids"),
         ({"isolated": True}, "release"),
+        ({"isolated": True, "release": "8"}, "the release of an isolated build must be like 3.1 or 3.1.fix, not '8'"),
         ({"arch_override": "x86_64"}, "arches"),
         ({"git_branch": ""}, "git_branch"),
         ({"git_branch": None}, "git_branch"),

@@ -13,7 +13,7 @@ from tests.contract.tasks import TaskBench
 from tests.contract.test_build_container import no_new_task
 
 SCRATCH = {**OPTIONS, "scratch": True}
-ISOLATED = {**OPTIONS, "isolated": True, "release": "1"}
+ISOLATED = {**OPTIONS, "isolated": True, "release": "1.1"}
 #: A rule within the rule that selects the targets of these tests.
 WITHIN = "target contract-policy-* :: ... "
 CLOSED = (

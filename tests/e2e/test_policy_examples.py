@@ -26,7 +26,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 SOURCE = "git+https://src.example.org/container/hello#1"
 F41, ELN = "f41-web-container-candidate", "eln-container-candidate"
 SCRATCH = {"scratch": True}
-ISOLATED = {"isolated": True, "release": "1"}
+ISOLATED = {"isolated": True, "release": "1.1"}
 
 
 def _example(heading: str) -> str:

@@ -91,8 +91,8 @@ OPTIONS: list[list[str]] = [
     ["--background"],
     ["--target", OTHER_TARGET],
     ["--build-release", "99"],
-    ["--isolated", "--build-release", "99"],
-    ["--isolated", "--build-release", "99", "--arches", MACHINE],
+    ["--isolated", "--build-release", "99.1"],
+    ["--isolated", "--build-release", "99.1", "--arches", MACHINE],
     ["--koji-parent-build", "base-container-1-1"],
     ["--scratch"],
     ["--scratch", "--arches", MACHINE],
@@ -103,6 +103,16 @@ OPTIONS: list[list[str]] = [
     ["--skip-remote-rules-validation"],
     ["--skip-build"],
 ]
+
+
+def test_a_counted_release_is_not_for_isolated_builds(
+    sent: list[Sent], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as usage:
+        _ours(["container-build", "--nowait", "--isolated", "--build-release", "99"], monkeypatch)
+    assert usage.value.code == 2
+    assert "the release of an isolated build must be like 3.1 or 3.1.fix, not '99'" in capsys.readouterr().err
+    assert sent == []
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)

@@ -145,7 +145,7 @@ REFUSED = [
     (["--signing-intent", "release"], "option signing_intent"),
     (["--compose-id", "1"], "option compose_ids"),
     (["--replace-dependency", "pip:a:1"], "option dependency_replacements"),
-    (["--isolated", "--release", "1", "--operator-csv-modifications-url", "https://x/y"],
+    (["--isolated", "--release", "1.1", "--operator-csv-modifications-url", "https://x/y"],
      "option operator_csv_modifications_url"),
 ]  # fmt: skip
 

@@ -9,7 +9,13 @@ import koji.plugin
 import pytest
 
 from fedpkg_container.box.box import PLUGINS
-from fedpkg_container.model.options import UNAVAILABLE, option_problems, unavailable_options, without_none
+from fedpkg_container.model.options import (
+    UNAVAILABLE,
+    isolated_release_problem,
+    option_problems,
+    unavailable_options,
+    without_none,
+)
 
 RPKG_SENDS = {
     "scratch": False,
@@ -27,6 +33,11 @@ RPKG_SENDS = {
 
 def test_what_rpkg_sends_is_accepted() -> None:
     assert option_problems(RPKG_SENDS) == []
+
+
+@pytest.mark.parametrize("release", ["8.1", "8.1.fix", "10.20.1.2"])
+def test_releases_of_isolated_builds(release: str) -> None:
+    assert option_problems({"git_branch": "x", "isolated": True, "release": release}) == []
 
 
 def test_none_means_absent() -> None:
@@ -47,6 +58,13 @@ def test_none_means_absent() -> None:
             "a build cannot be both scratch and isolated",
         ),
         ({"git_branch": "x", "isolated": True}, "an isolated build needs a release"),
+        *(
+            (
+                {"git_branch": "x", "isolated": True, "release": release},
+                f"the release of an isolated build {isolated_release_problem(release)}",
+            )
+            for release in ("8", "8.", "8.x", "8.1fix", "8.1.", "x.1", "\u0663.\u0661", "8.1\n")
+        ),
         ({"git_branch": "x", "arch_override": "x86_64"}, "arches can be limited for scratch and isolated builds only"),
         (
             {"git_branch": "x", "compose_ids": [1], "signing_intent": "r"},
