@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.model.source import address, source_problem
 from fedpkg_container.process import Completed, run
 
 #: Seconds for one git command.
@@ -37,15 +38,14 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None], tick: Callable[[],
     :param scm: the URL, taken apart by ``koji.daemon.SCM``
     :param folder: where the checkout is made; must not exist
     :param tick: called before, and every second while git works
-    :raises BuildFailedError: the repository cannot be read, or has no such commit
+    :raises BuildFailedError: it is not built from such sources, the repository cannot be read, or has no such commit
     """
-    if not scm.scheme.startswith("git"):
-        raise BuildFailedError(
-            f"sources of kind {scm.scheme} are not built", solution="give git+https://HOST/PATH#COMMIT"
-        )
-    scheme = scm.scheme.rpartition("+")[2]
-    address = f"{scheme}{scm.host}{scm.repository}"
-    say(f"fetching {address} at {scm.revision}")
+    reason, solution = source_problem(scm)
+    if reason:
+        raise BuildFailedError(reason, solution=solution)
+    repository = address(scm)
+    remote = repository.removeprefix("git+")
+    say(f"fetching {remote} at {scm.revision}")
     folder.mkdir(parents=True)
     tick()
 
@@ -55,15 +55,15 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None], tick: Callable[[],
 
     try:
         git("init", "--quiet")
-        git("remote", "add", "origin", address)
+        git("remote", "add", "origin", remote)
         commit = _fetch(git, scm.revision)
         git("checkout", "--quiet", "--detach", commit)
     except ProgramError as error:
         raise BuildFailedError(
-            f"{address} at {scm.revision} cannot be fetched: {error.reason}",
+            f"{remote} at {scm.revision} cannot be fetched: {error.reason}",
             solution="check that the commit is pushed and the repository can be read",
         ) from error
-    return Source(folder, f"{scm.scheme}{scm.host}{scm.repository}#{commit}")
+    return Source(folder, f"{repository}#{commit}")
 
 
 def _fetch(git: Callable[..., Completed], revision: str) -> str:

@@ -127,6 +127,12 @@ def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, opt
         ("git+https://[::1/container/hello#1", "Invalid IPv6 URL"),
         ("svn+https://example.com/container/hello#1", "sources of kind svn"),
         ("git+https://example.com/container/%2e%2e/rpms/hello#1", "a path with %"),
+        (
+            "git+https://example.com/container/hello?allowed/dir#1",
+            "a folder within a repository .*; move the Dockerfile",
+        ),
+        ("git+https://me:secret@example.com/container/hello#1", "a source with a password is not built; give"),
+        ("git+https://:secret@example.com/container/hello#1", "a source with a password is not built; give"),
         (7, "must be a URL"),
     ],
 )

@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +19,7 @@ from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits, Lookaside
 from fedpkg_container.image.watch import guard
 from tests.support.small_disk import small_disk
+from tests.support.sources import scm
 from tests.support.web import dripping
 
 MEGABYTE = 10**6
@@ -62,13 +62,13 @@ def test_a_repository_that_does_not_answer_is_looked_after(tmp_path: Path, disk:
 
     room = guard(disk, LIMITS, log)
     with dripping(b"", 0.1) as address:
-        scm = SimpleNamespace(scheme="git+http://", host=address.removeprefix("http://"), repository="/x", revision="x")
+        url = scm("git+http://", address.removeprefix("http://"), "/x", "x")
         with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-            source.fetch(scm, tmp_path / "source", log.say, fills)
+            source.fetch(url, tmp_path / "source", log.say, fills)
 
 
 def test_nothing_is_begun_where_no_room_is(tmp_path: Path, disk: Path, log: BuildLog) -> None:
     (disk / "other").write_bytes(bytes(80 * MEGABYTE))
-    scm = SimpleNamespace(scheme="git+http://", host="127.0.0.1:1", repository="/x", revision="x")
+    url = scm("git+http://", "127.0.0.1:1", "/x", "x")
     with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-        source.fetch(scm, tmp_path / "source", log.say, guard(disk, LIMITS, log))
+        source.fetch(url, tmp_path / "source", log.say, guard(disk, LIMITS, log))

@@ -26,6 +26,7 @@ from fedpkg_container.image.source import fetch
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
 from fedpkg_container.registry.registry import Access, Registry
+from tests.support.sources import scm
 
 BASE = "FROM r.io/base:1\n"
 SECRET = "the-builders-secret"
@@ -227,8 +228,8 @@ def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOME", str(home))
     for name in [each for each in os.environ if each.startswith(("GIT_", "XDG_"))]:
         monkeypatch.delenv(name)
-    scm = SimpleNamespace(scheme="git+file://", host="", repository=str(evil), revision="rawhide")
-    source = fetch(scm, tmp_path / "source", lambda _: None)
+    url = scm("git+file://", "", str(evil), "rawhide")
+    source = fetch(url, tmp_path / "source", lambda _: None)
     assert (source.folder / "Dockerfile").is_file()
     assert list((source.folder / "sub").iterdir()) == []
     assert not (tmp_path / "filtered").exists()
@@ -239,7 +240,7 @@ def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_revisions_are_no_options(tmp_path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _git(tmp_path, "init", "--quiet", "--bare", "origin.git")
-    scm = SimpleNamespace(scheme="git+file://", host="", repository=f"{tmp_path}/origin.git", revision=revision)
+    url = scm("git+file://", "", f"{tmp_path}/origin.git", revision)
     with pytest.raises(BuildFailedError, match="cannot be fetched"):
-        fetch(scm, tmp_path / "source", lambda _: None)
+        fetch(url, tmp_path / "source", lambda _: None)
     assert not list(tmp_path.rglob("pwned"))

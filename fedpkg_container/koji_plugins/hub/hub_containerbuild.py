@@ -17,11 +17,12 @@ from koji.plugin import export
 
 from fedpkg_container.model.options import option_problems, unavailable_options
 from fedpkg_container.model.refusal import policy_refusal
+from fedpkg_container.model.source import FORM, address, has_password, source_problem
 
 #: The policy in hub.conf that says who may build what; see docs/policy.md.
 POLICY = "build_container"
 #: What rules can ask of a source, besides its type.
-_SCM_KEYS = ("scheme", "user", "host", "repository", "module", "revision")
+_SCM_KEYS = ("scheme", "user", "host", "repository", "revision")
 
 # The hub's policies read a task's arguments by name through this table.
 koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
@@ -44,7 +45,7 @@ def buildContainer(  # noqa: N802, the name of the call is Koji's
     :param channel: the channel of the task
     :returns: the task's id
     :raises koji.GenericError: when an option is unknown, of a wrong type, contradicts another one or is not offered,
-        or the source is no git URL with a commit
+        or the source is no git URL with a commit, or names a folder within a repository
     :raises koji.ActionNotAllowed: when the policy does not allow this build, or a negative priority is asked for by
         somebody who is not an admin
     """
@@ -73,7 +74,7 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
     data: dict[str, Any] = {
         "method": "buildContainer",
         "user_id": context.session.user_id,
-        "source": _address(scm),
+        "source": f"{address(scm)}#{scm.revision}",
         "target": target,
         "scratch": bool(options.get("scratch")),
         "isolated": bool(options.get("isolated")),
@@ -91,23 +92,16 @@ def _source(src: Any) -> SCM:
     """A source as builders read it: koji's own class takes the URL apart, and ``..`` out of its path."""
     if not isinstance(src, str):
         raise koji.GenericError("buildContainer: the source must be a URL")
+    if has_password(src):  # koji's own refusal would repeat it
+        raise koji.GenericError(f"buildContainer: a source with a password is not built; give {FORM}")
     try:
         scm = SCM(src)
     except (koji.GenericError, ValueError) as error:  # ValueError: urllib cannot take it apart
-        raise koji.GenericError(f"buildContainer: {error}; give git+https://HOST/PATH#COMMIT") from error
-    if not scm.scheme.startswith("git"):
-        raise koji.GenericError(
-            f"buildContainer: sources of kind {scm.scheme} are not built; give git+https://HOST/PATH#COMMIT"
-        )
-    if "%" in src.partition("#")[0]:  # koji before 1.36 leaves %2e%2e in a path, and a server may read it as ..
-        raise koji.GenericError(f"buildContainer: a path with % is not built: {src}")
+        raise koji.GenericError(f"buildContainer: {error}; give {FORM}") from error
+    reason, solution = source_problem(scm)
+    if reason:
+        raise koji.GenericError(f"buildContainer: {reason}; {solution}")
     return scm
-
-
-def _address(scm: SCM) -> str:
-    user = f"{scm.user}@" if scm.user else ""
-    module = f"?{scm.module}" if scm.module else ""
-    return f"{scm.scheme}{user}{scm.host}{scm.repository}{module}#{scm.revision}"
 
 
 def _assert_allowed(data: dict[str, Any]) -> None:

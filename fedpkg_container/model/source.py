@@ -1,0 +1,38 @@
+"""What may be the source of a build: for the hub, before a task exists, and for builders."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+#: The form of a source's URL.
+FORM = "git+https://HOST/PATH#COMMIT"
+_PASSWORD = re.compile(r"[^/?#]*://[^/?#]*:[^/?#@]*@")
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL has a password: ``user:password@host``, which would be shown to all who see the task."""
+    return _PASSWORD.match(url) is not None
+
+
+def source_problem(scm: Any) -> tuple[str, str]:
+    """Why a source is not built, and what to do; empty when it is.
+
+    :param scm: the URL, taken apart by ``koji.daemon.SCM``
+    """
+    if not scm.scheme.startswith("git"):
+        return f"sources of kind {scm.scheme} are not built", f"give {FORM}"
+    if has_password(scm.url):
+        return "a source with a password is not built", f"give {FORM}"
+    if scm.module:
+        reason = f"a folder within a repository is not built: ?{scm.module[:80]}"
+        return reason, "move the Dockerfile to the top of a repository of its own"
+    if "%" in scm.url.partition("#")[0]:  # koji before 1.36 leaves %2e%2e in a path, and a server may read it as ..
+        return f"a path with % is not built: {scm.url}", f"give {FORM}"
+    return "", ""
+
+
+def address(scm: Any) -> str:
+    """A source without its commit, with the user if it names one."""
+    user = f"{scm.user}@" if scm.user else ""
+    return f"{scm.scheme}{user}{scm.host}{scm.repository}"
