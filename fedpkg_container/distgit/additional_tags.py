@@ -49,7 +49,7 @@ class AdditionalTags:
         """The content of a file."""
         lines: dict[str, int] = {}
         findings: list[Finding] = []
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             tag = line.strip()
             problems = list(_problems(tag, number, lines.get(tag, 0))) if tag else []
             findings += problems

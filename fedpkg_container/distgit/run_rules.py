@@ -48,12 +48,15 @@ def _run(instruction: Instruction) -> Iterator[Finding]:
 
 
 def _mount(value: str, line: int) -> Iterator[Finding]:
-    settings = dict(part.partition("=")[::2] for part in value.split(","))
+    parts = [part.partition("=")[::2] for part in value.split(",")]
+    settings = {"source" if name == "src" else name: said for name, said in parts}
     kind = settings.get("type", "bind")
-    source = settings.get("source", settings.get("src", ""))
+    source = settings.get("source", "")
     why = ""
     if "$" in value:
         why = "has a variable, which may hold anything"
+    elif len(settings) != len(parts):
+        why = "says something twice, of which builders take one or the other"
     elif kind not in MOUNTS:
         why = f"is of type {kind[:_SHOWN]}: builders have {', '.join(MOUNTS)}"
     elif ".." in posixpath.normpath(source).split("/"):

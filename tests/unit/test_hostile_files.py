@@ -53,6 +53,8 @@ def engine(tmp_path: Path) -> Buildah:
         ("RUN --mount=type=ssh id", "run-mount"),
         ("RUN --mount=target=/x,type=devpts id", "run-mount"),
         ("RUN --mount=type=bind,source=../..,target=/x id", "run-mount"),
+        ("RUN --mount=type=secret,id=x,type=bind id", "run-mount"),
+        ("RUN --mount=type=bind,src=../..,source=a,target=/x id", "run-mount"),
         ("RUN --mount=type=bind,src=a/../../b,target=/x id", "run-mount"),
     ],
 )
