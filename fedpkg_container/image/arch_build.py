@@ -115,7 +115,7 @@ class ArchBuild:
             dockerfile=dockerfile,
             context=self.source,
             parents={written: base.name for written, base in bases.items()},
-            labels={**unset(spec.labels, dockerfile.labels), "architecture": spec.arch},
+            labels={**unset(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
             timestamp=timestamp,
             arch=spec.arch,
             timeout=spec.timeout,

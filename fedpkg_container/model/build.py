@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.labels import COMPONENT
 from fedpkg_container.model.names import legal_tag
 
 #: The version of the format of ``BuildSpec`` and ``BuiltImage``.
@@ -106,6 +107,11 @@ class BuildSpec:
     def nvr(self) -> NVR:
         """The build's NVR."""
         return NVR(self.component, self.version, self.release)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The labels that say whose the image is, as they were read: buildah may fill in more variables than that."""
+        return {COMPONENT: self.component, "name": self.image, "version": self.version}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.box.machines import MACHINE
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.images import unpacked
 from tests.support.leftovers import registry_of
@@ -84,6 +86,28 @@ def test_everything_comes_into_the_image_and_into_koji(
     repository = ImageReference(box.layout.registry_address, packager.name)
     assert {"1.0-1", "rawhide"} <= set(registry_of(box).tags(repository))
     assert not {"latest", "1.0"} & set(registry_of(box).tags(repository))
+
+
+def test_the_image_says_what_its_build_is_called_whatever_variables_hold(packager: Packager, box: Box) -> None:
+    """buildah knows TARGETARCH without being told, and what ${x:-…} means; who reads the Dockerfile knows neither."""
+    labels = {
+        "com.redhat.component": f"{packager.name}-container$TARGETARCH",
+        "name": f"{packager.name}$TARGETARCH",
+        "version": "1.0$TARGETARCH",
+        "summary": "for $TARGETARCH",
+    }
+    base, _, rest = packager.dockerfile(**labels).partition("\n")
+    packager.commit(f"{base}\nARG TARGETARCH\n{rest}")
+    done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    image = ImageReference.parse(pull_specs(done.stdout)[1])
+    found = registry_of(box).settings(image, platform_of(MACHINE).architecture)["config"]["Labels"]
+    assert found["summary"] != "for "
+    assert (found["com.redhat.component"], found["name"], found["version"]) == (
+        f"{packager.name}-container",
+        packager.name,
+        "1.0",
+    )
 
 
 @pytest.mark.parametrize(
