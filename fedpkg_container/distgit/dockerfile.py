@@ -216,7 +216,7 @@ class Dockerfile:
             if begins:
                 stage = next(stages)
                 image = pinned.get(stage.image, stage.image)
-                if image != stage.written:
+                if image and image != stage.written:
                     value = f"{image} AS {stage.name}" if stage.name else image
             lines += [f"{step.name} {value}", *step.documents, *(first if begins else ())]
         return "".join(f"{line}\n" for line in [*lines, *last])

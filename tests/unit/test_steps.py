@@ -59,6 +59,7 @@ def _as_builders_read(text: str, *, documents: bool) -> list[tuple[str, str]]:
 @given(_TEXT)
 @example(f"{BASE}# here-document line 0\n# here-document line 1\nRUN cat <<EOF\n{SMUGGLED}EOF\n")
 @example(f"{BASE}RUN cat <<#\nx \\\n#\n{SMUGGLED}")
+@example('FROM "')
 @example(f"{BASE}RUN true \\\n  # x\n{SMUGGLED}")
 @settings(max_examples=600)
 def test_what_buildah_is_given_has_the_instructions_that_were_checked(text: str) -> None:
