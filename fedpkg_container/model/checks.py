@@ -69,7 +69,7 @@ CHECKS: dict[str, str] = {
     "nvr-building": "the NVR is not being built",
     "tag-arches": "the build tag has arches",
     "arches": "--arches and container.yaml leave arches of the build tag",
-    "no-builder": "an enabled builder is there for each arch",
+    "no-builder": "an enabled builder is there for each arch; only in another channel: a warning",
     "repo-url": "--repo-url is an address that can be read",
 }
 
