@@ -14,7 +14,7 @@ from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
 #: Seconds that a client may take for the TLS handshake.
-HANDSHAKE_TIMEOUT = 1.0
+HANDSHAKE_TIMEOUT = 4.0
 #: Worker threads; each keeps one connection to the hub's database.
 THREADS = 12
 
