@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 from collections.abc import Callable
+from inspect import isfunction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 # In argcomplete 3 these are in modules that 2 does not have; neither version says that it exports them.
 from argcomplete import ExclusiveCompletionFinder, split_line  # type: ignore[attr-defined]
@@ -85,8 +86,13 @@ def _offer_files(parser: Any) -> None:
         if isinstance(action.choices, dict):
             for command in action.choices.values():
                 _offer_files(command)
-        elif action.type is Path:
+        elif _is_path(action.type):
             action.completer = FilesCompleter()
+
+
+def _is_path(kind: Any) -> bool:
+    """Whether values of an argument are paths: by its type, or by what a function makes of them."""
+    return kind is Path or (isfunction(kind) and get_type_hints(kind).get("return") is Path)
 
 
 class _Kept:

@@ -21,7 +21,7 @@ PROGRAMS = {
     "fedpkg-container-box": ("fedpkg_container.box.cli", box_parser),
 }
 #: Values that may be paths though their type does not say so: an archive; a command after --.
-PATHS = {"image"}
+PATHS = {"image", "directory"}
 
 
 def _tab(line: str, folder: Path) -> list[str]:
