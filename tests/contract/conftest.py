@@ -114,6 +114,8 @@ def connect(access: HubAccess) -> Iterator[Connect]:
             # Without a number, as tests number their calls themselves; and some have ended the session.
             with suppress(koji.AuthError):
                 call_with_number(access, session, None, "logout")
+            # Or it would log out again when it is collected, perhaps in the middle of another one's TLS handshake.
+            session.setSession(None)
 
 
 @pytest.fixture
