@@ -31,6 +31,9 @@ SLOWEST = 1024
 _QUERY = re.compile(r"\?[^\s'\")]*")
 
 
+#: What a registry says of a manifest whose blobs it does not see. docker-registry may not for a moment, while somebody
+#: else brings the same blob to the same repository: it writes over the file that says that the blob is there.
+_UNSEEN = "MANIFEST_BLOB_UNKNOWN"
 #: What OpenSSL says of a server that cannot be trusted, or does not speak TLS.
 _MISTRUST = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
 
@@ -142,7 +145,7 @@ def refusal(host: str, method: str, url: str, answer: Answer) -> RegistryError:
     reason = f"{asked} was answered with HTTP {answer.status}{_said(answer)}"
     if answer.status == 416:
         return WrongContentError(f"{reason}: there is less of it than came before")
-    if answer.status == 429 or answer.status >= 500:
+    if answer.status == 429 or answer.status >= 500 or (method == "PUT" and _UNSEEN in _codes(answer)):
         after = _retry_after(answer.headers.get("Retry-After", ""))
         return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
     return RegistryError(reason)
@@ -201,9 +204,19 @@ def _retry_after(text: str) -> float:
 
 
 def _said(answer: Answer) -> str:
-    """The first error that a registry gave, as the end of a sentence."""
+    """The first errors that a registry gave, as the end of a sentence."""
+    said = [f"{each.get('code', '')} {each.get('message', '')}".strip() for each in _errors(answer)]
+    return ": " + printable_line("; ".join(said))[:300] if said else ""
+
+
+def _codes(answer: Answer) -> list[object]:
+    return [each.get("code") for each in _errors(answer)]
+
+
+def _errors(answer: Answer) -> list[dict[str, Any]]:
+    """The first errors of an answer; none where it has none."""
     try:
-        first = json.loads(answer.content)["errors"][0]
-        return ": " + printable_line(f"{first.get('code', '')} {first.get('message', '')}".strip())[:300]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
+        errors = json.loads(answer.content)["errors"][:3]
+        return [each for each in errors if isinstance(each, dict)]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []

@@ -202,6 +202,26 @@ def test_what_lets_somebody_in_is_not_logged(serve: Serve, caplog: pytest.LogCap
     assert "hidden" not in caplog.text
 
 
+def test_blobs_that_a_registry_does_not_see_for_a_moment(serve: Serve) -> None:
+    """So docker-registry answers while the same blob is mounted there by somebody else."""
+    server, repository = serve(token=False)
+    manifest = repository.manifest("latest")
+    said = (
+        b'{"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match uploaded content"},'
+        b' {"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": "sha256:0"}]}'
+    )
+    server.faults["PUT"] = [Fault(400, {}, said)] * (ATTEMPTS - 1)
+    repository.put_manifest("again", manifest)
+    assert repository.head("again") == manifest.digest
+    server.faults["PUT"] = [Fault(400, {}, said)] * ATTEMPTS
+    with pytest.raises(RegistryUnavailableError, match="DIGEST_INVALID .*; MANIFEST_BLOB_UNKNOWN blob unknown"):
+        repository.put_manifest("again", manifest)
+    server.faults["PUT"] = [Fault(400, {}, b'{"errors": [{"code": "MANIFEST_INVALID"}]}')] * 2
+    with pytest.raises(RegistryError, match="MANIFEST_INVALID"):
+        repository.put_manifest("again", manifest)
+    assert len(server.faults["PUT"]) == 1, "what is wrong stays so"
+
+
 def test_what_a_registry_says_of_what_is_not_there(serve: Serve) -> None:
     server, repository = serve()
     said = b'{"errors": [{"code": "NAME_UNKNOWN", "message": "project fedora not found"}]}'
