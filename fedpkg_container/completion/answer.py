@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 from collections.abc import Callable
-from inspect import isfunction
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 # In argcomplete 3 these are in modules that 2 does not have; neither version says that it exports them.
 from argcomplete import ExclusiveCompletionFinder, split_line  # type: ignore[attr-defined]
@@ -91,8 +90,8 @@ def _offer_files(parser: Any) -> None:
 
 
 def _is_path(kind: Any) -> bool:
-    """Whether values of an argument are paths: by its type, or by what a function makes of them."""
-    return kind is Path or (isfunction(kind) and get_type_hints(kind).get("return") is Path)
+    """Whether values of an argument are paths: by its type, or by what a function says that it makes of them."""
+    return kind is Path or getattr(kind, "__annotations__", {}).get("return") == Path.__name__
 
 
 class _Kept:
