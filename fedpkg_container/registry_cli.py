@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fedpkg_container.registry.site import read_site
     from fedpkg_container.registry.site_file import configuration_path
     from fedpkg_container.signals import interruptible
+    from fedpkg_container.text import os_error_text
 
     complaints = Complaints()
     complaints.addFilter(without_queries)
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         if arguments.debug:
             raise
-        complain_of_error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else f"{error}")
+        complain_of_error(os_error_text(error))
         return 1
     except KeyboardInterrupt:
         complain_of_error("interrupted", "run it again: what is done already is found done")

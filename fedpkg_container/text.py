@@ -26,6 +26,11 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or usual}"
 
 
+def os_error_text(error: OSError) -> str:
+    """What the system could not do, with the name of the file where it is known."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
 #: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.
 LONGEST_LINE = 16 * 1024
 

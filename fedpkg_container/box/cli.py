@@ -16,7 +16,7 @@ from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.output import written_by
 from fedpkg_container.process import foreground
-from fedpkg_container.text import counted
+from fedpkg_container.text import counted, os_error_text
 
 if TYPE_CHECKING:
     from fedpkg_container.box.box import Box
@@ -213,8 +213,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        known = error.filename and error.strerror
-        return _complain(f"{error.filename}: {error.strerror}" if known else str(error), "", 1)
+        return _complain(os_error_text(error), "", 1)
     except KeyboardInterrupt:
         return _complain(
             "interrupted", f"run it again; what has been started ends with: {_program(arguments)} down", 130

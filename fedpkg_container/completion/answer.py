@@ -85,13 +85,8 @@ def _offer_files(parser: Any) -> None:
         if isinstance(action.choices, dict):
             for command in action.choices.values():
                 _offer_files(command)
-        elif _is_path(action.type):
+        elif action.type is Path:
             action.completer = FilesCompleter()
-
-
-def _is_path(kind: Any) -> bool:
-    """Whether values of an argument are paths: by its type, or by what a function says that it makes of them."""
-    return kind is Path or getattr(kind, "__annotations__", {}).get("return") == Path.__name__
 
 
 class _Kept:

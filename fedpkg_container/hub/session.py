@@ -76,7 +76,7 @@ def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
         said = printable(str(error))
         if any(kind.__name__ in said for kind in _NO_ADDRESS):
             raise _no_address(options["server"]) from error
-        if any(word in said for word in _NO_CONTACT):
+        if _tells_of_no_contact(said):
             raise _unreachable(options["server"], error) from error
         raise NotAuthenticatedError(
             f"the hub {options['server']} refuses the login: {said}",
@@ -146,6 +146,11 @@ def _unreachable(server: str, error: BaseException) -> LostContactError:
     )
 
 
+def _tells_of_no_contact(said: str) -> bool:
+    """Whether a login error is one of the connection."""
+    return any(word in said for word in _NO_CONTACT)
+
+
 def _no_address(server: str) -> ConfigurationError:
     return ConfigurationError(
         f"the koji profile names a server that is no address: {printable(server)}",
@@ -174,7 +179,7 @@ def contact(server: str) -> Iterator[None]:
         ) from error
     except koji.AuthError as error:
         said = printable(str(error))
-        if any(word in said for word in _NO_CONTACT):
+        if _tells_of_no_contact(said):
             raise _unreachable(server, error) from error
         raise NotAuthenticatedError(f"the hub {server} refuses: {said}", solution="log in again") from error
     except (koji.GenericError, Fault) as error:

@@ -242,7 +242,9 @@ class BaseImport:
 def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
     """Whether Koji recorded this very image of a build; of an import it knows the images of its arches, too."""
     imported = image_of(build).get("imported") or {}
-    return imported.get("images") == source.image_ids or source.digest in {*RecordedImage.of(build).digests} - {""}
+    if imported.get("images") == source.image_ids:
+        return True
+    return bool(source.digest) and source.digest in RecordedImage.of(build).digests
 
 
 def _list_of(manifest: Manifest, member: Member) -> Manifest:

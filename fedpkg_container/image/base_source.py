@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,20 +65,23 @@ class BaseSource:
     @property
     def image_ids(self) -> dict[str, str]:
         """Koji's name of each arch → image ID."""
-        return {each.arch: each.image_id for each in self.members}
+        return _ids(self.members)
 
     def is_same(self, name: str, images: Images) -> bool:
         """Whether it is what is there under another name, however its layers are packed."""
         try:
-            found = _members(images.manifest(name), images, name)
+            return _ids(_members(images.manifest(name), images, name)) == self.image_ids
         except RefusedError:
             return False
-        return {each.arch: each.image_id for each in found} == self.image_ids
 
     @property
     def labels(self) -> Mapping[str, str]:
         """The labels of the first of its images."""
         return self.members[0].labels
+
+
+def _ids(members: Iterable[Member]) -> dict[str, str]:
+    return {each.arch: each.image_id for each in members}
 
 
 def open_source(named: str, folder: Path, access: Callable[[str], Access]) -> BaseSource:

@@ -138,6 +138,8 @@ class Planner:
 
     def _network(self, repo_files: Mapping[str, str]) -> str:
         """What RUN reaches: nothing, unless the site says so or repositories are elsewhere than in Koji."""
+        if self.site.network not in ("auto", "none"):
+            return self.site.network
         elsewhere = [
             name
             for name, text in repo_files.items()
@@ -146,19 +148,19 @@ class Planner:
         target = self.task.target
         # What they have is in the build tag's repository, and its packages are where they were.
         external = [each["external_repo_name"] for each in self.session.getExternalRepoList(target["build_tag"])]
-        if self.site.network == "none" and elsewhere:
+        if self.site.network == "auto":
+            return "isolated" if elsewhere or external else "none"
+        if elsewhere:
             raise BuildFailedError(
                 "repositories of --repo-url need a network, which this site gives to no build",
                 solution="build without --repo-url, or give it repositories of this Koji",
             )
-        if self.site.network == "none" and external:
+        if external:
             self.say(
                 f"what {', '.join(external)}, external to Koji, has for {target['build_tag_name']} cannot be installed:"
                 " this site gives no build a network"
             )
-        if self.site.network == "auto":
-            return "isolated" if elsewhere or external else "none"
-        return self.site.network
+        return "none"
 
     def _repository(self) -> str:
         """The build tag's repository, below Koji's topdir; empty when the tag has none."""

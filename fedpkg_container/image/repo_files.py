@@ -10,8 +10,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.registry.connections import Opened
@@ -105,31 +104,23 @@ class _GuardedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        allows, opened = self._allows, self._opened
+        kinds = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: _guarded(self._opened.watching(kind), self._allows) for scheme, kind in kinds.items()
+        }
 
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                opened.add(self.sock)
 
-            def _new_conn(self) -> Any:
-                return _checked(super()._new_conn(), allows)
+def _guarded(kind: type[HTTPConnectionPool], allows: Allows) -> type[HTTPConnectionPool]:
+    """The same kind of pools, with connections to hosts alone that may be asked."""
 
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                opened.add(self.sock)
+    class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
+        def _new_conn(self) -> Any:
+            return _checked(super()._new_conn(), allows)
 
-            def _new_conn(self) -> Any:
-                return _checked(super()._new_conn(), allows)
+    class Pool(kind):  # type: ignore[valid-type, misc]
+        ConnectionCls = Connection
 
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    return Pool
 
 
 def _checked(connection: Any, allows: Allows) -> Any:

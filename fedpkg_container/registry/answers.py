@@ -29,8 +29,6 @@ PART = 1 << 14
 SLOWEST = 1024
 #: Queries of addresses: storage that registries send to lets in whoever knows them.
 _QUERY = re.compile(r"\?[^\s'\")]*")
-
-
 #: What a registry says of a manifest whose blobs it does not see. docker-registry may not for a moment, while somebody
 #: else brings the same blob to the same repository: it writes over the file that says that the blob is there.
 _UNSEEN = "MANIFEST_BLOB_UNKNOWN"

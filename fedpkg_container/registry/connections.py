@@ -21,8 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.connectionpool import HTTPConnectionPool
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.hosts import plain
@@ -99,16 +98,16 @@ class Opened:
                     # Not ssl's own, which would take away what a thread is reading with.
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
-    def pool(self) -> type[HTTPSConnectionPool]:
-        """A kind of pools whose connections are known here."""
-        known = self
+    def watching(self, kind: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        """The same kind of pools, with connections that are known here."""
+        opened = self
 
-        class Connection(HTTPSConnection):
+        class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
             def connect(self) -> None:
                 super().connect()
-                known.add(self.sock)
+                opened.add(self.sock)
 
-        class Pool(HTTPSConnectionPool):
+        class Pool(kind):  # type: ignore[valid-type, misc]
             ConnectionCls = Connection
 
         return Pool
@@ -133,8 +132,8 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
         """Have connections made with the certificates."""
         super().init_poolmanager(*arguments, **settings, ssl_context=self._context)
-        kinds = {**self.poolmanager.pool_classes_by_scheme, "https": self._opened.pool()}
-        self.poolmanager.pool_classes_by_scheme = kinds
+        kinds = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {**kinds, "https": self._opened.watching(kinds["https"])}
 
     def send(self, *arguments: Any, **settings: Any) -> requests.Response:
         """Send a request; a host with certificates of its own is not asked for others (``REQUESTS_CA_BUNDLE``)."""

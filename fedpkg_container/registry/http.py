@@ -116,6 +116,11 @@ class RegistryHTTP:
         self._abandoned.set()
         self._session.cut()
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nothing is asked for any more."""
+        return self._abandoned.is_set()
+
     def again(self, act: Callable[[], Result]) -> Result:
         """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
         return patiently(act, self._patience, attempts=self._attempts, abandoned=self._abandoned, told=self._notice)
@@ -221,7 +226,7 @@ class RegistryHTTP:
             raise
 
     def _check_wanted(self) -> None:
-        if self._abandoned.is_set():
+        if self.is_abandoned:
             raise RegistryError(f"{self.host}: given up", solution="run it again")
 
     def _url(self, path: str) -> str:

@@ -35,27 +35,38 @@ def clean_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PATH": f"{programs}:/usr/bin:/bin", "XDG_CACHE_HOME": str(home / "cache")}
 
 
-def tab(line: str, environment: Mapping[str, str], folder: Path) -> tuple[list[str], set[str]]:
-    """What a TAB at the end of a line offers, and the modules that were loaded for it."""
-    answer, modules = folder / ".answer", folder / ".modules"
-    answer.unlink(missing_ok=True)
-    modules.unlink(missing_ok=True)
-    completing = {
+def completing(line: str, answer: Path) -> dict[str, str]:
+    """What a shell tells a program of a TAB at the end of a line.
+
+    :param answer: where the program is to write what it offers
+    """
+    return {
         "_ARGCOMPLETE": "1",
         "_ARGCOMPLETE_SHELL": "bash",
         "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
         "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
         "COMP_LINE": line,
         "COMP_POINT": str(len(line.encode())),
-        "MODULES": str(modules),
     }
+
+
+def offered(answer: Path) -> list[str]:
+    """What a program has offered."""
+    text = answer.read_text() if answer.exists() else ""
+    return text.split("\x0b") if text else []
+
+
+def tab(line: str, environment: Mapping[str, str], folder: Path) -> tuple[list[str], set[str]]:
+    """What a TAB at the end of a line offers, and the modules that were loaded for it."""
+    answer, modules = folder / ".answer", folder / ".modules"
+    answer.unlink(missing_ok=True)
+    modules.unlink(missing_ok=True)
     subprocess.run(
         [sys.executable, "-c", _REPORT],
-        env={**environment, **completing},
+        env={**environment, **completing(line, answer), "MODULES": str(modules)},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         timeout=TIMEOUT,
         check=False,
     )
-    offered = answer.read_text() if answer.exists() else ""
-    return offered.split("\x0b") if offered else [], set(modules.read_text().split("\n"))
+    return offered(answer), set(modules.read_text().split("\n"))

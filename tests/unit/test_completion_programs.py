@@ -15,6 +15,7 @@ import pytest
 from fedpkg_container.box.cli import _parser as box_parser
 from fedpkg_container.registry.promotion.record import PROMOTE, UNPROMOTE, Entry
 from fedpkg_container.registry_cli import make_parser
+from tests.support.tabs import completing, offered
 
 PROGRAMS = {
     "fedpkg-container-registry": ("fedpkg_container.registry_cli", make_parser),
@@ -31,19 +32,13 @@ def _tab(line: str, folder: Path) -> list[str]:
     environment = {
         **os.environ,
         "HOME": str(folder),
-        "_ARGCOMPLETE": "1",
-        "_ARGCOMPLETE_SHELL": "bash",
-        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
-        "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
-        "COMP_LINE": line,
-        "COMP_POINT": str(len(line.encode())),
+        **completing(line, answer),
     }
     for name in ("XDG_CONFIG_HOME", "FEDPKG_CONTAINER_REGISTRY_CONF"):
         environment.pop(name, None)
     command = [sys.executable, "-m", PROGRAMS[line.split()[0]][0]]
     subprocess.run(command, env=environment, cwd=folder, timeout=60, check=False, stdout=subprocess.DEVNULL)
-    offered = answer.read_text() if answer.exists() else ""
-    return offered.split("\x0b") if offered else []
+    return offered(answer)
 
 
 def _values(parser: argparse.ArgumentParser, line: str) -> Iterator[tuple[str, argparse.Action]]:

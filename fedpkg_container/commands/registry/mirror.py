@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.quantities import days, folder, parallel, size
-from fedpkg_container.commands.registry.target_argument import complete_targets
+from fedpkg_container.commands.registry.target_argument import complete_files, complete_targets
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.mirror.options import Options
@@ -18,7 +18,8 @@ HELP = "export blobs as a tree of files for web servers and mirrors"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
-    parser.add_argument("directory", type=folder, nargs="?", metavar="DIR", help="the tree; default: the site's")
+    tree = parser.add_argument("directory", type=folder, nargs="?", metavar="DIR", help="the tree; default: the site's")
+    complete_files(tree)
     followed = parser.add_argument(
         "--from",
         dest="target",

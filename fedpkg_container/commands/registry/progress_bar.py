@@ -19,13 +19,13 @@ def shown() -> contextlib.AbstractContextManager[Progress]:
     return _bar() if sys.stderr.isatty() else contextlib.nullcontext(Progress())
 
 
-class _Rate(progress.ProgressColumn):
+class _Rate(progress.DownloadColumn):
     """How many bytes came, of how many, and how many a second."""
 
     def render(self, task: progress.Task) -> Text:
         """The column."""
         if task.fields["sized"]:
-            return progress.DownloadColumn().render(task).append(f" {decimal(int(task.speed or 0))}/s")
+            return super().render(task).append(f" {decimal(int(task.speed or 0))}/s")
         return Text(decimal(task.fields["received"]) if task.fields["received"] else "")
 
 

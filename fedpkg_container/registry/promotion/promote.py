@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -239,17 +238,12 @@ def promote(
         blobs = Blobs(wish.verify, progress.received)
         promotion = Promotion(site, target, wish, source, there, record, history, blobs, requests)
         progress.began("promoting", len(found))
-        ended = threading.Event()
 
         def one(each: Found) -> Outcome:
             outcome = promotion.promote(each)
-            if outcome.is_good or not ended.is_set():
+            if outcome.is_good or not source.is_abandoned:
                 told(outcome)
             progress.advanced()
             return outcome
 
-        def end() -> None:
-            ended.set()
-            promotion.abandon()
-
-        return images.each(one, found, on_error=end)
+        return images.each(one, found, on_error=promotion.abandon)
