@@ -22,7 +22,7 @@ def test_the_rpms_of_programs_and_none_of_others(tmp_path: Path, monkeypatch: py
     tool = tmp_path / "usr" / "bin" / "our-tool"
     package = Package("our-tools", "Tools", contents={str(tool): "#!/bin/sh\n", f"{tool}-2": "#!/bin/sh\n"})
     database = tmp_path / "rpmdb"
-    justdb = ["rpm", "--dbpath", str(database), "--justdb", "--nodeps", "--force-debian", "-i"]
+    justdb = ["rpm", "--dbpath", str(database), "--justdb", "--nodeps", "-i"]
     run([*justdb, str(package.build(tmp_path))], timeout=60)
     tool.parent.mkdir(parents=True)
     for path in (tool, tool.with_name("our-tool-2"), tool.with_name("stranger")):

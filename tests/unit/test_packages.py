@@ -21,8 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rpm = Package("hello", "A package", version="2.0", contents={"/etc/hello": "hello\n"}).build(folder)
     root = folder / "root"
     (root / DATABASE).mkdir(parents=True)
-    debian = ["--force-debian"] if Path("/etc/debian_version").exists() else []
-    options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts", *debian]
+    options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts"]
     run(["rpm", *options, "--install", rpm], timeout=60)
     return root
 

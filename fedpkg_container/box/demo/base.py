@@ -25,6 +25,8 @@ from fedpkg_container.process import run
 
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
+#: The defaults of dnf 5.
+_DNF5_DATA = Path("/usr/share/dnf5")
 _DATABASE = "/usr/lib/sysimage/rpm"
 #: Commands of busybox that the image has under their own names.
 _APPLETS = frozenset(
@@ -43,13 +45,15 @@ PLATFORM_ID="platform:demo1"
 def packages(*, dnf: bool) -> list[Package]:
     """The RPMs of the base image.
 
-    :param dnf: with dnf and the Python that it runs on
+    :param dnf: include dnf, and for dnf 4 the Python that it runs on
     """
     shell = {hostfiles.program("dash"), hostfiles.program("busybox")}
     rpm = {hostfiles.program("rpm"), hostfiles.program("rpmkeys")}
     python: set[Path] = set()
     tools: set[Path] = set()
-    if dnf:
+    if dnf and hostfiles.is_dnf5():
+        tools = {hostfiles.program("dnf"), *hostfiles.below(_DNF5_DATA)}
+    elif dnf:
         python = {hostfiles.system_python(), *hostfiles.python_files()}
         tools = {hostfiles.program("dnf"), *hostfiles.modules("dnf", "hawkey", "libdnf", "libcomps", "rpm", "gpg")}
     linked = [
@@ -58,7 +62,7 @@ def packages(*, dnf: bool) -> list[Package]:
         if path.suffix == ".so" or ".so." in path.name or path.parent.name == "bin"
     ]
     libraries = hostfiles.libraries(linked) - python - tools
-    macros = {path for path in _rpm_data().rglob("*") if path.is_file()}
+    macros = hostfiles.below(_rpm_data())
     made = [
         Package("demo-filesystem", "The folders of a system", contents=_system_files(), links=_system_links()),
         Package("demo-libraries", "Shared libraries", copies=frozenset(libraries)),
@@ -66,11 +70,10 @@ def packages(*, dnf: bool) -> list[Package]:
         Package("demo-rpm", "The RPM package manager", copies=frozenset(rpm | macros),
                 contents={"/etc/rpm/macros.demo": f"%_dbpath {_DATABASE}\n"}),
     ]  # fmt: skip
+    if python:
+        made.append(Package("demo-python", "The Python interpreter", copies=frozenset(python)))
     if dnf:
-        made += [
-            Package("demo-python", "The Python interpreter", copies=frozenset(python)),
-            Package("demo-dnf", "The package manager dnf", copies=frozenset(tools), contents=_dnf_files()),
-        ]
+        made.append(Package("demo-dnf", "The package manager dnf", copies=frozenset(tools), contents=_dnf_files()))
     return made
 
 
@@ -116,8 +119,6 @@ def _dnf_files() -> dict[str, str]:
 def install(rpms: list[Path], root: Path) -> None:
     """Install RPMs into a folder; nothing of them is run."""
     options = ["--root", str(root), "--dbpath", _DATABASE, "--nodeps", "--noscripts", "--nosignature"]
-    if Path("/etc/debian_version").exists():
-        options.append("--force-debian")
     (root / _DATABASE.lstrip("/")).mkdir(parents=True)
     run(["rpm", *options, "--install", *rpms], timeout=600)
     for name in ("tmp", "var/tmp"):

@@ -33,8 +33,18 @@ def libraries(files: Iterable[Path]) -> set[Path]:
     return found
 
 
+def below(folder: Path) -> set[Path]:
+    """The files of a directory and of those below it."""
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def is_dnf5() -> bool:
+    """Whether the system's ``dnf`` is dnf 5, which is not a Python program; on Fedora it is since version 41."""
+    return program("dnf").resolve().name == "dnf5"
+
+
 def system_python() -> Path:
-    """The interpreter that the system's dnf runs on."""
+    """The interpreter that the system's dnf 4 runs on."""
     first = program("dnf").resolve().read_text(errors="replace").splitlines()[0]
     return Path(first.removeprefix("#!").split()[0])
 
