@@ -201,13 +201,22 @@ class Dockerfile:
                 found += [(image, instruction.line) for image in images if image not in known]
         return found
 
-    def changed(self, pinned: Mapping[str, str], *, first: Sequence[str] = (), last: Sequence[str] = ()) -> str:
+    def changed(
+        self,
+        pinned: Mapping[str, str],
+        *,
+        arguments: Mapping[str, str] | None = None,
+        first: Sequence[str] = (),
+        last: Sequence[str] = (),
+    ) -> str:
         """The text as it is built.
 
         :param pinned: images of FROM as written → what to build on
+        :param arguments: values of ARG in every stage; they override an ARG of the same name in the Dockerfile
         :param first: lines that each stage begins with, after its FROM
         :param last: lines at the end of the last stage
         """
+        fixed = {name: f"ARG {name}={value}" for name, value in (arguments or {}).items()}
         lines: list[str] = []
         stages = iter(self.stages)
         for step in self._steps:
@@ -218,7 +227,11 @@ class Dockerfile:
                 image = pinned.get(stage.image, stage.image)
                 if image and image != stage.written:
                     value = f"{image} AS {stage.name}" if stage.name else image
-            lines += [f"{step.name} {value}", *step.documents, *(first if begins else ())]
+            lines += [f"{step.name} {value}", *step.documents]
+            if begins:
+                lines += [*fixed.values(), *first]
+            elif step.name == "ARG":
+                lines += [line for name, line in fixed.items() if name in value]
         return "".join(f"{line}\n" for line in [*lines, *last])
 
 

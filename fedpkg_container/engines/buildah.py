@@ -33,7 +33,8 @@ from fedpkg_container.registry.registry import Access, registry_errors
 
 #: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.
 STEP_TIMEOUT = 1800.0
-#: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch).
+#: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch). It is
+#: never given as a build argument: buildah 1.41 and newer read that as --source-date-epoch, which excludes --timestamp.
 EPOCH = "SOURCE_DATE_EPOCH"
 #: Files that say where images are: of the build's own store, and of the one that builds share.
 _OWN_STORE, _SHARED_STORE = "storage.conf", "shared.conf"
@@ -168,10 +169,9 @@ class Buildah:
             *("--cgroup-parent", f"/{cgroups.name(self.folder)}", f"--volume={self._no_cgroups()}:{cgroups.ROOT}:ro"),
             *(after_run.options(self.folder, request.timestamp) if self.isolation.kind == "oci" else []),
             *(f"--label={name}={value}" for name, value in request.labels.items()),
-            *(f"--build-arg={name}={value}" for name, value in request.arguments.items()),
+            *(f"--build-arg={name}={value}" for name, value in request.arguments.items() if name != EPOCH),
             *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
             *([f"--memory={request.memory}"] if request.memory else []),
-            f"--build-arg={EPOCH}={request.timestamp}",
             *(f"--volume={mount}" for mount in request.mounts),
             *("--file", request.dockerfile, "--", request.context),
         ]

@@ -75,7 +75,8 @@ class Recipe:
         """The Dockerfile as it is built."""
         return self.dockerfile.changed(
             self.parents,
-            first=[f"ARG {EPOCH}", *(f"ENV {name}={value}" for name, value in self.environment.items())],
+            arguments={EPOCH: str(self.timestamp)},
+            first=[f"ENV {name}={value}" for name, value in self.environment.items()],
             last=[help_page.LINE] if self.help_page else [],
         )
 

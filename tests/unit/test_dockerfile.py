@@ -55,6 +55,17 @@ def test_parents_are_replaced_and_nothing_else() -> None:
     ]
 
 
+@pytest.mark.parametrize("own", ["ARG EPOCH=5", "ARG EPOCH", "ARG X=1 EPOCH=5", 'ARG "EPOCH=5"'])
+def test_an_argument_of_the_build_overrides_that_of_the_dockerfile(own: str) -> None:
+    text = f"{own}\nFROM r.io/a:1\n{own}\nRUN true\nFROM r.io/b:1\nRUN true\n"
+    built = Dockerfile(text).changed({}, arguments={"EPOCH": "7"}, first=["ENV A=1"])
+    ours = "ARG EPOCH=7"
+    assert built.splitlines() == [
+        *(own, ours, "FROM r.io/a:1", ours, "ENV A=1", own, ours, "RUN true"),
+        *("FROM r.io/b:1", ours, "ENV A=1", "RUN true"),
+    ]
+
+
 def test_a_link_out_of_the_checkout_is_not_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("FROM scratch\n")
