@@ -17,12 +17,17 @@ from fedpkg_container.text import printable_line
 _DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 #: What its file is called: SQLite, and the formats before.
 _FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
-_FIELDS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH", "SIGMD5", "LICENSE", "VENDOR", "SOURCERPM")
+_BEFORE, _AFTER = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
 #: Control characters that no honest header holds, between fields and between packages.
 _FIELD, _PACKAGE = "\x1f", "\x1e"
+#: What identifies an RPM: RPMs of format 6 have no MD5, but every RPM since rpm 4.14 the SHA-256 of its header.
+_IDENTITY = "%|SIGMD5?{%{SIGMD5}}:{%{SHA256HEADER}}|"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
 #: What rpm is asked to say of each package.
-FORMAT = "".join(f"%{{{field}}}{_FIELD}" for field in _FIELDS) + _SIGNATURE + _PACKAGE
+FORMAT = (
+    _FIELD.join([*(f"%{{{tag}}}" for tag in _BEFORE), _IDENTITY, *(f"%{{{tag}}}" for tag in _AFTER), _SIGNATURE])
+    + _PACKAGE
+)
 TIMEOUT = 300.0
 #: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
 LARGEST = 512 * 10**6

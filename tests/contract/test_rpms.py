@@ -46,7 +46,7 @@ def rpm_file(folder: Path, name: str) -> Path:
     """Make a package without files."""
     spec = folder / f"{name}.spec"
     spec.write_text(SPEC.format(name=name))
-    command = ["rpmbuild", "-bb", "--define", f"_topdir {folder}", os.fspath(spec)]
+    command = ["rpmbuild", "-bb", "--define", f"_topdir {folder}", "--define", "_rpmformat 4", os.fspath(spec)]
     subprocess.run(command, check=True, capture_output=True, timeout=BUILD_DEADLINE)
     return folder / "RPMS" / "noarch" / f"{name}-1-1.noarch.rpm"
 

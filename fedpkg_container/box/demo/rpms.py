@@ -21,6 +21,7 @@ _SPEC = """\
 %define __os_install_post %{{nil}}
 %define _buildshell /bin/bash
 %define _binary_payload w1.gzdio
+%define _rpmformat 4
 %define _topdir {topdir}
 Name: {name}
 Version: {version}

@@ -134,6 +134,8 @@ def import_rpm(path: str, basename: str) -> Row:
     expected = koji.pathinfo.rpm(header).rpartition("/")[2]
     if basename != expected:
         raise koji.GenericError(f"bad filename: {basename} (expected {expected})")
+    if not header["sigmd5"]:  # RPMs of format 6, which the hub cannot identify
+        raise koji.GenericError(f"{basename} has no SIGMD5: build it in format 4 (%_rpmformat 4)")
     build = _build_of(header)
     rpm = _add(build, uploaded, header)
     builds.add_type(build["id"], "rpm")
