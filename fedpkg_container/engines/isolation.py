@@ -68,13 +68,21 @@ def probe(folder: Path) -> Isolation:
         try:
             _attempt(isolation, folder)
         except (ProgramError, ProgramTimeoutError) as error:
-            said.append(f"{runtime}: {error.reason}")
+            said.append(f"{runtime}: {_cause(error)}")
         else:
             return isolation
+    missing = all(shutil.which(runtime) is None for runtime in RUNTIMES)
     raise FedpkgContainerError(
         "no OCI runtime can run a container here: " + "; ".join(said),
-        solution="install runc; or set isolation = chroot in the builder's configuration, which protects nothing",
+        solution="install runc" if missing else "remove the cause that the runtime names; docs/site.md has known ones",
     )
+
+
+def _cause(error: ProgramError | ProgramTimeoutError) -> str:
+    """Why an attempt failed: the runtime's own line, which buildah prints before its summary."""
+    lines = error.output.splitlines() if isinstance(error, ProgramError) else []
+    own = [line for line in lines if "error" in line.lower() and "exit status" not in line]
+    return f"{own[-1].strip()} ({error.reason})" if own else error.reason
 
 
 def _attempt(isolation: Isolation, folder: Path) -> None:

@@ -9,8 +9,9 @@ When the process that started it dies, all of its processes die: they are in a p
 
 from __future__ import annotations
 
+import resource
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +29,11 @@ _FILES = {
     "nsswitch.conf": "hosts: files dns\n",
     "containers/policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}\n',
     "containers/registries.conf": "unqualified-search-registries = []\n",
-    "containers/containers.conf": (
-        '[containers]\nhttp_proxy = false\nenv = []\n[engine]\nhooks_dir = []\ncgroup_manager = "cgroupfs"\n'
-    ),
     "containers/mounts.conf": "",
 }
+#: What newer buildah raises the limits of RUN to (NOFILE and NPROC), whether it may or not.
+_DEFAULT_LIMIT = 1048576
+_PID_MAX = Path("/proc/sys/kernel/pid_max")
 #: What of the builder's own /etc is there too, where it exists: the loader's cache and authorities, for ADD https://.
 _SHARED = (
     Path("/etc/ld.so.cache"),
@@ -90,9 +91,11 @@ class Sandbox:
 
     def _etc(self) -> list[tuple[Path, str]]:
         """Write the files of /etc; what is mounted where."""
-        resolver = {} if self.resolver is None else {"resolv.conf": _resolv_conf(self.resolver)}
+        files = {**_FILES, "containers/containers.conf": containers_conf()}
+        if self.resolver is not None:
+            files["resolv.conf"] = _resolv_conf(self.resolver)
         written = []
-        for name, text in {**_FILES, **resolver}.items():
+        for name, text in files.items():
             path = self.folder / ETC / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -110,6 +113,29 @@ def confined(arguments: Iterable[str | Path], folder: Path) -> list[str | Path]:
     """
     sandbox = Sandbox(folder=folder, readable=[], environment=VARIABLES, resolver="", cgroups=False)
     return ["unshare", "--net", "--", *sandbox.command(arguments)]
+
+
+def containers_conf() -> str:
+    """Return the text of a containers.conf that has nothing of the site's, and limits that may be set here."""
+    limits = ", ".join(f'"{name}={limit}:{limit}"' for name, limit in _limits())
+    return (
+        f"[containers]\nhttp_proxy = false\nenv = []\ndefault_ulimits = [{limits}]\n"
+        '[engine]\nhooks_dir = []\ncgroup_manager = "cgroupfs"\n'
+    )
+
+
+def _limits() -> Iterator[tuple[str, int]]:
+    """The limits of RUN: buildah's own, unless this process may not have as much.
+
+    buildah lowers its own NPROC to the kernel's pid_max, above which a runtime may then not raise it again.
+    """
+    highest = int(_PID_MAX.read_text())
+    for name, number, most in (
+        ("nofile", resource.RLIMIT_NOFILE, _DEFAULT_LIMIT),
+        ("nproc", resource.RLIMIT_NPROC, min(highest, _DEFAULT_LIMIT)),
+    ):
+        hard = resource.getrlimit(number)[1]
+        yield name, most if hard == resource.RLIM_INFINITY else min(hard, most)
 
 
 def _resolv_conf(resolver: str) -> str:

@@ -28,6 +28,15 @@ class Workshop:
     contents: Path
 
 
+def check_user() -> None:
+    """Check that this user can look into images.
+
+    :raises UsageError: images are mounted, which this user may not
+    """
+    if os.geteuid():
+        raise UsageError("images are looked into as root: they are mounted", solution="run it as root")
+
+
 class _ShownLog(BuildLog):
     """A log whose lines somebody sees."""
 
@@ -49,8 +58,7 @@ def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _
     :raises UsageError: this user cannot look into images
     :raises FedpkgContainerError: another import runs on this machine
     """
-    if os.geteuid():
-        raise UsageError("images are looked into as root: they are mounted", solution="run it as root")
+    check_user()
     workspaces = Workspaces(state)
     with contextlib.ExitStack() as stack:
         try:

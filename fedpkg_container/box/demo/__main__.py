@@ -19,6 +19,7 @@ from fedpkg_container.box.demo.running import fetch_page
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.shell import environment
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.image.base_session import check_user
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
 from fedpkg_container.registry.registry import Access, Registry
@@ -57,6 +58,7 @@ class Demo:
         :raises _StepFailedError: a command failed
         :raises FedpkgContainerError: something else did
         """
+        check_user()  # the steps before it is needed take a quarter of a minute
         self.say("start a box: Koji hub, builder, registries, dist-git, front end and mirror, all on loopback")
         self.box.up()
         self.environment = environment(self.box)

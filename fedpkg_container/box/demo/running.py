@@ -9,13 +9,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines.sandbox import containers_conf
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import background, run
+from fedpkg_container.text import printable
 
 #: Seconds until the page must have come.
 TIMEOUT = 60.0
@@ -30,15 +32,18 @@ def fetch_page(specification: str, *, certificates: Path) -> str:
     """
     with tempfile.TemporaryDirectory(prefix="run-image-") as name:
         workspaces = Workspaces(Path(name))
-        with workspaces.open("run") as folder, _started(specification, folder, certificates) as port:
-            return _get(f"http://127.0.0.1:{port}/")
+        with workspaces.open("run") as folder, _started(specification, folder, certificates) as (port, check):
+            return _get(f"http://127.0.0.1:{port}/", check)
 
 
 @contextlib.contextmanager
-def _started(specification: str, folder: Path, certificates: Path) -> Iterator[int]:
+def _started(specification: str, folder: Path, certificates: Path) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Run an image; its port, and a function that raises when it has ended."""
     configuration = folder / "storage.conf"
     configuration.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
-    environment = {"CONTAINERS_STORAGE_CONF": str(configuration)}
+    limits = folder / "containers.conf"
+    limits.write_text(containers_conf())
+    environment = {"CONTAINERS_STORAGE_CONF": str(configuration), "CONTAINERS_CONF": str(limits)}
     pulled: list[str | Path] = ["buildah", "from", "--quiet", "--cert-dir", certificates, f"docker://{specification}"]
     container = run(pulled, env=environment, timeout=600).text.split()[-1]
     facts = json.loads(run(["buildah", "inspect", container], env=environment, timeout=60).text)
@@ -46,13 +51,25 @@ def _started(specification: str, folder: Path, certificates: Path) -> Iterator[i
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     arguments = ["buildah", "run", *choose(folder).options(), "--network", "host", "--env", f"PORT=127.0.0.1:{port}"]
-    with background([*arguments, container, "--", *command], log=folder / "run.log", env=environment):
-        yield port
+    log = folder / "run.log"
+    with background([*arguments, container, "--", *command], log=log, env=environment) as process:
+
+        def check() -> None:
+            if process.poll() is not None:
+                printed = printable(log.read_text(errors="replace")[-2000:])
+                raise FedpkgContainerError(f"the image ended with exit status {process.returncode}:\n{printed}")
+
+        yield port, check
 
 
-def _get(url: str) -> str:
+def _get(url: str, check: Callable[[], None]) -> str:
+    """Fetch a page as soon as its server answers.
+
+    :param check: raises when the server has ended
+    """
     deadline = time.monotonic() + TIMEOUT
     while True:
+        check()
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
                 return str(answer.read().decode())
