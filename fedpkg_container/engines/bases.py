@@ -12,28 +12,35 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspaces, locked
-from fedpkg_container.errors import ProgramError, RegistryError
+from fedpkg_container.errors import ProgramError, ProgramTimeoutError, RegistryError
 from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Access, Registry, registry_errors
+from fedpkg_container.registry.fetch import FetchLimits, fetch_image
+from fedpkg_container.registry.registry import TELL, Access, Registry
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for bringing one image into the store, and for listing or removing.
-PULL_TIMEOUT = 1800.0
+#: Seconds for bringing one image that is on this machine into the store, and for listing or removing.
+LOAD_TIMEOUT = 1800.0
 STORE_TIMEOUT = 120.0
 #: Seconds between two looks for images that nobody uses.
 PRUNE_INTERVAL = 3600.0
 _DAY = 24 * 3600.0
+#: How large an image may be in its registry, where nobody says otherwise.
+LIMITS = FetchLimits(10 * 10**9)
+#: containers-policy.json(5): what is loaded was fetched, and its digests were compared, by this program.
+_POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,19 @@ class BaseImages:
         *,
         newer: bool = False,
         tick: Callable[[], None] = lambda: None,
+        deadline: Deadline | None = None,
+        limits: FetchLimits = LIMITS,
     ) -> BaseImage:
         """Bring a base image into the store, unless it is there.
 
         :param newer: ask the registry whether it has another one under this name by now
-        :param tick: called before an image is pulled, and every second meanwhile
-        :raises RegistryError: it is not there, or the registry cannot be reached
+        :param tick: called before an image is pulled, and about every second meanwhile
+        :param deadline: of everything that precedes RUN; None: the time that one image may take alone counts
+        :raises RegistryError: it is not there, is too large, or the registry cannot be reached
+        :raises BuildFailedError: the deadline has passed
         """
+        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
+        deadline = deadline.within(own) if deadline else own
         record = self._record(f"{image} {platform}")
         # Another build may be pulling it, with an attempt that is lost before the one that works.
         timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
@@ -94,24 +107,60 @@ class BaseImages:
                 return known
         with locked(record, wait=True, timeout=timeout, tick=tick) as file:
             try:
-                base = (None if newer else self._known(file)) or self._pull(image, platform, tick)
+                base = (None if newer else self._known(file)) or self._pull(image, platform, tick, deadline, limits)
             except RegistryError:
                 record.unlink()
                 raise
             _write(file, base)
         return base
 
-    def _pull(self, image: ImageReference, platform: Platform, tick: Callable[[], None]) -> BaseImage:
+    def _pull(
+        self,
+        image: ImageReference,
+        platform: Platform,
+        tick: Callable[[], None],
+        deadline: Deadline,
+        limits: FetchLimits,
+    ) -> BaseImage:
         tick()
-        exact = image.at(Registry(self._access.impatient()).manifest(image).digest_for(platform))
-        options = ["--quiet", "--policy", "always", *platform.options(), *self._access.options()]
-        with registry_errors(image):
-            pulled = self._buildah("pull", *options, f"docker://{exact}", timeout=self._access.timeout, tick=tick)
-        return BaseImage(pulled.split()[-1], str(exact))
+        registry = Registry(replace(self._access.impatient(), deadline=deadline))
+        exact = image.at(registry.manifest(image).digest_for(platform))
+        directory = self._notes.with_name(f"fetched-{exact.digest.partition(':')[2]}")
+        with registry.repository(exact) as source:
+            manifest = fetch_image(source, exact.digest, directory, limits=limits, deadline=deadline, tick=tick)
+        try:
+            self._load(directory, exact, tick, deadline)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        return BaseImage(manifest.blobs[0].digest.partition(":")[2], str(exact))
+
+    def _load(self, directory: Path, name: ImageReference, tick: Callable[[], None], deadline: Deadline) -> None:
+        """Bring an image that was fetched into the store, under the name that it has in its registry."""
+        policy = directory.with_suffix(".policy")
+        policy.write_text(_POLICY)
+        command = [
+            "skopeo",
+            "--policy",
+            str(policy),
+            "copy",
+            "--quiet",
+            f"dir:{directory}",
+            f"containers-storage:{name}",
+        ]
+        try:
+            run(command, env=self._environment, timeout=min(LOAD_TIMEOUT, deadline.remaining), tick=tick)
+        except ProgramTimeoutError as error:
+            deadline.check()
+            raise RegistryError(f"{name} cannot be brought into the store: {error.reason}") from error
+        except ProgramError as error:
+            last = error.output.strip().splitlines()[-1:] or [error.reason]
+            raise RegistryError(f"{name} cannot be brought into the store: {last[0][-500:]}") from error
+        finally:
+            policy.unlink()
 
     def load(self, archive: Path) -> str:
         """Bring an image out of a docker-archive into the store; its image ID."""
-        image_id = self._buildah("pull", "--quiet", f"docker-archive:{archive}", timeout=PULL_TIMEOUT).split()[-1]
+        image_id = self._buildah("pull", "--quiet", f"docker-archive:{archive}", timeout=LOAD_TIMEOUT).split()[-1]
         with locked(self._record(image_id), wait=True) as file:
             _write(file, BaseImage(image_id, image_id))
         return image_id
