@@ -17,6 +17,15 @@ def printable_line(text: str) -> str:
     return " ".join(printable(text).split("\n"))
 
 
+#: The user name and password of a URL (RFC 3986, userinfo), up to the last @ before its path.
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or text that has URLs in it, without the user names and passwords in these."""
+    return _CREDENTIALS.sub("", text)
+
+
 def counted(number: int, one: str, several: str = "") -> str:
     """A number and what there are: ``1 tag``, ``0 tags``; ``repository`` becomes ``repositories``.
 

@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +105,7 @@ class BaseImage:
         return {
             str(diff_id): {"digest": blob.digest, "size": blob.size}
             for diff_id, blob in zip(diff_ids, blobs)
-            if blob.media_type.endswith(("gzip"))
+            if blob.media_type.endswith("gzip")
         }
 
     def blob(self, digest: str) -> Path:
@@ -156,7 +156,7 @@ class BaseImages:
         :raises RegistryError: it is not there, or the registry cannot be reached
         :raises BuildFailedError: it is too large, or the deadline has passed
         """
-        deadline = deadline or Deadline.after(self._access.timeout)
+        deadline = deadline or Deadline(f"fetching {image}", self._access.timeout)
         record = self._record(f"{image} {platform}")
         # Another build may be fetching it, with an attempt that is lost before the one that works.
         timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
@@ -221,7 +221,7 @@ class BaseImages:
         return check
 
     @contextlib.contextmanager
-    def _incoming(self) -> Any:
+    def _incoming(self) -> Iterator[Path]:
         """A directory for an image that is not complete; nothing of it stays when that fails."""
         path = self._images / f"incoming-{os.getpid()}-{time.monotonic_ns()}"
         path.mkdir(mode=0o700)
@@ -293,13 +293,13 @@ class BaseImages:
             return []
         last.touch()
         before = time.time() - days * _DAY
-        removed = []
+        removed: list[str] = []
         for directory in sorted(self._images.iterdir()):
             if directory.name.startswith("incoming-"):
                 self._remove_incoming(directory)
-            elif directory.is_dir() and self._remove(directory, before):
-                removed.append(directory)
-        return [each for directory in removed for each in [directory.name]]
+            elif (base := self._at(directory)) and self._remove(directory, before):
+                removed.append(base.image_id)
+        return removed
 
     def _remove_incoming(self, directory: Path) -> None:
         """Remove what a pull that was killed left."""

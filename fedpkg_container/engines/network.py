@@ -21,22 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
+from fedpkg_container.model.networks import CLOSED
 from fedpkg_container.process import background, is_running, run
 from fedpkg_container.text import printable
 
 NONE, ISOLATED, HOST = "none", "isolated", "host"
 #: All networks, the one that reaches least first.
 NETWORKS = (NONE, ISOLATED, HOST)
-#: What no isolated build reaches, on any site.
-CLOSED = (
-    "0.0.0.0/8",  # this host (RFC 1122)
-    "169.254.0.0/16",  # link-local (RFC 3927): where most clouds answer for metadata and credentials
-    "100.100.100.200/32",  # the same in Alibaba Cloud
-    "168.63.129.16/32",  # the same in Azure, beside 169.254.169.254
-    "192.0.0.192/32",  # the same in Oracle Cloud, its older address
-    "224.0.0.0/4",  # multicast
-    "240.0.0.0/4",  # reserved, and broadcast
-)
 #: The resolver of an isolated build (slirp4netns(1)): what arrives there is sent to the builder's own resolver.
 RESOLVER = "10.0.2.3"
 

@@ -13,10 +13,11 @@ from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.hub.tasks import optional
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
 from fedpkg_container.model.preflight import Preflight
 from fedpkg_container.model.request import BuildRequest
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import printable_line, without_credentials
 
 #: The channel of container builds, on our hubs and upstream's.
 CHANNEL = "container-binary"
@@ -76,7 +77,17 @@ def _repositories(request: BuildRequest) -> Iterator[Finding]:
             good = False
         if not good:
             yield Finding(
-                "repo-url", ERROR, f"{address!r} is no address of a .repo file", "write http(s)://HOST/PATH.repo"
+                "repo-url",
+                ERROR,
+                f"{without_credentials(address)!r} is no address of a .repo file",
+                "write http(s)://HOST/PATH.repo",
+            )
+        elif problem := repo_url_problem(address):
+            yield Finding(
+                "repo-url",
+                ERROR,
+                f"{without_credentials(address)} {problem}",
+                "write http(s)://HOST/PATH.repo, and change the password if it was used with an earlier build",
             )
 
 

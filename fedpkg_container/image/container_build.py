@@ -100,8 +100,7 @@ class ContainerBuild:
     @property
     def _planner(self) -> Planner:
         task, site = self.task, self.site
-        registry = Registry(site.access.impatient())  # nothing is lost yet by giving up
-        return Planner(task, site, self.session, self.checkout, self.files, registry, self.log.say)
+        return Planner(task, site, self.session, self.checkout, self.files, self.log.say, site.limits.preparation())
 
     @property
     def _recording(self) -> Recording:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.manifests import FORMATS
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
@@ -24,9 +27,26 @@ NETWORKS = ("auto", "none", "isolated", "host")
 #: Sections whose settings are names of the site's own choice.
 _FREE = ("labels", "build_arguments")
 _KNOWN = {
-    "registry": {"candidate", "certificates", "auth_file", "sources", "formats", "timeout", "patience"},
+    "registry": {
+        "candidate",
+        "certificates",
+        "auth_file",
+        "sources",
+        "formats",
+        "timeout",
+        "patience",
+        "allowed_hosts",
+    },
     "engine": {"state", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
-    "limits": {"build_timeout", "build_timeout_max", "build_size", "log_size", "free_space", "memory"},
+    "limits": {
+        "prepare_timeout",
+        "build_timeout",
+        "build_timeout_max",
+        "build_size",
+        "log_size",
+        "free_space",
+        "memory",
+    },
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "tags": {"floating"},
     "lookaside": {"url", "namespaced", "hash"},
@@ -47,6 +67,7 @@ class Limits:
     :param log: bytes of its log
     :param free: bytes that must stay free in the file system of the builds
     :param memory: bytes that RUN may use; 0 for no limit
+    :param prepare: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
     """
 
     time: int = 4 * 3600
@@ -55,6 +76,16 @@ class Limits:
     log: int = _GIGABYTE
     free: int = _GIGABYTE
     memory: int = 0
+    prepare: int = 3600
+
+    def preparation(self) -> Deadline:
+        """Return the deadline, from now on, of everything that precedes RUN."""
+        return Deadline(
+            "fetching what the build needs",
+            self.prepare,
+            "build again when the registries and servers that it names are faster; the limit is the site's"
+            " (prepare_timeout)",
+        )
 
     def seconds(self, wanted: int) -> int:
         """How long a build may take.
@@ -131,6 +162,18 @@ class Site:
     labels: dict[str, str] = field(default_factory=dict)
     build_arguments: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def guard(self) -> AddressGuard:
+        """The addresses that are connected to for a packager, whatever names they have."""
+        return AddressGuard(self.denied_networks)
+
+    def reading(self, deadline: Deadline) -> Access:
+        """How registries are reached while a build is prepared: one that fails is not waited for, as nothing is lost.
+
+        :param deadline: when all requests have to have ended
+        """
+        return replace(self.access.impatient(), deadline=deadline)
+
     def allows_source(self, image: ImageReference) -> bool:
         """Whether images may be built on this one."""
         name = f"{image.registry}/{image.repository}"
@@ -145,15 +188,16 @@ def read_site(path: Path | None = None) -> Site:
     """
     path = path or Path(os.environ.get(VARIABLE) or PATH)
     settings = Settings.read(path)
+    denied = settings.networks("engine", "denied_networks")
     site = Site(
         candidate=settings.registry("registry", "candidate"),
-        access=_access(settings),
-        sources=tuple(each.rstrip("/") for each in settings.words("registry", "sources")),
+        access=_access(settings, AddressGuard(denied, _named_hosts(settings))),
+        sources=_sources(settings),
         formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
         isolation=_isolation(settings),
         network=settings.choice("engine", "network", NETWORKS),
-        denied_networks=settings.networks("engine", "denied_networks"),
+        denied_networks=denied,
         base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
         limits=_limits(settings),
         generator=_generator(settings),
@@ -168,12 +212,27 @@ def read_site(path: Path | None = None) -> Site:
     return site
 
 
-def _access(settings: Settings) -> Access:
+def _sources(settings: Settings) -> tuple[str, ...]:
+    return tuple(each.rstrip("/") for each in settings.words("registry", "sources"))
+
+
+def _named_hosts(settings: Settings) -> tuple[str, ...]:
+    """The hosts that may be at any address: the registries that the site names, and where they may send a builder."""
+    allowed = settings.words("registry", "allowed_hosts")
+    for word in allowed:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", word):
+            settings.complain("registry", "allowed_hosts", f"= {word}: must be hosts, as auth.example.org or host:5000")
+    registries = (each.partition("/")[0] for each in (settings.text("registry", "candidate"), *_sources(settings)))
+    return tuple(dict.fromkeys([*registries, *allowed]))
+
+
+def _access(settings: Settings, guard: AddressGuard) -> Access:
     return Access(
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
         patience=settings.number("registry", "patience", PATIENCE, unit="seconds", least=0),
+        guard=guard,
     )
 
 
@@ -198,6 +257,7 @@ def _limits(settings: Settings) -> Limits:
         log=settings.size("limits", "log_size", default.log),
         free=settings.size("limits", "free_space", default.free),
         memory=settings.size("limits", "memory", default.memory),
+        prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER
+from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import PATIENCE, eventually, nothing_left, registry_of
 from tests.support.packager import Packager
@@ -84,7 +85,7 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
         return [folder for state in stores.values() for folder in (state / "builds").glob("task-*") if _layers(folder)]
 
     eventually(lambda: len(at_work()) == 4, at_work)
-    base = json.loads(registry_of(box).config(ImageReference.parse(packager.base), "amd64"))["rootfs"]["diff_ids"]
+    base = registry_of(box).settings(ImageReference.parse(packager.base), Platform("amd64"))["rootfs"]["diff_ids"]
     shared = {state: _layers(state / "shared") for state in stores.values()}
     for state, layers in shared.items():
         assert [[layer["diff-digest"] for layer in layers].count(each) for each in base] == [1] * len(base), state

@@ -67,7 +67,7 @@ a = b
     for problem in (
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or folder",
-        "[registry] password: no such setting (there are auth_file, candidate, ",
+        "[registry] password: no such setting (there are allowed_hosts, auth_file, candidate, ",
         "[registry] formats = zip: must be some of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, 0 or more",
         "[engine] isolation = none: must be one of auto, oci, chroot",
