@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.engines.sandbox import VARIABLES, Sandbox
+from fedpkg_container.engines.sandbox import Sandbox
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError, UsageError
 from fedpkg_container.process import run
 from fedpkg_container.registry.digests import checked, digest_of
@@ -77,19 +78,14 @@ class ImageFolder:
             raise NoSuchImageError(f"the archive has no {name}: {error.strerror}") from error
 
 
-def unpack(archive: Path, folder: Path) -> ImageFolder:
+def unpack(archive: Path, workspace: Workspace) -> ImageFolder:
     """Read a docker-archive, an OCI archive or an OCI layout.
 
-    :param folder: an empty one, for what is in it
+    :param workspace: of the worker that reads it; gets what is in it
     :raises UsageError: it is none of these, or cannot be read
     """
-    sandbox = Sandbox(
-        folder=folder,
-        readable=[archive],
-        environment={**VARIABLES, "TMPDIR": str(folder)},
-        resolver="",
-        cgroups=False,
-    )
+    sandbox = Sandbox(workspace, [archive])
+    folder = workspace.new("archive")
     try:
         kind = OCI if archive.is_dir() else _kind(sandbox, archive)
         if kind == OCI:

@@ -34,7 +34,7 @@ from fedpkg_container.process import run
 from fedpkg_container.registry.digests import checked
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.registry import TELL, Access, Registry
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +121,7 @@ class BaseImages:
     :param longest: bytes that one image may take unpacked
     """
 
-    def __init__(
-        self, workspaces: Workspaces, workspace: Workspace, *, access: Access, longest: int = LONGEST
-    ) -> None:
+    def __init__(self, workspaces: Workspaces, workspace: Workspace, *, access: Access, longest: int = LONGEST) -> None:
         self._workspaces = workspaces
         self._records = workspaces.shared / "records"
         self._images = workspaces.shared / "images"
@@ -156,7 +154,8 @@ class BaseImages:
         :raises RegistryError: it is not there, or the registry cannot be reached
         :raises BuildFailedError: it is too large, or the deadline has passed
         """
-        deadline = deadline or Deadline(f"fetching {image}", self._access.timeout)
+        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
+        deadline = deadline.within(own) if deadline else own
         record = self._record(f"{image} {platform}")
         # Another build may be fetching it, with an attempt that is lost before the one that works.
         timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)

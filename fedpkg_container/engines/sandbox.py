@@ -1,6 +1,6 @@
 """Where a worker runs: its own directory, programs to read, and nothing more.
 
-Everything that touches content from outside runs here: git, buildah with each RUN, skopeo, rpm. Two things keep it apart:
+Everything that touches content from outside runs here: git, buildah with each RUN, skopeo, rpm. Two things isolate it:
 
 - **a root file system of its own**, made by bubblewrap: the builder's programs and base images to read, the worker's
   directory to write, and no credentials, no other build, no home, no process of the builder;
@@ -51,7 +51,8 @@ _SHARED = (
     Path("/etc/pki/tls/certs"),
     Path("/etc/pki/tls/cert.pem"),
 )
-_RESOLVER = Path("/etc/resolv.conf")
+#: How the builder itself finds hosts.
+_NAMES = (Path("/etc/resolv.conf"), Path("/etc/hosts"), Path("/etc/nsswitch.conf"))
 #: Folders that are links into /usr on most systems.
 _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -104,7 +105,7 @@ class Sandbox:
         outside, stores = self._stores()
         for group in workspace.groups:
             outside += ["--cgroup", group]
-        mounts = [
+        mounts: list[tuple[Path, str | Path]] = [
             *self._etc(),
             *((path.resolve(), path) for path in _SHARED if path.exists()),
             (_PROGRAMS, INSIDE),
@@ -150,8 +151,9 @@ class Sandbox:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             written.append((path, f"/etc/{name}"))
-        if self.resolver is None:
-            written.append((_RESOLVER.resolve(), str(_RESOLVER)))
+        if self.resolver is None:  # the builder's own network
+            written = [each for each in written if each[1] not in map(str, _NAMES)]
+            written += [(path.resolve(), str(path)) for path in _NAMES if path.exists()]
         return written
 
 
@@ -162,14 +164,41 @@ def interpreter() -> str:
 
 
 def confined(
-    arguments: Iterable[str | Path], workspace: Workspace, *, readable: Sequence[Path] = (), stores: Sequence[Store] = ()
+    arguments: Iterable[str | Path], workspace: Workspace, *, readable: Sequence[Path] = ()
 ) -> list[str | Path]:
     """Return a command that reads what came from outside: in a sandbox that reaches no network.
 
     :param workspace: whose ``work`` it can write to
     :raises FedpkgContainerError: bubblewrap is not installed
     """
-    return ["unshare", "--net", "--", *Sandbox(workspace, readable, stores=stores).command(arguments)]
+    return ["unshare", "--net", "--", *Sandbox(workspace, readable).command(arguments)]
+
+
+def python_command() -> list[str]:
+    """Return words that start Python in a worker with the modules of this one; it needs ``python_files``."""
+    return ["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", os.path.realpath(sys.executable), "-B"]
+
+
+def python_files() -> list[Path]:
+    """Return directories that this Python needs besides those of the system."""
+    needed = [Path(sys.base_prefix), *(Path(path) for path in sys.path if path)]
+    return [path for path in dict.fromkeys(needed) if path.is_dir() and path.parts[:2] != ("/", "usr")]
+
+
+def connected(
+    arguments: Iterable[str | Path],
+    workspace: Workspace,
+    *,
+    readable: Sequence[Path] = (),
+    variables: Iterable[str] = (),
+) -> list[str | Path]:
+    """Return a command that fetches something: in a sandbox that has the builder's network and names.
+
+    :param variables: of this process's environment that it gets too
+    :raises FedpkgContainerError: bubblewrap is not installed
+    """
+    environment = {name: os.environ[name] for name in variables if name in os.environ}
+    return Sandbox(workspace, readable, environment, resolver=None).command(arguments)
 
 
 def containers_conf() -> str:

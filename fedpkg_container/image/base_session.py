@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.image.log import BuildLog
@@ -18,14 +18,10 @@ from fedpkg_container.registry.registry import Access
 
 @dataclass(frozen=True)
 class Workshop:
-    """What an import works with.
-
-    :param contents: an empty folder, for what is in an archive
-    """
+    """What an import works with."""
 
     engine: Buildah
     log: BuildLog
-    contents: Path
 
 
 def check_user() -> None:
@@ -67,10 +63,9 @@ def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _
             raise FedpkgContainerError(
                 f"another import runs on this machine, in {state}", solution="wait for it to end"
             ) from None
-        folder = stack.enter_context(workspaces.open("import"))
-        log = _ShownLog(folder / "import-base.log")
+        workspace = stack.enter_context(workspaces.open("import"))
+        log = _ShownLog(workspace.folder / "import-base.log")
         log.show = show
         stack.enter_context(log)
-        contents = folder / "contents"
-        contents.mkdir()
-        yield Workshop(Buildah(workspaces, folder, isolation=Isolation("chroot"), access=access), log, contents)
+        # Nothing is executed: no runtime is needed.
+        yield Workshop(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)

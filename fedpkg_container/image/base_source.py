@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fedpkg_container.engines.archives import ImageFolder, platform, unpack
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
 from fedpkg_container.model.arches import koji_arch
 from fedpkg_container.model.reference import ImageReference
@@ -84,10 +85,10 @@ def _ids(members: Iterable[Member]) -> dict[str, str]:
     return {each.arch: each.image_id for each in members}
 
 
-def open_source(named: str, folder: Path, access: Callable[[str], Access]) -> BaseSource:
+def open_source(named: str, workspace: Workspace, access: Callable[[str], Access]) -> BaseSource:
     """Find out what somebody means; a tag is resolved once.
 
-    :param folder: an empty one, for what is in an archive
+    :param workspace: of the worker that reads an archive
     :param access: how a registry is reached
     :raises UsageError: it is neither an image reference nor an archive
     :raises RegistryError: it is not there, or its registry cannot be reached
@@ -95,7 +96,7 @@ def open_source(named: str, folder: Path, access: Callable[[str], Access]) -> Ba
     """
     path = Path(named)
     if path.exists():
-        return _in_file(path.resolve(), folder)
+        return _in_file(path.resolve(), workspace)
     if named.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
         raise UsageError(f"there is no file {named}")
     image = ImageReference.parse(named.removeprefix("docker://"))
@@ -119,8 +120,8 @@ def _in_registry(image: ImageReference, access: Access) -> BaseSource:
     )
 
 
-def _in_file(path: Path, folder: Path) -> BaseSource:
-    held: ImageFolder = unpack(path, folder)
+def _in_file(path: Path, workspace: Workspace) -> BaseSource:
+    held: ImageFolder = unpack(path, workspace)
     top = held.manifest()
     members = _members(top, held, path.name)
     digest = top.digest if held.keeps_digests else ""

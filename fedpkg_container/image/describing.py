@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.image.os_release import FILES as OS_RELEASE
 from fedpkg_container.image.os_release import read_distribution
-from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image.packages import DATABASES, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
 
-def found_in(root: Path, folder: Path) -> dict[str, Any]:
-    """What is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
+def found_in(engine: Buildah, image: str) -> dict[str, Any]:
+    """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
 
-    :param root: the mounted image
-    :param folder: for a copy of its RPM database
-    :raises BuildFailedError: the database cannot be read
+    :param image: image ID
+    :raises BuildFailedError: its RPM database cannot be read
     """
-    packages = read_packages(root, folder)
+    root = engine.files(image, directories=DATABASES, files=OS_RELEASE)
+    packages = read_packages(root, engine.workspace)
     return {
         "components": [each.component for each in packages],
         "details": [each.details for each in packages],

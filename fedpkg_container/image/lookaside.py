@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.engines.sandbox import connected, python_command, python_files
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.site import Lookaside
+from fedpkg_container.image.source import PROXIES
 from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.process import run
 
@@ -88,6 +91,7 @@ def repository_name(url: str, *, namespaced: bool) -> str:
 
 def fetch(
     folder: Path,
+    workspace: Workspace,
     url: str,
     lookaside: Lookaside | None,
     say: Callable[[str], None],
@@ -96,6 +100,7 @@ def fetch(
 ) -> None:
     """Bring the files that ``sources`` lists into a checkout.
 
+    :param workspace: of the worker that made the checkout
     :param url: URL of dist-git from which the checkout came
     :param tick: called before each file, and every second while it comes
     :param deadline: of everything that precedes RUN; None: each file has its own alone
@@ -117,11 +122,17 @@ def fetch(
         tick()
         name = repository_name(url, namespaced=lookaside.namespaced)
         own = Deadline(f"fetching {entry.file} from the lookaside cache", TIMEOUT, "build again")
-        _fetch(entry, name, folder / entry.file, lookaside, tick, deadline.within(own) if deadline else own)
+        _fetch(entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own)
 
 
 def _fetch(
-    entry: Entry, name: str, target: Path, lookaside: Lookaside, tick: Callable[[], None], deadline: Deadline
+    entry: Entry,
+    name: str,
+    target: Path,
+    workspace: Workspace,
+    lookaside: Lookaside,
+    tick: Callable[[], None],
+    deadline: Deadline,
 ) -> None:
     deadline.check()
     request = {
@@ -129,10 +140,11 @@ def _fetch(
         "hash": lookaside.hash,
         "download": [name, entry.file, entry.hash.lower(), str(target), entry.hashtype],
     }
-    program = [sys.executable, "-m", __name__]
+    program: list[str | Path] = ["prlimit", f"--fsize={LONGEST}", "--core=0", "--"]
+    program += [*python_command(), "-m", __name__]
     try:
         run(
-            ["prlimit", f"--fsize={LONGEST}", "--core=0", "--", *program],
+            connected(program, workspace, readable=python_files(), variables=PROXIES),
             stdin=json.dumps(request).encode(),
             timeout=deadline.remaining,
             tick=tick,

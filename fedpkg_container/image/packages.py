@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines.sandbox import confined
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
 #: Where images keep their RPM database: Fedora's place, and the one before it.
-_DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
+DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 #: What its file is called: SQLite, and the formats before.
 _FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
 _BEFORE, _AFTER = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
@@ -45,22 +46,23 @@ class Package:
     details: dict[str, str]
 
 
-def read_packages(root: Path, folder: Path) -> list[Package]:
+def read_packages(root: Path, workspace: Workspace) -> list[Package]:
     """The RPMs of an image, sorted by name, version, release and arch.
 
     The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
     rpm sees that copy and nothing else: the database may have been made to mislead it.
 
-    :param root: the mounted image
-    :param folder: where the copy goes
+    :param root: with the image's files
+    :param workspace: of the worker that reads the copy
     :raises BuildFailedError: the database cannot be read
     """
-    copy = folder / "rpmdb"
-    if not any(_copy_database(root / path, root, copy) for path in _DATABASES):
+    copy = workspace.work / "rpmdb"
+    if not any(_copy_database(root / path, root, copy) for path in DATABASES):
         return []
+    workspace.give(copy)
     try:
         command = ["rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
-        listed = run(confined(command, copy), timeout=TIMEOUT).text
+        listed = run(confined(command, workspace), timeout=TIMEOUT).text
         packages = parse(listed)
     except (ProgramError, ValueError) as error:
         raise BuildFailedError(f"the image's RPM database cannot be read: {error}") from error

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.model.deadline import Deadline
@@ -37,7 +38,7 @@ _KNOWN = {
         "patience",
         "allowed_hosts",
     },
-    "engine": {"state", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
+    "engine": {"state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
     "limits": {
         "prepare_timeout",
         "build_timeout",
@@ -46,6 +47,10 @@ _KNOWN = {
         "log_size",
         "free_space",
         "memory",
+        "processes",
+        "build_files",
+        "free_files",
+        "base_image_size",
     },
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "tags": {"floating"},
@@ -66,7 +71,11 @@ class Limits:
     :param size: bytes that a build may write into its layers
     :param log: bytes of its log
     :param free: bytes that must stay free in the file system of the builds
-    :param memory: bytes that RUN may use; 0 for no limit
+    :param memory: bytes that a worker may use; 0 for no limit
+    :param processes: processes and threads of a worker; 0 for no limit
+    :param files: files and directories that a build may make
+    :param free_files: inodes that must stay free in the file system of the builds
+    :param base: bytes that a base image may take unpacked
     :param prepare: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
     """
 
@@ -76,6 +85,10 @@ class Limits:
     log: int = _GIGABYTE
     free: int = _GIGABYTE
     memory: int = 0
+    processes: int = 4096
+    files: int = 1_000_000
+    free_files: int = 10_000
+    base: int = 10 * _GIGABYTE
     prepare: int = 3600
 
     def preparation(self) -> Deadline:
@@ -136,7 +149,8 @@ class Site:
     :param sources: registries and repositories that FROM may name, ``registry.example.org/base``; empty for all
     :param formats: formats of manifests; tags point to the first
     :param state: folder in which builds keep their layers
-    :param isolation: how RUN is kept apart; None: found out at the first build
+    :param account: whose subordinate IDs workers have
+    :param isolation: what executes RUN; None: found out at the first build
     :param network: what RUN may reach: auto, none, isolated or host
     :param denied_networks: what an isolated network does not reach, besides the builder itself
     :param base_images_keep: days for which a base image stays on a builder after its last use; 0: for good
@@ -151,6 +165,7 @@ class Site:
     sources: tuple[str, ...]
     formats: tuple[str, ...]
     state: Path
+    account: str
     isolation: Isolation | None
     network: str
     denied_networks: tuple[str, ...]
@@ -195,6 +210,7 @@ def read_site(path: Path | None = None) -> Site:
         sources=_sources(settings),
         formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
+        account=settings.text("engine", "account") or ACCOUNT,
         isolation=_isolation(settings),
         network=settings.choice("engine", "network", NETWORKS),
         denied_networks=denied,
@@ -237,11 +253,15 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
 
 
 def _isolation(settings: Settings) -> Isolation | None:
-    kind = settings.choice("engine", "isolation", ("auto", "oci", "chroot"))
+    kind = settings.text("engine", "isolation") or "auto"
     runtime = settings.text("engine", "runtime")
-    if kind == "oci" and not runtime:
+    if kind == "chroot":
+        settings.complain("engine", "isolation", "= chroot is not supported any more: remove it")
+    elif kind not in ("auto", "oci"):
+        settings.complain("engine", "isolation", f"= {kind}: must be auto or oci")
+    elif kind == "oci" and not runtime:
         settings.complain("engine", "isolation", "= oci needs a runtime, runc or crun")
-    return None if kind == "auto" else Isolation(kind, runtime if kind == "oci" else "")
+    return Isolation(runtime) if kind == "oci" else None
 
 
 def _limits(settings: Settings) -> Limits:
@@ -257,6 +277,10 @@ def _limits(settings: Settings) -> Limits:
         log=settings.size("limits", "log_size", default.log),
         free=settings.size("limits", "free_space", default.free),
         memory=settings.size("limits", "memory", default.memory),
+        processes=settings.number("limits", "processes", default.processes, unit="processes", least=0),
+        files=settings.number("limits", "build_files", default.files, unit="files"),
+        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", least=0),
+        base=settings.size("limits", "base_image_size", default.base),
         prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
     )
 

@@ -130,6 +130,7 @@ class BuiltImage:
     :param parent_id: image ID of its parent, where known
     :param details: for each of the components, in their order, what its header says beside: [{license, vendor,
         source_rpm}]
+    :param variants: digests of the same image in further formats, in staging too: format → digest
     :param distribution: id and version of the distribution that it says it is, where it does
     """
 
@@ -148,6 +149,7 @@ class BuiltImage:
     warnings: list[str] = field(default_factory=list)
     details: list[dict[str, str]] = field(default_factory=list)
     distribution: dict[str, str] = field(default_factory=dict)
+    variants: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
         """This image as a task's result."""

@@ -22,6 +22,8 @@ def source_problem(scm: Any) -> tuple[str, str]:
     """
     if not scm.scheme.startswith("git"):
         return f"sources of kind {scm.scheme} are not built", f"give {FORM}"
+    if "ssh" in scm.scheme:
+        return "sources are not fetched by ssh: builders give no keys to the process that does it", f"give {FORM}"
     if has_password(scm.url):
         return "a source with a password is not built", f"give {FORM}"
     if scm.module:

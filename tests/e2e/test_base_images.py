@@ -61,7 +61,7 @@ def _build(box: Box, folder: Path) -> Iterator[Buildah]:
     workspaces = Workspaces(folder)
     with workspaces.open("task") as own:
         access = registry_of(box).access
-        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
+        yield Buildah(workspaces, own, isolation=Isolation("runc"), access=access)
 
 
 def _in_store(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.image.watch import size_of
+from fedpkg_container.engines.storage import size_of
 from tests.support.leftovers import eventually, nothing_left
 from tests.support.packager import Packager
 from tests.support.site import site_settings

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines.isolation import Isolation, choose
+from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.text import LONGEST_LINE
 from tests.support.attack import SECRET, SHELL, Outcome, Victim
 
@@ -49,8 +50,7 @@ LOOK = r"""RUN echo "variables: $(env | tr '\n' ' ')"; \
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     """A builder whose isolation is the one that was found to work."""
     folder = tmp_path_factory.mktemp("hostile")
-    (folder / "probe").mkdir()
-    return Victim.make(folder, choose(folder / "probe"))
+    return Victim.make(folder, choose(Workspaces(folder / "state")))
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +62,16 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
     process.wait(timeout=10)
 
 
-@pytest.fixture(scope="module", params=["oci", "chroot"])
-def seen(request: pytest.FixtureRequest, victim: Victim, process: subprocess.Popen[bytes]) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def seen(victim: Victim, process: subprocess.Popen[bytes]) -> dict[str, str]:
     """What RUN saw and could do."""
-    isolation = victim.isolation if request.param == "oci" else Isolation("chroot")
     script = LOOK.replace("VICTIM", str(process.pid)).replace("SECRET", str(victim.secret))
     with pytest.MonkeyPatch.context() as patch, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"\0{SOCKET}")
         assert SOCKET in Path("/proc/net/unix").read_text()
         for name in ("http_proxy", "HTTPS_PROXY", "REGISTRY_AUTH_FILE", "KOJI_PASSWORD"):
             patch.setenv(name, f"http://user:{SECRET}@proxy.invalid")
-        done = Victim(victim.folder, isolation).build(SHELL + script)
+        done = victim.build(SHELL + script)
     assert done.error == ""
     return done.values()
 
@@ -127,9 +126,9 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, kind, runtime = sys.argv[1:]
+folder, runtime = sys.argv[1:]
 steps = "RUN echo found: $(cat /run/secrets/key) end"
-print(Victim(Path(folder), Isolation(kind, runtime)).build(SHELL + steps).all)
+print(Victim(Path(folder), Isolation(runtime)).build(SHELL + steps).all)
 """
 
 
@@ -139,7 +138,7 @@ def test_run_is_given_no_subscriptions_of_the_builder(victim: Victim) -> None:
     keys.mkdir()
     (keys / "key").write_text(f"{SECRET}\n")
     (settings / "mounts.conf").write_text(f"{keys}:/run/secrets\n")  # as RHEL has it for its own keys
-    build = [sys.executable, "-c", _SUBSCRIBED, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    build = [sys.executable, "-c", _SUBSCRIBED, str(victim.folder), victim.isolation.runtime]
     there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/containers && exec "$@"', str(settings)]
     done = subprocess.run([*there, *build], capture_output=True, text=True, timeout=120, check=True)
     assert "found: end" in done.stdout

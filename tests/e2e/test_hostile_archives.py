@@ -6,12 +6,13 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from fedpkg_container.engines.archives import unpack
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import UsageError
 from tests.support.base_images import LABELS
 
@@ -68,14 +69,19 @@ HOSTILE: dict[str, Mapping[str, bytes | tuple[bytes, str]]] = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspaces(tmp_path / "state").open("archive") as made:
+        yield made
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_archives_are_refused_and_reach_nothing(tmp_path: Path, kind: str) -> None:
+def test_hostile_archives_are_refused_and_reach_nothing(tmp_path: Path, workspace: Workspace, kind: str) -> None:
     mark = f"escaped-{os.getpid()}"
     members = {name.replace("ESCAPED", mark): content for name, content in HOSTILE[kind].items()}
-    archive, folder = _archive(tmp_path / "evil.tar", members), tmp_path / "contents"
-    folder.mkdir()
+    archive = _archive(tmp_path / "evil.tar", members)
     with pytest.raises(UsageError) as raised:
-        unpack(archive, folder)
+        unpack(archive, workspace)
     assert "root:" not in raised.value.reason, "what is in a file of the machine is not shown"
     assert not Path("/tmp", mark).exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"evil.tar", "contents"}
+    assert {path.name for path in tmp_path.iterdir()} == {"evil.tar", "state"}

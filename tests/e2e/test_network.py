@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.engines import cgroups
-from fedpkg_container.engines.isolation import Isolation, choose
+from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.process import is_running
 from tests.support.attack import SHELL, Outcome, Victim
@@ -30,15 +30,13 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """A builder with the world around it, whose isolation is the one that was found to work."""
     folder = tmp_path_factory.mktemp("network")
     with outside(folder):
-        (folder / "probe").mkdir()
-        yield Victim.make(folder, choose(folder / "probe"))
+        yield Victim.make(folder, choose(Workspaces(folder / "state")))
 
 
-@pytest.fixture(scope="module", params=["oci", "chroot"])
-def isolated(request: pytest.FixtureRequest, victim: Victim) -> Outcome:
+@pytest.fixture(scope="module")
+def isolated(victim: Victim) -> Outcome:
     """A build with the network ``isolated`` that has asked everywhere."""
-    isolation = victim.isolation if request.param == "oci" else Isolation("chroot")
-    done = Victim(victim.folder, isolation).build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
+    done = victim.build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
     assert done.error == ""
     return done
 
@@ -96,16 +94,16 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, kind, runtime, address = sys.argv[1:]
+folder, runtime, address = sys.argv[1:]
 steps = f"RUN wget -q -O - http://{address}/\\nADD http://{address}/index.html /x\\nRUN cat /x\\n"
-print(Victim(Path(folder), Isolation(kind, runtime)).build(SHELL + steps, network="isolated").all)
+print(Victim(Path(folder), Isolation(runtime)).build(SHELL + steps, network="isolated").all)
 """
 
 
 def test_isolated_asks_the_builders_resolver_for_names(victim: Victim) -> None:
     settings = victim.folder / "resolv.conf"
     settings.write_text(f"nameserver {SERVER}\n")
-    build = [sys.executable, "-c", _RESOLVE, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    build = [sys.executable, "-c", _RESOLVE, str(victim.folder), victim.isolation.runtime]
     there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(settings)]
     with resolver():
         command = [*there, *build, f"outside.test:{PORT}"]
@@ -118,15 +116,15 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, kind, runtime = sys.argv[1:]
-victim = Victim(Path(folder), Isolation(kind, runtime))
+folder, runtime = sys.argv[1:]
+victim = Victim(Path(folder), Isolation(runtime))
 victim.build(SHELL + "RUN (sleep 1000 &) && echo $((6 * 7)) > /started && sleep 1000\\n", network="isolated")
 """
 
 
 def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
     workspaces = Workspaces(victim.folder / "state")
-    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.runtime]
     builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         folder = _started(workspaces)

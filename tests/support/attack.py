@@ -69,7 +69,7 @@ class Victim:
         """A builder with a file that holds the secret."""
         made = cls(folder, isolation)
         (folder / "secret").write_text(f"{SECRET}\n")
-        (folder / "state").mkdir()
+        (folder / "state").mkdir(exist_ok=True)
         return made
 
     @property
@@ -106,9 +106,9 @@ class Victim:
     ) -> Outcome:
         """Hand a Dockerfile to the engine as it is."""
         lines: list[bytes] = []
-        with self.workspaces.open("attack") as folder:
-            engine = Buildah(self.workspaces, folder, isolation=self.isolation, access=Access(), denied=denied)
-            path = folder / "Dockerfile"
+        with self.workspaces.open("attack") as workspace:
+            engine = Buildah(self.workspaces, workspace, isolation=self.isolation, access=Access(), denied=denied)
+            path = workspace.folder / "Dockerfile"
             path.write_text(dockerfile)
             request = ImageBuild(
                 context=context or self.context(), dockerfile=path, labels=labels or {}, mounts=mounts,
@@ -118,15 +118,9 @@ class Victim:
                 image, error = engine.build(request, line=lines.append, tick=lambda: None), ""
             except FedpkgContainerError as failure:
                 image, error = "", failure.reason
-            found = _labels(folder, image) if image else {}
+            found = _labels(engine, image) if image else {}
         return Outcome(b"\n".join(lines).decode(errors="replace"), error, found)
 
 
-def _labels(folder: Path, image: str) -> dict[str, str]:
-    import json
-
-    environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
-    listed = subprocess.run(
-        ["buildah", "inspect", "--type", "image", image], env=environment, capture_output=True, check=True, timeout=60
-    ).stdout
-    return dict(json.loads(listed)["Docker"]["config"]["Labels"] or {})
+def _labels(engine: Buildah, image: str) -> dict[str, str]:
+    return dict(engine.configuration(image)["config"]["Labels"] or {})

@@ -41,7 +41,7 @@ def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
     workspaces = Workspaces(folder)
     with workspaces.open("base") as own:
         access = registry_of(box).access
-        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
+        yield Buildah(workspaces, own, isolation=Isolation("runc"), access=access)
 
 
 def _build(engine: Buildah, arch: str, file: str) -> str:

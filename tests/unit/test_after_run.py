@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines import after_run
-from fedpkg_container.engines.after_run import mend
+from fedpkg_container.engines.ids import IdRange
+from fedpkg_container.engines.inside import after_run
+from fedpkg_container.engines.inside.after_run import mend
+from fedpkg_container.engines.sandbox import INSIDE
+from fedpkg_container.engines.workspace import Workspace
 
 EPOCH = 1_700_000_000
 HISTORY = "var/lib/dnf/history.sqlite"
@@ -135,11 +138,14 @@ def _hook(root: Path, folder: Path) -> str:
     bundle = folder.parent / "bundle"
     bundle.mkdir()
     (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))
-    options = after_run.options(folder, EPOCH)
-    hook = json.loads((Path(options[1]) / "after-run.json").read_text())["hook"]
+    workspace = Workspace(folder, IdRange(os.getuid(), 1))
+    workspace.work.mkdir()
+    options = hook.options(workspace, EPOCH)
+    described = json.loads((Path(options[1]) / "after-run.json").read_text())["hook"]
     state = json.dumps({"bundle": str(bundle)})
-    subprocess.run(hook["args"], input=state, text=True, check=True, timeout=hook["timeout"])
-    return "\n".join(after_run.complaints(folder))
+    command = [after_run.__file__ if each == f"{INSIDE}/after_run.py" else each for each in described["args"]]
+    subprocess.run(command, input=state, text=True, check=True, timeout=described["timeout"])
+    return "\n".join(hook.complaints(workspace))
 
 
 def test_a_history_that_is_none_is_said_and_stays(root: Path, folder: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.process import run
@@ -26,8 +28,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_packages_of_an_image(root: Path, tmp_path: Path) -> None:
-    (found,) = read_packages(root, tmp_path)
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspaces(tmp_path / "state").open("packages") as made:
+        yield made
+
+
+def test_the_packages_of_an_image(root: Path, tmp_path: Path, workspace: Workspace) -> None:
+    (found,) = read_packages(root, workspace)
     package = found.component
     assert found.details == {"license": "GPL-2.0-or-later", "vendor": "", "source_rpm": "hello-2.0-1.src.rpm"}
     assert (package["name"], package["version"], package["release"], package["epoch"]) == ("hello", "2.0", "1", None)
@@ -35,27 +43,27 @@ def test_the_packages_of_an_image(root: Path, tmp_path: Path) -> None:
     assert package["signature"] is None
 
 
-def test_an_image_without_a_database_has_none(tmp_path: Path) -> None:
+def test_an_image_without_a_database_has_none(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "root").mkdir()
-    assert read_packages(tmp_path / "root", tmp_path) == []
+    assert read_packages(tmp_path / "root", workspace) == []
 
 
-def test_a_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path) -> None:
+def test_a_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     evil = tmp_path / "root"
     (evil / DATABASE).mkdir(parents=True)
     (evil / DATABASE / "rpmdb.sqlite").symlink_to(root / DATABASE / "rpmdb.sqlite")
-    assert read_packages(evil, tmp_path) == []
+    assert read_packages(evil, workspace) == []
 
 
-def test_a_linked_folder_is_not_followed(root: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     evil = tmp_path / "root"
     (evil / "usr" / "lib" / "sysimage").mkdir(parents=True)
     (evil / DATABASE).symlink_to(root / DATABASE)
-    assert read_packages(evil, tmp_path) == []
+    assert read_packages(evil, workspace) == []
 
 
-def test_a_database_that_is_none(tmp_path: Path) -> None:
+def test_a_database_that_is_none(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "root" / DATABASE).mkdir(parents=True)
     (tmp_path / "root" / DATABASE / "rpmdb.sqlite").write_text("no database\n" * 1000)
     with pytest.raises(BuildFailedError, match="RPM database cannot be read"):
-        read_packages(tmp_path / "root", tmp_path)
+        read_packages(tmp_path / "root", workspace)

@@ -43,7 +43,7 @@ def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
 
 def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[engine]\nisolation = oci\nruntime = crun\n"
-    assert read_site(_write(tmp_path, text)).isolation == Isolation("oci", "crun")
+    assert read_site(_write(tmp_path, text)).isolation == Isolation("crun")
 
 
 def test_every_wrong_value_is_named(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ a = b
         "[registry] password: no such setting (there are allowed_hosts, auth_file, candidate, ",
         "[registry] formats = zip: must be some of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, 0 or more",
-        "[engine] isolation = none: must be one of auto, oci, chroot",
+        "[engine] isolation = none: must be auto or oci",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, 1 or more",
         "[limits] build_size = much: must be a size, such as 500M or 10G",

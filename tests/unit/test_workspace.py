@@ -17,17 +17,17 @@ from fedpkg_container.process import is_running
 
 def test_a_folder_lasts_as_long_as_its_build(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
-    with workspaces.open("task-1") as folder:
-        (folder / "layer").mkdir()
-        assert folder.parent == workspaces.builds
+    with workspaces.open("task-1") as workspace:
+        (workspace.work / "layer").mkdir()
+        assert workspace.folder.parent == workspaces.builds
     assert list(workspaces.builds.iterdir()) == []
 
 
 def test_the_folder_of_a_build_that_lives_is_left_alone(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
-    with workspaces.open("task-1") as folder:
+    with workspaces.open("task-1") as workspace:
         assert workspaces.clean_up() == []
-        assert folder.exists()
+        assert workspace.folder.exists()
 
 
 def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
@@ -61,14 +61,14 @@ def test_a_killed_owner_gives_its_folder_up(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", script, tmp_path], timeout=60, check=False).returncode == -9
     assert len(list(workspaces.builds.iterdir())) == 1
-    with workspaces.open("task-3") as folder:
-        assert list(workspaces.builds.iterdir()) == [folder]
+    with workspaces.open("task-3") as workspace:
+        assert list(workspaces.builds.iterdir()) == [workspace.folder]
 
 
 def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
-    with workspaces.open("deep") as folder:
-        descriptor = os.open(folder, os.O_RDONLY)
+    with workspaces.open("deep") as workspace:
+        descriptor = os.open(workspace.work, os.O_RDONLY)
         for _ in range(3000):
             os.mkdir("deep", dir_fd=descriptor)
             below = os.open("deep", os.O_RDONLY, dir_fd=descriptor)

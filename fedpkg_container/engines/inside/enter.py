@@ -1,7 +1,7 @@
 """Start a program in namespaces of its own: as a file, with Python's standard library alone.
 
-``enter.py outside OPTIONS -- COMMAND``, started by root (or by who is root in a user namespace), prepares what only that
-user can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
+``enter.py outside OPTIONS -- COMMAND``, started by root (of the machine or of a user namespace), prepares what root
+alone can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
 mounts a directory read-only at another place, with the owners FROM… shown as TO… (mount_setattr(2)).
 
 ``enter.py inside FIRST COUNT -- COMMAND``, started in the sandbox, mounts /proc and starts the command as root of a new

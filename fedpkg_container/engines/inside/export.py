@@ -2,13 +2,13 @@
 
 buildah wrote the image with uncompressed layers (``buildah push -D … dir:``). Here its own layers lose what the kernel
 keeps in them when overlay is mounted in a user namespace (xattrs ``user.overlay.*``, which buildah 1.28 does not leave
-out), so that they are the same whoever builds; they are compressed once, for the registry; and all layers are packed as a
-docker-archive.
+out), so that they are the same whoever builds. They are compressed once, for the registry.
 
-Standard input is a JSON object: ``sources`` (format → directory that buildah wrote), ``target`` (an existing empty
-directory), ``known`` (diff ID → digest, size and whether it is gzip, of layers that come from a base image and stay as the
-registry has them), ``gzip`` (a command that compresses), ``archive`` (file name in ``target``; empty for none), ``name``
-(what the archive calls the image). It writes ``target/FORMAT.json`` (the manifests) and blobs as ``target/HEX``.
+Its argument is a file with a JSON object: ``sources`` (format → directory that buildah wrote), ``target`` (an existing
+empty directory), ``known`` (diff ID → digest and size, of layers that come from a base image and stay as the registry
+has them), ``gzip`` (a command that compresses). It writes ``target/FORMAT.json`` (the manifests) and blobs as
+``target/HEX``. A later request with ``archive`` (file name in ``target``) and ``name`` (what the archive calls the
+image) packs what an earlier one wrote as a docker-archive.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _BLOCK = 512
 _CHUNK = 1 << 20
 #: Extended headers that are looked into, bytes; longer ones stay as they are.
 _LONGEST_HEADER = 1 << 20
+#: What is needed for an archive: the configuration's digest, and file and diff ID of each layer.
+_LAYERS = "layers.json"
 _UNWANTED = b"SCHILY.xattr.user.overlay."
 _GZIP_TYPES = {
     "v2s2": "application/vnd.docker.image.rootfs.diff.tar.gzip",
@@ -173,8 +175,8 @@ class Export:
         os.rename(packed, os.path.join(self.target, digest.partition(":")[2]))
         return clean, hashing.digest, {"digest": digest, "size": size}
 
-    def image(self, kind: str, source: str) -> tuple[bytes, list[tuple[str, str]]]:
-        """Write manifest and configuration of a format; the configuration, and files and diff IDs of the layers."""
+    def image(self, kind: str, source: str) -> None:
+        """Write manifest and configuration of a format."""
         with open(os.path.join(source, "manifest.json"), "rb") as file:
             manifest = json.load(file)
         with open(os.path.join(source, manifest["config"]["digest"].partition(":")[2]), "rb") as file:
@@ -192,35 +194,39 @@ class Export:
         manifest["config"] = {**manifest["config"], "digest": digest, "size": len(raw)}
         manifest["layers"] = described
         self._save(f"{kind}.json", json.dumps(manifest, separators=(",", ":")).encode())
-        return raw, layers
+        if kind == "v2s2":
+            self._save(_LAYERS, json.dumps({"config": digest, "layers": layers}).encode())
 
     def _save(self, name: str, content: bytes) -> None:
         with open(os.path.join(self.target, name), "wb") as file:
             file.write(content)
 
-    def archive(self, file_name: str, name: str, config: bytes, layers: list[tuple[str, str]]) -> None:
-        """Pack the image as a docker-archive, compressed."""
-        described = {
-            "Config": f"{hashlib.sha256(config).hexdigest()}.json",
-            "RepoTags": [name],
-            "Layers": [f"{diff_id.partition(':')[2]}.tar" for _, diff_id in layers],
-        }
-        with open(os.path.join(self.target, file_name), "wb") as file:
-            process = subprocess.Popen(self.gzip, stdin=subprocess.PIPE, stdout=file)
-            assert process.stdin is not None
-            with tarfile.open(fileobj=process.stdin, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=_CHUNK) as tar:
-                written = set()
-                for path, diff_id in layers:
-                    if diff_id not in written:
-                        written.add(diff_id)
-                        with open(path, "rb") as layer:
-                            _add(tar, f"{diff_id.partition(':')[2]}.tar", layer, os.path.getsize(path))
-                _add(tar, described["Config"], BytesIO(config), len(config))
-                listed = json.dumps([described]).encode()
-                _add(tar, "manifest.json", BytesIO(listed), len(listed))
-            process.stdin.close()
-            if process.wait(timeout=600):
-                raise SystemExit(f"{self.gzip[0]} failed with exit status {process.returncode}")
+
+def archive(target: str, file_name: str, name: str, gzip: list[str]) -> None:
+    """Pack the image that was exported to a directory as a docker-archive, compressed."""
+    with open(os.path.join(target, _LAYERS)) as file:
+        packed = json.load(file)
+    layers, digest = packed["layers"], packed["config"]
+    described = {
+        "Config": f"{digest.partition(':')[2]}.json",
+        "RepoTags": [name],
+        "Layers": [f"{diff_id.partition(':')[2]}.tar" for _, diff_id in layers],
+    }
+    with open(os.path.join(target, digest.partition(":")[2]), "rb") as file:
+        config = file.read()
+    with open(os.path.join(target, file_name), "wb") as output:
+        process = subprocess.Popen(gzip, stdin=subprocess.PIPE, stdout=output)
+        assert process.stdin is not None
+        with tarfile.open(fileobj=process.stdin, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=_CHUNK) as tar:
+            for diff_id, path in {diff_id: path for path, diff_id in layers}.items():
+                with open(path, "rb") as layer:
+                    _add(tar, f"{diff_id.partition(':')[2]}.tar", layer, os.path.getsize(path))
+            _add(tar, described["Config"], BytesIO(config), len(config))
+            listed = json.dumps([described]).encode()
+            _add(tar, "manifest.json", BytesIO(listed), len(listed))
+        process.stdin.close()
+        if process.wait(timeout=600):
+            raise SystemExit(f"{gzip[0]} failed with exit status {process.returncode}")
 
 
 def _add(tar: tarfile.TarFile, name: Any, content: IO[bytes], size: int) -> None:
@@ -231,13 +237,15 @@ def _add(tar: tarfile.TarFile, name: Any, content: IO[bytes], size: int) -> None
 
 
 def main() -> None:
-    """Export the image that standard input names."""
-    request = json.load(sys.stdin)
+    """Export the image that the request names."""
+    with open(sys.argv[1]) as file:
+        request = json.load(file)
+    if "archive" in request:
+        archive(request["target"], request["archive"], request["name"], request["gzip"])
+        return
     export = Export(request["target"], request["known"], request["gzip"])
     for kind, source in request["sources"].items():
-        config, layers = export.image(kind, source)
-        if kind == "v2s2" and request["archive"]:
-            export.archive(request["archive"], request["name"], config, layers)
+        export.image(kind, source)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ The layers of the image are mounted on each other, read-only, as containers/stor
 an image's top layer, ``overlay-layers`` each layer's parent, and ``overlay/LAYER/diff`` holds its files. Then the root
 directory is changed to the image's, so that links in it lead nowhere else.
 
-Standard input is a JSON object: ``image`` (its ID), ``stores`` (directories), ``target`` (an existing empty directory),
-``directories`` (whose plain files are copied), ``files`` (copied, following links), ``present`` (made as an empty file or
-directory where the image has one), ``longest`` (bytes that are copied altogether).
+Its argument is a file with a JSON object: ``image`` (its ID), ``stores`` (directories), ``target`` (an existing empty
+directory), ``directories`` (whose plain files are copied), ``files`` (copied, following links), ``present`` (made as an
+empty file or directory where the image has one), ``longest`` (bytes that are copied altogether).
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ def layers(image: str, stores: list[str]) -> list[str]:
 
     :raises SystemExit: a store does not have it
     """
-    tops = {each["id"]: each.get("layer", "") for store in stores for each in _entries(store, "images", ("images.json",))}
-    known = {}
+    tops: dict[str, str] = {}
+    known: dict[str, tuple[str, str]] = {}
     for store in stores:
+        for each in _entries(store, "images", ("images.json",)):
+            tops.setdefault(each["id"], each.get("layer", ""))
         for each in _entries(store, "layers", ("layers.json", "volatile-layers.json")):
             known.setdefault(each["id"], (each.get("parent", ""), f"{store}/overlay/{each['id']}/diff"))
     if image not in tops:
         raise SystemExit(f"no store has the image {image}")
-    found, layer = [], tops[image]
+    found: list[str] = []
+    layer = tops[image]
     while layer:
         if layer not in known or len(found) > 500:
             raise SystemExit(f"the layer {layer} of {image} is missing")
@@ -57,8 +60,9 @@ def layers(image: str, stores: list[str]) -> list[str]:
 def mount(directories: list[str], target: str, work: str) -> None:
     """Mount layers on each other."""
     links = []
-    for number, directory in enumerate([*directories, f"{work}/empty"]):  # overlay wants two at least
-        os.makedirs(directory, exist_ok=True) if directory.endswith("/empty") else None
+    empty = f"{work}/empty"  # overlay wants two layers at least
+    os.mkdir(empty)
+    for number, directory in enumerate([*directories, empty]):
         link = f"{work}/{number}"  # short: all of them must fit into a page
         os.symlink(directory, link)
         links.append(link)
@@ -148,8 +152,9 @@ class Copier:
 
 
 def main() -> None:
-    """Copy what standard input names."""
-    request = json.load(sys.stdin)
+    """Copy what the request names."""
+    with open(sys.argv[1]) as file:
+        request = json.load(file)
     work, root = "/tmp/layers", "/tmp/root"
     os.mkdir(work)
     os.mkdir(root)

@@ -68,11 +68,12 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
             arches = self._arches(target_info, options)
-            source = self.checkout(src, log, site, scratch=scratch, build_tag=target_info["build_tag"])
-            self.checkpoint("fetched")
-            platforms = ContainerYaml.read(source.folder).platforms
-            task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
-            with self.engine(site) as engine, self._generator(site) as generator:
+            with self.workspace(site) as workspace, self._generator(site) as generator:
+                build_tag = target_info["build_tag"]
+                source = self.checkout(src, log, site, workspace, scratch=scratch, build_tag=build_tag)
+                self.checkpoint("fetched")
+                platforms = ContainerYaml.read(source.folder).platforms
+                task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
                 return ContainerBuild(
                     task=task,
                     site=site,
@@ -80,7 +81,6 @@ class BuildContainerTask(ContainerTask):
                     generator=generator,
                     checkout=source.folder,
                     files=self.koji_files,
-                    engine=engine,
                     log=log,
                     spawn=self._spawn,
                     after=self.checkpoint,
@@ -164,9 +164,9 @@ class CreateContainerTask(ContainerTask):
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:
             site = read_site()
-            source = self.checkout(wanted.source, log, site, scratch=wanted.scratch)
-            self.checkpoint("fetched again")
             with self.engine(site) as engine:
+                source = self.checkout(wanted.source, log, site, engine.workspace, scratch=wanted.scratch)
+                self.checkpoint("fetched again")
                 build = ArchBuild(
                     spec=wanted,
                     site=site,
