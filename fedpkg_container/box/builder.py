@@ -21,6 +21,7 @@ import koji.tasks
 from koji.daemon import TaskManager
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.image.site import VARIABLE
 from fedpkg_container.process import run
@@ -220,6 +221,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it tells every open task twice a second
     os.environ[VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
+    rootless.enter()
     serve(_options(arguments.configuration), pause_at=arguments.pause_at)
 
 

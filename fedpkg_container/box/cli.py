@@ -83,12 +83,14 @@ def _add_up(up: argparse.ArgumentParser) -> None:
 def _up(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box import nginx
     from fedpkg_container.box.box import Box
+    from fedpkg_container.engines import rootless
 
     wanted = _wanted(arguments)
     layout = Layout.open(arguments.directory, builders=wanted)
     if arguments.distribution:
         nginx.program()
         layout = layout.with_distribution()
+    rootless.enter()
     box = Box(layout)
     if wanted not in (None, box.layout.machines):
         raise UsageError(
@@ -194,7 +196,9 @@ def _create_repository(arguments: argparse.Namespace) -> int:
 
 def _down(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
+    from fedpkg_container.engines import rootless
 
+    rootless.enter()
     box = Box(_existing(arguments))
     if arguments.remove:
         box.remove()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines import rootless
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
@@ -77,6 +78,7 @@ def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], No
     :param show: gets lines of the log as they come
     :raises FedpkgContainerError: a step failed; nothing is left but base images
     """
+    rootless.enter()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     workspaces = Workspaces(state)
     isolation = choose(workspaces)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines import hook
 from fedpkg_container.engines.ids import IdRange
 from fedpkg_container.engines.inside import after_run
 from fedpkg_container.engines.inside.after_run import mend

@@ -18,8 +18,8 @@ from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.demo.running import fetch_page
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.shell import environment
+from fedpkg_container.engines import rootless
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.image.base_session import check_user
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
 from fedpkg_container.registry.registry import Access, Registry
@@ -58,7 +58,6 @@ class Demo:
         :raises _StepFailedError: a command failed
         :raises FedpkgContainerError: something else did
         """
-        check_user()  # the steps before it is needed take a quarter of a minute
         self.say("start a box: Koji hub, builder, registries, dist-git, front end and mirror, all on loopback")
         self.box.up()
         self.environment = environment(self.box)
@@ -221,6 +220,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fedpkg-container-demo-") as name:
         demo = Demo(arguments.directory or Path(name), arguments.base)
         try:
+            rootless.enter()
             demo.run()
         except _StepFailedError as error:
             sys.exit(error.status)
