@@ -1,4 +1,4 @@
-"""Builds of an ordinary user: in a user namespace of that user, with the subordinate IDs of /etc/subuid and /etc/subgid.
+"""Builds of an ordinary user: in a user namespace with that user's subordinate IDs (/etc/subuid and /etc/subgid).
 
 There the user is root, and everything is done as on a builder: the engine does not know the difference, except that it
 has one range of IDs for all builds and no control groups.

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedpkg_container.engines.ids import IdRange
+from fedpkg_container.engines.ids import IdRange, in_user_namespace
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import FedpkgContainerError
 
@@ -242,7 +242,8 @@ def _directories(paths: Iterable[Path]) -> list[str | Path]:
 def _system() -> list[str | Path]:
     """Programs to read, the kernel's file systems, and empty directories for what programs keep while they run.
 
-    /proc is mounted by ``enter.py``: whole, since the kernel lets user namespaces mount only what they see whole.
+    /proc must be seen whole, since the kernel lets user namespaces mount only what they see so. bubblewrap covers what
+    is writable in it, which is something where it is root of the machine: there ``enter.py`` mounts it.
     Control groups can be seen, since runc looks for them, and not be written to.
     """
     arguments: list[str | Path] = ["--ro-bind", "/usr", "/usr"]
@@ -252,7 +253,7 @@ def _system() -> list[str | Path]:
             arguments += ["--symlink", path.readlink(), path]
         elif path.exists():
             arguments += ["--ro-bind", path, path]
-    arguments += ["--dir", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
+    arguments += ["--proc" if in_user_namespace() else "--dir", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
     for folder in ("/run", "/tmp", "/var/tmp"):
         arguments += ["--perms", "1777", "--tmpfs", folder]
     return arguments

@@ -4,7 +4,7 @@
 alone can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
 mounts a directory read-only at another place, with the owners FROM… shown as TO… (mount_setattr(2)).
 
-``enter.py inside FIRST COUNT -- COMMAND``, started in the sandbox, mounts /proc and starts the command as root of a new
+``enter.py inside FIRST COUNT -- COMMAND``, started in the sandbox, mounts /proc where it is not yet, and starts the command as root of a new
 user namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that.
 """
 
@@ -102,7 +102,8 @@ def outside(options: list[str]) -> None:
 
 def inside(first: int, count: int) -> None:
     """Become root of a new user namespace whose IDs 0… are ``first``… outside."""
-    _mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    if not os.path.exists("/proc/self"):
+        _mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     ready_read, ready_write = os.pipe()
     done_read, done_write = os.pipe()
     process = os.getpid()
