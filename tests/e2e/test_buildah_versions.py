@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
-import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,14 +69,12 @@ def test_a_runtime_that_fails_is_quoted(victim: Victim, tmp_path: Path, monkeypa
     """buildah ends with "exit status 1"; the reason is in a line before that."""
     runtime = tmp_path / "broken-runtime"
     runtime.write_text('#!/bin/sh\necho "error setting rlimit type 7: operation not permitted" >&2\nexit 1\n')
-    runtime.chmod(stat.S_IRWXU)
+    runtime.chmod(0o755)
     monkeypatch.setattr(isolation, "RUNTIMES", (str(runtime),))
     real = Sandbox.command
 
     def with_runtime(sandbox: Sandbox, arguments: list[str | Path]) -> list[str | Path]:
-        command = real(sandbox, arguments)
-        end = command.index("--chdir")
-        return [*command[:end], "--ro-bind", runtime, runtime, *command[end:]]
+        return real(replace(sandbox, readable=[*sandbox.readable, runtime]), arguments)
 
     monkeypatch.setattr(Sandbox, "command", with_runtime)
     with pytest.raises(FedpkgContainerError, match="error setting rlimit type 7") as refused:

@@ -4,8 +4,9 @@
 alone can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
 mounts a directory read-only at another place, with the owners FROM… shown as TO… (mount_setattr(2)).
 
-``enter.py inside FIRST COUNT -- COMMAND``, started in the sandbox, mounts /proc where it is not yet, and starts the command as root of a new
-user namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that.
+``enter.py inside FIRST COUNT -- COMMAND``, started in the sandbox, mounts /proc where it is not yet, and starts the
+command as root of a new user namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights
+outside of that.
 """
 
 from __future__ import annotations
