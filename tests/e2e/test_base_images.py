@@ -71,7 +71,7 @@ def _build(box: Box, folder: Path) -> Iterator[Buildah]:
 
 def _images(folder: Path) -> list[Path]:
     """The directories of all images."""
-    return [path for path in (folder / "shared" / "images").iterdir() if path.is_dir()]
+    return [path for path in (folder / "shared" / "images").iterdir() if len(path.name) == 64]
 
 
 def _in_store(folder: Path) -> set[str]:
