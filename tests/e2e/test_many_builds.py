@@ -63,7 +63,7 @@ def _downloads(box: Box, digest: str, since: int) -> int:
 
 def _layers(store: Path) -> list[dict[str, Any]]:
     """The layers that a store has itself, those of working containers included."""
-    folder = store / "graph" / "overlay-layers"
+    folder = store / "work" / "graph" / "overlay-layers"
     files = [path for name in ("layers.json", "volatile-layers.json") if (path := folder / name).exists()]
     return [layer for path in files for layer in json.loads(path.read_text() or "[]")]
 
@@ -86,7 +86,10 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
 
     eventually(lambda: len(at_work()) == 4, at_work)
     base = registry_of(box).settings(ImageReference.parse(packager.base), Platform("amd64"))["rootfs"]["diff_ids"]
-    shared = {state: _layers(state / "shared") for state in stores.values()}
+    shared = {
+        state: [layer for image in (state / "shared" / "images").iterdir() for layer in _layers(image)]
+        for state in stores.values()
+    }
     for state, layers in shared.items():
         assert [[layer["diff-digest"] for layer in layers].count(each) for each in base] == [1] * len(base), state
     for folder in at_work():

@@ -155,7 +155,7 @@ def _started(workspaces: Workspaces) -> Path:
     deadline = time.monotonic() + 60
     while True:
         for folder in workspaces.builds.iterdir():
-            if list(folder.glob("graph/overlay/*/diff/started")):
+            if list(folder.glob("work/graph/overlay/*/diff/started")):
                 return folder
         assert time.monotonic() < deadline, "the build did not start"
         time.sleep(0.05)
