@@ -1,4 +1,7 @@
-"""A time limit that holds: a test that hangs ends, its teardown too, and the tests after it are run."""
+"""For all tests: a time limit that holds, and names that are not too long.
+
+A test that hangs ends, its teardown too, and the tests after it are run.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ import pytest
 AGAIN = 60
 #: Seconds after the limit, or after all tests, at which a process whose main thread does not react is ended.
 LAST = 600
+
+#: Characters of a parameter that are still shown in the name of a test.
+LONGEST = 100
 
 _START = pytest.StashKey[Callable[[], None]]()
 _STDERR = pytest.StashKey[int]()
@@ -75,3 +81,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _end_in(config: pytest.Config, seconds: float) -> None:
     """End the process, with a traceback of every thread, unless this is canceled or renewed before."""
     faulthandler.dump_traceback_later(seconds, exit=True, file=config.stash[_STDERR])
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Return a short name for a long text; pytest 8 has the name of a test in the environment, which has a limit."""
+    if isinstance(val, (str, bytes)) and len(val) > LONGEST:
+        return f"{argname} of {len(val)}"
+    return None

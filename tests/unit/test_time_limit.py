@@ -1,10 +1,12 @@
-"""The time limit of tests: see tests/conftest.py."""
+"""The time limit of tests, and their names: see tests/conftest.py."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +64,8 @@ def test_a_process_that_cannot_be_interrupted_ends(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Timeout (0:00:04)!" in done.stderr
     assert "test_what_swallows_exceptions" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, b"x" * 200_000])
+def test_names_of_tests_fit_into_the_environment(text: object, request: pytest.FixtureRequest) -> None:
+    assert max(len(each.nodeid) for each in request.session.items) < 1000
