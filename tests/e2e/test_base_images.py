@@ -27,6 +27,7 @@ from fedpkg_container.model.reference import ImageReference
 from tests.support.bases import make_base
 from tests.support.faulty_registry import faulty_registry
 from tests.support.leftovers import eventually, registry_of
+from tests.support.waiting import PATIENCE
 
 X86, ARM = platform_of("x86_64"), platform_of("aarch64")
 MONTH = 31 * 24 * 3600
@@ -117,20 +118,20 @@ def test_who_pulls_holds_up_those_alone_that_want_the_same(
         def hold() -> None:
             pulling.add(engine)
             began.set()
-            assert let_go.wait(60)
+            assert let_go.wait(PATIENCE)
 
         done.append(engine.bases.pull(images[0], X86, tick=hold))
 
     with _build(store_box, tmp_path) as first, _build(store_box, tmp_path) as second:
         threads = [threading.Thread(target=pull_slowly, args=[each]) for each in (first, second)]
         threads[0].start()
-        assert began.wait(60)
+        assert began.wait(PATIENCE)
         threads[1].start()
         assert second.bases.pull(images[1], X86).image_id in _in_store(tmp_path)
         assert done == []
         let_go.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE)
     assert len(done) == 2
     assert done[0] == done[1]
     assert pulling == {first}

@@ -15,6 +15,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Access
+from tests.support.waiting import PATIENCE
 
 COMPONENT = "tests-base-container"
 LABELS = {"com.redhat.component": COMPONENT, "name": "tests/base", "version": "41", "release": "1"}
@@ -72,7 +73,7 @@ def oci_layout(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels
 def oci_archive(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
     """The same in one file."""
     archive = folder / "base.oci.tar"
-    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=60)
+    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=PATIENCE)
     return archive
 
 
@@ -89,4 +90,4 @@ def docker_archive(
 
 
 def _push(made: Buildah, image: str, target: str) -> None:
-    run(["buildah", "push", "--quiet", image, target], env=made._own, timeout=60)
+    run(["buildah", "push", "--quiet", image, target], env=made._own, timeout=PATIENCE)

@@ -59,7 +59,7 @@ def on_machine(box: Box) -> list[str]:
         for folder in builds.iterdir() if builds.exists() else []:
             found.append(f"folder {folder}")
     found += [f"process {pid}" for pid in processes_of_builds(box)]
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=30).stdout
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.folder) in line]
     return found
 

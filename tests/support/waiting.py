@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
 #: Seconds that a test waits for what has to come. What the product promises to do soon has a time limit of its own.
 PATIENCE = 240.0
+
+
+def slowed(seconds: float) -> float:
+    """Return a time that is enough on an idle machine, as it is enough on this one: longer while it is busy."""
+    return seconds * max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def eventually(condition: Callable[[], bool], state: Callable[[], object], seconds: float = PATIENCE) -> None:

@@ -15,9 +15,7 @@ from cheroot.wsgi import Server
 
 from fedpkg_container.box import tls
 from fedpkg_container.box.pki import Authority
-
-#: Seconds for what comes at once, on a machine that is busy with much else.
-PATIENCE = 120
+from tests.support.waiting import PATIENCE
 
 
 def _application(environ: dict[str, str], start: Callable[..., object]) -> Iterable[bytes]:

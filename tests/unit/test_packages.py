@@ -10,6 +10,7 @@ from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.process import run
+from tests.support.waiting import PATIENCE
 
 DATABASE = "usr/lib/sysimage/rpm"
 
@@ -22,7 +23,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / "root"
     (root / DATABASE).mkdir(parents=True)
     options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts"]
-    run(["rpm", *options, "--install", rpm], timeout=60)
+    run(["rpm", *options, "--install", rpm], timeout=PATIENCE)
     return root
 
 

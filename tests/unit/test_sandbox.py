@@ -9,6 +9,7 @@ import pytest
 from fedpkg_container.engines.sandbox import VARIABLES, Sandbox, confined
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
+from tests.support.waiting import PATIENCE
 
 SECRET = "the-builders-secret"
 
@@ -25,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _said(folder: Path, *command: str | Path) -> str:
-    return run(confined(command, folder), timeout=30).text
+    return run(confined(command, folder), timeout=PATIENCE).text
 
 
 def test_it_sees_its_folder(folder: Path) -> None:
@@ -76,6 +77,6 @@ def test_files_by_which_the_builder_goes_are_not_changed(folder: Path, attack: s
     where.write_text("the builder's\n")
     sandbox = Sandbox(folder, readable=[], environment=VARIABLES, resolver="", cgroups=False, fixed=[where])
     script = f"cd {folder} && {attack.format(where)}"
-    assert run(sandbox.command(["sh", "-c", script]), timeout=30, check=False).status != 0
+    assert run(sandbox.command(["sh", "-c", script]), timeout=PATIENCE, check=False).status != 0
     assert where.read_text() == "the builder's\n"
     assert not where.is_symlink()

@@ -11,11 +11,14 @@ from koji.daemon import SCM
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.source import fetch
 from fedpkg_container.model.source import has_password, source_problem
+from tests.support.waiting import PATIENCE
 
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-c", "user.name=x", "-c", "user.email=x@x", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60, text=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=folder, check=True, capture_output=True, timeout=PATIENCE, text=True
+    ).stdout.strip()
 
 
 def test_the_user_of_a_source_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
