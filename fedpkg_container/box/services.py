@@ -15,8 +15,8 @@ from fedpkg_container.process import is_running, start
 from fedpkg_container.text import printable
 
 #: Seconds that a service may take until it answers, and until it has ended.
-READY_TIMEOUT = 30.0
-STOP_TIMEOUT = 20.0
+READY_TIMEOUT = 120.0
+STOP_TIMEOUT = 60.0
 
 
 def _started_at(pid: int) -> str:

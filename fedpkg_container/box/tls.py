@@ -8,27 +8,49 @@ import ssl
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
+from cheroot.errors import FatalSSLAlert
+from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
 #: Seconds that a client may take for the TLS handshake.
-HANDSHAKE_TIMEOUT = 4.0
+HANDSHAKE_TIMEOUT = 30.0
 #: Worker threads; each keeps one connection to the hub's database.
 THREADS = 12
 
 
-class _ImpatientAdapter(BuiltinSSLAdapter):
-    """Gives up soon on a client that connects and says nothing.
+class _Adapter(BuiltinSSLAdapter):
+    """Leaves the TLS handshake to the worker that serves the connection.
 
-    cheroot shakes hands where it accepts connections: meanwhile nobody else is let in.
+    cheroot makes it in the thread that accepts connections: a client that connects and sends nothing delays all others.
     """
 
-    def wrap(self, sock: socket.socket) -> Any:
-        """Shake hands with a client, quickly or not at all."""
-        sock.settimeout(HANDSHAKE_TIMEOUT)
-        return super().wrap(sock)  # type: ignore[no-untyped-call]
+    def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, str]]:
+        """Return the socket of a client before its handshake; its part of the WSGI environment is not known yet."""
+        try:
+            return self.context.wrap_socket(sock, do_handshake_on_connect=False, server_side=True), {}
+        except OSError as error:
+            raise FatalSSLAlert(*error.args) from error
+
+
+class _Connection(HTTPConnection):
+    """A connection that begins with the TLS handshake."""
+
+    def communicate(self) -> bool:
+        """Serve one request; whether the connection is kept open."""
+        return (bool(self.ssl_env) or self._handshake()) and bool(super().communicate())  # type: ignore[no-untyped-call]
+
+    def _handshake(self) -> bool:
+        """Make the handshake within its time limit; False when the client does not take part in it."""
+        try:
+            self.socket.settimeout(HANDSHAKE_TIMEOUT)
+            self.socket.do_handshake()
+            self.socket.settimeout(self.server.timeout)
+            self.ssl_env = self.server.ssl_adapter.get_environ(self.socket)
+        except OSError:
+            return False
+        return True
 
 
 def make_server(
@@ -40,7 +62,8 @@ def make_server(
     :param ca: the authority that signed the clients' certificates
     """
     server = Server(address, application, numthreads=THREADS, request_queue_size=64, timeout=60)
-    adapter = _ImpatientAdapter(str(certificate), str(certificate), str(ca))
+    server.ConnectionClass = _Connection
+    adapter = _Adapter(str(certificate), str(certificate), str(ca))
     adapter.context.verify_mode = ssl.CERT_OPTIONAL
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
     server.ssl_adapter = adapter

@@ -32,6 +32,7 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.bases import make_base
 from tests.support.faulty_registry import faulty_registry
 from tests.support.leftovers import eventually, registry_of
+from tests.support.waiting import PATIENCE
 
 X86, ARM = platform_of("x86_64"), platform_of("aarch64")
 MONTH = 31 * 24 * 3600
@@ -127,7 +128,7 @@ def test_who_pulls_holds_up_those_alone_that_want_the_same(
         fetched.append(source.name)
         if source.name == images[0].repository:
             began.set()
-            assert let_go.wait(60)
+            assert let_go.wait(PATIENCE)
         return fetch_image(source, digest, *arguments, **options)
 
     monkeypatch.setattr(bases, "fetch_image", fetch_slowly)
@@ -138,13 +139,13 @@ def test_who_pulls_holds_up_those_alone_that_want_the_same(
     with _build(store_box, tmp_path) as first, _build(store_box, tmp_path) as second:
         threads = [threading.Thread(target=pull, args=[each]) for each in (first, second)]
         threads[0].start()
-        assert began.wait(60)
+        assert began.wait(PATIENCE)
         threads[1].start()
         assert second.bases.pull(images[1], X86).image_id in _in_store(tmp_path)
         assert done == []
         let_go.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE)
     assert len(done) == 2
     assert done[0] == done[1]
     assert sorted(fetched) == sorted(image.repository for image in images)

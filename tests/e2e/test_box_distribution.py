@@ -18,6 +18,7 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.process import run
 from tests.support.access_log import AccessLog
 from tests.support.layered import LayeredImage
+from tests.support.waiting import PATIENCE
 
 
 def _box(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -54,21 +55,21 @@ def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folde
     image = LayeredImage.make(tmp_path / "image")
     stable = f"docker://{places.address}/hello:1"
     front, mirror = AccessLog(places.front_end_log), AccessLog(places.mirror_log)
-    run(["skopeo", "copy", "--quiet", "--preserve-digests", f"dir:{image.folder}", stable], env=home, timeout=60)
-    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/before"], env=home, timeout=60)
+    run(["skopeo", "copy", "--quiet", "--preserve-digests", f"dir:{image.folder}", stable], env=home, timeout=PATIENCE)
+    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/before"], env=home, timeout=PATIENCE)
     assert mirror.requests() == []  # nothing is exported yet
     image.export(places.tree, "hello")
-    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/after"], env=home, timeout=60)
+    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/after"], env=home, timeout=PATIENCE)
     sent = {each.path.rpartition("/")[2]: each.sent for each in mirror.requests()}
     assert sent == {digest: len(image.content(digest)) for digest in image.blobs}
     redirected = [each for each in front.requests() if each.status == 302]
     assert {each.location.partition("/v2/")[0] for each in redirected} == {places.mirror_url}
     mirror.forget()
     plain = f"docker://{places.no_cdn_address}/hello:1"
-    run(["skopeo", "copy", "--quiet", plain, f"dir:{tmp_path}/plain"], env=home, timeout=60)
+    run(["skopeo", "copy", "--quiet", plain, f"dir:{tmp_path}/plain"], env=home, timeout=PATIENCE)
     places.switch.touch()
     try:
-        run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/off"], env=home, timeout=60)
+        run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/off"], env=home, timeout=PATIENCE)
     finally:
         places.switch.unlink()
     assert mirror.requests() == []
@@ -86,7 +87,7 @@ def test_status_and_down_know_it(folder: Path) -> None:
     for name in ("stable", "mirror", "front-end"):
         assert f"{name:<10}runs (process " in status.stdout
     services = {service.name: service for service in Box(Layout.open(folder)).services}
-    workers = run(["pgrep", "-P", str(services["front-end"].pid)], timeout=10).text.split()
+    workers = run(["pgrep", "-P", str(services["front-end"].pid)], timeout=PATIENCE).text.split()
     assert workers
     assert _box(folder, "down").returncode == 0
     for pid in workers:

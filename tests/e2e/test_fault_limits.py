@@ -21,6 +21,7 @@ from tests.support.packager import Packager
 from tests.support.site import site_settings
 from tests.support.small_disk import small_disk
 from tests.support.steps import restart, submit, task_processes, wait_for_line
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def _written(box: Box) -> Iterator[Callable[[], int]]:
         yield lambda: most
     finally:
         end.set()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize(

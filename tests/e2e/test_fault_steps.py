@@ -20,6 +20,7 @@ from fedpkg_container.process import processes
 from tests.support.leftovers import eventually, nothing_left, on_machine, people_tags, registry_of, reserved, staged
 from tests.support.packager import Packager
 from tests.support.steps import STEPS, mark, restart, start_paused, submit, task_processes
+from tests.support.waiting import slowed
 
 pytestmark = pytest.mark.slow
 
@@ -161,7 +162,7 @@ def test_the_task_is_canceled(packager: Packager, box: Box, step: str, record_pr
         ]
 
     said = box.layout.log(FIRST)
-    eventually(lambda: not left(), lambda: (left(), said.read_text()[-3000:]), seconds=CANCELED_WITHIN)
+    eventually(lambda: not left(), lambda: (left(), said.read_text()[-3000:]), seconds=slowed(CANCELED_WITHIN))
     record_property("gone_after", round(time.monotonic() - began, 1))
     build = session.getBuild(f"{packager.name}-container-1.0-1")
     if step in RECORDED:

@@ -19,6 +19,7 @@ from fedpkg_container.process import is_running
 from tests.support.attack import SHELL, Outcome, Victim
 from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside, resolver
 from tests.support.outside import RESOLVER as SERVER
+from tests.support.waiting import PATIENCE, eventually
 
 LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
 ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
@@ -107,7 +108,7 @@ def test_isolated_asks_the_builders_resolver_for_names(victim: Victim) -> None:
     there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(settings)]
     with resolver():
         command = [*there, *build, f"outside.test:{PORT}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout.splitlines().count(PUBLIC) == 2, done.stdout
 
 
@@ -132,11 +133,8 @@ def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
         assert {"slirp4netns", "sleep", "buildah", "bwrap"} <= {_program(pid) for pid in alive}
     finally:
         os.kill(builder.pid, signal.SIGKILL)
-        builder.wait(timeout=10)
-    deadline = time.monotonic() + 5
-    while any(is_running(pid) for pid in alive):
-        assert time.monotonic() < deadline, processes_in(folder)
-        time.sleep(0.05)
+        builder.wait(timeout=PATIENCE)
+    eventually(lambda: not any(is_running(pid) for pid in alive), lambda: processes_in(folder))
     assert processes_in(folder) == []
     assert mounts_below(folder) == []
     assert workspaces.clean_up() == [folder.name]
@@ -152,7 +150,7 @@ def _program(pid: int) -> str:
 
 def _started(workspaces: Workspaces) -> Path:
     """The folder of a build, when its RUN runs."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         for folder in workspaces.builds.iterdir():
             if list(folder.glob("work/graph/overlay/*/diff/started")):

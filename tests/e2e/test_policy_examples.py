@@ -21,6 +21,7 @@ from fedpkg_container.box.shell import environment
 from tests.support.box_hub import RunningHub, running_hub, submitting_box
 from tests.support.packager import Packager
 from tests.support.played import session
+from tests.support.waiting import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 SOURCE = "git+https://src.example.org/container/hello#1"
@@ -131,7 +132,7 @@ def test_groups_are_made_with_the_koji_program(strict_box: Box) -> None:
         koji_program = Path(sys.executable).with_name("koji")
         done = subprocess.run(
             [koji_program, *command.split()], env=environment(strict_box, user=ADMIN), capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert ("alice" in done.stdout) == ("getGroupMembers" in command)

@@ -26,7 +26,7 @@ from tests.support.web import dripping
 MEGABYTE = 10**6
 LIMITS = Limits(free=40 * MEGABYTE)
 #: Seconds: what is never at its end is ended long before its own deadline, of half an hour.
-SOON = 60.0
+SOON = 240.0
 
 
 @pytest.fixture

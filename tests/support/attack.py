@@ -15,6 +15,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.registry.registry import Access
+from tests.support.waiting import PATIENCE
 
 #: What no build may get to see.
 SECRET = "the-builders-secret-7f3a"
@@ -89,7 +90,9 @@ class Victim:
         programs = context / "bin"
         programs.mkdir(parents=True)
         busybox = shutil.copy(shutil.which("busybox") or "/bin/busybox", programs)
-        listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=30).stdout
+        listed = subprocess.run(
+            [busybox, "--list"], capture_output=True, text=True, check=True, timeout=PATIENCE
+        ).stdout
         for name in set(listed.split()) - {"busybox"}:
             (programs / name).symlink_to("busybox")
         return context
@@ -112,7 +115,7 @@ class Victim:
             path.write_text(dockerfile)
             request = ImageBuild(
                 context=context or self.context(), dockerfile=path, labels=labels or {}, mounts=mounts,
-                timestamp=0, platform=platform_of(os.uname().machine), timeout=120, network=network,
+                timestamp=0, platform=platform_of(os.uname().machine), timeout=PATIENCE, network=network,
             )  # fmt: skip
             try:
                 image, error = engine.build(request, line=lines.append, tick=lambda: None), ""

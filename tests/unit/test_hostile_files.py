@@ -28,6 +28,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.sources import scm
+from tests.support.waiting import PATIENCE
 
 BASE = "FROM r.io/base:1\n"
 SECRET = "the-builders-secret"
@@ -207,7 +208,7 @@ def test_files_that_are_links_to_the_builders(tmp_path: Path, name: str) -> None
 
 def _git(folder: Path, *arguments: str) -> None:
     settings = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "protocol.file.allow=always"]
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
 
 
 def test_a_hostile_repository(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

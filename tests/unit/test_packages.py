@@ -12,6 +12,7 @@ from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.packages import read_packages
 from fedpkg_container.process import run
+from tests.support.waiting import PATIENCE
 
 DATABASE = "usr/lib/sysimage/rpm"
 
@@ -24,7 +25,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / "root"
     (root / DATABASE).mkdir(parents=True)
     options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts"]
-    run(["rpm", *options, "--install", rpm], timeout=60)
+    run(["rpm", *options, "--install", rpm], timeout=PATIENCE)
     return root
 
 

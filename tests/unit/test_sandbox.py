@@ -11,6 +11,7 @@ from fedpkg_container.engines.sandbox import Sandbox, confined
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
+from tests.support.waiting import PATIENCE
 
 SECRET = "the-builders-secret"
 
@@ -26,7 +27,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def _said(workspace: Workspace, *command: str | Path) -> str:
-    return run(confined(command, workspace), timeout=30).text
+    return run(confined(command, workspace), timeout=PATIENCE).text
 
 
 def test_it_sees_its_directory(workspace: Workspace) -> None:
@@ -77,6 +78,6 @@ def test_files_by_which_the_builder_goes_are_not_changed(workspace: Workspace, a
     where.write_text("the builder's\n")
     sandbox = Sandbox(workspace, [where])
     script = f"cd {workspace.folder} && {attack.format(where)}"
-    assert run(sandbox.command(["sh", "-c", script]), timeout=30, check=False).status != 0
+    assert run(sandbox.command(["sh", "-c", script]), timeout=PATIENCE, check=False).status != 0
     assert where.read_text() == "the builder's\n"
     assert not where.is_symlink()
