@@ -35,6 +35,19 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or usual}"
 
 
+def spoken(seconds: float) -> str:
+    """About how long: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 days``."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    if whole < 2 * 86400:
+        minutes = whole % 3600 // 60
+        return f"{whole // 3600} h" + (f" {minutes} min" if minutes else "")
+    return f"{whole // 86400} days"
+
+
 def os_error_text(error: OSError) -> str:
     """What the system could not do, with the name of the file where it is known."""
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

@@ -20,6 +20,7 @@ from fedpkg_container.text import counted, os_error_text
 
 if TYPE_CHECKING:
     from fedpkg_container.box.box import Box
+    from fedpkg_container.box.services import Service
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,13 +166,21 @@ def _status(arguments: argparse.Namespace) -> int:
     print()
     running = 0
     for service in box.services:
-        state = f"runs (process {service.pid})" if service.pid else "does not run"
-        running += bool(service.pid)
-        print(f"{service.name:<10}{state}")
+        pid = service.pid
+        running += pid is not None
+        print(f"{service.name:<12}{_state(service, pid, supervised=box.supervisor.pid is not None)}")
     if running < len(box.services):
         print(f"\nstart what does not run: {_program(arguments)} up")
         return 1
     return 0
+
+
+def _state(service: Service, pid: int | None, *, supervised: bool) -> str:
+    if pid is not None:
+        return f"runs (process {pid})"
+    if supervised and service.start_file.exists():
+        return f"does not run; the supervisor starts it again (its log: {service.log})"
+    return "does not run"
 
 
 def _shell(arguments: argparse.Namespace) -> int:

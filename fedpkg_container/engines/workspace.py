@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ DELETE_TIMEOUT = 600.0
 #: Seconds that a lock is waited for, where nobody says otherwise, and between two ticks meanwhile.
 LOCK_TIMEOUT = 3600.0
 TICK = 1.0
+#: A byte as mountinfo writes it.
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 @contextlib.contextmanager
@@ -229,26 +232,39 @@ def remove(path: Path) -> None:
 def mounts_below(path: Path, pid: int | str = "self") -> list[str]:
     """Mount points at or below a folder."""
     try:
-        lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+        points = [os.fsdecode(point) for point, _ in _mounts(pid)]
     except OSError:
         return []
-    points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
     return [point for point in points if point == str(path) or point.startswith(f"{path}/")]
+
+
+def _mounts(pid: int | str) -> list[tuple[bytes, bytes]]:
+    """The mount point and the whole line of each mount of a process. What others mount need not be named in UTF-8.
+
+    :raises OSError: there is no such process
+    """
+    lines = [line for line in Path(f"/proc/{pid}/mountinfo").read_bytes().split(b"\n") if line]
+    return [(_unescaped(line.split(b" ")[4]), _unescaped(line)) for line in lines]
+
+
+def _unescaped(text: bytes) -> bytes:
+    """A field with the bytes that the kernel writes as three octal digits: spaces and newlines."""
+    return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), text)
 
 
 def processes_in(path: Path) -> list[int]:
     """Processes whose root file system or working folder is in a build's store, or that were started for it."""
-    marker = str(path)
+    marker = os.fsencode(f"{path}/")
     found = cgroups.processes(path)
     for pid in processes():
         if pid == os.getpid():
             continue
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
-            mounts = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+            mounts = _mounts(pid)
         except OSError:
             continue
-        root = next((line for line in mounts if line.split()[4] == "/"), "")
-        if f"CONTAINERS_STORAGE_CONF={marker}/".encode() in environment or f"{marker}/" in root:
+        root = next((line for point, line in mounts if point == b"/"), b"")
+        if b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in root:
             found.append(pid)
     return found

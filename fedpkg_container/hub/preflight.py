@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import koji
 
 from fedpkg_container.hub.builds import usual
+from fedpkg_container.hub.check_ins import SILENCE, hosts_of_arch, silence
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.hub.tasks import optional
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
@@ -17,7 +19,7 @@ from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
 from fedpkg_container.model.preflight import Preflight
 from fedpkg_container.model.request import BuildRequest
-from fedpkg_container.text import printable_line, without_credentials
+from fedpkg_container.text import printable_line, spoken, without_credentials
 
 #: The channel of container builds, on our hubs and upstream's.
 CHANNEL = "container-binary"
@@ -168,7 +170,18 @@ def _arches(
                 findings.append(Finding("no-builder", WARNING, message, solution))
             else:
                 findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
+        elif seconds := _silence(hosts, arch):
+            since = spoken(seconds // 60 * 60)
+            message = f"no builder of channel {CHANNEL} for {arch} has checked in with the hub for {since}"
+            solution = "the build waits until one does; ask a release engineer"
+            findings.append(Finding("builder-silent", WARNING, message, solution))
     return arches, findings
+
+
+def _silence(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
+    """Seconds since a host of an arch checked in, when that is long ago; 0 otherwise, and where none ever has."""
+    seconds = silence(hosts_of_arch(hosts, arch), time.time()) or 0.0
+    return seconds if seconds >= SILENCE else 0.0
 
 
 def _arches_of(hosts: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -70,6 +70,7 @@ CHECKS: dict[str, str] = {
     "tag-arches": "the build tag has arches",
     "arches": "--arches and container.yaml leave arches of the build tag",
     "no-builder": "an enabled builder is there for each arch; only in another channel: a warning",
+    "builder-silent": "a builder for each arch has checked in with the hub within the last five minutes",
     "repo-url": "--repo-url is an address that can be read",
 }
 

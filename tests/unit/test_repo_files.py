@@ -115,7 +115,6 @@ def test_a_server_that_sends_a_byte_now_and_then_has_no_more_time(
     headers: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repo_files, "DEADLINE", 1.0)
-    begun = time.monotonic()
     with (
         trickling(headers, b"x", 0.05) as address,
         pytest.raises(RefusedError, match="fetching it takes longer than 1 s"),
