@@ -95,19 +95,23 @@ class BaseImages:
         :raises RegistryError: it is not there, is too large, or the registry cannot be reached
         :raises BuildFailedError: the deadline has passed
         """
-        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
-        deadline = deadline.within(own) if deadline else own
+
+        def look() -> None:
+            if deadline:
+                deadline.check()
+            tick()
+
         record = self._record(f"{image} {platform}")
         # Another build may be pulling it, with an attempt that is lost before the one that works.
         timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
         if not newer:
-            with locked(record, wait=True, shared=True, timeout=timeout, tick=tick) as file:
+            with locked(record, wait=True, shared=True, timeout=timeout, tick=look) as file:
                 known = self._known(file)
             if known:
                 return known
-        with locked(record, wait=True, timeout=timeout, tick=tick) as file:
+        with locked(record, wait=True, timeout=timeout, tick=look) as file:
             try:
-                base = (None if newer else self._known(file)) or self._pull(image, platform, tick, deadline, limits)
+                base = (None if newer else self._known(file)) or self._pull(image, platform, look, deadline, limits)
             except RegistryError:
                 record.unlink()
                 raise
@@ -119,10 +123,12 @@ class BaseImages:
         image: ImageReference,
         platform: Platform,
         tick: Callable[[], None],
-        deadline: Deadline,
+        deadline: Deadline | None,
         limits: FetchLimits,
     ) -> BaseImage:
         tick()
+        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
+        deadline = deadline.within(own) if deadline else own
         registry = Registry(replace(self._access.impatient(), deadline=deadline))
         exact = image.at(registry.manifest(image).digest_for(platform))
         directory = self._notes.with_name(f"fetched-{exact.digest.partition(':')[2]}")
@@ -148,7 +154,13 @@ class BaseImages:
             f"containers-storage:{name}",
         ]
         try:
-            run(command, env=self._environment, timeout=min(LOAD_TIMEOUT, deadline.remaining), tick=tick)
+            # skopeo leaves a mount of the store's own folder behind, which ends with the namespace.
+            run(
+                ["unshare", "--mount", "--", *command],
+                env=self._environment,
+                timeout=min(LOAD_TIMEOUT, deadline.remaining),
+                tick=tick,
+            )
         except ProgramTimeoutError as error:
             deadline.check()
             raise RegistryError(f"{name} cannot be brought into the store: {error.reason}") from error

@@ -10,20 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.builder import write_configuration
 from fedpkg_container.box.layout import Layout
+from fedpkg_container.engines import bases
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked, processes_in
+from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import BuildFailedError, NoSuchImageError
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.fetch import fetch_image
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.repository import Repository
 from tests.support.bases import make_base
 from tests.support.faulty_registry import faulty_registry
 from tests.support.leftovers import eventually, registry_of
@@ -83,6 +87,7 @@ def test_each_arch_of_a_list_is_an_image_of_its_own(
         assert pulled[:2] == pulled[2:]
         assert engine.configuration(pulled[0].name)["architecture"] == "amd64"
         assert engine.configuration(pulled[1].name)["architecture"] == "arm64"
+    assert mounts_below(tmp_path / "shared") == []
 
 
 def test_what_is_there_is_not_asked_for_again(
@@ -106,21 +111,25 @@ def test_an_image_that_does_not_exist_leaves_no_record(
 
 
 def test_who_pulls_holds_up_those_alone_that_want_the_same(
-    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first pull takes as long as the test lets it; the same image is pulled once, another one meanwhile."""
     let_go, began = threading.Event(), threading.Event()
-    pulling: set[Buildah] = set()
+    fetched: list[str] = []
     done: list[BaseImage] = []
 
     def pull_slowly(engine: Buildah) -> None:
         def hold() -> None:
-            pulling.add(engine)
             began.set()
             assert let_go.wait(60)
 
         done.append(engine.bases.pull(images[0], X86, tick=hold))
 
+    def fetch(source: Repository, digest: str, directory: Path, **options: Any) -> Manifest:
+        fetched.append(digest)
+        return fetch_image(source, digest, directory, **options)
+
+    monkeypatch.setattr(bases, "fetch_image", fetch)
     with _build(store_box, tmp_path) as first, _build(store_box, tmp_path) as second:
         threads = [threading.Thread(target=pull_slowly, args=[each]) for each in (first, second)]
         threads[0].start()
@@ -133,7 +142,7 @@ def test_who_pulls_holds_up_those_alone_that_want_the_same(
             thread.join(60)
     assert len(done) == 2
     assert done[0] == done[1]
-    assert pulling == {first}
+    assert len(fetched) == len(set(fetched)) == 2
 
 
 def test_a_pull_is_looked_after_and_can_be_ended(
