@@ -60,7 +60,12 @@ def write_configuration(box: Box, name: str) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
     site = configparser.ConfigParser(interpolation=None)
-    site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates), "patience": "20"}
+    site["registry"] = {
+        "candidate": layout.registry_address,
+        "certificates": str(certificates),
+        "patience": "20",
+        "allowed_hosts": " ".join(layout.registry_hosts),
+    }
     site["engine"] = {"state": str(folder / "state")}
     site["limits"] = {"build_timeout": "1800", "build_timeout_max": "3600"}
     site["content_generator"] = {

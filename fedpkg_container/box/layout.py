@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fedpkg_container.box.machines import BEYOND, CAPACITY, MACHINE, Machine, machines
 from fedpkg_container.box.ports import DistributionPorts, Ports
@@ -91,6 +92,11 @@ class DistributionPlaces:
     def mirror_url(self) -> str:
         """The mirror, at a host whose name is not the front end's: a client's credentials do not go there."""
         return f"http://localhost:{self.ports.mirror}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where builders may be sent when FROM names the stable registry."""
+        return (self.address, self.no_cdn_address, urlsplit(self.mirror_url).netloc)
 
     @property
     def mirror_log(self) -> Path:
@@ -252,3 +258,8 @@ class Layout:
     def registry_address(self) -> str:
         """The registry as references name it."""
         return f"127.0.0.1:{self.ports.registry}"
+
+    @property
+    def registry_hosts(self) -> tuple[str, ...]:
+        """The box's registries, and where these send their clients: all are on loopback."""
+        return (self.registry_address, *(self.distribution.hosts if self.distribution else ()))

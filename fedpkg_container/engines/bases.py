@@ -18,7 +18,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -149,24 +149,28 @@ class BaseImages:
         """Return a base image, which is fetched unless it is on this builder.
 
         :param newer: whether the registry is asked for what the name means now
-        :param deadline: until when; the access's timeout by default
+        :param deadline: of everything that precedes RUN; None: the time that one image may take alone counts
         :param tick: called before an image is fetched, and every second meanwhile
         :raises RegistryError: it is not there, or the registry cannot be reached
         :raises BuildFailedError: it is too large, or the deadline has passed
         """
-        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
-        deadline = deadline.within(own) if deadline else own
+
+        def look() -> None:
+            if deadline:
+                deadline.check()
+            tick()
+
         record = self._record(f"{image} {platform}")
         # Another build may be fetching it, with an attempt that is lost before the one that works.
         timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
         known = None
         if not newer:
-            with locked(record, wait=True, shared=True, timeout=timeout, tick=tick) as file:
+            with locked(record, wait=True, shared=True, timeout=timeout, tick=look) as file:
                 known = self._known(file)
         if known is None:
-            with locked(record, wait=True, timeout=timeout, tick=tick) as file:
+            with locked(record, wait=True, timeout=timeout, tick=look) as file:
                 try:
-                    known = (None if newer else self._known(file)) or self._fetch(image, platform, deadline, tick)
+                    known = (None if newer else self._known(file)) or self._fetch(image, platform, deadline, look)
                 except FedpkgContainerError:
                     record.unlink()
                     raise
@@ -192,11 +196,13 @@ class BaseImages:
         return base
 
     def _fetch(
-        self, image: ImageReference, platform: Platform, deadline: Deadline, tick: Callable[[], None]
+        self, image: ImageReference, platform: Platform, deadline: Deadline | None, tick: Callable[[], None]
     ) -> BaseImage:
         tick()
-        registry = Registry(self._access)
-        exact = image.at(Registry(self._access.impatient()).manifest(image).digest_for(platform))
+        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
+        deadline = deadline.within(own) if deadline else own
+        registry = Registry(replace(self._access.impatient(), deadline=deadline))
+        exact = image.at(registry.manifest(image).digest_for(platform))
         if known := self._at(self._directory(exact)):
             return known
         limits = FetchLimits(self._longest)

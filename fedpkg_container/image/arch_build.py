@@ -29,6 +29,7 @@ from fedpkg_container.image.step import Recipe, build_image, unset
 from fedpkg_container.image.watch import guard
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
@@ -64,8 +65,10 @@ class ArchBuild:
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.folder)
         room = guard(self.source, self.site.limits, log)
-        lookaside.fetch(self.source, self.engine.workspace, spec.source, self.site.lookaside, log.say, room)
-        bases = {written: self._pull(written, pinned) for written, pinned in spec.parents.items()}
+        deadline = self.site.limits.preparation()
+        workspace = self.engine.workspace
+        lookaside.fetch(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
+        bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
         self.after("pulled")
         parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
@@ -104,10 +107,11 @@ class ArchBuild:
         exact = staged.at(self.engine.push(image, staged, first))
         return exact, {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
 
-    def _pull(self, written: str, pinned: str) -> BaseImage:
+    def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
         self.log.say(f"pulling {pinned}")
         room = guard(self.folder, self.site.limits, self.log)
-        base = self.engine.bases.pull(ImageReference.parse(pinned), platform_of(self.spec.arch), tick=room)
+        image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
+        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=room)
         refusals.check_triggers(written, base.triggers)
         return base
 

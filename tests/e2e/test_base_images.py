@@ -22,7 +22,7 @@ from fedpkg_container.engines import bases
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked, processes_in
+from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import BuildFailedError, NoSuchImageError
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -94,6 +94,7 @@ def test_each_arch_of_a_list_is_an_image_of_its_own(
         assert pulled[:2] == pulled[2:]
         assert engine.configuration(pulled[0].name)["architecture"] == "amd64"
         assert engine.configuration(pulled[1].name)["architecture"] == "arm64"
+    assert mounts_below(tmp_path / "shared") == []
 
 
 def test_what_is_there_is_not_asked_for_again(

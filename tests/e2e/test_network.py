@@ -12,12 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines import cgroups
+from fedpkg_container.engines import cgroups, own_addresses
+from fedpkg_container.engines import network as network_of
 from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines.network import attached
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
+from fedpkg_container.errors import ProgramError
 from fedpkg_container.process import is_running
 from tests.support.attack import SHELL, Outcome, Victim
-from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside, resolver
+from tests.support.outside import (
+    DENIED,
+    INTERNAL,
+    METADATA,
+    OUTSIDE,
+    OWN,
+    PORT,
+    PUBLIC,
+    fetch,
+    late_address,
+    outside,
+    resolver,
+)
 from tests.support.outside import RESOLVER as SERVER
 from tests.support.waiting import PATIENCE, eventually
 
@@ -57,6 +72,67 @@ def test_isolated_reaches_nothing_else(isolated: Outcome, address: str) -> None:
     assert "can't connect to remote host" in answer
     assert INTERNAL not in answer
     assert PUBLIC not in answer
+
+
+LATE = "198.51.100.77"
+
+
+def test_isolated_does_not_reach_an_address_that_the_builder_gets_later(victim: Victim, tmp_path: Path) -> None:
+    with attached("isolated", tmp_path) as network:
+        ask = [*network.enter, "wget", "-q", "-O", "-", "-T", "5", "-t", "1"]
+        assert subprocess.run([*ask, f"http://{OUTSIDE}:{PORT}/"], capture_output=True, timeout=60).returncode == 0
+        with late_address(LATE):
+            assert fetch(LATE) == INTERNAL
+            routes = [*network.enter, "ip", "route", "show", "type", "prohibit"]
+            deadline = time.monotonic() + 20
+            while LATE not in subprocess.run(routes, capture_output=True, text=True, timeout=60, check=True).stdout:
+                assert time.monotonic() < deadline, f"{LATE} was not prohibited"
+                time.sleep(0.01)
+            assert INTERNAL not in subprocess.run([*ask, f"http://{LATE}:{PORT}/"], capture_output=True, text=True,
+                                                  timeout=60).stdout  # fmt: skip
+        assert subprocess.run([*ask, f"http://{OUTSIDE}:{PORT}/"], capture_output=True, timeout=60).returncode == 0
+
+
+def test_an_address_of_a_connection_that_is_open_is_cut_off(victim: Victim, tmp_path: Path) -> None:
+    """What was connected to before the address was prohibited gets no answer any more."""
+    with attached("isolated", tmp_path) as network:
+        talk = [*network.enter, sys.executable, "-c", _TALK, OUTSIDE, str(PORT)]
+        with subprocess.Popen(talk, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as talking:
+            assert talking.stdout is not None
+            assert talking.stdout.readline() == "connected\n"
+            # As an own address: prohibited while a connection to it is open.
+            subprocess.run([*network.enter, "ip", "route", "replace", "prohibit", OUTSIDE], timeout=60, check=True)
+            answer, _ = talking.communicate("go\n", timeout=60)
+            assert PUBLIC not in answer
+
+
+_TALK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as server:
+    print("connected", flush=True)
+    sys.stdin.readline()
+    server.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    while data := server.recv(4096):
+        print(data.decode())
+"""
+
+
+@pytest.mark.parametrize("what", ["list", "prohibit"])
+def test_isolated_reaches_nothing_once_later_addresses_cannot_be_prohibited(
+    victim: Victim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ProgramError("ip", 1, "injected")
+
+    with attached("isolated", tmp_path) as network:
+        ask = [*network.enter, "wget", "-q", "-O", "-", "-T", "5", "-t", "1", f"http://{OUTSIDE}:{PORT}/"]
+        assert subprocess.run(ask, capture_output=True, timeout=60).returncode == 0
+        monkeypatch.setattr(own_addresses if what == "list" else network_of, "run", fail)
+        with late_address(LATE):
+            deadline = time.monotonic() + 20
+            while subprocess.run(ask, capture_output=True, timeout=60).returncode == 0:
+                assert time.monotonic() < deadline, "the way out is still open"
+        monkeypatch.undo()
 
 
 def test_none_reaches_nothing(victim: Victim) -> None:

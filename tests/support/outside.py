@@ -58,6 +58,16 @@ def _remove() -> None:
 
 
 @contextlib.contextmanager
+def late_address(address: str) -> Iterator[None]:
+    """Another address of this machine, beside the one that it has towards the outside."""
+    _ip("address", "add", f"{address}/32", "dev", "fc-here")
+    try:
+        yield
+    finally:
+        _ip("address", "delete", f"{address}/32", "dev", "fc-here")
+
+
+@contextlib.contextmanager
 def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterator[None]:
     folder.mkdir()
     (folder / "index.html").write_text(f"{text}\n")
