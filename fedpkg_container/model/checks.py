@@ -17,7 +17,7 @@ CHECKS: dict[str, str] = {
     "behind": "dist-git has no commits that the checkout lacks",
     "gating": "gating.yaml is valid (rpkg's check; --skip-remote-rules-validation passes it too)",
     # the Dockerfile
-    "no-dockerfile": "there is a Dockerfile, and it can be taken apart",
+    "no-dockerfile": "there is a Dockerfile, it can be parsed, and it is within the limits below",
     "instruction": "every instruction is known and has a value",
     "before-from": "nothing but ARG comes before the first FROM",
     "no-from": "there is a FROM",
