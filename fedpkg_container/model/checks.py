@@ -40,7 +40,7 @@ CHECKS: dict[str, str] = {
     "label-missing": "required labels are there",
     "label-unresolved": "variables in required labels have a value",
     "label-invalid": "labels make an NVR, a repository and a tag",
-    "label-repository": "the package is called after its repository",
+    "label-repository": "the package is called after its repository; builders record others where the site allows it",
     "label-deprecated": "labels have their present spelling",
     "label-advised": "labels that guidelines ask for are there",
     "help": "help.md can be used",
