@@ -21,6 +21,7 @@ DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 #: What its file is called: SQLite, and the formats before.
 _FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
 _BEFORE, _AFTER = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
+_COUNT = len(_BEFORE) + len(_AFTER) + 2
 #: Control characters that no honest header holds, between fields and between packages.
 _FIELD, _PACKAGE = "\x1f", "\x1e"
 #: What identifies an RPM: RPMs of format 6 have no MD5, but every RPM since rpm 4.14 the SHA-256 of its header.
@@ -135,8 +136,8 @@ def _copy_database(source: Path, root: Path, copy: Path) -> bool:
 
 def _package(line: str) -> Package:
     fields = line.split(_FIELD)
-    if len(fields) != len(_FIELDS) + 1:
-        raise ValueError(f"an RPM has {len(fields)} fields instead of {len(_FIELDS) + 1}")
+    if len(fields) != _COUNT:
+        raise ValueError(f"an RPM has {len(fields)} fields instead of {_COUNT}")
     name, version, release, epoch, arch, sigmd5, license_, vendor, source_rpm, signature = fields
     for text, longest in (
         (max(name, version, release, arch, key=len), LONGEST_NAME),

@@ -50,13 +50,15 @@ def start(
 
 @contextlib.contextmanager
 def background(
-    arguments: Sequence[Argument], *, log: Path, env: Environment | None = None
+    arguments: Sequence[Argument], *, log: Path, env: Environment | None = None, writes_files: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program beside this one, its output in ``log``, and stop it at the end.
 
     The kernel ends a program that writes a file, its log included, of more than ``LOG_LIMIT`` bytes.
+
+    :param writes_files: whether it is a program that writes large files: there is no such limit then
     """
-    bounded = [*_FILE_LIMIT, *arguments] if shutil.which(_FILE_LIMIT[0]) else arguments
+    bounded = [*_FILE_LIMIT, *arguments] if not writes_files and shutil.which(_FILE_LIMIT[0]) else arguments
     argv(arguments, outlive=True)  # that it is installed
     with log.open("ab") as output:
         process = subprocess.Popen(
