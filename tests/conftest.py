@@ -14,6 +14,14 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
+
+from fedpkg_container.engines import rootless
+from fedpkg_container.engines.ids import in_user_namespace
+
+# How long an example takes says more of the machine than of the code.
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 #: Seconds after which a test that continues in spite of its limit is interrupted again.
 AGAIN = 60
@@ -36,8 +44,20 @@ class TimeLimitError(BaseException):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the standard error stream as it is before pytest captures it."""
+    """Keep the standard error stream as it is before pytest captures it; be root of a namespace, as builds are."""
     config.stash[_STDERR] = os.dup(2)
+    rootless.enter()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs root of the machine where that is missing, and report how much."""
+    if not in_user_namespace():
+        return
+    left = [item for item in items if item.get_closest_marker("root")]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
+    if left:
+        print(f"{len(left)} tests need root of this machine and are left out")  # noqa: T201
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import struct
 import sys
 
@@ -141,6 +142,8 @@ def main(arguments: list[str]) -> None:
         outside(options)
     else:
         inside(int(options[0]), int(options[1]))
+    for each in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and what it becomes would too
+        signal.signal(each, signal.SIG_DFL)
     os.execvp(command[0], command)
 
 
