@@ -311,7 +311,8 @@ class Buildah:
         request = {"target": str(exported.directory), "gzip": _gzip(1), "archive": "archive", "name": str(name)}
         log = self.folder / "archive.log"
         # Everything that waits for the build waits for this.
-        with background(self._program("export.py", request), log=log, env=self._environment()) as program:
+        command, environment = self._program("export.py", request), self._environment()
+        with background(command, log=log, env=environment, writes_files=True) as program:
 
             def wait() -> None:
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -17,7 +17,7 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming, refusals
 from fedpkg_container.image.identity import Identity, identify
 from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.ownership import check_owner
+from fedpkg_container.image.ownership import check_component, check_owner, check_reserved
 from fedpkg_container.image.parents import Parent, Resolver
 from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Site
@@ -111,10 +111,12 @@ class Planner:
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
-        """That the package may be built here, and has its repository for itself; a scratch build takes no tag of it."""
+        """Refuse a package that may not be built here, or the names of another one; a scratch build takes neither."""
         if self.task.scratch:
             return
         component, tag = identity.component, self.task.target["dest_tag_name"]
+        check_component(component, self.task.source, self.site.components)
+        check_reserved(identity.image, component, self.site.repositories)
         if not self.session.checkTagPackage(self.task.target["dest_tag"], component):
             raise BuildFailedError(
                 f"package {component} is not in the list of tag {tag}, or blocked there",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.names import package_problem, repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.manifests import FORMATS
@@ -26,7 +28,7 @@ FLOATING = ("version", "latest", "container-yaml", "additional-tags")
 #: What of a build's network is decided when: always the same, or by what its repositories need.
 NETWORKS = ("auto", "none", "isolated", "host")
 #: Sections whose settings are names of the site's own choice.
-_FREE = ("labels", "build_arguments")
+_FREE = ("labels", "build_arguments", "components", "repositories")
 _KNOWN = {
     "registry": {
         "candidate",
@@ -158,6 +160,8 @@ class Site:
     :param lookaside: None: the site has none
     :param labels: added to every image
     :param build_arguments: given to every build
+    :param components: source repository, by name or path → packages that it may build besides its own
+    :param repositories: repository in the registry → packages for which it is reserved
     """
 
     candidate: str
@@ -176,6 +180,8 @@ class Site:
     lookaside: Lookaside | None
     labels: dict[str, str] = field(default_factory=dict)
     build_arguments: dict[str, str] = field(default_factory=dict)
+    components: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    repositories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def guard(self) -> AddressGuard:
@@ -221,11 +227,36 @@ def read_site(path: Path | None = None) -> Site:
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
         build_arguments=settings.section("build_arguments"),
+        components=_packages(settings, "components", _path_problem),
+        repositories=_packages(settings, "repositories", repository_problem),
     )
     problems = settings.problems(_KNOWN, free=_FREE)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
     return site
+
+
+def _packages(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    """A section that lists packages for each repository.
+
+    :param problem_of: what keeps a text from being the name of such a repository
+    """
+    found = {}
+    for name in settings.section(section):
+        found[name] = settings.words(section, name)
+        if problem := problem_of(name):
+            settings.complain(section, name, f"names no repository: it {problem}")
+        if not found[name]:
+            settings.complain(section, name, "lists no package")
+        for word in found[name]:
+            if problem := package_problem(word):
+                settings.complain(section, name, f"= {word}: {problem}")
+    return found
+
+
+def _path_problem(path: str) -> str:
+    """What keeps a text from being the name, or the path, of a source repository; empty when nothing does."""
+    return next(filter(None, map(package_problem, path.split("/"))), "")
 
 
 def _sources(settings: Settings) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 from typing import Any
 
 #: The form of a source's URL.
@@ -38,3 +39,21 @@ def address(scm: Any) -> str:
     """A source without its commit, with the user if it names one."""
     user = f"{scm.user}@" if scm.user else ""
     return f"{scm.scheme}{user}{scm.host}{scm.repository}"
+
+
+def repository_path(source: str) -> str:
+    """The path of a source's repository, without ``.git``: ``container/hello`` for ``git+https://HOST/container/hello``.
+
+    :param source: URL, with or without a commit
+    """
+    path = urllib.parse.urlsplit(source.partition("#")[0].removeprefix("git+")).path
+    return path.strip("/").removesuffix(".git")
+
+
+def own_components(repository: str) -> tuple[str, str]:
+    """The packages that every repository may build: called like it, with and without ``-container``.
+
+    :param repository: its path, or the last part of that
+    """
+    name = repository.rpartition("/")[2]
+    return name, f"{name}-container"

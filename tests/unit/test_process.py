@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
-from fedpkg_container.process import is_running, piped, processes, run, stream
+from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramOutputError, ProgramTimeoutError
+from fedpkg_container.process import background, beside, is_running, piped, processes, run, stream
+from fedpkg_container.process.waiting import ERRORS_KEPT
 from fedpkg_container.text import LONGEST_LINE, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
 
@@ -166,3 +167,73 @@ def test_a_pipe_that_does_not_end_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ValueError), piped(["sleep", "4646"], ["cat"], output=tmp_path / "out"):
         raise ValueError
     assert not _sleeping("4646")
+
+
+ENDLESS = "while :; do echo a line that never ends its program; done"
+
+
+@pytest.mark.parametrize("stream_name", ["1", "2"])
+def test_a_program_that_prints_without_end_is_stopped(stream_name: str) -> None:
+    with pytest.raises(ProgramOutputError, match=r"sh printed more than 1 MB and was stopped"):
+        run(_shell(f"{ENDLESS} >&{stream_name}"), timeout=120, limit=10**6)
+
+
+def test_every_call_has_a_limit() -> None:
+    """Of 200 MB in memory: without the default limit Python would run out of it, or into the deadline."""
+    script = (
+        "import resource; from fedpkg_container.process import run;"
+        "resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20));"
+        "run(['cat', '/dev/zero'], timeout=120)"
+    )
+    done = run([sys.executable, "-c", script], timeout=180, check=False)
+    assert done.stderr.decode().splitlines()[-1].startswith("fedpkg_container.errors.ProgramOutputError")
+
+
+def test_of_standard_error_the_end_is_kept() -> None:
+    done = run(_shell("seq 1 100000 >&2"), timeout=60)
+    assert len(done.stderr) == ERRORS_KEPT
+    assert done.stderr.endswith(b"\n100000\n")
+
+
+def test_much_in_and_much_out_at_the_same_time() -> None:
+    content = bytes(range(256)) * 8192
+    assert run(["cat"], stdin=content, timeout=60).stdout == content
+
+
+def test_a_program_that_does_not_read_its_input() -> None:
+    assert run(_shell("exec <&-; echo done"), stdin=bytes(1 << 20), timeout=60).text == "done\n"
+
+
+def test_a_program_that_closes_its_output_and_runs_on() -> None:
+    ticks: list[int] = []
+    done = run(_shell("exec >&- 2>&-; sleep 0.7"), timeout=30, tick=lambda: ticks.append(1), interval=0.1)
+    assert done.status == 0
+    assert ticks
+
+
+def test_messages_of_a_pipe_without_end_are_neither_kept_nor_awaited(tmp_path: Path) -> None:
+    endless = _shell(f"{ENDLESS} >&2")
+    with pytest.raises(ProgramOutputError), piped(endless, ["cat"], output=tmp_path / "out") as wait:
+        wait(240)
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_pipe_whose_programs_close_their_messages(tmp_path: Path) -> None:
+    with piped(_shell("exec 2>&-; echo x"), _shell("exec 2>&-; sleep 0.3; cat"), output=tmp_path / "out") as wait:
+        wait(60)
+    assert (tmp_path / "out").read_text() == "x\n"
+
+
+def test_the_log_of_a_helper_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "_FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
+    with background(_shell(ENDLESS), log=tmp_path / "log") as helper:
+        helper.wait(timeout=60)
+    assert (tmp_path / "log").stat().st_size == 100000
+
+
+def test_a_helper_that_is_not_installed(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FedpkgContainerError, match="program not found: no-such"),
+        background(["no-such"], log=tmp_path / "log"),
+    ):
+        pass
