@@ -181,3 +181,10 @@ def test_it_has_no_keys_of_its_caller(intruding: Intruder, seen: dict[str, Resul
         pytest.skip("this machine has no keyrings, or does not allow them here")
     found = intruding.attempt("read_keys", "list_keys")
     assert [each.achieved for each in found.values()] == [None, None]
+
+
+def test_its_first_process_is_one_that_waits(intruding: Intruder) -> None:
+    """The kernel lets the first process of a namespace end when the others have ended (pid_namespaces(7))."""
+    command = intruding.command([])
+    first = [*command[: command.index(PYTHON)], "cat", "/proc/1/cmdline"]
+    assert "/enter.py\0inside\0" in run(first, timeout=60).text
