@@ -1,6 +1,7 @@
-"""For all tests: a time limit that holds, and names that are not too long.
+"""For all tests: a time limit that holds, names that are not too long, and what an ordinary user leaves out.
 
-A test that hangs ends, its teardown too, and the tests after it are run.
+A test that hangs ends, its teardown too, and the tests after it are run. An ordinary user's tests are made in a user
+namespace with that user's subordinate IDs; those with the marker ``root`` are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
+from fedpkg_container.errors import FedpkgContainerError
 
 # How long an example takes says more of the machine than of the code.
 hypothesis_settings.register_profile("any machine", deadline=None)
@@ -33,6 +35,7 @@ LONGEST = 100
 
 _START = pytest.StashKey[Callable[[], None]]()
 _STDERR = pytest.StashKey[int]()
+_LEFT_OUT = pytest.StashKey[int]()
 
 
 class TimeLimitError(BaseException):
@@ -44,20 +47,28 @@ class TimeLimitError(BaseException):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the standard error stream as it is before pytest captures it; be root of a namespace, as builds are."""
+    """Keep the standard error stream as it is before pytest captures it, and enter the user namespace."""
     config.stash[_STDERR] = os.dup(2)
-    rootless.enter()
+    try:
+        rootless.enter()  # while there is one thread
+    except FedpkgContainerError as error:
+        raise pytest.UsageError(f"{error.reason}: {error.solution}") from error
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs root of the machine where that is missing, and report how much."""
-    if not in_user_namespace():
+    """Leave out what only root of the machine can do."""
+    if os.geteuid() == 0 and not in_user_namespace():
         return
-    left = [item for item in items if item.get_closest_marker("root")]
-    items[:] = [item for item in items if item not in left]
-    config.hook.pytest_deselected(items=left)
-    if left:
-        print(f"{len(left)} tests need root of this machine and are left out")  # noqa: T201
+    left_out = [item for item in items if item.get_closest_marker("root")]
+    config.stash[_LEFT_OUT] = len(left_out)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how many tests were left out."""
+    if left_out := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} tests that need root were left out")
 
 
 @pytest.hookimpl(tryfirst=True)

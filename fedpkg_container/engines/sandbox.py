@@ -7,7 +7,9 @@ Everything that touches content from outside runs here: git, buildah with each R
 - **a user namespace**: what is root in it is one of the subordinate IDs outside, with no rights there. It is made last,
   in the sandbox, so that mounts and networks, which belong to the namespace outside, cannot be changed from inside.
 
-When the process that started it dies, all of its processes die: they are in a process namespace that ends.
+When the process that started it dies, all of its processes die: they are in a process namespace that ends. When its
+command ends, the others have ended before the process that waits for it learns of that. It has no terminal and no keys
+of the process that started it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,7 +98,7 @@ class Sandbox:
     def command(self, arguments: Iterable[str | Path]) -> list[str | Path]:
         """Return a command that runs another one in the sandbox. Files that it needs are written to the workspace.
 
-        :raises FedpkgContainerError: bubblewrap is not installed
+        :raises FedpkgContainerError: bubblewrap is not installed, or a store is not a directory
         """
         if shutil.which("bwrap") is None:
             raise FedpkgContainerError("program not found: bwrap", solution="install bubblewrap")
@@ -114,7 +117,8 @@ class Sandbox:
         ]
         return [
             *([interpreter(), "-I", "-S", _PROGRAMS / _ENTER, "outside", *outside, "--"] if outside else []),
-            *("bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-add", "ALL"),
+            *("bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"),
+            *("--new-session", "--cap-add", "ALL"),
             *("--clearenv", *_each("--setenv", variables.items())),
             *_system(),
             *_directories([work, *(Path(target) for _, target in mounts)]),
@@ -132,6 +136,8 @@ class Sandbox:
         mounts = []
         for number, store in enumerate(self.stores):
             source = store.path
+            if not stat.S_ISDIR(os.lstat(source).st_mode):  # a worker that unpacked an image could make it a link
+                raise FedpkgContainerError(f"{source} is not a directory", solution="remove the base image")
             if store.ids != ids:
                 source = self.workspace.folder / "stores" / str(number)
                 source.mkdir(parents=True, exist_ok=True)

@@ -121,13 +121,13 @@ class Workspace:
         """Make what a worker needs."""
         for path in (self.work, *(self.work / name for name in ("graph", "run", "home", "tmp"))):
             path.mkdir(mode=0o700)
-            os.chown(path, self.ids.first, self.ids.first)
+            os.lchown(path, self.ids.first, self.ids.first)
 
     def new(self, name: str) -> Path:
         """Make a directory that the worker owns."""
         path = self.work / name
         path.mkdir(mode=0o755)
-        os.chown(path, self.ids.first, self.ids.first)
+        os.lchown(path, self.ids.first, self.ids.first)
         return path
 
     def give(self, path: Path) -> None:

@@ -27,7 +27,8 @@ from tests.support.waiting import PATIENCE
 SOCKET = "fedpkg-container-test"
 _CAP_NET_RAW, _CAP_SYS_ADMIN, _CAP_MKNOD, _CAP_NET_ADMIN = 13, 21, 27, 12
 
-LOOK = r"""RUN echo "variables: $(env | tr '\n' ' ')"; \
+# Errors are not printed: buildah copies them beside what is printed, so that the lines of both can mix.
+LOOK = r"""RUN exec 2>/dev/null; echo "variables: $(env | tr '\n' ' ')"; \
     echo "processes: $(ps -o comm | tr '\n' ' ')"; \
     echo "killed: $(kill -9 VICTIM 2>&1 && echo yes)"; \
     echo "capabilities: $(grep CapBnd /proc/self/status | cut -f 2)"; \

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines.sandbox import Sandbox, confined
+from fedpkg_container.engines.sandbox import Sandbox, Store, confined
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
@@ -81,3 +81,27 @@ def test_files_by_which_the_builder_goes_are_not_changed(workspace: Workspace, a
     assert run(sandbox.command(["sh", "-c", script]), timeout=PATIENCE, check=False).status != 0
     assert where.read_text() == "the builder's\n"
     assert not where.is_symlink()
+
+
+def test_a_store_that_a_worker_made_a_link_is_not_mounted(workspace: Workspace) -> None:
+    graph = workspace.folder / "graph"
+    graph.symlink_to("/etc")
+    with pytest.raises(FedpkgContainerError, match="is not a directory"):
+        Sandbox(workspace, stores=[Store(graph, workspace.ids)]).command(["true"])
+
+
+def test_a_directory_that_a_worker_made_a_link_keeps_its_owner(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a process that outlived its program replaces what was just made."""
+    owned = workspace.folder / "owned"
+    owned.mkdir()
+    before = owned.stat().st_uid
+    monkeypatch.setattr(Path, "mkdir", lambda self, **_: self.symlink_to(owned))
+    workspace.new("made")
+    assert owned.stat().st_uid == before
+
+
+def test_signals_are_as_a_program_expects_them(workspace: Workspace) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ; what it becomes would too, and RUN with it."""
+    assert int(_said(workspace, "sh", "-c", "grep SigIgn /proc/self/status").split()[1], 16) == 0
