@@ -43,7 +43,7 @@ def _tag(data: Data) -> list[str]:
 def _build_tag(data: Data) -> list[str]:
     if "build_tag" in data:
         return [tags.get_tag(data["build_tag"], strict=True)["name"]]  # type: ignore[index]
-    target = targets.get_build_target(data.get("target"))
+    target = targets.get_build_target(data["target"]) if data.get("target") else None
     return [target["build_tag_name"]] if target else []
 
 

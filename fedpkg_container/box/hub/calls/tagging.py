@@ -14,6 +14,7 @@ from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, know
 from fedpkg_container.box.hub.database import Row, query_options
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_login, require_permission
+from fedpkg_container.box.hub.parameters import BuildLookup, Count, Lookup, QueryOptions
 
 #: The priority of a task that tags a build.
 TAG_PRIORITY = 10
@@ -53,7 +54,7 @@ def _remove(tag: Row, build: Row) -> bool:
 
 
 @call("tagBuild", used_by="koji tag-build")
-def tag_build(tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> int:
+def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None) -> int:
     """A task that tags a build, and takes it from another tag where one is named; its id."""
     user_id = require_login()
     found, row = builds.known_build(build), known_tag(tag)
@@ -67,7 +68,9 @@ def tag_build(tag: Any, build: Any, force: bool = False, fromtag: Any = None) ->
 
 
 @call("host.tagBuild", used_by="the builder plugin; the box's builder (tagBuild)")
-def host_tag_build(task_id: int, tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> None:
+def host_tag_build(
+    task_id: int, tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None
+) -> None:
     """Tag a build as the owner of a task, and take it from another tag where one is named."""
     owner = hosts.own_task(task_id)["owner"]
     found, row = builds.known_build(build), known_tag(tag)
@@ -79,21 +82,23 @@ def host_tag_build(task_id: int, tag: Any, build: Any, force: bool = False, from
 
 
 @call("tagBuildBypass", used_by="the box's demo")
-def tag_build_bypass(tag: Any, build: Any, force: bool = False, notify: bool = False) -> None:
+def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notify: bool = False) -> None:
     """Tag a build at once, without a task; the tag need not list its package."""
     require_permission("tag")
     _tag(known_tag(tag), builds.known_build(build), context.session.user_id, force=force)
 
 
 @call("untagBuild", used_by="koji untag-build")
-def untag_build(tag: Any, build: Any, strict: bool = True, force: bool = False) -> None:
+def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Take a build from a tag."""
     user_id = require_login()
     _untag(known_tag(tag), builds.known_build(build), user_id, strict=strict, force=force)
 
 
 @call("queryHistory", used_by="koji untag-build")
-def query_history(tag: Any, pkg: Any = None, package: Any = None, active: bool = True) -> dict[str, list[Row]]:
+def query_history(
+    tag: Lookup, pkg: Lookup | None = None, package: Lookup | None = None, active: bool = True
+) -> dict[str, list[Row]]:
     """Which builds a tag holds, as entries of its history; of the past this hub keeps nothing.
 
     :param pkg: what koji untag-build sends; a hub does not look at it
@@ -126,7 +131,11 @@ def _history_entry(row: Row, build: Row) -> Row:
 
 @call("listTags", used_by="the builder plugin; promote; koji buildinfo")
 def list_tags(
-    build: Any = None, package: Any = None, *, queryOpts: Row | None = None, pattern: str | None = None
+    build: BuildLookup | None = None,
+    package: Lookup | None = None,
+    *,
+    queryOpts: QueryOptions | None = None,
+    pattern: str | None = None,
 ) -> Any:
     """All tags, those that hold a build, or those that list a package and how."""
     if package is not None:
@@ -161,7 +170,7 @@ def _tag_of(listing: Row) -> Row:
 
 @call("listTagged", used_by="promote; the box's demo; koji list-tagged")
 def list_tagged(
-    tag: Any, event: Any = None, inherit: bool = False, prefix: str | None = None, latest: Any = False,
+    tag: Lookup, event: int | None = None, inherit: bool = False, prefix: str | None = None, latest: Count = False,
     package: str | None = None, owner: str | None = None, type: str | None = None, strict: bool = True,  # noqa: A002
     extra: bool = False,
 ) -> list[Row]:  # fmt: skip
