@@ -8,6 +8,7 @@ from typing import Any
 import koji
 from koji.context import context
 
+from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import builds, hosts, tasks
 from fedpkg_container.box.hub.calls.packages import assert_listed, list_packages, package_list
 from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, known_tag, listed_tag
@@ -29,6 +30,15 @@ def _assert_unlocked(tag: Row, user_id: int, *, force: bool) -> None:
     admin = "SELECT 1 FROM permissions WHERE user_id = ? AND permission = 'admin'"
     if tag["locked"] and not (force and database().value(admin, user_id)):
         raise koji.ActionNotAllowed("tag is locked")
+
+
+def _assert_allowed(
+    user_id: int, build: Row, *, tag: Row | None = None, fromtag: Row | None = None, force: bool
+) -> None:
+    """Ask the policy ``tag``, with the data that Koji gives it."""
+    operation = "untag" if tag is None else "move" if fromtag else "tag"
+    data = {"tag": tag and tag["id"], "fromtag": fromtag and fromtag["id"], "operation": operation}
+    policies.assert_policy("tag", {**data, "build": build["id"], "user_id": user_id}, force=force)
 
 
 def _tag(tag: Row, build: Row, user_id: int, *, force: bool) -> None:
@@ -64,6 +74,7 @@ def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Loo
         if each:
             _assert_unlocked(each, user_id, force=force)
     assert_listed(row, found)
+    _assert_allowed(user_id, found, tag=row, fromtag=source, force=force)
     return tasks.make_task("tagBuild", [row["id"], found["id"], force, source and source["id"]], priority=TAG_PRIORITY)
 
 
@@ -75,6 +86,7 @@ def host_tag_build(
     owner = hosts.own_task(task_id)["owner"]
     found, row = builds.known_build(build), known_tag(tag)
     source = known_tag(fromtag) if fromtag else None
+    _assert_allowed(owner, found, tag=row, fromtag=source, force=force)
     assert_listed(row, found)
     if source:
         _untag(source, found, owner, strict=True, force=force)
@@ -85,14 +97,18 @@ def host_tag_build(
 def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notify: bool = False) -> None:
     """Tag a build at once, without a task; the tag need not list its package."""
     require_permission("tag")
-    _tag(known_tag(tag), builds.known_build(build), context.session.user_id, force=force)
+    row, found = known_tag(tag), builds.known_build(build)
+    _assert_allowed(context.session.user_id, found, tag=row, force=force)
+    _tag(row, found, context.session.user_id, force=force)
 
 
 @call("untagBuild", used_by="koji untag-build")
 def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Take a build from a tag."""
     user_id = require_login()
-    _untag(known_tag(tag), builds.known_build(build), user_id, strict=strict, force=force)
+    row, found = known_tag(tag), builds.known_build(build)
+    _assert_allowed(user_id, found, fromtag=row, force=force)
+    _untag(row, found, user_id, strict=strict, force=force)
 
 
 @call("queryHistory", used_by="koji untag-build")
