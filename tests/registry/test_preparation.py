@@ -64,14 +64,16 @@ def test_six_parents_have_no_more_time_than_one(serve: Serve, tmp_path: Path, ki
 
 
 def test_repo_files_and_sources_have_the_time_that_is_left(tmp_path: Path) -> None:
-    (tmp_path / "sources").write_text(f"SHA512 (data) = {'0' * 128}\n")
-    for part in (b"", b"x" * 1000):
+    for name, part in (("silent", b""), ("slow", b"x" * 1000)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "sources").write_text(f"SHA512 (data) = {'0' * 128}\n")
         with dripping(part, 0.1) as address:
             begun = time.monotonic()
             with pytest.raises(BuildFailedError, match="the build takes longer than 2.5 s"):
                 fetch_repo_file(f"{address}/x.repo", deadline=Deadline("the build", LIMIT))
             with pytest.raises(BuildFailedError, match="the build takes longer than 2.5 s"):
-                lookaside.fetch(tmp_path, "git+https://example.org/container/x", Lookaside(address), lambda _: None,
+                lookaside.fetch(folder, "git+https://example.org/container/x", Lookaside(address), lambda _: None,
                                 deadline=Deadline("the build", LIMIT))  # fmt: skip
             assert time.monotonic() - begun < repo_file_time() / 2
 
