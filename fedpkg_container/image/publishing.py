@@ -5,7 +5,6 @@ The tags that people type are set when the build is recorded (``recording``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.carrying import carry
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.manifests import LIST_TYPES, Manifest
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
@@ -78,8 +78,7 @@ def _publish(target: ImageReference, images: Sequence[BuiltImage], media_type: s
 
 def _platform(image: BuiltImage) -> dict[str, str]:
     """What a list says that an image runs on: what the image itself says."""
-    config = json.loads(image.config)
-    platform = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
+    platform = ImageConfiguration.read(image.config, where=image.staging).platform
     if not platform_of(image.arch).fits(platform):
         raise RegistryError(f"{image.staging} is an image for {'/'.join(platform.values())}, not for {image.arch}")
     return platform
@@ -94,7 +93,7 @@ def _convert(target: ImageReference, images: Sequence[BuiltImage], kind: str, en
     with Registry(engine.access).repository(target) as repository:
         manifest = repository.manifest(digest)
     for image in images:
-        fitting = [each for each in manifest.members if platform_of(image.arch).fits(each.get("platform") or {})]
+        fitting = [each for each in manifest.members if platform_of(image.arch).fits(each.get("platform"))]
         if len(fitting) != 1:
             raise RegistryError(f"{target.at(digest)} has {len(fitting)} images for {image.arch} instead of one")
     return manifest

@@ -97,7 +97,7 @@ class Registry:
         """
         try:
             settings = json.loads(self.config(image, arch))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {image} is not JSON: {error}") from error
         if not isinstance(settings, dict) or not isinstance(settings.get("config") or {}, dict):
             raise RegistryError(f"the configuration of {image} is not one of an image")
