@@ -21,6 +21,7 @@ import koji.tasks
 from koji.daemon import TaskManager
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container.box.pki import write_trust
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.image.site import VARIABLE
 from fedpkg_container.process import run
@@ -45,9 +46,9 @@ def write_configuration(box: Box, name: str) -> Path:
     layout, authority = box.layout, box.authority
     folder = layout.builder(name)
     certificates = folder / "certs"
-    for path in (folder, folder / "work", certificates):
+    for path in (folder, folder / "work"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
+    write_trust(authority, certificates, name)
     site = configparser.ConfigParser(interpolation=None)
     site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates), "patience": "20"}
     site["engine"] = {"state": str(folder / "state")}

@@ -32,6 +32,7 @@ class Service:
     :param ready: whether it answers; called until it does
     :param environment: variables for it
     :param umask: of what it makes: for its owner alone, unless others are to read it
+    :param backend: the server behind it, which is started before it and stopped after it
     """
 
     name: str
@@ -41,6 +42,7 @@ class Service:
     pid_file: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     umask: int = 0o077
+    backend: Service | None = None
 
     @property
     def pid(self) -> int | None:
@@ -55,6 +57,8 @@ class Service:
 
     def start(self) -> None:
         """Start it when it does not run; does not wait until it answers."""
+        if self.backend is not None:
+            self.backend.start()
         if self.pid is not None:
             return
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,6 +71,8 @@ class Service:
 
         :raises FedpkgContainerError: it ended, or does not answer in time; with the end of its log
         """
+        if self.backend is not None:
+            self.backend.wait_ready()
         deadline = time.monotonic() + READY_TIMEOUT
         while not self.ready():
             with contextlib.suppress(ChildProcessError):
@@ -89,6 +95,8 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self.pid_file.unlink(missing_ok=True)
+        if self.backend is not None:
+            self.backend.stop()
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, and do not wait."""
