@@ -76,7 +76,7 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
     return files if stat or all_volumes else list(files)
 
 
-@call("downloadTaskOutput", used_by="the client; koji watch-logs, download-logs")
+@call("downloadTaskOutput", used_by="the client; the builder plugin; koji watch-logs, download-logs")
 def download_task_output(taskID: int, fileName: str, offset: Any = 0, size: Any = -1, volume: Any = None) -> str:
     """A part of a file that a task has uploaded, in base64; a negative offset counts from the end."""
     length = integer(size)
