@@ -15,10 +15,15 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
+
+# How long an example takes says more of the machine than of the code.
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 #: Seconds after which a test that continues in spite of its limit is interrupted again.
 AGAIN = 60

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cheroot.wsgi import Server
-
 from fedpkg_container.box.tls import make_server, serve
 from fedpkg_container.errors import ProgramOutputError, ProgramTimeoutError, UsageError
 from fedpkg_container.process import run
@@ -120,7 +118,7 @@ def main() -> None:
         certificate=arguments.certificate,
         ca=arguments.ca,
     )
-    reading = Server(("127.0.0.1", arguments.anonymous_port), GitApplication(arguments.root, may_push=False))
+    reading = make_server(GitApplication(arguments.root, may_push=False), ("127.0.0.1", arguments.anonymous_port))
     reading.prepare()
     threading.Thread(target=reading.serve, daemon=True).start()
     try:

@@ -44,6 +44,7 @@ MOST = 50_000
 OUTPUT_LIMIT = 32 * 10**6
 #: Bytes that rpm may use of memory, where one header may have 256 MB, and bytes of a temporary file.
 MEMORY, TEMPORARY = 2 * 10**9, 64 * 10**6
+_ERROR = re.compile("^error: (.*)$", re.MULTILINE)
 #: What a shell's status says when one of these limits ended rpm.
 _EXCEEDED = {
     128 + signal.SIGXCPU: f"{CPU_TIME} s of a processor",
@@ -89,7 +90,10 @@ def read_packages(root: Path, workspace: Workspace) -> list[Package]:
             "--",
         ]
         command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
-        packages = parse(run(confined(command, workspace), timeout=TIMEOUT, limit=OUTPUT_LIMIT).text)
+        listed = run(confined(command, workspace), timeout=TIMEOUT, limit=OUTPUT_LIMIT)
+        if found := _ERROR.search(listed.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
+            raise ValueError(f"rpm: {printable_line(found[1][:200])}")
+        packages = parse(listed.text)
     except (ProgramError, ProgramTimeoutError, ValueError) as error:
         raise BuildFailedError(
             f"the image's RPM database cannot be read: {_why(error)}", solution="check what RUN and COPY do to it"

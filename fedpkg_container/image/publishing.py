@@ -5,7 +5,6 @@ The tags that people type are set when the build is recorded (``recording``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.carrying import carry
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.manifests import LIST_TYPES, Manifest
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
@@ -81,8 +81,7 @@ def _publish(
 
 def _platform(image: BuiltImage) -> dict[str, str]:
     """What a list says that an image runs on: what the image itself says."""
-    config = json.loads(image.config)
-    platform = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
+    platform = ImageConfiguration.read(image.config, where=image.staging).platform
     if not platform_of(image.arch).fits(platform):
         raise RegistryError(f"{image.staging} is an image for {'/'.join(platform.values())}, not for {image.arch}")
     return platform

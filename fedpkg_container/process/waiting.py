@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError, UsageError
-from fedpkg_container.process.starting import Argument, Environment, argv, environment, stop
+from fedpkg_container.process.starting import Argument, Environment, argv, close_pipes, environment, stop
 from fedpkg_container.signals import left_to_the_program
 from fedpkg_container.text import LineSplitter, printable
 
@@ -83,9 +83,7 @@ def run(
         stop(process)
         raise
     finally:
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+        close_pipes(process)
     stdout, stderr = bytes(output.stdout), bytes(output.stderr.content)
     if check and process.returncode != 0:
         said = (stderr or stdout)[-16_000:].decode(errors="replace")
@@ -238,6 +236,8 @@ def stream(
     except BaseException:
         stop(process)
         raise
+    finally:
+        close_pipes(process)
     tick()
     if process.returncode != 0:
         said = b"\n".join(last).decode(errors="replace")

@@ -182,12 +182,12 @@ class Manifest:
         """The digest of the image for a platform; of a manifest that is no list its own.
 
         :raises NoSuchImageError: the list has none
-        :raises RegistryError: the list does not give its digest
+        :raises RegistryError: its member is not a descriptor
         """
         if not self.is_list:
             return self.digest
         for each in self.members:
             listed = each.get("platform")
             if isinstance(listed, dict) and platform.fits(listed):
-                return checked(each.get("digest"))
+                return Descriptor.of(each).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")

@@ -23,8 +23,7 @@ def make(root: Path, *, packages: int = 1) -> Path:
     """
     rpm = Package(_NAME, "A package" * 100, version="2.0", contents={"/etc/hello": "hello\n"}).build(root.parent)
     (root / DATABASE).mkdir(parents=True)
-    debian = ["--force-debian"] if Path("/etc/debian_version").exists() else []
-    options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts", "--justdb", *debian]
+    options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts", "--justdb"]
     run(["rpm", *options, "--install", rpm], timeout=60)
     file = root / DATABASE / FILE
     with contextlib.closing(sqlite3.connect(file)) as database:

@@ -15,6 +15,9 @@ from fedpkg_container.process.waiting import ERRORS_KEPT
 from fedpkg_container.text import LONGEST_LINE, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
 
+#: No pipe is left to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
+
 
 def _shell(script: str) -> list[str]:
     return ["sh", "-c", script]

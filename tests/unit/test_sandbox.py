@@ -100,3 +100,8 @@ def test_a_directory_that_a_worker_made_a_link_keeps_its_owner(
     monkeypatch.setattr(Path, "mkdir", lambda self, **_: self.symlink_to(owned))
     workspace.new("made")
     assert owned.stat().st_uid == before
+
+
+def test_signals_are_as_a_program_expects_them(workspace: Workspace) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ; what it becomes would too, and RUN with it."""
+    assert int(_said(workspace, "sh", "-c", "grep SigIgn /proc/self/status").split()[1], 16) == 0

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 import struct
 import sys
 
@@ -177,7 +178,7 @@ def inside(first: int, count: int, command: list[str]) -> int:
         os.close(done_write)
         try:
             _become_root(ready_write, done_read)
-            os.execvp(command[0], command)
+            _execute(command)
         except OSError as error:
             _report(error)
         os._exit(127)
@@ -213,6 +214,13 @@ def _status_of(pid: int) -> int:
             return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
+def _execute(command: list[str]) -> None:
+    """Become a command, with the signals that Python ignores as they were."""
+    for each in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(each, signal.SIG_DFL)
+    os.execvp(command[0], command)
+
+
 def _report(error: OSError) -> None:
     sys.stderr.write(f"enter: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n")
     sys.stderr.flush()
@@ -225,7 +233,7 @@ def main(arguments: list[str]) -> int:
     options, command = arguments[1:end], arguments[end + 1 :]
     if mode == "outside":
         outside(options)
-        os.execvp(command[0], command)
+        _execute(command)
     return inside(int(options[0]), int(options[1]), command)
 
 
