@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from fedpkg_container.engines import storage
+from fedpkg_container.engines import cgroups, storage
 from fedpkg_container.engines.sandbox import Sandbox, Store
 from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspace, Workspaces, locked, remove
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, ProgramError, RegistryError
@@ -42,9 +42,13 @@ logger = logging.getLogger(__name__)
 PRUNE_INTERVAL = 3600.0
 #: Bytes of a base image, unpacked, where the site does not say.
 LONGEST = 10 * 10**9
+#: Files of a base image, unpacked.
+MOST_FILES = 1_000_000
 _DAY = 24 * 3600.0
 #: In an image's directory: what the registry has, and a description, written last.
 _CONTENT, _DESCRIPTION = "content", "image.json"
+#: What directories of images are called that are not complete.
+_INCOMING = "incoming-"
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ class BaseImages:
             base = self._known(file)
             if base is None:
                 with self._incoming() as incoming:
-                    content.rename(incoming / _CONTENT)
+                    content.rename(incoming.folder / _CONTENT)
                     base = self._unpack(incoming, name, manifest, lambda: None)
             _write(file, base)
         self.used[base.name] = base
@@ -207,9 +211,9 @@ class BaseImages:
             return known
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
-            content = incoming / _CONTENT
+            content = incoming.folder / _CONTENT
             manifest = fetch_image(repository, exact.digest, content, limits=limits, deadline=deadline, tick=tick)
-            return self._unpack(incoming, exact, manifest, self._within(incoming, deadline, tick))
+            return self._unpack(incoming, exact, manifest, self._within(incoming.folder, deadline, tick))
 
     def _within(self, incoming: Path, deadline: Deadline, tick: Callable[[], None]) -> Callable[[], None]:
         """Return what watches an image that is unpacked."""
@@ -222,24 +226,51 @@ class BaseImages:
                     f"the base image is larger than {self._longest // 10**6} MB",
                     solution="use a smaller base image; the limit is the site's (base_image_size)",
                 )
+            if storage.files_of(incoming) > MOST_FILES:
+                raise BuildFailedError(
+                    f"the base image has more than {MOST_FILES} files", solution="use a smaller base image"
+                )
 
         return check
 
     @contextlib.contextmanager
-    def _incoming(self) -> Iterator[Path]:
+    def _incoming(self) -> Iterator[Workspace]:
         """A directory for an image that is not complete; nothing of it stays when that fails."""
-        path = self._images / f"incoming-{os.getpid()}-{time.monotonic_ns()}"
-        path.mkdir(mode=0o700)
-        with locked(path / "lock", wait=True):
+        path = self._images / f"{_INCOMING}{os.getpid()}-{time.monotonic_ns()}"
+        with contextlib.ExitStack() as stack:
+            with self._nobody_else_begins():
+                self._remove_incomplete()
+                path.mkdir(mode=0o700)
+                stack.enter_context(locked(path / "lock", wait=True))
+            limits = self._workspaces.limits
             try:
-                yield path
+                groups = cgroups.create(path, memory=limits.memory, processes=limits.processes)
+                yield Workspace(path, self._workspaces.ids.base, groups)
             finally:
                 if path.exists():
                     remove(path)
+                cgroups.remove(path)  # which are called as it was when it has been renamed
 
-    def _unpack(self, incoming: Path, name: ImageReference, manifest: Manifest, tick: Callable[[], None]) -> BaseImage:
+    def _nobody_else_begins(self) -> contextlib.AbstractContextManager[IO[str]]:
+        """Until its maker has locked it, a directory looks like one that was left."""
+        return locked(self._images / "incoming.lock", wait=True)
+
+    def _remove_incomplete(self) -> None:
+        """Remove what pulls that were killed left."""
+        for directory in sorted(self._images.glob(f"{_INCOMING}*/")):
+            try:
+                with locked(directory / "lock", wait=False):
+                    remove(directory)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            except (FedpkgContainerError, OSError) as error:
+                logger.warning("%s could not be removed: %s", directory, error)
+
+    def _unpack(
+        self, workspace: Workspace, name: ImageReference, manifest: Manifest, tick: Callable[[], None]
+    ) -> BaseImage:
         """Unpack an image in a worker, and give it its place."""
-        workspace = Workspace(incoming, self._workspaces.ids.base)
+        incoming = workspace.folder
         workspace.prepare()
         environment = storage.configure(workspace, [])
         sandbox = Sandbox(
@@ -249,6 +280,7 @@ class BaseImages:
         try:
             command = ["unshare", "--net", "--", *sandbox.command(copy)]
             run(command, env=environment, timeout=self._access.timeout, tick=tick)
+            tick()  # it may have been fast
         except ProgramError as error:
             raise RegistryError(f"{name} cannot be unpacked: {error.reason}") from error
         image_id = manifest.blobs[0].digest.partition(":")[2]
@@ -299,17 +331,12 @@ class BaseImages:
         last.touch()
         before = time.time() - days * _DAY
         removed: list[str] = []
+        with self._nobody_else_begins():
+            self._remove_incomplete()
         for directory in sorted(self._images.iterdir()):
-            if directory.name.startswith("incoming-"):
-                self._remove_incoming(directory)
-            elif (base := self._at(directory)) and self._remove(directory, before):
+            if (base := self._at(directory)) and self._remove(directory, before):
                 removed.append(base.image_id)
         return removed
-
-    def _remove_incoming(self, directory: Path) -> None:
-        """Remove what a pull that was killed left."""
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(directory / "lock", wait=False):
-            remove(directory)
 
     def _of(self, directory: Path) -> list[Path]:
         """The records of an image."""
