@@ -13,7 +13,7 @@ from typing import Any
 import koji
 
 import fedpkg_container.koji_plugins
-from fedpkg_container.box import distgit, registry
+from fedpkg_container.box import distgit, nginx, registry
 from fedpkg_container.box.answers import answers, listens
 from fedpkg_container.box.distribution import Distribution
 from fedpkg_container.box.hub.database import Database
@@ -79,11 +79,20 @@ class Box:
     @cached_property
     def registry(self) -> Service:
         """The registry of candidates, and of what is being built."""
-        address, ca = self.layout.registry_address, self.authority.certificate_path
-        certificate = self.authority.issue("registry", server=True)
-        configuration = registry.write_configuration(self.layout.registry, address, certificate)
-        command: list[str | Path] = [registry.program(), "serve", configuration]
-        return self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
+        layout, ca = self.layout, self.authority.certificate_path
+        address, behind = layout.registry_address, f"127.0.0.1:{layout.ports.registry_storage}"
+        client = self.authority.issue(registry.FRONT)
+        configuration = registry.write_configuration(
+            layout.registry, behind, self.authority.issue("registry", server=True), ca
+        )
+        storage = self._service(
+            "registry-storage",
+            [registry.program(), "serve", configuration],
+            lambda: answers(f"https://{behind}/v2/", 200, ca=ca, client=client),
+        )
+        command = nginx.command(layout.registry / "front", registry.front(address, behind, self.authority))
+        made = self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
+        return replace(made, backend=storage)
 
     @cached_property
     def distgit(self) -> Service:

@@ -24,6 +24,7 @@ import koji.plugin
 import koji.tasks
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container.box.pki import write_trust
 from fedpkg_container.box.rounds import Rounds
 from fedpkg_container.box.task_manager import BoxTaskManager
 from fedpkg_container.engines import rootless
@@ -56,9 +57,9 @@ def write_configuration(box: Box, name: str) -> Path:
     layout, authority = box.layout, box.authority
     folder = layout.builder(name)
     certificates = folder / "certs"
-    for path in (folder, folder / "work", certificates):
+    for path in (folder, folder / "work"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
+    write_trust(authority, certificates, name)
     site = configparser.ConfigParser(interpolation=None)
     site["registry"] = {
         "candidate": layout.registry_address,

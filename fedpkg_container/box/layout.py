@@ -155,9 +155,11 @@ class Layout:
             )
         names = parser.get("box", "builders").split()
         layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
-        if not parser.has_section("distribution"):
-            return layout
-        return layout._with(DistributionPorts.read(parser["distribution"]))
+        if parser.has_section("distribution"):
+            layout = layout._with(DistributionPorts.read(parser["distribution"]))
+        if set(layout.ports.all) != set(parser["ports"]):
+            layout._save(settings)
+        return layout
 
     def with_distribution(self) -> Layout:
         """The same box, with a stable registry, a front end and a mirror from now on.

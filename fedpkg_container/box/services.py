@@ -40,6 +40,7 @@ class Service:
     :param environment: variables for it
     :param umask: of what it makes: for its owner alone, unless others are to read it
     :param supervised: whether the supervisor restarts it
+    :param backend: the server behind it, which is started before it and stopped after it
     """
 
     name: str
@@ -50,6 +51,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     umask: int = 0o077
     supervised: bool = True
+    backend: Service | None = None
 
     @classmethod
     def from_start_file(cls, path: Path) -> Service:
@@ -100,6 +102,8 @@ class Service:
 
     def start(self) -> None:
         """Start it when it does not run; does not wait until it answers."""
+        if self.backend is not None:
+            self.backend.start()
         with self._locked():
             if self.pid is None:
                 self._start()
@@ -132,6 +136,8 @@ class Service:
 
         :raises FedpkgContainerError: it ended, or does not answer in time; with the end of its log
         """
+        if self.backend is not None:
+            self.backend.wait_ready()
         deadline = time.monotonic() + READY_TIMEOUT
         while not self.ready():
             with contextlib.suppress(ChildProcessError):
@@ -154,6 +160,8 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self.pid_file.unlink(missing_ok=True)
+        if self.backend is not None:
+            self.backend.stop()
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, and do not wait."""

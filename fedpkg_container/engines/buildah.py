@@ -300,15 +300,23 @@ class Buildah:
         return self.export(image, [_DOCKER]).manifests[_DOCKER].blobs[0].digest
 
     @contextlib.contextmanager
-    def saved(self, image: str, name: ImageReference, target: Path) -> Iterator[Callable[[], None]]:
-        """Save an image as a docker-archive, compressed with gzip, while other things are done.
+    def saved(
+        self, image: str, name: ImageReference, target: Path, *, compressed: bool = True
+    ) -> Iterator[Callable[[], None]]:
+        """Save an image as a docker-archive while other things are done.
 
         :param name: what the archive calls it
         :param target: the file
+        :param compressed: with gzip; buildah 1.28 and skopeo 1.9 read only archives that are not
         :returns: a function that waits until it is saved
         """
         exported = self.export(image, [_DOCKER])
-        request = {"target": str(exported.directory), "gzip": _gzip(1), "archive": "archive", "name": str(name)}
+        request = {
+            "target": str(exported.directory),
+            "gzip": _gzip(1) if compressed else ["cat"],
+            "archive": "archive",
+            "name": str(name),
+        }
         log = self.folder / "archive.log"
         # Everything that waits for the build waits for this.
         command, environment = self._program("export.py", request), self._environment()
@@ -369,8 +377,8 @@ class Buildah:
 
     def to_local_storage(self, image: str, name: ImageReference) -> str:
         """Bring an image into the local storage of the user that runs this, under a name; its image ID there."""
-        archive = self.folder / "image.tar.gz"
-        with self.saved(image, name, archive) as wait:
+        archive = self.folder / "image.tar"
+        with self.saved(image, name, archive, compressed=False) as wait:
             wait()
         pulled = run(["buildah", "pull", "--quiet", f"docker-archive:{archive}"], timeout=STEP_TIMEOUT)
         archive.unlink()

@@ -14,6 +14,9 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.registry import Registry
 
+#: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
+LONGEST_CONFIGURATION = 8 * 1024 * 1024
+
 
 def found_in(engine: Buildah, image: str) -> dict[str, Any]:
     """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
@@ -42,6 +45,8 @@ def describe(registry: Registry, arch: str, image: ImageReference, **found: Any)
         manifest = repository.manifest(image.digest)
         if not manifest.blobs:
             raise RegistryError(f"{image} is not an image of one arch")
+        if manifest.blobs[0].size > LONGEST_CONFIGURATION:
+            raise RegistryError(f"the configuration of {image} has more than {LONGEST_CONFIGURATION} bytes")
         raw = repository.blob(manifest.blobs[0])
         diff_ids = ImageConfiguration.read(raw, where=str(image)).diff_ids
     return BuiltImage(

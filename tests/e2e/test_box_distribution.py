@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.box import registry
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import DistributionPlaces, Layout
 from fedpkg_container.box.machines import machines
@@ -78,7 +79,8 @@ def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folde
 def test_the_shell_has_the_sites_file(folder: Path) -> None:
     printed = _box(folder, "shell", "--", "fedpkg-container-registry", "redirects", "--nginx")
     assert printed.returncode == 0, printed.stderr
-    assert printed.stdout.strip() == (_places(folder).front_end / "servers.conf").read_text().strip()
+    guarded = registry.guard(printed.stdout, Box(Layout.open(folder)).authority)
+    assert guarded.strip() == (_places(folder).front_end / "servers.conf").read_text().strip()
 
 
 def test_status_and_down_know_it(folder: Path) -> None:
@@ -109,10 +111,21 @@ def test_ports_are_kept_and_are_none_of_the_others(tmp_path: Path) -> None:
     assert Layout.open(tmp_path / "box") == layout
     assert layout.distribution is not None
     ports = [*layout.ports.all.values(), *layout.distribution.ports.all.values()]
-    assert len(set(ports)) == 7
+    assert len(set(ports)) == 8
     parser = configparser.ConfigParser()
     parser.read(tmp_path / "box" / "box.ini")
     assert parser["box"]["format"] == "1"  # a box without a distribution is as before
+
+
+def test_a_box_of_an_earlier_version_gets_the_ports_that_it_lacks(tmp_path: Path) -> None:
+    made = Layout.open(tmp_path / "box").with_distribution()
+    settings = tmp_path / "box" / "box.ini"
+    lines = settings.read_text().splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if not line.startswith("registry_storage")))
+    opened = Layout.open(tmp_path / "box")
+    assert Layout.open(tmp_path / "box") == opened
+    assert {**opened.ports.all, "registry_storage": 0} == {**made.ports.all, "registry_storage": 0}
+    assert opened.distribution == made.distribution
 
 
 def test_a_builder_that_is_called_as_a_server(tmp_path: Path) -> None:

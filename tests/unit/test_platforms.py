@@ -18,7 +18,7 @@ def _digest(name: str) -> str:
 
 
 def _member(name: str, **platform: str) -> dict[str, Any]:
-    return {"digest": _digest(name), "mediaType": MANIFEST, "platform": platform}
+    return {"digest": _digest(name), "size": 1, "mediaType": MANIFEST, "platform": platform}
 
 
 LIST = Manifest.of(

@@ -20,6 +20,7 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.accounts import log_in_as
 from fedpkg_container.hub.subtasks import first_failure
+from fedpkg_container.image import handover
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild
 from fedpkg_container.image.site import Site, read_site
@@ -144,7 +145,21 @@ class BuildContainerTask(ContainerTask):
         except (koji.GenericError, Fault) as error:
             self.session.cancelTaskChildren(self.id)
             raise (first_failure(self.session, ids) or error) from error
-        return [BuiltImage.unpack(results[each]) for each in ids]
+        return [self._received(results[task_id], task_id, spec.arch) for task_id, spec in zip(ids, specs)]
+
+    def _received(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+        """The image that the task of an arch has described in its output."""
+
+        def read(name: str, offset: int, size: int) -> bytes:
+            content: bytes = self.session.downloadTaskOutput(task_id, name, offset, size)
+            return content
+
+        try:
+            return handover.receive(result, arch, read)
+        except (koji.GenericError, Fault) as error:
+            raise BuildFailedError(
+                f"the output of task {task_id} ({arch}) cannot be read: {error}", solution="build again"
+            ) from error
 
     def _subtask(self, spec: BuildSpec, label: str) -> int:
         task_id: int = self.session.host.subtask(
@@ -160,7 +175,11 @@ class CreateContainerTask(ContainerTask):
     _taskWeight = 2.0
 
     def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Build the image of one arch and push it to staging; both ends of it are ``fedpkg_container.model.build``."""
+        """Build the image of one arch and push it to staging.
+
+        :param spec: of ``fedpkg_container.model.build``
+        :returns: what ``fedpkg_container.image.handover`` needs to find the description of the image
+        """
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:
             site = read_site()
@@ -178,4 +197,4 @@ class CreateContainerTask(ContainerTask):
                     upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
                     after=self.checkpoint,
                 )
-                return build.run().pack()
+                return handover.send(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))

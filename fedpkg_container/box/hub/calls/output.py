@@ -102,7 +102,7 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
     return files if stat or all_volumes else list(files)
 
 
-@call("downloadTaskOutput", used_by="the client; koji watch-logs, download-logs")
+@call("downloadTaskOutput", used_by="the client; the builder plugin; koji watch-logs, download-logs")
 def download_task_output(
     taskID: int, fileName: str, offset: int | None = 0, size: int = -1, volume: Lookup | None = None
 ) -> str:
