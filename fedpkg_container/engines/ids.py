@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from fedpkg_container.errors import FedpkgContainerError
 ACCOUNT = "fedpkg-container"
 #: IDs in a range: all that a file system in an image may use (0 to 65535).
 COUNT = 65536
+#: The first ID that no user of a machine has: UID_MAX (login.defs(5)) and nobody are below.
+LOWEST = 65536
 #: Fewer than this are no use: images have files of nobody, 65534.
 LEAST = 65535
 _UID_MAP = Path("/proc/self/uid_map")
@@ -113,12 +116,28 @@ def read_ids(account: str = ACCOUNT) -> Ids:
 
 
 def _ranges(path: Path, account: str) -> list[IdRange]:
-    """The IDs that a file gives to an account, in ranges of ``COUNT``."""
-    found = []
+    """The IDs that a file gives to an account, in ranges of ``COUNT`` that have none in common.
+
+    IDs below ``LOWEST`` are those of users of this machine, root among them, whatever the file says.
+    """
+    found: list[IdRange] = []
     with contextlib.suppress(FileNotFoundError):
-        for line in path.read_text().splitlines():
-            name, *numbers = line.strip().split(":")
-            if name == account and len(numbers) == 2 and all(map(str.isdigit, numbers)):
-                first, count = map(int, numbers)
-                found += [IdRange(each, COUNT) for each in range(first, first + count - COUNT + 1, COUNT)]
+        for owner, first, count in subordinate(path):
+            if owner != account:
+                continue
+            at = max(first, LOWEST)
+            while at + COUNT <= first + count:
+                if all(abs(at - each.first) >= COUNT for each in found):
+                    found.append(IdRange(at, COUNT))
+                at += COUNT
     return found
+
+
+def subordinate(path: Path) -> Iterator[tuple[str, int, int]]:
+    """The lines of /etc/subuid or /etc/subgid (subuid(5)): owner, first ID and count.
+
+    :raises FileNotFoundError: there is no such file
+    """
+    for line in path.read_text(errors="replace").splitlines():
+        if found := re.fullmatch(r"([^:]*):([0-9]{1,10}):([0-9]{1,10})", line.strip()):
+            yield found[1], int(found[2]), int(found[3])

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from fedpkg_container.engines.ids import COUNT
+from fedpkg_container.engines.ids import COUNT, subordinate
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 
@@ -90,13 +90,9 @@ def _range(program: str, name: str, user: int) -> int:
             solution="install uidmap (Debian) or shadow-utils (Fedora)",
         )
     path = _PROGRAMS[program]
-    lines = path.read_text().splitlines() if path.exists() else []
-    for line in lines:
-        owner, *numbers = line.strip().split(":")
-        if owner in (name, str(user)) and len(numbers) == 2 and all(map(str.isdigit, numbers)):
-            first, count = map(int, numbers)
-            if count >= COUNT:
-                return first
+    for owner, first, count in subordinate(path) if path.exists() else ():
+        if owner in (name, str(user)) and count >= COUNT:
+            return first
     option = "--add-subuids" if path.name == "subuid" else "--add-subgids"
     raise FedpkgContainerError(
         f"user {name} has no {COUNT} subordinate IDs in {path}",
