@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,10 @@ def read_packages(root: Path, workspace: Workspace) -> list[Package]:
     :param workspace: of the worker that reads the copy
     :raises BuildFailedError: the database cannot be read
     """
-    copy = workspace.work / "rpmdb"
+    copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.work)) / "database"
     if not any(_copy_database(root / path, root, copy) for path in DATABASES):
         return []
-    workspace.give(copy)
+    workspace.give(copy.parent)
     try:
         limits = [
             "prlimit",
