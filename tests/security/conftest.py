@@ -25,7 +25,7 @@ from tests.support.attack import SECRET
 #: The name of a key in the session keyring of the process that starts workers.
 KEY = "fedpkg-container-test"
 #: A name that a process of the builder listens on, in the abstract name space of sockets.
-ABSTRACT = "fedpkg-container-security"
+ABSTRACT = f"fedpkg-container-security-{os.getpid()}"
 #: Limits of the workers of these tests.
 LIMITS = WorkerLimits(memory=150_000_000, processes=100)
 #: Seconds for all attempts of one worker, on a machine that is busy.

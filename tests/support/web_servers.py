@@ -92,7 +92,8 @@ def check_nginx(folder: Path, servers: str) -> None:
 
     :raises ProgramError: it does not
     """
-    run([*nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
+    # It opens the ports, which may be those of the system: in a network of its own an ordinary user may, too.
+    run(["unshare", "--net", "--", *nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
 
 
 def check_httpd(folder: Path, site: str) -> None:
