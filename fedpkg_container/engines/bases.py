@@ -207,8 +207,11 @@ class BaseImages:
         deadline = deadline.within(own) if deadline else own
         registry = Registry(replace(self._access.impatient(), deadline=deadline))
         exact = image.at(registry.manifest(image).digest_for(platform))
-        if known := self._at(self._directory(exact)):
-            return known
+        with self._names():
+            directory = self._directory(exact)
+            if known := self._at(directory):
+                os.utime(directory)  # it is used, which no record says yet
+                return known
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
             content = incoming.folder / _CONTENT
@@ -287,12 +290,16 @@ class BaseImages:
         described = {"image_id": image_id, "name": str(name)}
         (incoming / _DESCRIPTION).write_text(json.dumps(described))
         directory = self._directory(name)
-        with locked(self._images / "rename.lock", wait=True):
+        with self._names():
             known = self._at(directory)
             if known is None:
                 incoming.rename(directory)
                 known = BaseImage(image_id, str(name), directory)
         return known
+
+    def _names(self) -> contextlib.AbstractContextManager[IO[str]]:
+        """Keep other processes from giving directories of images their names, or taking them away."""
+        return locked(self._images / "names.lock", wait=True)
 
     def _directory(self, name: ImageReference) -> Path:
         return self._images / hashlib.sha256(str(name).encode()).hexdigest()
@@ -350,23 +357,25 @@ class BaseImages:
     def _remove(self, directory: Path, before: float) -> bool:
         """Remove an image, unless it is used; whether it was."""
         records = self._of(directory)
+        removed = self._images / f"{_INCOMING}removed-{directory.name}"
         with contextlib.ExitStack() as stack:
             try:
                 for path in records:
                     stack.enter_context(locked(path, wait=False))
             except BlockingIOError:
                 return False
-            used = {path.name for path in self._workspaces.builds.glob("*/base-images/*")}
-            stale = max([path.stat().st_mtime for path in records] or [directory.stat().st_mtime])
-            if stale > before or any(path.name in used for path in records):
-                return False
-            try:
-                remove(directory)
-            except (FedpkgContainerError, OSError) as error:
-                logger.warning("base image %s could not be removed: %s", directory, error)
-                return False
+            with self._names():
+                used = {path.name for path in self._workspaces.builds.glob("*/base-images/*")}
+                last = max(path.stat().st_mtime for path in [directory, *records])
+                if last > before or any(path.name in used for path in records):
+                    return False
+                directory.rename(removed)
             for path in records:
                 path.unlink()
+        try:
+            remove(removed)
+        except (FedpkgContainerError, OSError) as error:  # tried again before the next image is fetched
+            logger.warning("base image %s could not be removed: %s", removed, error)
         return True
 
 

@@ -73,7 +73,9 @@ def test_a_server_of_tokens_that_fails_for_a_moment(serve: Serve) -> None:
     assert repository.manifest("latest")
 
 
-@pytest.mark.parametrize("realm", ["http://127.0.0.1:9/token", "file:///etc/passwd", "", "//x"])
+@pytest.mark.parametrize(
+    "realm", ["http://127.0.0.1:9/token", "file:///etc/passwd", "", "//x", "https://[x", "https://", "https://a b/"]
+)
 def test_servers_of_tokens_that_cannot_be_trusted(serve: Serve, realm: str) -> None:
     server, repository = serve()
     server.faults["GET /v2/"] = [Fault(401, {"WWW-Authenticate": f'Bearer realm="{realm}"'})]

@@ -191,7 +191,7 @@ def test_builds_that_are_not_let_through(desk: Desk) -> None:
         (["promote", "--no-such-option"], 2, "unrecognized arguments: --no-such-option"),
         (["promote", "no-such-build"], 1, "the hub knows no build no-such-build"),
         (["promote", "\x1b[2Jx-1-1"], 1, "[2Jx-1-1' is no NVR"),
-        (["promote", "-1-1"], 2, "unrecognized arguments: -1-1"),
+        (["promote", "-x-1-1"], 2, "unrecognized arguments: -x-1-1"),
         (["promote", "../../x-1-1"], 1, "the hub knows no build ../../x-1-1"),
         (["list", "Hello"], 2, "not a repository: 'Hello' must be lower-case"),
         (["list", "no/such"], 1, "there is no image in"),
