@@ -160,6 +160,7 @@ def _describe(layout: Layout) -> None:
 
 def _status(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
+    from fedpkg_container.engines.versions import exposures
 
     box = Box(_existing(arguments))
     _describe(box.layout)
@@ -169,6 +170,8 @@ def _status(arguments: argparse.Namespace) -> int:
         pid = service.pid
         running += pid is not None
         print(f"{service.name:<12}{_state(service, pid, supervised=box.supervisor.pid is not None)}")
+    for exposure in exposures():
+        print(f"\nwarning: {exposure}")
     if running < len(box.services):
         print(f"\nstart what does not run: {_program(arguments)} up")
         return 1

@@ -95,12 +95,12 @@ class Intruder:
         return {name: Result(**answer) for name, answer in answers.items()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def secrets() -> Iterator[None]:
     """What the process that starts workers has, and no worker may: variables, keys, a socket, open files."""
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for name in ("KOJI_PASSWORD", "REGISTRY_AUTH_FILE", "SSH_AUTH_SOCK", "KRB5CCNAME"):
+        for name in ("KOJI_PASSWORD", "SSH_AUTH_SOCK", "KRB5CCNAME"):
             patch.setenv(name, f"/{SECRET}")
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(f"\0{ABSTRACT}")
@@ -122,7 +122,7 @@ def add_key() -> bool:
     return bool(libc.syscall(add, b"user", KEY.encode(), SECRET.encode(), len(SECRET), -3) > 0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def victim_process() -> Iterator[subprocess.Popen[bytes]]:
     """A process of the builder."""
     process = subprocess.Popen(["sleep", "1000"])
@@ -131,7 +131,7 @@ def victim_process() -> Iterator[subprocess.Popen[bytes]]:
     process.wait(timeout=10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def intruding(
     tmp_path_factory: pytest.TempPathFactory, secrets: None, victim_process: subprocess.Popen[bytes]
 ) -> Iterator[Intruder]:
@@ -160,7 +160,7 @@ def intruding(
         yield Intruder(own, [Store(graph, workspaces.ids.base)], readable, other, facts)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def seen(intruding: Intruder) -> dict[str, Result]:
     """What each attempt came to that leaves nothing, and does not end the worker."""
     return intruding.attempt(*(name for name in intruder.ATTEMPTS if name not in ENDING))

@@ -862,6 +862,13 @@ def connect_to_hypervisor(config: dict[str, Any]) -> str:
 
 
 @attempt
+def use_cryptography_of_kernel(config: dict[str, Any]) -> str:
+    """Sockets by which CVE-2026-31431 changed files that can only be read."""
+    with socket.socket(38, socket.SOCK_SEQPACKET) as made:
+        return str(made.fileno())
+
+
+@attempt
 def connect_to_abstract_socket(config: dict[str, Any]) -> str:
     with socket.socket(socket.AF_UNIX) as made:
         made.settimeout(5)

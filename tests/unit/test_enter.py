@@ -11,7 +11,7 @@ from fedpkg_container.engines.inside import enter
 
 _ALLOW = 0x7FFF0000
 _REFUSE = 0x00050000 | errno.EAFNOSUPPORT
-VSOCK, UNIX = 40, 1
+ALG, VSOCK, UNIX = 38, 40, 1
 
 
 def _decide(machine: str, arch: int, number: int, argument: int) -> int:
@@ -48,8 +48,9 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("machine", "arch", "number"), CALLS)
-def test_sockets_to_the_hypervisor_are_refused(machine: str, arch: int, number: int) -> None:
+def test_some_sockets_are_refused(machine: str, arch: int, number: int) -> None:
     assert _decide(machine, arch, number, VSOCK) == _REFUSE
+    assert _decide(machine, arch, number, ALG) == _REFUSE
     assert _decide(machine, arch, number, UNIX) == _ALLOW
 
 
@@ -59,8 +60,9 @@ def test_other_calls_are_allowed(machine: str, arch: int, number: int) -> None:
     assert _decide(machine, 0x12345678, number, VSOCK) == _ALLOW
 
 
-def test_a_call_whose_arguments_cannot_be_seen_is_refused() -> None:
-    assert _decide("x86_64", 0x40000003, 102, UNIX) == _REFUSE
+@pytest.mark.parametrize(("machine", "arch"), [("x86_64", 0x40000003), ("ppc64le", 0xC0000015)])
+def test_a_call_whose_arguments_cannot_be_seen_is_refused(machine: str, arch: int) -> None:
+    assert _decide(machine, arch, 102, UNIX) == _REFUSE
 
 
 def test_machines_that_are_not_known_have_no_filter() -> None:

@@ -34,11 +34,13 @@ _SOCKET: dict[str, dict[int, tuple[int, int | None]]] = {
     "x86_64": {0xC000003E: (41, None), 0x40000003: (359, 102)},
     "aarch64": {0xC00000B7: (198, None), 0x40000028: (281, None)},
     "riscv64": {0xC00000F3: (198, None)},
-    "ppc64le": {0xC0000015: (326, None)},
+    "ppc64le": {0xC0000015: (326, 102)},
     "s390x": {0x80000016: (359, None)},
 }
 _X32 = 0x40000000
-_AF_VSOCK = 40
+#: Sockets that workers have no use for: AF_ALG is the kernel's cryptography, by which CVE-2026-31431 changed files that
+#: can only be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
+_REFUSED = (38, 40)
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
 #: Offsets in struct seccomp_data.
@@ -132,7 +134,7 @@ def leave_keys() -> None:
 
 
 def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
-    """A seccomp filter without sockets that no network namespace confines (AF_VSOCK: the hypervisor, and this machine).
+    """A seccomp filter that refuses sockets of some families.
 
     :param machine: as uname(2) names it; the filter is empty where its system calls are not known
     """
@@ -146,12 +148,19 @@ def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
             block.append((_AND, 0, 0, ~_X32 & 0xFFFFFFFF))
         if socketcall is not None:
             block += [(_JUMP_EQUAL, 0, 1, socketcall), refuse]
-        block += [(_JUMP_EQUAL, 1, 0, socket), allow]
-        block += [(_LOAD, 0, 0, argument), (_JUMP_EQUAL, 0, 1, _AF_VSOCK), refuse, allow]
+        block += [(_JUMP_EQUAL, 1, 0, socket), allow, (_LOAD, 0, 0, argument)]
+        for family in _REFUSED:
+            block += [(_JUMP_EQUAL, 0, 1, family), refuse]
+        block.append(allow)
         instructions += [(_LOAD, 0, 0, _DATA_ARCH), (_JUMP_EQUAL, 0, len(block), arch), *block]
     if instructions:
         instructions.append(allow)
     return b"".join(struct.pack("=HBBI", *each) for each in instructions)
+
+
+def refuses_sockets(machine: str) -> bool:
+    """Whether the filter is complete on a machine: s390x has no other way to make sockets than socketcall(2)."""
+    return machine in _SOCKET and machine != "s390x"
 
 
 def confine_sockets() -> None:

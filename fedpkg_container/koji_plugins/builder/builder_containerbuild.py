@@ -17,6 +17,7 @@ import koji
 import requests
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
+from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.accounts import log_in_as
 from fedpkg_container.hub.subtasks import first_failure
@@ -41,7 +42,14 @@ def _say_wrong_settings() -> None:
         logger.error("no container is built here: %s (%s)", error.reason, error.solution)
 
 
+def _warn_of_vulnerabilities() -> None:
+    """Name known vulnerabilities of this builder that nothing holds off, when the daemon starts."""
+    for exposure in exposures():
+        logger.warning("%s", exposure)
+
+
 _say_wrong_settings()
+_warn_of_vulnerabilities()
 
 
 class BuildContainerTask(ContainerTask):
