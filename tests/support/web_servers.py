@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fedpkg_container.box import nginx
+from fedpkg_container.engines.network import NONE, attached
 from fedpkg_container.process import background, run
 from tests.support.access_log import HTTPD_FORMAT, AccessLog
 from tests.support.waiting import PATIENCE
@@ -93,7 +94,8 @@ def check_nginx(folder: Path, servers: str) -> None:
     :raises ProgramError: it does not
     """
     # It opens the ports, which may be those of the system: in a network of its own an ordinary user may, too.
-    run(["unshare", "--net", "--", *nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
+    with attached(NONE, folder) as network:
+        run([*network.enter, *nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
 
 
 def check_httpd(folder: Path, site: str) -> None:
