@@ -72,9 +72,7 @@ class Box:
             *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),
             *("--config", layout.hub_configuration),
         ]
-        ready = lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path)  # noqa: E731
-        # Workers, which are other users, read packages and repositories; the box's directory is closed to the rest.
-        return replace(self._service("hub", command, ready), umask=0o022)
+        return self._service("hub", command, lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path))
 
     @cached_property
     def registry(self) -> Service:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import koji
@@ -116,3 +117,12 @@ def assert_now(event: Any) -> None:
     """Refuse a question about the past: this hub keeps no history."""
     if event is not None:
         raise koji.GenericError(f"This hub keeps no history: cannot answer for event {event}")
+
+
+def open_to_workers(path: Path) -> None:
+    """Let workers of builders, which are other users, read a file or directory of topdir: RPMs and repositories."""
+    topdir = Path(koji.pathinfo.topdir)
+    for each in (path, *path.parents):
+        if each == topdir or topdir not in each.parents:
+            return
+        each.chmod(0o755 if each.is_dir() else 0o644)

@@ -17,6 +17,7 @@ from fedpkg_container.box.hub.lookups import (
     assert_now,
     entry,
     one_row,
+    open_to_workers,
     path_component,
     require_login,
     require_permission,
@@ -166,6 +167,7 @@ def repo_init(tag: Lookup, task_id: int | None = None) -> list[int]:
         (folder / "toplink").symlink_to(os.path.relpath(koji.pathinfo.topdir, folder))
         names = sorted(_rpm_paths(row["id"], koji.canonArch(arch)))
         (folder / "pkglist").write_text("".join(f"toplink/{name}\n" for name in names))
+        open_to_workers(folder / "pkglist")
     return [repo_id, event_id]
 
 

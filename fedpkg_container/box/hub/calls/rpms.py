@@ -11,7 +11,7 @@ import koji
 from fedpkg_container.box.hub.calls import builds
 from fedpkg_container.box.hub.database import Row, marks, query_options
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import path_component, require_permission
+from fedpkg_container.box.hub.lookups import open_to_workers, path_component, require_permission
 from fedpkg_container.box.hub.parameters import ArchList, QueryOptions, RPMLookup
 from fedpkg_container.box.hub.uploads import upload_path
 
@@ -171,4 +171,5 @@ def _add(build: Row, uploaded: Path, header: Row) -> Row:
     target = Path(koji.pathinfo.build(build)) / koji.pathinfo.rpm(row)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(str(uploaded), target)
+    open_to_workers(target)
     return {**row, "external_repo_id": 0, "draft": False}
