@@ -39,6 +39,13 @@ from tests.support.waiting import PATIENCE, eventually
 LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
 ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
 ASK = "RUN " + "; ".join(f'echo "{each}: $(wget -q -O - http://{each}:{PORT}/ 2>&1)"' for each in ASKED)
+#: Fetches a page, in whatever network it is started.
+_FETCH = """
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+sys.stdout.buffer.write(opener.open(sys.argv[1], timeout=5).read())
+"""
+FETCH = (sys.executable, "-c", _FETCH)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +86,7 @@ LATE = "198.51.100.77"
 
 def test_isolated_does_not_reach_an_address_that_the_builder_gets_later(victim: Victim, tmp_path: Path) -> None:
     with attached("isolated", tmp_path) as network:
-        ask = [*network.enter, "wget", "-q", "-O", "-", "-T", "5", "-t", "1"]
+        ask = [*network.enter, *FETCH]
         assert subprocess.run([*ask, f"http://{OUTSIDE}:{PORT}/"], capture_output=True, timeout=60).returncode == 0
         with late_address(LATE):
             assert fetch(LATE) == INTERNAL
@@ -125,7 +132,7 @@ def test_isolated_reaches_nothing_once_later_addresses_cannot_be_prohibited(
         raise ProgramError("ip", 1, "injected")
 
     with attached("isolated", tmp_path) as network:
-        ask = [*network.enter, "wget", "-q", "-O", "-", "-T", "5", "-t", "1", f"http://{OUTSIDE}:{PORT}/"]
+        ask = [*network.enter, *FETCH, f"http://{OUTSIDE}:{PORT}/"]
         assert subprocess.run(ask, capture_output=True, timeout=60).returncode == 0
         monkeypatch.setattr(own_addresses if what == "list" else network_of, "run", fail)
         with late_address(LATE):
