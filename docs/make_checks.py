@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fedpkg_container.distgit import dockerfile_limits as limits
 from fedpkg_container.model.checks import CHECKS
 
 PAGE = Path(__file__).parent / "checks.md"
@@ -20,11 +21,31 @@ The table is made by `python docs/make_checks.py`; a unit test compares.
 | Code | What is checked |
 | --- | --- |
 """
+TAIL = f"""\
+
+## How large a Dockerfile may be
+
+Values of ENV, ARG and LABEL can name earlier ones, so that ten lines make a value of gigabytes. The client and builders
+refuse a Dockerfile before they fill in variables, by an upper bound that they compute from lengths alone
+(`distgit/dockerfile_limits.py`). The limits are the same everywhere and are not settings.
+
+| What | Limit |
+| --- | --- |
+| the file | {limits.LONGEST_FILE // 1024} KiB |
+| instructions | {limits.MOST_INSTRUCTIONS} |
+| one instruction, without its here-documents | {limits.LONGEST_INSTRUCTION // 1024} KiB |
+| values that ENV, ARG and LABEL set | {limits.MOST_VALUES} |
+| one value, or one word of another instruction, with variables filled in | {limits.LONGEST_VALUE // 1024} KiB |
+| all instructions together, with variables filled in | {limits.LARGEST_TOTAL // 1024} KiB |
+
+A variable that the Dockerfile does not set, for example `PATH`, counts as {limits.UNKNOWN // 1024} KiB: it may come
+from the base image.
+"""
 
 
 def page() -> str:
     """The text of docs/checks.md."""
-    return HEAD + "".join(f"| `{code}` | {text} |\n" for code, text in CHECKS.items())
+    return HEAD + "".join(f"| `{code}` | {text} |\n" for code, text in CHECKS.items()) + TAIL
 
 
 if __name__ == "__main__":

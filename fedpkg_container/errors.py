@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,20 @@ class ProgramError(FedpkgContainerError):
         self.program = program
         self.status = status
         self.output = output
+
+
+class ProgramOutputError(ProgramError):
+    """A program printed more than it may and was stopped.
+
+    :param limit: bytes
+    """
+
+    def __init__(self, program: str, limit: int) -> None:
+        FedpkgContainerError.__init__(self, f"{program} printed more than {limit / 10**6:.3g} MB and was stopped")
+        self.program = program
+        self.limit = limit
+        self.status = -signal.SIGTERM
+        self.output = ""
 
 
 class ProgramTimeoutError(FedpkgContainerError):

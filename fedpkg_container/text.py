@@ -17,6 +17,15 @@ def printable_line(text: str) -> str:
     return " ".join(printable(text).split("\n"))
 
 
+#: The user name and password of a URL (RFC 3986, userinfo), up to the last @ before its path.
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or text that has URLs in it, without the user names and passwords in these."""
+    return _CREDENTIALS.sub("", text)
+
+
 def counted(number: int, one: str, several: str = "") -> str:
     """A number and what there are: ``1 tag``, ``0 tags``; ``repository`` becomes ``repositories``.
 
@@ -24,6 +33,19 @@ def counted(number: int, one: str, several: str = "") -> str:
     """
     usual = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
     return f"{number} {one if number == 1 else several or usual}"
+
+
+def spoken(seconds: float) -> str:
+    """About how long: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 days``."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    if whole < 2 * 86400:
+        minutes = whole % 3600 // 60
+        return f"{whole // 3600} h" + (f" {minutes} min" if minutes else "")
+    return f"{whole // 86400} days"
 
 
 def os_error_text(error: OSError) -> str:

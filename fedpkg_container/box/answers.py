@@ -9,12 +9,15 @@ import urllib.request
 from pathlib import Path
 
 
-def answers(url: str, status: int, *, ca: Path) -> bool:
+def answers(url: str, status: int, *, ca: Path, client: Path | None = None) -> bool:
     """Whether GET of an address is answered with a status.
 
     :param ca: the authority of the server's certificate
+    :param client: the PEM file of the client's certificate and key, for a server that requires one
     """
     trusted = ssl.create_default_context(cafile=str(ca))
+    if client is not None:
+        trusted.load_cert_chain(client)
     try:
         with urllib.request.urlopen(url, timeout=5, context=trusted) as answer:
             return bool(answer.status == status)

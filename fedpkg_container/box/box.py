@@ -13,7 +13,7 @@ from typing import Any
 import koji
 
 import fedpkg_container.koji_plugins
-from fedpkg_container.box import distgit, registry
+from fedpkg_container.box import distgit, nginx, registry
 from fedpkg_container.box.answers import answers, listens
 from fedpkg_container.box.distribution import Distribution
 from fedpkg_container.box.hub.database import Database
@@ -48,9 +48,13 @@ class Box:
 
     @cached_property
     def services(self) -> list[Service]:
-        """All servers, in the order in which they start; they stop in the opposite one."""
+        """All processes, in the order in which they start; they stop in the opposite one."""
+        return [*self._servers, *map(self.builder, self.layout.builders), self.supervisor]
+
+    @cached_property
+    def _servers(self) -> list[Service]:
         beyond = self.distribution.services if self.distribution else []
-        return [self.hub, self.registry, self.distgit, *beyond, *map(self.builder, self.layout.builders)]
+        return [self.hub, self.registry, self.distgit, *beyond]
 
     @cached_property
     def distribution(self) -> Distribution | None:
@@ -73,11 +77,20 @@ class Box:
     @cached_property
     def registry(self) -> Service:
         """The registry of candidates, and of what is being built."""
-        address, ca = self.layout.registry_address, self.authority.certificate_path
-        certificate = self.authority.issue("registry", server=True)
-        configuration = registry.write_configuration(self.layout.registry, address, certificate)
-        command: list[str | Path] = [registry.program(), "serve", configuration]
-        return self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
+        layout, ca = self.layout, self.authority.certificate_path
+        address, behind = layout.registry_address, f"127.0.0.1:{layout.ports.registry_storage}"
+        client = self.authority.issue(registry.FRONT)
+        configuration = registry.write_configuration(
+            layout.registry, behind, self.authority.issue("registry", server=True), ca
+        )
+        storage = self._service(
+            "registry-storage",
+            [registry.program(), "serve", configuration],
+            lambda: answers(f"https://{behind}/v2/", 200, ca=ca, client=client),
+        )
+        command = nginx.command(layout.registry / "front", registry.front(address, behind, self.authority))
+        made = self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
+        return replace(made, backend=storage)
 
     @cached_property
     def distgit(self) -> Service:
@@ -102,6 +115,15 @@ class Box:
         # What builders check out goes into images with its modes.
         return replace(service, umask=0o022)
 
+    @cached_property
+    def supervisor(self) -> Service:
+        """What restarts the others when they end without being stopped."""
+        pid_file = self.layout.pid_file("supervisor")
+        ready = pid_file.with_suffix(".ready")
+        command = [*_module("fedpkg_container.box.supervisor"), pid_file]
+        service = self._service("supervisor", command, lambda: ready.exists() and ready.read_text() == str(service.pid))
+        return replace(service, supervised=False)
+
     def _service(self, name: str, command: list[str | Path], ready: Callable[[], bool]) -> Service:
         return Service(name, command, ready, self.layout.log(name), self.layout.pid_file(name))
 
@@ -113,14 +135,15 @@ class Box:
         for path in (self.layout.topdir, self.layout.distgit, self.layout.home):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         seed(Database(self.layout.database), ADMIN)
-        servers = self.services[: -len(self.layout.builders)]
-        for service in servers:
+        for service in self._servers:
             service.start()
-        for service in servers:
+        for service in self._servers:
             service.wait_ready()
         self.fill()
         for name in self.layout.builders:
             self.start_builder(name)
+        self.supervisor.start()
+        self.supervisor.wait_ready()
 
     def start_builder(self, name: str) -> None:
         """Start one builder and wait until it asks the hub for tasks."""
@@ -131,9 +154,10 @@ class Box:
         service.wait_ready()
 
     def down(self) -> None:
-        """Stop all servers, builders first, and clean up after builds that were running."""
+        """Stop the supervisor, then all servers, builders first, and clean up after builds that were running."""
         from fedpkg_container.box import builder
 
+        self.supervisor.stop()
         for name in self.layout.builders:
             self.builder(name).ask_to_stop()
         for service in reversed(self.services):

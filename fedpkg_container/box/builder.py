@@ -1,4 +1,8 @@
-"""A builder of the box: koji's own TaskManager with the builder plugin, and handlers of the box's other tasks."""
+"""A builder of the box: koji's own TaskManager with the builder plugin, and handlers of the box's other tasks.
+
+Its loop is kojid's: an error in one round is logged, and the next round follows. It ends, to be started again by the
+supervisor, when the hub no longer accepts its session.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +22,20 @@ from typing import TYPE_CHECKING, Any
 import koji
 import koji.plugin
 import koji.tasks
-from koji.daemon import TaskManager
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container.box.pki import write_trust
+from fedpkg_container.box.rounds import Rounds
+from fedpkg_container.box.task_manager import BoxTaskManager
+from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.hub.session import UNREACHABLE
 from fedpkg_container.image.site import VARIABLE
 from fedpkg_container.process import run
 
 if TYPE_CHECKING:
+    from koji.daemon import TaskManager
+
     from fedpkg_container.box.box import Box
 
 logger = logging.getLogger(__name__)
@@ -34,6 +44,8 @@ logger = logging.getLogger(__name__)
 SLEEP = 0.5
 #: The same while more is to come soon: a task that has begun asks for others. And for how many seconds that is.
 LIVELY_SLEEP, LIVELY = 0.1, 2.0
+#: How often a request to the hub is made again, seconds in between, and seconds for one; kojid's names.
+RETRIES = {"max_retries": "60", "retry_interval": "2", "timeout": "120"}
 #: Seconds for making one repository.
 CREATEREPO_TIMEOUT = 600.0
 
@@ -45,11 +57,16 @@ def write_configuration(box: Box, name: str) -> Path:
     layout, authority = box.layout, box.authority
     folder = layout.builder(name)
     certificates = folder / "certs"
-    for path in (folder, folder / "work", certificates):
+    for path in (folder, folder / "work"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (certificates / "ca.crt").write_bytes(authority.certificate_path.read_bytes())
+    write_trust(authority, certificates, name)
     site = configparser.ConfigParser(interpolation=None)
-    site["registry"] = {"candidate": layout.registry_address, "certificates": str(certificates), "patience": "20"}
+    site["registry"] = {
+        "candidate": layout.registry_address,
+        "certificates": str(certificates),
+        "patience": "20",
+        "allowed_hosts": " ".join(layout.registry_hosts),
+    }
     site["engine"] = {"state": str(folder / "state")}
     site["limits"] = {"build_timeout": "1800", "build_timeout_max": "3600"}
     site["content_generator"] = {
@@ -67,6 +84,7 @@ def write_configuration(box: Box, name: str) -> Path:
         "serverca": str(authority.certificate_path),
         "allowed_scms": "127.0.0.1*:/container/*:no 127.0.0.1*:/docker/*:no",
         "ready_file": str(folder / "ready"),
+        **RETRIES,
     }
     return _save(kojid, folder / "kojid.conf")
 
@@ -132,10 +150,11 @@ def _options(path: Path) -> types.SimpleNamespace:
 
 
 def _log_in(options: types.SimpleNamespace) -> Any:
+    retries = {name: int(getattr(options, name)) for name in RETRIES}
     session = koji.ClientSession(
         options.server,
-        {"serverca": options.serverca, "cert": options.cert, "max_retries": 60, "retry_interval": 2, "timeout": 120,
-         "use_fast_upload": True, "anon_retry": True, "offline_retry": True},
+        {"serverca": options.serverca, "cert": options.cert, "use_fast_upload": True, "anon_retry": True,
+         "offline_retry": True, **retries},
     )  # fmt: skip
     session.ssl_login(options.cert, None, options.serverca)
     session.exclusiveSession(force=True)
@@ -162,7 +181,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     os.getloadavg = lambda: (0.0, 0.0, 0.0)
     session = _log_in(options)
     koji.pathinfo.topdir = options.topdir
-    manager = TaskManager(options, session)
+    manager = BoxTaskManager(options, session)
     manager.findHandlers({"NewRepoTask": NewRepoTask, "TagBuildTask": TagBuildTask})
     plugin = _plugin()
     manager.scanPlugin(plugin)
@@ -175,21 +194,43 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     try:
         _take_tasks(manager)
     except SystemExit:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _shut_down(manager)
+    except koji.AuthError as error:
+        # The tasks' own sessions are gone as well: their processes end now, and the hub gets them back from the builder
+        # that is started next.
+        logger.error("the hub no longer accepts the session: %s", error)
+        _shut_down(manager)
+        raise SystemExit(1) from error
+
+
+def _shut_down(manager: TaskManager) -> None:
+    """End the processes of all tasks and log out; a hub that does not answer does not matter then."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
         manager.shutdown()
-        session.logout()
+        manager.session.logout()
+    except (*UNREACHABLE, koji.GenericError) as error:
+        logger.warning("the hub was not told that this builder ends: %s", error)
 
 
 def _take_tasks(manager: TaskManager) -> None:
-    """What kojid's main loop does."""
+    """What kojid's main loop does.
+
+    :raises koji.AuthError: the hub no longer accepts the session
+    """
     began = 0.0
+    rounds = Rounds(logger)
     while True:
-        manager.updateBuildroots(nolocal=True)
-        manager.updateTasks()
-        if manager.getNextTask():
+        taken = False
+        with rounds.one():
+            manager.updateBuildroots(nolocal=True)
+            manager.updateTasks()
+            taken = manager.getNextTask()
+        if taken:
             began = time.monotonic()
-        else:
-            rest(manager.pids.values(), LIVELY_SLEEP if time.monotonic() < began + LIVELY else SLEEP)
+            continue
+        pause = LIVELY_SLEEP if time.monotonic() < began + LIVELY else SLEEP
+        rest(manager.pids.values(), max(pause, rounds.pause))
 
 
 def rest(pids: Iterable[int], seconds: float) -> None:
@@ -220,6 +261,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it tells every open task twice a second
     os.environ[VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
+    rootless.enter()
     serve(_options(arguments.configuration), pause_at=arguments.pause_at)
 
 

@@ -20,6 +20,7 @@ from fedpkg_container.text import counted, os_error_text
 
 if TYPE_CHECKING:
     from fedpkg_container.box.box import Box
+    from fedpkg_container.box.services import Service
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,12 +84,14 @@ def _add_up(up: argparse.ArgumentParser) -> None:
 def _up(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box import nginx
     from fedpkg_container.box.box import Box
+    from fedpkg_container.engines import rootless
 
     wanted = _wanted(arguments)
     layout = Layout.open(arguments.directory, builders=wanted)
     if arguments.distribution:
         nginx.program()
         layout = layout.with_distribution()
+    rootless.enter()
     box = Box(layout)
     if wanted not in (None, box.layout.machines):
         raise UsageError(
@@ -157,19 +160,30 @@ def _describe(layout: Layout) -> None:
 
 def _status(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
+    from fedpkg_container.engines.versions import exposures
 
     box = Box(_existing(arguments))
     _describe(box.layout)
     print()
     running = 0
     for service in box.services:
-        state = f"runs (process {service.pid})" if service.pid else "does not run"
-        running += bool(service.pid)
-        print(f"{service.name:<10}{state}")
+        pid = service.pid
+        running += pid is not None
+        print(f"{service.name:<12}{_state(service, pid, supervised=box.supervisor.pid is not None)}")
+    for exposure in exposures():
+        print(f"\nwarning: {exposure}")
     if running < len(box.services):
         print(f"\nstart what does not run: {_program(arguments)} up")
         return 1
     return 0
+
+
+def _state(service: Service, pid: int | None, *, supervised: bool) -> str:
+    if pid is not None:
+        return f"runs (process {pid})"
+    if supervised and service.start_file.exists():
+        return f"does not run; the supervisor starts it again (its log: {service.log})"
+    return "does not run"
 
 
 def _shell(arguments: argparse.Namespace) -> int:
@@ -194,7 +208,9 @@ def _create_repository(arguments: argparse.Namespace) -> int:
 
 def _down(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
+    from fedpkg_container.engines import rootless
 
+    rootless.enter()
     box = Box(_existing(arguments))
     if arguments.remove:
         box.remove()

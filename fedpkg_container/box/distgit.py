@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cheroot.wsgi import Server
-
 from fedpkg_container.box.tls import make_server, serve
-from fedpkg_container.errors import ProgramTimeoutError, UsageError
+from fedpkg_container.errors import ProgramOutputError, ProgramTimeoutError, UsageError
 from fedpkg_container.process import run
 
 #: Seconds that one request to git may take.
 TIMEOUT = 120.0
+#: Bytes of one answer of git: a box's repositories are small.
+LARGEST_ANSWER = 512 * 1024**2
 
 _NAME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PATH = re.compile(r"/(?P<name>[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*?)(\.git)?(?P<rest>/.*)")
@@ -87,8 +87,10 @@ class GitApplication:
         }
         body = environ["wsgi.input"].read()
         try:
-            answer = run(["git", "http-backend"], env=variables, stdin=body, timeout=TIMEOUT, check=False).stdout
-        except ProgramTimeoutError:
+            answer = run(
+                ["git", "http-backend"], env=variables, stdin=body, timeout=TIMEOUT, check=False, limit=LARGEST_ANSWER
+            ).stdout
+        except (ProgramTimeoutError, ProgramOutputError):
             return _text(start_response, "500 Internal Server Error", "git did not answer\n")
         head, _, content = answer.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line)
@@ -116,7 +118,7 @@ def main() -> None:
         certificate=arguments.certificate,
         ca=arguments.ca,
     )
-    reading = Server(("127.0.0.1", arguments.anonymous_port), GitApplication(arguments.root, may_push=False))
+    reading = make_server(GitApplication(arguments.root, may_push=False), ("127.0.0.1", arguments.anonymous_port))
     reading.prepare()
     threading.Thread(target=reading.serve, daemon=True).start()
     try:

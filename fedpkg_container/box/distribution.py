@@ -44,8 +44,13 @@ class Distribution:
         """The registry of what is promoted."""
         address = f"127.0.0.1:{self.places.ports.stable}"
         certificate = self.authority.issue("stable", server=True)
-        configuration = registry.write_configuration(self.places.stable, address, certificate)
-        return self._registry("stable", [registry.program(), "serve", configuration], address)
+        ca, client = self.authority.certificate_path, self.authority.issue(registry.FRONT)
+        configuration = registry.write_configuration(self.places.stable, address, certificate, ca)
+        return self._service(
+            "stable",
+            [registry.program(), "serve", configuration],
+            lambda: answers(f"https://{address}/v2/", 200, ca=ca, client=client),
+        )
 
     @cached_property
     def mirror(self) -> Service:
@@ -57,8 +62,9 @@ class Distribution:
 
     @cached_property
     def front_end(self) -> Service:
-        """nginx with the configuration that ``fedpkg-container-registry redirects`` prints."""
-        command = nginx.command(self.places.front_end, render("nginx", self.settings))
+        """nginx with what ``fedpkg-container-registry redirects`` prints; only clients with a certificate may write."""
+        servers = registry.guard(render("nginx", self.settings), self.authority)
+        command = nginx.command(self.places.front_end, servers)
         return self._registry("front-end", command, self.places.address)
 
     @cached_property

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fedpkg_container.box.machines import BEYOND, CAPACITY, MACHINE, Machine, machines
 from fedpkg_container.box.ports import DistributionPorts, Ports
@@ -93,6 +94,11 @@ class DistributionPlaces:
         return f"http://localhost:{self.ports.mirror}"
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where builders may be sent when FROM names the stable registry."""
+        return (self.address, self.no_cdn_address, urlsplit(self.mirror_url).netloc)
+
+    @property
     def mirror_log(self) -> Path:
         """One line for each request that the mirror got."""
         return self.mirror / "access.log"
@@ -149,9 +155,11 @@ class Layout:
             )
         names = parser.get("box", "builders").split()
         layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
-        if not parser.has_section("distribution"):
-            return layout
-        return layout._with(DistributionPorts.read(parser["distribution"]))
+        if parser.has_section("distribution"):
+            layout = layout._with(DistributionPorts.read(parser["distribution"]))
+        if set(layout.ports.all) != set(parser["ports"]):
+            layout._save(settings)
+        return layout
 
     def with_distribution(self) -> Layout:
         """The same box, with a stable registry, a front end and a mirror from now on.
@@ -252,3 +260,8 @@ class Layout:
     def registry_address(self) -> str:
         """The registry as references name it."""
         return f"127.0.0.1:{self.ports.registry}"
+
+    @property
+    def registry_hosts(self) -> tuple[str, ...]:
+        """The box's registries, and where these send their clients: all are on loopback."""
+        return (self.registry_address, *(self.distribution.hosts if self.distribution else ()))

@@ -20,7 +20,7 @@ ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64", "i386", "armhfp", 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 #: What other servers of a box are called; those of its distribution, and all.
 BEYOND = frozenset({"stable", "mirror", "front-end"})
-_TAKEN = frozenset({"hub", "registry", "distgit"}) | BEYOND
+_TAKEN = frozenset({"hub", "registry", "registry-storage", "distgit"}) | BEYOND
 
 
 @dataclass(frozen=True)

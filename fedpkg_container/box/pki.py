@@ -88,6 +88,15 @@ class Authority:
         return path
 
 
+def write_trust(authority: Authority, folder: Path, user: str) -> Path:
+    """Fill a directory as containers-certs.d(5) has them: the authority, and a user's certificate; the directory."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(folder / "ca.crt", authority.certificate_path.read_bytes())
+    for name in ("client.cert", "client.key"):
+        _write(folder / name, authority.issue(user).read_bytes())
+    return folder
+
+
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.now(timezone.utc)
     return (

@@ -30,8 +30,10 @@ class _Chosen:
 
     @classmethod
     def read(cls: type[_Self], section: Mapping[str, str]) -> _Self:
-        """Ports as they were written down."""
-        return cls(**{field.name: int(section[field.name]) for field in fields(cls)})  # type: ignore[arg-type]
+        """Ports as they were written down; one that a box of an earlier version does not have is chosen now."""
+        written = {name: int(port) for name, port in section.items()}
+        chosen = cls.choose(taken=written.values()).all
+        return cls(**{name: written.get(name, port) for name, port in chosen.items()})
 
     @property
     def all(self) -> dict[str, int]:
@@ -47,6 +49,7 @@ class Ports(_Chosen):
     registry: int
     distgit: int
     distgit_anonymous: int
+    registry_storage: int
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,24 @@
-"""The box's registries: the docker-registry (distribution) program over TLS."""
+"""The box's registries: the docker-registry (distribution) program behind nginx, which lets clients write.
+
+docker-registry has one rule for reading and writing. Here it accepts connections with a certificate of the box's
+authority only, which nginx has. nginx lets every client read, and those write who have such a certificate too: other
+users of the machine reach the ports, but do not have the files.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import FedpkgContainerError
+
+#: As whom nginx reaches the registry behind it.
+FRONT = "registry-front"
+_TLS_KEY = re.compile(r"^ *ssl_certificate_key .*;$", re.MULTILINE)
 
 
 def program() -> str:
@@ -21,12 +32,67 @@ def program() -> str:
     raise FedpkgContainerError("program not found: docker-registry", solution="install docker-registry")
 
 
-def write_configuration(folder: Path, address: str, certificate: Path) -> Path:
+#: Directives of nginx in ``http { }``: what ``$box_refused`` is, and whom the registry behind it believes.
+_GUARD = """\
+map "$request_method $ssl_client_verify" $box_refused {{
+    default 1;
+    "~^(GET|HEAD|OPTIONS) " 0;
+    "~ SUCCESS$" 0;
+}}
+ssl_client_certificate "{ca}";
+ssl_verify_client optional;
+proxy_ssl_certificate "{client}";
+proxy_ssl_certificate_key "{client}";
+"""
+_REFUSAL = "if ($box_refused) { return 403; }"
+_SERVER = """\
+server {{
+    listen {address} ssl;
+    ssl_certificate "{certificate}";
+    ssl_certificate_key "{certificate}";
+    ssl_protocols TLSv1.2 TLSv1.3;
+    client_max_body_size 0;
+    location / {{
+        proxy_pass https://{backend};
+        proxy_ssl_verify on;
+        proxy_ssl_trusted_certificate "{ca}";
+        proxy_ssl_name localhost;
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-Proto https;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_request_buffering off;
+        proxy_buffering off;
+        proxy_read_timeout 900;
+        proxy_send_timeout 900;
+    }}
+}}
+"""
+
+
+def guard(servers: str, authority: Authority) -> str:
+    """The configuration of an nginx before a registry, with clients without a certificate kept from writing.
+
+    :param servers: what is in ``http { }``
+    """
+    settings = _GUARD.format(ca=authority.certificate_path, client=authority.issue(FRONT))
+    return settings + _TLS_KEY.sub(rf"\g<0>\n    {_REFUSAL}", servers)
+
+
+def front(address: str, backend: str, authority: Authority) -> str:
+    """The configuration of an nginx that is a registry's guard and nothing else."""
+    certificate = authority.issue("registry", server=True)
+    server = _SERVER.format(address=address, backend=backend, certificate=certificate, ca=authority.certificate_path)
+    return guard(server, authority)
+
+
+def write_configuration(folder: Path, address: str, certificate: Path, ca: Path) -> Path:
     """The configuration file of a registry.
 
     :param folder: where it keeps everything; made when it is not there
     :param address: host and port
     :param certificate: a PEM file with certificate and key
+    :param ca: the authority whose certificates clients need
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = {
@@ -40,7 +106,7 @@ def write_configuration(folder: Path, address: str, certificate: Path) -> Path:
         "http": {
             "addr": address,
             "secret": "one registry behind no balancer needs none",
-            "tls": {"certificate": str(certificate), "key": str(certificate)},
+            "tls": {"certificate": str(certificate), "key": str(certificate), "clientcas": [str(ca)]},
         },
     }
     path = folder / "config.yml"

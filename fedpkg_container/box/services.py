@@ -1,27 +1,34 @@
-"""The box's servers as processes: started in the background, found again by their pid files, stopped in order."""
+"""The box's servers as processes: started in the background, found again by their pid files, stopped in order.
+
+Beside the pid file of a server that is to run lies its start file: how it is started. The supervisor restarts what has
+a start file and ended nevertheless. Stopping a server removes that file first, under the same lock under which it is
+started: what was stopped is not started again.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedpkg_container.engines.workspace import locked
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.process import is_running, start
+from fedpkg_container.files import write_atomically
+from fedpkg_container.process import process_status, start
 from fedpkg_container.text import printable
 
 #: Seconds that a service may take until it answers, and until it has ended.
-READY_TIMEOUT = 30.0
-STOP_TIMEOUT = 20.0
+READY_TIMEOUT = 120.0
+STOP_TIMEOUT = 60.0
 
 
-def _started_at(pid: int) -> str:
-    """When a process was started, in clock ticks since boot: with its id it names one process for good."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+#: Seconds that another process may hold the lock of a service: it starts a program meanwhile, and does not wait for it.
+LOCK_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Service:
     :param ready: whether it answers; called until it does
     :param environment: variables for it
     :param umask: of what it makes: for its owner alone, unless others are to read it
+    :param supervised: whether the supervisor restarts it
+    :param backend: the server behind it, which is started before it and stopped after it
     """
 
     name: str
@@ -41,32 +50,94 @@ class Service:
     pid_file: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     umask: int = 0o077
+    supervised: bool = True
+    backend: Service | None = None
+
+    @classmethod
+    def from_start_file(cls, path: Path) -> Service:
+        """The service of a start file.
+
+        :raises OSError: it was stopped meanwhile
+        """
+        facts = json.loads(path.read_text())
+        pid_file = path.with_suffix(".pid")
+        return cls(
+            path.stem,
+            facts["command"],
+            lambda: True,
+            Path(facts["log"]),
+            pid_file,
+            facts["environment"],
+            facts["umask"],
+        )
+
+    @property
+    def start_file(self) -> Path:
+        """Says how it is started; there as long as it is to run."""
+        return self.pid_file.with_suffix(".json")
+
+    @property
+    def last_pid(self) -> int | None:
+        """The process that it is or was; None when it was not started, or was stopped."""
+        try:
+            return int(self.pid_file.read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
 
     @property
     def pid(self) -> int | None:
         """Its process, when it runs."""
         try:
-            number, began = self.pid_file.read_text().split()
-            pid = int(number)
-            same = is_running(pid) and _started_at(pid) == began
+            number, started = map(int, self.pid_file.read_text().split())
         except (OSError, ValueError):
             return None
-        return pid if same else None
+        status = process_status(number)
+        return number if status is not None and status.is_running and status.started == started else None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(self.pid_file.with_suffix(".lock"), wait=True, timeout=LOCK_TIMEOUT):
+            yield
 
     def start(self) -> None:
         """Start it when it does not run; does not wait until it answers."""
-        if self.pid is not None:
-            return
+        if self.backend is not None:
+            self.backend.start()
+        with self._locked():
+            if self.pid is None:
+                self._start()
+            if self.supervised:
+                facts = {
+                    "command": [str(word) for word in self.command],
+                    "log": str(self.log),
+                    "environment": dict(self.environment),
+                    "umask": self.umask,
+                }
+                write_atomically(self.start_file, json.dumps(facts), mode=0o600)
+
+    def restart(self) -> bool:
+        """Start it again when it ended without being stopped; whether that was so."""
+        with self._locked():
+            if self.pid is not None or not self.start_file.exists():
+                return False
+            self._start()
+        return True
+
+    def _start(self) -> None:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.pid_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         process = start(self.command, log=self.log, env=self.environment, umask=self.umask)
-        self.pid_file.write_text(f"{process.pid} {_started_at(process.pid)}")
+        status = process_status(process.pid)
+        assert status is not None, "a child is there until it is waited for"
+        write_atomically(self.pid_file, f"{process.pid} {status.started}", mode=0o600)
 
     def wait_ready(self) -> None:
         """Wait until it answers.
 
         :raises FedpkgContainerError: it ended, or does not answer in time; with the end of its log
         """
+        if self.backend is not None:
+            self.backend.wait_ready()
         deadline = time.monotonic() + READY_TIMEOUT
         while not self.ready():
             with contextlib.suppress(ChildProcessError):
@@ -89,9 +160,17 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self.pid_file.unlink(missing_ok=True)
+        if self.backend is not None:
+            self.backend.stop()
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, and do not wait."""
+        self.release()
         pid = self.pid
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
+
+    def release(self) -> None:
+        """Have the supervisor leave it alone, however it ends, until it is started the next time."""
+        with self._locked():
+            self.start_file.unlink(missing_ok=True)

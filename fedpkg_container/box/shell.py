@@ -5,12 +5,12 @@ from __future__ import annotations
 import configparser
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
 from fedpkg_container.box.box import PLUGINS, Box
 from fedpkg_container.box.layout import CONTENT_GENERATOR, PACKAGER
+from fedpkg_container.box.pki import write_trust
 from fedpkg_container.process import run
 
 
@@ -24,7 +24,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     _write_koji(box, home, user)
     _write_fedpkg(box, home)
     _write_git(box, home, user)
-    _write_containers(box, home)
+    _write_containers(box, home, user)
     if box.distribution:
         site = box.distribution.site(box.credentials(CONTENT_GENERATOR))
         _save(site, home / ".config" / "fedpkg-container" / "registry.conf")
@@ -106,14 +106,12 @@ def _write_git(box: Box, home: Path, user: str) -> None:
             file.write("[user]\n\tname = Box Packager\n\temail = packager@localhost\n")
 
 
-def _write_containers(box: Box, home: Path) -> None:
-    """The registries' authority, where skopeo and podman look for it."""
+def _write_containers(box: Box, home: Path, user: str) -> None:
+    """The registries' authority and the user's certificate, where skopeo and podman look for them."""
     beyond = box.layout.distribution
     addresses = [box.layout.registry_address, *((beyond.address, beyond.no_cdn_address) if beyond else ())]
     for address in addresses:
-        folder = home / ".config" / "containers" / "certs.d" / address
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(box.authority.certificate_path, folder / "ca.crt")
+        write_trust(box.authority, home / ".config" / "containers" / "certs.d" / address, user)
 
 
 def _write_bashrc(home: Path) -> None:

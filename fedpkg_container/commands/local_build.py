@@ -62,7 +62,7 @@ def _build(client: Any, checkout: Checkout, arch: str, repositories: LocalReposi
     import time
 
     from fedpkg_container.image.local_build import LocalRequest, build
-    from fedpkg_container.progress.times import spoken
+    from fedpkg_container.text import spoken
 
     began = time.monotonic()
 

@@ -134,7 +134,8 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     import time
 
     from fedpkg_container.commands.status_task import tree_lines
-    from fedpkg_container.progress.times import share, spoken
+    from fedpkg_container.progress.times import share
+    from fedpkg_container.text import spoken
 
     kind = "scratch build" if running.scratch else "build"
     started = running.tasks[0].started

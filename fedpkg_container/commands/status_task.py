@@ -17,19 +17,25 @@ if TYPE_CHECKING:
 def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
     """Show a tree of tasks and how it ended, unless JSON is wanted; its facts."""
     from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.hub.check_ins import look
     from fedpkg_container.hub.session import addresses
     from fedpkg_container.hub.trees import read_tree
     from fedpkg_container.progress import report
-    from fedpkg_container.progress.json_lines import task_facts
+    from fedpkg_container.progress.json_lines import no_builder_facts, task_facts
 
     tasks, logs = read_tree(session, task_id)
     finished = _end(session, tasks, logs)
-    facts: dict[str, Any] = {"tasks": [task_facts(task) for task in tasks]}
+    silent = look(session, tasks)
+    facts: dict[str, Any] = {
+        "tasks": [task_facts(task) for task in tasks],
+        "no_builder": [no_builder_facts(event) for event in silent],
+    }
     if finished is not None:
         facts["result"] = report.result_facts(finished)
     if client.args.json:
         return facts
     say(*tree_lines(tasks))
+    say(*(f"task {event.task.id} still waits: {event.text}" for event in silent))
     if page := addresses(koji_profile(client)).task(task_id):
         say(page)
     if finished is not None:
@@ -59,7 +65,7 @@ def _end_lines(event: Finished) -> list[str]:
 def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | None = None) -> list[str]:
     """A line for each task of a tree."""
     from fedpkg_container.progress.plain import STATES
-    from fedpkg_container.progress.times import spoken
+    from fedpkg_container.text import spoken
 
     moment = time.time() if now is None else now
     depths = {tasks[0].id: 0}

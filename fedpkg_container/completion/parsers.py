@@ -50,6 +50,22 @@ class _Parser(argparse.ArgumentParser):
             super()._check_value(action, value)
 
 
+class _Formatter(argparse.HelpFormatter):
+    """A formatter that loads the colors of Python 3.14 (and dataclasses and inspect with them) only when it needs them.
+
+    argcomplete makes one to expand the help of each command, in which nothing is colored.
+    """
+
+    def _set_color(self, color: bool) -> None:
+        """Leave the theme to the first access."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_theme", "_decolor"):
+            raise AttributeError(name)
+        super()._set_color(False)  # type: ignore[misc]
+        return self.__dict__[name]
+
+
 class _FromClient:
     """Completes with what the real client has, and loads it for that."""
 
@@ -148,7 +164,11 @@ def rebuild(data: Data, words: Container[str], place: Place, live: Live) -> argp
     :raises KeyError: the data is not what :func:`describe` returns (TypeError, ValueError, AttributeError likewise)
     """
     parser = _Parser(
-        prog=data["prog"], prefix_chars=data["prefix_chars"], add_help=False, allow_abbrev=data["allow_abbrev"]
+        prog=data["prog"],
+        prefix_chars=data["prefix_chars"],
+        add_help=False,
+        allow_abbrev=data["allow_abbrev"],
+        formatter_class=_Formatter,
     )
     for each in data["actions"]:
         if each["does"] == "commands":

@@ -14,9 +14,11 @@ from typing import Any
 from dockerfile_parse import DockerfileParser
 from dockerfile_parse.parser import image_from
 
-from fedpkg_container.distgit import steps
+from fedpkg_container.distgit import dockerfile_limits, steps
+from fedpkg_container.distgit.dockerfile_limits import LONGEST_FILE
 from fedpkg_container.distgit.instructions import Instruction, Label, Stage
 from fedpkg_container.distgit.small_file import decode, read_bytes
+from fedpkg_container.distgit.variables import settings
 from fedpkg_container.errors import RefusedError
 
 FILE = "Dockerfile"
@@ -36,12 +38,14 @@ class Dockerfile:
 
     :param text: the whole file
     :param arguments: values of ARG that the build gives, over the defaults
-    :raises RefusedError: it cannot be taken apart
+    :raises RefusedError: it cannot be parsed, or is too large (``dockerfile_limits``)
     """
 
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
+        dockerfile_limits.check_text(text)
         _refuse_ambiguous(text)
         self._steps = steps.read(text)
+        dockerfile_limits.check_steps(self._steps, arguments or {})
         plain = _on_their_lines(self._steps)
         try:
             parser = _parser(plain, arguments)
@@ -50,7 +54,7 @@ class Dockerfile:
                 (step.line, step.name) for step in self._steps
             ]:
                 raise ValueError("its instructions are not clear")
-            self._contexts: list[Any] = parser.context_structure
+            self._settings = settings(self._structure, arguments or {})
             self._images: list[str] = parser.parent_images
         except _PARSER_ERRORS as error:
             raise RefusedError(
@@ -65,7 +69,7 @@ class Dockerfile:
         :param arguments: values of ARG that the build gives
         :raises RefusedError: there is none, or it is not text
         """
-        content = read_bytes(folder, FILE)
+        content = read_bytes(folder, FILE, longest=LONGEST_FILE)
         if content is None:
             raise RefusedError(f"there is no {FILE} in {folder}", solution="add one, and commit and push it")
         return cls(decode(content, FILE), arguments)
@@ -80,12 +84,11 @@ class Dockerfile:
         """Every instruction in order, without comments and the lines of here-documents."""
         found = []
         stage = -1
-        for each, context in zip(self._structure, self._contexts):
+        for each, setting in zip(self._structure, self._settings):
             if each["instruction"] == "FROM" and each["value"].strip():
                 stage += 1
-            variables = {**context.args, **context.envs}
             line = each["startline"] + 1
-            found.append(Instruction(each["instruction"], each["value"].strip(), line, stage, variables))
+            found.append(Instruction(each["instruction"], each["value"].strip(), line, stage, setting.variables))
         return found
 
     @property
@@ -173,13 +176,12 @@ class Dockerfile:
         chain = self.final_stages
         for wanted in chain:
             stage = -1
-            for each, context in zip(self._structure, self._contexts):
+            for each, setting in zip(self._structure, self._settings):
                 if each["instruction"] == "FROM" and each["value"].strip():
                     stage += 1
                 if each["instruction"] == "LABEL" and stage == wanted:
-                    values = context.get_line_value("label")
                     line = each["startline"] + 1
-                    found.update({name: Label(value, line, each["value"]) for name, value in values.items()})
+                    found.update({name: Label(value, line, each["value"]) for name, value in setting.labels.items()})
         return found
 
     @property

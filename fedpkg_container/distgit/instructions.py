@@ -74,9 +74,9 @@ class Instruction:
         if rest.startswith("["):
             try:
                 listed = json.loads(rest)
-            except ValueError:
+            except (ValueError, RecursionError):
                 listed = None
             if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
                 return listed
-        splitter = WordSplitter(rest, args=dict(self.variables), envs={})
+        splitter = WordSplitter(rest, args=self.variables, envs={})
         return [word for word in splitter.split() if word]

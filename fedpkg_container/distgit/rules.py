@@ -18,7 +18,8 @@ from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.small_file import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.labels import COMPONENT
+from fedpkg_container.model.labels import COMPONENT, OLDER
+from fedpkg_container.model.source import own_components
 
 HELP = "help.md"
 
@@ -67,11 +68,15 @@ def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | 
 
 
 def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
-    """A package that is called otherwise than its repository: mostly a Dockerfile that was copied from another one."""
-    found = dockerfile.label_places.get(COMPONENT)
-    if found and found.value and found.value not in (checkout.name, f"{checkout.name}-container"):
+    """A package that is called otherwise than its repository: mostly a Dockerfile that was copied from another one.
+
+    Builders record it only where the site lists it. The client does not know that list, so this is a warning.
+    """
+    found = dockerfile.label_places.get(COMPONENT) or dockerfile.label_places.get(OLDER[COMPONENT])
+    own = own_components(checkout.name)
+    if found and found.value and found.value not in own:
         message = f"label {COMPONENT} = {found.value}, but the repository is {checkout.name}"
-        solution = f"this builds package {found.value}; mend the label when that is not meant"
+        solution = f"builders record {' or '.join(own)}, and others only where the site allows it; correct the label"
         yield Finding("label-repository", WARNING, message, solution, FILE, found.line)
 
 

@@ -13,9 +13,10 @@ LONGEST = 1024 * 1024
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def read_bytes(folder: Path, name: str) -> bytes | None:
+def read_bytes(folder: Path, name: str, *, longest: int = LONGEST) -> bytes | None:
     """The content of a file in a folder; None when there is none.
 
+    :param longest: bytes that it may have
     :raises RefusedError: it is no file, is a link out of the folder, is too long, or cannot be read
     """
     path = folder / name
@@ -27,11 +28,11 @@ def read_bytes(folder: Path, name: str) -> bytes | None:
         raise RefusedError(f"{name} is not a file", solution="make it a file, or delete it")
     try:
         with path.open("rb") as file:
-            content = file.read(LONGEST + 1)
+            content = file.read(longest + 1)
     except OSError as error:
         raise RefusedError(f"{name} cannot be read: {error.strerror}", solution="check its permissions") from error
-    if len(content) > LONGEST:
-        raise RefusedError(f"{name} is longer than {LONGEST} bytes", solution="shorten it")
+    if len(content) > longest:
+        raise RefusedError(f"{name} is longer than {longest} bytes", solution="shorten it")
     return content
 
 

@@ -67,14 +67,17 @@ def read(text: str) -> list[Step]:
 def _read(lines: list[str]) -> Iterator[Step]:
     number = 0
     while (first := _next(lines, number)) < len(lines):
-        step, number = lines[first], first + 1
-        while _CONTINUED.search(step):
+        parts, number = [lines[first]], first + 1
+        while _CONTINUED.search(parts[-1]):
             following = _next(lines, number)
             if following == len(lines):
                 raise RefusedError(
                     f"line {number} ends with a backslash, and nothing follows", solution="remove the backslash"
                 )
-            step, number = _CONTINUED.sub("", step) + lines[following], following + 1
+            parts[-1] = _CONTINUED.sub("", parts[-1])
+            parts.append(lines[following])
+            number = following + 1
+        step = "".join(parts)
         if _NEARLY_CONTINUED.search(step):
             raise RefusedError(
                 f"line {number}: an unusual space follows the backslash at its end", solution="remove the space"

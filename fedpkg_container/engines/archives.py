@@ -6,18 +6,25 @@ a link in an archive leads nowhere else. What comes out is a folder as skopeo's 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
+import signal
 import stat
-from collections.abc import Iterable
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.engines.sandbox import VARIABLES, Sandbox
-from fedpkg_container.errors import NoSuchImageError, ProgramError, RegistryError, UsageError
-from fedpkg_container.process import run
+from fedpkg_container.engines.sandbox import Sandbox
+from fedpkg_container.engines.workspace import Workspace
+from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramOutputError, RegistryError, UsageError
+from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
+from fedpkg_container.process import OUTPUT_LIMIT, run
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.digests import checked, digest_of
 from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
 
@@ -33,6 +40,14 @@ _COMPRESSIONS = {
     b"\xfd7zXZ\x00": (".xz", "xz"),
     b"\x28\xb5\x2f\xfd": (".zst", "zstd"),
 }
+#: A line of ``tar --list --verbose``: size and name. Devices have two numbers in the place of the size.
+_ENTRY = re.compile(r"\S+ +\S+/\S+ +(?:\d+,)?(\d+) +\S+ +\S+ (.+)")
+#: Bytes of such a line that are usual, and more.
+_LONGEST_ENTRY = 1000
+#: How many times what is decompressed may lie on disk, and bytes of what else is in the folder.
+_COPIES, _OWN_FILES = 3, 10**8
+#: Bytes of memory that decompression may need: xz with its largest dictionary of usual presets takes 65 MB.
+_DECOMPRESSION_MEMORY = 10**9
 #: The longest blob that is read into memory, bytes: configurations.
 LONGEST_BLOB = 8 * 1024 * 1024
 
@@ -77,26 +92,25 @@ class ImageFolder:
             raise NoSuchImageError(f"the archive has no {name}: {error.strerror}") from error
 
 
-def unpack(archive: Path, folder: Path) -> ImageFolder:
+def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFolder:
     """Read a docker-archive, an OCI archive or an OCI layout.
 
-    :param folder: an empty one, for what is in it
-    :raises UsageError: it is none of these, or cannot be read
+    What comes out of it, the decompressed archive, a copy of its layout and the image, may need three times
+    ``limits.decompressed``.
+
+    :param workspace: of the worker that reads it; gets what is in it
+    :raises UsageError: it is none of these, cannot be read, or is larger than the limits
     """
-    sandbox = Sandbox(
-        folder=folder,
-        readable=[archive],
-        environment={**VARIABLES, "TMPDIR": str(folder)},
-        resolver="",
-        cgroups=False,
-    )
+    folder = workspace.new("archive")
+    if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # nor can the worker read it
+        copy = workspace.folder / "archive"
+        shutil.copyfile(archive, copy)
+        copy.chmod(0o644)
+        archive = copy
+    reader = _Reader(Sandbox(workspace, [archive]), archive, folder, limits)
     try:
-        kind = OCI if archive.is_dir() else _kind(sandbox, archive)
-        if kind == OCI:
-            source = f"{OCI}:{_layout(sandbox, archive, folder)}"
-        else:
-            source = f"{DOCKER}:{_decompressed(sandbox, archive, folder)}"
-        _confined(sandbox, "skopeo", "copy", "--quiet", "--all", source, f"dir:{folder / 'image'}")
+        kind, source = reader.layout() if archive.is_dir() else reader.file()
+        reader.confined("skopeo", "copy", "--quiet", "--all", source, f"dir:{folder / 'image'}")
     except ProgramError as error:
         raise UsageError(
             f"{archive} cannot be read as an image: {_said(error)}",
@@ -112,51 +126,167 @@ def _said(error: ProgramError) -> str:
     return (found[1].replace('\\"', '"') if found else lines[0])[-300:]
 
 
-def _confined(sandbox: Sandbox, *arguments: str | Path, check: bool = True) -> str:
-    command = ["unshare", "--net", "--", *sandbox.command(arguments)]
-    return run(command, timeout=TIMEOUT, check=check).text
+def _too_large(archive: Path, what: str) -> UsageError:
+    return UsageError(f"{archive} {what}", solution=RAISE_LIMIT)
 
 
-def _kind(sandbox: Sandbox, archive: Path) -> str:
-    """Which kind of archive a file is.
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one archive within limits."""
 
-    :raises UsageError: it is none
-    """
-    names = [name for sign in _SIGNS for name in (sign, f"./{sign}")]
-    found = _confined(sandbox, "tar", "-tf", archive, "--occurrence=1", "--", *names, check=False).split()
-    for sign, kind in _SIGNS.items():
-        if {sign, f"./{sign}"} & set(found):
-            return kind
-    raise UsageError(
-        f"{archive} is neither a docker-archive nor an OCI archive",
-        solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
-    )
+    sandbox: Sandbox
+    archive: Path
+    folder: Path
+    limits: ImageLimits
+
+    def confined(self, *arguments: str | Path, limit: int = OUTPUT_LIMIT, prefix: Sequence[str] = ()) -> str:
+        """Run a program that writes no file larger than allowed, and watch what all files have together.
+
+        :param limit: bytes that it may print
+        :raises UsageError: its files are larger than allowed
+        """
+        limited = ["prlimit", f"--fsize={self.limits.decompressed}", "--core=0", *prefix, "--"]
+        command = ["unshare", "--net", "--", *self.sandbox.command([*limited, *arguments])]
+        try:
+            return run(command, timeout=TIMEOUT, tick=self.check, limit=limit).text
+        except ProgramError as error:
+            if error.status == 128 + signal.SIGXFSZ or "file too large" in error.output.lower():
+                raise self._decompressed_too_large() from error
+            raise
+
+    def check(self) -> None:
+        """Refuse more files, or bytes in them, than the limits allow.
+
+        :raises UsageError: there are more
+        """
+        size = sum(_sizes(self.folder))
+        if size > _COPIES * self.limits.decompressed + _OWN_FILES:
+            raise self._decompressed_too_large()
+
+    def _decompressed_too_large(self) -> UsageError:
+        return _too_large(self.archive, f"has more than {self.limits.decompressed // 10**6} MB when decompressed")
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limits.size:
+            allowed = self.limits.size // 10**6
+            raise _too_large(self.archive, f"has {size // 10**6} MB, and {allowed} MB are allowed")
+
+    def _check_members(self, number: int) -> None:
+        if number > self.limits.members:
+            raise _too_large(self.archive, f"has more than {self.limits.members} files")
+
+    def layout(self) -> tuple[str, str]:
+        """The kind of a folder with an OCI layout, and what skopeo reads."""
+        size = 0
+        for number, each in enumerate(_sizes(self.archive), 1):
+            size += each
+            self._check_members(number)
+        self._check_size(size)
+        copy = self._layout_folder()
+        self.confined("cp", "-R", "-P", "--", f"{self.archive}/.", copy)
+        return OCI, f"{OCI}:{_layout(self.archive, copy)}"
+
+    def file(self) -> tuple[str, str]:
+        """The kind of an archive, and what skopeo reads.
+
+        :raises UsageError: it is no archive of an image
+        """
+        self._check_size(self.archive.stat().st_size)
+        plain = self._decompressed()
+        kind = self._kind(plain)
+        if kind == DOCKER:
+            return kind, f"{DOCKER}:{plain}"
+        copy = self._layout_folder()
+        self.confined("tar", "-xf", plain, "-C", copy, "--no-same-owner", "--no-same-permissions")
+        return kind, f"{OCI}:{_layout(self.archive, copy)}"
+
+    def _layout_folder(self) -> Path:
+        copy = self.folder / "layout"
+        copy.mkdir()
+        self.sandbox.workspace.give(copy)
+        return copy
+
+    def _kind(self, plain: Path) -> str:
+        """Which kind of archive a file is, by its list of members, which is within the limits.
+
+        :raises UsageError: it is none, or has too much in it
+        """
+        try:
+            listing = ("tar", "--list", "--verbose", "--numeric-owner", "--quoting-style=escape", "--file", plain)
+            listed = self.confined(*listing, limit=_LONGEST_ENTRY * self.limits.members).splitlines()
+        except ProgramOutputError as error:
+            raise _too_large(self.archive, f"has more than {self.limits.members} files, or long names") from error
+        self._check_members(len(listed))
+        entries = [_ENTRY.match(line) for line in listed]
+        if not all(entries):
+            raise UsageError(f"{self.archive} is not a tar file that can be read")
+        if sum(int(entry[1]) for entry in entries if entry) > self.limits.decompressed:
+            raise self._decompressed_too_large()
+        names = {entry[2].removeprefix("./") for entry in entries if entry}
+        kind = next((kind for sign, kind in _SIGNS.items() if sign in names), "")
+        if not kind:
+            raise UsageError(
+                f"{self.archive} is neither a docker-archive nor an OCI archive",
+                solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
+            )
+        return kind
+
+    def _decompressed(self) -> Path:
+        """The archive without its compression: skopeo 1.9 finds nothing in docker-archives that are compressed.
+
+        :raises UsageError: it is not a tar file: tar itself would decompress what it knows, without a limit
+        """
+        plain = self.archive
+        start = _start(plain)
+        for magic, (ending, program) in _COMPRESSIONS.items():
+            if start.startswith(magic):
+                copy = self.folder / f"archive{ending}"
+                self.confined("cp", "--", self.archive, copy)
+                self.confined(program, "-d", "-q", "--", copy, prefix=[f"--as={_DECOMPRESSION_MEMORY}"])
+                plain = self.folder / "archive"
+                start = _start(plain)
+                break
+        try:
+            tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            raise UsageError(
+                f"{self.archive} is neither a docker-archive nor an OCI archive",
+                solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
+            ) from error
+        return plain
 
 
-def _decompressed(sandbox: Sandbox, archive: Path, folder: Path) -> Path:
-    """A file without its compression: skopeo 1.9 finds nothing in docker-archives that are compressed."""
-    with archive.open("rb") as file:
-        start = file.read(8)
-    for magic, (ending, program) in _COMPRESSIONS.items():
-        if start.startswith(magic):
-            copy = folder / f"archive{ending}"
-            _confined(sandbox, "cp", "--", archive, copy)
-            _confined(sandbox, program, "-d", "-q", "--", copy)
-            return folder / "archive"
-    return archive
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except OSError:  # it has gone meanwhile
+        return 0
 
 
-def _layout(sandbox: Sandbox, archive: Path, folder: Path) -> Path:
-    """A copy of an OCI layout whose index names one image, or one list of images.
+def _start(path: Path) -> bytes:
+    """The first header of a tar file, or what is in its place."""
+    with path.open("rb") as file:
+        return file.read(tarfile.BLOCKSIZE)
 
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """The sizes of all files below a folder; however deep folders are in each other."""
+    folders = [str(folder)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    yield _size(entry)
+
+
+def _layout(archive: Path, layout: Path) -> Path:
+    """Let the index of an OCI layout name one image, or one list of images.
+
+    :param archive: what the layout is a copy of
     :raises UsageError: it names none
     """
-    layout = folder / "layout"
-    layout.mkdir()
-    if archive.is_dir():
-        _confined(sandbox, "cp", "-R", "-P", "--", f"{archive}/.", layout)
-    else:
-        _confined(sandbox, "tar", "-xf", archive, "-C", layout, "--no-same-owner", "--no-same-permissions")
     try:
         index = json.loads(_plain(layout / "index.json", LONGEST_MANIFEST))
         members = [Descriptor.of(each) for each in index["manifests"]]
@@ -191,11 +321,7 @@ def platform(configuration: bytes) -> dict[str, str]:
 
     :raises RegistryError: it is no configuration of an image
     """
-    try:
-        config = json.loads(configuration)
-        return {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RegistryError(f"not the configuration of an image: {error}") from error
+    return ImageConfiguration.read(configuration, where="an image").platform
 
 
 def _in_one_list(layout: Path, members: Iterable[Any]) -> None:
@@ -211,7 +337,7 @@ def _in_one_list(layout: Path, members: Iterable[Any]) -> None:
     for path, content in ((blobs / listed.digest.partition(":")[2], listed.raw), (layout / "index.json", index)):
         path.unlink(missing_ok=True)
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
             file.write(data)
 
 

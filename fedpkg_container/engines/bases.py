@@ -1,8 +1,12 @@
-"""Base images: in one store that all builds of a builder read, pulled once, removed when nobody uses them any more.
+"""Base images: fetched once for all builds of a builder, each in a store of its own, removed when no build uses them.
 
-There is a record for each image that was asked for, with the time of its last use as its own. Who pulls holds the
-record's lock, so that others who want the same image wait, and those who want another one do not. A build notes the
-records that it uses in its own folder before it looks at them: what a build that lives has noted is not removed.
+The task fetches an image with the registry client (``registry.fetch``) and a worker unpacks it, without a network and
+credentials. The workers of builds see the store read-only. What is not complete is in a directory of its own, and is
+deleted with it.
+
+There is a record for each image that was requested, with the time of its last use as its own. The process that pulls
+holds the record's lock, so that others that want the same image wait, and those that want another one do not. A build
+notes the records that it uses in its own directory before it looks at them: what a running build has noted is kept.
 """
 
 from __future__ import annotations
@@ -13,62 +17,129 @@ import json
 import logging
 import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspaces, locked
-from fedpkg_container.errors import ProgramError, RegistryError
+from fedpkg_container.engines import cgroups, storage
+from fedpkg_container.engines.sandbox import Sandbox, Store
+from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspace, Workspaces, locked, remove
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, ProgramError, RegistryError
 from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Access, Registry, registry_errors
+from fedpkg_container.registry.digests import checked
+from fedpkg_container.registry.fetch import FetchLimits, fetch_image
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.registry import TELL, Access, Registry
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for bringing one image into the store, and for listing or removing.
-PULL_TIMEOUT = 1800.0
-STORE_TIMEOUT = 120.0
-#: Seconds between two looks for images that nobody uses.
+#: Seconds between two looks for images that no build uses.
 PRUNE_INTERVAL = 3600.0
+#: Bytes of a base image, unpacked, where the site does not say.
+LONGEST = 10 * 10**9
+#: Files of a base image, unpacked.
+MOST_FILES = 1_000_000
 _DAY = 24 * 3600.0
+#: In an image's directory: what the registry has, and a description, written last.
+_CONTENT, _DESCRIPTION = "content", "image.json"
+#: What directories of images are called that are not complete.
+_INCOMING = "incoming-"
 
 
 @dataclass(frozen=True)
 class BaseImage:
-    """A base image in the shared store.
+    """A base image on this builder.
 
     :param image_id: without ``sha256:``
-    :param name: what FROM has to say to get it: the image of one arch by its own digest. All images of a list share
-        the list's name, and a store gives it to the one that came last.
+    :param name: what FROM has to name: the image of one architecture by its own digest
+    :param directory: holds the store, and what the registry has
     """
 
     image_id: str
     name: str
+    directory: Path
+
+    @property
+    def graph(self) -> Path:
+        """The store."""
+        return self.directory / "work" / "graph"
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest, as the registry has it."""
+        return Manifest.read((self.directory / _CONTENT / "manifest.json").read_bytes())
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """The image's configuration.
+
+        :raises RegistryError: it is not one of an image
+        """
+        try:
+            found = json.loads(self.blob(self.manifest.blobs[0].digest).read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise RegistryError(f"the configuration of {self.name} is not JSON: {error}") from error
+        if not isinstance(found, dict) or not isinstance(found.get("config") or {}, dict):
+            raise RegistryError(f"the configuration of {self.name} is not one of an image")
+        return found
+
+    @property
+    def triggers(self) -> list[str]:
+        """The instructions that ONBUILD of the image gives to what is built on it.
+
+        :raises RegistryError: they are not texts
+        """
+        listed = (self.configuration.get("config") or {}).get("OnBuild") or []
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            raise RegistryError(f"ONBUILD of {self.name} is not a list of instructions")
+        return listed
+
+    @property
+    def layers(self) -> dict[str, dict[str, Any]]:
+        """Layers that other images can have as the registry has them: diff ID → digest and size."""
+        diff_ids = (self.configuration.get("rootfs") or {}).get("diff_ids") or []
+        blobs = self.manifest.blobs[1:]
+        if len(diff_ids) != len(blobs):
+            return {}
+        return {
+            str(diff_id): {"digest": blob.digest, "size": blob.size}
+            for diff_id, blob in zip(diff_ids, blobs)
+            if blob.media_type.endswith("gzip")
+        }
+
+    def blob(self, digest: str) -> Path:
+        """The file of a blob."""
+        return self.directory / _CONTENT / checked(digest).partition(":")[2]
 
 
 class BaseImages:
-    """The shared store, as one build uses it.
+    """The base images of a builder, as one build uses them.
 
-    :param folder: the build's folder
-    :param environment: what makes buildah use the shared store
+    :param workspace: the build's
     :param access: how registries are reached
+    :param longest: bytes that one image may take unpacked
     """
 
-    def __init__(self, workspaces: Workspaces, folder: Path, environment: Mapping[str, str], *, access: Access) -> None:
-        self._builds = workspaces.builds
-        self._images = workspaces.shared / "graph" / "overlay-images"
+    def __init__(self, workspaces: Workspaces, workspace: Workspace, *, access: Access, longest: int = LONGEST) -> None:
+        self._workspaces = workspaces
         self._records = workspaces.shared / "records"
-        self._notes = folder / "base-images"
-        self._environment = environment
+        self._images = workspaces.shared / "images"
+        self._notes = workspace.folder / "base-images"
         self._access = access
-        for path in (self._records, self._notes):
+        self._longest = longest
+        self.used: dict[str, BaseImage] = {}
+        for path in (self._records, self._images, self._notes):
             path.mkdir(exist_ok=True)
-        if not self._images.exists():
-            with locked(workspaces.shared / "make.lock", wait=True):
-                self._buildah("images")  # makes an empty store
+
+    @property
+    def stores(self) -> list[Store]:
+        """The stores of the images that this build uses."""
+        return [Store(each.graph, self._workspaces.ids.base) for each in self.used.values()]
 
     def pull(
         self,
@@ -76,45 +147,171 @@ class BaseImages:
         platform: Platform,
         *,
         newer: bool = False,
+        deadline: Deadline | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> BaseImage:
-        """Bring a base image into the store, unless it is there.
+        """Return a base image, which is fetched unless it is on this builder.
 
-        :param newer: ask the registry whether it has another one under this name by now
-        :param tick: called before an image is pulled, and every second meanwhile
+        :param newer: whether the registry is asked for what the name means now
+        :param deadline: of everything that precedes RUN; None: the time that one image may take alone counts
+        :param tick: called before an image is fetched, and every second meanwhile
         :raises RegistryError: it is not there, or the registry cannot be reached
+        :raises BuildFailedError: it is too large, or the deadline has passed
         """
+
+        def look() -> None:
+            if deadline:
+                deadline.check()
+            tick()
+
         record = self._record(f"{image} {platform}")
-        # Another build may be pulling it, with an attempt that is lost before the one that works.
+        # Another build may be fetching it, with an attempt that is lost before the one that works.
         timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
+        known = None
         if not newer:
-            with locked(record, wait=True, shared=True, timeout=timeout, tick=tick) as file:
+            with locked(record, wait=True, shared=True, timeout=timeout, tick=look) as file:
                 known = self._known(file)
-            if known:
-                return known
-        with locked(record, wait=True, timeout=timeout, tick=tick) as file:
-            try:
-                base = (None if newer else self._known(file)) or self._pull(image, platform, tick)
-            except RegistryError:
-                record.unlink()
-                raise
+        if known is None:
+            with locked(record, wait=True, timeout=timeout, tick=look) as file:
+                try:
+                    known = (None if newer else self._known(file)) or self._fetch(image, platform, deadline, look)
+                except FedpkgContainerError:
+                    record.unlink()
+                    raise
+                _write(file, known)
+        self.used[known.name] = known
+        return known
+
+    def load(self, image: ImageReference, content: Path) -> BaseImage:
+        """Take an image from a directory, as skopeo's ``dir:`` has it.
+
+        :param image: what it is called there
+        """
+        manifest = Manifest.read((content / "manifest.json").read_bytes())
+        name = image.at(manifest.digest)
+        with locked(self._record(str(name)), wait=True) as file:
+            base = self._known(file)
+            if base is None:
+                with self._incoming() as incoming:
+                    content.rename(incoming.folder / _CONTENT)
+                    base = self._unpack(incoming, name, manifest, lambda: None)
             _write(file, base)
+        self.used[base.name] = base
         return base
 
-    def _pull(self, image: ImageReference, platform: Platform, tick: Callable[[], None]) -> BaseImage:
+    def _fetch(
+        self, image: ImageReference, platform: Platform, deadline: Deadline | None, tick: Callable[[], None]
+    ) -> BaseImage:
         tick()
-        exact = image.at(Registry(self._access.impatient()).manifest(image).digest_for(platform))
-        options = ["--quiet", "--policy", "always", *platform.options(), *self._access.options()]
-        with registry_errors(image):
-            pulled = self._buildah("pull", *options, f"docker://{exact}", timeout=self._access.timeout, tick=tick)
-        return BaseImage(pulled.split()[-1], str(exact))
+        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
+        deadline = deadline.within(own) if deadline else own
+        registry = Registry(replace(self._access.impatient(), deadline=deadline))
+        exact = image.at(registry.manifest(image).digest_for(platform))
+        with self._names():
+            directory = self._directory(exact)
+            if known := self._at(directory):
+                os.utime(directory)  # it is used, which no record says yet
+                return known
+        limits = FetchLimits(self._longest)
+        with self._incoming() as incoming, registry.repository(exact) as repository:
+            content = incoming.folder / _CONTENT
+            manifest = fetch_image(repository, exact.digest, content, limits=limits, deadline=deadline, tick=tick)
+            return self._unpack(incoming, exact, manifest, self._within(incoming.folder, deadline, tick))
 
-    def load(self, archive: Path) -> str:
-        """Bring an image out of a docker-archive into the store; its image ID."""
-        image_id = self._buildah("pull", "--quiet", f"docker-archive:{archive}", timeout=PULL_TIMEOUT).split()[-1]
-        with locked(self._record(image_id), wait=True) as file:
-            _write(file, BaseImage(image_id, image_id))
-        return image_id
+    def _within(self, incoming: Path, deadline: Deadline, tick: Callable[[], None]) -> Callable[[], None]:
+        """Return what watches an image that is unpacked."""
+
+        def check() -> None:
+            tick()
+            deadline.check()
+            if storage.size_of(incoming) > self._longest:
+                raise BuildFailedError(
+                    f"the base image is larger than {self._longest // 10**6} MB",
+                    solution="use a smaller base image; the limit is the site's (base_image_size)",
+                )
+            if storage.files_of(incoming) > MOST_FILES:
+                raise BuildFailedError(
+                    f"the base image has more than {MOST_FILES} files", solution="use a smaller base image"
+                )
+
+        return check
+
+    @contextlib.contextmanager
+    def _incoming(self) -> Iterator[Workspace]:
+        """A directory for an image that is not complete; nothing of it stays when that fails."""
+        path = self._images / f"{_INCOMING}{os.getpid()}-{time.monotonic_ns()}"
+        with contextlib.ExitStack() as stack:
+            with self._nobody_else_begins():
+                self._remove_incomplete()
+                path.mkdir(mode=0o700)
+                stack.enter_context(locked(path / "lock", wait=True))
+            limits = self._workspaces.limits
+            try:
+                groups = cgroups.create(path, memory=limits.memory, processes=limits.processes)
+                yield Workspace(path, self._workspaces.ids.base, groups)
+            finally:
+                if path.exists():
+                    remove(path)
+                cgroups.remove(path)  # which are called as it was when it has been renamed
+
+    def _nobody_else_begins(self) -> contextlib.AbstractContextManager[IO[str]]:
+        """Until its maker has locked it, a directory looks like one that was left."""
+        return locked(self._images / "incoming.lock", wait=True)
+
+    def _remove_incomplete(self) -> None:
+        """Remove what pulls that were killed left."""
+        for directory in sorted(self._images.glob(f"{_INCOMING}*/")):
+            try:
+                with locked(directory / "lock", wait=False):
+                    remove(directory)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            except (FedpkgContainerError, OSError) as error:
+                logger.warning("%s could not be removed: %s", directory, error)
+
+    def _unpack(
+        self, workspace: Workspace, name: ImageReference, manifest: Manifest, tick: Callable[[], None]
+    ) -> BaseImage:
+        """Unpack an image in a worker, and give it its place."""
+        incoming = workspace.folder
+        workspace.prepare()
+        environment = storage.configure(workspace, [])
+        sandbox = Sandbox(
+            workspace, [incoming / _CONTENT, *map(Path, [environment[storage.VARIABLE]])], environment=environment
+        )
+        copy = ["skopeo", "copy", "--quiet", f"dir:{incoming / _CONTENT}", f"containers-storage:{name}"]
+        try:
+            command = ["unshare", "--net", "--", *sandbox.command(copy)]
+            run(command, env=environment, timeout=self._access.timeout, tick=tick)
+            tick()  # it may have been fast
+        except ProgramError as error:
+            raise RegistryError(f"{name} cannot be unpacked: {error.reason}") from error
+        image_id = manifest.blobs[0].digest.partition(":")[2]
+        described = {"image_id": image_id, "name": str(name)}
+        (incoming / _DESCRIPTION).write_text(json.dumps(described))
+        directory = self._directory(name)
+        with self._names():
+            known = self._at(directory)
+            if known is None:
+                incoming.rename(directory)
+                known = BaseImage(image_id, str(name), directory)
+        return known
+
+    def _names(self) -> contextlib.AbstractContextManager[IO[str]]:
+        """Keep other processes from giving directories of images their names, or taking them away."""
+        return locked(self._images / "names.lock", wait=True)
+
+    def _directory(self, name: ImageReference) -> Path:
+        return self._images / hashlib.sha256(str(name).encode()).hexdigest()
+
+    @staticmethod
+    def _at(directory: Path) -> BaseImage | None:
+        """The image in a directory; None where there is none."""
+        try:
+            described = json.loads((directory / _DESCRIPTION).read_text())
+            return BaseImage(described["image_id"], described["name"], directory)
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
 
     def _record(self, wanted: str) -> Path:
         """The record of an image, noted as used by this build."""
@@ -123,82 +320,78 @@ class BaseImages:
         return self._records / name
 
     def _known(self, record: IO[str]) -> BaseImage | None:
-        """The image of a record that is locked, if it is in the store; it is used now."""
-        base = _read(record)
-        if base is None or not (self._images / base.image_id).is_dir():
-            return None
-        os.utime(record.fileno())
-        return base
+        """The image of a record that is locked, if it is on this builder; it is used now."""
+        directory = _read(record)
+        found = self._at(self._images / directory) if directory else None
+        if found is not None:
+            os.utime(record.fileno())
+        return found
 
     def prune(self, days: int) -> list[str]:
-        """Remove images that nobody has used for some days; their IDs. Looks once an hour at most.
+        """Remove images that no build has used for some days; their IDs. Looks once an hour at most.
 
         :param days: 0 keeps all
-        :raises FedpkgContainerError: one could not be removed
         """
         last = self._records.with_name("pruned")
         if not days or (last.exists() and time.time() - last.stat().st_mtime < PRUNE_INTERVAL):
             return []
         last.touch()
-        self._adopt()
         before = time.time() - days * _DAY
-        return [image for image, records in self._by_image().items() if self._remove(image, records, before)]
+        removed: list[str] = []
+        with self._nobody_else_begins():
+            self._remove_incomplete()
+        for directory in sorted(self._images.iterdir()):
+            if (base := self._at(directory)) and self._remove(directory, before):
+                removed.append(base.image_id)
+        return removed
 
-    def _adopt(self) -> None:
-        """Make records of images that have none."""
-        known = self._by_image()
-        for image_id in self._buildah("images", "--all", "--quiet", "--no-trunc").split():
-            plain = image_id.removeprefix("sha256:")
-            if plain not in known:
-                with locked(self._records / plain, wait=True) as file:
-                    _write(file, BaseImage(plain, plain))
-
-    def _by_image(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = defaultdict(list)
+    def _of(self, directory: Path) -> list[Path]:
+        """The records of an image."""
+        found = []
         for path in sorted(self._records.iterdir()):
             with contextlib.suppress(FileNotFoundError), path.open() as file:
-                base = _read(file)
-                if base:
-                    found[base.image_id].append(path)
+                if _read(file) == directory.name:
+                    found.append(path)
         return found
 
-    def _remove(self, image_id: str, records: list[Path], before: float) -> bool:
+    def _remove(self, directory: Path, before: float) -> bool:
         """Remove an image, unless it is used; whether it was."""
+        records = self._of(directory)
+        removed = self._images / f"{_INCOMING}removed-{directory.name}"
         with contextlib.ExitStack() as stack:
             try:
                 for path in records:
                     stack.enter_context(locked(path, wait=False))
             except BlockingIOError:
                 return False
-            used = {path.name for path in self._builds.glob("*/base-images/*")}
-            if any(path.stat().st_mtime > before or path.name in used for path in records):
-                return False
-            if (self._images / image_id).is_dir():
-                try:
-                    self._buildah("rmi", "--force", image_id)
-                except ProgramError as error:
-                    logger.warning("base image %s could not be removed: %s", image_id, error.reason)
+            with self._names():
+                used = {path.name for path in self._workspaces.builds.glob("*/base-images/*")}
+                last = max(path.stat().st_mtime for path in [directory, *records])
+                if last > before or any(path.name in used for path in records):
                     return False
+                directory.rename(removed)
             for path in records:
                 path.unlink()
+        try:
+            remove(removed)
+        except (FedpkgContainerError, OSError) as error:  # tried again before the next image is fetched
+            logger.warning("base image %s could not be removed: %s", removed, error)
         return True
 
-    def _buildah(self, *arguments: str, timeout: float = STORE_TIMEOUT, tick: Callable[[], None] | None = None) -> str:
-        return run(["buildah", *arguments], env=self._environment, timeout=timeout, tick=tick).text
 
-
-def _read(file: IO[str]) -> BaseImage | None:
-    """What a record says; None when it was never completed."""
+def _read(file: IO[str]) -> str:
+    """The directory that a record names; empty when it was never completed."""
     file.seek(0)
     try:
-        return BaseImage(**json.loads(file.read()))
-    except (ValueError, TypeError):
-        return None
+        found = json.loads(file.read())["directory"]
+    except (ValueError, TypeError, LookupError):
+        return ""
+    return found if isinstance(found, str) and found.isalnum() else ""
 
 
 def _write(file: IO[str], base: BaseImage) -> None:
     """Complete a record, which is locked."""
     file.seek(0)
     file.truncate()
-    json.dump(asdict(base), file)
+    json.dump({"directory": base.directory.name}, file)
     file.flush()

@@ -1,30 +1,78 @@
-"""The control groups of a build's containers: below one of the build's own, so that they can be found and removed."""
+"""The control group of a worker: limits of memory and processes that hold for everything that runs in it."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from pathlib import Path
 
+from fedpkg_container.engines.ids import in_user_namespace
+
+logger = logging.getLogger(__name__)
+
 ROOT = Path("/sys/fs/cgroup")
 #: Seconds that the last processes of a group may take to end.
 TIMEOUT = 3.0
+#: Where the limits are written: version 1 has a hierarchy for each controller, version 2 one for all.
+_FILES_1 = {"memory": "memory.limit_in_bytes", "pids": "pids.max"}
+_FILES_2 = {"memory": "memory.max", "pids": "pids.max"}
 
 
 def name(folder: Path) -> str:
-    """The group of a build, below the root of every hierarchy.
+    """Return the name of a build's group, below the root of a hierarchy.
 
-    :param folder: the build's folder
+    :param folder: the build's directory
     """
     return f"fedpkg-container-{folder.name}"
 
 
+def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
+    """Make the group of a build; its directories.
+
+    Where control groups cannot be made (in a user namespace, in containers), there are none, and this is logged.
+
+    :param memory: bytes; 0 for no limit
+    :param processes: processes and threads; 0 for no limit
+    """
+    if in_user_namespace():
+        return ()
+    limits = {"memory": memory, "pids": processes}
+    version_2 = (ROOT / "cgroup.controllers").exists()
+    group = name(folder)
+    made: list[Path] = []
+    try:
+        if version_2:
+            made.append(ROOT / group)
+            made[0].mkdir()
+            with contextlib.suppress(OSError):  # enabled already, as systemd does
+                (ROOT / "cgroup.subtree_control").write_text("+memory +pids")
+        for controller, limit in limits.items():
+            if not version_2:
+                made.append(ROOT / controller / group)
+                made[-1].mkdir()
+            if limit:
+                (made[-1] / (_FILES_2 if version_2 else _FILES_1)[controller]).write_text(str(limit))
+    except OSError as error:
+        logger.warning("no limits of memory and processes for %s: %s", folder.name, error)
+    return tuple(path for path in made if path.is_dir())
+
+
 def groups(folder: Path) -> list[Path]:
-    """The groups of a build, in all hierarchies, the innermost first."""
+    """Return the groups of a build, in all hierarchies, the innermost first."""
     tops = [path / name(folder) for path in (ROOT, *ROOT.glob("*/"))]
     found = [Path(inner) for top in tops for inner, _, _ in os.walk(top)]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
+
+
+def processes(folder: Path) -> list[int]:
+    """Return the processes in the groups of a build."""
+    found: set[int] = set()
+    for group in groups(folder):
+        with contextlib.suppress(OSError):
+            found.update(map(int, (group / "cgroup.procs").read_text().split()))
+    return sorted(found)
 
 
 def remove(folder: Path) -> list[Path]:

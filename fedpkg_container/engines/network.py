@@ -4,39 +4,32 @@ The network is that of the whole ``buildah build``: of RUN, and of ADD, which fe
 namespace in which buildah is started, so that nothing in a Dockerfile can choose another one.
 
 ``isolated`` is a namespace with one way out: slirp4netns, a program that makes the connections of the namespace in
-the name of the builder. Routes in the namespace close what must not be reached: they are made before there is a way
-out, and cannot be changed from inside, since RUN has neither CAP_NET_ADMIN nor CAP_NET_RAW.
+the name of the builder. Routes in the namespace prohibit what must not be reached: they are made before there is a way
+out, and cannot be changed from inside, since RUN has neither CAP_NET_ADMIN nor CAP_NET_RAW. An address that the builder
+gets while the build runs is prohibited when the kernel tells of it; where that cannot be done, the way out is closed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import json
 import os
 import shutil
+import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedpkg_container.engines.own_addresses import watched
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
+from fedpkg_container.model.networks import CLOSED
 from fedpkg_container.process import background, is_running, run
 from fedpkg_container.text import printable
 
 NONE, ISOLATED, HOST = "none", "isolated", "host"
 #: All networks, the one that reaches least first.
 NETWORKS = (NONE, ISOLATED, HOST)
-#: What no isolated build reaches, on any site.
-CLOSED = (
-    "0.0.0.0/8",  # this host (RFC 1122)
-    "169.254.0.0/16",  # link-local (RFC 3927): where most clouds answer for metadata and credentials
-    "100.100.100.200/32",  # the same in Alibaba Cloud
-    "168.63.129.16/32",  # the same in Azure, beside 169.254.169.254
-    "192.0.0.192/32",  # the same in Oracle Cloud, its older address
-    "224.0.0.0/4",  # multicast
-    "240.0.0.0/4",  # reserved, and broadcast
-)
 #: The resolver of an isolated build (slirp4netns(1)): what arrives there is sent to the builder's own resolver.
 RESOLVER = "10.0.2.3"
 
@@ -81,9 +74,12 @@ def attached(
     else:
         check(network)
         with _namespace(folder, env) as enter:
-            _close(enter, [*CLOSED, *own_addresses(), *denied])
-            with _way_out(enter, folder, env):
-                yield Attached(enter, RESOLVER)
+            outward = _Outward(enter, folder, env)
+            with watched(outward.prohibit, outward.cut) as own:
+                _bring_up(enter)
+                outward.prohibit([*CLOSED, *own, *denied])
+                with outward.open():
+                    yield Attached(enter, RESOLVER)
 
 
 def check(network: str) -> None:
@@ -107,13 +103,6 @@ def check(network: str) -> None:
         )
 
 
-def own_addresses() -> list[str]:
-    """Every IPv4 address that leads to this machine itself, but those of loopback, which a namespace has its own of."""
-    listed = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
-    addresses = [str(each["dst"]) for each in json.loads(listed or b"[]")]
-    return [each for each in addresses if not ipaddress.ip_network(each, strict=False).is_loopback]
-
-
 @contextlib.contextmanager
 def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[str, ...]]:
     """A network namespace without interfaces, as the words that start a command in it; it lives by one process."""
@@ -128,29 +117,63 @@ def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[st
         yield ("nsenter", f"--net={path}", "--")
 
 
-def _close(enter: Sequence[str], networks: Sequence[str]) -> None:
-    """Bring up loopback, keep IPv6 off, and close the routes to some networks."""
-    lines = ["link set lo up", *(f"route replace prohibit {each}" for each in dict.fromkeys(networks))]
-    try:
-        run([*enter, "ip", "-batch", "-"], stdin="\n".join(lines).encode(), timeout=TIMEOUT)
+def _bring_up(enter: Sequence[str]) -> None:
+    """Bring up loopback, and keep IPv6 off."""
+    with _no_network():
+        run([*enter, "ip", "link", "set", "lo", "up"], timeout=TIMEOUT)
         if Path(_NO_IPV6).exists():
             run([*enter, "tee", _NO_IPV6], stdin=b"1", timeout=TIMEOUT)
+
+
+@contextlib.contextmanager
+def _no_network() -> Iterator[None]:
+    try:
+        yield
     except ProgramError as error:
         raise FedpkgContainerError(f"no isolated network: {error.reason}", solution="see the builder's log") from error
 
 
-@contextlib.contextmanager
-def _way_out(enter: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> Iterator[None]:
-    """Attach the namespace to slirp4netns, which has left everything behind that it does not need."""
-    path = enter[1].partition("=")[2]
-    log = folder / "slirp4netns.log"
-    options = ["--configure", f"--mtu={_MTU}", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
-    with background(["slirp4netns", *options, "--netns-type=path", path, _INTERFACE], log=log, env=env) as program:
-        deadline = time.monotonic() + TIMEOUT
-        while not run([*enter, "ip", "-4", "route", "show", "default"], timeout=TIMEOUT).stdout:
-            _fail_when(not is_running(program.pid) or time.monotonic() > deadline, log)
-            time.sleep(0.005)
-        yield
+class _Outward:
+    """The way out of a namespace; for the thread of a build and for the one that watches the builder's addresses.
+
+    :param enter: words in front of a command that start it in the namespace
+    """
+
+    def __init__(self, enter: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> None:
+        self._enter, self._folder, self._env = enter, folder, env
+        self._lock = threading.Lock()
+        self._program: subprocess.Popen[bytes] | None = None
+        self._is_cut = False
+
+    def prohibit(self, networks: Sequence[str]) -> None:
+        """Let nothing in the namespace reach some networks, from now on also by connections that are open."""
+        lines = [f"route replace prohibit {each}" for each in dict.fromkeys(networks)]
+        with _no_network():
+            run([*self._enter, "ip", "-batch", "-"], stdin="\n".join(lines).encode(), timeout=TIMEOUT)
+
+    def cut(self) -> None:
+        """Close the way out for good."""
+        with self._lock:
+            self._is_cut = True
+            if self._program is not None:
+                self._program.kill()
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Attach the namespace to slirp4netns, which has left everything behind that it does not need."""
+        path, log = self._enter[1].partition("=")[2], self._folder / "slirp4netns.log"
+        options = ["--configure", f"--mtu={_MTU}", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
+        command = ["slirp4netns", *options, "--netns-type=path", path, _INTERFACE]
+        with background(command, log=log, env=self._env) as program:
+            with self._lock:
+                self._program = program
+            if self._is_cut:
+                self.cut()
+            deadline = time.monotonic() + TIMEOUT
+            while not run([*self._enter, "ip", "-4", "route", "show", "default"], timeout=TIMEOUT).stdout:
+                _fail_when(not is_running(program.pid) or time.monotonic() > deadline, log)
+                time.sleep(0.005)
+            yield
 
 
 def _fail_when(failed: bool, log: Path) -> None:

@@ -1,20 +1,30 @@
-"""Where buildah itself runs while it executes a Dockerfile: it sees the build's own folder, programs, and nothing more.
+"""Where a worker runs: its own directory, programs to read, and nothing more.
 
-RUN is kept apart by an OCI runtime. What buildah does in its own name (FROM, COPY, ADD, RUN --mount) is not, and names
-in a Dockerfile, or faults of buildah, could lead it to any file of the builder: with root's rights, past any check of
-ours. So it runs in a root file system of its own, made by bubblewrap: the programs of the builder to read, the base
-images to read, the build's folder to write, and no credentials, no other build, no home, no process of the builder.
-When the process that started it dies, all of its processes die: they are in a process namespace that ends.
+Everything that touches content from outside runs here: git, buildah with each RUN, skopeo, rpm. Two things isolate it:
+
+- **a root file system of its own**, made by bubblewrap: the builder's programs and base images to read, the worker's
+  directory to write, and no credentials, no other build, no home, no process of the builder;
+- **a user namespace**: what is root in it is one of the subordinate IDs outside, with no rights there. It is made last,
+  in the sandbox, so that mounts and networks, which belong to the namespace outside, cannot be changed from inside.
+
+When the process that started it dies, all of its processes die: they are in a process namespace that ends. When its
+command ends, the others have ended before the process that waits for it learns of that. It has no terminal and no keys
+of the process that started it.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedpkg_container.engines.ids import IdRange, in_user_namespace
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import FedpkgContainerError
 
 #: What all programs in a sandbox have as variables: nothing of the builder's own environment.
@@ -44,50 +54,97 @@ _SHARED = (
     Path("/etc/pki/tls/certs"),
     Path("/etc/pki/tls/cert.pem"),
 )
-_RESOLVER = Path("/etc/resolv.conf")
+#: How the builder itself finds hosts.
+_NAMES = (Path("/etc/resolv.conf"), Path("/etc/hosts"), Path("/etc/nsswitch.conf"))
 #: Folders that are links into /usr on most systems.
 _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_CGROUPS = "/sys/fs/cgroup"
+
+
+#: Programs of ours that run in workers, and where they are in a sandbox.
+_PROGRAMS = Path(__file__).with_name("inside")
+INSIDE = Path("/run/fedpkg-container")
+_ENTER = "enter.py"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Images that a worker reads.
+
+    :param path: of a store of containers/storage
+    :param ids: which own its files
+    """
+
+    path: Path
+    ids: IdRange
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What one build sees.
+    """What one worker sees.
 
-    :param folder: the build's folder: the only one that it can write to
-    :param readable: folders and files that it can read, at the same place: the context, base images, repositories
-    :param environment: all variables of the program
+    :param workspace: whose ``work`` it can write to
+    :param readable: directories and files that it can read, at the same place: Dockerfile, configuration, repositories
+    :param environment: further variables
     :param resolver: address of its resolver; empty for none, None for the builder's own
-    :param cgroups: whether it can make control groups, which OCI runtimes do
-    :param fixed: files of the build's folder that it cannot change: the builder goes by them outside
+    :param stores: base images
     """
 
-    folder: Path
-    readable: Sequence[Path]
-    environment: Mapping[str, str]
-    resolver: str | None
-    cgroups: bool
-    fixed: Sequence[Path] = ()
+    workspace: Workspace
+    readable: Sequence[Path] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    resolver: str | None = ""
+    stores: Sequence[Store] = ()
 
     def command(self, arguments: Iterable[str | Path]) -> list[str | Path]:
-        """A command in the sandbox. Files that it needs are written into the build's folder.
+        """Return a command that runs another one in the sandbox. Files that it needs are written to the workspace.
 
-        :raises FedpkgContainerError: bubblewrap is not installed
+        :raises FedpkgContainerError: bubblewrap is not installed, or a store is not a directory
         """
         if shutil.which("bwrap") is None:
             raise FedpkgContainerError("program not found: bwrap", solution="install bubblewrap")
+        workspace = self.workspace
+        work, ids = workspace.work, workspace.ids
+        variables = {**VARIABLES, "HOME": str(work / "home"), "TMPDIR": str(work / "tmp"), **self.environment}
+        outside, stores = self._stores()
+        for group in workspace.groups:
+            outside += ["--cgroup", group]
+        mounts: list[tuple[Path, str | Path]] = [
+            *self._etc(),
+            *((path.resolve(), path) for path in _SHARED if path.exists()),
+            (_PROGRAMS, INSIDE),
+            *stores,
+            *((path, path) for path in self.readable),
+        ]
         return [
-            *("bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-add", "ALL"),
-            *("--clearenv", *_each("--setenv", self.environment.items())),
-            *_system(cgroups=self.cgroups),
-            *_each("--ro-bind", self._etc()),
-            *_each("--ro-bind", ((path.resolve(), path) for path in _SHARED if path.exists())),
-            *_each("--ro-bind", ((path, path) for path in self.readable)),
-            *("--bind", self.folder, self.folder),
-            *_each("--ro-bind", ((path, path) for path in self.fixed)),
+            *([interpreter(), "-I", "-S", _PROGRAMS / _ENTER, "outside", *outside, "--"] if outside else []),
+            *("bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"),
+            *("--new-session", "--cap-add", "ALL"),
+            *("--clearenv", *_each("--setenv", variables.items())),
+            *_system(),
+            *_directories([work, *(Path(target) for _, target in mounts)]),
+            *_each("--ro-bind", mounts),
+            *("--bind", work, work),
             *("--chdir", "/", "--"),
+            *(interpreter(), "-I", "-S", INSIDE / _ENTER, "inside", str(ids.first), str(ids.count), "--"),
             *arguments,
         ]
+
+    def _stores(self) -> tuple[list[str | Path], list[tuple[Path, Path]]]:
+        """Return options of ``enter.py outside`` for stores with other owners, and what is mounted where."""
+        ids = self.workspace.ids
+        options: list[str | Path] = []
+        mounts = []
+        for number, store in enumerate(self.stores):
+            source = store.path
+            if not stat.S_ISDIR(os.lstat(source).st_mode):  # a worker that unpacked an image could make it a link
+                raise FedpkgContainerError(f"{source} is not a directory", solution="remove the base image")
+            if store.ids != ids:
+                source = self.workspace.folder / "stores" / str(number)
+                source.mkdir(parents=True, exist_ok=True)
+                numbers = (store.ids.first, ids.first, min(store.ids.count, ids.count))
+                options += ["--idmap", store.path, source, *map(str, numbers)]
+            mounts.append((source, store.path))
+        return options, mounts
 
     def _etc(self) -> list[tuple[Path, str]]:
         """Write the files of /etc; what is mounted where."""
@@ -96,23 +153,58 @@ class Sandbox:
             files["resolv.conf"] = _resolv_conf(self.resolver)
         written = []
         for name, text in files.items():
-            path = self.folder / ETC / name
+            path = self.workspace.folder / ETC / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             written.append((path, f"/etc/{name}"))
-        if self.resolver is None:
-            written.append((_RESOLVER.resolve(), str(_RESOLVER)))
+        if self.resolver is None:  # the builder's own network
+            written = [each for each in written if each[1] not in map(str, _NAMES)]
+            written += [(path.resolve(), str(path)) for path in _NAMES if path.exists()]
         return written
 
 
-def confined(arguments: Iterable[str | Path], folder: Path) -> list[str | Path]:
-    """A command that reads what a build made: it sees programs and one folder, and reaches no network.
+def interpreter() -> str:
+    """Return the path of a Python that workers can execute too: the one that runs this, if it is the system's."""
+    own = os.path.realpath(sys.executable)
+    return own if own.startswith("/usr/") else shutil.which("python3", path=VARIABLES["PATH"]) or own
 
-    :param folder: what it may read and write
+
+def confined(
+    arguments: Iterable[str | Path], workspace: Workspace, *, readable: Sequence[Path] = ()
+) -> list[str | Path]:
+    """Return a command that reads what came from outside: in a sandbox that reaches no network.
+
+    :param workspace: whose ``work`` it can write to
     :raises FedpkgContainerError: bubblewrap is not installed
     """
-    sandbox = Sandbox(folder=folder, readable=[], environment=VARIABLES, resolver="", cgroups=False)
-    return ["unshare", "--net", "--", *sandbox.command(arguments)]
+    return ["unshare", "--net", "--", *Sandbox(workspace, readable).command(arguments)]
+
+
+def python_command() -> list[str]:
+    """Return words that start Python in a worker with the modules of this one; it needs ``python_files``."""
+    return ["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", os.path.realpath(sys.executable), "-B"]
+
+
+def python_files() -> list[Path]:
+    """Return directories that this Python needs besides those of the system."""
+    needed = [Path(sys.base_prefix), *(Path(path) for path in sys.path if path)]
+    return [path for path in dict.fromkeys(needed) if path.is_dir() and path.parts[:2] != ("/", "usr")]
+
+
+def connected(
+    arguments: Iterable[str | Path],
+    workspace: Workspace,
+    *,
+    readable: Sequence[Path] = (),
+    variables: Iterable[str] = (),
+) -> list[str | Path]:
+    """Return a command that fetches something: in a sandbox that has the builder's network and names.
+
+    :param variables: of this process's environment that it gets too
+    :raises FedpkgContainerError: bubblewrap is not installed
+    """
+    environment = {name: os.environ[name] for name in variables if name in os.environ}
+    return Sandbox(workspace, readable, environment, resolver=None).command(arguments)
 
 
 def containers_conf() -> str:
@@ -146,8 +238,20 @@ def _each(option: str, pairs: Iterable[tuple[str | Path, str | Path]]) -> list[s
     return [word for first, second in pairs for word in (option, first, second)]
 
 
-def _system(*, cgroups: bool) -> list[str | Path]:
-    """Programs to read, the kernel's file systems, and empty folders for what programs keep while they run."""
+def _directories(paths: Iterable[Path]) -> list[str | Path]:
+    """Make the directories above mount points: those that bubblewrap makes by itself are closed to workers."""
+    parents = {parent for path in paths for parent in path.parents} - {Path("/")}
+    made = sorted(each for each in parents if each.parts[1] not in ("usr", *_ROOTS))
+    return [word for path in made for word in ("--perms", "0755", "--dir", path)]
+
+
+def _system() -> list[str | Path]:
+    """Programs to read, the kernel's file systems, and empty directories for what programs keep while they run.
+
+    /proc must be seen whole, since the kernel lets user namespaces mount only what they see so. bubblewrap covers what
+    is writable in it, which is something where it is root of the machine: there ``enter.py`` mounts it.
+    Control groups can be seen, since runc looks for them, and not be written to.
+    """
     arguments: list[str | Path] = ["--ro-bind", "/usr", "/usr"]
     for name in _ROOTS:
         path = Path("/", name)
@@ -155,8 +259,7 @@ def _system(*, cgroups: bool) -> list[str | Path]:
             arguments += ["--symlink", path.readlink(), path]
         elif path.exists():
             arguments += ["--ro-bind", path, path]
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
-    arguments += ["--bind", _CGROUPS, _CGROUPS] if cgroups else ["--tmpfs", _CGROUPS]
+    arguments += ["--proc" if in_user_namespace() else "--dir", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
     for folder in ("/run", "/tmp", "/var/tmp"):
-        arguments += ["--tmpfs", folder]
+        arguments += ["--perms", "1777", "--tmpfs", folder]
     return arguments

@@ -1,8 +1,10 @@
 """Where a build keeps its layers, and how nothing of it is left behind, however it ended.
 
-Every build has a folder with a store of its own, and reads the base images from a store that all builds share. The
-folder is locked as long as its build lives: a folder that nobody has locked was left by a build that was killed, and
-whoever comes next ends its processes, unmounts what is mounted there, and deletes it.
+Every build has a directory with a store of its own, and reads base images from stores that all builds share. The
+directory is locked as long as its build lives: one that no process has locked was left by a build that was killed, and
+the next build ends its processes, unmounts what is mounted there, and deletes it.
+
+A build's directory belongs to the task. Its worker owns ``work`` in it, and sees of the rest what it is shown.
 """
 
 from __future__ import annotations
@@ -11,13 +13,17 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 from fedpkg_container.engines import cgroups
+from fedpkg_container.engines.ids import ACCOUNT, IdRange, Ids, read_ids
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import kill_all, processes, run
 from fedpkg_container.signals import uninterrupted
@@ -31,6 +37,8 @@ DELETE_TIMEOUT = 600.0
 #: Seconds that a lock is waited for, where nobody says otherwise, and between two ticks meanwhile.
 LOCK_TIMEOUT = 3600.0
 TICK = 1.0
+#: A byte as mountinfo writes it.
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 @contextlib.contextmanager
@@ -79,32 +87,97 @@ def _is_at(file: IO[str], path: Path) -> bool:
         return False
 
 
-class Workspaces:
-    """The folders of builds on one builder.
+@dataclass(frozen=True)
+class WorkerLimits:
+    """What everything that a worker runs may use together.
 
-    :param folder: where they are
+    :param memory: bytes; 0 for no limit
+    :param processes: processes and threads; 0 for no limit
     """
 
-    def __init__(self, folder: Path) -> None:
+    memory: int = 0
+    processes: int = 4096
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The directory of one build.
+
+    :param folder: the task's own; its worker sees parts of it, read-only
+    :param ids: as which the worker runs
+    :param groups: control groups in which it runs
+    """
+
+    folder: Path
+    ids: IdRange
+    groups: tuple[Path, ...] = ()
+
+    @property
+    def work(self) -> Path:
+        """What the worker owns. Others must follow no link there, and open plain files only."""
+        return self.folder / "work"
+
+    def prepare(self) -> None:
+        """Make what a worker needs."""
+        for path in (self.work, *(self.work / name for name in ("graph", "run", "home", "tmp"))):
+            path.mkdir(mode=0o700)
+            os.lchown(path, self.ids.first, self.ids.first)
+
+    def new(self, name: str) -> Path:
+        """Make a directory that the worker owns."""
+        path = self.work / name
+        path.mkdir(mode=0o755)
+        os.lchown(path, self.ids.first, self.ids.first)
+        return path
+
+    def give(self, path: Path) -> None:
+        """Give a directory with everything in it to the worker: one that this process made."""
+        run(["chown", "-R", "-h", f"{self.ids.first}:{self.ids.first}", "--", path], timeout=DELETE_TIMEOUT)
+
+
+class Workspaces:
+    """The directories of builds on one builder.
+
+    :param folder: where they are
+    :param account: whose subordinate IDs are used
+    :param limits: of each worker
+    """
+
+    def __init__(self, folder: Path, *, account: str = ACCOUNT, limits: WorkerLimits | None = None) -> None:
         self.folder = folder
+        self.account = account
+        self.limits = limits or WorkerLimits()
         self.builds = folder / "builds"
         self.shared = folder / "shared"
         for path in (self.builds, self.shared):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[Path]:
-        """A new folder, locked; it is cleaned up and deleted at the end.
+    @cached_property
+    def ids(self) -> Ids:
+        """The subordinate IDs of this machine.
 
-        :param name: what the build is called; part of the folder's name
+        :raises FedpkgContainerError: there are none; with what to write where
+        """
+        return read_ids(self.account)
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[Workspace]:
+        """Make a directory, locked; it is cleaned up and deleted at the end.
+
+        :param name: what the build is called; part of the directory's name
         """
         self.clean_up()
         with contextlib.ExitStack() as stack:
+            ids = stack.enter_context(self.ids.allocated())
             with self._nobody_else():
                 path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
                 stack.enter_context(locked(path / "lock", wait=True))
             try:
-                yield path
+                limits = self.limits
+                groups = cgroups.create(path, memory=limits.memory, processes=limits.processes)
+                workspace = Workspace(path, ids, groups)
+                workspace.prepare()
+                yield workspace
             finally:
                 with uninterrupted():
                     self._try_to_remove(path)
@@ -159,26 +232,39 @@ def remove(path: Path) -> None:
 def mounts_below(path: Path, pid: int | str = "self") -> list[str]:
     """Mount points at or below a folder."""
     try:
-        lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+        points = [os.fsdecode(point) for point, _ in _mounts(pid)]
     except OSError:
         return []
-    points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
     return [point for point in points if point == str(path) or point.startswith(f"{path}/")]
+
+
+def _mounts(pid: int | str) -> list[tuple[bytes, bytes]]:
+    """The mount point and the whole line of each mount of a process. What others mount need not be named in UTF-8.
+
+    :raises OSError: there is no such process
+    """
+    lines = [line for line in Path(f"/proc/{pid}/mountinfo").read_bytes().split(b"\n") if line]
+    return [(_unescaped(line.split(b" ")[4]), _unescaped(line)) for line in lines]
+
+
+def _unescaped(text: bytes) -> bytes:
+    """A field with the bytes that the kernel writes as three octal digits: spaces and newlines."""
+    return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), text)
 
 
 def processes_in(path: Path) -> list[int]:
     """Processes whose root file system or working folder is in a build's store, or that were started for it."""
-    marker = str(path)
-    found = []
+    marker = os.fsencode(f"{path}/")
+    found = cgroups.processes(path)
     for pid in processes():
         if pid == os.getpid():
             continue
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
-            mounts = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+            mounts = _mounts(pid)
         except OSError:
             continue
-        root = next((line for line in mounts if line.split()[4] == "/"), "")
-        if f"CONTAINERS_STORAGE_CONF={marker}/".encode() in environment or f"{marker}/" in root:
+        root = next((line for point, line in mounts if point == b"/"), b"")
+        if b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in root:
             found.append(pid)
     return found

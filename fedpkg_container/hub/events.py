@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from fedpkg_container.model.result import BuildResult
+from fedpkg_container.text import spoken
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class TaskState:
     :param state: FREE, OPEN, CLOSED, CANCELED, ASSIGNED or FAILED
     :param label: what tells it from its siblings, mostly the arch; empty for the root
     :param host: name of its builder; empty before it has one, or before its name is known
+    :param arch: of builders that can take it; ``noarch``: any
+    :param channel: id of the channel whose builders can take it
     :param created: when it was made, in seconds since the epoch by the hub's clock, as are the next two
     :param started: when a builder began with it; None before
     :param completed: when it ended; None before
@@ -30,11 +33,18 @@ class TaskState:
     created: float | None = None
     started: float | None = None
     completed: float | None = None
+    arch: str = "noarch"
+    channel: int | None = None
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in {"CLOSED", "CANCELED", "FAILED"}
+
+    @property
+    def waits(self) -> bool:
+        """Whether no builder has started it."""
+        return self.state in {"FREE", "ASSIGNED"}
 
     @property
     def name(self) -> str:
@@ -97,6 +107,39 @@ class ContactRegained:
 
 
 @dataclass(frozen=True)
+class NoBuilder:
+    """A task waits, and no builder that could take it has checked in with the hub lately.
+
+    It comes again while that lasts, with other numbers.
+
+    :param task: the first that waits for such a builder
+    :param builders: how many enabled ones there are for the arch, in the task's channel
+    :param seconds: since the last one checked in; None when none ever has
+    """
+
+    task: TaskState
+    builders: int
+    seconds: float | None
+
+    @property
+    def text(self) -> str:
+        """What is to be shown."""
+        kind = "builder" if self.task.arch == "noarch" else f"builder for {self.task.arch}"
+        if not self.builders:
+            return f"the task's channel has no enabled {kind}"
+        if self.seconds is None:
+            return f"no {kind} has ever checked in with the hub"
+        return f"no {kind} has checked in with the hub for {spoken(self.seconds // 60 * 60)}"
+
+
+@dataclass(frozen=True)
+class BuilderSeen:
+    """What ``NoBuilder`` reported of an arch is over: a builder has checked in, or no task waits for one."""
+
+    arch: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The build has ended.
 
@@ -115,4 +158,4 @@ class Finished:
     logs: tuple[str, ...] = ()
 
 
-Event = Union[Submitted, TaskChanged, LogLines, ContactLost, ContactRegained, Finished]
+Event = Union[Submitted, TaskChanged, LogLines, ContactLost, ContactRegained, NoBuilder, BuilderSeen, Finished]

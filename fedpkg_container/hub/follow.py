@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import koji
 
 from fedpkg_container.errors import LostContactError, NotAuthenticatedError, RefusedError
+from fedpkg_container.hub.check_ins import without_builder
 from fedpkg_container.hub.events import (
+    BuilderSeen,
     ContactLost,
     ContactRegained,
     Event,
     Finished,
     LogLines,
+    NoBuilder,
     TaskChanged,
     TaskState,
 )
@@ -83,6 +87,9 @@ class _Follower:
         self.drained: set[int] = set()
         self.refused: Counter[Any] = Counter()
         self.is_forgotten = False
+        self.waiting: dict[int, float] = {}
+        self.looked = -math.inf
+        self.silent: dict[tuple[int, str], NoBuilder] = {}
 
     def events(self) -> Iterator[Event]:
         tick = self.pace.tick
@@ -91,7 +98,7 @@ class _Follower:
             answers = yield from self._patiently(self._ask)
             happened = False
             for event in self._digest(answers):
-                happened = True
+                happened = happened or not isinstance(event, NoBuilder)
                 yield event
             root = self.tasks[self.root]
             if root.ended and all(self._is_read(task_id) for task_id, task in self.tasks.items() if task.ended):
@@ -179,7 +186,20 @@ class _Follower:
                 log = self.logs[task_id, name]
                 size = min(log.chunk, share)
                 asked["log", task_id, name, size] = multicall.downloadTaskOutput(task_id, name, log.offset, size)
+            for channel in self._channels_to_look_at():
+                asked["hosts", channel] = multicall.listHosts(channelID=channel, enabled=True)
         return self._answers(asked)
+
+    def _channels_to_look_at(self) -> list[int]:
+        """The channels of tasks that have waited for long, once in a while."""
+        now = self.clock()
+        if now - self.looked < self.pace.waiting:
+            return []
+        long = [task_id for task_id, since in self.waiting.items() if now - since >= self.pace.waiting]
+        channels = sorted({channel for each in long if (channel := self.tasks[each].channel) is not None})
+        if channels:
+            self.looked = now
+        return channels
 
     def _answers(self, asked: Mapping[Any, Any]) -> dict[Any, Any]:
         """What was answered; of what is not the tree itself, what cannot be told now is asked for again the next time.
@@ -223,6 +243,7 @@ class _Follower:
                 if info["id"] != self.root:
                     self._note_task(info)
         yield from self._announce()
+        yield from self._note_builders({key[1]: answer for key, answer in answers.items() if key[0] == "hosts"})
         for key, answer in answers.items():
             if key[0] == "files":
                 self._note_files(key[1], answer, final=key[1] in ended_before)
@@ -241,6 +262,26 @@ class _Follower:
                 if task_id == task.id:
                     log.expect_anew()
         self.tasks[task.id] = task
+        if task.waits:
+            waited = max(time.time() - task.created, 0.0) if task.created is not None else 0.0
+            self.waiting.setdefault(task.id, self.clock() - waited)
+        else:
+            self.waiting.pop(task.id, None)
+
+    def _note_builders(self, channels: Mapping[int, Sequence[Mapping[str, Any]]]) -> Iterator[Event]:
+        """Report builders that do not check in, and that they do again.
+
+        :param channels: the hosts of the channels that were looked at; empty when none were
+        """
+        waiting = [self.tasks[task_id] for task_id in sorted(self.waiting)]
+        found = without_builder(waiting, channels, time.time())
+        pairs = {(task.channel, task.arch) for task in waiting}
+        for key in list(self.silent):
+            if key not in pairs or (key[0] in channels and key not in found):
+                del self.silent[key]
+                yield BuilderSeen(key[1])
+        self.silent.update(found)
+        yield from found.values()
 
     def _announce(self) -> Iterator[Event]:
         """Tell what is new of the tasks: a builder when its name is known, an end when the logs have been read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,14 +10,16 @@ from urllib.parse import urlsplit
 import koji
 
 from fedpkg_container.hub.builds import usual
+from fedpkg_container.hub.check_ins import SILENCE, hosts_of_arch, silence
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.hub.tasks import optional
 from fedpkg_container.model.finding import ERROR, WARNING, Finding
 from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
 from fedpkg_container.model.preflight import Preflight
 from fedpkg_container.model.request import BuildRequest
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import printable_line, spoken, without_credentials
 
 #: The channel of container builds, on our hubs and upstream's.
 CHANNEL = "container-binary"
@@ -76,7 +79,17 @@ def _repositories(request: BuildRequest) -> Iterator[Finding]:
             good = False
         if not good:
             yield Finding(
-                "repo-url", ERROR, f"{address!r} is no address of a .repo file", "write http(s)://HOST/PATH.repo"
+                "repo-url",
+                ERROR,
+                f"{without_credentials(address)!r} is no address of a .repo file",
+                "write http(s)://HOST/PATH.repo",
+            )
+        elif problem := repo_url_problem(address):
+            yield Finding(
+                "repo-url",
+                ERROR,
+                f"{without_credentials(address)} {problem}",
+                "write http(s)://HOST/PATH.repo, and change the password if it was used with an earlier build",
             )
 
 
@@ -157,7 +170,18 @@ def _arches(
                 findings.append(Finding("no-builder", WARNING, message, solution))
             else:
                 findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
+        elif seconds := _silence(hosts, arch):
+            since = spoken(seconds // 60 * 60)
+            message = f"no builder of channel {CHANNEL} for {arch} has checked in with the hub for {since}"
+            solution = "the build waits until one does; ask a release engineer"
+            findings.append(Finding("builder-silent", WARNING, message, solution))
     return arches, findings
+
+
+def _silence(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
+    """Seconds since a host of an arch checked in, when that is long ago; 0 otherwise, and where none ever has."""
+    seconds = silence(hosts_of_arch(hosts, arch), time.time()) or 0.0
+    return seconds if seconds >= SILENCE else 0.0
 
 
 def _arches_of(hosts: Sequence[Mapping[str, Any]]) -> set[str]:

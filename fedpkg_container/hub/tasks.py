@@ -63,6 +63,8 @@ def task_state(info: Mapping[str, Any], host: str) -> TaskState:
         created=info.get("create_ts"),
         started=info.get("start_ts"),
         completed=info.get("completion_ts"),
+        arch=printable_line(info.get("arch") or "noarch"),
+        channel=info.get("channel_id"),
     )
 
 

@@ -14,7 +14,7 @@ from fedpkg_container.engines import network
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import help_page, lookaside
+from fedpkg_container.image import help_page, lookaside, refusals
 from fedpkg_container.image.archive import Archive, Upload
 from fedpkg_container.image.buildroot import buildroot
 from fedpkg_container.image.describing import describe, found_in
@@ -29,6 +29,7 @@ from fedpkg_container.image.step import Recipe, build_image, unset
 from fedpkg_container.image.watch import guard
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 
@@ -64,8 +65,10 @@ class ArchBuild:
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.folder)
         room = guard(self.source, self.site.limits, log)
-        lookaside.fetch(self.source, spec.source, self.site.lookaside, log.say, room)
-        bases = {written: self._pull(pinned) for written, pinned in spec.parents.items()}
+        deadline = self.site.limits.preparation()
+        workspace = self.engine.workspace
+        lookaside.fetch(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
+        bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
         self.after("pulled")
         parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
@@ -75,12 +78,11 @@ class ArchBuild:
         self.after("executed")
         with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
             log.say("reading the image's RPMs")
-            with self.engine.mounted(image) as root:
-                found = found_in(root, self.folder)
+            found = found_in(self.engine, image)
             log.say(f"the image holds {len(found['components'])} RPMs")
             self.after("read")
             warnings = lost_in(lambda: self.engine.configuration(image), self.site.formats)
-            exact = self._push(image)
+            exact, variants = self._push(image)
             self.after("pushed")
             parent = parents.get(dockerfile.base, "")
             built = describe(
@@ -93,23 +95,29 @@ class ArchBuild:
             )
             files = keep()
             self.after("sent")
-            return replace(built, warnings=warnings, files=files)
+            return replace(built, warnings=warnings, files=files, variants=variants)
 
-    def _push(self, image: str) -> ImageReference:
-        """Push to staging, under a tag that nobody else has; the image by digest."""
+    def _push(self, image: str) -> tuple[ImageReference, dict[str, str]]:
+        """Push to staging, under tags that no other build has; the image, and the digests of its other formats."""
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
         self.log.say(f"pushing {staged}")
-        return staged.at(self.engine.push(image, staged, self.site.formats[0]))
+        self.engine.export(image, self.site.formats)
+        first, *others = self.site.formats
+        exact = staged.at(self.engine.push(image, staged, first))
+        return exact, {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
 
-    def _pull(self, pinned: str) -> BaseImage:
+    def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
         self.log.say(f"pulling {pinned}")
         room = guard(self.folder, self.site.limits, self.log)
-        return self.engine.bases.pull(ImageReference.parse(pinned), platform_of(self.spec.arch), tick=room)
+        image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
+        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=room)
+        refusals.check_triggers(written, base.triggers)
+        return base
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        timestamp = commit_time(self.source)
+        timestamp = commit_time(self.source, self.engine.workspace)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
         recipe = Recipe(
             dockerfile=dockerfile,
@@ -122,7 +130,7 @@ class ArchBuild:
             network=spec.network,
             environment=spec.environment,
             arguments=spec.arguments,
-            help_page=help_page.make(self.source, self.folder),
+            help_page=help_page.make(self.source, self.engine.workspace),
             limits=self.site.limits,
         )
         mounts = self._repositories(dockerfile, {written: base.image_id for written, base in bases.items()})

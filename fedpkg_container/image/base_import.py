@@ -206,8 +206,7 @@ class BaseImport:
         target = folder / f"{nvr}.{member.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
         with self.engine.saved(base.name, name, target) as wait:
-            with self.engine.mounted(base.name) as root:
-                found = found_in(root, folder)
+            found = found_in(self.engine, base.image_id)
             self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
             built = describe(self._registry, member.arch, exact, **found, buildroot=buildroot(member.arch))
             if built.image_id != member.image_id:

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedpkg_container.engines import rootless
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.engines.isolation import Isolation
+from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
-from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.registry.registry import Access
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """What an import works with.
-
-    :param contents: an empty folder, for what is in an archive
-    """
+    """What an import works with."""
 
     engine: Buildah
     log: BuildLog
-    contents: Path
-
-
-def check_user() -> None:
-    """Check that this user can look into images.
-
-    :raises UsageError: images are mounted, which this user may not
-    """
-    if os.geteuid():
-        raise UsageError("images are looked into as root: they are mounted", solution="run it as root")
 
 
 class _ShownLog(BuildLog):
@@ -55,10 +42,9 @@ def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _
     :param state: folder of builds; a builder may share it
     :param access: how the candidate registry is reached
     :param show: gets each line of the log
-    :raises UsageError: this user cannot look into images
     :raises FedpkgContainerError: another import runs on this machine
     """
-    check_user()
+    rootless.enter()
     workspaces = Workspaces(state)
     with contextlib.ExitStack() as stack:
         try:
@@ -67,10 +53,9 @@ def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _
             raise FedpkgContainerError(
                 f"another import runs on this machine, in {state}", solution="wait for it to end"
             ) from None
-        folder = stack.enter_context(workspaces.open("import"))
-        log = _ShownLog(folder / "import-base.log")
+        workspace = stack.enter_context(workspaces.open("import"))
+        log = _ShownLog(workspace.folder / "import-base.log")
         log.show = show
         stack.enter_context(log)
-        contents = folder / "contents"
-        contents.mkdir()
-        yield Workshop(Buildah(workspaces, folder, isolation=Isolation("chroot"), access=access), log, contents)
+        # Nothing is executed: no runtime is needed.
+        yield Workshop(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedpkg_container.engines.archives import ImageFolder, platform, unpack
+from fedpkg_container.engines.archives import ImageFolder, unpack
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
 from fedpkg_container.model.arches import koji_arch
+from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.manifests import Descriptor, Manifest
 from fedpkg_container.registry.registry import Access, Registry
 
+#: The most images of a list.
+MOST_ARCHES = 64
 #: What configurations of images are called; artifacts have others.
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
@@ -84,27 +88,30 @@ def _ids(members: Iterable[Member]) -> dict[str, str]:
     return {each.arch: each.image_id for each in members}
 
 
-def open_source(named: str, folder: Path, access: Callable[[str], Access]) -> BaseSource:
-    """Find out what somebody means; a tag is resolved once.
+def open_source(
+    named: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
+) -> BaseSource:
+    """Resolve a name to an image; a tag is resolved once.
 
-    :param folder: an empty one, for what is in an archive
+    :param workspace: of the worker that reads an archive
     :param access: how a registry is reached
+    :param limits: of what is read
     :raises UsageError: it is neither an image reference nor an archive
     :raises RegistryError: it is not there, or its registry cannot be reached
     :raises RefusedError: it is no base image
     """
     path = Path(named)
     if path.exists():
-        return _in_file(path.resolve(), folder)
+        return _in_file(path.resolve(), workspace, limits)
     if named.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
         raise UsageError(f"there is no file {named}")
     image = ImageReference.parse(named.removeprefix("docker://"))
     if not image.registry:
         raise UsageError(f"{named} does not say which registry", solution="write registry/repository:tag, or a file")
-    return _in_registry(image, access(image.registry))
+    return _in_registry(image, access(image.registry), limits)
 
 
-def _in_registry(image: ImageReference, access: Access) -> BaseSource:
+def _in_registry(image: ImageReference, access: Access, limits: ImageLimits) -> BaseSource:
     with Registry(access).repository(image) as repository:
         try:
             top = repository.manifest(image.digest or image.tag or "latest")
@@ -112,28 +119,36 @@ def _in_registry(image: ImageReference, access: Access) -> BaseSource:
             raise NoSuchImageError(
                 f"{image} does not exist", solution="check the name, and the tag or digest"
             ) from error
-        members = _members(top, repository, str(image))
+        members = _members(top, repository, str(image), limits)
     exact = image.at(top.digest)
     return BaseSource(
         str(exact), f"docker://{exact}", members, tuple(access.options("src-")), reference=exact, digest=top.digest
     )
 
 
-def _in_file(path: Path, folder: Path) -> BaseSource:
-    held: ImageFolder = unpack(path, folder)
+def _in_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
+    held: ImageFolder = unpack(path, workspace, limits)
     top = held.manifest()
-    members = _members(top, held, path.name)
+    members = _members(top, held, path.name, limits)
     digest = top.digest if held.keeps_digests else ""
     return BaseSource(f"{held.kind}:{path.name}", f"dir:{held.path}", members, digest=digest)
 
 
-def _members(top: Manifest, images: Images, shown: str) -> tuple[Member, ...]:
+def _members(top: Manifest, images: Images, shown: str, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Member, ...]:
     """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
     if top.is_list:
         listed = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
-        found = [_member(images.manifest(each.digest), images, each.facts.get("platform"), shown) for each in listed]
+        if len(listed) > MOST_ARCHES:
+            raise RefusedError(f"{shown} has more than {MOST_ARCHES} images")
+        manifests = [(images.manifest(each.digest), each.facts.get("platform")) for each in listed]
     else:
-        found = [_member(top, images, None, shown)]
+        manifests = [(top, None)]
+    size = sum({blob.digest: blob.size for manifest, _ in manifests for blob in manifest.blobs}.values())
+    if size > limits.size:
+        raise RefusedError(
+            f"{shown} has {size // 10**6} MB, and {limits.size // 10**6} MB are allowed", solution=RAISE_LIMIT
+        )
+    found = [_member(manifest, images, platform, shown) for manifest, platform in manifests]
     arches = [each.arch for each in found]
     twice = sorted({arch for arch in arches if arches.count(arch) > 1})
     if twice:
@@ -147,19 +162,27 @@ def _is_for_linux(listed: object) -> bool:
     return not isinstance(listed, Mapping) or listed.get("os", "linux") == "linux"
 
 
+def _platform(listed: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The platform of a member of a list.
+
+    :raises RefusedError: it is not of texts
+    """
+    found = {key: listed[key] for key in ("architecture", "os", "variant") if listed.get(key)}
+    if not all(isinstance(value, str) for value in found.values()):
+        raise RefusedError(f"{where}: the platform that the list names is not of texts")
+    return found
+
+
 def _member(manifest: Manifest, images: Images, listed: object, shown: str) -> Member:
     if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATIONS:
         raise RefusedError(f"{shown}: {manifest.digest} is no image", solution="import an image, or a list of images")
     raw = images.blob(manifest.blobs[0])
-    own = platform(raw)
-    facts: Mapping[str, Any] = listed if isinstance(listed, Mapping) else own
-    chosen = {key: str(facts[key]) for key in ("architecture", "os", "variant") if facts.get(key)}
-    if not own.get("architecture") or own.get("os", "linux") != "linux":
+    own = ImageConfiguration.read(raw, where=f"{shown}: {manifest.digest}")
+    chosen = _platform(listed, f"{shown}: {manifest.digest}") if isinstance(listed, Mapping) else own.platform
+    if not own.platform.get("architecture") or own.platform.get("os", "linux") != "linux":
         raise RefusedError(f"{shown}: {manifest.digest} does not say that it is for Linux, and for which arch")
-    labels = (json.loads(raw).get("config") or {}).get("Labels") or {}
-    texts = {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
     try:
         arch = koji_arch(chosen.get("architecture", ""), chosen.get("variant", ""))
     except ValueError as error:
         raise RefusedError(f"{shown}: {manifest.digest}: {error}") from error
-    return Member(arch, chosen, manifest.blobs[0].digest, texts)
+    return Member(arch, chosen, manifest.blobs[0].digest, own.labels)

@@ -13,7 +13,6 @@ import koji
 import requests
 
 from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
-from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image import help_page, naming
@@ -50,7 +49,6 @@ class ContainerBuild:
     :param generator: session of the site's shared account
     :param checkout: the source at the exact commit
     :param files: Koji's files on this builder
-    :param engine: for making the list of arches
     :param spawn: builds the arches
     :param after: called after each step
     """
@@ -61,7 +59,6 @@ class ContainerBuild:
     generator: Any
     checkout: Path
     files: KojiFiles
-    engine: Buildah
     log: BuildLog
     spawn: Spawn
     after: Callable[[str], None] = lambda _: None
@@ -100,8 +97,7 @@ class ContainerBuild:
     @property
     def _planner(self) -> Planner:
         task, site = self.task, self.site
-        registry = Registry(site.access.impatient())  # nothing is lost yet by giving up
-        return Planner(task, site, self.session, self.checkout, self.files, registry, self.log.say)
+        return Planner(task, site, self.session, self.checkout, self.files, self.log.say, site.limits.preparation())
 
     @property
     def _recording(self) -> Recording:
@@ -137,7 +133,7 @@ class ContainerBuild:
         self.after("built")
         warnings = [warning for image in images for warning in image.warnings]
         tags, kept = self._tags(plan, nvr, repository)
-        published = publish(repository, images, tags, self.site.formats, self.engine, self.log)
+        published = publish(repository, images, tags, self.site.formats, self._registry, self.log)
         self.after("published")
         documents = Documents(self.session, self._registry, Origin.of(self.task, plan), self.log)
         said = documents.make(nvr, published, images, started)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import RegistryError
+from fedpkg_container.image.os_release import FILES as OS_RELEASE
 from fedpkg_container.image.os_release import read_distribution
-from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image.packages import DATABASES, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.registry import Registry
 
+#: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
+LONGEST_CONFIGURATION = 8 * 1024 * 1024
 
-def found_in(root: Path, folder: Path) -> dict[str, Any]:
-    """What is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
 
-    :param root: the mounted image
-    :param folder: for a copy of its RPM database
-    :raises BuildFailedError: the database cannot be read
+def found_in(engine: Buildah, image: str) -> dict[str, Any]:
+    """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
+
+    :param image: image ID
+    :raises BuildFailedError: its RPM database cannot be read
     """
-    packages = read_packages(root, folder)
+    root = engine.files(image, directories=DATABASES, files=OS_RELEASE)
+    packages = read_packages(root, engine.workspace)
     return {
         "components": [each.component for each in packages],
         "details": [each.details for each in packages],
@@ -34,20 +39,25 @@ def describe(registry: Registry, arch: str, image: ImageReference, **found: Any)
     :param arch: Koji's name
     :param image: by digest
     :param found: further fields
-    :raises RegistryError: it is not there, or the registry cannot be reached
+    :raises RegistryError: it is not there, is not an image, or the registry cannot be reached
     """
     with registry.repository(image) as repository:
         manifest = repository.manifest(image.digest)
-        config = repository.blob(manifest.blobs[0]).decode(errors="replace")
+        if not manifest.blobs:
+            raise RegistryError(f"{image} is not an image of one arch")
+        if manifest.blobs[0].size > LONGEST_CONFIGURATION:
+            raise RegistryError(f"the configuration of {image} has more than {LONGEST_CONFIGURATION} bytes")
+        raw = repository.blob(manifest.blobs[0])
+        diff_ids = ImageConfiguration.read(raw, where=str(image)).diff_ids
     return BuiltImage(
         arch=arch,
         staging=str(image),
         digest=manifest.digest,
         media_type=manifest.media_type,
-        image_id=manifest.content["config"]["digest"],
-        config=config,
-        layers=[{"layer": each["digest"], "size": each["size"]} for each in manifest.content["layers"]],
-        diff_ids=list(json.loads(config)["rootfs"]["diff_ids"]),
+        image_id=manifest.blobs[0].digest,
+        config=raw.decode(),
+        layers=[{"layer": each.digest, "size": each.size} for each in manifest.blobs[1:]],
+        diff_ids=diff_ids,
         files=[],
         **found,
     )

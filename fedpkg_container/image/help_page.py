@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.engines.sandbox import confined
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
 
@@ -23,26 +25,25 @@ def read(source: Path) -> bytes | None:
     return text if text and text.strip() else None
 
 
-def make(source: Path, folder: Path) -> Path | None:
+def make(source: Path, workspace: Workspace) -> Path | None:
     """Make the page.
 
     :param source: the checkout
-    :param folder: for files of this build
+    :param workspace: of this build
     :returns: a folder with nothing but the page; None where there is nothing to make one of
     :raises BuildFailedError: it cannot be made into a page
     """
     text = read(source)
     if text is None:
         return None
-    made = folder / "help"
-    made.mkdir()
-    original = folder / SOURCE
+    made = workspace.new("help")
+    original = workspace.folder / SOURCE
     original.write_bytes(text)
     try:
-        run(["go-md2man", "-in", original, "-out", made / PAGE], timeout=TIMEOUT)
+        command: list[str | Path] = ["go-md2man", "-in", original, "-out", made / PAGE]
+        run(confined(command, workspace, readable=[original]), timeout=TIMEOUT)
     except ProgramError as error:
         raise BuildFailedError(
             f"{SOURCE} cannot be made into a manual page: {error.reason}", solution="mend it, or delete it"
         ) from error
-    (made / PAGE).chmod(0o644)
     return made

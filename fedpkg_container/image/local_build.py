@@ -13,13 +13,15 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines import rootless
+from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
-from fedpkg_container.image import help_page, lookaside
+from fedpkg_container.image import help_page, lookaside, refusals
+from fedpkg_container.image.describing import found_in
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.packages import read_packages
 from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Limits
@@ -76,13 +78,14 @@ def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], No
     :param show: gets lines of the log as they come
     :raises FedpkgContainerError: a step failed; nothing is left but base images
     """
+    rootless.enter()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     workspaces = Workspaces(state)
-    isolation = choose(state)
-    with workspaces.open("local") as folder:
-        engine = Buildah(workspaces, folder, isolation=isolation, access=Access(None, None))
-        with _ShownLog(folder / "build.log", show) as log:
-            return _LocalBuild(request, engine, folder, log).run()
+    isolation = choose(workspaces)
+    with workspaces.open("local") as workspace:
+        engine = Buildah(workspaces, workspace, isolation=isolation, access=Access(None, None))
+        with _ShownLog(workspace.folder / "build.log", show) as log:
+            return _LocalBuild(request, engine, workspace.folder, log).run()
 
 
 class _ShownLog(BuildLog):
@@ -109,7 +112,10 @@ class _LocalBuild:
         arch = self.request.arch or platform.machine()
         check_runnable(dockerfile, arch, self.folder)
         context = self._context()
-        parents = {written: self._parent(written, arch) for written in dockerfile.parents}
+        bases = {written: self._parent(written, arch) for written in dockerfile.parents}
+        for written, base in bases.items():
+            refusals.check_triggers(written, base.triggers)
+        parents = {written: base.image_id for written, base in bases.items()}
         labels = dockerfile.labels
         name = label(labels, "name") or self.request.checkout.name
         component = label(labels, COMPONENT) or name
@@ -126,7 +132,7 @@ class _LocalBuild:
             timeout=TIMEOUT,
             network=self.request.network,
             environment=release_environment(ContainerYaml.read(self.request.checkout), "local"),
-            help_page=help_page.make(context, self.folder),
+            help_page=help_page.make(context, self.engine.workspace),
             limits=Limits(size=sys.maxsize, free=0),
         )
         folders = self.request.repositories
@@ -135,11 +141,10 @@ class _LocalBuild:
             parents, dockerfile, folders=folders, files=files
         )
         image = build_image(self.engine, recipe, mounts, self.folder, self.log)
-        with self.engine.mounted(image) as root:
-            packages = len(read_packages(root, self.folder))
+        packages = len(found_in(self.engine, image)["components"])
         reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
         self.log.say(f"bringing {reference} into local storage")
-        return LocalImage(str(reference), self.engine.export(image, reference), packages)
+        return LocalImage(str(reference), self.engine.to_local_storage(image, reference), packages)
 
     @staticmethod
     def _labels() -> dict[str, str]:
@@ -147,8 +152,7 @@ class _LocalBuild:
 
     def _context(self) -> Path:
         """A copy of the checkout: what git has or would add, and what was fetched from the lookaside cache."""
-        context = self.folder / "source"
-        context.mkdir()
+        context = self.engine.workspace.new("source")
         checkout = self.request.checkout
         listed = run(
             ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -162,8 +166,8 @@ class _LocalBuild:
                 shutil.copy2(source, target, follow_symlinks=False)
         return context
 
-    def _parent(self, written: str, arch: str) -> str:
-        """A parent's image ID: from its registry, else from local storage.
+    def _parent(self, written: str, arch: str) -> BaseImage:
+        """A parent: from its registry, else from local storage.
 
         :raises BuildFailedError: it does not say which registry
         :raises RegistryError: it is in neither
@@ -177,7 +181,7 @@ class _LocalBuild:
             return self.engine.import_local(image)
         self.log.say(f"pulling {image}")
         try:
-            return self.engine.bases.pull(image, platform_of(arch), newer=True).image_id
+            return self.engine.bases.pull(image, platform_of(arch), newer=True)
         except RegistryError as error:
             self.log.say(f"{error.reason}; looking for it in local storage")
             return self.engine.import_local(image, instead_of=error)

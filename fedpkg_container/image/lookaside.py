@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.engines.sandbox import connected, python_command, python_files
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.site import Lookaside
+from fedpkg_container.image.source import PROXIES
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.process import run
 
 FILE = "sources"
@@ -87,15 +91,19 @@ def repository_name(url: str, *, namespaced: bool) -> str:
 
 def fetch(
     folder: Path,
+    workspace: Workspace,
     url: str,
     lookaside: Lookaside | None,
     say: Callable[[str], None],
     tick: Callable[[], None] = lambda: None,
+    deadline: Deadline | None = None,
 ) -> None:
     """Bring the files that ``sources`` lists into a checkout.
 
+    :param workspace: of the worker that made the checkout
     :param url: URL of dist-git from which the checkout came
     :param tick: called before each file, and every second while it comes
+    :param deadline: of everything that precedes RUN; None: each file has its own alone
     :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
     """
     wanted = entries(folder)
@@ -112,27 +120,37 @@ def fetch(
         assert lookaside is not None
         say(f"fetching {entry.file} from the lookaside cache")
         tick()
-        _fetch(entry, repository_name(url, namespaced=lookaside.namespaced), folder / entry.file, lookaside, tick)
+        name = repository_name(url, namespaced=lookaside.namespaced)
+        own = Deadline(f"fetching {entry.file} from the lookaside cache", TIMEOUT, "build again")
+        _fetch(entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own)
 
 
-def _fetch(entry: Entry, name: str, target: Path, lookaside: Lookaside, tick: Callable[[], None]) -> None:
+def _fetch(
+    entry: Entry,
+    name: str,
+    target: Path,
+    workspace: Workspace,
+    lookaside: Lookaside,
+    tick: Callable[[], None],
+    deadline: Deadline,
+) -> None:
+    deadline.check()
     request = {
         "url": lookaside.url,
         "hash": lookaside.hash,
         "download": [name, entry.file, entry.hash.lower(), str(target), entry.hashtype],
     }
-    program = [sys.executable, "-m", __name__]
+    program: list[str | Path] = ["prlimit", f"--fsize={LONGEST}", "--core=0", "--"]
+    program += [*python_command(), "-m", __name__]
     try:
         run(
-            ["prlimit", f"--fsize={LONGEST}", "--core=0", "--", *program],
+            connected(program, workspace, readable=python_files(), variables=PROXIES),
             stdin=json.dumps(request).encode(),
-            timeout=TIMEOUT,
+            timeout=deadline.remaining,
             tick=tick,
         )
     except ProgramTimeoutError as error:
-        raise BuildFailedError(
-            f"{entry.file} did not come from the lookaside cache within {TIMEOUT:g} s", solution="build again"
-        ) from error
+        raise deadline.failure() from error
     except ProgramError as error:
         said = error.output.strip().splitlines()
         raise BuildFailedError(

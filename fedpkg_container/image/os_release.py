@@ -9,13 +9,15 @@ from pathlib import Path
 
 _LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
 _PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
+#: The files that are read, below the root of an image.
+FILES = tuple("/".join(place) for place in _PLACES)
 _LONGEST = 64 * 1024
 
 
 def read_distribution(root: Path) -> dict[str, str]:
     """``id`` and ``version`` of the distribution, where the image says them (os-release(5)).
 
-    :param root: the mounted image; no link in it is followed
+    :param root: a directory with the image's files; no link in it is followed
     """
     for place in _PLACES:
         text = _read(root, place)

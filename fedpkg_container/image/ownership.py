@@ -1,14 +1,19 @@
-"""Whose a repository is: the label ``name`` says where an image goes, and all images there are to be of one package."""
+"""Which names a build may have: its package, and its repository in the registry.
+
+Both are labels of the Dockerfile, so its author chooses them. The package must be that of the source repository, and
+all images of a registry's repository must be of one package.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.naming import is_unique_tag
 from fedpkg_container.image.parents import FindBuild
 from fedpkg_container.model.labels import COMPONENT, OLDER
 from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.source import own_components, repository_path
 from fedpkg_container.model.unique_tags import imported
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.referrers import list_tag
@@ -16,6 +21,39 @@ from fedpkg_container.registry.repository import Repository
 
 #: The tag that is looked at, where it is set.
 LATEST = "latest"
+
+
+def check_component(component: str, source: str, allowed: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse to record a build of a package that is not that of its source repository.
+
+    :param source: URL of dist-git
+    :param allowed: the site's exceptions: name of a source repository, or its path, → packages that it may build
+    :raises BuildFailedError: the package is another one
+    """
+    path = repository_path(source)
+    own = own_components(path)
+    if component in (*own, *allowed.get(own[0], ()), *allowed.get(path, ())):
+        return
+    raise BuildFailedError(
+        f"{COMPONENT} = {component}, but the source repository is {path}, which builds {' or '.join(own)}",
+        solution=f"correct the label; or ask the site to add {component} to {own[0]} in [components] of its builders'"
+        " configuration. A scratch build may have any name",
+    )
+
+
+def check_reserved(name: str, component: str, reserved: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse to bring an image of a package into a repository that the site reserves for others.
+
+    :param name: of the repository in the registry
+    :param reserved: repository → the packages that it is for
+    :raises BuildFailedError: it is for others
+    """
+    if component not in reserved.get(name, (component,)):
+        raise BuildFailedError(
+            f"{name} is reserved for images of {', '.join(reserved[name])}, and this is {component}",
+            solution="choose another name (the label name); or ask the site to change [repositories] of its builders'"
+            " configuration",
+        )
 
 
 def check_owner(repository: Repository, component: str, find_build: FindBuild) -> None:

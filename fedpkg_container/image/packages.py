@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import signal
 import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines.sandbox import confined
-from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.engines.workspace import Workspace
+from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramOutputError, ProgramTimeoutError
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
 #: Where images keep their RPM database: Fedora's place, and the one before it.
-_DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
+DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 #: What its file is called: SQLite, and the formats before.
 _FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
 _BEFORE, _AFTER = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
+_COUNT = len(_BEFORE) + len(_AFTER) + 2
 #: Control characters that no honest header holds, between fields and between packages.
 _FIELD, _PACKAGE = "\x1f", "\x1e"
 #: What identifies an RPM: RPMs of format 6 have no MD5, but every RPM since rpm 4.14 the SHA-256 of its header.
 _IDENTITY = "%|SIGMD5?{%{SIGMD5}}:{%{SHA256HEADER}}|"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
+#: A number of 32 bits: ``str.isdigit`` allows what ``int`` does not.
+_EPOCH = re.compile("[0-9]{1,10}")
 #: What rpm is asked to say of each package.
 FORMAT = (
     _FIELD.join([*(f"%{{{tag}}}" for tag in _BEFORE), _IDENTITY, *(f"%{{{tag}}}" for tag in _AFTER), _SIGNATURE])
     + _PACKAGE
 )
-TIMEOUT = 300.0
+#: Seconds that rpm may take, and seconds of a processor: 10,000 RPMs take less than two.
+TIMEOUT, CPU_TIME = 300.0, 120
 #: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
 LARGEST = 512 * 10**6
+#: The most RPMs of an image: the largest installations of a whole distribution have 10,000 to 15,000.
+MOST = 50_000
+#: Bytes that rpm may print: about 300 of an RPM are usual, and 650 of each of the most.
+OUTPUT_LIMIT = 32 * 10**6
+#: Bytes that rpm may use of memory, where one header may have 256 MB, and bytes of a temporary file.
+MEMORY, TEMPORARY = 2 * 10**9, 64 * 10**6
+_ERROR = re.compile("^error: (.*)$", re.MULTILINE)
+#: What a shell's status says when one of these limits ended rpm.
+_EXCEEDED = {
+    128 + signal.SIGXCPU: f"{CPU_TIME} s of a processor",
+    128 + signal.SIGXFSZ: f"{TEMPORARY // 10**6} MB of temporary files",
+}
+#: Characters of a name, version, release or arch, and of any other field.
+LONGEST_NAME, LONGEST_FIELD = 1024, 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,33 +67,55 @@ class Package:
     details: dict[str, str]
 
 
-def read_packages(root: Path, folder: Path) -> list[Package]:
+def read_packages(root: Path, workspace: Workspace) -> list[Package]:
     """The RPMs of an image, sorted by name, version, release and arch.
 
     The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
     rpm sees that copy and nothing else: the database may have been made to mislead it.
 
-    :param root: the mounted image
-    :param folder: where the copy goes
+    :param root: with the image's files
+    :param workspace: of the worker that reads the copy
     :raises BuildFailedError: the database cannot be read
     """
-    copy = folder / "rpmdb"
-    if not any(_copy_database(root / path, root, copy) for path in _DATABASES):
+    copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.work)) / "database"
+    if not any(_copy_database(root / path, root, copy) for path in DATABASES):
         return []
+    workspace.give(copy.parent)
     try:
-        command = ["rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
-        listed = run(confined(command, copy), timeout=TIMEOUT).text
-        packages = parse(listed)
-    except (ProgramError, ValueError) as error:
-        raise BuildFailedError(f"the image's RPM database cannot be read: {error}") from error
+        limits = [
+            "prlimit",
+            f"--cpu={CPU_TIME}:{CPU_TIME + 5}",
+            f"--as={MEMORY}",
+            f"--fsize={TEMPORARY}",
+            "--core=0",
+            "--",
+        ]
+        command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
+        listed = run(confined(command, workspace), timeout=TIMEOUT, limit=OUTPUT_LIMIT)
+        if found := _ERROR.search(listed.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
+            raise ValueError(f"rpm: {printable_line(found[1][:200])}")
+        packages = parse(listed.text)
+    except (ProgramError, ProgramTimeoutError, ValueError) as error:
+        raise BuildFailedError(
+            f"the image's RPM database cannot be read: {_why(error)}", solution="check what RUN and COPY do to it"
+        ) from error
     return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_order)
 
 
-def parse(listed: str) -> list[Package]:
-    """The packages in what rpm said in our format.
+def _why(error: Exception) -> str:
+    if isinstance(error, ProgramOutputError):
+        return f"rpm prints more than {error.limit / 10**6:.3g} MB"
+    exceeded = _EXCEEDED.get(error.status) if isinstance(error, ProgramError) else None
+    return f"rpm needs more than {exceeded}" if exceeded else str(error)
 
-    :raises ValueError: a package is not in that format
+
+def parse(listed: str) -> list[Package]:
+    """The packages in what rpm printed in our format.
+
+    :raises ValueError: a package is not in that format, a field is too long, or there are too many
     """
+    if listed.count(_PACKAGE) > MOST:
+        raise ValueError(f"it lists more than {MOST} RPMs")
     return [_package(line) for line in listed.split(_PACKAGE) if line]
 
 
@@ -96,13 +140,22 @@ def _copy_database(source: Path, root: Path, copy: Path) -> bool:
 
 
 def _package(line: str) -> Package:
-    name, version, release, epoch, arch, sigmd5, license_, vendor, source_rpm, signature = line.split(_FIELD)
+    fields = line.split(_FIELD)
+    if len(fields) != _COUNT:
+        raise ValueError(f"an RPM has {len(fields)} fields instead of {_COUNT}")
+    name, version, release, epoch, arch, sigmd5, license_, vendor, source_rpm, signature = fields
+    for text, longest in (
+        (max(name, version, release, arch, key=len), LONGEST_NAME),
+        (max(fields, key=len), LONGEST_FIELD),
+    ):
+        if len(text) > longest:
+            raise ValueError(f"a field has {len(text)} characters: {printable_line(text[:80])!r}...")
     component = {
         "type": "rpm",
         "name": name,
         "version": version,
         "release": release,
-        "epoch": int(epoch) if epoch.isdigit() else None,
+        "epoch": int(epoch) if _EPOCH.fullmatch(epoch) else None,
         "arch": arch,
         "sigmd5": sigmd5,
         "signature": None if signature == "(none)" else signature.rpartition(" ")[2],

@@ -13,13 +13,11 @@ import koji
 from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.engines.network import CLOSED
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming, refusals
 from fedpkg_container.image.identity import Identity, identify
 from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.outward import Outward
-from fedpkg_container.image.ownership import check_owner
+from fedpkg_container.image.ownership import check_component, check_owner, check_reserved
 from fedpkg_container.image.parents import Parent, Resolver
 from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Site
@@ -27,6 +25,7 @@ from fedpkg_container.image.step import release_environment
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR, BuildSpec
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.finding import ERROR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
@@ -59,6 +58,7 @@ class Planner:
     :param session: of the hub; only asked
     :param checkout: the source at the exact commit
     :param files: Koji's files on this builder
+    :param deadline: of everything that is fetched
     """
 
     task: Task
@@ -66,13 +66,18 @@ class Planner:
     session: Any
     checkout: Path
     files: KojiFiles
-    registry: Registry
     say: Callable[[str], None]
+    deadline: Deadline
+
+    @property
+    def _registry(self) -> Registry:
+        return Registry(self.site.reading(self.deadline))
 
     def plan(self) -> Plan:
         """The plan.
 
-        :raises BuildFailedError: the sources or the options make no image that can be built here
+        :raises BuildFailedError: the sources or the options make no image that can be built here, or the deadline has
+            passed
         :raises RegistryError: a parent does not exist, or its registry cannot be reached
         """
         container_yaml, tags = self._small_files()
@@ -106,21 +111,23 @@ class Planner:
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
-        """That the package may be built here, and has its repository for itself; a scratch build takes no tag of it."""
+        """Refuse a package that may not be built here, or the names of another one; a scratch build takes neither."""
         if self.task.scratch:
             return
         component, tag = identity.component, self.task.target["dest_tag_name"]
+        check_component(component, self.task.source, self.site.components)
+        check_reserved(identity.image, component, self.site.repositories)
         if not self.session.checkTagPackage(self.task.target["dest_tag"], component):
             raise BuildFailedError(
                 f"package {component} is not in the list of tag {tag}, or blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
-        with self.registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
+        with self._registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
             check_owner(repository, component, self.session.getBuild)
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
         wanted = [platform_of(arch) for arch in self.task.arches]
-        resolver = Resolver(self.site, self.registry, wanted, self.session.getBuild)
+        resolver = Resolver(self.site, self._registry, wanted, self.session.getBuild)
         found = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
         for parent in found:
             known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
@@ -129,10 +136,9 @@ class Planner:
 
     def _repo_files(self) -> dict[str, str]:
         """The .repo files of ``--repo-url``, fetched once for all arches."""
-        outward = Outward((*CLOSED, *self.site.denied_networks))
         urls = self.task.options.get("yum_repourls") or []
         return {
-            f"repo-url-{number}": fetch_repo_file(url, allows=outward.allows)
+            f"repo-url-{number}": fetch_repo_file(url, guard=self.site.guard, deadline=self.deadline)
             for number, url in enumerate(urls, 1)
         }  # fmt: skip
 

@@ -5,11 +5,9 @@ The tags that people type are set when the build is recorded (``recording``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Published
@@ -18,6 +16,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.carrying import carry
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.manifests import LIST_TYPES, Manifest
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
@@ -31,7 +30,7 @@ def publish(
     images: Sequence[BuiltImage],
     tags: Tags,
     formats: Sequence[str],
-    engine: Buildah,
+    registry: Registry,
     log: BuildLog,
 ) -> Published:
     """Bring all arches with their lists into the final repository.
@@ -42,12 +41,13 @@ def publish(
     """
     unique = repository.tagged(tags.unique)
     log.say(f"publishing {unique}")
-    manifest = _publish(unique, images, LIST_TYPES[formats[0]], Registry(engine.access))
+    manifest = _publish(unique, images, {each.arch: each.digest for each in images}, formats[0], registry)
     others = {}
     for other in formats[1:]:
         target = repository.tagged(f"{tags.unique}-{other}")
         log.say(f"publishing {target}")
-        others[target] = _convert(target, images, other, engine)
+        variants = {each.arch: each.variants[other] for each in images}
+        others[target] = _publish(target, images, variants, other, registry)
     published = Published(
         repository,
         manifest.digest,
@@ -60,44 +60,31 @@ def publish(
     return published
 
 
-def _publish(target: ImageReference, images: Sequence[BuiltImage], media_type: str, registry: Registry) -> Manifest:
+def _publish(
+    target: ImageReference, images: Sequence[BuiltImage], digests: Mapping[str, str], kind: str, registry: Registry
+) -> Manifest:
     """Bring images from staging to a list of them; the list.
 
+    :param digests: of the images in this format, by architecture
     :raises RegistryError: one is of another arch than it was built for
     """
     with registry.repository(target) as repository:
         members = []
         for image in images:
             staged = ImageReference.parse(image.staging)
-            manifest = carry(image.digest, Repository(repository.http, staged.repository), repository)
+            manifest = carry(digests[image.arch], Repository(repository.http, staged.repository), repository)
             members.append({**manifest.descriptor, "platform": _platform(image)})
-        listed = Manifest.of({"schemaVersion": 2, "mediaType": media_type, "manifests": members})
+        listed = Manifest.of({"schemaVersion": 2, "mediaType": LIST_TYPES[kind], "manifests": members})
         repository.put_manifest(target.tag, listed)
     return listed
 
 
 def _platform(image: BuiltImage) -> dict[str, str]:
     """What a list says that an image runs on: what the image itself says."""
-    config = json.loads(image.config)
-    platform = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
+    platform = ImageConfiguration.read(image.config, where=image.staging).platform
     if not platform_of(image.arch).fits(platform):
         raise RegistryError(f"{image.staging} is an image for {'/'.join(platform.values())}, not for {image.arch}")
     return platform
-
-
-def _convert(target: ImageReference, images: Sequence[BuiltImage], kind: str, engine: Buildah) -> Manifest:
-    """Push a list of the images in staging in another format; the list, as the registry has it.
-
-    :raises RegistryError: it is not a list of exactly these arches
-    """
-    digest = engine.push_list(target, [ImageReference.parse(image.staging) for image in images], kind)
-    with Registry(engine.access).repository(target) as repository:
-        manifest = repository.manifest(digest)
-    for image in images:
-        fitting = [each for each in manifest.members if platform_of(image.arch).fits(each.get("platform") or {})]
-        if len(fitting) != 1:
-            raise RegistryError(f"{target.at(digest)} has {len(fitting)} images for {image.arch} instead of one")
-    return manifest
 
 
 def lost_in(configuration: Callable[[], Mapping[str, Any]], formats: Sequence[str]) -> list[str]:

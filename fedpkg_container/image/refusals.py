@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fedpkg_container.distgit import run_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.model.finding import ERROR
 
 
@@ -22,6 +24,22 @@ def check_steps(dockerfile: Dockerfile) -> None:
             f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
             solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
         )
+
+
+def check_triggers(written: str, triggers: Sequence[str]) -> None:
+    """Refuse an image whose ONBUILD gives what builders refuse in a Dockerfile: buildah executes it after FROM.
+
+    :param written: as FROM names the image
+    :raises BuildFailedError: it does
+    """
+    try:
+        check_steps(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
+        if any("\n" in each for each in triggers):
+            raise RefusedError("it has several lines")
+    except (BuildFailedError, RefusedError) as error:
+        raise BuildFailedError(
+            f"FROM {written}: ONBUILD of this image is refused: {error.reason}", solution="use another base image"
+        ) from error
 
 
 def check_here_documents(dockerfile: Dockerfile, engine: Buildah) -> None:

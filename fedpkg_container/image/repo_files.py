@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import configparser
-import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
 
-from fedpkg_container.errors import RefusedError
+from fedpkg_container.errors import FedpkgContainerError, RefusedError
+from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.options import repo_url_problem
+from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
 from fedpkg_container.registry.connections import Opened
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import printable_line, without_credentials
 
 #: Seconds for connecting and for each answer, and for the whole file.
 TIMEOUT = 30
@@ -23,67 +23,65 @@ DEADLINE = 120
 LONGEST = 1024 * 1024
 MOST_REDIRECTIONS = 5
 
-#: Whether an address (of an IP) may be asked.
-Allows = Callable[[str], bool]
 
-
-def fetch_repo_file(url: str, *, allows: Allows | None = None) -> str:
+def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: Deadline | None = None) -> str:
     """The text of a .repo file.
 
-    :param allows: which hosts may be asked; None: any. It is asked about the address that was connected to, so that
-        neither names nor redirections lead elsewhere
+    :param guard: which addresses are connected to, of the URL and of redirections; None: any
+    :param deadline: of all that is fetched; None: the file's own alone
     :raises RefusedError: it cannot be read
+    :raises BuildFailedError: the deadline has passed
     """
+    problem = repo_url_problem(url)
+    if problem:
+        raise RefusedError(
+            f"{_shown(url)} cannot be read as a .repo file: its URL {problem}",
+            solution="give --repo-url the http(s) URL of one",
+        )
+    own = Deadline("fetching it", DEADLINE, error=_LateError)
     try:
-        text = _fetch(url, allows).decode()
+        text = _fetch(url, guard, deadline.within(own) if deadline else own).decode()
         parse(text)
     except configparser.Error as error:  # its own words would show what the answer was
         raise _refusal(url, "it has no sections with values in them") from error
-    except (requests.RequestException, OSError, ValueError) as error:
+    except (ClosedAddressError, _LateError) as error:
+        raise _refusal(url, error.reason) from error
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         raise _refusal(url, str(error)) from error
     return text
 
 
+class _LateError(FedpkgContainerError):
+    """The file's own time has passed."""
+
+
 def _refusal(url: str, why: str) -> RefusedError:
     return RefusedError(
-        f"{printable_line(url)} cannot be read as a .repo file: {printable_line(why)}",
-        solution="give --repo-url the http(s) address of one",
+        f"{_shown(url)} cannot be read as a .repo file: {_shown(why)}",
+        solution="give --repo-url the http(s) URL of one",
     )
 
 
-def _fetch(url: str, allows: Allows | None) -> bytes:
-    opened, deadline = Opened(), time.monotonic() + DEADLINE
+def _shown(text: str) -> str:
+    return without_credentials(printable_line(text))
+
+
+def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
+    opened = Opened()
     # A server may send a byte now and then, of a header too: what counts is the time for all of it.
-    clock = threading.Timer(DEADLINE, opened.cut)
-    clock.daemon = True
-    clock.start()
-    try:
-        with requests.Session() as session:
-            if allows is not None:
-                session.trust_env = False  # no proxy, which would ask for us, and nothing of root's .netrc
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, _GuardedAdapter(allows or (lambda _: True), opened))
-            for _ in range(MOST_REDIRECTIONS):
-                _check_time(deadline)
-                # Followed here: the library would read the answers that redirect to their end, however long they are.
-                with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
-                    if not answer.is_redirect:
-                        answer.raise_for_status()
-                        content = _content(answer)
-                        _check_time(deadline)  # what was broken off looks like an end
-                        return content
-                    url = requests.compat.urljoin(url, answer.headers["location"])
-    except (requests.RequestException, OSError):
-        _check_time(deadline)
-        raise
-    finally:
-        clock.cancel()
+    with deadline.enforced(opened.cut), requests.Session() as session:
+        if guard is not None:
+            session.trust_env = False  # no proxy, which would connect for us, and nothing of root's .netrc
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Adapter(opened, guard))
+        for _ in range(MOST_REDIRECTIONS):
+            # Followed here: the library would read the answers that redirect to their end, however long they are.
+            with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
+                if not answer.is_redirect:
+                    answer.raise_for_status()
+                    return _content(answer)
+                url = requests.compat.urljoin(url, answer.headers["location"])
     raise ValueError(f"it was redirected more than {MOST_REDIRECTIONS} times")
-
-
-def _check_time(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise ValueError(f"it has not come within {DEADLINE:g} s")
 
 
 def _content(answer: requests.Response) -> bytes:
@@ -95,40 +93,19 @@ def _content(answer: requests.Response) -> bytes:
     return content
 
 
-class _GuardedAdapter(HTTPAdapter):
-    """Says nothing to a host that may not be asked, and keeps connections in view."""
+class _Adapter(HTTPAdapter):
+    """Connects to addresses that the guard allows, and keeps connections in view."""
 
-    def __init__(self, allows: Allows, opened: Opened) -> None:
-        self._allows, self._opened = allows, opened
+    def __init__(self, opened: Opened, guard: AddressGuard | None) -> None:
+        self._opened, self._guard = opened, guard
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         kinds = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: _guarded(self._opened.watching(kind), self._allows) for scheme, kind in kinds.items()
+            scheme: self._opened.watching(kind, self._guard) for scheme, kind in kinds.items()
         }
-
-
-def _guarded(kind: type[HTTPConnectionPool], allows: Allows) -> type[HTTPConnectionPool]:
-    """The same kind of pools, with connections to hosts alone that may be asked."""
-
-    class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
-        def _new_conn(self) -> Any:
-            return _checked(super()._new_conn(), allows)
-
-    class Pool(kind):  # type: ignore[valid-type, misc]
-        ConnectionCls = Connection
-
-    return Pool
-
-
-def _checked(connection: Any, allows: Allows) -> Any:
-    address = connection.getpeername()[0]
-    if not allows(address):
-        connection.close()
-        raise ValueError(f"builders do not ask {address}")
-    return connection
 
 
 def parse(text: str) -> configparser.ConfigParser:

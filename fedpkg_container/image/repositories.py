@@ -109,8 +109,7 @@ class Repositories:
         What package managers keep of a repository differs with every download: it must not be in a layer, and is there
         for the next RUN of the same build.
         """
-        cache = self.folder / "caches" / name.rpartition("/")[2]
-        cache.mkdir(parents=True)
+        cache = self.engine.workspace.new(f"cache-{name.rpartition('/')[2]}")
         return Mount(cache, f"/{name}", writable=True)
 
     def _look(self, base: str) -> _Look:
@@ -127,11 +126,9 @@ class Repositories:
         return look
 
     def _look_inside(self, base: str) -> _Look:
-        with self.engine.mounted(base) as root:
-            path = root / REPOSITORIES
-            found = path.is_dir() and path.resolve() == root.resolve() / REPOSITORIES
-            caches = (cache for program, cache in CACHES.items() if os.path.lexists(root / program))
-            return _Look(repositories=found, caches=tuple(caches))
+        root = self.engine.files(base, present=[REPOSITORIES, *CACHES])
+        caches = (cache for program, cache in CACHES.items() if os.path.lexists(root / program))
+        return _Look(repositories=(root / REPOSITORIES).is_dir(), caches=tuple(caches))
 
 
 def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.names import package_problem, repository_problem
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.manifests import FORMATS
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
@@ -22,11 +28,32 @@ FLOATING = ("version", "latest", "container-yaml", "additional-tags")
 #: What of a build's network is decided when: always the same, or by what its repositories need.
 NETWORKS = ("auto", "none", "isolated", "host")
 #: Sections whose settings are names of the site's own choice.
-_FREE = ("labels", "build_arguments")
+_FREE = ("labels", "build_arguments", "components", "repositories")
 _KNOWN = {
-    "registry": {"candidate", "certificates", "auth_file", "sources", "formats", "timeout", "patience"},
-    "engine": {"state", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
-    "limits": {"build_timeout", "build_timeout_max", "build_size", "log_size", "free_space", "memory"},
+    "registry": {
+        "candidate",
+        "certificates",
+        "auth_file",
+        "sources",
+        "formats",
+        "timeout",
+        "patience",
+        "allowed_hosts",
+    },
+    "engine": {"state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
+    "limits": {
+        "prepare_timeout",
+        "build_timeout",
+        "build_timeout_max",
+        "build_size",
+        "log_size",
+        "free_space",
+        "memory",
+        "processes",
+        "build_files",
+        "free_files",
+        "base_image_size",
+    },
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "tags": {"floating"},
     "lookaside": {"url", "namespaced", "hash"},
@@ -46,7 +73,12 @@ class Limits:
     :param size: bytes that a build may write into its layers
     :param log: bytes of its log
     :param free: bytes that must stay free in the file system of the builds
-    :param memory: bytes that RUN may use; 0 for no limit
+    :param memory: bytes that a worker may use; 0 for no limit
+    :param processes: processes and threads of a worker; 0 for no limit
+    :param files: files and directories that a build may make
+    :param free_files: inodes that must stay free in the file system of the builds
+    :param base: bytes that a base image may take unpacked
+    :param prepare: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
     """
 
     time: int = 4 * 3600
@@ -55,6 +87,20 @@ class Limits:
     log: int = _GIGABYTE
     free: int = _GIGABYTE
     memory: int = 0
+    processes: int = 4096
+    files: int = 1_000_000
+    free_files: int = 10_000
+    base: int = 10 * _GIGABYTE
+    prepare: int = 3600
+
+    def preparation(self) -> Deadline:
+        """Return the deadline, from now on, of everything that precedes RUN."""
+        return Deadline(
+            "fetching what the build needs",
+            self.prepare,
+            "build again when the registries and servers that it names are faster; the limit is the site's"
+            " (prepare_timeout)",
+        )
 
     def seconds(self, wanted: int) -> int:
         """How long a build may take.
@@ -105,7 +151,8 @@ class Site:
     :param sources: registries and repositories that FROM may name, ``registry.example.org/base``; empty for all
     :param formats: formats of manifests; tags point to the first
     :param state: folder in which builds keep their layers
-    :param isolation: how RUN is kept apart; None: found out at the first build
+    :param account: whose subordinate IDs workers have
+    :param isolation: what executes RUN; None: found out at the first build
     :param network: what RUN may reach: auto, none, isolated or host
     :param denied_networks: what an isolated network does not reach, besides the builder itself
     :param base_images_keep: days for which a base image stays on a builder after its last use; 0: for good
@@ -113,6 +160,8 @@ class Site:
     :param lookaside: None: the site has none
     :param labels: added to every image
     :param build_arguments: given to every build
+    :param components: source repository, by name or path → packages that it may build besides its own
+    :param repositories: repository in the registry → packages for which it is reserved
     """
 
     candidate: str
@@ -120,6 +169,7 @@ class Site:
     sources: tuple[str, ...]
     formats: tuple[str, ...]
     state: Path
+    account: str
     isolation: Isolation | None
     network: str
     denied_networks: tuple[str, ...]
@@ -130,6 +180,20 @@ class Site:
     lookaside: Lookaside | None
     labels: dict[str, str] = field(default_factory=dict)
     build_arguments: dict[str, str] = field(default_factory=dict)
+    components: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    repositories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def guard(self) -> AddressGuard:
+        """The addresses that are connected to for a packager, whatever names they have."""
+        return AddressGuard(self.denied_networks)
+
+    def reading(self, deadline: Deadline) -> Access:
+        """How registries are reached while a build is prepared: one that fails is not waited for, as nothing is lost.
+
+        :param deadline: when all requests have to have ended
+        """
+        return replace(self.access.impatient(), deadline=deadline)
 
     def allows_source(self, image: ImageReference) -> bool:
         """Whether images may be built on this one."""
@@ -145,15 +209,17 @@ def read_site(path: Path | None = None) -> Site:
     """
     path = path or Path(os.environ.get(VARIABLE) or PATH)
     settings = Settings.read(path)
+    denied = settings.networks("engine", "denied_networks")
     site = Site(
         candidate=settings.registry("registry", "candidate"),
-        access=_access(settings),
-        sources=tuple(each.rstrip("/") for each in settings.words("registry", "sources")),
+        access=_access(settings, AddressGuard(denied, _named_hosts(settings))),
+        sources=_sources(settings),
         formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
+        account=settings.text("engine", "account") or ACCOUNT,
         isolation=_isolation(settings),
         network=settings.choice("engine", "network", NETWORKS),
-        denied_networks=settings.networks("engine", "denied_networks"),
+        denied_networks=denied,
         base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
         limits=_limits(settings),
         generator=_generator(settings),
@@ -161,6 +227,8 @@ def read_site(path: Path | None = None) -> Site:
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
         build_arguments=settings.section("build_arguments"),
+        components=_packages(settings, "components", _path_problem),
+        repositories=_packages(settings, "repositories", repository_problem),
     )
     problems = settings.problems(_KNOWN, free=_FREE)
     if problems:
@@ -168,21 +236,63 @@ def read_site(path: Path | None = None) -> Site:
     return site
 
 
-def _access(settings: Settings) -> Access:
+def _packages(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    """A section that lists packages for each repository.
+
+    :param problem_of: what keeps a text from being the name of such a repository
+    """
+    found = {}
+    for name in settings.section(section):
+        found[name] = settings.words(section, name)
+        if problem := problem_of(name):
+            settings.complain(section, name, f"names no repository: it {problem}")
+        if not found[name]:
+            settings.complain(section, name, "lists no package")
+        for word in found[name]:
+            if problem := package_problem(word):
+                settings.complain(section, name, f"= {word}: {problem}")
+    return found
+
+
+def _path_problem(path: str) -> str:
+    """What keeps a text from being the name, or the path, of a source repository; empty when nothing does."""
+    return next(filter(None, map(package_problem, path.split("/"))), "")
+
+
+def _sources(settings: Settings) -> tuple[str, ...]:
+    return tuple(each.rstrip("/") for each in settings.words("registry", "sources"))
+
+
+def _named_hosts(settings: Settings) -> tuple[str, ...]:
+    """The hosts that may be at any address: the registries that the site names, and where they may send a builder."""
+    allowed = settings.words("registry", "allowed_hosts")
+    for word in allowed:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", word):
+            settings.complain("registry", "allowed_hosts", f"= {word}: must be hosts, as auth.example.org or host:5000")
+    registries = (each.partition("/")[0] for each in (settings.text("registry", "candidate"), *_sources(settings)))
+    return tuple(dict.fromkeys([*registries, *allowed]))
+
+
+def _access(settings: Settings, guard: AddressGuard) -> Access:
     return Access(
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
         patience=settings.number("registry", "patience", PATIENCE, unit="seconds", least=0),
+        guard=guard,
     )
 
 
 def _isolation(settings: Settings) -> Isolation | None:
-    kind = settings.choice("engine", "isolation", ("auto", "oci", "chroot"))
+    kind = settings.text("engine", "isolation") or "auto"
     runtime = settings.text("engine", "runtime")
-    if kind == "oci" and not runtime:
+    if kind == "chroot":
+        settings.complain("engine", "isolation", "= chroot is not supported any more: remove it")
+    elif kind not in ("auto", "oci"):
+        settings.complain("engine", "isolation", f"= {kind}: must be auto or oci")
+    elif kind == "oci" and not runtime:
         settings.complain("engine", "isolation", "= oci needs a runtime, runc or crun")
-    return None if kind == "auto" else Isolation(kind, runtime if kind == "oci" else "")
+    return Isolation(runtime) if kind == "oci" else None
 
 
 def _limits(settings: Settings) -> Limits:
@@ -198,6 +308,11 @@ def _limits(settings: Settings) -> Limits:
         log=settings.size("limits", "log_size", default.log),
         free=settings.size("limits", "free_space", default.free),
         memory=settings.size("limits", "memory", default.memory),
+        processes=settings.number("limits", "processes", default.processes, unit="processes", least=0),
+        files=settings.number("limits", "build_files", default.files, unit="files"),
+        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", least=0),
+        base=settings.size("limits", "base_image_size", default.base),
+        prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines.sandbox import confined, connected
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.model.source import address, source_problem
 from fedpkg_container.process import Completed, run
@@ -17,7 +19,11 @@ TIMEOUT = 600.0
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null")
 #: Nothing of the builder's own settings: no helpers, no filters.
-_ALONE = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+_ALONE = ("GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1")
+#: All of git's settings; a repository of this machine belongs to another user than the worker.
+_SETTINGS = "[safe]\n\tdirectory = *\n"
+#: Variables of the builder that say how it reaches the outside.
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,13 @@ class Source:
     url: str
 
 
-def fetch(scm: Any, folder: Path, say: Callable[[str], None], tick: Callable[[], None] = lambda: None) -> Source:
-    """Fetch what a build URL names.
+def fetch(
+    scm: Any, workspace: Workspace, say: Callable[[str], None], tick: Callable[[], None] = lambda: None
+) -> Source:
+    """Fetch what a build URL names, in a worker.
 
-    :param scm: the URL, taken apart by ``koji.daemon.SCM``
-    :param folder: where the checkout is made; must not exist
+    :param scm: the URL, parsed by ``koji.daemon.SCM``
+    :param workspace: in which the checkout is made
     :param tick: called before, and every second while git works
     :raises BuildFailedError: it is not built from such sources, the repository cannot be read, or has no such commit
     """
@@ -46,12 +54,16 @@ def fetch(scm: Any, folder: Path, say: Callable[[str], None], tick: Callable[[],
     repository = address(scm)
     remote = repository.removeprefix("git+")
     say(f"fetching {remote} at {scm.revision}")
-    folder.mkdir(parents=True)
+    folder = workspace.new("source")
+    settings = workspace.folder / "gitconfig"
+    settings.write_text(_SETTINGS)
+    readable = [settings, *([Path(scm.repository)] if scm.scheme == "git+file://" else [])]
     tick()
 
     def git(*arguments: str, check: bool = True) -> Completed:
-        command = ["git", "-C", str(folder), *_SAFE, *arguments]
-        return run(command, env=_ALONE, timeout=TIMEOUT, check=check, tick=tick)
+        command = ["env", *_ALONE, f"GIT_CONFIG_GLOBAL={settings}", "git", "-C", str(folder), *_SAFE, *arguments]
+        confined_command = connected(command, workspace, readable=readable, variables=PROXIES)
+        return run(confined_command, timeout=TIMEOUT, check=check, tick=tick)
 
     try:
         git("init", "--quiet")
@@ -79,6 +91,10 @@ def _fetch(git: Callable[..., Completed], revision: str) -> str:
     return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").text.strip()
 
 
-def commit_time(folder: Path) -> int:
-    """When the commit of a checkout was made, in seconds since the epoch."""
-    return int(run(["git", "-C", folder, "log", "-1", "--format=%ct"], timeout=TIMEOUT).text)
+def commit_time(folder: Path, workspace: Workspace | None = None) -> int:
+    """Return when the commit of a checkout was made, in seconds since the epoch.
+
+    :param workspace: of the worker that made the checkout; None for a checkout of this user's own
+    """
+    command: list[str | Path] = ["git", *_SAFE, "-C", folder, "log", "-1", "--format=%ct"]
+    return int(run(confined(command, workspace) if workspace else command, timeout=TIMEOUT).text)

@@ -103,7 +103,6 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         network=recipe.network,
         arguments=recipe.arguments,
         contexts={help_page.CONTEXT: recipe.help_page} if recipe.help_page else {},
-        memory=recipe.limits.memory,
     )
     watch = Watch(folder, recipe.limits)
     log.longest = recipe.limits.log

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedpkg_container.engines import storage
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits
-from fedpkg_container.process import run
 
 #: Seconds between two measurements, at the least, and how much longer than a measurement took.
 INTERVAL = 3.0
 EASE = 20
-#: Seconds that a measurement may take.
-TIMEOUT = 120.0
 #: The part of its size limit that a build may write before it is measured again at once.
 SPURT = 8
 
@@ -43,13 +42,18 @@ class Watch:
         if time.monotonic() < self._next and self._free - free < self.limits.size / SPURT:
             return
         began = time.monotonic()
-        size = size_of(self.folder)
+        size, files = storage.size_of(self.folder), storage.files_of(self.folder)
         ended = time.monotonic()
         self._next, self._free = ended + max(INTERVAL, EASE * (ended - began)), free
         if size > self.limits.size:
             raise BuildFailedError(
                 f"the build wrote more than {_spoken(self.limits.size)}",
                 solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
+            )
+        if files > self.limits.files:
+            raise BuildFailedError(
+                f"the build made more than {self.limits.files} files",
+                solution="leave fewer behind; the limit is the site's (build_files)",
             )
 
 
@@ -62,6 +66,12 @@ def check_free(folder: Path, limits: Limits) -> int:
     if free < limits.free:
         raise BuildFailedError(
             f"the builder has only {_spoken(free)} left for builds",
+            solution="build again: another builder may have more; or ask the site for larger disks",
+        )
+    status = os.statvfs(folder)
+    if status.f_files and status.f_favail < limits.free_files:
+        raise BuildFailedError(
+            f"the builder has only {status.f_favail} inodes left for builds",
             solution="build again: another builder may have more; or ask the site for larger disks",
         )
     return free
@@ -79,18 +89,6 @@ def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
         check_free(folder, limits)
 
     return tick
-
-
-def size_of(folder: Path) -> int:
-    """Bytes that the files below a folder take on disk, without what is mounted there or vanishes meanwhile.
-
-    Counted by ``du``, which follows folders however deep they are in each other.
-    """
-    counted = run(
-        ["du", "--summarize", "--one-file-system", "--block-size=1", "--", folder], timeout=TIMEOUT, check=False
-    )
-    total = counted.text.split()
-    return int(total[0]) if total else 0
 
 
 def _spoken(size: float) -> str:

@@ -17,7 +17,7 @@ from koji.tasks import BaseTaskHandler
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
-from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.canceled import Cancellation
 from fedpkg_container.image.koji_files import KojiFiles
@@ -93,12 +93,28 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     @contextlib.contextmanager
     def engine(self, site: Site) -> Iterator[Buildah]:
         """An engine with a store of its own, which is gone afterwards."""
-        workspaces = Workspaces(site.state)
-        isolation = site.isolation or choose(site.state)
-        with workspaces.open(f"task-{self.id}") as folder:
-            engine = Buildah(workspaces, folder, isolation=isolation, access=site.access, denied=site.denied_networks)
+        workspaces = self._workspaces(site)
+        isolation = site.isolation or choose(workspaces)
+        with workspaces.open(f"task-{self.id}") as workspace:
+            engine = Buildah(
+                workspaces,
+                workspace,
+                isolation=isolation,
+                access=site.access,
+                denied=site.denied_networks,
+                longest_base=site.limits.base,
+            )
             yield engine
             self._prune(engine, site)
+
+    def workspace(self, site: Site) -> contextlib.AbstractContextManager[Workspace]:
+        """A directory for a worker, which is gone afterwards."""
+        return self._workspaces(site).open(f"task-{self.id}")
+
+    @staticmethod
+    def _workspaces(site: Site) -> Workspaces:
+        limits = WorkerLimits(site.limits.memory, site.limits.processes)
+        return Workspaces(site.state, account=site.account, limits=limits)
 
     def _prune(self, engine: Buildah, site: Site) -> None:
         """Remove base images that no build has used for long; what cannot be removed now is tried again later."""
@@ -115,7 +131,9 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """Koji's files, as kojid's configuration says where they are."""
         return KojiFiles(Path(self.options.topdir), getattr(self.options, "topurl", None) or "")
 
-    def checkout(self, url: str, log: BuildLog, site: Site, *, scratch: bool, build_tag: Any = None) -> Source:
+    def checkout(
+        self, url: str, log: BuildLog, site: Site, workspace: Workspace, *, scratch: bool, build_tag: Any = None
+    ) -> Source:
         """The source at the exact commit, after checking that it may be built here."""
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not the URL of a source: {url}", solution="give git+https://HOST/PATH#COMMIT")
@@ -131,7 +149,6 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         )
         facts = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
         self.run_callbacks("preSCMCheckout", **facts)
-        workdir = Path(self.workdir)
-        source = fetch(scm, workdir / "source", log.say, guard(workdir, site.limits, log))
+        source = fetch(scm, workspace, log.say, guard(workspace.folder, site.limits, log))
         self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.folder))
         return source

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,13 @@ class Platform:
     def __str__(self) -> str:
         return f"{self.architecture}/{self.variant}" if self.variant else self.architecture
 
-    def fits(self, listed: Mapping[str, Any]) -> bool:
-        """Whether the platform of a member of a list is this one; a list may leave the variant out."""
+    def fits(self, listed: object) -> bool:
+        """Whether the platform of a member of a list is this one; a list may leave the variant out.
+
+        :param listed: what the list says, whatever that is
+        """
+        if not isinstance(listed, Mapping):
+            return False
         variant = listed.get("variant") or self.variant
         same = listed.get("architecture") == self.architecture and variant == self.variant
         return same and listed.get("os", "linux") == "linux"

@@ -1,7 +1,7 @@
 """What travels between the tasks of one build, and what it ends in.
 
-A ``BuildSpec`` goes to the task of one arch and a ``BuiltImage`` comes back, in task requests and results: they
-hold only types that JSON and XML-RPC both keep, and say in which version of the format they are.
+A ``BuildSpec`` goes to the task of one arch in its request, and a ``BuiltImage`` comes back in a file that its result
+names: they hold only types that JSON and XML-RPC both keep, and say in which version of the format they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fedpkg_container.model.labels import COMPONENT
 from fedpkg_container.model.names import legal_tag
 
 #: The version of the format of ``BuildSpec`` and ``BuiltImage``.
-FORMAT = 2
+FORMAT = 3
 
 Travelling = TypeVar("Travelling", "BuildSpec", "BuiltImage")
 
@@ -24,12 +24,20 @@ def _pack(value: Any) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(value)}
 
 
-def _unpack(kind: type[Travelling], packed: Mapping[str, Any]) -> Travelling:
+def check_format(kind: str, packed: Mapping[str, Any]) -> None:
+    """Refuse what another version of the program made.
+
+    :raises UsageError: it is of another version of the format
+    """
     if packed.get("format") != FORMAT:
         raise UsageError(
-            f"{kind.__name__} of format {packed.get('format')!r} cannot be read here (this is {FORMAT})",
+            f"{kind} of format {packed.get('format')!r} cannot be read here (this is {FORMAT})",
             solution="install the same version of fedpkg-container on all builders",
         )
+
+
+def _unpack(kind: type[Travelling], packed: Mapping[str, Any]) -> Travelling:
+    check_format(kind.__name__, packed)
     names = {each.name for each in fields(kind)}
     return kind(**{key: value for key, value in packed.items() if key in names})
 
@@ -130,6 +138,7 @@ class BuiltImage:
     :param parent_id: image ID of its parent, where known
     :param details: for each of the components, in their order, what its header says beside: [{license, vendor,
         source_rpm}]
+    :param variants: digests of the same image in further formats, in staging too: format → digest
     :param distribution: id and version of the distribution that it says it is, where it does
     """
 
@@ -148,14 +157,15 @@ class BuiltImage:
     warnings: list[str] = field(default_factory=list)
     details: list[dict[str, str]] = field(default_factory=list)
     distribution: dict[str, str] = field(default_factory=dict)
+    variants: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
-        """This image as a task's result."""
+        """This image as the file of a task."""
         return _pack(self)
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> BuiltImage:
-        """The image in a task's result.
+        """The image in a task's file.
 
         :raises UsageError: it is of another version of the format
         """

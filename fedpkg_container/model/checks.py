@@ -17,7 +17,7 @@ CHECKS: dict[str, str] = {
     "behind": "dist-git has no commits that the checkout lacks",
     "gating": "gating.yaml is valid (rpkg's check; --skip-remote-rules-validation passes it too)",
     # the Dockerfile
-    "no-dockerfile": "there is a Dockerfile, and it can be taken apart",
+    "no-dockerfile": "there is a Dockerfile, it can be parsed, and it is within the limits below",
     "instruction": "every instruction is known and has a value",
     "before-from": "nothing but ARG comes before the first FROM",
     "no-from": "there is a FROM",
@@ -40,7 +40,7 @@ CHECKS: dict[str, str] = {
     "label-missing": "required labels are there",
     "label-unresolved": "variables in required labels have a value",
     "label-invalid": "labels make an NVR, a repository and a tag",
-    "label-repository": "the package is called after its repository",
+    "label-repository": "the package is called after its repository; builders record others where the site allows it",
     "label-deprecated": "labels have their present spelling",
     "label-advised": "labels that guidelines ask for are there",
     "help": "help.md can be used",
@@ -70,6 +70,7 @@ CHECKS: dict[str, str] = {
     "tag-arches": "the build tag has arches",
     "arches": "--arches and container.yaml leave arches of the build tag",
     "no-builder": "an enabled builder is there for each arch; only in another channel: a warning",
+    "builder-silent": "a builder for each arch has checked in with the hub within the last five minutes",
     "repo-url": "--repo-url is an address that can be read",
 }
 

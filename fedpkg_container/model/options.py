@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 _STRING = {"type": ["string", "null"]}
 _FLAG = {"type": ["boolean", "null"]}
@@ -87,6 +88,20 @@ def isolated_release_problem(release: str) -> str:
     return f"must be like 3.1 or 3.1.fix, not {release[:80]!r}: whole numbers are those of other builds"
 
 
+def repo_url_problem(url: str) -> str:
+    """What is wrong with a URL of ``--repo-url``, to stand after its name; empty when nothing is.
+
+    Options of tasks can be read by every user of Koji, and are recorded with the build. The URL is not in the text.
+    """
+    try:
+        has_credentials = "@" in urlsplit(url).netloc
+    except ValueError:
+        return "is not a URL"
+    if has_credentials:
+        return "has a user name or a password in it, which every user of Koji could read: serve the file without one"
+    return ""
+
+
 def _contradictions(given: Mapping[str, Any]) -> list[str]:
     problems = []
     scratch, isolated = given.get("scratch"), given.get("isolated")
@@ -100,6 +115,9 @@ def _contradictions(given: Mapping[str, Any]) -> list[str]:
         problems.append("arches can be limited for scratch and isolated builds only")
     if given.get("signing_intent") and given.get("compose_ids"):
         problems.append("signing_intent and compose_ids exclude each other")
+    for number, url in enumerate(given.get("yum_repourls") or []):
+        if problem := repo_url_problem(url):
+            problems.append(f"yum_repourls.{number} {problem}")
     if given.get("skip_build"):
         problems.append("skip_build has been removed: a build cannot be skipped")
     return problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 from typing import Any
 
 #: The form of a source's URL.
@@ -22,6 +23,8 @@ def source_problem(scm: Any) -> tuple[str, str]:
     """
     if not scm.scheme.startswith("git"):
         return f"sources of kind {scm.scheme} are not built", f"give {FORM}"
+    if "ssh" in scm.scheme:
+        return "sources are not fetched by ssh: builders give no keys to the process that does it", f"give {FORM}"
     if has_password(scm.url):
         return "a source with a password is not built", f"give {FORM}"
     if scm.module:
@@ -36,3 +39,21 @@ def address(scm: Any) -> str:
     """A source without its commit, with the user if it names one."""
     user = f"{scm.user}@" if scm.user else ""
     return f"{scm.scheme}{user}{scm.host}{scm.repository}"
+
+
+def repository_path(source: str) -> str:
+    """The path of a source's repository, without ``.git``: ``container/hello`` for ``git+https://HOST/container/hello``.
+
+    :param source: URL, with or without a commit
+    """
+    path = urllib.parse.urlsplit(source.partition("#")[0].removeprefix("git+")).path
+    return path.strip("/").removesuffix(".git")
+
+
+def own_components(repository: str) -> tuple[str, str]:
+    """The packages that every repository may build: called like it, with and without ``-container``.
+
+    :param repository: its path, or the last part of that
+    """
+    name = repository.rpartition("/")[2]
+    return name, f"{name}-container"

@@ -6,19 +6,22 @@ help. They die with the process that started them (``setpriv --pdeathsig``), so 
 """
 
 from fedpkg_container.process.beside import background, piped, start
-from fedpkg_container.process.pids import is_running, kill_all, processes
+from fedpkg_container.process.pids import ProcessStatus, is_running, kill_all, process_status, processes
 from fedpkg_container.process.starting import Argument, Environment, stop
-from fedpkg_container.process.waiting import Completed, foreground, run, stream
+from fedpkg_container.process.waiting import OUTPUT_LIMIT, Completed, foreground, run, stream
 
 __all__ = [
+    "OUTPUT_LIMIT",
     "Argument",
     "Completed",
     "Environment",
+    "ProcessStatus",
     "background",
     "foreground",
     "is_running",
     "kill_all",
     "piped",
+    "process_status",
     "processes",
     "run",
     "start",

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import selectors
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from fedpkg_container.errors import ProgramError, ProgramTimeoutError
+from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError
 from fedpkg_container.process.starting import Argument, Environment, argv, environment, stop
+from fedpkg_container.process.waiting import OUTPUT_LIMIT, Tail, read_part
 from fedpkg_container.text import printable
+
+#: Bytes of the log, and of any other file, that a program may write that ends with this one.
+LOG_LIMIT = 64 * 10**6
+_FILE_LIMIT = ("prlimit", f"--fsize={LOG_LIMIT}", "--")
+#: Seconds between two looks at whether programs have ended.
+_POLL = 0.05
 
 
 def start(
@@ -40,12 +50,19 @@ def start(
 
 @contextlib.contextmanager
 def background(
-    arguments: Sequence[Argument], *, log: Path, env: Environment | None = None
+    arguments: Sequence[Argument], *, log: Path, env: Environment | None = None, writes_files: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program beside this one, its output in ``log``, and stop it at the end."""
+    """Run a program beside this one, its output in ``log``, and stop it at the end.
+
+    The kernel ends a program that writes a file, its log included, of more than ``LOG_LIMIT`` bytes.
+
+    :param writes_files: whether it is a program that writes large files: there is no such limit then
+    """
+    bounded = [*_FILE_LIMIT, *arguments] if not writes_files and shutil.which(_FILE_LIMIT[0]) else arguments
+    argv(arguments, outlive=True)  # that it is installed
     with log.open("ab") as output:
         process = subprocess.Popen(
-            argv(arguments, outlive=False),
+            argv(bounded, outlive=False),
             env=environment(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -63,37 +80,62 @@ def piped(
 ) -> Iterator[Callable[[float], None]]:
     """Run two programs beside this one, the output of the first into the second, and that of the second into a file.
 
-    :param output: the file; what both say besides is written beside it, and removed when they end well
+    Of what both print to standard error the end is kept; a program that prints much of it waits until it is read.
+
+    :param output: the file
     :param env: variables added to a copy of the environment
-    :returns: a function that waits for both, at most so many seconds, and raises ``ProgramError`` when one failed and
-        ``ProgramTimeoutError`` when one was still running; without it both are stopped at the end
+    :returns: a function that waits for both, at most so many seconds, and raises ``ProgramError`` when one failed,
+        ``ProgramOutputError`` when their messages are endless and ``ProgramTimeoutError`` when one was still running;
+        without it both are stopped at the end
     """
-    said = output.with_name(f"{output.name}.said")
     commands = [argv(each, outlive=False) for each in (first, second)]
-    with output.open("wb") as target, said.open("wb") as messages:
-        source = subprocess.Popen(
-            commands[0], env=environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
-        )
-        sink = subprocess.Popen(commands[1], env=environment(env), stdin=source.stdout, stdout=target, stderr=messages)
-        assert source.stdout is not None
-        source.stdout.close()
-    both = ((first, source), (second, sink))
+    reader, writer = os.pipe()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, reader)
+        os.set_blocking(reader, False)
+        with output.open("wb") as target, open(writer, "wb") as messages:
+            source = subprocess.Popen(
+                commands[0], env=environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
+            )
+            stack.callback(stop, source)
+            assert source.stdout is not None
+            with source.stdout as between:
+                sink = subprocess.Popen(
+                    commands[1], env=environment(env), stdin=between, stdout=target, stderr=messages
+                )
+            stack.callback(stop, sink)
+        both = ((first, source), (second, sink))
 
-    def wait(timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        for arguments, process in both:
-            try:
-                process.wait(timeout=max(deadline - time.monotonic(), 0.0))
-            except subprocess.TimeoutExpired:
-                raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
-        for arguments, process in both:
-            if process.returncode != 0:
-                text = printable(said.read_text(errors="replace")[-4000:])
-                raise ProgramError(str(arguments[0]), process.returncode, text)
-        said.unlink()
+        def wait(timeout: float) -> None:
+            text = _wait_for(both, reader, timeout)
+            for arguments, process in both:
+                if process.returncode != 0:
+                    raise ProgramError(str(arguments[0]), process.returncode, text)
 
-    try:
         yield wait
-    finally:
-        for _, process in both:
-            stop(process)
+
+
+def _wait_for(both: Sequence[tuple[Sequence[Argument], subprocess.Popen[bytes]]], messages: int, timeout: float) -> str:
+    """Wait for programs and read their messages; the end of these.
+
+    :param messages: the pipe that they share for standard error
+    :param timeout: seconds
+    """
+    deadline, printed, tail = time.monotonic() + timeout, 0, Tail()
+    with selectors.DefaultSelector() as selector:
+        selector.register(messages, selectors.EVENT_READ)
+        while True:
+            running = [arguments for arguments, process in both if process.poll() is None]
+            part = read_part(messages) if selector.select(_POLL if running else 0) else None
+            if part:
+                printed += len(part)
+                tail.add(part)
+                if printed > OUTPUT_LIMIT:
+                    raise ProgramOutputError(str(both[0][0][0]), OUTPUT_LIMIT)
+            elif not running:
+                return printable(bytes(tail.content).decode(errors="replace")[-4000:])
+            elif part == b"":  # both have closed their standard error, and one is still running
+                time.sleep(_POLL)
+            if time.monotonic() > deadline:
+                late = running[0] if running else both[0][0]
+                raise ProgramTimeoutError(f"{late[0]} did not end within {timeout:g} s and was stopped")

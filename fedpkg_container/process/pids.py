@@ -7,18 +7,48 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.process.starting import GRACE
 
 
+@dataclass(frozen=True)
+class ProcessStatus:
+    """What ``/proc/PID/stat`` reports.
+
+    :param parent: process id of the parent
+    :param session: id of the session, which is the process id of its leader
+    :param started: clock ticks since boot; with the process id it identifies a process
+    """
+
+    state: str
+    parent: int
+    session: int
+    started: int
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is not a zombie."""
+        return self.state not in {"Z", "X"}
+
+
+def process_status(pid: int) -> ProcessStatus | None:
+    """The status of a process; None when there is no such process.
+
+    The file holds the name of the program, which a process chooses: any bytes, parentheses and spaces too.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return ProcessStatus(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+    except (OSError, IndexError):
+        return None
+
+
 def is_running(pid: int) -> bool:
     """Whether a process exists and is not a zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state not in {"Z", "X"}
+    status = process_status(pid)
+    return status is not None and status.is_running
 
 
 def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = GRACE) -> list[int]:

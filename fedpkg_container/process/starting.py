@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -47,3 +48,11 @@ def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(timeout=grace)
+
+
+def close_pipes(process: subprocess.Popen[bytes]) -> None:
+    """Close this process's ends of the pipes to a program."""
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # what a program that has ended did not read
+                pipe.close()

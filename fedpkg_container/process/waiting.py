@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.errors import ProgramError, ProgramTimeoutError, UsageError
-from fedpkg_container.process.starting import Argument, Environment, argv, environment, stop
+from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError, UsageError
+from fedpkg_container.process.starting import Argument, Environment, argv, close_pipes, environment, stop
 from fedpkg_container.signals import left_to_the_program
 from fedpkg_container.text import LineSplitter, printable
 
@@ -32,6 +32,14 @@ class Completed:
         return self.stdout.decode(errors="replace")
 
 
+#: Bytes that a program may print altogether where its caller sets no other limit.
+OUTPUT_LIMIT = 64 * 10**6
+#: Bytes of standard error that are kept: its end.
+ERRORS_KEPT = 64 * 1024
+#: Bytes that are read or written at a time.
+_PART = 64 * 1024
+
+
 def run(
     arguments: Sequence[Argument],
     *,
@@ -42,6 +50,7 @@ def run(
     check: bool = True,
     tick: Callable[[], None] | None = None,
     interval: float = 1.0,
+    limit: int = OUTPUT_LIMIT,
 ) -> Completed:
     """Run a program to its end.
 
@@ -49,7 +58,10 @@ def run(
     :param env: variables added to a copy of the environment
     :param check: raise when the exit status is not 0
     :param tick: called every ``interval`` seconds while the program runs; what it raises ends the program
+    :param limit: bytes of standard output and standard error together. Of standard error only the last
+        ``ERRORS_KEPT`` bytes are returned
     :raises ProgramError: the program failed
+    :raises ProgramOutputError: it printed more than ``limit`` bytes and was stopped
     :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
     """
     process = subprocess.Popen(
@@ -59,42 +71,128 @@ def run(
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,
     )
+    output = _Output(str(arguments[0]), limit)
     try:
-        stdout, stderr = _communicate(process, stdin, timeout, tick, interval)
-    except subprocess.TimeoutExpired:
+        _communicate(process, stdin or b"", output, time.monotonic() + timeout, tick, interval)
+    except DeadlineError:
         stop(process)
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
     except BaseException:
         stop(process)
         raise
+    finally:
+        close_pipes(process)
+    stdout, stderr = bytes(output.stdout), bytes(output.stderr.content)
     if check and process.returncode != 0:
-        said = (stderr or stdout).decode(errors="replace")
+        said = (stderr or stdout)[-16_000:].decode(errors="replace")
         raise ProgramError(str(arguments[0]), process.returncode, printable(said[-4000:]))
     return Completed(process.returncode, stdout, stderr)
 
 
+class Tail:
+    """The end of what a program printed.
+
+    :param longest: bytes that are kept
+    """
+
+    def __init__(self, longest: int = ERRORS_KEPT) -> None:
+        self._longest = longest
+        self.content = bytearray()
+
+    def add(self, part: bytes) -> None:
+        """Add output; the beginning of what is too long is dropped."""
+        self.content += part
+        if len(self.content) > self._longest:
+            del self.content[: -self._longest]
+
+
+class _Output:
+    """What a program has printed.
+
+    :param program: its name
+    :param limit: bytes of both streams together
+    """
+
+    def __init__(self, program: str, limit: int) -> None:
+        self._program = program
+        self._limit = limit
+        self._total = 0
+        self.stdout = bytearray()
+        self.stderr = Tail()
+
+    def add(self, part: bytes, *, error: bool) -> None:
+        """Add output of one of its streams.
+
+        :raises ProgramOutputError: it is more than the limit
+        """
+        self._total += len(part)
+        if self._total > self._limit:
+            raise ProgramOutputError(self._program, self._limit)
+        if error:
+            self.stderr.add(part)
+        else:
+            self.stdout += part
+
+
 def _communicate(
     process: subprocess.Popen[bytes],
-    stdin: bytes | None,
-    timeout: float,
+    stdin: bytes,
+    output: _Output,
+    deadline: float,
     tick: Callable[[], None] | None,
     interval: float,
-) -> tuple[bytes, bytes]:
-    """What a program printed, when it has ended.
+) -> None:
+    """Write to a program and read from it until it has ended and nobody can write to its pipes any more.
 
-    :raises subprocess.TimeoutExpired: it was still running after ``timeout`` seconds
+    :raises DeadlineError: it was still running at the deadline
+    :raises ProgramOutputError: it printed more than it may
     """
-    deadline = time.monotonic() + timeout
-    while tick:
-        try:
-            return process.communicate(stdin, timeout=min(interval, max(deadline - time.monotonic(), 0.0)))
-        except subprocess.TimeoutExpired:
-            if time.monotonic() >= deadline:
-                raise
-        stdin = None  # it is on its way
-        tick()
-    return process.communicate(stdin, timeout=timeout)
+    rest = memoryview(stdin)
+    next_tick = time.monotonic() + interval
+    with selectors.DefaultSelector() as selector:
+        for pipe, events in (
+            (process.stdin, selectors.EVENT_WRITE),
+            (process.stdout, selectors.EVENT_READ),
+            (process.stderr, selectors.EVENT_READ),
+        ):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+                selector.register(pipe, events)
+        while True:
+            now = time.monotonic()
+            if now >= deadline:
+                raise DeadlineError
+            if tick is not None and now >= next_tick:
+                tick()
+                next_tick = time.monotonic() + interval
+            pause = max(min(next_tick if tick is not None else deadline, deadline) - time.monotonic(), 0.0)
+            if not selector.get_map():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=pause)
+                    return
+            for key, events in selector.select(pause) if selector.get_map() else ():
+                if events & selectors.EVENT_WRITE:
+                    rest = _write(key.fd, rest)
+                    done = not rest
+                else:
+                    part = read_part(key.fd)
+                    done = part == b""
+                    output.add(part or b"", error=key.fileobj is process.stderr)
+                if done:
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]
+
+
+def _write(descriptor: int, content: memoryview) -> memoryview:
+    """Write what a pipe takes now; the rest, which is empty when its reader is gone."""
+    try:
+        return content[os.write(descriptor, content[:_PART]) :]
+    except BlockingIOError:
+        return content
+    except BrokenPipeError:
+        return content[:0]
 
 
 def stream(
@@ -132,20 +230,22 @@ def stream(
     )
     try:
         _pump(process, keep, tick, time.monotonic() + timeout, interval)
-    except _DeadlineError:
+    except DeadlineError:
         stop(process)
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
     except BaseException:
         stop(process)
         raise
+    finally:
+        close_pipes(process)
     tick()
     if process.returncode != 0:
         said = b"\n".join(last).decode(errors="replace")
         raise ProgramError(str(arguments[0]), process.returncode, printable(said))
 
 
-class _DeadlineError(Exception):
-    pass
+class DeadlineError(Exception):
+    """The time of a program is over."""
 
 
 def _pump(
@@ -168,7 +268,7 @@ def _pump(
         selector.register(reader, selectors.EVENT_READ)
         while True:
             ended = process.poll() is not None
-            chunk = _read(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
+            chunk = read_part(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
             if chunk:
                 for each in splitter.add(chunk):
                     line(each)
@@ -176,7 +276,7 @@ def _pump(
                 tick()
                 next_tick = time.monotonic() + interval
             if time.monotonic() > deadline:
-                raise _DeadlineError
+                raise DeadlineError
             if chunk == b"":
                 with contextlib.suppress(KeyError):
                     selector.unregister(reader)
@@ -192,14 +292,15 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
     try:
         process.wait(timeout=max(deadline - time.monotonic(), 0.1))
     except subprocess.TimeoutExpired:
-        raise _DeadlineError from None
+        raise DeadlineError from None
 
 
-def _read(descriptor: int) -> bytes:
+def read_part(descriptor: int) -> bytes | None:
+    """What a pipe holds now: nothing at its end, None when there is nothing yet."""
     try:
-        return os.read(descriptor, 64 * 1024)
+        return os.read(descriptor, _PART)
     except BlockingIOError:
-        return b""
+        return None
 
 
 def foreground(

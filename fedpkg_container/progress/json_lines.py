@@ -9,10 +9,12 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from fedpkg_container.hub.events import (
+    BuilderSeen,
     ContactLost,
     ContactRegained,
     Event,
     LogLines,
+    NoBuilder,
     Submitted,
     TaskChanged,
     TaskState,
@@ -49,6 +51,10 @@ class JsonRenderer(Renderer):
             self.write("contact-lost", seconds=event.seconds, reason=event.reason)
         elif isinstance(event, ContactRegained):
             self.write("contact-regained", seconds=event.seconds)
+        elif isinstance(event, NoBuilder):
+            self.write("no-builder", **no_builder_facts(event))
+        elif isinstance(event, BuilderSeen):
+            self.write("builder-seen", arch=event.arch)
 
     def findings(self, findings: Iterable[Finding]) -> None:
         """Write what checks found."""
@@ -79,3 +85,9 @@ def task_facts(task: TaskState) -> Mapping[str, Any]:
         "started": task.started,
         "completed": task.completed,
     }
+
+
+def no_builder_facts(event: NoBuilder) -> Mapping[str, Any]:
+    """A task that no builder can take, as an object."""
+    seconds = None if event.seconds is None else round(event.seconds, 1)
+    return {"task_id": event.task.id, "arch": event.task.arch, "builders": event.builders, "seconds": seconds}

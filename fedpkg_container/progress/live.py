@@ -16,17 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from fedpkg_container.hub.events import (
+    BuilderSeen,
     ContactLost,
     ContactRegained,
     Event,
     LogLines,
+    NoBuilder,
     Submitted,
     TaskChanged,
     TaskState,
 )
 from fedpkg_container.progress.plain import STATES
 from fedpkg_container.progress.renderer import Renderer
-from fedpkg_container.progress.times import clock, share, spoken
+from fedpkg_container.progress.times import clock, share
+from fedpkg_container.text import spoken
 
 #: Redraws a second; also what makes the clocks run.
 REDRAWS = 4
@@ -61,6 +64,7 @@ class LiveRenderer(Renderer):
         self.lines: dict[int, deque[str]] = {}
         self.warnings: deque[str] = deque(warnings, maxlen=KEPT_WARNINGS)
         self.lost: tuple[ContactLost, float] | None = None
+        self.silent: dict[str, NoBuilder] = {}
         self._skew: float | None = None
         self._size: ConsoleDimensions | None = None
         self._lock = threading.RLock()  # rich redraws in a thread of its own
@@ -104,6 +108,10 @@ class LiveRenderer(Renderer):
         elif isinstance(event, ContactRegained):
             self.lost = None
             self.warnings.append(f"the hub did not answer for {spoken(event.seconds)}")
+        elif isinstance(event, NoBuilder):
+            self.silent[event.task.arch] = event
+        elif isinstance(event, BuilderSeen):
+            self.silent.pop(event.arch, None)
 
     def _log(self, event: LogLines) -> None:
         self.lines.setdefault(event.task.id, deque(maxlen=KEPT)).extend(event.lines[-KEPT:])
@@ -218,6 +226,7 @@ class LiveRenderer(Renderer):
 
     def _foot(self) -> list[RenderableType]:
         foot: list[RenderableType] = [_cut(Text(line, style="yellow")) for line in self.warnings]
+        foot += [_cut(Text(line, style="bold yellow")) for line in self._waits()]
         if self.lost:
             event, since = self.lost
             reason = f" ({event.reason})" if event.reason else ""
@@ -233,10 +242,15 @@ class LiveRenderer(Renderer):
             )
         return foot
 
+    def _waits(self) -> list[str]:
+        return [f"task {event.task.id} still waits: {event.text}" for event in self.silent.values()]
+
     def _summary(self) -> list[Text]:
         """What stays in the scrollback: the tree as it was last."""
         tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.id))
-        return [self._row(task) for task in tasks] + [Text(line, style="yellow") for line in self.warnings]
+        return [self._row(task) for task in tasks] + [
+            Text(line, style="yellow") for line in (*self.warnings, *self._waits())
+        ]
 
 
 def _cut(text: Text) -> Text:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, LogLines, Submitted, TaskChanged, TaskState
+from fedpkg_container.hub.events import (
+    BuilderSeen,
+    ContactLost,
+    ContactRegained,
+    Event,
+    LogLines,
+    NoBuilder,
+    Submitted,
+    TaskChanged,
+    TaskState,
+)
 from fedpkg_container.progress.renderer import Renderer
 from fedpkg_container.progress.style import Style
-from fedpkg_container.progress.times import spoken
+from fedpkg_container.text import spoken
 
 #: Koji's states of tasks, in words.
 STATES = {
@@ -31,6 +41,7 @@ class PlainRenderer(Renderer):
         self.style = Style(stream)
         self._arches: set[str] = set()
         self._told_lost = False
+        self._told_silent: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -49,6 +60,11 @@ class PlainRenderer(Renderer):
         elif isinstance(event, ContactRegained):
             self._told_lost = False
             self._write(f"the hub answers again, after {spoken(event.seconds)}\n")
+        elif isinstance(event, NoBuilder) and event.task.arch not in self._told_silent:
+            self._told_silent.add(event.task.arch)
+            self._write(self.style.warning(f"task {event.task.id} still waits: {event.text}") + "\n")
+        elif isinstance(event, BuilderSeen):
+            self._told_silent.discard(event.arch)
 
     def _prefix(self, event: LogLines) -> str:
         """Which arch a line is of, when there are several."""

@@ -8,8 +8,7 @@ from typing import Any
 from fedpkg_container.hub.events import Finished
 from fedpkg_container.model.addresses import Addresses
 from fedpkg_container.progress.tails import Tails
-from fedpkg_container.progress.times import spoken
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import printable_line, spoken
 
 
 def result_facts(event: Finished) -> dict[str, Any]:

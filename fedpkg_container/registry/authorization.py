@@ -84,7 +84,8 @@ class Authorizations:
             return basic
         wanted: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         realm = wanted.get("realm") or ""
-        if urlsplit(realm).scheme != "https":
+        server = _server(realm)
+        if not server:
             shown = printable_line(realm)[:200]
             raise RegistryError(f"{self._host} names no server for tokens that can be trusted: {shown!r}")
         asked = {"service": wanted.get("service") or "", "scope": _named(scopes, wanted.get("scope") or "")}
@@ -94,7 +95,7 @@ class Authorizations:
         if status != 200 or not isinstance(token, str) or not token.isprintable():
             wanted_for = f"{self._host}/{repository}".rstrip("/")
             raise RegistryError(
-                f"{urlsplit(realm).netloc} gives no token for {wanted_for} (HTTP {status})",
+                f"{server} gives no token for {wanted_for} (HTTP {status})",
                 solution="check the credentials in the auth file",
             )
         return f"Bearer {token}"
@@ -102,3 +103,13 @@ class Authorizations:
     def _basic(self, repository: str) -> str:
         known = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
         return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""
+
+
+def _server(realm: str) -> str:
+    """Return host and port of a token server; empty for what is not an HTTPS URL."""
+    try:
+        parts = urlsplit(realm)
+        requests.Request("GET", realm).prepare()
+    except (ValueError, requests.RequestException):
+        return ""
+    return parts.netloc if parts.scheme == "https" else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fedpkg_container.registry.manifests import Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
@@ -41,3 +41,25 @@ def carry(digest: str, source: Repository, target: Repository) -> Manifest:
             send(blob, source, target)
     target.put_manifest(digest, manifest)
     return manifest
+
+
+def put_image(
+    name: str,
+    manifest: Manifest,
+    target: Repository,
+    chunks: Callable[[Descriptor], Iterable[bytes]],
+    *,
+    mounted_from: Sequence[str] = (),
+) -> None:
+    """Store an image: its blobs, unless they are in the repository or can be mounted, then its manifest.
+
+    :param name: a tag, or the digest
+    :param chunks: yields the content of a blob
+    :param mounted_from: other repositories of the registry that may have blobs of the image
+    :raises RegistryError: it could not be stored
+    """
+    for blob in {each.digest: each for each in manifest.blobs}.values():
+        if target.has_blob(blob.digest) or any(target.mount(blob.digest, each) for each in mounted_from):
+            continue
+        target.http.again(lambda blob=blob: target.upload(blob, chunks(blob)))  # type: ignore[misc]
+    target.http.again(lambda: target.put_manifest(name, manifest))

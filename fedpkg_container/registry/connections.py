@@ -22,8 +22,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.hosts import plain
 
 #: Connections that are kept: as many as there may be threads.
@@ -41,10 +43,12 @@ class Session(requests.Session):
 
     :param host: the registry, host and port
     :param certificates: its folder; None: where podman keeps it, as for any other host
+    :param guard: which addresses are connected to; None: any
     """
 
-    def __init__(self, host: str, certificates: Path | None) -> None:
+    def __init__(self, host: str, certificates: Path | None, guard: AddressGuard | None = None) -> None:
         super().__init__()
+        self._guard = guard
         self._host, self._own = plain(host), certificates or _found(host)
         self._adapters: dict[str, HTTPAdapter] = {}
         self._making = threading.Lock()
@@ -59,8 +63,18 @@ class Session(requests.Session):
         with self._making:
             if host not in self._adapters:
                 folder = self._own if plain(host) == self._host else _found(host)
-                self._adapters[host] = _Adapter(_files(self._own), _files(folder), self._open)
+                self._adapters[host] = _Adapter(_files(self._own), _files(folder), self._open, self._guard)
             return self._adapters[host]
+
+    def merge_environment_settings(self, url: Any, *arguments: Any, **settings: Any) -> Any:
+        """Return requests' settings for an address; the environment's proxy is used for hosts of the site alone.
+
+        A proxy would connect to the others in its own name, past the guard.
+        """
+        merged = super().merge_environment_settings(url, *arguments, **settings)
+        if self._guard is not None and not self._guard.trusts(urlsplit(url).netloc):
+            merged["proxies"] = {}
+        return merged
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         """None, whatever the answer."""
@@ -83,34 +97,77 @@ class Opened:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_cut = False
 
     def add(self, sock: object) -> None:
-        """One more."""
+        """One more; it is broken at once after ``cut``."""
         if isinstance(sock, socket.socket):
             with self._lock:
                 self._known.add(sock)
+                if self._is_cut:
+                    _break(sock)
 
     def cut(self) -> None:
-        """Break all of them, also those on which a thread waits."""
+        """Break all of them, also those on which a thread waits, and those that are still to come."""
         with self._lock:
+            self._is_cut = True
             for each in self._known:
-                with contextlib.suppress(OSError):  # it is closed already
-                    # Not ssl's own, which would take away what a thread is reading with.
-                    socket.socket.shutdown(each, socket.SHUT_RDWR)
+                _break(each)
 
-    def watching(self, kind: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
-        """The same kind of pools, with connections that are known here."""
+    def watching(self, kind: type[HTTPConnectionPool], guard: AddressGuard | None) -> type[HTTPConnectionPool]:
+        """The same kind of pools, with connections that are known here, to addresses that the guard allows.
+
+        :param guard: None: all addresses are allowed
+        """
         opened = self
 
         class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
             def connect(self) -> None:
-                super().connect()
+                self._early: socket.socket | None = None
+                try:
+                    super().connect()
+                finally:
+                    if self._early is not None:
+                        self._early.close()
                 opened.add(self.sock)
+
+            def _new_conn(self) -> Any:
+                found = self._connected() if guard is not None else super()._new_conn()
+                # TLS takes the socket over before its handshake, in which a server can be slow as well.
+                self._early = found.dup()
+                opened.add(self._early)
+                return found
+
+            def _connected(self) -> Any:
+                """Connect to the first address of the host that is allowed and answers, as ``super`` does to any."""
+                assert guard is not None
+                self._dns_host: str
+                host = self._dns_host
+                try:
+                    addresses = guard.addresses(host, self.port)
+                except OSError as error:
+                    raise NewConnectionError(self, f"Failed to resolve {host!r}: {error}") from error
+                for number, address in enumerate(addresses, 1):
+                    self._dns_host = address
+                    try:
+                        return super()._new_conn()
+                    except (NewConnectionError, ConnectTimeoutError):
+                        if number == len(addresses):
+                            raise
+                    finally:
+                        self._dns_host = host
+                raise NewConnectionError(self, f"Failed to resolve {host!r}: it has no address")
 
         class Pool(kind):  # type: ignore[valid-type, misc]
             ConnectionCls = Connection
 
         return Pool
+
+
+def _break(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it is closed already
+        # Not ssl's own, which would take away what a thread is reading with.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class _Adapter(HTTPAdapter):
@@ -119,21 +176,26 @@ class _Adapter(HTTPAdapter):
     :param trusted: files of the registry, of which its authorities count
     :param own: files of the host
     :param opened: what keeps its connections in view
+    :param guard: which addresses are connected to; None: any
     """
 
-    def __init__(self, trusted: tuple[Path, ...], own: tuple[Path, ...], opened: Opened) -> None:
+    def __init__(
+        self, trusted: tuple[Path, ...], own: tuple[Path, ...], opened: Opened, guard: AddressGuard | None
+    ) -> None:
         authorities = tuple(dict.fromkeys(each for each in (*trusted, *own) if each.suffix == ".crt"))
         shown = next((each for each in own if each.suffix == ".cert" and each.with_suffix(".key") in own), None)
         self._has_own = bool(authorities)
         self._context = _context(tuple(_versions(authorities)), tuple(_versions((shown,) if shown else ())))
-        self._opened = opened
+        self._opened, self._guard = opened, guard
         super().__init__(pool_maxsize=CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
         """Have connections made with the certificates."""
         super().init_poolmanager(*arguments, **settings, ssl_context=self._context)
         kinds = self.poolmanager.pool_classes_by_scheme
-        self.poolmanager.pool_classes_by_scheme = {**kinds, "https": self._opened.watching(kinds["https"])}
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: self._opened.watching(kind, self._guard) for scheme, kind in kinds.items()
+        }
 
     def send(self, *arguments: Any, **settings: Any) -> requests.Response:
         """Send a request; a host with certificates of its own is not asked for others (``REQUESTS_CA_BUNDLE``)."""

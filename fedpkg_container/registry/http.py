@@ -16,6 +16,8 @@ import requests
 from requests.auth import AuthBase
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.answers import (
     LONGEST,
     Answer,
@@ -77,6 +79,8 @@ class RegistryHTTP:
     :param attempts: how often a request is made at least
     :param timeout: seconds until the registry must have begun to answer, and between two parts of an answer
     :param storing: seconds that it may take instead to have stored a blob that was sent
+    :param guard: which addresses are connected to; None: any
+    :param deadline: when everything has to have ended; what is waited for or read then ends in its error. None: never
     """
 
     def __init__(
@@ -89,6 +93,8 @@ class RegistryHTTP:
         attempts: int = ATTEMPTS,
         timeout: float = TIMEOUT,
         storing: float = TIMEOUT,
+        guard: AddressGuard | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self.host = host
         #: Repositories whose referrers the registry does not list itself: it knows no such thing, or not them.
@@ -101,7 +107,12 @@ class RegistryHTTP:
         self.requests = 0
         self._counting = threading.Lock()
         self._noticed = -NOTICES
-        self._session = Session(host, certificates)
+        self._session = Session(host, certificates, guard)
+        self._deadline, self._is_late = deadline, False
+        self._clock = threading.Timer(deadline.remaining, self._run_late) if deadline else None
+        if self._clock:
+            self._clock.daemon = True
+            self._clock.start()
 
     def __enter__(self) -> RegistryHTTP:
         return self
@@ -109,12 +120,18 @@ class RegistryHTTP:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._clock:
+            self._clock.cancel()
         self._session.close()
 
     def abandon(self) -> None:
         """Ask for nothing more, in any thread: what is waited for or read ends in an error soon."""
         self._abandoned.set()
         self._session.cut()
+
+    def _run_late(self) -> None:
+        self._is_late = True
+        self.abandon()
 
     @property
     def is_abandoned(self) -> bool:
@@ -123,7 +140,12 @@ class RegistryHTTP:
 
     def again(self, act: Callable[[], Result]) -> Result:
         """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
-        return patiently(act, self._patience, attempts=self._attempts, abandoned=self._abandoned, told=self._notice)
+        try:
+            return patiently(act, self._patience, attempts=self._attempts, abandoned=self._abandoned, told=self._notice)
+        except RegistryError:
+            if self._is_late:
+                self._check_wanted()
+            raise
 
     def _notice(self, error: RegistryUnavailableError) -> None:
         """Say that the registry is waited for: for all threads once, and not again soon."""
@@ -167,6 +189,7 @@ class RegistryHTTP:
         def once() -> Answer:
             with self._authorized(method, url, headers, content, scopes, anywhere=anywhere) as answer:
                 found = read(answer, method, url, self._timeout, longest)
+                self._check_wanted()  # what was broken off looks like an end
             if found.status not in expected:
                 raise refusal(self.host, method, url, found)
             return found
@@ -226,6 +249,8 @@ class RegistryHTTP:
             raise
 
     def _check_wanted(self) -> None:
+        if self._deadline and self._is_late:
+            raise self._deadline.failure()
         if self.is_abandoned:
             raise RegistryError(f"{self.host}: given up", solution="run it again")
 

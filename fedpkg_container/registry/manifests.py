@@ -30,6 +30,8 @@ DEEPEST_LIST = 4
 LARGEST = (1 << 63) - 1
 #: The longest manifest that is read, bytes (what registries take).
 LONGEST_MANIFEST = 4 * 1024 * 1024
+#: The longest configuration of an image that is read, bytes (containers/image has the same limit).
+LONGEST_CONFIGURATION = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,12 @@ class Manifest:
         """The digest of the image for a platform; of a manifest that is no list its own.
 
         :raises NoSuchImageError: the list has none
+        :raises RegistryError: its member is not a descriptor
         """
         if not self.is_list:
             return self.digest
         for each in self.members:
             listed = each.get("platform")
             if isinstance(listed, dict) and platform.fits(listed):
-                return str(each["digest"])
+                return Descriptor.of(each).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")

@@ -144,7 +144,7 @@ def enlist(repository: Repository, image: str, artifacts: Sequence[Mapping[str, 
     for _ in range(ATTEMPTS):
         index = _tagged_list(repository, image)
         listed = list(index.get("manifests") or [])
-        known = {each.get("digest") for each in listed if isinstance(each, dict)}
+        known = [each.get("digest") for each in listed if isinstance(each, dict)]
         missing = [each for each in artifacts if each["digest"] not in known]
         if not missing:
             return
@@ -188,7 +188,8 @@ def list_tag(tag: str) -> str:
 
 def _described(artifact: Manifest) -> dict[str, Any]:
     """What a list says of an artifact."""
-    kind = artifact.content.get("artifactType") or (artifact.content.get("config") or {}).get("mediaType")
+    config = artifact.content.get("config")
+    kind = artifact.content.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
     described = {**artifact.descriptor, "artifactType": kind}
     if artifact.content.get("annotations"):
         described["annotations"] = artifact.content["annotations"]

@@ -1,4 +1,4 @@
-"""Reading and copying images with skopeo, and the few things for which it has no command."""
+"""Registries, as a site reaches them: images are read over HTTP, and copied from elsewhere with skopeo."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from fedpkg_container.errors import (
     RegistryError,
     RegistryUnavailableError,
 )
+from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
+from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
-from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Manifest
 from fedpkg_container.registry.patience import patiently
 from fedpkg_container.registry.repository import Repository, repositories
 
@@ -41,6 +44,8 @@ class Access:
     :param timeout: seconds that bringing one image there or back may take
     :param patience: seconds for which a registry that is not there, or fails, is asked again
     :param attempts: how often a request over HTTP is made at least
+    :param guard: which addresses requests over HTTP are sent to; None: any
+    :param deadline: when all requests over HTTP have to have ended; None: never
     """
 
     certificates: Path | None = None
@@ -48,6 +53,8 @@ class Access:
     timeout: float = COPY_TIMEOUT
     patience: float = 0.0
     attempts: int = ATTEMPTS
+    guard: AddressGuard | None = None
+    deadline: Deadline | None = None
 
     def impatient(self, timeout: float | None = None) -> Access:
         """The same, with one attempt; within ``timeout`` seconds when that is less."""
@@ -78,30 +85,38 @@ class Registry:
         :raises NoSuchImageError: there is no such image
         :raises RegistryError: the registry cannot be reached, refuses, or answers something else than was asked for
         """
-        raw = self._skopeo("inspect", "--raw", *self.access.options(), f"docker://{image}", image=image)
-        return Manifest.read(raw, digest=image.digest, where=str(image))
+        with self._image(image) as repository:
+            return repository.manifest(image.digest or image.tag or "latest")
 
-    def config(self, image: ImageReference, arch: str) -> str:
-        """The configuration of an image, as JSON.
+    def settings(self, image: ImageReference, platform: Platform | None = None) -> dict[str, Any]:
+        """The configuration of an image, as an object: what it says of itself.
 
-        :param arch: Go's name of the arch, where the image is one of several
+        :param platform: which member is meant, where the image is a list
+        :raises RegistryError: it has none, or it is not the configuration of an image
         """
-        options = ["--override-arch", arch, "inspect", "--config", "--raw", *self.access.options()]
-        raw = self._skopeo(*options, f"docker://{image}", image=image)
-        return raw.decode(errors="replace")
-
-    def settings(self, image: ImageReference, arch: str) -> dict[str, Any]:
-        """The same as an object: what an image says of itself.
-
-        :raises RegistryError: it is none
-        """
+        with self._image(image) as repository:
+            manifest = repository.manifest(image.digest or image.tag or "latest")
+            if manifest.is_list and platform is not None:
+                manifest = repository.manifest(manifest.digest_for(platform))
+            if not manifest.blobs or manifest.blobs[0].size > LONGEST_CONFIGURATION:
+                raise RegistryError(f"{image} has no configuration that can be read")
+            content = repository.blob(manifest.blobs[0])
         try:
-            settings = json.loads(self.config(image, arch))
-        except ValueError as error:
+            settings = json.loads(content)
+        except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {image} is not JSON: {error}") from error
         if not isinstance(settings, dict) or not isinstance(settings.get("config") or {}, dict):
             raise RegistryError(f"the configuration of {image} is not one of an image")
         return settings
+
+    @contextlib.contextmanager
+    def _image(self, image: ImageReference) -> Iterator[Repository]:
+        """The repository of an image; when something is missing, the error names the image."""
+        with self.repository(image) as repository:
+            try:
+                yield repository
+            except NoSuchImageError as error:
+                raise no_such_image(image) from error
 
     def bring(self, source: str, options: Sequence[str], target: ImageReference, *, exactly: bool) -> None:
         """Bring an image with all its arches to a registry from wherever skopeo reads it.
@@ -174,10 +189,13 @@ class Registry:
             attempts=self.access.attempts,
             timeout=min(READ_TIMEOUT, self.access.timeout),
             storing=self.access.timeout,
+            guard=self.access.guard,
+            deadline=self.access.deadline,
         )
 
 
-_TELL = "try again later; tell the site's administrators when it stays so"
+#: What to do when a registry fails.
+TELL = "try again later; tell the site's administrators when it stays so"
 #: What programs and registries say, and what it means; the first that fits counts.
 _UNREACHABLE = re.compile(
     r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
@@ -207,7 +225,7 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
             f"{where} cannot be reached, needed for {image}: {reason}", solution="check its name, or try again later"
         )
     if _MISSING.search(said):
-        return NoSuchImageError(f"{image} does not exist", solution="check the name, and the tag or digest, in FROM")
+        return no_such_image(image)
     if _REFUSED.search(said):
         return RegistryError(f"{where} refuses access to {image}", solution="check the credentials in the auth file")
     last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
@@ -215,20 +233,25 @@ def registry_error(image: ImageReference, said: str) -> RegistryError:
         why = last.rpartition('": ')[2][-300:]
         return RegistryUnavailableError(
             f"{where} fails, needed for {image}: {why}",
-            solution=_TELL,
+            solution=TELL,
         )
     return RegistryError(f"{image}: {last[-500:]}")
+
+
+def no_such_image(image: ImageReference) -> NoSuchImageError:
+    """The error that says that an image is not there."""
+    return NoSuchImageError(f"{image} does not exist", solution="check the name, and the tag or digest, in FROM")
 
 
 def needed_for(image: ImageReference, error: RegistryError) -> RegistryError:
     """An error of a request, in the words that are said of programs that fail for the same reason."""
     where, needed = image.registry, f"needed for {image}: {error.reason}"
     if _LATE.search(error.reason):
-        return RegistryError(f"{where} does not answer, or is too slow, {needed}", solution=_TELL)
+        return RegistryError(f"{where} does not answer, or is too slow, {needed}", solution=TELL)
     if not isinstance(error, RegistryUnavailableError):
         return error
     what = "cannot be reached" if _UNREACHABLE.search(error.reason) else "fails"
-    return RegistryUnavailableError(f"{where} {what}, {needed}", solution=_TELL)
+    return RegistryUnavailableError(f"{where} {what}, {needed}", solution=TELL)
 
 
 @contextlib.contextmanager
@@ -241,5 +264,5 @@ def registry_errors(image: ImageReference) -> Iterator[None]:
     except ProgramTimeoutError as error:
         raise RegistryError(
             f"{image.registry or 'the registry'} does not answer, or is too slow, needed for {image}: {error.reason}",
-            solution=_TELL,
+            solution=TELL,
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
 from fedpkg_container.registry.answers import LONGEST, Answer, Stream, joined, shown
 from fedpkg_container.registry.authorization import CATALOG
+from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.digests import checked, digest_of, hashed
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, Manifest
@@ -239,13 +239,8 @@ class Repository:
         """
         if not image.blobs:
             return {}
-        try:
-            labels = (json.loads(self.blob(image.blobs[0])).get("config") or {}).get("Labels") or {}
-            if all(isinstance(value, str) for value in labels.values()):
-                return dict(labels)
-        except (ValueError, RecursionError, AttributeError):
-            pass
-        raise RegistryError(f"the configuration of {self.reference.at(image.digest)} cannot be read")
+        raw = self.blob(image.blobs[0])
+        return ImageConfiguration.read(raw, where=str(self.reference.at(image.digest))).labels
 
     def _upload(self, digest: str, content: Sized) -> None:
         begun = self._request("POST", "blobs/uploads/", expected=(202,))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.model.limits import DEFAULT_LIMITS, ImageLimits
 from fedpkg_container.model.names import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
@@ -28,6 +29,7 @@ _KNOWN = {
     "candidate": {"registry", "keep", *_ACCESS},
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "engine": {"state"},
+    "limits": {"base_image_size", "decompressed_size", "archive_members"},
     "promotion": {"record", "parallel"},
     "mirror": {"target", "registry", "directory", "repositories", "parallel", "grace", "rate", "archives"},
     "redirects": {field.name for field in dataclasses.fields(FrontEnd)},
@@ -125,6 +127,7 @@ class DistributionSite:
     :param profile: koji's
     :param record: the file that says what was promoted; None: nothing is recorded
     :param parallel: images that are promoted at the same time
+    :param limits: of base images that are imported
     :param front_end: before the stable registry; None: there is none, or the site does not say
     """
 
@@ -136,6 +139,7 @@ class DistributionSite:
     record: Path | None
     parallel: int
     mirroring: Mirroring
+    limits: ImageLimits = DEFAULT_LIMITS
     front_end: FrontEnd | None = None
 
     def access(self, host: str) -> Access:
@@ -175,6 +179,7 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         record=settings.path("promotion", "record", exists=False),
         parallel=settings.number("promotion", "parallel", 4, unit="images"),
         mirroring=_mirroring(settings, names),
+        limits=_limits(settings),
         front_end=_front_end(settings),
     )
     problems = settings.problems(_KNOWN, kinds={"target": _TARGET})
@@ -237,6 +242,15 @@ def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
         grace=settings.number(section, "grace", default.grace, unit="days", least=0),
         rate=settings.size(section, "rate", default.rate),
         archives=settings.choice(section, "archives", ("no", "yes")) == "yes",
+    )
+
+
+def _limits(settings: Settings) -> ImageLimits:
+    section, default = "limits", DEFAULT_LIMITS
+    return ImageLimits(
+        size=settings.size(section, "base_image_size", default.size),
+        decompressed=settings.size(section, "decompressed_size", default.decompressed),
+        members=settings.number(section, "archive_members", default.members, unit="files"),
     )
 
 

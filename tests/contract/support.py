@@ -19,7 +19,7 @@ import requests
 Connect = Callable[[str], Any]
 
 #: Seconds given to one raw HTTP request.
-HTTP_DEADLINE = 30
+HTTP_DEADLINE = 120
 
 #: Options that `buildContainer` accepts, as short as they can be.
 OPTIONS: dict[str, Any] = {"git_branch": "main"}

@@ -95,6 +95,18 @@ def test_hosts_of_a_channel(anonymous: Any, host: Any, host_name: str, other_hos
     assert all(set(info) == shapes.HOST for info in hosts)
 
 
+def test_hosts_of_a_channel_by_its_id(anonymous: Any, host_name: str) -> None:
+    channel = anonymous.getChannel("container-binary")["id"]
+    assert host_name in [info["name"] for info in anonymous.listHosts(channelID=channel, enabled=True)]
+
+
+def test_the_last_check_in_of_listed_hosts(anonymous: Any, host: Any, host_name: str) -> None:
+    host.host.updateHost(0.0, False)
+    (info,) = (each for each in anonymous.listHosts(enabled=True) if each["name"] == host_name)
+    assert isinstance(info["update_ts"], float)
+    assert info["update_ts"] == anonymous.getLastHostUpdate(info["id"], ts=True)
+
+
 def test_hosts_of_an_arch(anonymous: Any, host: Any, host_name: str, other_host: str) -> None:
     assert other_host in [info["name"] for info in anonymous.listHosts(arches=["aarch64"])]
     assert other_host not in [info["name"] for info in anonymous.listHosts(arches=["aarch"])]

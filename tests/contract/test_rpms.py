@@ -16,7 +16,7 @@ from tests.contract.images import ImageImporter
 from tests.contract.support import assert_refused, new_name
 
 #: Seconds for rpmbuild.
-BUILD_DEADLINE = 60
+BUILD_DEADLINE = 240
 
 SPEC = """
 Name: {name}

@@ -18,7 +18,7 @@ from tests.contract.support import OPTIONS, SOURCE, assert_refused
 from tests.contract.tasks import TaskBench
 
 #: Seconds for a task to be taken, or for one that spawns another to end.
-DEADLINE = 60
+DEADLINE = 240
 
 
 class Handler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]

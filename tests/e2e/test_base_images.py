@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 import time
@@ -10,23 +11,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.builder import write_configuration
 from fedpkg_container.box.layout import Layout
+from fedpkg_container.engines import bases
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked, processes_in
+from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import BuildFailedError, NoSuchImageError
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.fetch import fetch_image
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.repository import Repository
 from tests.support.bases import make_base
 from tests.support.faulty_registry import faulty_registry
 from tests.support.leftovers import eventually, registry_of
+from tests.support.waiting import PATIENCE
 
 X86, ARM = platform_of("x86_64"), platform_of("aarch64")
 MONTH = 31 * 24 * 3600
@@ -61,16 +67,21 @@ def _build(box: Box, folder: Path) -> Iterator[Buildah]:
     workspaces = Workspaces(folder)
     with workspaces.open("task") as own:
         access = registry_of(box).access
-        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
+        yield Buildah(workspaces, own, isolation=Isolation("runc"), access=access)
+
+
+def _images(folder: Path) -> list[Path]:
+    """The directories of all images."""
+    return [path for path in (folder / "shared" / "images").iterdir() if len(path.name) == 64]
 
 
 def _in_store(folder: Path) -> set[str]:
-    return {path.name for path in (folder / "shared" / "graph" / "overlay-images").iterdir() if path.is_dir()}
+    return {json.loads((path / "image.json").read_text())["image_id"] for path in _images(folder)}
 
 
 def _age(folder: Path) -> None:
     """Let all base images be unused for a month, and the last look be long ago."""
-    for path in (folder / "shared" / "records").iterdir():
+    for path in [*(folder / "shared" / "records").iterdir(), *_images(folder)]:
         os.utime(path, (time.time() - MONTH,) * 2)
     (folder / "shared" / "pruned").unlink(missing_ok=True)
 
@@ -83,6 +94,7 @@ def test_each_arch_of_a_list_is_an_image_of_its_own(
         assert pulled[:2] == pulled[2:]
         assert engine.configuration(pulled[0].name)["architecture"] == "amd64"
         assert engine.configuration(pulled[1].name)["architecture"] == "arm64"
+    assert mounts_below(tmp_path / "shared") == []
 
 
 def test_what_is_there_is_not_asked_for_again(
@@ -106,34 +118,38 @@ def test_an_image_that_does_not_exist_leaves_no_record(
 
 
 def test_who_pulls_holds_up_those_alone_that_want_the_same(
-    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
+    store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first pull takes as long as the test lets it; the same image is pulled once, another one meanwhile."""
     let_go, began = threading.Event(), threading.Event()
-    pulling: set[Buildah] = set()
+    fetched: list[str] = []
     done: list[BaseImage] = []
 
-    def pull_slowly(engine: Buildah) -> None:
-        def hold() -> None:
-            pulling.add(engine)
+    def fetch_slowly(source: Repository, digest: str, *arguments: Any, **options: Any) -> Manifest:
+        fetched.append(source.name)
+        if source.name == images[0].repository:
             began.set()
-            assert let_go.wait(60)
+            assert let_go.wait(PATIENCE)
+        return fetch_image(source, digest, *arguments, **options)
 
-        done.append(engine.bases.pull(images[0], X86, tick=hold))
+    monkeypatch.setattr(bases, "fetch_image", fetch_slowly)
+
+    def pull(engine: Buildah) -> None:
+        done.append(engine.bases.pull(images[0], X86))
 
     with _build(store_box, tmp_path) as first, _build(store_box, tmp_path) as second:
-        threads = [threading.Thread(target=pull_slowly, args=[each]) for each in (first, second)]
+        threads = [threading.Thread(target=pull, args=[each]) for each in (first, second)]
         threads[0].start()
-        assert began.wait(60)
+        assert began.wait(PATIENCE)
         threads[1].start()
         assert second.bases.pull(images[1], X86).image_id in _in_store(tmp_path)
         assert done == []
         let_go.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(PATIENCE)
     assert len(done) == 2
     assert done[0] == done[1]
-    assert pulling == {first}
+    assert sorted(fetched) == sorted(image.repository for image in images)
 
 
 def test_a_pull_is_looked_after_and_can_be_ended(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.box import registry
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import DistributionPlaces, Layout
 from fedpkg_container.box.machines import machines
@@ -18,6 +19,7 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.process import run
 from tests.support.access_log import AccessLog
 from tests.support.layered import LayeredImage
+from tests.support.waiting import PATIENCE
 
 
 def _box(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -54,21 +56,21 @@ def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folde
     image = LayeredImage.make(tmp_path / "image")
     stable = f"docker://{places.address}/hello:1"
     front, mirror = AccessLog(places.front_end_log), AccessLog(places.mirror_log)
-    run(["skopeo", "copy", "--quiet", "--preserve-digests", f"dir:{image.folder}", stable], env=home, timeout=60)
-    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/before"], env=home, timeout=60)
+    run(["skopeo", "copy", "--quiet", "--preserve-digests", f"dir:{image.folder}", stable], env=home, timeout=PATIENCE)
+    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/before"], env=home, timeout=PATIENCE)
     assert mirror.requests() == []  # nothing is exported yet
     image.export(places.tree, "hello")
-    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/after"], env=home, timeout=60)
+    run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/after"], env=home, timeout=PATIENCE)
     sent = {each.path.rpartition("/")[2]: each.sent for each in mirror.requests()}
     assert sent == {digest: len(image.content(digest)) for digest in image.blobs}
     redirected = [each for each in front.requests() if each.status == 302]
     assert {each.location.partition("/v2/")[0] for each in redirected} == {places.mirror_url}
     mirror.forget()
     plain = f"docker://{places.no_cdn_address}/hello:1"
-    run(["skopeo", "copy", "--quiet", plain, f"dir:{tmp_path}/plain"], env=home, timeout=60)
+    run(["skopeo", "copy", "--quiet", plain, f"dir:{tmp_path}/plain"], env=home, timeout=PATIENCE)
     places.switch.touch()
     try:
-        run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/off"], env=home, timeout=60)
+        run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/off"], env=home, timeout=PATIENCE)
     finally:
         places.switch.unlink()
     assert mirror.requests() == []
@@ -77,23 +79,24 @@ def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folde
 def test_the_shell_has_the_sites_file(folder: Path) -> None:
     printed = _box(folder, "shell", "--", "fedpkg-container-registry", "redirects", "--nginx")
     assert printed.returncode == 0, printed.stderr
-    assert printed.stdout.strip() == (_places(folder).front_end / "servers.conf").read_text().strip()
+    guarded = registry.guard(printed.stdout, Box(Layout.open(folder)).authority)
+    assert guarded.strip() == (_places(folder).front_end / "servers.conf").read_text().strip()
 
 
 def test_status_and_down_know_it(folder: Path) -> None:
     status = _box(folder, "status")
     assert status.returncode == 0, status.stdout
     for name in ("stable", "mirror", "front-end"):
-        assert f"{name:<10}runs (process " in status.stdout
+        assert f"{name:<12}runs (process " in status.stdout
     services = {service.name: service for service in Box(Layout.open(folder)).services}
-    workers = run(["pgrep", "-P", str(services["front-end"].pid)], timeout=10).text.split()
+    workers = run(["pgrep", "-P", str(services["front-end"].pid)], timeout=PATIENCE).text.split()
     assert workers
     assert _box(folder, "down").returncode == 0
     for pid in workers:
         assert not Path(f"/proc/{pid}").exists()
     status = _box(folder, "status")
     assert status.returncode == 1
-    assert f"{'front-end':<10}does not run" in status.stdout
+    assert f"{'front-end':<12}does not run" in status.stdout
     again = _box(folder, "up")  # it is kept, and need not be asked for again
     assert again.returncode == 0, again.stderr
     assert f"stable    {_places(folder).address}" in again.stdout
@@ -108,10 +111,21 @@ def test_ports_are_kept_and_are_none_of_the_others(tmp_path: Path) -> None:
     assert Layout.open(tmp_path / "box") == layout
     assert layout.distribution is not None
     ports = [*layout.ports.all.values(), *layout.distribution.ports.all.values()]
-    assert len(set(ports)) == 7
+    assert len(set(ports)) == 8
     parser = configparser.ConfigParser()
     parser.read(tmp_path / "box" / "box.ini")
     assert parser["box"]["format"] == "1"  # a box without a distribution is as before
+
+
+def test_a_box_of_an_earlier_version_gets_the_ports_that_it_lacks(tmp_path: Path) -> None:
+    made = Layout.open(tmp_path / "box").with_distribution()
+    settings = tmp_path / "box" / "box.ini"
+    lines = settings.read_text().splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if not line.startswith("registry_storage")))
+    opened = Layout.open(tmp_path / "box")
+    assert Layout.open(tmp_path / "box") == opened
+    assert {**opened.ports.all, "registry_storage": 0} == {**made.ports.all, "registry_storage": 0}
+    assert opened.distribution == made.distribution
 
 
 def test_a_builder_that_is_called_as_a_server(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from tests.support.packager import Packager
+from tests.support.waiting import PATIENCE
 
 REFUSED = 3
 PROFILE = ".koji/config"
@@ -261,6 +262,6 @@ def test_a_repo_file_that_is_not_there(packager: Packager, storage: dict[str, st
 def test_two_builds_that_are_watched_at_once(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN sleep 1"))
     started = [packager.start("--scratch", "--progress", "quiet") for _ in range(2)]
-    outputs = [process.communicate(timeout=120)[0] for process in started]
+    outputs = [process.communicate(timeout=PATIENCE)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
     assert len({output.splitlines()[0] for output in outputs}) == 2

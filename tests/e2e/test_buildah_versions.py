@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
-import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines import isolation
 from fedpkg_container.engines.buildah import EPOCH, Buildah
 from fedpkg_container.engines.sandbox import Sandbox, containers_conf
+from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.step import Recipe, build_image
@@ -28,22 +29,21 @@ TIMESTAMP = 1_700_000_000
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     folder = tmp_path_factory.mktemp("versions")
-    (folder / "probe").mkdir()
-    return Victim.make(folder, isolation.choose(folder / "probe"))
+    return Victim.make(folder, isolation.choose(Workspaces(folder / "state")))
 
 
 @pytest.mark.parametrize("own", ["", f"ARG {EPOCH}=5\n", f"ARG {EPOCH}\n"])
 def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
     """buildah 1.41 and newer refuse --timestamp beside a build argument SOURCE_DATE_EPOCH."""
     dockerfile = Dockerfile(f'{own}{SHELL}{own}RUN echo "epoch: ${EPOCH}"\n')
-    with victim.workspaces.open("epoch") as folder, BuildLog(folder / "build.log") as log:
+    with victim.workspaces.open("epoch") as workspace, BuildLog(workspace.folder / "build.log") as log:
         recipe = Recipe(
             dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, arguments={EPOCH: "6"}
         )
-        engine = Buildah(victim.workspaces, folder, isolation=victim.isolation, access=Access())
-        build_image(engine, recipe, [], folder, log)
+        engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
+        build_image(engine, recipe, [], workspace.folder, log)
         log.tick()
-        printed = (folder / "build.log").read_text()
+        printed = (workspace.folder / "build.log").read_text()
     assert f"epoch: {TIMESTAMP}" in printed.splitlines()
 
 
@@ -69,18 +69,16 @@ def test_a_runtime_that_fails_is_quoted(victim: Victim, tmp_path: Path, monkeypa
     """buildah ends with "exit status 1"; the reason is in a line before that."""
     runtime = tmp_path / "broken-runtime"
     runtime.write_text('#!/bin/sh\necho "error setting rlimit type 7: operation not permitted" >&2\nexit 1\n')
-    runtime.chmod(stat.S_IRWXU)
+    runtime.chmod(0o755)
     monkeypatch.setattr(isolation, "RUNTIMES", (str(runtime),))
     real = Sandbox.command
 
     def with_runtime(sandbox: Sandbox, arguments: list[str | Path]) -> list[str | Path]:
-        command = real(sandbox, arguments)
-        end = command.index("--chdir")
-        return [*command[:end], "--ro-bind", runtime, runtime, *command[end:]]
+        return real(replace(sandbox, readable=[*sandbox.readable, runtime]), arguments)
 
     monkeypatch.setattr(Sandbox, "command", with_runtime)
     with pytest.raises(FedpkgContainerError, match="error setting rlimit type 7") as refused:
-        isolation.probe(tmp_path)
+        isolation.probe(Workspaces(tmp_path / "state"))
     assert "install" not in refused.value.solution
 
 

@@ -16,6 +16,7 @@ from fedpkg_container.box.layout import ADMIN
 from tests.support.leftovers import eventually, nothing_left, on_machine, processes_of_builds, reserved, staged
 from tests.support.packager import Packager
 from tests.support.steps import submit, task_processes, wait_for_line
+from tests.support.waiting import slowed
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +63,7 @@ def test_canceled_while_run_runs(
         handlers = [*task_processes(box, task_id), *task_processes(box, child)]
         return [*on_machine(box), *staged(box), *reserved(box), *handlers]
 
-    eventually(lambda: not left(), left, seconds=WITHIN)
+    eventually(lambda: not left(), left, seconds=slowed(WITHIN))
     record_property("gone_after", round(time.monotonic() - began, 1))
     build = session.getBuild(f"{packager.name}-container-1.0-1")
     assert koji.BUILD_STATES[build["state"]] in ("CANCELED", "FAILED")

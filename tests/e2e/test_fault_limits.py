@@ -15,12 +15,13 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.image.watch import size_of
+from fedpkg_container.engines.storage import size_of
 from tests.support.leftovers import eventually, nothing_left
 from tests.support.packager import Packager
 from tests.support.site import site_settings
 from tests.support.small_disk import small_disk
 from tests.support.steps import restart, submit, task_processes, wait_for_line
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def _written(box: Box) -> Iterator[Callable[[], int]]:
         yield lambda: most
     finally:
         end.set()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.support.registries import docker_registry
 from tests.support.site import site_settings
 from tests.support.small_disk import small_disk
 from tests.support.steps import submit, wait_for_line
+from tests.support.waiting import slowed
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +164,7 @@ def test_canceled_while_the_registry_hangs(packager: Packager, box: Box, on: str
         registry.fail("/v2/", 0)  # from now on it hangs whatever it is asked
         began = time.monotonic()
         box.session(ADMIN).cancelTask(task_id)
-        eventually(lambda: not _left(box), lambda: _left(box), seconds=10)
+        eventually(lambda: not _left(box), lambda: _left(box), seconds=slowed(10))
         record_property("gone_after", round(time.monotonic() - began, 1))
         registry.release()
         _assert_works(packager)

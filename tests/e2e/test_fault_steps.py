@@ -19,7 +19,8 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import processes
 from tests.support.leftovers import eventually, nothing_left, on_machine, people_tags, registry_of, reserved, staged
 from tests.support.packager import Packager
-from tests.support.steps import STEPS, mark, restart, start_paused, submit, task_processes
+from tests.support.steps import STEPS, kill_for_good, mark, restart, start_paused, submit, task_processes
+from tests.support.waiting import slowed
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +85,7 @@ def _assert_built(packager: Packager, task_id: int, host: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_the_daemon_is_killed(packager: Packager, box: Box, step: str) -> None:
     task_id = _pause(packager, step)
-    os.kill(box.builder(FIRST).pid or 0, signal.SIGKILL)
+    kill_for_good(box.builder(FIRST))
     nothing_left(box)
     box.start_builder(SECOND)
     _assert_built(packager, task_id, SECOND)
@@ -98,7 +99,8 @@ def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box
     session = box.session(ADMIN)
     handlers = [pid for each in (task_id, *_children(session, task_id)) for pid in task_processes(box, each)]
     assert handlers
-    for pid in (box.builder(FIRST).pid or 0, *handlers):
+    kill_for_good(box.builder(FIRST))
+    for pid in handlers:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not set(handlers) & set(processes()), lambda: handlers)
     restart(box, [FIRST])
@@ -161,7 +163,7 @@ def test_the_task_is_canceled(packager: Packager, box: Box, step: str, record_pr
         ]
 
     said = box.layout.log(FIRST)
-    eventually(lambda: not left(), lambda: (left(), said.read_text()[-3000:]), seconds=CANCELED_WITHIN)
+    eventually(lambda: not left(), lambda: (left(), said.read_text()[-3000:]), seconds=slowed(CANCELED_WITHIN))
     record_property("gone_after", round(time.monotonic() - began, 1))
     build = session.getBuild(f"{packager.name}-container-1.0-1")
     if step in RECORDED:

@@ -21,16 +21,17 @@ from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder, session
 from tests.support.proxy import lossy_proxy
 from tests.support.scripted_hub import ScriptedBuild, answering
+from tests.support.waiting import PATIENCE, eventually
 
-QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=30)
+QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=PATIENCE)
 
 
 def _events(packager: Any, task_id: int, **options: Any) -> list[Event]:
-    """Everything that following tells, at most for half a minute."""
+    """Everything that following tells, or fail."""
     told: list[Event] = []
     thread = threading.Thread(target=lambda: told.extend(follow(packager, task_id, **options)), daemon=True)
     thread.start()
-    thread.join(timeout=30)
+    thread.join(timeout=PATIENCE)
     assert not thread.is_alive(), "following did not end"
     return told
 
@@ -70,17 +71,17 @@ def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder,
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    assert seen.wait(timeout=30)
+    assert seen.wait(timeout=PATIENCE)
     played.builder.host.freeTasks([task])
     played.builder.host.openTask(task)
-    while not any(isinstance(event, TaskChanged) and event.task.started != first for event in list(told)):
-        time.sleep(0.1)
+    eventually(
+        lambda: any(isinstance(event, TaskChanged) and event.task.started != first for event in list(told)),
+        lambda: told,
+    )
     played.log(task, "container-build.log", "second attempt\n")
-    deadline = time.monotonic() + 20
-    while "second attempt" not in _lines(told) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    eventually(lambda: "second attempt" in _lines(list(told)), lambda: told)
     played.fail(task, "why")
-    thread.join(timeout=30)
+    thread.join(timeout=PATIENCE)
     assert _lines(told) == ["first attempt, a long line", "and another one", "second attempt"]
 
 
@@ -255,7 +256,7 @@ def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedB
 
 def _scripted(build: ScriptedBuild) -> list[Event]:
     with answering(build.answer) as url:
-        anonymous = koji.ClientSession(url, {"max_retries": 0, "anon_retry": False, "timeout": 10})
+        anonymous = koji.ClientSession(url, {"max_retries": 0, "anon_retry": False, "timeout": 120})
         return list(follow(anonymous, 1, pace=QUICK, sleep=lambda _: None))
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines import archives
 from fedpkg_container.engines.archives import unpack
+from fedpkg_container.engines.sandbox import Sandbox
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.limits import ImageLimits
+from fedpkg_container.process import run
 from tests.support.base_images import LABELS
 
 
@@ -68,14 +76,129 @@ HOSTILE: dict[str, Mapping[str, bytes | tuple[bytes, str]]] = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspaces(tmp_path / "state").open("archive") as made:
+        yield made
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_archives_are_refused_and_reach_nothing(tmp_path: Path, kind: str) -> None:
+def test_hostile_archives_are_refused_and_reach_nothing(tmp_path: Path, workspace: Workspace, kind: str) -> None:
     mark = f"escaped-{os.getpid()}"
     members = {name.replace("ESCAPED", mark): content for name, content in HOSTILE[kind].items()}
-    archive, folder = _archive(tmp_path / "evil.tar", members), tmp_path / "contents"
-    folder.mkdir()
+    archive = _archive(tmp_path / "evil.tar", members)
     with pytest.raises(UsageError) as raised:
-        unpack(archive, folder)
+        unpack(archive, workspace)
     assert "root:" not in raised.value.reason, "what is in a file of the machine is not shown"
     assert not Path("/tmp", mark).exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"evil.tar", "contents"}
+    assert {path.name for path in tmp_path.iterdir()} == {"evil.tar", "state"}
+
+
+SMALL = ImageLimits(size=2 * 10**6, decompressed=3 * 10**6, members=20)
+INDEX = json.dumps({"manifests": []}).encode()
+
+
+def _zeros(folder: Path, megabytes: int, pack: Callable[[bytes], bytes]) -> Path:
+    """An OCI archive that is small when it is packed."""
+    members = {**LAYOUT, "index.json": INDEX, "blobs/sha256/x": bytes(megabytes * 10**6)}
+    archive = _archive(folder / "bomb.tar", members)
+    archive.write_bytes(pack(archive.read_bytes()))
+    return archive
+
+
+def _sparse(folder: Path, *sizes: int) -> Path:
+    """An archive of 10 kB with files of which nothing is there."""
+    names = ["oci-layout", "index.json"]
+    for number, size in enumerate(sizes):
+        names.append(f"zeros{number}")
+        with (folder / names[-1]).open("wb") as file:
+            file.truncate(size)
+    for name, content in (*LAYOUT.items(), ("index.json", INDEX)):
+        (folder / name).write_bytes(content)
+    run(["tar", "--sparse", "-cf", folder / "sparse.tar", "-C", folder, *names], timeout=60)
+    return folder / "sparse.tar"
+
+
+def _docker(folder: Path, layer: bytes) -> Path:
+    return _archive(
+        folder / "docker.tar", {"manifest.json": _manifest("c.json", "l.tar"), "c.json": CONFIG, "l.tar": layer}
+    )
+
+
+def _layer(megabytes: int) -> bytes:
+    """A layer that is packed within an archive that is not."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as layer:
+        info = tarfile.TarInfo("zeros")
+        info.size = megabytes * 10**6
+        layer.addfile(info, io.BytesIO(bytes(info.size)))
+    return gzip.compress(content.getvalue())
+
+
+def _folder(folder: Path, files: int) -> Path:
+    (folder / "layout").mkdir()
+    for number in range(files):
+        (folder / "layout" / str(number)).write_bytes(b"")
+    return folder / "layout"
+
+
+#: What is too large, and how it is said.
+BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "an archive": (lambda to: _zeros(to, 3, bytes), "has 3 MB, and 2 MB are allowed"),
+    "packed with gzip": (lambda to: _zeros(to, 50, gzip.compress), "more than 3 MB when decompressed"),
+    "packed with bzip2": (lambda to: _zeros(to, 50, bz2.compress), "more than 3 MB when decompressed"),
+    "packed with xz": (lambda to: _zeros(to, 50, lzma.compress), "more than 3 MB when decompressed"),
+    "packed twice": (
+        lambda to: _zeros(to, 50, lambda content: gzip.compress(gzip.compress(content))), "is neither a docker-archive"
+    ),
+    "packed with what tar alone knows": (
+        lambda to: _zeros(to, 50, lambda content: lzma.compress(content, lzma.FORMAT_ALONE)), "is neither a docker-arch"
+    ),
+    "a sparse file": (lambda to: _sparse(to, 10**12), "more than 3 MB when decompressed"),
+    "sparse files": (lambda to: _sparse(to, 2 * 10**6, 2 * 10**6), "more than 3 MB when decompressed"),
+    "a layer that is packed": (lambda to: _docker(to, _layer(50)), "more than 3 MB when decompressed"),
+    "many files": (
+        lambda to: _archive(to / "many.tar", {**LAYOUT, "index.json": INDEX, **{str(n): b"" for n in range(20)}}),
+        "more than 20 files",
+    ),
+    "long names": (
+        lambda to: _archive(to / "long.tar", {**LAYOUT, "index.json": INDEX, "x" * 50_000: b""}),
+        "more than 20 files, or long names",
+    ),
+    "a folder of many files": (lambda to: _folder(to, 21), "more than 20 files"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_what_is_too_large_is_refused_before_it_fills_the_disk(tmp_path: Path, workspace: Workspace, kind: str) -> None:
+    make, reason = BOMBS[kind]
+    source = tmp_path / "source"
+    source.mkdir()
+    archive = make(source)
+    with pytest.raises(UsageError, match=reason):
+        unpack(archive, workspace, SMALL)
+    used = sum(path.lstat().st_blocks * 512 for path in workspace.work.rglob("*"))
+    assert used < 8 * 10**6
+
+
+def test_many_layers_that_are_small_enough_each_are_watched(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "contents").mkdir()
+    reader = archives._Reader(Sandbox(workspace), tmp_path, tmp_path / "contents", SMALL)
+    for number in range(109):
+        (tmp_path / "contents" / str(number)).write_bytes(bytes(10**6))
+    reader.check()
+    (tmp_path / "contents" / "last").write_bytes(bytes(10**6))
+    with pytest.raises(UsageError, match="more than 3 MB when decompressed"):
+        reader.check()
+
+
+def test_folders_deeper_in_each_other_than_python_can_call(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(1500):
+        deep = deep / "a"
+        deep.mkdir()
+    (tmp_path / "file").write_bytes(b"123")
+    try:
+        assert list(archives._sizes(tmp_path)) == [3]
+    finally:
+        run(["rm", "-rf", "--", tmp_path / "a"], timeout=60)  # pytest could not

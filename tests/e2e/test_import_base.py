@@ -30,6 +30,7 @@ from tests.support.base_images import COMPONENT, LABELS, docker_archive, oci_arc
 from tests.support.importing import Scene, do_tagging
 from tests.support.leftovers import registry_of, reserved
 from tests.support.registries import access, docker_registry
+from tests.support.waiting import PATIENCE
 
 ARCHES = ("x86_64", "aarch64")
 
@@ -55,7 +56,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         tagger.start()
         yield box
         ended.set()
-        tagger.join(10)
+        tagger.join(PATIENCE)
     finally:
         ended.set()
         for service in (box.registry, box.hub):

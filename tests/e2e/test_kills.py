@@ -14,7 +14,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from tests.support.leftovers import eventually, nothing_left
 from tests.support.packager import Packager
-from tests.support.steps import restart, submit, task_processes, wait_for_line
+from tests.support.steps import kill_for_good, restart, submit, task_processes, wait_for_line
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def test_the_daemon_is_killed_while_buildah_runs(packager: Packager, box: Box, l
     packager.commit(packager.dockerfile("RUN sleep 15", **labels))
     task_id = submit(packager)
     wait_for_line(box, task_id, "RUN sleep")
-    os.kill(box.builder(FIRST).pid or 0, signal.SIGKILL)
+    kill_for_good(box.builder(FIRST))
     nothing_left(box)
     box.start_builder(SECOND)
     _assert_built_by(box, task_id, f"{packager.name}-container-1.0-1", SECOND)

@@ -22,6 +22,7 @@ from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.box.shell import environment
 from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
+from tests.support.waiting import PATIENCE
 
 PLUGIN = PLUGINS / "cli" / "cli_containerbuild.py"
 SOURCE = "git+https://src.example.org/container/hello#1"
@@ -36,7 +37,7 @@ ELSEWHERE = (
 def run(env: Mapping[str, str], *command: str | Path) -> subprocess.CompletedProcess[str]:
     """A command's outputs and exit status, without a terminal."""
     return subprocess.run(
-        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -203,14 +204,14 @@ def test_a_task_that_fails_fails_the_command(person: Person) -> None:
     process = subprocess.Popen(
         command, env=person.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while (task := _newest(session)) == newest:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     builder.exclusiveSession(force=True)
     builder.host.openTask(task)
     builder.host.failTask(task, koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(1005, "no such base image")))
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "no such base image" in output
     assert "Task Result" not in output

@@ -13,6 +13,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER
+from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import PATIENCE, eventually, nothing_left, registry_of
 from tests.support.packager import Packager
@@ -62,7 +63,7 @@ def _downloads(box: Box, digest: str, since: int) -> int:
 
 def _layers(store: Path) -> list[dict[str, Any]]:
     """The layers that a store has itself, those of working containers included."""
-    folder = store / "graph" / "overlay-layers"
+    folder = store / "work" / "graph" / "overlay-layers"
     files = [path for name in ("layers.json", "volatile-layers.json") if (path := folder / name).exists()]
     return [layer for path in files for layer in json.loads(path.read_text() or "[]")]
 
@@ -84,8 +85,11 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
         return [folder for state in stores.values() for folder in (state / "builds").glob("task-*") if _layers(folder)]
 
     eventually(lambda: len(at_work()) == 4, at_work)
-    base = json.loads(registry_of(box).config(ImageReference.parse(packager.base), "amd64"))["rootfs"]["diff_ids"]
-    shared = {state: _layers(state / "shared") for state in stores.values()}
+    base = registry_of(box).settings(ImageReference.parse(packager.base), Platform("amd64"))["rootfs"]["diff_ids"]
+    shared = {
+        state: [layer for image in (state / "shared" / "images").iterdir() for layer in _layers(image)]
+        for state in stores.values()
+    }
     for state, layers in shared.items():
         assert [[layer["diff-digest"] for layer in layers].count(each) for each in base] == [1] * len(base), state
     for folder in at_work():

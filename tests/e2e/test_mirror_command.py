@@ -27,6 +27,7 @@ from tests.support.memory_registry import memory_registry
 from tests.support.mirrored import Clock, Mirrored, begun, mirrored, promoted
 from tests.support.registries import PASSWORD, access
 from tests.support.storage import Storage
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_a_bar_on_a_terminal(it: Mirrored) -> None:
     it.storage.image("hello", "1-1", layers=[os.urandom(2 << 20)])
     it.site("rate = 1M\n")
     program, *arguments = it.command()
-    child = pexpect.spawn(program, arguments, encoding="utf-8", dimensions=(24, 80), timeout=30)
+    child = pexpect.spawn(program, arguments, encoding="utf-8", dimensions=(24, 80), timeout=PATIENCE)
     child.expect(r"blobs [^\r\n]*1/2[^\r\n]*/2\.1 MB[^\r\n]* [a-zA-Z]+/s")
     child.expect("2 new blobs")
     child.expect(pexpect.EOF)

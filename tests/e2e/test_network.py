@@ -12,17 +12,40 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines import cgroups
-from fedpkg_container.engines.isolation import Isolation, choose
+from fedpkg_container.engines import cgroups, own_addresses
+from fedpkg_container.engines import network as network_of
+from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines.network import attached
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
+from fedpkg_container.errors import ProgramError
 from fedpkg_container.process import is_running
 from tests.support.attack import SHELL, Outcome, Victim
-from tests.support.outside import DENIED, INTERNAL, METADATA, OUTSIDE, OWN, PORT, PUBLIC, fetch, outside, resolver
+from tests.support.outside import (
+    DENIED,
+    INTERNAL,
+    METADATA,
+    OUTSIDE,
+    OWN,
+    PORT,
+    PUBLIC,
+    fetch,
+    late_address,
+    outside,
+    resolver,
+)
 from tests.support.outside import RESOLVER as SERVER
+from tests.support.waiting import PATIENCE, eventually
 
 LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
 ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
 ASK = "RUN " + "; ".join(f'echo "{each}: $(wget -q -O - http://{each}:{PORT}/ 2>&1)"' for each in ASKED)
+#: Fetches a page, in whatever network it is started.
+_FETCH = """
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+sys.stdout.buffer.write(opener.open(sys.argv[1], timeout=5).read())
+"""
+FETCH = (sys.executable, "-c", _FETCH)
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +53,13 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """A builder with the world around it, whose isolation is the one that was found to work."""
     folder = tmp_path_factory.mktemp("network")
     with outside(folder):
-        (folder / "probe").mkdir()
-        yield Victim.make(folder, choose(folder / "probe"))
+        yield Victim.make(folder, choose(Workspaces(folder / "state")))
 
 
-@pytest.fixture(scope="module", params=["oci", "chroot"])
-def isolated(request: pytest.FixtureRequest, victim: Victim) -> Outcome:
+@pytest.fixture(scope="module")
+def isolated(victim: Victim) -> Outcome:
     """A build with the network ``isolated`` that has asked everywhere."""
-    isolation = victim.isolation if request.param == "oci" else Isolation("chroot")
-    done = Victim(victim.folder, isolation).build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
+    done = victim.build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
     assert done.error == ""
     return done
 
@@ -58,6 +79,67 @@ def test_isolated_reaches_nothing_else(isolated: Outcome, address: str) -> None:
     assert "can't connect to remote host" in answer
     assert INTERNAL not in answer
     assert PUBLIC not in answer
+
+
+LATE = "198.51.100.77"
+
+
+def test_isolated_does_not_reach_an_address_that_the_builder_gets_later(victim: Victim, tmp_path: Path) -> None:
+    with attached("isolated", tmp_path) as network:
+        ask = [*network.enter, *FETCH]
+        assert subprocess.run([*ask, f"http://{OUTSIDE}:{PORT}/"], capture_output=True, timeout=60).returncode == 0
+        with late_address(LATE):
+            assert fetch(LATE) == INTERNAL
+            routes = [*network.enter, "ip", "route", "show", "type", "prohibit"]
+            deadline = time.monotonic() + 20
+            while LATE not in subprocess.run(routes, capture_output=True, text=True, timeout=60, check=True).stdout:
+                assert time.monotonic() < deadline, f"{LATE} was not prohibited"
+                time.sleep(0.01)
+            assert INTERNAL not in subprocess.run([*ask, f"http://{LATE}:{PORT}/"], capture_output=True, text=True,
+                                                  timeout=60).stdout  # fmt: skip
+        assert subprocess.run([*ask, f"http://{OUTSIDE}:{PORT}/"], capture_output=True, timeout=60).returncode == 0
+
+
+def test_an_address_of_a_connection_that_is_open_is_cut_off(victim: Victim, tmp_path: Path) -> None:
+    """What was connected to before the address was prohibited gets no answer any more."""
+    with attached("isolated", tmp_path) as network:
+        talk = [*network.enter, sys.executable, "-c", _TALK, OUTSIDE, str(PORT)]
+        with subprocess.Popen(talk, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as talking:
+            assert talking.stdout is not None
+            assert talking.stdout.readline() == "connected\n"
+            # As an own address: prohibited while a connection to it is open.
+            subprocess.run([*network.enter, "ip", "route", "replace", "prohibit", OUTSIDE], timeout=60, check=True)
+            answer, _ = talking.communicate("go\n", timeout=60)
+            assert PUBLIC not in answer
+
+
+_TALK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5) as server:
+    print("connected", flush=True)
+    sys.stdin.readline()
+    server.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    while data := server.recv(4096):
+        print(data.decode())
+"""
+
+
+@pytest.mark.parametrize("what", ["list", "prohibit"])
+def test_isolated_reaches_nothing_once_later_addresses_cannot_be_prohibited(
+    victim: Victim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ProgramError("ip", 1, "injected")
+
+    with attached("isolated", tmp_path) as network:
+        ask = [*network.enter, *FETCH, f"http://{OUTSIDE}:{PORT}/"]
+        assert subprocess.run(ask, capture_output=True, timeout=60).returncode == 0
+        monkeypatch.setattr(own_addresses if what == "list" else network_of, "run", fail)
+        with late_address(LATE):
+            deadline = time.monotonic() + 20
+            while subprocess.run(ask, capture_output=True, timeout=60).returncode == 0:
+                assert time.monotonic() < deadline, "the way out is still open"
+        monkeypatch.undo()
 
 
 def test_none_reaches_nothing(victim: Victim) -> None:
@@ -96,20 +178,20 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, kind, runtime, address = sys.argv[1:]
+folder, runtime, address = sys.argv[1:]
 steps = f"RUN wget -q -O - http://{address}/\\nADD http://{address}/index.html /x\\nRUN cat /x\\n"
-print(Victim(Path(folder), Isolation(kind, runtime)).build(SHELL + steps, network="isolated").all)
+print(Victim(Path(folder), Isolation(runtime)).build(SHELL + steps, network="isolated").all)
 """
 
 
 def test_isolated_asks_the_builders_resolver_for_names(victim: Victim) -> None:
     settings = victim.folder / "resolv.conf"
     settings.write_text(f"nameserver {SERVER}\n")
-    build = [sys.executable, "-c", _RESOLVE, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    build = [sys.executable, "-c", _RESOLVE, str(victim.folder), victim.isolation.runtime]
     there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(settings)]
     with resolver():
         command = [*there, *build, f"outside.test:{PORT}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout.splitlines().count(PUBLIC) == 2, done.stdout
 
 
@@ -118,15 +200,15 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, kind, runtime = sys.argv[1:]
-victim = Victim(Path(folder), Isolation(kind, runtime))
+folder, runtime = sys.argv[1:]
+victim = Victim(Path(folder), Isolation(runtime))
 victim.build(SHELL + "RUN (sleep 1000 &) && echo $((6 * 7)) > /started && sleep 1000\\n", network="isolated")
 """
 
 
 def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
     workspaces = Workspaces(victim.folder / "state")
-    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.kind, victim.isolation.runtime]
+    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.runtime]
     builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         folder = _started(workspaces)
@@ -134,11 +216,8 @@ def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
         assert {"slirp4netns", "sleep", "buildah", "bwrap"} <= {_program(pid) for pid in alive}
     finally:
         os.kill(builder.pid, signal.SIGKILL)
-        builder.wait(timeout=10)
-    deadline = time.monotonic() + 5
-    while any(is_running(pid) for pid in alive):
-        assert time.monotonic() < deadline, processes_in(folder)
-        time.sleep(0.05)
+        builder.wait(timeout=PATIENCE)
+    eventually(lambda: not any(is_running(pid) for pid in alive), lambda: processes_in(folder))
     assert processes_in(folder) == []
     assert mounts_below(folder) == []
     assert workspaces.clean_up() == [folder.name]
@@ -154,10 +233,10 @@ def _program(pid: int) -> str:
 
 def _started(workspaces: Workspaces) -> Path:
     """The folder of a build, when its RUN runs."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         for folder in workspaces.builds.iterdir():
-            if list(folder.glob("graph/overlay/*/diff/started")):
+            if list(folder.glob("work/graph/overlay/*/diff/started")):
                 return folder
         assert time.monotonic() < deadline, "the build did not start"
         time.sleep(0.05)

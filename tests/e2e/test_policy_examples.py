@@ -21,6 +21,7 @@ from fedpkg_container.box.shell import environment
 from tests.support.box_hub import RunningHub, running_hub, submitting_box
 from tests.support.packager import Packager
 from tests.support.played import session
+from tests.support.waiting import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 SOURCE = "git+https://src.example.org/container/hello#1"
@@ -115,6 +116,48 @@ def test_channels(tmp_path: Path) -> None:
             site.build(ELN, {})
 
 
+UPDATES = "f41-container-updates"
+NVR = "web-container-1-1"
+
+
+def _tags(who: Any, call: str, *arguments: Any) -> str:
+    try:
+        return str(getattr(who, call)(*arguments) or "done")
+    except koji.ActionNotAllowed as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("configuration", [_example("Tags of tested builds"), ""], ids=["example", "default"])
+def test_tags_of_tested_builds(tmp_path: Path, configuration: str) -> None:
+    """Koji's own names and texts: tests/stock asks a stock hub the same."""
+    tag = "policy violation (tag): Only release engineers tag tested builds"
+    untag = "policy violation (tag): Only release engineers untag tested builds"
+    with running_hub(tmp_path, configuration=configuration) as hub:
+        site = Site(hub)
+        builder = session(hub, hub.host)
+        builder.exclusiveSession(force=True)
+        site.admin.createTag(UPDATES)
+        for each in (UPDATES, F41):
+            site.admin.packageListAdd(each, "web-container", "packager")
+        site.admin.createEmptyBuild("web-container", "1", "1", None)
+        assert _tags(site.packager, "tagBuild", UPDATES, NVR) == tag
+        assert _tags(site.packager, "tagBuild", UPDATES, NVR, True) == tag
+        assert _tags(site.packager, "tagBuild", F41, NVR).isdigit()
+        site.admin.tagBuildBypass(F41, NVR)
+        assert _tags(site.packager, "tagBuild", UPDATES, NVR, False, F41) == tag
+        assert _tags(site.admin, "tagBuild", UPDATES, NVR).isdigit()
+        # A task that was made before, or by a packager's build: the policy is asked for its owner once more.
+        task = site.packager.tagBuild(F41, NVR, True)
+        builder.host.openTask(task)
+        assert _tags(builder.host, "tagBuild", task, UPDATES, NVR) == tag
+        site.admin.tagBuildBypass(UPDATES, NVR)
+        assert _tags(site.packager, "untagBuild", UPDATES, NVR) == untag
+        assert _tags(site.packager, "tagBuild", F41, NVR, True, UPDATES) == untag
+        assert _tags(site.packager, "untagBuild", F41, NVR) == "done"
+        assert [each["name"] for each in site.packager.listTags(NVR)] == [UPDATES]
+        assert _tags(site.admin, "untagBuild", UPDATES, NVR) == "done"
+
+
 @pytest.fixture(scope="module")
 def strict_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box that allows scratch builds alone."""
@@ -131,7 +174,7 @@ def test_groups_are_made_with_the_koji_program(strict_box: Box) -> None:
         koji_program = Path(sys.executable).with_name("koji")
         done = subprocess.run(
             [koji_program, *command.split()], env=environment(strict_box, user=ADMIN), capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert ("alice" in done.stdout) == ("getGroupMembers" in command)

@@ -26,6 +26,7 @@ from tests.support.pushing import image, index, listing, tagged
 from tests.support.records import ENDED, RUNNING, ToldRecords
 from tests.support.registries import access, docker_registry
 from tests.support.storage import Storage
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +304,7 @@ def test_garbage_collection_afterwards_takes_the_layers_and_leaves_the_rest(tmp_
     (data,) = tmp_path.glob("data-*")
     before = _size(data)
     port = int(host.rpartition(":")[2])
-    run([program(), "garbage-collect", tmp_path / f"registry-{port}.yml"], timeout=60)
+    run([program(), "garbage-collect", tmp_path / f"registry-{port}.yml"], timeout=PATIENCE)
     assert before - _size(data) > 1_000_000
     with (
         docker_registry(tmp_path, port=port) as same,
@@ -315,7 +316,7 @@ def test_garbage_collection_afterwards_takes_the_layers_and_leaves_the_rest(tmp_
                 Repository(http, "hello").blob(blob)
         source = ImageReference(same, "hello", tag="1.0-1")
         options = access(tmp_path).options("src-")
-        run(["skopeo", "copy", "--all", *options, f"docker://{source}", f"dir:{tmp_path / 'copy'}"], timeout=60)
+        run(["skopeo", "copy", "--all", *options, f"docker://{source}", f"dir:{tmp_path / 'copy'}"], timeout=PATIENCE)
 
 
 def _size(folder: Path) -> int:

@@ -17,6 +17,7 @@ from fedpkg_container.registry.referrers import Artifact, attach, content, fallb
 from fedpkg_container.registry.registry import Registry
 from tests.support.memory_registry import HANG, Fault, memory_registry
 from tests.support.registries import PASSWORD, access, docker_registry, push_image
+from tests.support.waiting import slowed
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b'{"spdxVersion": "SPDX-2.3"}', "2026-01-02T03:04:05Z")
 SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
@@ -147,9 +148,11 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None
             attach(repository, image.digest, SBOM)
 
 
-def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path) -> None:
+def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = slowed(0.5)
+    monkeypatch.setattr("tests.support.memory_registry.HANGS", 6 * limit)
     with memory_registry(folder) as server:
-        registry = Registry(replace(access(folder, server.address, password=PASSWORD), timeout=0.5))
+        registry = Registry(replace(access(folder, server.address, password=PASSWORD), timeout=limit))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/blobs/"] = [Fault(kind=HANG)] * 2
         with registry.repository(image) as repository, pytest.raises(RegistryError, match="timed out"):

@@ -90,6 +90,32 @@ def test_a_repository_belongs_to_one_package(packager: Packager, box: Box, tmp_p
     _built(packager)
 
 
+def test_a_source_repository_builds_its_own_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    _built(packager)
+    before = _digest(box, packager.name, "latest")
+    intruder = Packager.make(box, tmp_path_factory.mktemp("intruder"))
+    theirs = {"com.redhat.component": f"{packager.name}-container", "name": packager.name}
+    intruder.commit(intruder.dockerfile("RUN true", **theirs))
+    done = intruder.build("--build-release", "99")
+    assert done.returncode == 1
+    assert f"{packager.name}-container, but the source repository is container/{intruder.name}," in done.stderr
+    assert "[label-repository]" in done.stderr
+    assert _digest(box, packager.name, "latest") == before
+    assert _call(box, "getBuild", f"{packager.name}-container-1.0-99") is None
+    _built(intruder, "--scratch")
+    with site_settings(box, {"components": {intruder.name: f"{packager.name}-container"}}):
+        _built(intruder, "--build-release", "99")
+
+
+def test_a_repository_that_the_site_reserves(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    with site_settings(box, {"repositories": {packager.name: "other-container"}}):
+        done = packager.build()
+    assert done.returncode == 1
+    assert f"{packager.name} is reserved for images of other-container, and this is" in done.stderr
+
+
 @pytest.fixture
 def below(packager: Packager) -> Packager:
     """A package with two builds, on which another one stands."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import koji
 import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site as demo_site
 from fedpkg_container.box.layout import ADMIN
 from tests.support.images import added
+from tests.support.listening import closed_port, listener
 from tests.support.outside import OUTSIDE, PORT, outside
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import site_settings
@@ -47,14 +50,48 @@ def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path:
     with serve(tmp_path) as address:
         done = packager.build("--scratch", "--repo-url", f"{address}/x.repo")
     assert done.returncode == 1
-    assert "builders do not ask 127.0.0.1" in done.stderr
+    assert f"{address[7:]} is at an address that builders of this site do not connect to" in done.stderr
     with site_settings(box, {"engine": {"network": "none"}}):
         done = packager.build("--scratch", "--repo-url", world)
     assert done.returncode == 1
     assert "repositories of --repo-url need a network, which this site gives to no build" in done.stderr
     with site_settings(box, {"engine": {"denied_networks": f"{OUTSIDE}/32"}}):
         done = packager.build("--scratch", "--repo-url", world)
-    assert f"builders do not ask {OUTSIDE}" in done.stderr
+    assert f"{OUTSIDE}:{PORT} is at an address that builders of this site do not connect to" in done.stderr
+
+
+SECRET = "my-secret-password"
+
+
+def test_a_password_in_a_url_is_refused_and_not_shown(packager: Packager, box: Box, world: str) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    url = world.replace("http://", f"http://me:{SECRET}@")
+    admin = box.session(ADMIN)
+    before = admin.listTasks(opts={"method": "buildContainer"}, queryOpts={"countOnly": True})
+    for options in (["--scratch"], ["--scratch", "--dry-run"], ["--scratch", "--progress", "json"], ["--local"]):
+        done = packager.build(*options, "--repo-url", url)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "has a user name or a password in it" in done.stdout + done.stderr
+        assert SECRET not in done.stdout + done.stderr
+    source = f"git+https://example.org/container/x#{'0' * 40}"
+    with pytest.raises(koji.GenericError, match=r"yum_repourls\.0 has a user name or a password in it") as caught:
+        admin.buildContainer(source, demo_site.TARGET, {"git_branch": "x", "yum_repourls": [url]})
+    assert SECRET not in str(caught.value)
+    assert admin.listTasks(opts={"method": "buildContainer"}, queryOpts={"countOnly": True}) == before
+
+
+def test_open_and_closed_ports_of_the_builder_are_not_told_apart(packager: Packager) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    closed, messages = closed_port(), []
+    with listener() as inside:
+        for address in (inside.address, closed):
+            done = packager.build("--scratch", "--repo-url", f"http://{address}/x.repo")
+            assert done.returncode == 1
+            found = re.search(r"\S+ cannot be read as a \.repo file: .*", done.stderr)
+            assert found, done.stderr
+            messages.append(found[0].replace(address, "ADDRESS"))
+    assert messages[0] == messages[1]
+    assert inside.accepted == []
 
 
 def test_packages_of_external_repositories_are_reached(packager: Packager, box: Box, world: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.machines import MACHINE, machines
-from fedpkg_container.model.arches import go_arch
+from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.furnished import furnish, running
 from tests.support.leftovers import nothing_left, registry_of
@@ -51,7 +50,7 @@ def _scratch(packager: Packager) -> tuple[list[str], list[str], dict[str, Any]]:
     registry = registry_of(box)
     index = ImageReference.parse(pull_specs(done.stdout)[1])
     image = index.at(registry.manifest(index).content["manifests"][0]["digest"])
-    config = json.loads(registry.config(image, go_arch(MACHINE)))
+    config = registry.settings(image, platform_of(MACHINE))
     layers = [layer["digest"] for layer in registry.manifest(image).content["layers"]]
     return config["rootfs"]["diff_ids"], layers, config
 

@@ -19,6 +19,7 @@ from fedpkg_container.hub.submit import submit
 from fedpkg_container.model.request import BuildRequest
 from tests.support.packager import Packager
 from tests.support.proxy import lossy_proxy
+from tests.support.waiting import PATIENCE, slowed
 
 
 def _calls(box: Box, who: str = PACKAGER) -> list[str]:
@@ -124,14 +125,14 @@ def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Box, number: signal.Signals) -> None:
-    packager.commit(packager.dockerfile("RUN sleep 4"))
+    packager.commit(packager.dockerfile(f"RUN sleep {slowed(4):.0f}"))
     process = packager.start("--scratch")
     assert process.stdout is not None
     task_id = int(process.stdout.readline().split()[2])
     while "RUN sleep" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert f"task {task_id} goes on" in said
     assert f"fedpkg container-status --watch {task_id}" in said
@@ -142,12 +143,12 @@ def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Bo
 
 
 def test_an_interrupt_right_after_the_submission(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile("RUN sleep 3"))
+    packager.commit(packager.dockerfile(f"RUN sleep {slowed(3):.0f}"))
     process = packager.start("--scratch")
     assert process.stdout is not None
     task_id = int(process.stdout.readline().split()[2])
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert f"interrupted: task {task_id} goes on" in said
     box.session(ADMIN).cancelTask(task_id)

@@ -11,6 +11,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from tests.support.packager import Packager, pull_specs
+from tests.support.waiting import PATIENCE, slowed
 
 
 def _status(packager: Packager, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -65,7 +66,7 @@ def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: 
 
 
 def test_what_is_being_built_now(packager: Packager) -> None:
-    packager.commit(packager.dockerfile("RUN sleep 20"))
+    packager.commit(packager.dockerfile(f"RUN sleep {slowed(20):.0f}"))
     process = packager.start("--scratch", "--cancel-on-interrupt")
     assert process.stdout is not None
     while "RUN sleep" not in process.stdout.readline():
@@ -77,7 +78,7 @@ def test_what_is_being_built_now(packager: Packager) -> None:
     mine = _status(packager, "--mine")
     assert "building now: scratch build of rawhide (" in mine.stdout
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 6
+    assert process.wait(timeout=PATIENCE) == 6
 
 
 def test_a_build_that_failed_is_of_whoever_asked_for_it(packager: Packager) -> None:

@@ -15,8 +15,8 @@ import pexpect
 import pytest
 
 from tests.support.box_hub import RunningHub
-from tests.support.leftovers import eventually
 from tests.support.played import FEDPKG, PlayedBuilder
+from tests.support.waiting import PATIENCE, eventually
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
 #: Tries to clear the screen, to set the title, to go back in the line, to reorder, and to be a line of its own.
@@ -27,7 +27,7 @@ HOSTILE = (
 
 
 def _end(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     return output
 
 
@@ -72,7 +72,7 @@ def test_json_lines_are_as_their_schema_says(played: PlayedBuilder, task: int) -
     played.fail(child, "no space")
     played.fail(task, "no space")
     process = played.watch(task, "--progress", "json", stderr=subprocess.PIPE)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     objects = [json.loads(line) for line in output.splitlines()]
     for each in objects:
@@ -168,7 +168,7 @@ def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilde
         _says(process, f"canceling task {task}")
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=5)
+        process.wait(timeout=PATIENCE)
     finally:
         subprocess.run(["kill", "-CONT", str(pid)], check=True)
     assert process.returncode in (-signal.SIGINT, 130)
@@ -183,7 +183,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(played: PlayedBuilder, task: in
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(timeout=30) == 128 + signal.SIGPIPE
+    assert process.wait(timeout=PATIENCE) == 128 + signal.SIGPIPE
 
 
 def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
@@ -206,7 +206,7 @@ class Screen:
     def __init__(self, played: PlayedBuilder, *arguments: str, **environment: str) -> None:
         env = {**played.home(), "TERM": "xterm-256color", **environment}
         self.child: Any = pexpect.spawn(
-            str(FEDPKG), list(arguments), env=env, cwd=str(played.folder), dimensions=(24, 100), timeout=30
+            str(FEDPKG), list(arguments), env=env, cwd=str(played.folder), dimensions=(24, 100), timeout=PATIENCE
         )
 
     def end(self) -> str:
@@ -311,7 +311,7 @@ def test_a_log_of_200_megabytes_takes_little_memory(hub: RunningHub, played: Pla
             peak = max(peak, _memory(process.pid))
             time.sleep(max(1 - (time.monotonic() - began), 0))
     played.close(task, repositories=[], koji_builds=[])
-    eventually(lambda: process.poll() is not None, lambda: "it still reads", seconds=60)
+    eventually(lambda: process.poll() is not None, lambda: "it still reads")
     assert process.returncode == 0
     assert 10 < peak < 150
 

@@ -16,6 +16,7 @@ from tests.support.access_log import AccessLog
 from tests.support.clients import pull
 from tests.support.front_ends import Distribution, Mirror, distribution, open_folder, running_mirror
 from tests.support.layered import LayeredImage
+from tests.support.waiting import PATIENCE
 
 _NUMBERS = itertools.count()
 
@@ -112,6 +113,6 @@ def test_the_switch_brings_service_back(
         image.push(f"{made.address}/a:1", made.access)
         image.export(mirror.tree, "a")
         with pytest.raises(error, match=said):
-            pull(made, "a:1", tmp_path / "store", timeout=4)
+            pull(made, "a:1", tmp_path / "store", timeout=4 if error is ProgramTimeoutError else PATIENCE)
         with made.switched_off():
-            pull(made, "a:1", tmp_path / "again", timeout=4)
+            pull(made, "a:1", tmp_path / "again", timeout=PATIENCE)

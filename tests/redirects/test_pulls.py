@@ -15,6 +15,7 @@ from tests.support.clients import podman_problem, podman_pull, pull, skopeo
 from tests.support.front_ends import Distribution, distribution, open_folder
 from tests.support.layered import LayeredImage
 from tests.support.registries import PASSWORD, USER
+from tests.support.waiting import PATIENCE
 
 
 def test_layers_come_from_the_mirror_alone(running: Distribution, image: LayeredImage, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_copying_within_the_registry_mounts_blobs(running: Distribution, image: 
     running.mirror.log.forget()
     source, target = (f"docker://{running.address}/{name}" for name in (f"{REPOSITORY}:1.0-1", "mounted/hello:1"))
     options = ["--preserve-digests", *running.access.options("src-"), *running.access.options("dest-")]
-    run(["skopeo", "copy", "--quiet", *options, source, target], timeout=60)
+    run(["skopeo", "copy", "--quiet", *options, source, target], timeout=PATIENCE)
     mounts = [each for each in running.log.requests() if each.method == "POST" and "mount=" in each.path]
     assert {each.status for each in mounts} == {201}
     assert len(mounts) >= len(image.layers)

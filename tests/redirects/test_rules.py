@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from tests.support.front_ends import BUILDER, NO_CDN, VIA, Distribution
+from tests.support.waiting import PATIENCE
 
 PATH = "/v2/f42/hello-web/blobs/sha256:" + "0" * 64
 
@@ -80,7 +81,7 @@ def test_one_reason_against_a_redirect_is_enough(running: Distribution) -> None:
 
 def test_the_plain_port_leads_to_tls_and_serves_nothing(running: Distribution) -> None:
     for method, path in itertools.product(("GET", "HEAD", "POST", "PUT"), (PATH, "/v2/?a=b", "/v2/a/manifests/1")):
-        connection = http.client.HTTPConnection("127.0.0.1", running.plain_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", running.plain_port, timeout=PATIENCE)
         connection.request(method, path)
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Location"]) == (308, f"https://{running.address}{path}")

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from tests.support.front_ends import Distribution
+from tests.support.waiting import PATIENCE, eventually
 
 MEGABYTE = 1 << 20
 
@@ -22,7 +23,9 @@ def _begin(running: Distribution) -> str:
 
 def _connect(running: Distribution) -> ssl.SSLSocket:
     host, _, port = running.address.partition(":")
-    return running.context.wrap_socket(socket.create_connection((host, int(port)), timeout=20), server_hostname=host)
+    return running.context.wrap_socket(
+        socket.create_connection((host, int(port)), timeout=PATIENCE), server_hostname=host
+    )
 
 
 def _arrived(running: Distribution) -> int:
@@ -39,11 +42,11 @@ def test_a_chunked_upload_reaches_the_registry_while_it_is_sent(running: Distrib
             "Content-Type: application/octet-stream\r\n\r\n".encode()
         )
         connection.sendall(f"{len(content):x}\r\n".encode() + content + b"\r\n")
-        deadline = time.monotonic() + 15
         # Not all: every server on the way has a buffer, of some kilobytes.
-        while _arrived(running) - before < MEGABYTE // 2:
-            assert time.monotonic() < deadline, "the upload is kept by the front end until it is complete"
-            time.sleep(0.05)
+        eventually(
+            lambda: _arrived(running) - before >= MEGABYTE // 2,
+            lambda: "the upload is kept by the front end until it is complete",
+        )
         connection.sendall(b"0\r\n\r\n")
         answer = http.client.HTTPResponse(connection, method="PATCH")
         answer.begin()
@@ -76,10 +79,7 @@ def test_no_upload_is_too_large(running: Distribution) -> None:
         )
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
         connection.sendall(os.urandom(4 * MEGABYTE))
-        deadline = time.monotonic() + 15
-        while _arrived(running) < 3 * MEGABYTE:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        eventually(lambda: _arrived(running) >= 3 * MEGABYTE, lambda: _arrived(running))
 
 
 def test_nothing_is_kept_in_files_on_the_way(running: Distribution) -> None:

@@ -20,6 +20,7 @@ from fedpkg_container.registry.repository import Repository, repositories
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged
 from tests.support.registry_clients import Serve, latest
+from tests.support.waiting import PATIENCE
 
 # Pages
 
@@ -136,11 +137,11 @@ def test_refusals_are_not_asked_for_again(serve: Serve, status: int) -> None:
 @pytest.mark.parametrize("date", [False, True])
 def test_a_registry_that_says_when_to_come_again(serve: Serve, date: bool) -> None:
     server, repository = serve(token=False)
-    after = email.utils.formatdate(time.time() + 2.9, usegmt=True) if date else "2"
+    named = int(time.time()) + 2
+    after = email.utils.formatdate(named, usegmt=True) if date else "2"
     server.faults["GET"] = [Fault(429, {"Retry-After": after})]
-    begun = time.monotonic()
     assert repository.manifest("latest")
-    assert 1 < time.monotonic() - begun < 10
+    assert named <= time.time()
     assert len(server.seen) == 2
 
 
@@ -163,7 +164,7 @@ def test_times_that_are_none_are_passed_over(serve: Serve, after: str) -> None:
         assert repository.manifest("latest")
     except RegistryUnavailableError:
         assert after == "99999999999999999999"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < PATIENCE
 
 
 # What comes must be what was asked for
@@ -213,10 +214,8 @@ def test_a_manifest_that_is_too_long_is_not_read_to_its_end(serve: Serve) -> Non
 def test_an_answer_of_a_hundred_megabytes_is_refused(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["/tags/list"] = [Fault(200, {}, b" " * 1_000_000, ENDLESS)]
-    begun = time.monotonic()
     with pytest.raises(RegistryError, match=f"longer than {answers.LONGEST} bytes"):
         list(repository.tags())
-    assert time.monotonic() - begun < 30
     large = Descriptor.of({"digest": "sha256:" + "0" * 64, "size": 10**8, "mediaType": "x"})
     with pytest.raises(RegistryError, match="is longer than"):
         repository.blob(large)

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import slowed
+
 #: For Apache httpd, the same as ``fedpkg_container.box.nginx.LOG_FORMAT``.
 HTTPD_FORMAT = r"%h [%{%Y-%m-%dT%H:%M:%S%z}t] \"%r\" %>s %B \"%{Location}o\""
 
@@ -46,12 +48,19 @@ class AccessLog:
 
     def forget(self) -> None:
         """Read only what comes from now on."""
-        time.sleep(0.1)
-        self.begin = self.path.stat().st_size
+        self.begin = self._settled()
+
+    def _settled(self) -> int:
+        """Wait until nothing is written; bytes. Servers write a line a moment after the last byte has been read."""
+        size, before = self.path.stat().st_size, -1
+        while size != before:
+            time.sleep(slowed(0.1))
+            size, before = self.path.stat().st_size, size
+        return size
 
     def requests(self) -> list[Request]:
-        """The requests so far. Servers write a line a moment after the last byte has been read."""
-        time.sleep(0.1)
+        """Return the requests so far."""
+        self._settled()
         with self.path.open() as file:
             file.seek(self.begin)
             found = [_LINE.fullmatch(line.rstrip("\n")) for line in file]

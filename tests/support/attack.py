@@ -15,6 +15,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.registry.registry import Access
+from tests.support.waiting import PATIENCE
 
 #: What no build may get to see.
 SECRET = "the-builders-secret-7f3a"
@@ -69,7 +70,7 @@ class Victim:
         """A builder with a file that holds the secret."""
         made = cls(folder, isolation)
         (folder / "secret").write_text(f"{SECRET}\n")
-        (folder / "state").mkdir()
+        (folder / "state").mkdir(exist_ok=True)
         return made
 
     @property
@@ -89,7 +90,9 @@ class Victim:
         programs = context / "bin"
         programs.mkdir(parents=True)
         busybox = shutil.copy(shutil.which("busybox") or "/bin/busybox", programs)
-        listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=30).stdout
+        listed = subprocess.run(
+            [busybox, "--list"], capture_output=True, text=True, check=True, timeout=PATIENCE
+        ).stdout
         for name in set(listed.split()) - {"busybox"}:
             (programs / name).symlink_to("busybox")
         return context
@@ -106,27 +109,21 @@ class Victim:
     ) -> Outcome:
         """Hand a Dockerfile to the engine as it is."""
         lines: list[bytes] = []
-        with self.workspaces.open("attack") as folder:
-            engine = Buildah(self.workspaces, folder, isolation=self.isolation, access=Access(), denied=denied)
-            path = folder / "Dockerfile"
+        with self.workspaces.open("attack") as workspace:
+            engine = Buildah(self.workspaces, workspace, isolation=self.isolation, access=Access(), denied=denied)
+            path = workspace.folder / "Dockerfile"
             path.write_text(dockerfile)
             request = ImageBuild(
                 context=context or self.context(), dockerfile=path, labels=labels or {}, mounts=mounts,
-                timestamp=0, platform=platform_of(os.uname().machine), timeout=120, network=network,
+                timestamp=0, platform=platform_of(os.uname().machine), timeout=PATIENCE, network=network,
             )  # fmt: skip
             try:
                 image, error = engine.build(request, line=lines.append, tick=lambda: None), ""
             except FedpkgContainerError as failure:
                 image, error = "", failure.reason
-            found = _labels(folder, image) if image else {}
+            found = _labels(engine, image) if image else {}
         return Outcome(b"\n".join(lines).decode(errors="replace"), error, found)
 
 
-def _labels(folder: Path, image: str) -> dict[str, str]:
-    import json
-
-    environment = {**os.environ, "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
-    listed = subprocess.run(
-        ["buildah", "inspect", "--type", "image", image], env=environment, capture_output=True, check=True, timeout=60
-    ).stdout
-    return dict(json.loads(listed)["Docker"]["config"]["Labels"] or {})
+def _labels(engine: Buildah, image: str) -> dict[str, str]:
+    return dict(engine.configuration(image)["config"]["Labels"] or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Access
+from tests.support.waiting import PATIENCE
 
 COMPONENT = "tests-base-container"
 LABELS = {"com.redhat.component": COMPONENT, "name": "tests/base", "version": "41", "release": "1"}
@@ -26,7 +28,7 @@ def engine(folder: Path) -> Iterator[Buildah]:
     folder.mkdir(exist_ok=True)
     workspaces = Workspaces(folder)
     with workspaces.open("base") as own:
-        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=Access())
+        yield Buildah(workspaces, own, isolation=Isolation("runc"), access=Access())
 
 
 def built(with_: Buildah, arch: str, rpms: Sequence[Path], labels: Mapping[str, str]) -> str:
@@ -46,7 +48,7 @@ def built(with_: Buildah, arch: str, rpms: Sequence[Path], labels: Mapping[str, 
             mounts=[],
             timestamp=0,
             platform=platform_of(arch),
-            timeout=300,
+            timeout=PATIENCE,
         ),
         line=lambda _: None,
         tick=lambda: None,
@@ -72,7 +74,7 @@ def oci_layout(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels
 def oci_archive(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
     """The same in one file."""
     archive = folder / "base.oci.tar"
-    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=60)
+    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=PATIENCE)
     return archive
 
 
@@ -89,4 +91,9 @@ def docker_archive(
 
 
 def _push(made: Buildah, image: str, target: str) -> None:
-    run(["buildah", "push", "--quiet", image, target], env=made._own, timeout=60)
+    kind, path, *tag = target.split(":")
+    inner = made.workspace.work / "layout"
+    if not inner.exists():
+        made.workspace.new("layout")
+    made._run("push", "--quiet", image, ":".join([kind, str(inner), *tag]))
+    shutil.copytree(inner, path, dirs_exist_ok=True)

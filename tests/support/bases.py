@@ -14,6 +14,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
+from tests.support.waiting import PATIENCE
 
 
 def make_base(
@@ -41,7 +42,7 @@ def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
     workspaces = Workspaces(folder)
     with workspaces.open("base") as own:
         access = registry_of(box).access
-        yield Buildah(workspaces, own, isolation=Isolation("chroot"), access=access)
+        yield Buildah(workspaces, own, isolation=Isolation("runc"), access=access)
 
 
 def _build(engine: Buildah, arch: str, file: str) -> str:
@@ -61,6 +62,6 @@ def _build(engine: Buildah, arch: str, file: str) -> str:
         mounts=[],
         timestamp=0,
         platform=platform_of(arch),
-        timeout=120,
+        timeout=PATIENCE,
     )
     return engine.build(request, line=lambda _: None, tick=lambda: None)

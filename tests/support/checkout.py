@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.checkout import Checkout
+from tests.support.waiting import PATIENCE
 
 DOCKERFILE = """\
 FROM registry.example.com/build:1 AS build
@@ -86,6 +87,6 @@ class LocalCheckout:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )

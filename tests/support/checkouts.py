@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE
+
 
 def make_checkout(folder: Path, repository: str = "container/hello", branch: str = "rawhide") -> Path:
     """A repository on a branch that follows dist-git's, with a second branch that was fetched."""
@@ -18,5 +20,5 @@ def make_checkout(folder: Path, repository: str = "container/hello", branch: str
         ["symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}"],
         ["branch", "--quiet", "--set-upstream-to", f"origin/{branch}"],
     ):
-        subprocess.run(["git", *command], cwd=folder, check=True, timeout=30)
+        subprocess.run(["git", *command], cwd=folder, check=True, timeout=PATIENCE)
     return folder

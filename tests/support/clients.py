@@ -11,6 +11,7 @@ from pathlib import Path
 from fedpkg_container.errors import ProgramError
 from fedpkg_container.process import run
 from tests.support.front_ends import Distribution
+from tests.support.waiting import PATIENCE
 
 
 def skopeo(distribution: Distribution, command: str, *arguments: str, timeout: float = 60) -> str:
@@ -36,7 +37,7 @@ def podman_problem() -> str:
         return "it is not installed"
     try:
         with _podman() as command:
-            run([*command, "info"], timeout=60)
+            run([*command, "info"], timeout=PATIENCE)
     except ProgramError as error:
         return error.reason
     return ""
@@ -49,7 +50,7 @@ def podman_pull(distribution: Distribution, name: str) -> None:
     """
     with _podman() as command:
         image = [*distribution.access.options(), f"docker://{distribution.address}/{name}"]
-        run([*command, "pull", "--quiet", *image], timeout=60)
+        run([*command, "pull", "--quiet", *image], timeout=PATIENCE)
 
 
 @contextlib.contextmanager

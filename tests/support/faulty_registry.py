@@ -64,6 +64,7 @@ class FaultyRegistry:
 
     def _pass_on(self, request: http.server.BaseHTTPRequestHandler) -> None:
         context = ssl.create_default_context(cafile=str(self.box.authority.certificate_path))
+        context.load_cert_chain(self.box.credentials(self.box.layout.builders[0]))
         upstream = http.client.HTTPSConnection(self.box.layout.registry_address, context=context, timeout=120)
         chunked = "chunked" in request.headers.get("Transfer-Encoding", "")
         names = [name for name in request.headers if name.lower() not in _HOP]

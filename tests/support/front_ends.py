@@ -16,6 +16,7 @@ from fedpkg_container.registry.redirects import FrontEnd, Kind, render
 from fedpkg_container.registry.registry import Access
 from tests.support import registries
 from tests.support.access_log import AccessLog
+from tests.support.waiting import PATIENCE
 from tests.support.web_servers import free_port, running_httpd, running_nginx
 
 #: What the front end knows: the CDN's name in Via, a name without redirects, and the address of a builder.
@@ -123,7 +124,7 @@ class Distribution:
         """
         host, _, port = (at or self.address).partition(":")
         connection = http.client.HTTPSConnection(
-            host, int(port), context=self.context, timeout=30, source_address=(source, 0)
+            host, int(port), context=self.context, timeout=PATIENCE, source_address=(source, 0)
         )
         with contextlib.closing(connection):
             connection.request(method, path, body, dict(headers or {}))

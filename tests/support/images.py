@@ -9,6 +9,7 @@ from pathlib import Path
 from fedpkg_container.box.box import Box
 from fedpkg_container.process import run
 from tests.support.leftovers import registry_of
+from tests.support.waiting import PATIENCE
 
 
 def layers(box: Box, specification: str, folder: Path) -> list[Path]:
@@ -18,7 +19,7 @@ def layers(box: Box, specification: str, folder: Path) -> list[Path]:
     """
     image = folder / "image"
     options = registry_of(box).access.options("src-")
-    run(["skopeo", "copy", "--quiet", *options, f"docker://{specification}", f"dir:{image}"], timeout=120)
+    run(["skopeo", "copy", "--quiet", *options, f"docker://{specification}", f"dir:{image}"], timeout=PATIENCE)
     manifest = json.loads((image / "manifest.json").read_text())
     return [image / layer["digest"].partition(":")[2] for layer in manifest["layers"]]
 
@@ -37,5 +38,5 @@ def unpacked(box: Box, specification: str, folder: Path) -> Path:
     root = folder / "root"
     root.mkdir()
     for layer in layers(box, specification, folder):
-        run(["tar", "-C", root, "-xzf", layer], timeout=120)
+        run(["tar", "-C", root, "-xzf", layer], timeout=PATIENCE)
     return root

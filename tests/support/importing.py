@@ -18,6 +18,7 @@ from fedpkg_container.box.shell import environment
 from fedpkg_container.model.recorded import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
+from tests.support.waiting import PATIENCE
 
 
 class Scene:
@@ -57,7 +58,7 @@ class Scene:
             "registry_cli.main()\n"
         )
         command = [sys.executable, "-c", code, "--config", str(self.configuration), *map(str, arguments)]
-        return subprocess.run(command, env=self.environment, timeout=120, check=False).returncode
+        return subprocess.run(command, env=self.environment, timeout=PATIENCE, check=False).returncode
 
     def build(self, nvr: str) -> dict[str, Any]:
         found: dict[str, Any] = self.hub.getBuild(nvr)

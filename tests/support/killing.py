@@ -11,7 +11,7 @@ import requests
 
 #: Exit status of what was killed, and seconds that it may take.
 KILLED = 77
-TIMEOUT = 60.0
+TIMEOUT = 240.0
 
 #: Processes are forked from one that has no threads: OpenSSL's locks do not survive a fork beside others.
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -14,6 +14,7 @@ from pathlib import Path
 from fedpkg_container.process import run
 from fedpkg_container.registry.manifests import MANIFEST
 from fedpkg_container.registry.registry import Access
+from tests.support.waiting import PATIENCE
 
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -77,7 +78,9 @@ class LayeredImage:
     def push(self, specification: str, access: Access) -> None:
         """Copy it into a registry."""
         options = [*access.options("dest-"), "--preserve-digests"]
-        run(["skopeo", "copy", "--quiet", *options, f"dir:{self.folder}", f"docker://{specification}"], timeout=60)
+        run(
+            ["skopeo", "copy", "--quiet", *options, f"dir:{self.folder}", f"docker://{specification}"], timeout=PATIENCE
+        )
 
     def export(self, tree: Path, repository: str) -> None:
         """Put its blobs where a mirror has them."""

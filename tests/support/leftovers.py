@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 
 import koji
 
@@ -16,10 +14,8 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import is_fallback_tag
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.packager import Packager
-
-#: Seconds that a test waits for what has to come, on a machine that is busy with much else. What the product promises
-#: to do soon has a deadline of its own.
-PATIENCE = 240.0
+from tests.support.waiting import PATIENCE as PATIENCE
+from tests.support.waiting import eventually as eventually
 
 
 def registry_of(box: Box) -> Registry:
@@ -63,7 +59,7 @@ def on_machine(box: Box) -> list[str]:
         for folder in builds.iterdir() if builds.exists() else []:
             found.append(f"folder {folder}")
     found += [f"process {pid}" for pid in processes_of_builds(box)]
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=30).stdout
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.folder) in line]
     return found
 
@@ -74,14 +70,3 @@ def nothing_left(box: Box) -> None:
         lambda: [*on_machine(box), *staged(box), *reserved(box)] == [],
         lambda: [*on_machine(box), *staged(box), *reserved(box)],
     )
-
-
-def eventually(condition: Callable[[], bool], state: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Assert that a condition comes true before a deadline.
-
-    :param state: what to show when it does not
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, state()
-        time.sleep(0.2)

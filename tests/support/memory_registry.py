@@ -261,7 +261,7 @@ def fail(request: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
                 request.wfile.write(fault.body)
     elif fault.kind == DRIP:
         request.close_connection = True
-        send(request, fault.status, b"", {**fault.headers, "Content-Length": str(10**9)})
+        send(request, fault.status, b"", {"Content-Length": str(10**9), **fault.headers})
         with contextlib.suppress(OSError):
             while True:
                 request.wfile.write(b" ")

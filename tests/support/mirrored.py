@@ -22,6 +22,7 @@ from fedpkg_container.registry.promotion.record import Entry, Record
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.registries import access, docker_registry
 from tests.support.storage import Storage
+from tests.support.waiting import PATIENCE
 
 PROGRAM = str(Path(sys.executable).parent / "fedpkg-container-registry")
 
@@ -102,7 +103,7 @@ class Mirrored:
 
     def _call(self, *arguments: str, status: int) -> tuple[str, str]:
         with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == status, out + err
         return out, err
 

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.waiting import PATIENCE, eventually
 
 NAMESPACE = "fc-outside"
 #: This machine's own address towards the outside, and that of a server there.
@@ -24,7 +25,7 @@ PUBLIC, INTERNAL = "from-the-outside", "from-the-builder-itself"
 
 
 def _ip(*arguments: str, check: bool = True) -> None:
-    subprocess.run(["ip", *arguments], check=check, timeout=30, capture_output=not check)
+    subprocess.run(["ip", *arguments], check=check, timeout=PATIENCE, capture_output=not check)
 
 
 @contextlib.contextmanager
@@ -57,20 +58,27 @@ def _remove() -> None:
 
 
 @contextlib.contextmanager
+def late_address(address: str) -> Iterator[None]:
+    """Another address of this machine, beside the one that it has towards the outside."""
+    _ip("address", "add", f"{address}/32", "dev", "fc-here")
+    try:
+        yield
+    finally:
+        _ip("address", "delete", f"{address}/32", "dev", "fc-here")
+
+
+@contextlib.contextmanager
 def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterator[None]:
     folder.mkdir()
     (folder / "index.html").write_text(f"{text}\n")
     command = [*prefix, sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "--directory", str(folder), str(PORT)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
-        while fetch(address) != text:
-            assert time.monotonic() < deadline, f"the server at {address} does not answer"
-            time.sleep(0.05)
+        eventually(lambda: fetch(address) == text, lambda: f"the server at {address} does not answer")
         yield
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=PATIENCE)
 
 
 #: Where the resolver of this machine listens: on its loopback, as systemd-resolved does.
@@ -90,7 +98,7 @@ def resolver() -> Iterator[None]:
             yield
         finally:
             ended.set()
-            thread.join(timeout=10)
+            thread.join(timeout=PATIENCE)
 
 
 def _answer(server: socket.socket, ended: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy that loses answers or breaks them off: for what happens between a client and a hub."""
+"""A TCP proxy that loses answers, breaks them off or holds requests up: what happens between a client and a server."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+#: Seconds for which a connection is held up at most.
+HELD = 600.0
+
 
 class LossyProxy:
     """Forwards connections to a port on loopback.
 
     Once armed, it closes a connection instead of bringing the answer. With ``cut_after`` it closes every connection
-    that has brought so many bytes, in the middle of whatever it brings.
+    that has brought so many bytes, in the middle of whatever it brings. With ``hold_after`` it forwards nothing more of
+    a connection on which the client has sent so many bytes, until it is released.
     """
 
-    def __init__(self, port: int, *, cut_after: int = 0) -> None:
+    def __init__(self, port: int, *, cut_after: int = 0, hold_after: int = 0) -> None:
         self.target = port
         self.armed = False
         self.cut_after = cut_after
+        self.hold_after = hold_after
+        self.holds = threading.Event()
+        self._released = threading.Event()
         self.lost = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -39,7 +46,7 @@ class LossyProxy:
             client.close()
             return
         asked = False
-        brought = 0
+        brought = sent = 0
         with contextlib.suppress(OSError), client, server, selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ)
             selector.register(server, selectors.EVENT_READ)
@@ -51,6 +58,10 @@ class LossyProxy:
                         return
                     if source is client:
                         asked = asked or self.armed
+                        sent += len(data)
+                        if self.hold_after and sent > self.hold_after:
+                            self.holds.set()
+                            self._released.wait(HELD)
                         server.sendall(data)
                     elif asked:
                         self.armed = False
@@ -64,15 +75,20 @@ class LossyProxy:
                             return
                         client.sendall(data)
 
+    def release(self) -> None:
+        """Forward what was held up, and hold nothing up from now on."""
+        self._released.set()
+
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
+        self.release()
         self._server.close()
 
 
 @contextmanager
-def lossy_proxy(port: int, *, cut_after: int = 0) -> Iterator[LossyProxy]:
+def lossy_proxy(port: int, *, cut_after: int = 0, hold_after: int = 0) -> Iterator[LossyProxy]:
     """A proxy for the length of a test."""
-    proxy = LossyProxy(port, cut_after=cut_after)
+    proxy = LossyProxy(port, cut_after=cut_after, hold_after=hold_after)
     try:
         yield proxy
     finally:

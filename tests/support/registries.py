@@ -19,6 +19,7 @@ from fedpkg_container.box.registry import program
 from fedpkg_container.process import background
 from fedpkg_container.registry.manifests import MANIFEST
 from fedpkg_container.registry.registry import Access, Registry
+from tests.support.waiting import PATIENCE
 
 USER, PASSWORD = "pusher", "registry secret"
 #: The password as htpasswd keeps it (bcrypt).
@@ -79,7 +80,7 @@ def docker_registry(
     with configuration.open("w") as file:
         YAML(typ="safe").dump(settings, file)
     with background([program(), "serve", configuration], log=folder / f"registry-{port}.log"):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break

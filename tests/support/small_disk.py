@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE
+
 
 @dataclass(frozen=True)
 class SmallDisk:
@@ -32,4 +34,4 @@ def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,14 @@ def start_paused(box: Box, name: str, step: str) -> Service:
     paused.start()
     eventually(paused.ready, lambda: paused.log.read_text()[-2000:])
     return paused
+
+
+def kill_for_good(service: Service) -> None:
+    """Kill a builder as a machine that fails does; the box's supervisor leaves it alone."""
+    service.release()
+    pid = service.pid
+    assert pid is not None, f"{service.name} does not run"
+    os.kill(pid, signal.SIGKILL)
 
 
 def restart(box: Box, names: Sequence[str] = ()) -> None:

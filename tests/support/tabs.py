@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 #: Seconds; the first TAB loads the whole client.
-TIMEOUT = 60
+TIMEOUT = 240
 #: Writes the names of all loaded modules where MODULES says, at the very end of answering.
 _REPORT = """
 import sys

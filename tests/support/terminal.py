@@ -11,7 +11,7 @@ import pexpect
 
 ROOT = Path(__file__).parents[2]
 #: Seconds for anything to appear; a cold TAB loads the whole client.
-TIMEOUT = 60
+TIMEOUT = 240
 
 COMMANDS = {
     "bash": ["--norc", "--noprofile", "-i"],

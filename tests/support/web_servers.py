@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fedpkg_container.box import nginx
+from fedpkg_container.engines.network import NONE, attached
 from fedpkg_container.process import background, run
 from tests.support.access_log import HTTPD_FORMAT, AccessLog
+from tests.support.waiting import PATIENCE
 
 #: Where distributions keep httpd's modules, and what they call the program.
 _MODULES = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
@@ -91,7 +93,9 @@ def check_nginx(folder: Path, servers: str) -> None:
 
     :raises ProgramError: it does not
     """
-    run([*nginx.command(folder, servers), "-t", "-q"], timeout=30)
+    # It opens the ports, which may be those of the system: in a network of its own an ordinary user may, too.
+    with attached(NONE, folder) as network:
+        run([*network.enter, *nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
 
 
 def check_httpd(folder: Path, site: str) -> None:
@@ -99,7 +103,7 @@ def check_httpd(folder: Path, site: str) -> None:
 
     :raises ProgramError: it does not
     """
-    run([*httpd_command(folder, site, [8443]), "-t"], timeout=30)
+    run([*httpd_command(folder, site, [8443]), "-t"], timeout=PATIENCE)
 
 
 @contextlib.contextmanager
@@ -111,7 +115,7 @@ def _running(command: Sequence[str | Path], log: Path, port: int) -> Iterator[No
 
 def eventually_listens(port: int, is_alive: Callable[[], bool], log: Path) -> None:
     """Wait until a server takes connections."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

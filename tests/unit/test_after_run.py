@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines import after_run
-from fedpkg_container.engines.after_run import mend
+from fedpkg_container.engines import hook
+from fedpkg_container.engines.ids import IdRange
+from fedpkg_container.engines.inside import after_run
+from fedpkg_container.engines.inside.after_run import mend
+from fedpkg_container.engines.sandbox import INSIDE
+from fedpkg_container.engines.workspace import Workspace
+from tests.support.waiting import PATIENCE
 
 EPOCH = 1_700_000_000
 HISTORY = "var/lib/dnf/history.sqlite"
@@ -31,7 +36,7 @@ def history(root: Path, *begins: int, extra: str = "") -> Path:
         "for each in sys.argv[2:]: c.execute('INSERT INTO trans(dt_begin, dt_end) VALUES (?, ?)', (each, each))\n"
         "c.commit(); os._exit(0)\n"
     )
-    subprocess.run([sys.executable, "-c", script, path, *map(str, begins)], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", script, path, *map(str, begins)], check=True, timeout=PATIENCE)
     return path
 
 
@@ -113,7 +118,7 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
     before = own.read_bytes()
     (root / "var/log/dnf.log").symlink_to(outside / "dnf.log")
     (outside / "hard.log").write_text("the builder's\n")
-    (root / "var/log/dnf.rpm.log").hardlink_to(outside / "hard.log")
+    os.link(outside / "hard.log", root / "var/log/dnf.rpm.log")
     (root / "var/lib").symlink_to(outside / "var/lib")
     (root / "var/cache").mkdir()
     (root / "var/cache/ldconfig").symlink_to(outside)
@@ -135,11 +140,14 @@ def _hook(root: Path, folder: Path) -> str:
     bundle = folder.parent / "bundle"
     bundle.mkdir()
     (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))
-    options = after_run.options(folder, EPOCH)
-    hook = json.loads((Path(options[1]) / "after-run.json").read_text())["hook"]
+    workspace = Workspace(folder, IdRange(os.getuid(), 1))
+    workspace.work.mkdir()
+    options = hook.options(workspace, EPOCH)
+    described = json.loads((Path(options[1]) / "after-run.json").read_text())["hook"]
     state = json.dumps({"bundle": str(bundle)})
-    subprocess.run(hook["args"], input=state, text=True, check=True, timeout=hook["timeout"])
-    return "\n".join(after_run.complaints(folder))
+    command = [after_run.__file__ if each == f"{INSIDE}/after_run.py" else each for each in described["args"]]
+    subprocess.run(command, input=state, text=True, check=True, timeout=described["timeout"])
+    return "\n".join(hook.complaints(workspace))
 
 
 def test_a_history_that_is_none_is_said_and_stays(root: Path, folder: Path) -> None:
@@ -156,8 +164,6 @@ def test_a_history_that_never_ends_is_ended(root: Path, folder: Path, monkeypatc
     )
     path = history(root, EPOCH + 5, extra=endless)
     monkeypatch.setattr(after_run, "SECONDS", 1.0)
-    started = time.monotonic()
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
         mend(root, EPOCH, 0, folder)
-    assert time.monotonic() - started < 20
     assert path.exists()

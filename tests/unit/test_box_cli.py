@@ -17,13 +17,14 @@ from fedpkg_container.box.cli import _parser, _run
 from fedpkg_container.box.demo.__main__ import what_is_kept
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.shell import environment
+from tests.support.waiting import PATIENCE
 
 PROGRAM = [sys.executable, "-m", "fedpkg_container.box.cli"]
 
 
 def _box(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*PROGRAM, "-d", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_output_that_nobody_reads_ends_it_in_silence(arguments: tuple[str, ...],
     reading, writing = os.pipe()
     os.close(reading)
     command = [*PROGRAM, "-d", str(folder), *arguments]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
@@ -61,7 +62,7 @@ def test_a_repository_that_is_there_is_no_new_one(folder: Path) -> None:
 @pytest.mark.parametrize("user", ["packager", "admin"])
 def test_the_shells_prompt_says_where_one_is(user: str, folder: Path) -> None:
     env = {**environment(Box(Layout.open(folder)), user=user), "TERM": "dumb"}
-    shell = pexpect.spawn("bash", ["-i"], env=env, encoding="utf-8", timeout=60)
+    shell = pexpect.spawn("bash", ["-i"], env=env, encoding="utf-8", timeout=PATIENCE)
     try:
         shell.expect_exact("(box) ")
         shell.sendline("echo is-$((6 * 7))")

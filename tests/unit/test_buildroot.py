@@ -9,6 +9,7 @@ import pytest
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.image import buildroot
 from fedpkg_container.process import run
+from tests.support.waiting import PATIENCE
 
 
 def test_the_machine_and_its_tools() -> None:
@@ -23,7 +24,7 @@ def test_the_rpms_of_programs_and_none_of_others(tmp_path: Path, monkeypatch: py
     package = Package("our-tools", "Tools", contents={str(tool): "#!/bin/sh\n", f"{tool}-2": "#!/bin/sh\n"})
     database = tmp_path / "rpmdb"
     justdb = ["rpm", "--dbpath", str(database), "--justdb", "--nodeps", "-i"]
-    run([*justdb, str(package.build(tmp_path))], timeout=60)
+    run([*justdb, str(package.build(tmp_path))], timeout=PATIENCE)
     tool.parent.mkdir(parents=True)
     for path in (tool, tool.with_name("our-tool-2"), tool.with_name("stranger")):
         path.write_text("#!/bin/sh\n")

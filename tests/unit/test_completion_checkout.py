@@ -9,10 +9,11 @@ import pytest
 
 from fedpkg_container.completion.checkout import Checkout
 from tests.support.checkouts import make_checkout
+from tests.support.waiting import PATIENCE
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=30, capture_output=True)
+    subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=PATIENCE, capture_output=True)
 
 
 def test_a_container(tmp_path: Path) -> None:

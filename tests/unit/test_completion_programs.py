@@ -16,6 +16,7 @@ from fedpkg_container.box.cli import _parser as box_parser
 from fedpkg_container.registry.promotion.record import PROMOTE, UNPROMOTE, Entry
 from fedpkg_container.registry_cli import make_parser
 from tests.support.tabs import completing, offered
+from tests.support.waiting import PATIENCE
 
 PROGRAMS = {
     "fedpkg-container-registry": ("fedpkg_container.registry_cli", make_parser),
@@ -37,7 +38,7 @@ def _tab(line: str, folder: Path) -> list[str]:
     for name in ("XDG_CONFIG_HOME", "FEDPKG_CONTAINER_REGISTRY_CONF"):
         environment.pop(name, None)
     command = [sys.executable, "-m", PROGRAMS[line.split()[0]][0]]
-    subprocess.run(command, env=environment, cwd=folder, timeout=60, check=False, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, cwd=folder, timeout=PATIENCE, check=False, stdout=subprocess.DEVNULL)
     return offered(answer)
 
 

@@ -25,7 +25,7 @@ from tests.support.leftovers import eventually
 from tests.support.tabs import clean_environment, tab
 
 #: Seconds for a refresh in the background.
-TIMEOUT = 60
+TIMEOUT = 240
 SOURCE = "git+https://pkgs.example.org/container/hello#0123456789abcdef0123456789abcdef01234567"
 
 

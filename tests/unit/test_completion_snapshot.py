@@ -99,7 +99,11 @@ def test_the_middle_of_a_line(environment: dict[str, str], checkout: Path) -> No
     assert tab("fedpkg container-build 'unfinished", environment, checkout)[0] == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"parser": 3}', b"[" * 200_000])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"\xff", b'{"parser": 3}', b"[" * 200_000],
+    ids=["empty", "no parser", "not UTF-8", "a number", "many brackets"],
+)
 def test_a_damaged_snapshot_is_made_again(content: bytes, environment: dict[str, str], checkout: Path) -> None:
     tab("fedpkg ", environment, checkout)
     whole = _snapshot(environment).read_bytes()
@@ -185,6 +189,14 @@ def test_completers_that_cannot_be_kept_load_the_client(tmp_path: Path) -> None:
     (action,) = [each for each in rebuilt._actions if each.dest == "package"]
     assert action.completer(prefix="") == ["bash", "zsh"]  # type: ignore[attr-defined]
     assert calls == [1]
+
+
+def test_a_rebuilt_parser_still_formats() -> None:
+    parser = argparse.ArgumentParser("fedpkg", add_help=False)
+    parser.add_argument("--arches", help="build for these")
+    rebuilt = parsers.rebuild(json.loads(json.dumps(parsers.describe(parser, []))), [], Place("fedpkg", ""), list)
+    assert "--arches ARCHES" in rebuilt.format_help()
+    assert "usage: fedpkg" in rebuilt.format_usage()
 
 
 def test_everything_that_completion_needs_is_kept() -> None:

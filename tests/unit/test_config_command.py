@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import LocalCheckout
+from tests.support.waiting import PATIENCE
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
@@ -212,5 +213,5 @@ def test_the_arguments_need_nothing_heavy() -> None:
         "c.add_arguments(argparse.ArgumentParser());"
         "print({'koji', 'git', 'requests', 'jsonschema', 'ruamel.yaml', 'pyrpkg'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout == "set()\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.model.limits import ImageLimits
 from fedpkg_container.registry import site as settings_of_a_site
 from fedpkg_container.registry.site import read_site
 from fedpkg_container.registry.site_file import VARIABLE, configuration_path
@@ -35,6 +36,15 @@ def test_what_a_site_has_to_say_and_the_rest(tmp_path: Path) -> None:
     assert stable.floating == ("version", "latest")
     assert [stable.lets_through(tag) for tag in ("f42-container-updates", "f43-x", "f42-container")] == [1, 1, 0]
     assert (site.mirroring.target, site.mirroring.grace, site.mirroring.parallel) == ("stable", 7, 8)
+
+
+def test_limits_of_base_images(tmp_path: Path) -> None:
+    assert read_site(_file(tmp_path, SMALLEST)).limits == ImageLimits(10 * 10**9, 20 * 10**9, 10_000)
+    text = f"{SMALLEST}[limits]\nbase_image_size = 1G\ndecompressed_size = 2G\narchive_members = 3\n"
+    assert read_site(_file(tmp_path, text)).limits == ImageLimits(10**9, 2 * 10**9, 3)
+    with pytest.raises(ConfigurationError, match="1 setting is wrong") as raised:
+        read_site(_file(tmp_path, f"{SMALLEST}[limits]\narchive_members = none\n"))
+    assert "[limits] archive_members = none: must be a number of files" in raised.value.solution
 
 
 def test_targets_of_other_kinds(tmp_path: Path) -> None:

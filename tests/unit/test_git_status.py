@@ -9,11 +9,12 @@ import git
 import pytest
 
 from fedpkg_container.distgit.git_status import GitStatus
+from tests.support.waiting import PATIENCE
 
 
 def _git(folder: Path, *arguments: str) -> None:
     settings = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=rawhide")
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,7 +16,7 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RefusedError
 from fedpkg_container.image.identity import identify
 from fedpkg_container.image.naming import FloatingTags
@@ -27,17 +28,23 @@ from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.sources import scm
+from tests.support.waiting import PATIENCE
 
 BASE = "FROM r.io/base:1\n"
 SECRET = "the-builders-secret"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Buildah:
-    """An engine; what it is asked here needs no isolation."""
-    folder = tmp_path / "build"
-    folder.mkdir()
-    return Buildah(Workspaces(tmp_path / "state"), folder, isolation=Isolation("chroot"), access=Access())
+def engine(tmp_path: Path) -> Iterator[Buildah]:
+    """An engine; what is requested of it here needs no runtime."""
+    workspaces = Workspaces(tmp_path / "state")
+    with workspaces.open("build") as workspace:
+        yield Buildah(workspaces, workspace, isolation=Isolation("runc"), access=Access())
+
+
+@pytest.fixture
+def workspace(engine: Buildah) -> Workspace:
+    return engine.workspace
 
 
 @pytest.mark.parametrize(
@@ -201,10 +208,10 @@ def test_files_that_are_links_to_the_builders(tmp_path: Path, name: str) -> None
 
 def _git(folder: Path, *arguments: str) -> None:
     settings = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "protocol.file.allow=always"]
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
 
 
-def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_repository(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Filters, hooks and submodules: of the builder's own settings and of the repository."""
     home, evil, private = tmp_path / "home", tmp_path / "evil", tmp_path / "private"
     for folder in (home, evil, private):
@@ -231,7 +238,7 @@ def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in [each for each in os.environ if each.startswith(("GIT_", "XDG_"))]:
         monkeypatch.delenv(name)
     url = scm("git+file://", "", str(evil), "rawhide")
-    source = fetch(url, tmp_path / "source", lambda _: None)
+    source = fetch(url, workspace, lambda _: None)
     assert (source.folder / "Dockerfile").is_file()
     assert list((source.folder / "sub").iterdir()) == []
     assert not (tmp_path / "filtered").exists()
@@ -239,10 +246,12 @@ def test_a_hostile_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("revision", ["--upload-pack=touch${IFS}pwned", "-x", "../../x", "rawhide..x", "a b"])
-def test_revisions_are_no_options(tmp_path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revisions_are_no_options(
+    tmp_path: Path, workspace: Workspace, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     _git(tmp_path, "init", "--quiet", "--bare", "origin.git")
     url = scm("git+file://", "", f"{tmp_path}/origin.git", revision)
     with pytest.raises(BuildFailedError, match="cannot be fetched"):
-        fetch(url, tmp_path / "source", lambda _: None)
+        fetch(url, workspace, lambda _: None)
     assert not list(tmp_path.rglob("pwned"))

@@ -30,6 +30,7 @@ from fedpkg_container.registry.mirror.walk import DEEPEST, walk
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.mirrored import begun, promoted
+from tests.support.waiting import PATIENCE
 
 DAY = 86400.0
 
@@ -305,9 +306,9 @@ class TestCrew:
     def test_jobs_under_way_are_told_to_stop(self) -> None:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt), Crew(4, lambda: False) as crew:
-            for _ in crew.each(range(8), lambda number: number and crew.stop.wait(30)):
+            for _ in crew.each(range(8), lambda number: number and crew.stop.wait(2 * PATIENCE)):
                 raise KeyboardInterrupt
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < PATIENCE
 
     def test_an_error_that_nobody_expects(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(threading, "excepthook", lambda _: None)
@@ -320,11 +321,11 @@ def test_a_limit_of_bytes() -> None:
     began = time.monotonic()
     for _ in range(6):
         throttle.take(1 << 18, stop)  # 1.5 MiB, of which one may come at once
-    assert 0.4 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.4
     stop.set()
-    throttle.take(1 << 30, stop)
+    throttle.take(1 << 40, stop)  # days, if it did not stop
     Throttle(0).take(1 << 40, threading.Event())
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_a_lock_says_who_holds_it(tmp_path: Path) -> None:

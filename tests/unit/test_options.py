@@ -13,6 +13,7 @@ from fedpkg_container.model.options import (
     UNAVAILABLE,
     isolated_release_problem,
     option_problems,
+    repo_url_problem,
     unavailable_options,
     without_none,
 )
@@ -58,6 +59,11 @@ def test_none_means_absent() -> None:
             "a build cannot be both scratch and isolated",
         ),
         ({"git_branch": "x", "isolated": True}, "an isolated build needs a release"),
+        (
+            {"git_branch": "x", "yum_repourls": ["https://h/x.repo", "https://me:secret@h/x.repo"]},
+            "yum_repourls.1 " + repo_url_problem("https://me@h/"),
+        ),
+        ({"git_branch": "x", "yum_repourls": ["https://[h/x.repo"]}, "yum_repourls.0 is not a URL"),
         *(
             (
                 {"git_branch": "x", "isolated": True, "release": release},

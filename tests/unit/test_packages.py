@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedpkg_container.box.demo.rpms import Package
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.packages import read_packages
+from fedpkg_container.image import packages
+from fedpkg_container.image.packages import FORMAT, MOST, parse, read_packages
 from fedpkg_container.process import run
+from tests.support import rpm_database
+from tests.support.waiting import PATIENCE
 
 DATABASE = "usr/lib/sysimage/rpm"
 
@@ -22,12 +29,18 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / "root"
     (root / DATABASE).mkdir(parents=True)
     options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts"]
-    run(["rpm", *options, "--install", rpm], timeout=60)
+    run(["rpm", *options, "--install", rpm], timeout=PATIENCE)
     return root
 
 
-def test_the_packages_of_an_image(root: Path, tmp_path: Path) -> None:
-    (found,) = read_packages(root, tmp_path)
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspaces(tmp_path / "state").open("packages") as made:
+        yield made
+
+
+def test_the_packages_of_an_image(root: Path, tmp_path: Path, workspace: Workspace) -> None:
+    (found,) = read_packages(root, workspace)
     package = found.component
     assert found.details == {"license": "GPL-2.0-or-later", "vendor": "", "source_rpm": "hello-2.0-1.src.rpm"}
     assert (package["name"], package["version"], package["release"], package["epoch"]) == ("hello", "2.0", "1", None)
@@ -35,27 +48,102 @@ def test_the_packages_of_an_image(root: Path, tmp_path: Path) -> None:
     assert package["signature"] is None
 
 
-def test_an_image_without_a_database_has_none(tmp_path: Path) -> None:
+def test_an_image_without_a_database_has_none(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "root").mkdir()
-    assert read_packages(tmp_path / "root", tmp_path) == []
+    assert read_packages(tmp_path / "root", workspace) == []
 
 
-def test_a_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path) -> None:
+def test_a_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     evil = tmp_path / "root"
     (evil / DATABASE).mkdir(parents=True)
     (evil / DATABASE / "rpmdb.sqlite").symlink_to(root / DATABASE / "rpmdb.sqlite")
-    assert read_packages(evil, tmp_path) == []
+    assert read_packages(evil, workspace) == []
 
 
-def test_a_linked_folder_is_not_followed(root: Path, tmp_path: Path) -> None:
+def test_a_linked_folder_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     evil = tmp_path / "root"
     (evil / "usr" / "lib" / "sysimage").mkdir(parents=True)
     (evil / DATABASE).symlink_to(root / DATABASE)
-    assert read_packages(evil, tmp_path) == []
+    assert read_packages(evil, workspace) == []
 
 
-def test_a_database_that_is_none(tmp_path: Path) -> None:
+def test_a_database_that_is_none(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "root" / DATABASE).mkdir(parents=True)
     (tmp_path / "root" / DATABASE / "rpmdb.sqlite").write_text("no database\n" * 1000)
     with pytest.raises(BuildFailedError, match="RPM database cannot be read"):
-        read_packages(tmp_path / "root", tmp_path)
+        read_packages(tmp_path / "root", workspace)
+
+
+def test_an_image_of_ten_thousand_packages(tmp_path: Path, workspace: Workspace) -> None:
+    rpm_database.make(tmp_path / "root", packages=10_000)
+    found = read_packages(tmp_path / "root", workspace)
+    assert [each.component["name"] for each in found] == [f"p{number:07}" for number in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        (rpm_database.STREAMED, "rpm prints more than 2 MB"),
+        (rpm_database.STORED, "rpm needs more than 64 MB of temporary files"),
+    ],
+)
+def test_a_database_without_end(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, query: str, reason: str
+) -> None:
+    monkeypatch.setattr(packages, "OUTPUT_LIMIT", 2 * 10**6)
+    rpm_database.make_endless(rpm_database.make(tmp_path / "root"), query)
+    with pytest.raises(BuildFailedError, match=f"RPM database cannot be read: {reason}"):
+        read_packages(tmp_path / "root", workspace)
+
+
+def test_a_database_that_takes_rpm_forever(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "CPU_TIME", 1)
+    rpm_database.make_endless(rpm_database.make(tmp_path / "root"), f"{rpm_database.STREAMED} WHERE x < 0")
+    with pytest.raises(BuildFailedError, match="rpm needs more than .* s of a processor"):
+        read_packages(tmp_path / "root", workspace)
+
+
+LINE = "\x1f".join([*"nvr0as", "MIT", "Fedora", "n-v-r.src.rpm", "(none)"]) + "\x1e"
+
+
+def test_more_packages_than_an_image_may_have() -> None:
+    """Counted before anything is made of them: a package of ten bytes takes two hundred times as much memory."""
+    assert len(parse(LINE * 3)) == 3
+    with pytest.raises(ValueError, match=f"more than {MOST} RPMs"):
+        parse("\x1e" * (MOST + 1))
+
+
+@pytest.mark.parametrize(("field", "longest"), [("n", packages.LONGEST_NAME), ("MIT", packages.LONGEST_FIELD)])
+def test_a_field_that_is_too_long(field: str, longest: int) -> None:
+    assert parse(LINE.replace(field, field[0] * longest, 1))
+    with pytest.raises(ValueError, match=f"a field has {longest + 1} characters"):
+        parse(LINE.replace(field, field[0] * (longest + 1), 1))
+
+
+_TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"), max_size=40)
+
+
+@settings(deadline=None)
+@given(st.one_of(_TEXT, st.lists(_TEXT, min_size=10, max_size=10).map("\x1f".join)))
+def test_whatever_rpm_prints(listed: str) -> None:
+    """Packages of plain values, or a ValueError."""
+    try:
+        found = parse(listed)
+    except ValueError:
+        return
+    for each in found:
+        epoch = each.component["epoch"]
+        assert epoch is None or 0 <= epoch < 10**10
+        assert set(each.details) == {"license", "vendor", "source_rpm"}
+        assert not any("\x1b" in value or "\n" in value for value in each.details.values())
+
+
+@pytest.mark.parametrize("epoch", ["²", "\u0660", "(none)", "1" * 11])
+def test_an_epoch_that_is_no_number(epoch: str) -> None:
+    assert parse(LINE.replace("\x1f0\x1f", f"\x1f{epoch}\x1f"))[0].component["epoch"] is None
+
+
+def test_the_format_has_as_many_fields_as_are_read() -> None:
+    assert FORMAT.count("\x1f") == LINE.count("\x1f")

@@ -9,11 +9,16 @@ import pytest
 from fedpkg_container.errors import NoSuchImageError
 from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.model.arches import Platform, platform_of
+from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Manifest
 
 
-def _member(digest: str, **platform: str) -> dict[str, Any]:
-    return {"digest": digest, "mediaType": MANIFEST, "platform": platform}
+def _digest(name: str) -> str:
+    return digest_of(name.encode())
+
+
+def _member(name: str, **platform: str) -> dict[str, Any]:
+    return {"digest": _digest(name), "size": 1, "mediaType": MANIFEST, "platform": platform}
 
 
 LIST = Manifest.of(
@@ -34,10 +39,10 @@ SINGLE = Manifest.of({"mediaType": MANIFEST})
 
 
 @pytest.mark.parametrize(
-    ("arch", "digest"), [("x86_64", "amd64"), ("armhfp", "armv7"), ("armv7hl", "armv7"), ("aarch64", "arm64")]
+    ("arch", "name"), [("x86_64", "amd64"), ("armhfp", "armv7"), ("armv7hl", "armv7"), ("aarch64", "arm64")]
 )
-def test_the_image_of_an_arch_in_a_list(arch: str, digest: str) -> None:
-    assert LIST.digest_for(platform_of(arch)) == digest
+def test_the_image_of_an_arch_in_a_list(arch: str, name: str) -> None:
+    assert LIST.digest_for(platform_of(arch)) == _digest(name)
 
 
 def test_a_list_that_lacks_it() -> None:

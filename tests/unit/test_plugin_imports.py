@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import fedpkg_container.koji_plugins
+from tests.support.waiting import PATIENCE
 
 PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
 #: Distributions that only the client and the box need, by the modules that they have.
@@ -40,6 +41,6 @@ assert option_problems({{"git_branch": "main"}}) == []
 def test_a_plugin_is_loaded_without_what_its_side_does_not_have(plugin: str, missing: set[str]) -> None:
     program = _PROGRAM.format(missing=missing, path=str(PLUGINS / plugin))
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd="/"
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/"
     )
     assert done.returncode == 0, done.stderr

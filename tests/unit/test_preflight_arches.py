@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from fedpkg_container.hub.preflight import _arches
@@ -20,3 +22,22 @@ def test_arches_without_a_builder(channel: str, everywhere: str, severity: str |
     arches, findings = _arches(request, config, EVERYWHERE, [{"arches": channel}], [{"arches": everywhere}])
     assert arches == ["x86_64", "s390x"]
     assert [(each.code, each.severity) for each in findings] == ([("no-builder", severity)] if severity else [])
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        ([20], ""),
+        ([720, 20], ""),
+        ([None], ""),
+        ([720], "for x86_64 has checked in with the hub for 12 min"),
+        ([7200, 720, None], "for x86_64 has checked in with the hub for 12 min"),
+    ],
+)
+def test_arches_whose_builders_are_silent(ago: list[int | None], said: str) -> None:
+    request = BuildRequest("git+https://x/container/hello#0", "rawhide", {})
+    now = time.time()
+    hosts = [{"arches": "x86_64", "update_ts": None if each is None else now - each} for each in ago]
+    _, findings = _arches(request, {"name": "rawhide-build", "arches": "x86_64"}, EVERYWHERE, hosts, hosts)
+    assert [(each.code, each.severity) for each in findings] == ([("builder-silent", WARNING)] if said else [])
+    assert all(each.message.endswith(said) for each in findings)

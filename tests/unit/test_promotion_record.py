@@ -17,6 +17,7 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.registry.promotion.history import History
 from fedpkg_container.registry.promotion.locks import Locks
 from fedpkg_container.registry.promotion.record import PROMOTE, UNPROMOTE, Entry, Move, Record
+from tests.support.waiting import PATIENCE
 
 PLACE = "registry.example.org/hello"
 
@@ -105,7 +106,7 @@ def test_many_write_at_once(tmp_path: Path) -> None:
     for each in workers:
         each.start()
     for each in workers:
-        each.join(60)
+        each.join(PATIENCE)
     assert len({each.nvr for each in Record(path).entries()}) == 100
 
 
@@ -119,21 +120,21 @@ def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatc
     path = tmp_path / "lock"
     context = multiprocessing.get_context("forkserver")
     held = context.Event()
-    child = context.Process(target=_hold, args=(path, "hello", held, 60))
+    child = context.Process(target=_hold, args=(path, "hello", held, 2 * PATIENCE))
     child.start()
-    assert held.wait(30)
+    assert held.wait(PATIENCE)
     locks = Locks(path)
     with locks.held("other"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 0.1)
     with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.held("hello"):
         pass
-    monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 60)
+    monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", PATIENCE)
     threading.Timer(0.2, locks.abandon).start()
     with pytest.raises(FedpkgContainerError, match="given up"), locks.held("hello"):
         pass
     child.kill()
-    child.join(10)
+    child.join(PATIENCE)
     with locks.held("hello"):
         pass
 
@@ -153,7 +154,7 @@ def test_locks_between_threads(has_file: bool, tmp_path: Path) -> None:
     for each in threads:
         each.start()
     for each in threads:
-        each.join(10)
+        each.join(PATIENCE)
     assert (inside, most) == ([0], [1])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedpkg_container.model.records import Record, TaskRecord
@@ -166,7 +167,12 @@ def _repositories(draw: st.DrawFn) -> tuple[Inventory, ToldRecords]:
     return inventory, records
 
 
+_STRAY, _ABSENT = _image(1), _image(0)
+
+
 @given(_repositories())
+@example((_tagged([(fallback_tag(_ABSENT.digest), _STRAY), (_stamp(90), _list(_STRAY))]), ToldRecords()))
+@example((_tagged([(fallback_tag(_STRAY.digest), _STRAY), (_stamp(90), _list(_STRAY))]), ToldRecords()))
 def test_nothing_goes_that_a_tag_reaches_which_stays(made: tuple[Inventory, ToldRecords]) -> None:
     inventory, records = made
     judged = _judged(inventory, records)
@@ -175,17 +181,46 @@ def test_nothing_goes_that_a_tag_reaches_which_stays(made: tuple[Inventory, Told
         if verdict.stays:
             assert not going & set(inventory.reach(verdict.digest))
     assert not going & set(records.known)
-    for digest in inventory.owners:
-        assert digest in judged.stays or _last_owner(inventory, digest) in going
+    for digest in inventory.owners.keys() - judged.stays:
+        chain = _owners(inventory, digest)
+        assert all(chain), "it belongs to an image that is absent"
+        assert not judged.stays.intersection(chain), "it belongs to an image that stays"
+        assert chain[-1] not in inventory.owners, "it belongs to nothing but itself"
     for verdict in judged.going:
         assert verdict.age is None or verdict.age >= 30 * DAY or inventory.is_marked(verdict.digest)
 
 
-def _last_owner(inventory: Inventory, digest: str) -> str:
-    """What an artifact belongs to in the end, over other artifacts."""
-    while digest in inventory.owners:
+def _owners(inventory: Inventory, digest: str) -> list[str]:
+    """Return what an artifact belongs to, then what that belongs to, up to an image or to one that was met before."""
+    chain: list[str] = []
+    while digest in inventory.owners and inventory.owners[digest] not in chain:
         digest = inventory.owners[digest]
-    return digest
+        chain.append(digest)
+    return chain
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["in an expired list", "in no list"])
+@pytest.mark.parametrize("owner", ["absent", "staying", "itself", "each other", "its own member"])
+def test_an_artifact_whose_image_does_not_go_stays_in_an_expired_list_too(owner: str, listed: bool) -> None:
+    other, member = _image(2), _image(3)
+    stray = _list(member) if owner == "its own member" else _image(1)
+    subject = {"itself": stray, "its own member": member}.get(owner, other)
+    tags = [(fallback_tag(subject.digest), stray)]
+    tags += [("latest", other)] if owner == "staying" else []
+    tags += [(fallback_tag(stray.digest), other)] if owner == "each other" else []
+    expired = _list(stray, other) if owner == "each other" else _list(stray)
+    judged = _judged(_tagged([*tags, *([(_stamp(90), expired)] if listed else [])]))
+    assert [each.digest for each in judged.going] == ([expired.digest] if listed else [])
+    assert stray.digest in judged.stays
+    assert {digest for _, each in tags for digest in judged.inventory.reach(each.digest)} <= judged.stays
+
+
+def test_an_artifact_of_a_member_goes_with_an_expired_list_that_has_both() -> None:
+    member = _image(1)
+    artifact = _image(2, member)
+    expired = _list(member, artifact)
+    judged = _judged(_tagged([(_stamp(90), expired), ("1.0-sbom", artifact)]))
+    assert not judged.stays
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 4_000_000_000), st.sampled_from(["", "scratch", "import"]))

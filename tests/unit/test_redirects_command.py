@@ -11,6 +11,7 @@ import pytest
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.redirects import render
 from fedpkg_container.registry.site import read_site
+from tests.support.waiting import PATIENCE
 
 SITE = """
 [candidate]
@@ -42,7 +43,7 @@ def _site(folder: Path, text: str) -> Path:
 
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fedpkg_container.registry_cli", "--config", str(path), "redirects", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.parametrize("kind", ["nginx", "httpd"])
@@ -137,6 +138,6 @@ def test_the_sites_file_is_named_before_or_after_the_command(tmp_path: Path) -> 
     nowhere = ["--config", str(tmp_path / "nowhere")]
     for before, after in (([], ["--config", str(path)]), (nowhere, ["--config", str(path)])):
         command = [*program, *before, "redirects", "--nginx", *after]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == _run(path, "--nginx").stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.image import repo_files
 from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.outward import Outward
 from fedpkg_container.image.repo_files import fetch_repo_file, parse
+from fedpkg_container.registry.address_guard import AddressGuard
 from tests.support.web import redirecting, serve, trickling
 
 TOPURL = "https://kojipkgs.example.org"
@@ -65,31 +64,34 @@ def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiFiles, t
 @pytest.mark.parametrize(
     "address",
     [
-        *("127.0.0.1", "127.8.9.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "10.1.2.3"),
-        *("::1", "fe80::1%eth0", "::ffff:127.0.0.1", "fd00:ec2::254", "fc00::1", "2002:7f00:1::"),
+        *("127.0.0.1", "127.8.9.1", "169.254.169.254", "0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "10.1.2.3"),
+        *("100.100.100.200", "168.63.129.16", "::1", "::", "fe80::1%eth0", "fec0::1", "feff::1", "ff02::1"),
+        *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:7f00:1", "fd00:ec2::254", "fc00::1"),
+        *("64:ff9b::7f00:1", "64:ff9b::a01:203", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2001::1"),
     ],
 )
 def test_addresses_that_builders_do_not_ask(address: str) -> None:
-    assert not Outward(["10.0.0.0/8"]).allows(address)
+    assert not AddressGuard(["10.0.0.0/8"]).allows(address)
 
 
 def test_own_addresses_are_not_asked_and_others_are() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attempt:
         attempt.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
         own = attempt.getsockname()[0]
-    assert not Outward().allows(own)
-    assert Outward().allows("192.0.2.1")
-    assert Outward().allows("::ffff:192.0.2.1")
+    assert not AddressGuard().allows(own)
+    assert AddressGuard().allows("192.0.2.1")
+    for address in ("::ffff:192.0.2.1", "64:ff9b::c000:201", "2600::1"):
+        assert AddressGuard().allows(address)
 
 
 def test_a_host_that_may_not_be_asked_gets_no_request(tmp_path: Path) -> None:
     (tmp_path / "x.repo").write_text(FILE)
     with serve(tmp_path) as address:
         assert fetch_repo_file(f"{address}/x.repo") == FILE
-        with pytest.raises(RefusedError, match=r"builders do not ask 127\.0\.0\.1"):
-            fetch_repo_file(f"{address}/x.repo", allows=Outward().allows)
-        with pytest.raises(RefusedError, match=r"builders do not ask 127\.0\.0\.1"):
-            fetch_repo_file(f"{address.replace('127.0.0.1', 'localhost')}/x.repo", allows=Outward().allows)
+        with pytest.raises(RefusedError, match="is at an address that builders of this site do not connect to"):
+            fetch_repo_file(f"{address}/x.repo", guard=AddressGuard())
+        with pytest.raises(RefusedError, match="is at an address that builders of this site do not connect to"):
+            fetch_repo_file(f"{address.replace('127.0.0.1', 'localhost')}/x.repo", guard=AddressGuard())
 
 
 def test_what_is_no_repo_file_is_refused_and_not_shown(tmp_path: Path) -> None:
@@ -113,7 +115,8 @@ def test_a_server_that_sends_a_byte_now_and_then_has_no_more_time(
     headers: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repo_files, "DEADLINE", 1.0)
-    begun = time.monotonic()
-    with trickling(headers, b"x", 0.05) as address, pytest.raises(RefusedError, match="it has not come within 1 s"):
+    with (
+        trickling(headers, b"x", 0.05) as address,
+        pytest.raises(RefusedError, match="fetching it takes longer than 1 s"),
+    ):
         fetch_repo_file(address)
-    assert time.monotonic() - begun < 10

@@ -63,6 +63,13 @@ def test_the_state_of_the_checkout(tmp_path: Path, changes: dict[str, Any], code
     assert _found(tmp_path, GOOD, local=True, **changes) == []
 
 
+@pytest.mark.parametrize("label", ["com.redhat.component", "BZComponent"])
+def test_the_package_of_another_repository(tmp_path: Path, label: str) -> None:
+    text = GOOD.replace("com.redhat.component", label)
+    found = [each for each in _found(tmp_path, text, name="other") if each.code == "label-repository"]
+    assert "builders record other or other-container" in found[0].solution
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -2,68 +2,71 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines.sandbox import VARIABLES, Sandbox, confined
+from fedpkg_container.engines.sandbox import Sandbox, Store, confined
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
+from tests.support.waiting import PATIENCE
 
 SECRET = "the-builders-secret"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with what a build made, beside something of the builder's."""
-    made = tmp_path / "made"
-    made.mkdir()
-    (made / "file").write_text("made\n")
-    (made / "link").symlink_to(tmp_path / "secret")
-    (tmp_path / "secret").write_text(SECRET)
-    return made
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """What a build made, beside something of the builder's."""
+    with Workspaces(tmp_path / "state").open("made") as made:
+        (made.work / "file").write_text("made\n")
+        (made.work / "link").symlink_to(made.folder / "secret")
+        (made.folder / "secret").write_text(SECRET)
+        yield made
 
 
-def _said(folder: Path, *command: str | Path) -> str:
-    return run(confined(command, folder), timeout=30).text
+def _said(workspace: Workspace, *command: str | Path) -> str:
+    return run(confined(command, workspace), timeout=PATIENCE).text
 
 
-def test_it_sees_its_folder(folder: Path) -> None:
-    assert _said(folder, "cat", folder / "file") == "made\n"
+def test_it_sees_its_directory(workspace: Workspace) -> None:
+    assert _said(workspace, "cat", workspace.work / "file") == "made\n"
 
 
 @pytest.mark.parametrize("name", ["link", "../secret"])
-def test_it_sees_no_file_of_the_builder(folder: Path, name: str) -> None:
-    assert (folder / name).read_text() == SECRET
+def test_it_sees_no_file_of_the_builder(workspace: Workspace, name: str) -> None:
+    assert (workspace.work / name).read_text() == SECRET
     with pytest.raises(ProgramError, match="No such file"):
-        _said(folder, "cat", folder / name)
+        _said(workspace, "cat", workspace.work / name)
 
 
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/kojid", "/root", "/var/lib", "/home"])
-def test_it_sees_no_folder_of_the_builder(folder: Path, path: str) -> None:
+def test_it_sees_no_folder_of_the_builder(workspace: Workspace, path: str) -> None:
     with pytest.raises(ProgramError, match="No such file"):
-        _said(folder, "ls", path)
+        _said(workspace, "ls", path)
 
 
-def test_it_has_nothing_of_the_builders_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_has_nothing_of_the_builders_environment(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", SECRET)
-    assert SECRET not in _said(folder, "env")
+    assert SECRET not in _said(workspace, "env")
 
 
-def test_it_has_no_network_and_no_processes_but_its_own(folder: Path) -> None:
-    assert len(_said(folder, "cat", "/proc/net/dev").splitlines()) == 3
-    assert len([each for each in _said(folder, "ls", "/proc").split() if each.isdigit()]) == 2
+def test_it_has_no_network_and_no_processes_but_its_own(workspace: Workspace) -> None:
+    assert len(_said(workspace, "cat", "/proc/net/dev").splitlines()) == 3
+    assert len([each for each in _said(workspace, "ls", "/proc").split() if each.isdigit()]) == 2
 
 
-def test_it_changes_nothing_of_the_builder(folder: Path) -> None:
+def test_it_changes_nothing_of_the_builder(workspace: Workspace) -> None:
     with pytest.raises(ProgramError, match="Read-only file system"):
-        _said(folder, "touch", "/usr/bin/evil")
+        _said(workspace, "touch", "/usr/bin/evil")
 
 
-def test_bubblewrap_is_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bubblewrap_is_needed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(FedpkgContainerError, match="program not found: bwrap") as caught:
-        confined(["true"], folder)
+        confined(["true"], workspace)
     assert caught.value.solution == "install bubblewrap"
 
 
@@ -71,11 +74,36 @@ def test_bubblewrap_is_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     "attack",
     ["echo evil >> {0}", "echo evil > new && mv -f new {0}", "rm -f {0}; echo evil > {0}", "ln -sf /etc/passwd {0}"],
 )
-def test_files_by_which_the_builder_goes_are_not_changed(folder: Path, attack: str) -> None:
-    where = folder / "storage.conf"
+def test_files_by_which_the_builder_goes_are_not_changed(workspace: Workspace, attack: str) -> None:
+    where = workspace.folder / "storage.conf"
     where.write_text("the builder's\n")
-    sandbox = Sandbox(folder, readable=[], environment=VARIABLES, resolver="", cgroups=False, fixed=[where])
-    script = f"cd {folder} && {attack.format(where)}"
-    assert run(sandbox.command(["sh", "-c", script]), timeout=30, check=False).status != 0
+    sandbox = Sandbox(workspace, [where])
+    script = f"cd {workspace.folder} && {attack.format(where)}"
+    assert run(sandbox.command(["sh", "-c", script]), timeout=PATIENCE, check=False).status != 0
     assert where.read_text() == "the builder's\n"
     assert not where.is_symlink()
+
+
+def test_a_store_that_a_worker_made_a_link_is_not_mounted(workspace: Workspace) -> None:
+    graph = workspace.folder / "graph"
+    graph.symlink_to("/etc")
+    with pytest.raises(FedpkgContainerError, match="is not a directory"):
+        Sandbox(workspace, stores=[Store(graph, workspace.ids)]).command(["true"])
+
+
+def test_a_directory_that_a_worker_made_a_link_keeps_its_owner(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a process that outlived its program replaces what was just made."""
+    owned = workspace.folder / "owned"
+    owned.mkdir()
+    before = owned.stat().st_uid
+    monkeypatch.setattr(Path, "mkdir", lambda self, **_: self.symlink_to(owned))
+    workspace.new("made")
+    assert owned.stat().st_uid == before
+
+
+def test_signals_are_as_a_program_expects_them(workspace: Workspace) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ; what it becomes would too, and RUN with it."""
+    ignored = int(_said(workspace, "grep", "SigIgn", "/proc/self/status").split()[1], 16)
+    assert not [each for each in (signal.SIGPIPE, signal.SIGXFSZ) if ignored & 1 << (each - 1)]

@@ -34,6 +34,13 @@ def test_labels_keep_their_spelling(tmp_path: Path) -> None:
     assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
 
 
+def test_packages_of_repositories(tmp_path: Path) -> None:
+    text = "[registry]\ncandidate = r.example.org\n[components]\nTools++ = a-container b\ncontainer/x = y\n"
+    site = read_site(_write(tmp_path, f"{text}[repositories]\nfedora/x = y\n"))
+    assert site.components == {"Tools++": ("a-container", "b"), "container/x": ("y",)}
+    assert site.repositories == {"fedora/x": ("y",)}
+
+
 def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\nformats = oci v2s2\n[engine]\nbase_images_keep = 0\n"
     site = read_site(_write(tmp_path, text))
@@ -43,7 +50,7 @@ def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
 
 def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[engine]\nisolation = oci\nruntime = crun\n"
-    assert read_site(_write(tmp_path, text)).isolation == Isolation("oci", "crun")
+    assert read_site(_write(tmp_path, text)).isolation == Isolation("crun")
 
 
 def test_every_wrong_value_is_named(tmp_path: Path) -> None:
@@ -59,6 +66,12 @@ base_images_keep = -1
 [limits]
 build_timeout = soon
 build_size = much
+[components]
+tools/../x = a
+hello =
+other = .x
+[repositories]
+Hello = hello-container
 [colours]
 a = b
 """
@@ -67,13 +80,17 @@ a = b
     for problem in (
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or folder",
-        "[registry] password: no such setting (there are auth_file, candidate, ",
+        "[registry] password: no such setting (there are allowed_hosts, auth_file, candidate, ",
         "[registry] formats = zip: must be some of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, 0 or more",
-        "[engine] isolation = none: must be one of auto, oci, chroot",
+        "[engine] isolation = none: must be auto or oci",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, 1 or more",
         "[limits] build_size = much: must be a size, such as 500M or 10G",
+        "[components] tools/../x names no repository: it must be letters",
+        "[components] hello lists no package",
+        "[components] other = .x: must be letters",
+        "[repositories] Hello names no repository: it must be lower-case",
         "[colours]: no such section (there are registry, engine, limits, ",
     ):
         assert problem in caught.value.reason

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines.storage import size_of
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits
-from fedpkg_container.image.watch import Watch, size_of
+from fedpkg_container.image.watch import Watch
 
 MB = 10**6
 

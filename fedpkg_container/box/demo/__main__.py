@@ -16,10 +16,10 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.demo.running import fetch_page
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.shell import environment
+from fedpkg_container.engines import rootless
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.image.base_session import check_user
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
 from fedpkg_container.registry.registry import Access, Registry
@@ -58,7 +58,6 @@ class Demo:
         :raises _StepFailedError: a command failed
         :raises FedpkgContainerError: something else did
         """
-        check_user()  # the steps before it is needed take a quarter of a minute
         self.say("start a box: Koji hub, builder, registries, dist-git, front end and mirror, all on loopback")
         self.box.up()
         self.environment = environment(self.box)
@@ -80,12 +79,14 @@ class Demo:
         bold, normal = ("\033[1m", "\033[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "")
         print(f"\n{bold}==> {text}{normal}", flush=True)
 
-    def shell(self, command: str, *, cwd: Path | None = None) -> None:
-        """Run a command as a packager would, showing it."""
-        print(f"$ {command}", flush=True)
-        status = foreground(
-            ["sh", "-c", command], cwd=cwd or self.checkout, env=self.environment, timeout=COMMAND_TIMEOUT
-        )
+    def shell(self, command: str, *, cwd: Path | None = None, user: str = PACKAGER) -> None:
+        """Run a command as a user of the box, and print it first.
+
+        :param user: as whom koji logs in
+        """
+        print(f"{'' if user == PACKAGER else f'({user}) '}$ {command}", flush=True)
+        variables = self.environment if user == PACKAGER else environment(self.box, user=user)
+        status = foreground(["sh", "-c", command], cwd=cwd or self.checkout, env=variables, timeout=COMMAND_TIMEOUT)
         if status:
             raise _StepFailedError(status)
 
@@ -159,8 +160,8 @@ class Demo:
     def promote(self) -> None:
         """Bring the build to the stable registry, and its layers to the mirror."""
         nvr = shlex.quote(self.newest_build()["nvr"])
-        self.say("it was tested: only builds in a tag for them are promoted")
-        self.shell(f"koji tag-build --wait {site.STABLE_TAG} {nvr}")
+        self.say("it was tested: release engineers tag such builds, and only these are promoted")
+        self.shell(f"koji tag-build --wait {site.STABLE_TAG} {nvr}", user=ADMIN)
         self.say("promote it from the candidate registry to the stable one, and export its blobs for mirrors")
         self.shell(f"fedpkg-container-registry promote {nvr}")
         self.shell("fedpkg-container-registry mirror")
@@ -221,6 +222,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fedpkg-container-demo-") as name:
         demo = Demo(arguments.directory or Path(name), arguments.base)
         try:
+            rootless.enter()
             demo.run()
         except _StepFailedError as error:
             sys.exit(error.status)

@@ -132,7 +132,7 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
     session = box.session(CONTENT_GENERATOR)
     with workshop(account.state, account.access) as shop:
         archive = _archive(shop.engine, rpms, nvr)
-        source = open_source(str(archive), shop.contents, lambda _: account.access)
+        source = open_source(str(archive), shop.engine.workspace, lambda _: account.access)
         importer = BaseImport(
             session=session,
             generator=account.generator.name,

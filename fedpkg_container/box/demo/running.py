@@ -12,9 +12,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fedpkg_container.engines.isolation import choose
+from fedpkg_container.engines import storage
+from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.sandbox import containers_conf
-from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import background, run
 from fedpkg_container.text import printable
@@ -32,25 +33,29 @@ def fetch_page(specification: str, *, certificates: Path) -> str:
     """
     with tempfile.TemporaryDirectory(prefix="run-image-") as name:
         workspaces = Workspaces(Path(name))
-        with workspaces.open("run") as folder, _started(specification, folder, certificates) as (port, check):
+        with (
+            workspaces.open("run") as workspace,
+            _started(specification, workspace, certificates, choose(workspaces)) as (port, check),
+        ):
             return _get(f"http://127.0.0.1:{port}/", check)
 
 
 @contextlib.contextmanager
-def _started(specification: str, folder: Path, certificates: Path) -> Iterator[tuple[int, Callable[[], None]]]:
+def _started(
+    specification: str, workspace: Workspace, certificates: Path, isolation: Isolation
+) -> Iterator[tuple[int, Callable[[], None]]]:
     """Run an image; its port, and a function that raises when it has ended."""
-    configuration = folder / "storage.conf"
-    configuration.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n')
+    folder = workspace.folder
     limits = folder / "containers.conf"
     limits.write_text(containers_conf())
-    environment = {"CONTAINERS_STORAGE_CONF": str(configuration), "CONTAINERS_CONF": str(limits)}
+    environment = {**storage.configure(workspace, []), "CONTAINERS_CONF": str(limits)}
     pulled: list[str | Path] = ["buildah", "from", "--quiet", "--cert-dir", certificates, f"docker://{specification}"]
     container = run(pulled, env=environment, timeout=600).text.split()[-1]
     facts = json.loads(run(["buildah", "inspect", container], env=environment, timeout=60).text)
     command = facts["OCIv1"]["config"]["Cmd"]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    arguments = ["buildah", "run", *choose(folder).options(), "--network", "host", "--env", f"PORT=127.0.0.1:{port}"]
+    arguments = ["buildah", "run", *isolation.options(), "--network", "host", "--env", f"PORT=127.0.0.1:{port}"]
     log = folder / "run.log"
     with background([*arguments, container, "--", *command], log=log, env=environment) as process:
 

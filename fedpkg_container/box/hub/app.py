@@ -13,7 +13,7 @@ from koji.context import context
 
 from fedpkg_container.box.hub import calls, facade, policies
 from fedpkg_container.box.hub.database import Database
-from fedpkg_container.box.hub.dispatch import fault_of, load_plugins, run
+from fedpkg_container.box.hub.dispatch import UNREADABLE, fault_of, load_plugins, run
 from fedpkg_container.box.hub.session import CallerSession
 from fedpkg_container.box.hub.uploads import Upload
 
@@ -98,17 +98,28 @@ class HubApplication:
         return result
 
 
+def content_length(environ: Environ) -> int:
+    """The length of a request's body, 0 where the request does not state it.
+
+    :raises _BadRequestError: it is not a number
+    """
+    text = environ.get("CONTENT_LENGTH") or "0"
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise _BadRequestError("Invalid request: Content-Length")
+    return int(text)
+
+
 class _BadRequestError(Exception):
     pass
 
 
 def _read_call(environ: Environ) -> tuple[str, Any]:
-    length = int(environ.get("CONTENT_LENGTH") or 0)
+    length = content_length(environ)
     if not 0 < length <= LONGEST_REQUEST:
         raise _BadRequestError("Invalid request: empty" if length <= 0 else "Invalid request: too long")
     try:
         parameters, name = koji.xmlrpcplus.loads(environ["wsgi.input"].read(length))
-    except Exception as error:
+    except UNREADABLE as error:
         raise _BadRequestError(f"Invalid request: {error}") from error
     if not name:
         raise _BadRequestError("Invalid request: no method name")

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Optional
 
+import koji
 from dateutil import parser
 
 #: Seconds that a transaction waits for another one to end.
@@ -128,8 +129,18 @@ def seconds(moment: float | str) -> float:
     """A time that a client sent, as seconds since the epoch; text without a zone is UTC."""
     if isinstance(moment, (int, float)):
         return float(moment)
-    parsed = parser.parse(moment)
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+    try:
+        parsed = parser.parse(moment)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError, TypeError, ArithmeticError) as error:
+        raise koji.GenericError(f"Invalid time: {error}") from error
+
+
+def _sorted(rows: list[Row], column: str, *, descending: bool) -> list[Row]:
+    try:
+        return sorted(rows, key=lambda row: (row[column] is not None, row[column]), reverse=descending)
+    except (KeyError, TypeError):
+        raise koji.GenericError(f"Invalid order: {column}") from None
 
 
 def query_options(rows: list[Row], options: Mapping[str, Any] | None) -> Any:
@@ -141,9 +152,10 @@ def query_options(rows: list[Row], options: Mapping[str, Any] | None) -> Any:
     for key in reversed((options.get("order") or "").split(",")):
         column = key.strip().lstrip("-")
         if column:
-            descending = key.strip().startswith("-")
-            rows = sorted(rows, key=lambda row: (row[column] is not None, row[column]), reverse=descending)
+            rows = _sorted(rows, column, descending=key.strip().startswith("-"))
     start = options.get("offset") or 0
+    if start < 0 or (options.get("limit") or 0) < 0:
+        raise koji.GenericError("Invalid queryOpts: offset and limit must not be negative")
     end = start + options["limit"] if options.get("limit") is not None else None
     rows = rows[start:end]
     return len(rows) if options.get("countOnly") else rows

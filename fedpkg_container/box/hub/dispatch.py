@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from xml.parsers.expat import ExpatError
 
 import koji
 import koji.plugin
-import koji.util
 import koji.xmlrpcplus
 from koji.context import context
 
 from fedpkg_container.box.hub.database import Database
+from fedpkg_container.box.hub.parameters import MEMBERS, Signature, assert_plain, xml_text
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,13 @@ class Call:
     """One call of the hub.
 
     :param used_by: who makes it, for docs/hub-methods.md
+    :param signature: what it accepts
     """
 
     name: str
     function: Callable[..., Any]
     used_by: str
+    signature: Signature
 
 
 CALLS: dict[str, Call] = {}
@@ -41,7 +44,7 @@ def call(name: str, *, used_by: str) -> Callable[[Function], Function]:
     """Offer a function under Koji's name of the call; its parameters have Koji's names too."""
 
     def register(function: Function) -> Function:
-        CALLS[name] = Call(name, function, used_by)
+        CALLS[name] = Call(name, function, used_by, Signature(function))
         return function
 
     return register
@@ -84,21 +87,25 @@ def run(name: str, parameters: Sequence[Any]) -> Any:
     :param parameters: as they came over XML-RPC, named ones packed by ``koji.encode_args``
     :raises koji.GenericError: the fault for the caller
     """
+    assert_plain(parameters)
     if name == "multiCall":
-        return _multicall(*parameters)
+        return _multicall(parameters)
     entry = CALLS.get(name)
     if entry is None:
         raise koji.GenericError(f"Invalid method: {name}")
     if name not in _UNLOCKED:
         context.session.validate()
     arguments, named = koji.decode_args(*parameters)
-    return koji.util.call_with_argcheck(entry.function, arguments, named)
+    bound = entry.signature.bind(arguments, named)
+    return entry.function(*bound.args, **bound.kwargs)
 
 
-def _multicall(calls: Sequence[Mapping[str, Any]]) -> list[Any]:
+def _multicall(parameters: Sequence[Any]) -> list[Any]:
     """Several calls in one request; a member that fails is undone alone."""
+    if len(parameters) != 1:
+        raise koji.ParameterError(f"multiCall() takes 1 argument, got {len(parameters)}")
     results: list[Any] = []
-    for member in calls:
+    for member in MEMBERS.convert(parameters[0]):
         try:
             with database().savepoint():
                 results.append([run(member["methodName"], member["params"])])
@@ -109,14 +116,26 @@ def _multicall(calls: Sequence[Mapping[str, Any]]) -> list[Any]:
     return results
 
 
+#: What reading XML-RPC that is none can raise.
+UNREADABLE = (
+    *(koji.xmlrpcplus.xmlrpc_client.Error, ExpatError, ValueError, LookupError, TypeError, ArithmeticError),
+    *(AttributeError, AssertionError),
+)
+
+
+def exception_fault(error: Exception) -> koji.xmlrpcplus.Fault:
+    """The fault for an exception that Koji does not catch: number 1, its type and its text."""
+    return koji.xmlrpcplus.Fault(1, f"{type(error)}: {error}")
+
+
 def fault_of(error: Exception) -> tuple[int, str]:
     """The fault that a hub answers an exception with: koji's own number and message, 1 for anything else."""
     if isinstance(error, koji.xmlrpcplus.Fault):
-        return error.faultCode, error.faultString
+        return error.faultCode, xml_text(str(error.faultString))
     if isinstance(error, koji.GenericError):
-        return error.faultCode, str(error)
+        return error.faultCode, xml_text(str(error))
     logger.error("unexpected error", exc_info=error)
-    return 1, f"{type(error)}: {error}"
+    return 1, xml_text(f"{type(error)}: {error}")
 
 
 def load_plugins(paths: Sequence[Path], names: Sequence[str]) -> None:
@@ -127,4 +146,4 @@ def load_plugins(paths: Sequence[Path], names: Sequence[str]) -> None:
         for function in vars(plugin).values():
             if callable(function) and getattr(function, "exported", False):
                 exported = getattr(function, "export_alias", None) or function.__name__
-                CALLS[exported] = Call(exported, function, f"plugin {name}")
+                CALLS[exported] = Call(exported, function, f"plugin {name}", Signature(function, typed=False))

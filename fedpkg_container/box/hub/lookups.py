@@ -1,10 +1,13 @@
-"""What calls have in common: who may, how a row is named, which numbers are numbers.
+"""What calls have in common: who may, how a row is named, what may become a path.
 
 The texts of the refusals are Koji's: they are part of the interface.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 import koji
@@ -12,6 +15,7 @@ from koji.context import context
 
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import database
+from fedpkg_container.box.hub.parameters import shown, xml_text
 
 #: Koji's names of the tables that ``entry`` looks into; they stand in its refusals.
 _TABLES = {
@@ -21,6 +25,11 @@ _TABLES = {
     "channels": "channels",
     "content_generator": "content_generators",
 }
+
+
+_COMPONENT = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]{0,254}")
+#: Bytes of a path below a directory, and of one of its components.
+_MAX_PATH, _MAX_COMPONENT = 2048, 255
 
 
 def require_login() -> int:
@@ -42,16 +51,6 @@ def require_package_policy() -> None:
         raise koji.ActionNotAllowed(f"policy violation (package_list): {reason}")
 
 
-def integer(value: Any) -> int:
-    """A number that a client sent, perhaps as text."""
-    if value is None:
-        raise koji.ParameterError(f"Invalid type, expected type {int}")
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise koji.ParameterError(f"Invalid type for value '{value}': {type(value)}, expected type {int}") from None
-
-
 def condition(info: Any) -> tuple[str, Any]:
     """What selects the row that a client means: a column (``id`` or ``name``) and its value.
 
@@ -59,7 +58,7 @@ def condition(info: Any) -> tuple[str, Any]:
     """
     key = info
     if isinstance(info, dict):
-        key = info["id"] if "id" in info else info.get("name")
+        key = info["name"] if info.get("id") is None else info["id"]
     if isinstance(key, int):
         return "id", int(key)
     if isinstance(key, str):
@@ -84,6 +83,29 @@ def entry(name: str, info: Any) -> Row:
     return row
 
 
+def path_component(text: str, what: str) -> str:
+    """A name that becomes one component of a path.
+
+    :param what: what it names, for the refusal
+    :raises koji.GenericError: it would lead elsewhere, or is no name that a package, version, arch or tag has
+    """
+    if not _COMPONENT.fullmatch(text):
+        raise koji.GenericError(f"Invalid {what}: {shown(text)}")
+    return text
+
+
+def relative_path(text: str, what: str) -> str:
+    """A path below a directory, normalized; empty for the directory itself.
+
+    :raises koji.GenericError: it would lead elsewhere, to a hidden file, or no file system has it
+    """
+    parts = os.path.normpath(text).split("/") if text else []
+    problem = os.path.isabs(text) or len(os.fsencode(text)) > _MAX_PATH or xml_text(text) != text
+    if problem or any(part.startswith(".") or len(os.fsencode(part)) > _MAX_COMPONENT for part in parts if part != "."):
+        raise koji.GenericError(f"Invalid {what}: {shown(text)}")
+    return "/".join(part for part in parts if part != ".")
+
+
 def one_row(row: Row | None) -> Row:
     """The row that a query had to find."""
     if row is None:
@@ -95,3 +117,12 @@ def assert_now(event: Any) -> None:
     """Refuse a question about the past: this hub keeps no history."""
     if event is not None:
         raise koji.GenericError(f"This hub keeps no history: cannot answer for event {event}")
+
+
+def open_to_workers(path: Path) -> None:
+    """Let workers of builders, which are other users, read a file or directory of topdir: RPMs and repositories."""
+    topdir = Path(koji.pathinfo.topdir)
+    for each in (path, *path.parents):
+        if each == topdir or topdir not in each.parents:
+            return
+        each.chmod(0o755 if each.is_dir() else 0o644)

@@ -17,8 +17,15 @@ from koji.util import multi_fnmatch
 from fedpkg_container.box.hub.calls import tags, targets, users
 
 Data = Mapping[str, Any]
-#: Koji's defaults of the policies that this hub asks.
+#: The policies of a hub whose hub.conf has none: Koji's default of ``channel``, and the ``tag`` of docs/policy.md. Koji
+#: has no default of ``tag``: there, every user may tag a build as tested.
 DEFAULTS = {
+    "tag": (
+        "has_perm admin container-releases :: allow\n"
+        "tag *-container-updates :: deny Only release engineers tag tested builds\n"
+        "fromtag *-container-updates :: deny Only release engineers untag tested builds\n"
+        "all :: allow"
+    ),
     "channel": "has req_channel :: req\nis_child_task :: parent\nall :: use default",
 }
 
@@ -36,14 +43,19 @@ def _permissions(data: Data) -> Iterable[str]:
 
 
 def _tag(data: Data) -> list[str]:
-    found = tags.get_tag(data["tag"]) if "tag" in data else None
+    found = tags.get_tag(data["tag"]) if data.get("tag") else None
+    return [found["name"]] if found else []
+
+
+def _from_tag(data: Data) -> list[str]:
+    found = tags.get_tag(data["fromtag"]) if data.get("fromtag") else None
     return [found["name"]] if found else []
 
 
 def _build_tag(data: Data) -> list[str]:
     if "build_tag" in data:
         return [tags.get_tag(data["build_tag"], strict=True)["name"]]  # type: ignore[index]
-    target = targets.get_build_target(data.get("target"))
+    target = targets.get_build_target(data["target"]) if data.get("target") else None
     return [target["build_tag_name"]] if target else []
 
 
@@ -72,9 +84,11 @@ class ChildTaskTest(koji.policy.BoolTest):  # type: ignore[misc]
 #: Those of Koji's tests that need a hub, besides those of koji.policy.
 TESTS: dict[str, type] = {
     "buildtag": _matching(_build_tag),
+    "fromtag": _matching(_from_tag),
     "has_perm": _matching(_permissions),
     "is_child_task": ChildTaskTest,
     "method": _matching(_field("method")),
+    "operation": _matching(_field("operation")),
     "source": _matching(_field("source")),
     "tag": _matching(_tag),
     "user": _matching(_user_names),
@@ -108,6 +122,18 @@ def check_policy(name: str, data: Mapping[str, Any], default: str = "deny") -> t
     word, _, reason = action.partition(" ")
     known = word.lower() in {"allow", "deny"}
     return word.lower() == "allow", reason.strip() if known else "error in policy"
+
+
+def assert_policy(name: str, data: Mapping[str, Any], *, force: bool = False) -> None:
+    """Refuse what a policy does not allow.
+
+    :param force: admins are not refused
+    :raises koji.ActionNotAllowed: with the reason of the rule
+    """
+    allowed, reason = check_policy(name, data)
+    if allowed or (force and "admin" in users.permissions_of(data["user_id"])):
+        return
+    raise koji.ActionNotAllowed(f"policy violation ({name})" + (f": {reason}" if reason else ""))
 
 
 def channel_of(data: Mapping[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,12 @@ from typing import Any
 from fedpkg_container.box.hub.app import HubApplication
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.tls import make_server, serve
+
+#: The largest body of a request, bytes; koji sends a file in parts of 1 MiB.
+LARGEST_UPLOAD = 16 * 1024 * 1024
+#: What a name of a call does not have; a client may send any text as one.
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_NAME = 80
 
 
 class AccessLog:
@@ -32,7 +39,7 @@ class AccessLog:
 
         body = b"".join(self.application(environ, started))
         who = environ.get("SSL_CLIENT_S_DN_CN") or "-"
-        what = environ.get("hub.call", environ["REQUEST_METHOD"])
+        what = _UNUSUAL.sub("?", environ.get("hub.call", environ["REQUEST_METHOD"])[:_LONGEST_NAME])
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began))
         self.file.write(f"{stamp} {who} {what} {status[0]} {len(body)} {time.time() - began:.4f}\n")
         return [body]
@@ -56,6 +63,7 @@ def main() -> None:
         ("127.0.0.1", arguments.port),
         certificate=arguments.certificate,
         ca=arguments.ca,
+        largest_body=LARGEST_UPLOAD,
     )
     serve(server)
 

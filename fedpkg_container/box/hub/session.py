@@ -10,6 +10,7 @@ import koji
 from koji.context import context
 
 from fedpkg_container.box.hub.database import Database, Row
+from fedpkg_container.box.hub.parameters import Integer, shown
 
 #: Calls that an expired session may still make: they renew it.
 _RENEWING = {"login", "sslLogin"}
@@ -144,6 +145,6 @@ class CallerSession:
 
 def _number(text: str) -> int:
     try:
-        return int(text)
-    except ValueError:
-        raise koji.AuthError(f"Invalid callnum: {text!r}") from None
+        return Integer().convert(text)
+    except koji.ParameterError:
+        raise koji.AuthError(f"Invalid callnum: {shown(text)!r}") from None

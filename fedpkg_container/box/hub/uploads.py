@@ -6,6 +6,7 @@ import base64
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,16 @@ import koji
 import koji.util
 from koji.context import context
 
-from fedpkg_container.box.hub.dispatch import database
+from fedpkg_container.box.hub.dispatch import database, exception_fault
+from fedpkg_container.box.hub.lookups import relative_path
+from fedpkg_container.box.hub.parameters import Integer, shown
 
+_TASK_ID = re.compile(r"[0-9]{1,18}")
 _BLOCK = 64 * 1024
+#: The file in an upload folder that says whose it is.
+_OWNER = ".user"
+#: The largest file that can be uploaded, bytes.
+LARGEST_FILE = 1 << 40
 
 
 def digest_class(name: str | None) -> Any:
@@ -28,47 +36,68 @@ def digest_class(name: str | None) -> Any:
         return koji.util.adler32_constructor
     if name in {"md5", "sha256"}:
         return getattr(hashlib, name)
-    raise koji.GenericError(f"Unsupported verify type: {name}")
+    raise koji.GenericError(f"Unsupported verify type: {shown(name)}")
 
 
 def upload_path(directory: str, name: str, *, create: bool = False) -> Path:
     """Where an upload goes below the work folder.
 
-    :param create: make the folder, and check that the caller may write there: into a task's folder only the host
+    :param create: make the folder, after checking that the caller may write there: into a task's folder only the host
         that runs the task, into any other only the user who came first
     :raises koji.GenericError: the folder or the name would lead elsewhere
     """
-    if os.path.dirname(name) or name.startswith(".") or not name:
-        raise koji.GenericError(f"Invalid upload filename: {name}")
-    relative = os.path.normpath(directory)
-    if not directory or relative.startswith("..") or os.path.isabs(relative):
-        raise koji.GenericError(f"Invalid upload directory: {directory}")
-    folder = Path(koji.pathinfo.work()) / relative
+    if not name or "/" in name or relative_path(name, "upload filename") != name:
+        raise koji.GenericError(f"Invalid upload filename: {shown(name)}")
+    relative = relative_path(directory, "upload directory")
+    if not relative:
+        raise koji.GenericError(f"Invalid upload directory: {shown(directory)}")
+    folder = Path(koji.pathinfo.work(), relative)
     if create:
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = relative.split("/")
-        if parts[0] == "tasks":
-            _assert_task_host(parts, directory)
-        else:
-            _assert_owner(folder, directory)
+        _claim(folder, relative.split("/"), directory)
     return folder / name
+
+
+def _claim(folder: Path, parts: list[str], directory: str) -> None:
+    """Make an upload folder for the caller. Nothing is made before the caller is known to be allowed to write there."""
+    task = parts[0] == "tasks"
+    if task:
+        _assert_task_host(parts, directory)
+    else:
+        _assert_owner(folder, directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        # A file has the name of one of the folders; Koji answers with the exception itself.
+        raise exception_fault(error) from error
+    if not task:
+        (folder / _OWNER).write_text(str(context.session.user_id))
 
 
 def _assert_task_host(parts: list[str], directory: str) -> None:
     from fedpkg_container.box.hub.calls.hosts import assert_task_of_host, calling_host
 
-    if len(parts) < 3 or not parts[2].isdigit():
+    if len(parts) < 3 or not _TASK_ID.fullmatch(parts[2]):
         raise koji.GenericError(f"Invalid task upload directory: {directory}")
-    assert_task_of_host(int(parts[2]), calling_host()["id"])
+    task_id = int(parts[2])
+    assert_task_of_host(task_id, calling_host()["id"])
+    if "/".join(parts[:3]) != koji.pathinfo.taskrelpath(task_id):
+        raise koji.GenericError(f"Invalid task upload directory: {directory}")
 
 
 def _assert_owner(folder: Path, directory: str) -> None:
-    owner = folder / ".user"
-    user_id = str(context.session.user_id)
-    if not owner.exists():
-        owner.write_text(user_id)
-    elif owner.read_text() != user_id:
+    owner = folder / _OWNER
+    if owner.is_file() and owner.read_text() != str(context.session.user_id):
         raise koji.GenericError(f"Invalid upload directory, not owner: {directory}")
+
+
+def checked_offset(offset: int) -> int:
+    """Where a part of a file begins; -1 is the end.
+
+    :raises koji.GenericError: no file is as large
+    """
+    if not -1 <= offset <= LARGEST_FILE:
+        raise koji.GenericError(f"Invalid offset: {offset}")
+    return offset
 
 
 class Upload:
@@ -80,10 +109,15 @@ class Upload:
     def __init__(self, environ: dict[str, Any]) -> None:
         if not context.session.logged_in:
             raise koji.ActionNotAllowed("you must be logged-in to upload a file")
-        arguments = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
-        self.offset = int(arguments.get("offset", "0"))
+        try:
+            query = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=20)
+        except ValueError as error:
+            raise koji.GenericError(f"Invalid upload parameters: {error}") from error
+        arguments = {key: values[0] for key, values in query.items()}
+        self.offset = checked_offset(Integer().convert(arguments.get("offset", "0")))
         self.overwrite = bool(arguments.get("overwrite"))
         self.verify = arguments.get("fileverify")
+        digest_class(self.verify)
         self.path = upload_path(arguments.get("filepath", ""), arguments.get("filename", ""), create=True)
         self.size = int(environ.get("CONTENT_LENGTH") or 0)
         self.input = environ["wsgi.input"]
@@ -123,6 +157,7 @@ class Upload:
 
 def write_part(path: Path, offset: int, size: int, contents: bytes) -> None:
     """A part of a file that came inside an XML-RPC call; -1 appends, 0 starts over (log files only)."""
+    checked_offset(offset)
     _assert_plain_file(path)
     if path.exists() and offset == 0 and path.suffix != ".log":
         raise koji.GenericError(f"file already exists: {path}")

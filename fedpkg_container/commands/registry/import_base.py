@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     account, candidates = site.importer, site.candidates
     with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:
-        source = open_source(arguments.image, shop.contents, site.access)
+        source = open_source(arguments.image, shop.engine.workspace, site.access, site.limits)
         identity = identify(source, arguments.nvr, arguments.repository)
         with logged_in(site.profile, account) as session, contact(session.baseurl):
             importer = BaseImport(

@@ -17,9 +17,11 @@ import koji
 import requests
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
+from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.accounts import log_in_as
 from fedpkg_container.hub.subtasks import first_failure
+from fedpkg_container.image import handover
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild
 from fedpkg_container.image.site import Site, read_site
@@ -40,7 +42,14 @@ def _say_wrong_settings() -> None:
         logger.error("no container is built here: %s (%s)", error.reason, error.solution)
 
 
+def _warn_of_vulnerabilities() -> None:
+    """Name known vulnerabilities of this builder that nothing holds off, when the daemon starts."""
+    for exposure in exposures():
+        logger.warning("%s", exposure)
+
+
 _say_wrong_settings()
+_warn_of_vulnerabilities()
 
 
 class BuildContainerTask(ContainerTask):
@@ -68,11 +77,12 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
             arches = self._arches(target_info, options)
-            source = self.checkout(src, log, site, scratch=scratch, build_tag=target_info["build_tag"])
-            self.checkpoint("fetched")
-            platforms = ContainerYaml.read(source.folder).platforms
-            task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
-            with self.engine(site) as engine, self._generator(site) as generator:
+            with self.workspace(site) as workspace, self._generator(site) as generator:
+                build_tag = target_info["build_tag"]
+                source = self.checkout(src, log, site, workspace, scratch=scratch, build_tag=build_tag)
+                self.checkpoint("fetched")
+                platforms = ContainerYaml.read(source.folder).platforms
+                task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
                 return ContainerBuild(
                     task=task,
                     site=site,
@@ -80,7 +90,6 @@ class BuildContainerTask(ContainerTask):
                     generator=generator,
                     checkout=source.folder,
                     files=self.koji_files,
-                    engine=engine,
                     log=log,
                     spawn=self._spawn,
                     after=self.checkpoint,
@@ -144,7 +153,21 @@ class BuildContainerTask(ContainerTask):
         except (koji.GenericError, Fault) as error:
             self.session.cancelTaskChildren(self.id)
             raise (first_failure(self.session, ids) or error) from error
-        return [BuiltImage.unpack(results[each]) for each in ids]
+        return [self._received(results[task_id], task_id, spec.arch) for task_id, spec in zip(ids, specs)]
+
+    def _received(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+        """The image that the task of an arch has described in its output."""
+
+        def read(name: str, offset: int, size: int) -> bytes:
+            content: bytes = self.session.downloadTaskOutput(task_id, name, offset, size)
+            return content
+
+        try:
+            return handover.receive(result, arch, read)
+        except (koji.GenericError, Fault) as error:
+            raise BuildFailedError(
+                f"the output of task {task_id} ({arch}) cannot be read: {error}", solution="build again"
+            ) from error
 
     def _subtask(self, spec: BuildSpec, label: str) -> int:
         task_id: int = self.session.host.subtask(
@@ -160,13 +183,17 @@ class CreateContainerTask(ContainerTask):
     _taskWeight = 2.0
 
     def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Build the image of one arch and push it to staging; both ends of it are ``fedpkg_container.model.build``."""
+        """Build the image of one arch and push it to staging.
+
+        :param spec: of ``fedpkg_container.model.build``
+        :returns: what ``fedpkg_container.image.handover`` needs to find the description of the image
+        """
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:
             site = read_site()
-            source = self.checkout(wanted.source, log, site, scratch=wanted.scratch)
-            self.checkpoint("fetched again")
             with self.engine(site) as engine:
+                source = self.checkout(wanted.source, log, site, engine.workspace, scratch=wanted.scratch)
+                self.checkpoint("fetched again")
                 build = ArchBuild(
                     spec=wanted,
                     site=site,
@@ -178,4 +205,4 @@ class CreateContainerTask(ContainerTask):
                     upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
                     after=self.checkpoint,
                 )
-                return build.run().pack()
+                return handover.send(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))

@@ -190,8 +190,7 @@ class Archives:
             # What ``checksum`` reads.
             publish(f"# {archive.image}\n{checksum}  {path.name}\n", _beside(path), self.aside)
         finally:
-            for each in (made, made.with_name(f"{made.name}.said")):
-                each.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
 
     def contents(self) -> set[Path]:
         """The archives that are there, below the tree."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.registry.carrying import send
 from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import Descriptor
@@ -38,27 +38,13 @@ class Tally:
                 setattr(self, f"bytes_{means}", getattr(self, f"bytes_{means}") + size)
 
 
-@dataclass(frozen=True)
-class Deadline:
-    """When something must have ended.
+def copy_deadline(what: str, seconds: float) -> Deadline:
+    """Return the deadline of a copy to a target.
 
-    :param seconds: that it may take
+    :param what: subject of the error message
     """
-
-    what: str
-    seconds: float
-    began: float = field(default_factory=time.monotonic)
-
-    def check(self) -> None:
-        """See whether there is time left.
-
-        :raises RegistryError: there is none
-        """
-        if time.monotonic() - self.began > self.seconds:
-            raise RegistryError(
-                f"{self.what} takes longer than {self.seconds:g} s",
-                solution="raise the timeout of its target, or run it again: what is there is not sent again",
-            )
+    return Deadline(what, seconds, "raise the timeout of its target, or run it again: what is there is not sent again",
+                    RegistryError)  # fmt: skip
 
 
 @dataclass(frozen=True)

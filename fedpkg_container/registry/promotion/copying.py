@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.model.deadline import Deadline
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
-from fedpkg_container.registry.promotion.blobs import Blobs, Deadline, Tally
+from fedpkg_container.registry.promotion.blobs import Blobs, Tally
 from fedpkg_container.registry.promotion.presence import has_manifest
 from fedpkg_container.registry.promotion.signatures import SignatureTags, is_wanted
 from fedpkg_container.registry.promotion.workers import Workers

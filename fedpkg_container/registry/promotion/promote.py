@@ -12,7 +12,7 @@ from fedpkg_container.model.candidate import Candidate, NoCandidate
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
+from fedpkg_container.registry.promotion.blobs import Blobs, copy_deadline
 from fedpkg_container.registry.promotion.copying import Content, Copying
 from fedpkg_container.registry.promotion.history import History
 from fedpkg_container.registry.promotion.identity import Identities, arches_of
@@ -122,7 +122,7 @@ class _Image:
             self.repository,
             promotion.blobs,
             promotion.requests,
-            Deadline(f"promoting {candidate.nvr}", target.access.timeout),
+            copy_deadline(f"promoting {candidate.nvr}", target.access.timeout),
             signatures=promotion.signatures,
             nearby=tuple(target.repository(each.repository).repository for each in candidate.parents),
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RefusedError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.blobs import Blobs, Deadline
+from fedpkg_container.registry.promotion.blobs import Blobs, copy_deadline
 from fedpkg_container.registry.promotion.copying import Copying
 from fedpkg_container.registry.promotion.history import History, RepositoryHistory
 from fedpkg_container.registry.promotion.identity import Identities, parsed
@@ -135,7 +135,7 @@ class _Build:
         if not self.repository.head(self.digest):
             begun = self.history.unfinished.get(self.digest)
             return go_on(self.repository, begun.deleted if begun else (), heads, self.way.requests)
-        deadline = Deadline(f"taking {self.nvr} back", self.way.target.access.timeout)
+        deadline = copy_deadline(f"taking {self.nvr} back", self.way.target.access.timeout)
         looking = Copying(self.repository, self.repository, Blobs(), self.way.requests, deadline, partial=True)
         return plan_removal(self.repository, looking.survey(self.digest), heads, self.way.requests)
 

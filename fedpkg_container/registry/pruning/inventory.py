@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,13 +64,16 @@ class Inventory:
         """What is tagged and belongs to nothing else."""
         return [digest for digest in self.by_digest if digest not in self.owners]
 
-    def reach(self, digest: str) -> list[str]:
-        """A manifest and everything below it, each before what is below."""
+    def reach(self, digest: str, without: Collection[str] = ()) -> list[str]:
+        """Return a manifest and everything below it, each before what is below.
+
+        :param without: digests below it that are left out, with what is reached through them alone
+        """
         found: dict[str, None] = {}
         waiting = [digest]
         while waiting:
             each = waiting.pop()
-            if each not in found:
+            if each not in found and (each == digest or each not in without):
                 found[each] = None
                 manifest = self.manifests.get(each)
                 waiting += [member.digest for member in manifest.manifests] if manifest else []

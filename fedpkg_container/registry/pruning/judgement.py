@@ -38,14 +38,22 @@ class Judgement:
             kept = more
 
     def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
-        """What goes with some images: what is below them, and what belongs to any of it."""
+        """Return the digests that are deleted with some images: their members, and the artifacts of any of these.
+
+        A member that is itself tagged as an artifact is deleted only with the image that it belongs to: in the list it
+        is no more than it is without the list.
+        """
         lost: set[str] = set()
-        more = self._reached(going) - kept
+        more = self._own(going) - kept
         while more:
             lost |= more
-            belonging = [each for each, owner in self.inventory.owners.items() if owner in lost]
-            more = self._reached(belonging) - kept - lost
+            artifacts = [each for each, owner in self.inventory.owners.items() if owner in lost]
+            more = self._own(artifacts) - kept - lost
         return lost
+
+    def _own(self, digests: Iterable[str]) -> set[str]:
+        """Return some manifests and everything below them, without members that belong to another image."""
+        return {each for digest in digests for each in self.inventory.reach(digest, self.inventory.owners)}
 
     def _reached(self, digests: Iterable[str]) -> set[str]:
         return {each for digest in digests for each in self.inventory.reach(digest)}

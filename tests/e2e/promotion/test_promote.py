@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.model.arches import Platform
 from fedpkg_container.model.candidate import NoCandidate
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules
@@ -289,7 +290,7 @@ def test_skopeo_finds_it(bench: Bench) -> None:
     bench.promote(candidate)
     registry = Registry(bench.site.candidates.access)
     assert registry.manifest(bench.place(candidate).tagged("latest")).digest == candidate.image.digest
-    settings = registry.settings(bench.place(candidate).tagged("1.0-1"), "arm64")
+    settings = registry.settings(bench.place(candidate).tagged("1.0-1"), Platform("arm64"))
     assert settings["config"]["Labels"]["com.redhat.component"] == "hello"
 
 

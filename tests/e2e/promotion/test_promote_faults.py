@@ -23,6 +23,7 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.promoting import Bench
 from tests.support.registries import docker_registry
 from tests.support.small_disk import small_disk
+from tests.support.waiting import PATIENCE
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.support.promoting"])
@@ -259,7 +260,7 @@ def _at_once(*acts: Callable[[], object]) -> None:
     for each in children:
         each.start()
     for each in children:
-        each.join(100)
+        each.join(PATIENCE)
     assert [each.exitcode for each in children] == [0] * len(children)
 
 

@@ -9,6 +9,7 @@ import koji
 
 from fedpkg_container.box.hub.database import Row, query_options
 from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.parameters import NumberOrText, QueryOptions
 
 #: Koji's types for the files that container builds bring, by ending.
 _ENDINGS = ((".tar.gz", "tar"), (".tar", "tar"), (".json", "json"), (".zip", "zip"), (".xml", "xml"))
@@ -31,8 +32,9 @@ def type_of(filename: str) -> str:
 
 @call("listArchives", used_by="the box's demo; koji buildinfo")
 def list_archives(
-    buildID: Any = None, *, type: str | None = None, filename: str | None = None, size: int | None = None,  # noqa: A002
-    checksum: str | None = None, checksum_type: Any = None, queryOpts: Row | None = None, archiveID: Any = None,
+    buildID: int | None = None, *, type: str | None = None, filename: str | None = None, size: int | None = None,  # noqa: A002
+    checksum: str | None = None, checksum_type: NumberOrText | None = None,
+    queryOpts: QueryOptions | None = None, archiveID: int | None = None,
     strict: bool = False,
 ) -> Any:  # fmt: skip
     """The archives of a build, or those with a name, a size or a checksum."""

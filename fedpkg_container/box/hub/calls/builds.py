@@ -15,7 +15,16 @@ from koji.context import context
 from fedpkg_container.box.hub.calls import packages, users
 from fedpkg_container.box.hub.database import Row, query_options, seconds, timestamp
 from fedpkg_container.box.hub.dispatch import call, database, topdir
-from fedpkg_container.box.hub.lookups import find, require_permission
+from fedpkg_container.box.hub.lookups import find, path_component, require_permission
+from fedpkg_container.box.hub.parameters import (
+    BuildFields,
+    BuildLookup,
+    Lookup,
+    Moment,
+    NumberOrText,
+    QueryOptions,
+    UserLookup,
+)
 
 #: Seconds.
 MONTH = 365.25 / 12 * 24 * 3600
@@ -100,6 +109,8 @@ def new_build(data: Row) -> int:
     for key in ("version", "release", "epoch"):
         if key not in data:
             raise koji.GenericError(f"No {key} value for build")
+    for key in ("name", "version", "release"):
+        path_component(str(data[key]), key)
     old = build_row(data)
     if old is None:
         name = {"package_id": packages.package_id(data["name"])}
@@ -144,16 +155,17 @@ def _assert_recyclable(old: Row, data: Row) -> None:
 
 
 @call("getBuild", used_by="the client; the builder plugin; koji buildinfo, rpminfo, import and others")
-def get_build(buildInfo: Any, strict: bool = False) -> Row | None:
+def get_build(buildInfo: BuildLookup, strict: bool = False) -> Row | None:
     """A build."""
     return known_build(buildInfo) if strict else build_row(buildInfo)
 
 
 @call("listBuilds", used_by="the client (completion); koji taskinfo, list-builds")
 def list_builds(
-    packageID: Any = None, userID: Any = None, taskID: Any = None, *, state: Any = None, source: str | None = None,
-    completeBefore: Any = None, completeAfter: Any = None, type: str | None = None,  # noqa: A002
-    queryOpts: Row | None = None,
+    packageID: Lookup | None = None, userID: UserLookup | None = None, taskID: int | None = None, *,
+    state: int | None = None, source: str | None = None,
+    completeBefore: Moment | None = None, completeAfter: Moment | None = None, type: str | None = None,  # noqa: A002
+    queryOpts: QueryOptions | None = None,
 ) -> Any:  # fmt: skip
     """Builds by package, owner, task, state, source, time or type."""
     clauses, values = ["1"], []
@@ -197,7 +209,7 @@ def add_type(build_id: int, btype: str) -> None:
     database().execute("INSERT OR IGNORE INTO build_types VALUES (?, ?)", build_id, btype)
 
 
-def _no_such_type(build: Any, strict: bool = False) -> None:
+def _no_such_type(build: BuildLookup, strict: bool = False) -> None:
     return None
 
 
@@ -207,7 +219,12 @@ call("getWinBuild", used_by="koji buildinfo")(_no_such_type)
 
 @call("createEmptyBuild", used_by="the box's demo; koji import --create-build")
 def create_empty_build(
-    name: str, version: str, release: str, epoch: int | None, owner: Any = None, draft: bool = False
+    name: str,
+    version: NumberOrText,
+    release: NumberOrText,
+    epoch: int | None,
+    owner: UserLookup | None = None,
+    draft: bool = False,
 ) -> int:
     """A complete build with nothing in it yet."""
     require_permission("admin")
@@ -216,7 +233,7 @@ def create_empty_build(
 
 
 @call("getAverageBuildDuration", used_by="the client")
-def get_average_build_duration(package: Any, age: int | None = None) -> float | None:
+def get_average_build_duration(package: Lookup, age: int | None = None) -> float | None:
     """The mean seconds from start to end of the complete builds of a package that a task made.
 
     :param age: months that are looked back
@@ -235,7 +252,7 @@ def get_average_build_duration(package: Any, age: int | None = None) -> float | 
 
 
 @call("getNextRelease", used_by="the builder plugin")
-def get_next_release(build_info: Row, incr: int = 1) -> str:
+def get_next_release(build_info: BuildFields, incr: int = 1) -> str:
     """The release after that of the newest build of this name and version."""
     newest = database().value(
         "SELECT release FROM builds JOIN packages ON packages.id = package_id WHERE packages.name = ? AND version = ?"
@@ -256,7 +273,7 @@ def get_next_release(build_info: Row, incr: int = 1) -> str:
 
 
 @call("getBuildLogs", used_by="koji download-logs --nvr")
-def get_build_logs(build: Any) -> list[Row]:
+def get_build_logs(build: BuildLookup) -> list[Row]:
     """The logs that were imported with a build."""
     folder = Path(koji.pathinfo.build_logs(known_build(build)))
     logs = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import koji
 from koji.context import context
@@ -14,6 +13,7 @@ from fedpkg_container.box.hub.calls.tasks import CANCELED, ENDED, OPEN, stored, 
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import one_row, require_login, require_permission
+from fedpkg_container.box.hub.parameters import BuildLookup
 
 
 def _cancel(task_id: int, *, recurse: bool = True) -> None:
@@ -81,7 +81,7 @@ def cancel_task_full(task_id: int, strict: bool = True) -> None:
 
 
 @call("cancelBuild", used_by="the builder plugin (an orphaned reservation); koji cancel")
-def cancel_build(buildID: Any, strict: bool = False) -> bool:
+def cancel_build(buildID: BuildLookup, strict: bool = False) -> bool:
     """Cancel a build, by its owner or an admin; says whether there was anything to cancel."""
     require_login()
     build = known_build(buildID) if strict else build_row(buildID)

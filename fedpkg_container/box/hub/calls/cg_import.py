@@ -15,9 +15,13 @@ from fedpkg_container.box.hub.calls import archives, builds, rpms, users
 from fedpkg_container.box.hub.calls.builds import BUILD_CANCELED, BUILD_FAILED, COMPLETE
 from fedpkg_container.box.hub.calls.content_generator import assert_access, assert_building, assert_reserved
 from fedpkg_container.box.hub.database import Row
-from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.dispatch import call, database, exception_fault
+from fedpkg_container.box.hub.lookups import path_component, relative_path
+from fedpkg_container.box.hub.parameters import METADATA, Content, assert_plain
 from fedpkg_container.box.hub.uploads import digest_class, upload_path
 
+#: The longest metadata of a build, bytes.
+LONGEST_METADATA = 64 * 1024 * 1024
 #: The build type that may stand at the top of ``extra`` instead of below ``typeinfo``.
 _TOP_TYPE = "image"
 _CHECKSUM_TYPES = {"md5": 0, "sha1": 1, "sha256": 2}
@@ -25,9 +29,11 @@ _NVR = ("name", "version", "release")
 
 
 @call("CGImport", used_by="the builder plugin; the box's demo")
-def cg_import(metadata: Any, directory: str, token: str | None = None) -> Row:
+def cg_import(metadata: Content | Row | None, directory: str, token: str | None = None) -> Row:
     """Import a build: its metadata, and the files that were uploaded into a folder."""
-    return _Import(_read(metadata, directory), directory, token).run()
+    described = _read(metadata, directory)
+    assert_plain(described)
+    return _Import(METADATA.convert(described), directory, token).run()
 
 
 def _read(metadata: Any, directory: str) -> Row:
@@ -39,10 +45,15 @@ def _read(metadata: Any, directory: str) -> Row:
         path = upload_path(directory, name)
         if not path.is_file():
             raise koji.GenericError(f"No such file: {name}")
-        text = path.read_text()
+        if path.stat().st_size > LONGEST_METADATA:
+            raise koji.GenericError(f"{name} is longer than {LONGEST_METADATA} bytes")
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError as error:
+            raise koji.GenericError(f"Invalid json data: {error}") from error
     try:
         read: Row = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise koji.GenericError(f"Invalid json data: {error}") from error
     return read
 
@@ -57,6 +68,8 @@ class _Import:
         if metadata["metadata_version"] != 0:
             raise koji.GenericError(f"No such metadata version: {metadata['metadata_version']!r}")
         names = {root["content_generator"]["name"] for root in metadata["buildroots"]}
+        if not names:
+            raise koji.GenericError("No buildroot in metadata")
         if len(names) > 1:
             raise koji.GenericError("Koji now support only one content-generator per import")
         self.cg = assert_access(names.pop())
@@ -68,7 +81,7 @@ class _Import:
         outputs = [self._checked(output) for output in self.metadata["output"]]
         build_id = builds.new_build(data) if self.token is None else self._complete(data)
         for btype in data["extra"]["typeinfo"]:
-            builds.add_type(build_id, btype)
+            builds.add_type(build_id, path_component(btype, "build type"))
         build = builds.known_build(build_id)
         self._keep_files(build, outputs)
         return build
@@ -132,11 +145,16 @@ class _Import:
             _known_rpms(root["components"])
 
     def _checked(self, output: Row) -> tuple[Row, Path]:
-        path = upload_path(f"{self.directory}/{output.get('relpath', '')}", output["filename"])
+        below = relative_path(output.get("relpath") or "", "relpath")
+        path = upload_path(f"{self.directory}/{below}", output["filename"])
+        if not path.is_file():
+            raise exception_fault(FileNotFoundError(f"No such file: {output['filename']}"))
         size = path.stat().st_size
         if size != output["filesize"]:
             message = f"File size {size} for {output['filename']} (expected {output['filesize']}) doesn't match."
             raise koji.GenericError(f"{message} Corrupted upload?")
+        if output["checksum_type"] not in _CHECKSUM_TYPES:
+            raise koji.GenericError(f"Unsupported checksum type: {output['checksum_type']}")
         found = _checksum(path, output["checksum_type"])
         if found != output["checksum"]:
             raise koji.GenericError(f"File checksum mismatch for {output['filename']}: {output['checksum']} != {found}")
@@ -163,7 +181,7 @@ class _Import:
         build_extra = self.metadata["build"].get("extra") or {}
         if btype not in build_extra and btype not in (build_extra.get("typeinfo") or {}):
             raise koji.GenericError(f"Output type {btype} not listed in build types")
-        return btype, facts
+        return path_component(btype, "build type"), facts
 
     def _keep_files(self, build: Row, outputs: list[tuple[Row, Path]]) -> None:
         folder = Path(koji.pathinfo.build(build))
@@ -173,11 +191,13 @@ class _Import:
         try:
             for output, path in outputs:
                 if output["type"] == "log":
-                    target = Path(koji.pathinfo.build_logs(build)) / output.get("subdir", "")
+                    target = Path(koji.pathinfo.build_logs(build)) / relative_path(output.get("subdir") or "", "subdir")
                 else:
                     target = self._keep_archive(build, output, roots[output["buildroot_id"]])
                 if not output.get("metadata_only"):
                     target.mkdir(parents=True, exist_ok=True)
+                    if (target / path.name).exists() or not path.is_file():
+                        raise koji.GenericError(f"Duplicate output: {path.name}")
                     shutil.move(str(path), target / path.name)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "metadata.json").write_text(json.dumps(self.metadata, indent=2))

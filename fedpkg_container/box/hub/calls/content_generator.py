@@ -13,7 +13,8 @@ from fedpkg_container.box.hub.calls import builds, users
 from fedpkg_container.box.hub.calls.builds import BUILD_CANCELED, BUILD_FAILED, BUILDING
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import entry, require_permission
+from fedpkg_container.box.hub.lookups import entry, find, require_permission
+from fedpkg_container.box.hub.parameters import Lookup, Reservation, UserLookup, verify_name
 
 
 def assert_access(cg: Any) -> Row:
@@ -32,12 +33,14 @@ def _may_use(cg_id: int, user_id: int) -> bool:
 
 
 @call("grantCGAccess", used_by="the box's set-up; koji grant-cg-access")
-def grant_cg_access(user: Any, cg: str, create: bool = False) -> None:
+def grant_cg_access(user: UserLookup, cg: Lookup, create: bool = False) -> None:
     """Let a user import builds as a content generator."""
     require_permission("admin")
     user_id = users.known_user(user)["id"]
-    if create and not database().value("SELECT 1 FROM content_generators WHERE name = ?", cg):
-        database().insert("content_generators", name=cg)
+    if create and find("content_generators", cg) is None:
+        if not isinstance(cg, str):
+            raise koji.GenericError("Name must be a string")
+        database().insert("content_generators", name=verify_name(cg))
     row = entry("content_generator", cg)
     if _may_use(row["id"], user_id):
         raise koji.GenericError(f"User already has access to content generator {row['name']}")
@@ -45,14 +48,17 @@ def grant_cg_access(user: Any, cg: str, create: bool = False) -> None:
 
 
 @call("CGInitBuild", used_by="the builder plugin")
-def cg_init_build(cg: str, data: Row) -> Row:
+def cg_init_build(cg: Lookup, data: Reservation) -> Row:
     """Reserve an NVR; the token is told this once."""
     row = assert_access(cg)
     build = {"epoch": None, **data, "state": BUILDING, "start_time": time.time(), "completion_time": None}
     build |= {"owner": context.session.user_id, "cg_id": row["id"]}
-    koji.check_NVR(build, strict=True)
     if not build.get("name"):
         raise koji.GenericError("No name or package id provided for build")
+    for key in ("version", "release"):
+        if key not in build:
+            raise koji.GenericError(f"No {key} value for build")
+    koji.check_NVR({key: str(build[key]) for key in ("name", "version", "release")}, strict=True)
     build_id = builds.new_build(build)
     if database().value("SELECT 1 FROM reservations WHERE build_id = ?", build_id):
         raise koji.GenericError("Build is already reserved")
@@ -62,7 +68,7 @@ def cg_init_build(cg: str, data: Row) -> Row:
 
 
 @call("CGRefundBuild", used_by="the builder plugin")
-def cg_refund_build(cg: str, build_id: int, token: str, state: int = BUILD_FAILED) -> None:
+def cg_refund_build(cg: Lookup, build_id: int, token: str, state: int = BUILD_FAILED) -> None:
     """Give a reservation back; the build becomes failed or canceled."""
     if state not in (BUILD_FAILED, BUILD_CANCELED):
         raise koji.GenericError("Only FAILED/CANCELED build states are allowed")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import koji
 
 from fedpkg_container.box.hub.calls import tags
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, entry, integer, require_permission
+from fedpkg_container.box.hub.lookups import assert_now, entry, require_permission
+from fedpkg_container.box.hub.parameters import Lookup, verify_name
 
 _REPOS = (
     "SELECT external_repos.id AS external_repo_id, external_repos.name AS external_repo_name, url, priority,"
@@ -22,6 +21,7 @@ _REPOS = (
 def create_external_repo(name: str, url: str) -> Row:
     """Note an external repository."""
     require_permission("admin")
+    verify_name(name)
     if database().one("SELECT id FROM external_repos WHERE name = ?", name):
         raise koji.GenericError(f'An external repo named "{name}" already exists')
     url = url if url.endswith("/") else f"{url}/"
@@ -30,7 +30,7 @@ def create_external_repo(name: str, url: str) -> Row:
 
 @call("addExternalRepoToTag", used_by="koji add-external-repo")
 def add_external_repo_to_tag(
-    tag_info: Any, repo_info: Any, priority: int, merge_mode: str | None = "koji", arches: str | None = None
+    tag_info: Lookup, repo_info: Lookup, priority: int, merge_mode: str | None = "koji", arches: str | None = None
 ) -> None:
     """Have repositories of a tag made with what is in an external one."""
     require_permission("tag")
@@ -41,13 +41,13 @@ def add_external_repo_to_tag(
     known = database().all(f"{_REPOS} WHERE tag_id = ?", tag["id"])
     if any(row["external_repo_id"] == repo["id"] for row in known):
         raise koji.GenericError(f"tag {tag['name']} already associated with external repo {repo['name']}")
-    values = {"external_repo_id": repo["id"], "priority": integer(priority), "merge_mode": merge_mode, "arches": arches}
+    values = {"external_repo_id": repo["id"], "priority": priority, "merge_mode": merge_mode, "arches": arches}
     database().insert("tag_external_repos", tag_id=tag["id"], **values)
     database().event(tag["id"])
 
 
 @call("removeExternalRepoFromTag", used_by="koji remove-external-repo")
-def remove_external_repo_from_tag(tag_info: Any, repo_info: Any) -> None:
+def remove_external_repo_from_tag(tag_info: Lookup, repo_info: Lookup) -> None:
     """Have repositories of a tag made without an external one."""
     require_permission("tag")
     tag, repo = tags.known_tag(tag_info), entry("external_repo", repo_info)
@@ -59,7 +59,7 @@ def remove_external_repo_from_tag(tag_info: Any, repo_info: Any) -> None:
 
 
 @call("getExternalRepoList", used_by="the builder plugin")
-def get_external_repo_list(tag_info: Any, event: Any = None) -> list[Row]:
+def get_external_repo_list(tag_info: Lookup, event: int | None = None) -> list[Row]:
     """The external repositories of a tag and of those that it inherits from, each once, the nearest first."""
     assert_now(event)
     found: dict[int, Row] = {}

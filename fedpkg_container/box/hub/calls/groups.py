@@ -10,6 +10,7 @@ from fedpkg_container.box.hub.calls.users import get_user, groups_of, known_user
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import require_permission
+from fedpkg_container.box.hub.parameters import UserLookup, verify_name
 
 GROUP = koji.USERTYPES["GROUP"]
 
@@ -18,13 +19,14 @@ GROUP = koji.USERTYPES["GROUP"]
 def new_group(name: str) -> int:
     """A new group; returns the id."""
     require_permission("admin")
+    verify_name(name)
     if get_user(name):
         raise koji.GenericError(f"user/group already exists: {name}")
     return database().insert("users", name=name, status=koji.USER_STATUS["NORMAL"], usertype=GROUP)
 
 
 @call("addGroupMember", used_by="koji call addGroupMember (docs/policy.md)")
-def add_group_member(group: Any, user: Any, strict: bool = True) -> None:
+def add_group_member(group: UserLookup, user: UserLookup, strict: bool = True) -> None:
     """Put a user into a group."""
     require_permission("admin")
     found = _group(group)
@@ -41,7 +43,7 @@ def add_group_member(group: Any, user: Any, strict: bool = True) -> None:
 
 
 @call("getGroupMembers", used_by="koji call getGroupMembers (docs/policy.md)")
-def get_group_members(group: Any) -> list[Row]:
+def get_group_members(group: UserLookup) -> list[Row]:
     """Who is in a group."""
     found = get_user(group)
     if found is None or found["usertype"] != GROUP:
@@ -55,7 +57,7 @@ def get_group_members(group: Any) -> list[Row]:
 
 
 @call("dropGroupMember", used_by="koji call dropGroupMember (docs/policy.md)")
-def drop_group_member(group: Any, user: Any) -> None:
+def drop_group_member(group: UserLookup, user: UserLookup) -> None:
     """Take a user out of a group."""
     require_permission("admin")
     member = known_user(user)

@@ -7,14 +7,16 @@ import time
 from typing import Any
 
 import koji
+import koji.xmlrpcplus
 from koji.context import context
 
 from fedpkg_container.box.hub.calls import inventory, scheduling
 from fedpkg_container.box.hub.calls import tasks as task_calls
 from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, OPEN
 from fedpkg_container.box.hub.database import Row, marks
-from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.dispatch import UNREADABLE, call, database
 from fedpkg_container.box.hub.lookups import one_row
+from fedpkg_container.box.hub.parameters import Anything, Content, HostData, SubtaskOptions, assert_plain, shown
 
 
 def host_of_user(user_id: int | None) -> int | None:
@@ -60,7 +62,7 @@ def get_host() -> Row:
 
 
 @call("host.updateHost", used_by="koji.daemon.TaskManager")
-def update_host(task_load: float, ready: bool, data: Row | None = None) -> None:
+def update_host(task_load: float, ready: bool, data: HostData | None = None) -> None:
     """A builder says that it is there, how loaded it is, and whether it takes tasks."""
     host = calling_host()
     if data is not None and not isinstance(data, dict):
@@ -109,18 +111,32 @@ def open_task(task_id: int) -> Row | None:
     return {**task_calls.task_info(opened), "request": opened["request"]}
 
 
+def _checked(response: str) -> str:
+    """A response that everybody can read who asks for the task's result."""
+    try:
+        parameters, _ = koji.xmlrpcplus.loads(response)
+    except koji.xmlrpcplus.Fault:
+        return response
+    except UNREADABLE as error:
+        raise koji.GenericError(f"Invalid response of a task: {error}") from error
+    if len(parameters) != 1:
+        raise koji.GenericError(f"Invalid response of a task: {len(parameters)} values")
+    assert_plain(parameters)
+    return response
+
+
 @call("host.closeTask", used_by="koji.daemon.TaskManager")
-def close_task(task_id: int, response: str) -> None:
+def close_task(task_id: int, response: Content) -> None:
     """A task has ended well."""
     own_task(task_id)
-    task_calls.close(task_id, response, task_calls.CLOSED)
+    task_calls.close(task_id, _checked(response), task_calls.CLOSED)
 
 
 @call("host.failTask", used_by="koji.daemon.TaskManager")
-def fail_task(task_id: int, response: str) -> None:
+def fail_task(task_id: int, response: Content) -> None:
     """A task has failed."""
     own_task(task_id)
-    task_calls.close(task_id, response, task_calls.FAILED)
+    task_calls.close(task_id, _checked(response), task_calls.FAILED)
 
 
 @call("host.freeTasks", used_by="the builder plugin; koji.daemon.TaskManager")
@@ -154,7 +170,7 @@ def set_task_weight(task_id: int, weight: float) -> None:
 
 
 @call("host.subtask", used_by="the builder plugin; koji.tasks")
-def subtask(method: str, arglist: list[Any], parent: int, **opts: Any) -> int:
+def subtask(method: str, arglist: list[Anything], parent: int, **opts: SubtaskOptions) -> int:
     """A task below one that the calling host runs; one with the same label is found again instead."""
     own_task(parent)
     if "owner" in opts:
@@ -169,8 +185,10 @@ def subtask(method: str, arglist: list[Any], parent: int, **opts: Any) -> int:
 
 
 @call("host.subtask2", used_by="koji.tasks")
-def subtask2(parent: int, taskopts: Row, method: str, *args: Any, **opts: Any) -> int:
+def subtask2(parent: int, taskopts: SubtaskOptions, method: str, *args: Anything, **opts: Anything) -> int:
     """``host.subtask`` with the arguments in the order of the method's own."""
+    if unknown := sorted(set(taskopts) - {"label", "channel", "arch", "priority", "owner"}):
+        raise koji.ParameterError(f"Invalid task options: {', '.join(map(shown, unknown))}")
     return subtask(method, koji.encode_args(*args, **opts), parent, **taskopts)
 
 

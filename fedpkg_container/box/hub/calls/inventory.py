@@ -9,11 +9,19 @@ import koji
 from fedpkg_container.box.hub.calls import users
 from fedpkg_container.box.hub.database import Row, query_options, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, entry, find, integer, one_row, require_permission
+from fedpkg_container.box.hub.lookups import assert_now, entry, find, one_row, require_permission
+from fedpkg_container.box.hub.parameters import (
+    BuildrootFilter,
+    HostChanges,
+    Lookup,
+    QueryOptions,
+    UserLookup,
+    verify_name,
+)
 
 
 @call("getHost", used_by="the client; the box's set-up; koji hostinfo, taskinfo, assign-task")
-def get_host(hostInfo: Any, strict: bool = False, event: int | None = None) -> Row | None:
+def get_host(hostInfo: Lookup, strict: bool = False, event: int | None = None) -> Row | None:
     """A host by id or name."""
     assert_now(event)
     row = find("hosts", hostInfo)
@@ -51,12 +59,12 @@ def _host(row: Row) -> Row:
 
 @call("listHosts", used_by="the client; koji.daemon.TaskManager; koji list-hosts, list-channels")
 def list_hosts(
-    arches: Any = None,
-    channelID: Any = None,
+    arches: str | list[str] | None = None,
+    channelID: Lookup | None = None,
     ready: bool | None = None,
     enabled: bool | None = None,
-    userID: Any = None,
-    queryOpts: Row | None = None,
+    userID: UserLookup | None = None,
+    queryOpts: QueryOptions | None = None,
 ) -> Any:
     """Hosts, by arch, channel, readiness, user."""
     user_id = None if userID is None else users.known_user(userID)["id"]
@@ -80,6 +88,7 @@ def list_hosts(
 def add_host(hostname: str, arches: list[str], krb_principal: str | None = None, force: bool = False) -> int:
     """A new host, with a user of the same name, in the channel ``default``."""
     require_permission("host")
+    verify_name(hostname)
     if database().value("SELECT 1 FROM hosts WHERE name = ?", hostname):
         raise koji.GenericError(f"host already exists: {hostname}")
     user = users.get_user(hostname)
@@ -90,7 +99,7 @@ def add_host(hostname: str, arches: list[str], krb_principal: str | None = None,
 
 
 @call("editHost", used_by="the box's set-up; koji enable-host --comment, disable-host --comment")
-def edit_host(hostInfo: Any, **kw: Any) -> bool:
+def edit_host(hostInfo: Lookup, **kw: HostChanges) -> bool:
     """Change arches, capacity, description or comment of a host; says whether anything changed."""
     require_permission("host")
     host = known_host(hostInfo)
@@ -107,26 +116,26 @@ def _enable(hostname: Any, enabled: bool) -> None:
 
 
 @call("enableHost", used_by="koji enable-host")
-def enable_host(hostname: Any) -> None:
+def enable_host(hostname: Lookup) -> None:
     """Let a host take tasks."""
     _enable(hostname, True)
 
 
 @call("disableHost", used_by="koji disable-host")
-def disable_host(hostname: Any) -> None:
+def disable_host(hostname: Lookup) -> None:
     """Keep a host from taking tasks."""
     _enable(hostname, False)
 
 
 @call("getLastHostUpdate", used_by="koji hostinfo, list-hosts")
-def get_last_host_update(hostID: Any, ts: bool = False) -> Any:
+def get_last_host_update(hostID: int, ts: bool = False) -> Any:
     """When a host was last heard of; None for never."""
-    seconds = database().value("SELECT update_time FROM hosts WHERE id = ?", integer(hostID))
+    seconds = database().value("SELECT update_time FROM hosts WHERE id = ?", hostID)
     return seconds if ts else timestamp(seconds)
 
 
 @call("getChannel", used_by="the builder plugin; koji.daemon.TaskManager; koji add-host-to-channel")
-def get_channel(channelInfo: Any, strict: bool = False) -> Row | None:
+def get_channel(channelInfo: Lookup, strict: bool = False) -> Row | None:
     """A channel by id or name."""
     row = find("channels", channelInfo)
     if strict:
@@ -135,7 +144,7 @@ def get_channel(channelInfo: Any, strict: bool = False) -> Row | None:
 
 
 @call("listChannels", used_by="koji hostinfo, list-hosts, list-channels, add-host-to-channel")
-def list_channels(hostID: Any = None, event: int | None = None, enabled: bool | None = None) -> list[Row]:
+def list_channels(hostID: Lookup | None = None, event: int | None = None, enabled: bool | None = None) -> list[Row]:
     """The channels, or those of one host."""
     assert_now(event)
     rows = database().all("SELECT * FROM channels ORDER BY id")
@@ -147,8 +156,14 @@ def list_channels(hostID: Any = None, event: int | None = None, enabled: bool | 
     return [row for row in found if enabled is None or row["enabled"] == enabled]
 
 
+def _new_name(info: Any) -> str:
+    if not isinstance(info, str):
+        raise koji.GenericError("Name must be a string")
+    return verify_name(info)
+
+
 @call("addHostToChannel", used_by="the box's set-up; koji add-host-to-channel")
-def add_host_to_channel(hostname: Any, channel_name: str, create: bool = False, force: bool = False) -> None:
+def add_host_to_channel(hostname: Lookup, channel_name: Lookup, create: bool = False, force: bool = False) -> None:
     """Let a host take the tasks of a channel."""
     require_permission("host")
     host = _existing_host(hostname)
@@ -156,7 +171,7 @@ def add_host_to_channel(hostname: Any, channel_name: str, create: bool = False, 
     if channel is None:
         if not create:
             raise koji.GenericError(f"channel does not exist: {channel_name}")
-        channel = {"id": database().insert("channels", name=channel_name), "enabled": True}
+        channel = {"id": database().insert("channels", name=_new_name(channel_name)), "enabled": True}
     if not channel["enabled"] and not force:
         raise koji.GenericError(f"channel {channel_name} is disabled")
     if channel["id"] in [each["id"] for each in list_channels(host["id"])]:
@@ -165,6 +180,6 @@ def add_host_to_channel(hostname: Any, channel_name: str, create: bool = False, 
 
 
 @call("listBuildroots", used_by="koji.daemon.TaskManager; koji taskinfo, hostinfo, rpminfo")
-def list_buildroots(**options: Any) -> Any:
+def list_buildroots(**options: BuildrootFilter) -> Any:
     """Nothing: builders of this hub have no mock buildroots."""
     return query_options([], options.get("queryOpts"))

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import base64
 import os
+import stat as modes
 from typing import Any
 
 import koji
 
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import call
-from fedpkg_container.box.hub.lookups import integer, require_login
-from fedpkg_container.box.hub.uploads import digest_class, encoded, known_task, task_folder, upload_path, write_part
+from fedpkg_container.box.hub.lookups import relative_path, require_login
+from fedpkg_container.box.hub.parameters import Checksum, Content, Lookup
+from fedpkg_container.box.hub.uploads import (
+    LARGEST_FILE,
+    digest_class,
+    encoded,
+    known_task,
+    task_folder,
+    upload_path,
+    write_part,
+)
 
+#: The longest part of a file in one answer, bytes.
+LONGEST_PART = 16 * 1024 * 1024
+_BLOCK = 64 * 1024
 _TIMES = ("st_atime", "st_mtime", "st_ctime")
 
 
 @call("uploadFile", used_by="koji.daemon.incremental_upload")
 def upload_file(
-    path: str, name: str, size: Any, md5sum: Any, offset: Any, data: str, volume: Any = None, checksum: Any = None
+    path: str,
+    name: str,
+    size: int | None,
+    md5sum: Checksum | None,
+    offset: int,
+    data: Content,
+    volume: Lookup | None = None,
+    checksum: Checksum | None = None,
 ) -> bool:
     """A part of a file; False when its size or checksum is not what was announced."""
     require_login()
-    contents = base64.b64decode(data)
-    size, offset = koji.decode_int(size), koji.decode_int(offset)
+    try:
+        contents = base64.b64decode(data)
+    except ValueError as error:
+        raise koji.GenericError(f"Invalid base64 data: {error}") from error
     expected = checksum if checksum is not None else md5sum
     if offset != -1:
         if size is not None and size != len(contents):
@@ -31,28 +53,32 @@ def upload_file(
         kind, digest = ("md5", expected) if isinstance(expected, str) else (expected or (None, None))
         if kind is not None and digest_class(kind)(contents).hexdigest() != digest:
             return False
-    write_part(upload_path(path, name, create=True), offset, size, contents)
+    write_part(upload_path(path, name, create=True), offset, len(contents) if size is None else size, contents)
     return True
 
 
 @call("checkUpload", used_by="koji.ClientSession.uploadWrapper")
 def check_upload(
-    path: str, name: str, verify: str | None = None, tail: int | None = None, volume: Any = None
+    path: str, name: str, verify: str | None = None, tail: int | None = None, volume: Lookup | None = None
 ) -> Row | None:
     """Size, time and on demand checksum of an uploaded file; None when it is not there."""
     file = upload_path(path, name)
     try:
-        found = file.stat()
-    except FileNotFoundError:
+        found = file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    if not modes.S_ISREG(found.st_mode):
+        raise koji.GenericError(f"Not a regular file: {name}")
     answer: Row = {"size": found.st_size, "mtime": found.st_mtime}
     if verify:
         checksum = digest_class(verify)()
+        length = 0
         with file.open("rb") as contents:
-            contents.seek(0 if tail is None else max(found.st_size - tail, 0))
-            read = contents.read()
-        checksum.update(read)
-        answer |= {"sumlength": len(read), "hexdigest": checksum.hexdigest()}
+            contents.seek(0 if tail is None else min(max(found.st_size - tail, 0), found.st_size))
+            for block in iter(lambda: contents.read(_BLOCK), b""):
+                checksum.update(block)
+                length += len(block)
+        answer |= {"sumlength": length, "hexdigest": checksum.hexdigest()}
     return answer
 
 
@@ -76,19 +102,26 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
     return files if stat or all_volumes else list(files)
 
 
-@call("downloadTaskOutput", used_by="the client; koji watch-logs, download-logs")
-def download_task_output(taskID: int, fileName: str, offset: Any = 0, size: Any = -1, volume: Any = None) -> str:
+@call("downloadTaskOutput", used_by="the client; the builder plugin; koji watch-logs, download-logs")
+def download_task_output(
+    taskID: int, fileName: str, offset: int | None = 0, size: int = -1, volume: Lookup | None = None
+) -> str:
     """A part of a file that a task has uploaded, in base64; a negative offset counts from the end."""
-    length = integer(size)
     if ".." in fileName:
         raise koji.GenericError(f"Invalid file name: {fileName}")
-    path = task_folder(taskID) / fileName.lstrip("/")
-    if not path.is_file():
+    relative = relative_path(fileName.lstrip("/"), "file name")
+    path = task_folder(taskID) / relative
+    if not relative or not path.is_file():
         raise koji.GenericError(f'no file "{fileName}" output by task {taskID}')
-    start = int(offset or 0)
+    start = offset or 0
+    if start > LARGEST_FILE:
+        raise koji.GenericError(f"Invalid offset: {start}")
     with path.open("rb") as file:
         if start > 0:
             file.seek(start)
         elif start < 0:
             file.seek(max(start, -path.stat().st_size), os.SEEK_END)
-        return encoded(file.read(length))
+        contents = file.read(LONGEST_PART + 1 if size < 0 else min(size, LONGEST_PART))
+    if len(contents) > LONGEST_PART:
+        raise koji.GenericError(f"The rest of the file is longer than {LONGEST_PART} bytes: request it in parts")
+    return encoded(contents)

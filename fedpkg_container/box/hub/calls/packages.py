@@ -11,7 +11,8 @@ from fedpkg_container.box.hub.calls import users
 from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, known_tag
 from fedpkg_container.box.hub.database import Row, query_options
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_package_policy
+from fedpkg_container.box.hub.lookups import assert_now, entry, find, path_component, require_package_policy
+from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, UserLookup
 
 _LISTED = (
     "SELECT tag_packages.*, packages.name AS package_name, tags.name AS tag_name, users.name AS owner_name"
@@ -23,7 +24,7 @@ _LISTED = (
 def package_id(name: str) -> int:
     """The id of a package, which is made when there is none of that name."""
     found = database().value("SELECT id FROM packages WHERE name = ?", name)
-    return int(found) if found else database().insert("packages", name=name)
+    return int(found) if found else database().insert("packages", name=path_component(name, "package name"))
 
 
 def entries(tag_id: int, *, inherit: bool = True) -> list[Row]:
@@ -57,7 +58,8 @@ def _listed(row: Row) -> Row:
 
 @call("packageListAdd", used_by="the box's demo; koji add-pkg")
 def package_list_add(
-    taginfo: Any, pkginfo: str, owner: Any = None, block: bool | None = None, extra_arches: str | None = None,
+    taginfo: Lookup, pkginfo: str, owner: UserLookup | None = None, block: bool | None = None,
+    extra_arches: str | None = None,
     force: bool = False,
 ) -> None:  # fmt: skip
     """List a package in a tag, or change how it is listed."""
@@ -86,7 +88,7 @@ def package_list_add(
 
 
 @call("packageListBlock", used_by="koji block-pkg")
-def package_list_block(taginfo: Any, pkginfo: Any, force: bool = False) -> None:
+def package_list_block(taginfo: Lookup, pkginfo: Lookup, force: bool = False) -> None:
     """Block a package that a tag lists."""
     tag, package = known_tag(taginfo), entry("package", pkginfo)
     if package["id"] not in package_list(tag["id"]):
@@ -95,14 +97,14 @@ def package_list_block(taginfo: Any, pkginfo: Any, force: bool = False) -> None:
 
 
 @call("checkTagPackage", used_by="the builder plugin")
-def check_tag_package(tag: Any, pkg: Any) -> bool:
+def check_tag_package(tag: Lookup, pkg: Lookup) -> bool:
     """Whether a package is listed in a tag and not blocked."""
     listed = get_package_config(tag, pkg)
     return listed is not None and not listed["blocked"]
 
 
 @call("getPackageConfig", used_by="the client")
-def get_package_config(tag: Any, pkg: Any, event: int | None = None) -> Row | None:
+def get_package_config(tag: Lookup, pkg: Lookup, event: int | None = None) -> Row | None:
     """How a tag lists a package; None when it does not."""
     assert_now(event)
     row, package = get_tag(tag), find("packages", pkg)
@@ -120,8 +122,10 @@ def get_package_id(name: str, strict: bool = False) -> int | None:
 
 @call("listPackages", used_by="koji list-pkgs, add-pkg, block-pkg")
 def list_packages(
-    tagID: Any = None, userID: Any = None, pkgID: Any = None, prefix: str | None = None, inherited: bool = False,
-    with_dups: bool = False, event: int | None = None, queryOpts: Row | None = None, with_owners: bool = True,
+    tagID: Lookup | None = None, userID: UserLookup | None = None, pkgID: Lookup | None = None,
+    prefix: str | None = None,
+    inherited: bool = False,
+    with_dups: bool = False, event: int | None = None, queryOpts: QueryOptions | None = None, with_owners: bool = True,
     with_blocked: bool = True,
 ) -> Any:  # fmt: skip
     """All packages, or how tags list them: a tag, a package, those of an owner."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import koji
 from koji.context import context
@@ -14,7 +13,16 @@ from fedpkg_container.box.hub.calls import hosts, tagging, tags, tasks
 from fedpkg_container.box.hub.calls.builds import known_build
 from fedpkg_container.box.hub.database import Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, entry, integer, one_row, require_login, require_permission
+from fedpkg_container.box.hub.lookups import (
+    assert_now,
+    entry,
+    one_row,
+    open_to_workers,
+    path_component,
+    require_login,
+    require_permission,
+)
+from fedpkg_container.box.hub.parameters import Integer, Lookup, NumberOrText
 
 INIT, READY, EXPIRED = koji.REPO_INIT, koji.REPO_READY, koji.REPO_EXPIRED
 #: The method and priority of the tasks that make repositories.
@@ -46,7 +54,11 @@ def _shown(row: Row) -> Row:
 
 @call("getRepo", used_by="the builder plugin; pyrpkg")
 def get_repo(
-    tag: Any, state: int | None = None, event: Any = None, dist: bool = False, min_event: Any = None
+    tag: Lookup,
+    state: int | None = None,
+    event: int | None = None,
+    dist: bool = False,
+    min_event: int | None = None,
 ) -> Row | None:
     """The newest ready repository of a tag; None when there is none."""
     assert_now(event)
@@ -54,7 +66,7 @@ def get_repo(
         return None
     row = database().one(
         f"{_REPOS} WHERE repos.tag_id = ? AND repos.state = ? AND event_id >= ? ORDER BY repos.id DESC LIMIT 1",
-        entry("tag", tag)["id"], READY if state is None else integer(state), integer(min_event or 0),
+        entry("tag", tag)["id"], READY if state is None else state, min_event or 0,
     )  # fmt: skip
     return row and _shown(row)
 
@@ -62,14 +74,14 @@ def get_repo(
 @call("repoInfo", used_by="koji.util (koji list-tagged --repo)")
 def repo_info(repo_id: int, strict: bool = False) -> Row | None:
     """A repository by id."""
-    row = database().one(f"{_REPOS} WHERE repos.id = ?", integer(repo_id))
+    row = database().one(f"{_REPOS} WHERE repos.id = ?", repo_id)
     if strict:
         row = one_row(row)
     return row and _shown(row)
 
 
 @call("getLastEvent", used_by="koji.util (koji list-tagged --ts)")
-def get_last_event(before: Any = None, strict: bool = True) -> Row | None:
+def get_last_event(before: float | None = None, strict: bool = True) -> Row | None:
     """The newest change of tags or builds, or the newest before a time."""
     moment = float("inf") if before is None else float(before)
     row = database().one("SELECT id, time AS ts FROM events WHERE time < ? ORDER BY id DESC LIMIT 1", moment)
@@ -77,7 +89,7 @@ def get_last_event(before: Any = None, strict: bool = True) -> Row | None:
 
 
 @call("newRepo", used_by="the box's demo; koji regen-repo --make-task")
-def new_repo(tag: Any) -> int:
+def new_repo(tag: Lookup) -> int:
     """A task that makes the repository of a tag anew."""
     if not context.session.hasPerm("repo"):
         require_permission("regen-repo")
@@ -89,7 +101,9 @@ def _make_task(tag: Row) -> int:
 
 
 @call("repo.request", used_by="koji.util.RepoWatcher (koji regen-repo)")
-def request(tag: Any, min_event: Any = None, at_event: Any = None, opts: Row | None = None) -> Row:
+def request(
+    tag: Lookup, min_event: NumberOrText | None = None, at_event: int | None = None, opts: Row | None = None
+) -> Row:
     """A repository of a tag that is not older than an event, or else a request for one.
 
     A request is the task that makes the repository, under the task's id.
@@ -99,7 +113,7 @@ def request(tag: Any, min_event: Any = None, at_event: Any = None, opts: Row | N
     assert_now(at_event)
     if opts:
         raise koji.GenericError("This hub makes repositories without options")
-    least = tags.tag_last_change_event(row["id"]) if min_event in (None, "last") else integer(min_event)
+    least = tags.tag_last_change_event(row["id"]) if min_event in (None, "last") else Integer().convert(min_event)
     repo = get_repo(row["id"], min_event=least)
     if repo is not None:
         return {"repo": repo, "request": None, "duplicate": False}
@@ -137,7 +151,7 @@ def check_request(req_id: int) -> Row:
 
 
 @call("host.repoInit", used_by="the box's builder (newRepo)")
-def repo_init(tag: Any, task_id: int | None = None) -> list[int]:
+def repo_init(tag: Lookup, task_id: int | None = None) -> list[int]:
     """Begin a repository: its folder with one of each arch, and in each the list of its packages."""
     hosts.calling_host()
     row = tags.known_tag(tag)
@@ -146,13 +160,14 @@ def repo_init(tag: Any, task_id: int | None = None) -> list[int]:
     repo_id = database().insert(
         "repos", tag_id=row["id"], state=INIT, event_id=event_id, task_id=task_id, create_time=now, state_time=now
     )
-    root = Path(koji.pathinfo.repo(repo_id, row["name"]))
+    root = Path(koji.pathinfo.repo(repo_id, path_component(row["name"], "tag name")))
     for arch in (tags.get_build_config(row["id"])["arches"] or "").split():
-        folder = root / koji.canonArch(arch)
+        folder = root / path_component(koji.canonArch(arch), "arch")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "toplink").symlink_to(os.path.relpath(koji.pathinfo.topdir, folder))
         names = sorted(_rpm_paths(row["id"], koji.canonArch(arch)))
         (folder / "pkglist").write_text("".join(f"toplink/{name}\n" for name in names))
+        open_to_workers(folder / "pkglist")
     return [repo_id, event_id]
 
 
@@ -174,7 +189,7 @@ def repo_done(repo_id: int, data: Row) -> None:
     :param data: files that were uploaded for it: none, the box's builder writes into the folder itself
     """
     hosts.calling_host()
-    row = one_row(database().one("SELECT * FROM repos WHERE id = ?", integer(repo_id)))
+    row = one_row(database().one("SELECT * FROM repos WHERE id = ?", repo_id))
     if row["state"] != INIT:
         raise koji.GenericError(f"Repo {repo_id} not in INIT state (got {row['state']})")
     now = time.time()

@@ -11,7 +11,8 @@ import koji
 from fedpkg_container.box.hub.calls import builds
 from fedpkg_container.box.hub.database import Row, marks, query_options
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import require_permission
+from fedpkg_container.box.hub.lookups import open_to_workers, path_component, require_permission
+from fedpkg_container.box.hub.parameters import ArchList, QueryOptions, RPMLookup
 from fedpkg_container.box.hub.uploads import upload_path
 
 _STORED = ("id", "build_id", "name", "version", "release", "epoch", "arch", "size", "payloadhash", "buildtime",
@@ -31,7 +32,7 @@ def _shown(row: Row) -> Row:
 
 
 @call("getRPM", used_by="the builder plugin; koji rpminfo, import")
-def get_rpm(rpminfo: Any, strict: bool = False, multi: bool = False) -> Any:
+def get_rpm(rpminfo: RPMLookup, strict: bool = False, multi: bool = False) -> Any:
     """An RPM by id, NVRA, file name, or a dictionary with name, version, release and arch."""
     meant = _meant(rpminfo)
     if "id" in meant:
@@ -63,11 +64,13 @@ def _meant(rpminfo: Any) -> Row:
 
 @call("listRPMs", used_by="the box's demo; koji buildinfo, rpminfo")
 def list_rpms(
-    buildID: Any = None, *, imageID: Any = None, componentBuildrootID: Any = None, arches: Any = None,
-    queryOpts: Row | None = None,
+    buildID: int | None = None, *, imageID: int | None = None, componentBuildrootID: int | None = None,
+    arches: ArchList | None = None,
+    queryOpts: QueryOptions | None = None,
 ) -> Any:  # fmt: skip
     """The RPMs of a build, or those that an image (an archive) or a buildroot holds."""
-    columns, tables, clauses, values = "rpms.*", "rpms", ["1"], []
+    columns, tables, clauses = "rpms.*", "rpms", ["1"]
+    values: list[Any] = []
     if buildID is not None:
         clauses.append("rpms.build_id = ?")
         values.append(buildID)
@@ -90,11 +93,7 @@ def list_rpms(
 
 
 def _arch_list(arches: Any) -> list[str]:
-    if isinstance(arches, str):
-        return [arches]
-    if not isinstance(arches, (list, tuple)):
-        raise koji.GenericError(f'Invalid type for "arches" parameter: {type(arches)}')
-    return list(arches)
+    return [arches] if isinstance(arches, str) else list(arches)
 
 
 def _listed(row: Row) -> Row:
@@ -111,7 +110,7 @@ def query_rpm_signatures(rpm_id: int) -> list[Row]:
 
 
 @call("getRPMHeaders", used_by="koji rpminfo")
-def get_rpm_headers(rpmID: Any, headers: list[str], strict: bool = False) -> Row:
+def get_rpm_headers(rpmID: RPMLookup, headers: list[str], strict: bool = False) -> Row:
     """Fields of an RPM's header; none of an RPM that is not there."""
     row = get_rpm(rpmID, strict=strict)
     if row is None:
@@ -131,6 +130,8 @@ def import_rpm(path: str, basename: str) -> Row:
     header = koji.get_header_fields(str(uploaded), [*_HEADER, "sigmd5"])
     if header["sourcepackage"]:
         header["arch"] = "src"
+    for key in ("name", "version", "release", "arch"):
+        path_component(str(header[key]), key)
     expected = koji.pathinfo.rpm(header).rpartition("/")[2]
     if basename != expected:
         raise koji.GenericError(f"bad filename: {basename} (expected {expected})")
@@ -170,4 +171,5 @@ def _add(build: Row, uploaded: Path, header: Row) -> Row:
     target = Path(koji.pathinfo.build(build)) / koji.pathinfo.rpm(row)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(str(uploaded), target)
+    open_to_workers(target)
     return {**row, "external_repo_id": 0, "draft": False}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from typing import Any
 
 import koji
 from koji.context import context
@@ -44,7 +43,9 @@ def _hashed(password: str, salt: bytes) -> bytes:
 
 
 @call("login", used_by="tests (the box itself has certificates only)")
-def login(user: str, password: str, opts: Any = None, renew: bool = False, exclusive: bool = False) -> Row | None:
+def login(
+    user: str, password: str, opts: Row | None = None, renew: bool = False, exclusive: bool = False
+) -> Row | None:
     """Log in with a password, which only tests give to users."""
     session = context.session
     if session.logged_in:

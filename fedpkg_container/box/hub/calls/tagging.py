@@ -8,12 +8,14 @@ from typing import Any
 import koji
 from koji.context import context
 
+from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import builds, hosts, tasks
 from fedpkg_container.box.hub.calls.packages import assert_listed, list_packages, package_list
 from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, known_tag, listed_tag
 from fedpkg_container.box.hub.database import Row, query_options
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_login, require_permission
+from fedpkg_container.box.hub.parameters import BuildLookup, Count, Lookup, QueryOptions
 
 #: The priority of a task that tags a build.
 TAG_PRIORITY = 10
@@ -28,6 +30,15 @@ def _assert_unlocked(tag: Row, user_id: int, *, force: bool) -> None:
     admin = "SELECT 1 FROM permissions WHERE user_id = ? AND permission = 'admin'"
     if tag["locked"] and not (force and database().value(admin, user_id)):
         raise koji.ActionNotAllowed("tag is locked")
+
+
+def _assert_allowed(
+    user_id: int, build: Row, *, tag: Row | None = None, fromtag: Row | None = None, force: bool
+) -> None:
+    """Ask the policy ``tag``, with the data that Koji gives it."""
+    operation = "untag" if tag is None else "move" if fromtag else "tag"
+    data = {"tag": tag and tag["id"], "fromtag": fromtag and fromtag["id"], "operation": operation}
+    policies.assert_policy("tag", {**data, "build": build["id"], "user_id": user_id}, force=force)
 
 
 def _tag(tag: Row, build: Row, user_id: int, *, force: bool) -> None:
@@ -53,7 +64,7 @@ def _remove(tag: Row, build: Row) -> bool:
 
 
 @call("tagBuild", used_by="koji tag-build")
-def tag_build(tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> int:
+def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None) -> int:
     """A task that tags a build, and takes it from another tag where one is named; its id."""
     user_id = require_login()
     found, row = builds.known_build(build), known_tag(tag)
@@ -63,15 +74,19 @@ def tag_build(tag: Any, build: Any, force: bool = False, fromtag: Any = None) ->
         if each:
             _assert_unlocked(each, user_id, force=force)
     assert_listed(row, found)
+    _assert_allowed(user_id, found, tag=row, fromtag=source, force=force)
     return tasks.make_task("tagBuild", [row["id"], found["id"], force, source and source["id"]], priority=TAG_PRIORITY)
 
 
 @call("host.tagBuild", used_by="the builder plugin; the box's builder (tagBuild)")
-def host_tag_build(task_id: int, tag: Any, build: Any, force: bool = False, fromtag: Any = None) -> None:
+def host_tag_build(
+    task_id: int, tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None
+) -> None:
     """Tag a build as the owner of a task, and take it from another tag where one is named."""
     owner = hosts.own_task(task_id)["owner"]
     found, row = builds.known_build(build), known_tag(tag)
     source = known_tag(fromtag) if fromtag else None
+    _assert_allowed(owner, found, tag=row, fromtag=source, force=force)
     assert_listed(row, found)
     if source:
         _untag(source, found, owner, strict=True, force=force)
@@ -79,21 +94,27 @@ def host_tag_build(task_id: int, tag: Any, build: Any, force: bool = False, from
 
 
 @call("tagBuildBypass", used_by="the box's demo")
-def tag_build_bypass(tag: Any, build: Any, force: bool = False, notify: bool = False) -> None:
+def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notify: bool = False) -> None:
     """Tag a build at once, without a task; the tag need not list its package."""
     require_permission("tag")
-    _tag(known_tag(tag), builds.known_build(build), context.session.user_id, force=force)
+    row, found = known_tag(tag), builds.known_build(build)
+    _assert_allowed(context.session.user_id, found, tag=row, force=force)
+    _tag(row, found, context.session.user_id, force=force)
 
 
 @call("untagBuild", used_by="koji untag-build")
-def untag_build(tag: Any, build: Any, strict: bool = True, force: bool = False) -> None:
+def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Take a build from a tag."""
     user_id = require_login()
-    _untag(known_tag(tag), builds.known_build(build), user_id, strict=strict, force=force)
+    row, found = known_tag(tag), builds.known_build(build)
+    _assert_allowed(user_id, found, fromtag=row, force=force)
+    _untag(row, found, user_id, strict=strict, force=force)
 
 
 @call("queryHistory", used_by="koji untag-build")
-def query_history(tag: Any, pkg: Any = None, package: Any = None, active: bool = True) -> dict[str, list[Row]]:
+def query_history(
+    tag: Lookup, pkg: Lookup | None = None, package: Lookup | None = None, active: bool = True
+) -> dict[str, list[Row]]:
     """Which builds a tag holds, as entries of its history; of the past this hub keeps nothing.
 
     :param pkg: what koji untag-build sends; a hub does not look at it
@@ -126,7 +147,11 @@ def _history_entry(row: Row, build: Row) -> Row:
 
 @call("listTags", used_by="the builder plugin; promote; koji buildinfo")
 def list_tags(
-    build: Any = None, package: Any = None, *, queryOpts: Row | None = None, pattern: str | None = None
+    build: BuildLookup | None = None,
+    package: Lookup | None = None,
+    *,
+    queryOpts: QueryOptions | None = None,
+    pattern: str | None = None,
 ) -> Any:
     """All tags, those that hold a build, or those that list a package and how."""
     if package is not None:
@@ -161,7 +186,7 @@ def _tag_of(listing: Row) -> Row:
 
 @call("listTagged", used_by="promote; the box's demo; koji list-tagged")
 def list_tagged(
-    tag: Any, event: Any = None, inherit: bool = False, prefix: str | None = None, latest: Any = False,
+    tag: Lookup, event: int | None = None, inherit: bool = False, prefix: str | None = None, latest: Count = False,
     package: str | None = None, owner: str | None = None, type: str | None = None, strict: bool = True,  # noqa: A002
     extra: bool = False,
 ) -> list[Row]:  # fmt: skip

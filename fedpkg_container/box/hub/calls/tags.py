@@ -9,11 +9,12 @@ import koji
 
 from fedpkg_container.box.hub.database import Row, marks
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, find, require_permission
+from fedpkg_container.box.hub.lookups import assert_now, find, path_component, require_permission
+from fedpkg_container.box.hub.parameters import Lookup
 
 
 @call("getTag", used_by="the client; pyrpkg; koji list-tagged, list-pkgs, add-pkg, untag-build and others")
-def get_tag(tagInfo: Any, strict: bool = False, event: Any = None, blocked: bool = False) -> Row | None:
+def get_tag(tagInfo: Lookup, strict: bool = False, event: int | None = None, blocked: bool = False) -> Row | None:
     """A tag by id or name."""
     assert_now(event)
     row = find("tags", tagInfo)
@@ -44,10 +45,17 @@ def listed_tag(row: Row) -> Row:
 
 @call("createTag", used_by="the box's demo; koji add-tag")
 def create_tag(
-    name: str, parent: Any = None, arches: str | None = None, *, locked: bool = False, extra: Row | None = None
+    name: str,
+    parent: Lookup | None = None,
+    arches: str | None = None,
+    *,
+    locked: bool = False,
+    extra: Row | None = None,
 ) -> int:
     """A new tag."""
     require_permission("tag")
+    path_component(name, "tag name")
+    _check_arches(arches)
     if get_tag(name):
         raise koji.GenericError(f"A tag with the name '{name}' already exists")
     values = {"arches": arches or "", "locked": int(locked), "extra": json.dumps(extra or {})}
@@ -58,14 +66,23 @@ def create_tag(
     return tag_id
 
 
+def _check_arches(arches: str | None) -> None:
+    """Refuse arches that are no names of folders: repositories have one of each."""
+    for arch in (arches or "").split():
+        path_component(arch, "arch")
+
+
 @call("editTag2", used_by="koji edit-tag")
 def edit_tag(
-    tagInfo: Any, *, name: str | None = None, arches: str | None = None, locked: bool | None = None,
+    tagInfo: Lookup, *, name: str | None = None, arches: str | None = None, locked: bool | None = None,
     extra: Row | None = None, remove_extra: list[str] | None = None, block_extra: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Change name, arches, lock or extra of a tag."""
     require_permission("tag")
     tag = known_tag(tagInfo)
+    _check_arches(arches)
+    if name is not None and name != tag["name"] and get_tag(path_component(name, "tag name")):
+        raise koji.GenericError(f"A tag with the name '{name}' already exists")
     if block_extra:
         raise koji.GenericError("This hub does not block the extra of tags")
     changed = {**tag["extra"], **(extra or {})}
@@ -92,7 +109,7 @@ def inheritance_order(tag_id: int) -> list[int]:
 
 
 @call("getFullInheritance", used_by="pyrpkg (check_inheritance)")
-def get_full_inheritance(tag: Any, event: Any = None, reverse: bool = False) -> list[Row]:
+def get_full_inheritance(tag: Lookup, event: int | None = None, reverse: bool = False) -> list[Row]:
     """The tags that a tag inherits from, nearest first."""
     assert_now(event)
     order = inheritance_order(known_tag(tag)["id"])
@@ -104,7 +121,7 @@ def get_full_inheritance(tag: Any, event: Any = None, reverse: bool = False) -> 
 
 
 @call("getBuildConfig", used_by="the client; pyrpkg; the builder plugin")
-def get_build_config(tag: Any, event: Any = None) -> Row:
+def get_build_config(tag: Lookup, event: int | None = None) -> Row:
     """A tag with the arches and extra that it inherits."""
     assert_now(event)
     config = known_tag(tag)
@@ -122,7 +139,7 @@ def get_build_config(tag: Any, event: Any = None) -> Row:
 
 
 @call("tagLastChangeEvent", used_by="koji.util.RepoWatcher (koji regen-repo)")
-def tag_last_change_event(tag: Any) -> int:
+def tag_last_change_event(tag: Lookup) -> int:
     """The newest event that changed a tag or one that it inherits from."""
     order = inheritance_order(known_tag(tag)["id"])
     newest = database().value(f"SELECT max(id) FROM events WHERE tag_id IN ({marks(order)})", *order)

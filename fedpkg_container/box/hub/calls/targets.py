@@ -9,7 +9,8 @@ import koji
 from fedpkg_container.box.hub.calls.tags import get_tag
 from fedpkg_container.box.hub.database import Row, query_options
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, require_permission
+from fedpkg_container.box.hub.lookups import assert_now, condition, require_permission
+from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, verify_name
 
 _TARGETS = (
     "SELECT targets.*, build.name AS build_tag_name, dest.name AS dest_tag_name FROM targets"
@@ -18,11 +19,11 @@ _TARGETS = (
 
 
 @call("getBuildTarget", used_by="the client; the builder plugin; koji regen-repo --target")
-def get_build_target(info: Any, event: Any = None, strict: bool = False) -> Row | None:
+def get_build_target(info: Lookup, event: int | None = None, strict: bool = False) -> Row | None:
     """A target by id or name."""
     assert_now(event)
-    column = "id" if isinstance(info, int) else "name"
-    row = database().one(f"{_TARGETS} WHERE targets.{column} = ?", info)
+    column, value = condition(info)
+    row = database().one(f"{_TARGETS} WHERE targets.{column} = ?", value)
     if row is None and strict:
         raise koji.GenericError(f"No such build target: {info}")
     return row
@@ -30,7 +31,11 @@ def get_build_target(info: Any, event: Any = None, strict: bool = False) -> Row 
 
 @call("getBuildTargets", used_by="the client (completion); koji list-targets, regen-repo --make-task")
 def get_build_targets(
-    info: Any = None, event: Any = None, buildTagID: Any = None, destTagID: Any = None, queryOpts: Row | None = None
+    info: Lookup | None = None,
+    event: int | None = None,
+    buildTagID: Lookup | None = None,
+    destTagID: Lookup | None = None,
+    queryOpts: QueryOptions | None = None,
 ) -> Any:
     """All targets, or those of a tag."""
     assert_now(event)
@@ -45,9 +50,10 @@ def get_build_targets(
 
 
 @call("createBuildTarget", used_by="the box's demo; koji add-target")
-def create_build_target(name: str, build_tag: Any, dest_tag: Any) -> None:
+def create_build_target(name: str, build_tag: Lookup, dest_tag: Lookup) -> None:
     """A new target."""
     require_permission("target")
+    verify_name(name)
     if get_build_target(name):
         raise koji.GenericError(f"A build target with the name '{name}' already exists")
     tags = {"build": get_tag(build_tag), "destination": get_tag(dest_tag)}

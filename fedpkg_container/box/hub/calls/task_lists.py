@@ -9,6 +9,7 @@ import koji.xmlrpcplus
 from fedpkg_container.box.hub.calls.tasks import task_info
 from fedpkg_container.box.hub.database import Row, marks, query_options, seconds
 from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.parameters import QueryOptions, TaskFilter
 
 _LIST_COLUMNS = {"arch": "arch", "state": "state", "owner": "owner", "host_id": "host_id", "channel_id": "channel_id",
                  "parent": "parent"}  # fmt: skip
@@ -17,7 +18,7 @@ _TIMES = {"created": "create_time", "started": "start_time", "complete": "comple
 
 
 @call("listTasks", used_by="the client (after a lost reply); koji list-tasks, watch-task --mine, watch-logs --mine")
-def list_tasks(opts: Row | None = None, queryOpts: Row | None = None) -> Any:
+def list_tasks(opts: TaskFilter | None = None, queryOpts: QueryOptions | None = None) -> Any:
     """Tasks by arch, state, owner, host, channel, parent, method and times; ``decode`` unpacks request and result."""
     opts = opts or {}
     clauses = ["1"]

@@ -15,7 +15,8 @@ from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import inventory
 from fedpkg_container.box.hub.database import Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import integer, one_row, require_permission
+from fedpkg_container.box.hub.lookups import one_row, require_permission
+from fedpkg_container.box.hub.parameters import Lookup
 
 FREE, OPEN, CLOSED, CANCELED, ASSIGNED, FAILED = (
     koji.TASK_STATES[name] for name in ("FREE", "OPEN", "CLOSED", "CANCELED", "ASSIGNED", "FAILED")
@@ -86,7 +87,7 @@ def _enabled_channel(name: str) -> Row:
 
 def stored(task_id: Any) -> Row | None:
     """The stored row of a task, or None."""
-    return database().one("SELECT * FROM tasks WHERE id = ?", integer(task_id))
+    return database().one("SELECT * FROM tasks WHERE id = ?", task_id)
 
 
 def task_row(task_id: Any) -> Row:
@@ -126,16 +127,15 @@ def task_info(row: Row, *, request: bool = False) -> Row:
 
 
 @call("getTaskInfo", used_by="the client; the builder plugin; koji.daemon.TaskManager; koji taskinfo, watch-task")
-def get_task_info(task_id: Any, request: bool = False, strict: bool = False) -> Any:
+def get_task_info(task_id: int | list[int], request: bool = False, strict: bool = False) -> Any:
     """A task, or a list of them with None for each that is not there."""
-    many = isinstance(task_id, (list, tuple))
     found: list[Row | None] = []
-    for each in task_id if many else [task_id]:
+    for each in task_id if isinstance(task_id, list) else [task_id]:
         row = stored(each)
         if strict:
             row = one_row(row)
         found.append(task_info(row, request=request) if row else None)
-    return found if many else found[0]
+    return found if isinstance(task_id, list) else found[0]
 
 
 @call("getTaskRequest", used_by="koji taskinfo")
@@ -151,7 +151,7 @@ def get_task_children(task_id: int, request: bool = False, strict: bool = False)
         get_task_info(task_id, strict=True)
     return [
         task_info(row, request=request)
-        for row in database().all("SELECT * FROM tasks WHERE parent = ? ORDER BY id", integer(task_id))
+        for row in database().all("SELECT * FROM tasks WHERE parent = ? ORDER BY id", task_id)
     ]
 
 
@@ -159,7 +159,7 @@ def get_task_children(task_id: int, request: bool = False, strict: bool = False)
 def get_task_descendents(task_id: int, request: bool = False) -> dict[str, list[Row]]:
     """Children by the id (as text) of their parent, for a task and everything below it."""
     tree: dict[str, list[Row]] = {}
-    waiting = [integer(task_id)]
+    waiting = [task_id]
     while waiting:
         current = waiting.pop()
         children = get_task_children(current, request=request)
@@ -213,7 +213,7 @@ def may_take(row: Row, host_id: int) -> bool:
 
 
 @call("assignTask", used_by="koji assign-task")
-def assign_task(task_id: int, host: Any, force: bool = False, override: bool = False) -> bool:
+def assign_task(task_id: int, host: Lookup, force: bool = False, override: bool = False) -> bool:
     """Give a task to a host; says whether it was to be had. Only ``force`` takes one from another host."""
     host_row = inventory.known_host(host)
     require_permission("admin")

@@ -9,7 +9,8 @@ from koji.context import context
 
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import require_permission
+from fedpkg_container.box.hub.lookups import condition, require_permission
+from fedpkg_container.box.hub.parameters import UserLookup, verify_name
 
 
 def known_user(user: Any) -> Row:
@@ -23,17 +24,15 @@ def known_user(user: Any) -> Row:
     "getUser",
     used_by="the client; the box's set-up; the builder plugin; koji taskinfo, list-pkgs and others",
 )
-def get_user(userInfo: Any = None, strict: bool = False, krb_princs: bool = True, groups: bool = False) -> Row | None:
+def get_user(
+    userInfo: UserLookup | None = None, strict: bool = False, krb_princs: bool = True, groups: bool = False
+) -> Row | None:
     """A user by id, name, or a dictionary with either; without an argument the one who is calling."""
     key = context.session.user_id if userInfo is None else userInfo
     if key is None:
         raise koji.GenericError("No user provided")
-    if isinstance(key, dict):
-        key = key.get("id") or key.get("name")
-    if not isinstance(key, (int, str)):
-        raise koji.GenericError(f"Invalid type for userInfo: {type(key)}")
-    column = "id" if isinstance(key, int) else "name"
-    row = database().one(f"SELECT id, name, status, usertype FROM users WHERE {column} = ?", key)
+    column, value = condition(key)
+    row = database().one(f"SELECT id, name, status, usertype FROM users WHERE {column} = ?", value)
     if row is None:
         if strict:
             raise koji.GenericError(f"No such user: {userInfo!r}")
@@ -72,6 +71,9 @@ def permissions_of(user_id: int) -> list[str]:
 def create_user(username: str, status: int | None = None, krb_principal: str | None = None) -> int:
     """A new user; returns the id."""
     require_permission("admin")
+    verify_name(username)
+    if status not in (None, *koji.USER_STATUS.values()):
+        raise koji.GenericError(f"Invalid status: {status}")
     if get_user(username):
         raise koji.GenericError(f"user already exists: {username}")
     return database().insert("users", name=username, status=status or koji.USER_STATUS["NORMAL"])

@@ -19,7 +19,6 @@ import contextlib
 import json
 import os
 import resource
-import shutil
 import sqlite3
 import stat
 import sys
@@ -40,41 +39,10 @@ DATABASES = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite")
 LOG = "after-run.log"
 #: The largest database that is mended, bytes.
 LARGEST = 512 * 1024 * 1024
-#: Characters of it that are shown.
-LONGEST_LOG = 4000
 #: Seconds that mending one database may take; a trigger in it may never end.
 SECONDS = 15.0
 #: Seconds of processor time, and bytes of memory, of the whole hook.
 _CPU, _MEMORY = 50, 1024 * 1024 * 1024
-#: Seconds after which the runtime ends the hook.
-TIMEOUT = 60
-
-
-def options(folder: Path, epoch: int) -> list[str]:
-    """Arguments for ``buildah build`` that have the hook run; its files are below ``folder``.
-
-    :param epoch: seconds since the epoch: the time of the commit
-    """
-    hooks, own = folder / "hooks", folder / "after-run"
-    hooks.mkdir(exist_ok=True)
-    own.mkdir(exist_ok=True)
-    program = shutil.copy(__file__, own)  # the build's folder is what buildah sees of the builder, and /usr
-    command = [os.path.realpath(sys.executable), "-I", "-S", program]
-    command += [str(epoch), str(int(time.time()) - 1), str(own)]
-    hook = {"path": command[0], "args": command, "timeout": TIMEOUT}
-    described = {"version": "1.0.0", "hook": hook, "when": {"always": True}, "stages": ["poststop"]}
-    (hooks / "after-run.json").write_text(json.dumps(described))
-    return ["--hooks-dir", str(hooks)]
-
-
-def complaints(folder: Path) -> list[str]:
-    """What the hooks of a build could not do, in lines."""
-    try:
-        log = os.open(folder / "after-run" / LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return []
-    with open(log, errors="replace") as file:
-        return file.read(LONGEST_LOG).splitlines() if stat.S_ISREG(os.fstat(log).st_mode) else []
 
 
 def mend(root: Path, epoch: int, started: float, folder: Path) -> None:

@@ -1,0 +1,539 @@
+"""Types of the calls' parameters: calls declare them in annotations, and ``dispatch`` checks them before a call runs.
+
+An annotation is the name of a type (``int``, ``str``, ``bool``, ``float``, ``Row``), ``list[…]`` of one, an alias of
+this module, or several of them with ``|`` between. What a call receives has been checked and converted: ``12`` as text
+is the number 12, as in Koji, and other text is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Optional, Protocol, Union
+
+import koji
+import koji.util
+
+#: The deepest nesting of lists and dictionaries that is accepted.
+MAX_DEPTH = 32
+#: The longest list of typed elements: SQLite accepts 32766 variables in a statement.
+MAX_LENGTH = 20_000
+#: The longest text of a parameter that is not declared as ``Content``, in characters.
+MAX_TEXT = 8192
+#: The longest name of a tag, user, package, ..., in characters (Koji's MaxNameLengthInternal).
+MAX_NAME = 256
+#: The largest absolute value of a priority.
+MAX_PRIORITY = 1_000_000
+#: The longest text of a ``Content`` parameter, in characters; a request has a limit of its own.
+MAX_CONTENT = 64 * 1024 * 1024
+
+_MAX_INTEGER = 2**63 - 1
+#: The end of the year 9999.
+_LAST_SECOND = 253402300799
+_SHOWN = 200
+#: Characters that XML 1.0 cannot hold: an answer that repeats them cannot be parsed by any client.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+_NAME = re.compile(r"[A-Za-z0-9/_.+@:-]+")
+
+
+def shown(value: Any) -> str:
+    """A value of a request for an error message, shortened."""
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except RecursionError:
+        text = "..."
+    return xml_text(text[:_SHOWN])
+
+
+def xml_text(text: str) -> str:
+    """Text in which characters that XML cannot hold are replaced."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _refused(value: Any, expected: str) -> koji.ParameterError:
+    """The refusal of Koji's ``convert_value``."""
+    if value is None:
+        return koji.ParameterError(f"Invalid type, expected type {expected}")
+    return koji.ParameterError(f"Invalid type for value '{shown(value)}': {type(value)}, expected type {expected}")
+
+
+class Kind(Protocol):
+    """What a parameter may be."""
+
+    def convert(self, value: Any) -> Any:
+        """Return the checked value; raise ParameterError if it is of another type."""
+        ...
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number of at most 64 bits, perhaps as text.
+
+    :param limit: its largest absolute value
+    """
+
+    limit: int = _MAX_INTEGER
+
+    def convert(self, value: Any) -> int:
+        """Return the number."""
+        if isinstance(value, str) and _INTEGER.fullmatch(value):
+            value = int(value)
+        if not isinstance(value, int) or abs(value) > self.limit:
+            raise _refused(value, f"{int}")
+        return int(value)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number."""
+
+    def convert(self, value: Any) -> float:
+        """Return the number."""
+        if not isinstance(value, (int, float)) or abs(value) > _MAX_INTEGER or not math.isfinite(value):
+            raise _refused(value, f"{float}")
+        return float(value)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A time since the epoch that has a date."""
+
+    def convert(self, value: Any) -> float:
+        """Return the time in seconds."""
+        seconds = Number().convert(value)
+        if not 0 <= seconds <= _LAST_SECOND:
+            raise koji.ParameterError(f"Invalid time: {seconds}")
+        return seconds
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A truth value; 0, 1 and None are accepted as in Koji."""
+
+    def convert(self, value: Any) -> bool:
+        """Return the truth value."""
+        if value is not None and not isinstance(value, (bool, int)):
+            raise _refused(value, f"{bool}")
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text that XML can hold.
+
+    :param limit: characters
+    """
+
+    limit: int = MAX_TEXT
+
+    def convert(self, value: Any) -> str:
+        """Return the text."""
+        if not isinstance(value, str):
+            raise _refused(value, f"{str}")
+        if len(value) > self.limit:
+            raise koji.ParameterError(f"Text is too long: {len(value)} characters, at most {self.limit} are accepted")
+        if _NOT_XML.search(value):
+            raise koji.ParameterError(f"Invalid characters in text: {value[:_SHOWN]!r}")
+        return value
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """A kind, or None."""
+
+    kind: Kind
+
+    def convert(self, value: Any) -> Any:
+        """Return None or what the kind makes of the value."""
+        return None if value is None else self.kind.convert(value)
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Any plain data within the limits that hold for every request: arguments of tasks, extra of tags and builds."""
+
+    def convert(self, value: Any) -> Any:
+        """Return the value."""
+        return value
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list of one kind of element."""
+
+    kind: Kind
+    limit: int = MAX_LENGTH
+
+    def convert(self, value: Any) -> list[Any]:
+        """Return the list."""
+        if not isinstance(value, (list, tuple)):
+            raise _refused(value, f"{list}")
+        if len(value) > self.limit:
+            raise koji.ParameterError(f"List is too long: {len(value)} elements, at most {self.limit} are accepted")
+        return [self.kind.convert(each) for each in value]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A dictionary.
+
+    :param fields: the kinds of known keys; other keys are kept as they are
+    :param required: keys that must be there
+    """
+
+    fields: Mapping[str, Kind] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+    def convert(self, value: Any) -> dict[str, Any]:
+        """Return the dictionary."""
+        if not isinstance(value, dict):
+            raise _refused(value, f"{dict}")
+        for key in self.required:
+            if key not in value:
+                raise koji.ParameterError(f"Missing key: {key}")
+        return {key: self._field(key, each) for key, each in value.items()}
+
+    def _field(self, key: str, value: Any) -> Any:
+        if key not in self.fields:
+            return value
+        try:
+            return self.fields[key].convert(value)
+        except koji.ParameterError as error:
+            raise koji.ParameterError(f"{key}: {error}") from error
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """One of several kinds, the first that accepts the value.
+
+    :param refusal: the fault for a value that is none of them, where Koji has a special one
+    """
+
+    kinds: Sequence[Kind]
+    refusal: Optional[Callable[[Any], koji.GenericError]] = None
+
+    def convert(self, value: Any) -> Any:
+        """Return what the first kind that accepts the value makes of it."""
+        refusals = []
+        for kind in self.kinds:
+            try:
+                return kind.convert(value)
+            except koji.ParameterError as error:
+                refusals.append(error)
+        raise self.refusal(value) if self.refusal else refusals[0]
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """A number or text that is not converted: Koji looks up a number as an id and text as a name."""
+
+    def convert(self, value: Any) -> Any:
+        """Return the number or the text."""
+        if isinstance(value, str):
+            return Text(MAX_TEXT).convert(value)
+        if not isinstance(value, int):
+            raise _refused(value, f"{int} or {str}")
+        return Integer().convert(value)
+
+
+def _no_lookup(value: Any) -> koji.GenericError:
+    return koji.ParameterError(f"Invalid name or id value: {shown(value)}")
+
+
+def _no_user(value: Any) -> koji.GenericError:
+    return koji.GenericError(f"Invalid type for userInfo: {type(value)}")
+
+
+def _no_build(value: Any) -> koji.GenericError:
+    return koji.GenericError(f"Invalid type for argument: {type(value)!r}")
+
+
+def _no_rpm(value: Any) -> koji.GenericError:
+    return koji.GenericError(f"Invalid type for rpminfo: {type(value)!r}")
+
+
+def _no_arches(value: Any) -> koji.GenericError:
+    return koji.GenericError(f'Invalid type for "arches" parameter: {type(value)}')
+
+
+def _no_host_data(_value: Any) -> koji.GenericError:
+    return koji.ParameterError("Host data should be a dictionary")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A dictionary with the id or the name of a row."""
+
+    def convert(self, value: Any) -> dict[str, Any]:
+        row = Fields({"id": Maybe(Integer()), "name": Maybe(Exactly())}).convert(value)
+        if row.get("id") is None and row.get("name") is None:
+            raise _no_lookup(value)
+        return row
+
+
+_VERSION = AnyOf([Text(MAX_NAME), Number()])
+_NVR: dict[str, Kind] = {"name": Text(MAX_NAME), "version": _VERSION, "release": _VERSION}
+_NVRA: dict[str, Kind] = {**_NVR, "arch": Text(MAX_NAME)}
+_EPOCH = Maybe(Integer())
+
+
+@dataclass(frozen=True)
+class _BuildFields:
+    """A dictionary with name, version and release."""
+
+    def convert(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, dict) and not set(_NVR) <= set(value):
+            raise koji.GenericError("did not provide name, version, and release")
+        return Fields(_NVR).convert(value)
+
+
+_ROW = dict[str, Any]
+#: A row by its id, its name, or a dictionary with either.
+Lookup = Annotated[Union[int, str, _ROW], AnyOf([Exactly(), _Named()], _no_lookup)]
+#: A user in the same ways.
+UserLookup = Annotated[Union[int, str, _ROW], AnyOf([Exactly(), _Named()], _no_user)]
+#: A build by its id, its NVR, or a dictionary with name, version and release.
+BuildLookup = Annotated[Union[int, str, _ROW], AnyOf([Exactly(), _BuildFields()], _no_build)]
+#: An RPM by its id, NVRA or file name, or a dictionary with its id or with name, version, release and arch.
+RPMLookup = Annotated[
+    Union[int, str, _ROW],
+    AnyOf([Exactly(), Fields({"id": Integer()}, ("id",)), Fields(_NVRA, tuple(_NVRA))], _no_rpm),
+]
+#: Name and version of a build, perhaps with its release.
+BuildFields = Annotated[_ROW, Fields(_NVR, ("name", "version"))]
+#: One arch or several.
+ArchList = Annotated[Union[str, list[str]], AnyOf([Text(MAX_NAME), ListOf(Text(MAX_NAME))], _no_arches)]
+#: A moment: seconds since the epoch, or text.
+Moment = Annotated[Union[float, str], AnyOf([Number(), Text(MAX_NAME)])]
+#: A number or text that stays what it is.
+NumberOrText = Annotated[Union[int, str], Exactly()]
+#: A flag that may count: ``latest=3``.
+Count = Annotated[Union[int, bool], AnyOf([Integer(), Flag()])]
+#: Long text: parts of files, results of tasks, metadata.
+Content = Annotated[str, Text(MAX_CONTENT)]
+#: Plain data that the hub hands on.
+Anything = Annotated[Any, Opaque()]
+#: The checksum of a part of a file: of md5 the digest alone, else a pair of kind and digest.
+Checksum = Annotated[Any, AnyOf([Text(MAX_NAME), ListOf(Maybe(Text(MAX_NAME)), 2)])]
+#: Data that a builder reports with its load.
+HostData = Annotated[_ROW, AnyOf([Fields()], _no_host_data)]
+#: ``queryOpts`` of Koji.
+QueryOptions = Annotated[
+    _ROW,
+    Fields({
+        "order": Maybe(Text(MAX_NAME)),
+        "limit": Maybe(Integer()),
+        "offset": Maybe(Integer()),
+        "countOnly": Flag(),
+    }),
+]  # fmt: skip
+
+_ID = Maybe(Integer())
+_IDS = Maybe(AnyOf([Integer(), ListOf(Maybe(Integer()), 1000)]))
+_NAMES = Maybe(AnyOf([Text(MAX_NAME), ListOf(Text(MAX_NAME), 1000)]))
+_TIME = Maybe(AnyOf([Number(), Text(MAX_NAME)]))
+_MOMENTS = ("created", "started", "complete", "completed")
+#: Options of ``listTasks``.
+TaskFilter = Annotated[
+    _ROW,
+    Fields({
+        **{f"{no}{key}": _IDS for key in ("state", "owner", "host_id", "channel_id", "parent") for no in ("", "not_")},
+        **{f"{no}arch": _NAMES for no in ("", "not_")},
+        **{f"{key}{side}": _TIME for key in _MOMENTS for side in ("Before", "After")},
+        "method": Text(MAX_NAME),
+        "decode": Flag(),
+    }),
+]  # fmt: skip
+#: Options of a new task below another one; as ``**`` parameter, the dictionary of all.
+SubtaskOptions = Annotated[
+    Any,
+    Fields({
+        "label": Maybe(Text(MAX_NAME)),
+        "channel": Maybe(Text(MAX_NAME)),
+        "arch": Maybe(Text(MAX_NAME)),
+        "priority": Integer(MAX_PRIORITY),
+        "kwargs": Fields(),
+    }),
+]  # fmt: skip
+#: Changes of a host, as ``**`` parameter.
+HostChanges = Annotated[
+    Any,
+    Fields({
+        "arches": Text(MAX_NAME),
+        "capacity": Number(),
+        "description": Maybe(Text()),
+        "comment": Maybe(Text()),
+    }),
+]  # fmt: skip
+#: Filters of ``listBuildroots``, as ``**`` parameter.
+BuildrootFilter = Annotated[Any, Fields({"queryOpts": Maybe(Fields())})]
+#: A build that is reserved.
+Reservation = Annotated[
+    _ROW,
+    Fields({
+        **_NVR, "epoch": _EPOCH, "task_id": _ID,
+        "source": Maybe(Text()), "extra": Maybe(Fields()),
+    }),
+]  # fmt: skip
+_COMPONENTS = ListOf(Fields({"type": Text(MAX_NAME), **_NVRA, "epoch": _EPOCH}, ("type",)), 1_000_000)
+_IMAGE = Maybe(Fields({"arch": Maybe(Text(MAX_NAME))}))
+_TYPEINFO = Maybe(Fields({"image": _IMAGE}))
+_EXTRA = Maybe(Fields({"typeinfo": _TYPEINFO, "image": _IMAGE}))
+#: The metadata of a build of a content generator.
+METADATA = Fields(
+    {
+        "metadata_version": Exactly(),
+        "build": Fields(
+            {
+                **_NVR,
+                "epoch": _EPOCH,
+                "source": Maybe(Text()),
+                "start_time": Seconds(),
+                "end_time": Seconds(),
+                "owner": Maybe(Exactly()),
+                "task_id": _ID,
+                "build_id": _ID,
+                "extra": Maybe(Fields({"typeinfo": _TYPEINFO, "image": _IMAGE, "container_koji_task_id": _ID})),
+            },
+            ("name", "version", "release", "start_time", "end_time"),
+        ),
+        "buildroots": ListOf(
+            Fields(
+                {
+                    "id": Exactly(),
+                    "content_generator": Fields({"name": Text(MAX_NAME)}, ("name",)),
+                    "components": _COMPONENTS,
+                },
+                ("id", "content_generator", "components"),
+            )
+        ),
+        "output": ListOf(
+            Fields(
+                {
+                    "filename": Text(MAX_NAME),
+                    "relpath": Maybe(Text()),
+                    "subdir": Maybe(Text()),
+                    "filesize": Integer(),
+                    "checksum": Text(MAX_NAME),
+                    "checksum_type": Text(MAX_NAME),
+                    "type": Text(MAX_NAME),
+                    "buildroot_id": Exactly(),
+                    "components": _COMPONENTS,
+                    "extra": _EXTRA,
+                    "metadata_only": Flag(),
+                },
+                ("filename", "filesize", "checksum", "checksum_type", "type", "buildroot_id"),
+            )
+        ),
+    },
+    ("metadata_version", "build", "buildroots", "output"),
+)  # fmt: skip
+#: The members of a ``multiCall``.
+MEMBERS = ListOf(Fields({"methodName": Text(MAX_NAME), "params": ListOf(Opaque())}, ("methodName", "params")))
+
+_TYPES: Mapping[str, Kind] = {
+    "int": Integer(),
+    "float": Number(),
+    "bool": Flag(),
+    "str": Text(),
+    "Row": Fields(),
+}
+
+
+def assert_plain(value: Any) -> None:
+    """Refuse what no call accepts: objects other than plain data, nesting without end, text that XML cannot hold.
+
+    :raises koji.ParameterError: what is wrong
+    """
+    waiting: list[tuple[Any, int]] = [(value, 0)]
+    while waiting:
+        each, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise koji.ParameterError(f"Data is nested too deeply: at most {MAX_DEPTH} levels are accepted")
+        if isinstance(each, dict):
+            for key in each:
+                Text().convert(key)
+            waiting.extend((inner, depth + 1) for inner in each.values())
+        elif isinstance(each, (list, tuple)):
+            waiting.extend((inner, depth + 1) for inner in each)
+        elif isinstance(each, str):
+            Text(MAX_CONTENT).convert(each)
+        elif isinstance(each, bool) or each is None:
+            pass
+        elif isinstance(each, int):
+            Integer().convert(each)
+        elif isinstance(each, float):
+            Number().convert(each)
+        else:
+            raise koji.ParameterError(f"Invalid type of data: {type(each)}")
+
+
+def kind_of(annotation: str, names: Mapping[str, Any]) -> Kind:
+    """The kind that an annotation declares.
+
+    :param names: the module's, in which aliases are looked up
+    :raises TypeError: it is not one of those that a call may have
+    """
+    parts = [part.strip() for part in annotation.split("|")]
+    kinds = [_single(name, names) for name in parts if name != "None"]
+    kind = kinds[0] if len(kinds) == 1 else AnyOf(kinds)
+    return Maybe(kind) if "None" in parts else kind
+
+
+def _single(name: str, names: Mapping[str, Any]) -> Kind:
+    if name.startswith("list[") and name.endswith("]"):
+        return ListOf(_single(name[len("list[") : -1], names))
+    metadata = getattr(names.get(name), "__metadata__", None)
+    kind = metadata[0] if metadata else _TYPES.get(name)
+    if kind is None:
+        raise TypeError(f"no type for parameters of calls: {name!r}")
+    found: Kind = kind
+    return found
+
+
+class Signature:
+    """The parameters of a call.
+
+    :param typed: False for functions of plugins, which check their parameters themselves as they must in Koji
+    :raises TypeError: a parameter does not declare its type
+    """
+
+    def __init__(self, function: Callable[..., Any], *, typed: bool = True) -> None:
+        self.function = function
+        self.signature = inspect.signature(function)
+        names = getattr(function, "__globals__", {})
+        self.kinds: dict[str, Kind] = {
+            parameter.name: kind_of(str(parameter.annotation), names) if typed else Opaque()
+            for parameter in self.signature.parameters.values()
+        }
+
+    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> inspect.BoundArguments:
+        """The checked and converted arguments of a call.
+
+        :raises koji.ParameterError: too few, too many or unknown ones, or one of another type
+        """
+        try:
+            bound = self.signature.bind(*arguments, **named)
+        except TypeError:
+            # Python's own message, which is Koji's; the function does not run with arguments that do not fit.
+            koji.util.call_with_argcheck(self.function, arguments, named)
+            raise
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = self.kinds[name].convert(value)
+        return bound
+
+
+def verify_name(name: str) -> str:
+    """A name for something new (Koji's RegexNameInternal and RegexUserName).
+
+    :raises koji.GenericError: it is too long, or has other characters
+    """
+    if len(name) > MAX_NAME:
+        raise koji.GenericError(f"Name {shown(name)} is too long. Max length is {MAX_NAME} characters")
+    if not _NAME.fullmatch(name):
+        raise koji.GenericError(f"Name {shown(name)} does not match RegexNameInternal value")
+    return name

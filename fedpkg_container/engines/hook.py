@@ -1,0 +1,46 @@
+"""The OCI hook of a build, which runs ``inside/after_run.py`` after each RUN."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+
+from fedpkg_container.engines.inside.after_run import LOG
+from fedpkg_container.engines.sandbox import INSIDE, interpreter
+from fedpkg_container.engines.workspace import Workspace
+
+#: Seconds after which the runtime ends the hook.
+TIMEOUT = 60
+#: Characters of its log that are shown.
+LONGEST_LOG = 4000
+#: The directory of its description, in the build's, and of its files, in the worker's.
+HOOKS, _OWN = "hooks", "after-run"
+
+
+def options(workspace: Workspace, epoch: int) -> list[str]:
+    """Return arguments for ``buildah build`` that have the hook run.
+
+    :param epoch: seconds since the epoch: the time of the commit
+    """
+    hooks, own = workspace.folder / HOOKS, workspace.work / _OWN
+    hooks.mkdir(exist_ok=True)
+    if not own.exists():
+        workspace.new(_OWN)
+    command = [interpreter(), "-I", "-S", str(INSIDE / "after_run.py")]
+    command += [str(epoch), str(int(time.time()) - 1), str(own)]
+    hook = {"path": command[0], "args": command, "timeout": TIMEOUT}
+    described = {"version": "1.0.0", "hook": hook, "when": {"always": True}, "stages": ["poststop"]}
+    (hooks / "after-run.json").write_text(json.dumps(described))
+    return ["--hooks-dir", str(hooks)]
+
+
+def complaints(workspace: Workspace) -> list[str]:
+    """Return what the hooks of a build could not do, in lines."""
+    try:
+        log = os.open(workspace.work / _OWN / LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return []
+    with open(log, errors="replace") as file:
+        return file.read(LONGEST_LOG).splitlines() if stat.S_ISREG(os.fstat(log).st_mode) else []

@@ -1,0 +1,177 @@
+"""Copy some files out of an image, without executing anything of it: as a file, in a worker.
+
+The layers of the image are mounted on each other, read-only, as containers/storage keeps them: ``overlay-images`` names
+an image's top layer, ``overlay-layers`` each layer's parent, and ``overlay/LAYER/diff`` holds its files. Then the root
+directory is changed to the image's, so that links in it lead nowhere else.
+
+Its argument is a file with a JSON object: ``image`` (its ID), ``stores`` (directories), ``target`` (an existing empty
+directory), ``directories`` (whose plain files are copied), ``files`` (copied, following links), ``present`` (made as an
+empty file or directory where the image has one), ``longest`` (bytes that are copied altogether).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import stat
+import sys
+from typing import Any
+
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _entries(store: str, kind: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in names:
+        try:
+            with open(f"{store}/overlay-{kind}/{name}") as file:
+                found += json.load(file) or []
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def layers(image: str, stores: list[str]) -> list[str]:
+    """The directories of an image's layers, the uppermost first.
+
+    :raises SystemExit: a store does not have it
+    """
+    tops: dict[str, str] = {}
+    known: dict[str, tuple[str, str]] = {}
+    for store in stores:
+        for each in _entries(store, "images", ("images.json",)):
+            tops.setdefault(each["id"], each.get("layer", ""))
+        for each in _entries(store, "layers", ("layers.json", "volatile-layers.json")):
+            known.setdefault(each["id"], (each.get("parent", ""), f"{store}/overlay/{each['id']}/diff"))
+    if image not in tops:
+        raise SystemExit(f"no store has the image {image}")
+    found: list[str] = []
+    layer = tops[image]
+    while layer:
+        if layer not in known or len(found) > 500:
+            raise SystemExit(f"the layer {layer} of {image} is missing")
+        layer, directory = known[layer]
+        found.append(directory)
+    return found
+
+
+def mount(directories: list[str], target: str, work: str) -> None:
+    """Mount layers on each other."""
+    links = []
+    empty = f"{work}/empty"  # overlay wants two layers at least
+    os.mkdir(empty)
+    for number, directory in enumerate([*directories, empty]):
+        link = f"{work}/{number}"  # short: all of them must fit into a page
+        os.symlink(directory, link)
+        links.append(link)
+    options = f"lowerdir={':'.join(links)},userxattr"
+    flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    result = _libc.mount(b"overlay", target.encode(), b"overlay", ctypes.c_ulong(flags), options.encode())
+    if result < 0:
+        error = ctypes.get_errno()
+        raise SystemExit(f"the layers of the image cannot be mounted: {os.strerror(error)}")
+
+
+class Copier:
+    """Copies files from the root directory into another one that was opened before.
+
+    :param target: descriptor of the directory
+    :param longest: bytes that are copied altogether
+    """
+
+    def __init__(self, target: int, longest: int) -> None:
+        self.target = target
+        self.left = longest
+
+    def parent(self, path: str) -> int:
+        """Make the directories above a path of the target; a descriptor of the last."""
+        current = os.dup(self.target)
+        for name in path.strip("/").split("/")[:-1]:
+            try:
+                os.mkdir(name, 0o755, dir_fd=current)
+            except FileExistsError:
+                pass
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = below
+        return current
+
+    def file(self, path: str, *, follow: bool) -> None:
+        """Copy a plain file; nothing happens where there is none."""
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
+        try:
+            source = os.open(path, flags)
+        except OSError:
+            return
+        try:
+            facts = os.fstat(source)
+            if not stat.S_ISREG(facts.st_mode):
+                return
+            self.left -= facts.st_size
+            if self.left < 0:
+                raise SystemExit(f"{path} is too large")
+            self._write(source, path, facts.st_size)
+        finally:
+            os.close(source)
+
+    def _write(self, source: int, path: str, size: int) -> None:
+        parent = self.parent(path)
+        target = os.open(os.path.basename(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=parent)
+        os.close(parent)
+        try:
+            while size > 0 and (chunk := os.read(source, min(1 << 20, size))):
+                os.write(target, chunk)
+                size -= len(chunk)
+        finally:
+            os.close(target)
+
+    def directory(self, path: str) -> None:
+        """Copy the plain files of a directory that is no link, nor below one."""
+        if os.path.realpath(path) != path or not os.path.isdir(path):
+            return
+        for name in sorted(os.listdir(path)):
+            self.file(f"{path}/{name}", follow=False)
+
+    def present(self, path: str) -> None:
+        """Make an empty file, or directory, where the image has something; a link becomes a file."""
+        if not os.path.lexists(path):
+            return
+        real = os.path.realpath(path) == path and os.path.isdir(path)
+        parent = self.parent(path)
+        try:
+            if real:
+                os.mkdir(os.path.basename(path), 0o755, dir_fd=parent)
+            else:
+                os.close(os.open(os.path.basename(path), os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=parent))
+        except FileExistsError:
+            pass
+        finally:
+            os.close(parent)
+
+
+def main() -> None:
+    """Copy what the request names."""
+    with open(sys.argv[1]) as file:
+        request = json.load(file)
+    work, root = "/tmp/layers", "/tmp/root"
+    os.mkdir(work)
+    os.mkdir(root)
+    mount(layers(request["image"], request["stores"]), root, work)
+    copier = Copier(os.open(request["target"], os.O_RDONLY | os.O_DIRECTORY), request["longest"])
+    os.chroot(root)
+    os.chdir("/")
+    for path in request["directories"]:
+        copier.directory(f"/{path}")
+    for path in request["files"]:
+        copier.file(f"/{path}", follow=True)
+    for path in request["present"]:
+        copier.present(f"/{path}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"read_image: {error.strerror or error}: {error.filename or ''}")

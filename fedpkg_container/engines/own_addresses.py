@@ -1,0 +1,75 @@
+"""The addresses of this machine, and notice of those that it gets later."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import logging
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.process import run
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for listing the addresses.
+TIMEOUT = 20.0
+#: Groups of messages of rtnetlink(7) about IPv4 addresses and routes (linux/rtnetlink.h, RTMGRP_*).
+_GROUPS = 0x10 | 0x40
+#: Bytes of a message that are read; what does not fit in is dropped, since nothing in it is looked at.
+_MESSAGE = 4096
+
+
+def own_addresses() -> list[str]:
+    """Every IPv4 address that leads to this machine itself, but those of loopback, which a namespace has its own of."""
+    listed = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
+    addresses = [str(each["dst"]) for each in json.loads(listed or b"[]")]
+    return [each for each in addresses if not ipaddress.ip_network(each, strict=False).is_loopback]
+
+
+@contextlib.contextmanager
+def watched(added: Callable[[list[str]], None], failed: Callable[[], None]) -> Iterator[list[str]]:
+    """Watch this machine's addresses during the block, from a thread; those of its beginning.
+
+    :param added: called with addresses that are new, within milliseconds of their arrival on an idle machine
+    :param failed: called once when new addresses can no longer be noticed, or ``added`` raised an error
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        kernel.bind((0, _GROUPS))  # before the first list, so that none comes between
+        begun = own_addresses()
+        ending, ended = socket.socketpair()
+        thread = threading.Thread(target=_watch, args=(kernel, ended, set(begun), added, failed), daemon=True)
+        with ending, ended:
+            thread.start()
+            try:
+                yield begun
+            finally:
+                ending.close()
+                thread.join(2 * TIMEOUT)
+
+
+def _watch(
+    kernel: socket.socket,
+    ended: socket.socket,
+    known: set[str],
+    added: Callable[[list[str]], None],
+    failed: Callable[[], None],
+) -> None:
+    try:
+        while True:
+            ready, _, _ = select.select([kernel, ended], [], [])
+            if ended in ready:
+                return
+            with contextlib.suppress(OSError):  # more came than fits in (ENOBUFS): all are listed anyway
+                kernel.recv(_MESSAGE)
+            new = [each for each in own_addresses() if each not in known]
+            if new:
+                added(new)
+                known.update(new)
+    except (FedpkgContainerError, OSError, ValueError) as error:
+        logger.error("this machine's addresses cannot be watched: %s", error)
+        failed()

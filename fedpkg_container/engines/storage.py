@@ -1,0 +1,49 @@
+"""Stores of containers/storage: their configuration, and how much they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedpkg_container.engines.workspace import Workspace
+from fedpkg_container.process import run
+
+#: The variable by which buildah and skopeo find the configuration.
+VARIABLE = "CONTAINERS_STORAGE_CONF"
+#: Seconds that a measurement may take.
+TIMEOUT = 120.0
+
+
+def configure(workspace: Workspace, stores: Sequence[Path]) -> dict[str, str]:
+    """Write the configuration of a worker's own store; variables that make programs use it.
+
+    :param stores: further stores, which are only read
+    """
+    graph, runtime = workspace.work / "graph", workspace.work / "run"
+    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{graph}"', f'runroot = "{runtime}"']
+    lines += [f'rootless_storage_path = "{graph}"']
+    if stores:
+        listed = ", ".join(f'"{store}"' for store in stores)
+        lines += ["[storage.options]", f"additionalimagestores = [{listed}]"]
+    path = workspace.folder / "storage.conf"
+    path.write_text("\n".join(lines) + "\n")
+    return {VARIABLE: str(path)}
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes that the files below a directory take on disk, without what is mounted there or vanishes.
+
+    Counted by ``du``, which follows directories however deep they are in each other.
+    """
+    return _counted(folder, "--block-size=1")
+
+
+def files_of(folder: Path) -> int:
+    """Return how many inodes a directory and everything below it take."""
+    return _counted(folder, "--inodes")
+
+
+def _counted(folder: Path, what: str) -> int:
+    counted = run(["du", "--summarize", "--one-file-system", what, "--", folder], timeout=TIMEOUT, check=False)
+    total = counted.text.split()
+    return int(total[0]) if total else 0

@@ -1,0 +1,48 @@
+"""Images whose RPM database is large, or made to be: through a whole build."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
+from tests.support import rpm_database
+from tests.support.leftovers import nothing_left
+from tests.support.packager import Packager
+
+MANY = 10_000
+
+
+def _commit(packager: Packager, database: Path) -> None:
+    """Commit an image that has a database, and nothing else of its RPMs."""
+    shutil.copyfile(database, packager.checkout / rpm_database.FILE)
+    packager.commit(packager.dockerfile(f"COPY {rpm_database.FILE} /{rpm_database.DATABASE}/"))
+
+
+def test_an_image_of_ten_thousand_rpms(packager: Packager, box: Box, tmp_path: Path) -> None:
+    _commit(packager, rpm_database.make(tmp_path / "root", packages=MANY))
+    done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"x86_64: Koji knows 0 of {MANY} RPMs" in done.stdout + done.stderr
+    session = box.session(ADMIN)
+    build = session.getBuild(f"{packager.name}-container-1.0-1")
+    (arch,) = session.getTaskChildren(build["extra"]["container_koji_task_id"])
+    result = session.getTaskResult(arch["id"])
+    session.logout()
+    assert result["rpms"] == MANY
+    assert result["file"]["size"] > 2 * 10**6
+    (sbom,) = box.layout.topdir.rglob(f"{build['nvr']}.x86_64.spdx.json")
+    packages = [each["name"] for each in json.loads(sbom.read_text())["packages"]]
+    assert len([name for name in packages if name.startswith("p0")]) == MANY
+
+
+def test_an_image_whose_database_has_no_end(packager: Packager, box: Box, tmp_path: Path) -> None:
+    database = rpm_database.make(tmp_path / "root")
+    rpm_database.make_endless(database, rpm_database.STREAMED)
+    _commit(packager, database)
+    done = packager.build("--scratch")
+    assert done.returncode == 1
+    assert "the image's RPM database cannot be read: rpm prints more than 32 MB" in done.stderr
+    nothing_left(box)

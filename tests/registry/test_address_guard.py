@@ -1,0 +1,167 @@
+"""Where a registry may send a builder: connections are counted at the addresses to which it sends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedpkg_container.errors import RegistryUnavailableError
+from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
+from fedpkg_container.registry.fetch import FetchLimits, fetch_image
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.repository import Repository
+from tests.support.listening import Listener, closed_port, listener
+from tests.support.memory_registry import Fault, MemoryRegistry, memory_registry
+from tests.support.pushing import image
+from tests.support.registries import PASSWORD, access
+from tests.support.registry_clients import Serve
+
+CLOSED = "is at an address that builders of this site do not connect to"
+
+
+@contextmanager
+def client(folder: Path, server: MemoryRegistry, *hosts: str) -> Iterator[Repository]:
+    """A client that is guarded as a builder's is, of a registry that the site names; and of other hosts."""
+    reached = access(folder, server.address, password=PASSWORD)
+    guard = AddressGuard(hosts=(server.address, *hosts))
+    with RegistryHTTP(
+        server.address, certificates=reached.certificates, auth_file=reached.auth_file, guard=guard
+    ) as http:
+        yield Repository(http, "hello")
+
+
+@pytest.fixture
+def inside() -> Iterator[Listener]:
+    """A service of the builder; no test may connect to it."""
+    with listener() as found:
+        yield found
+    assert found.accepted == []
+
+
+def test_a_registry_that_the_site_names_may_be_at_any_address(serve: Serve, tmp_path: Path) -> None:
+    server, _ = serve()
+    with client(tmp_path, server) as repository:
+        assert repository.head("latest")
+
+
+def test_a_registry_that_a_dockerfile_names_is_not_connected_to(tmp_path: Path, inside: Listener) -> None:
+    guarded = replace(access(tmp_path), guard=AddressGuard(hosts=("registry.example.org",)))
+    for registry in (inside.address, inside.address.replace("127.0.0.1", "localhost"), closed_port()):
+        with pytest.raises(ClosedAddressError, match=f"{registry} {CLOSED}"):
+            Registry(guarded).manifest(ImageReference(registry, "x", "latest"))
+        with pytest.raises(ClosedAddressError, match=f"{registry} {CLOSED}"):
+            Registry(guarded).tags(ImageReference(registry, "x"))
+
+
+def test_a_server_of_tokens_that_a_registry_names_is_not_connected_to(
+    serve: Serve, tmp_path: Path, inside: Listener
+) -> None:
+    server, _ = serve()
+    messages = []
+    for address in (inside.address, closed_port()):
+        challenge = {"WWW-Authenticate": f'Bearer realm="https://{address}/token",service="x"'}
+        server.faults["GET .*manifests"] = [Fault(401, challenge)]
+        with client(tmp_path, server) as repository, pytest.raises(ClosedAddressError, match=CLOSED) as caught:
+            repository.manifest("latest")
+        messages.append(caught.value.reason.replace(address, "ADDRESS"))
+    assert messages[0] == messages[1]  # an open port is not told from a closed one
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_redirection_of_a_blob_is_not_connected_to(
+    serve: Serve, tmp_path: Path, inside: Listener, scheme: str
+) -> None:
+    server, source = serve()
+    pushed = image(source, "two")
+    messages = []
+    for address in (inside.address, closed_port()):
+        server.faults["GET .*blobs"] = [Fault(307, {"Location": f"{scheme}://{address}/secret"})] * 9
+        with client(tmp_path, server) as repository, pytest.raises(ClosedAddressError, match=CLOSED) as caught:
+            fetch_image(repository, pushed.digest, tmp_path / "image", limits=FetchLimits(10**6),
+                        deadline=Deadline("the test", 60))  # fmt: skip
+        messages.append(caught.value.reason.replace(address, "ADDRESS"))
+    assert messages[0] == messages[1]
+    assert not (tmp_path / "image").exists()
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[fec0::1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "0.0.0.0", "[::]"]
+)
+def test_closed_addresses_of_redirections(serve: Serve, tmp_path: Path, host: str) -> None:
+    server, source = serve()
+    digest = image(source, "two").blobs[1].digest
+    server.faults["GET .*blobs"] = [Fault(307, {"Location": f"http://{host}/latest/meta-data"})]
+    with client(tmp_path, server) as repository, pytest.raises(ClosedAddressError, match=CLOSED):
+        repository.open_blob(digest).__enter__()
+
+
+def test_hosts_that_the_site_allows_are_connected_to(serve: Serve, tmp_path: Path) -> None:
+    server, source = serve()
+    digest = image(source, "two").blobs[1].digest
+    with memory_registry(tmp_path, token=False) as storage:
+        storage["hello"].blobs.update(server["hello"].blobs)
+        location = {"Location": f"https://{storage.address}/v2/hello/blobs/{digest}"}
+        server.faults["GET .*blobs"] = [Fault(307, location)] * 2
+        with client(tmp_path, server, storage.address) as repository, repository.open_blob(digest) as stream:
+            assert b"".join(stream.chunks) == server["hello"].blobs[digest]
+        with client(tmp_path, server) as repository, pytest.raises(ClosedAddressError):
+            repository.open_blob(digest).__enter__()
+        assert len(storage.seen) == 1
+
+
+def test_a_name_is_resolved_once_and_its_address_connected_to(
+    tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that has another address the second time (DNS rebinding)."""
+    with listener("127.0.0.2") as outside:
+        port = int(outside.address.rpartition(":")[2])
+        answers = [["127.0.0.2"], ["127.0.0.1"], ["127.0.0.1"]]
+        real = socket.getaddrinfo
+
+        def resolved(host: Any, *arguments: Any, **options: Any) -> Any:
+            addresses = answers.pop(0) if host == "registry.example.org" else [host]
+            return [found for each in addresses for found in real(each, *arguments, **options)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        monkeypatch.setattr(AddressGuard, "allows", lambda _, address: address == "127.0.0.2")
+        guarded = replace(access(tmp_path), guard=AddressGuard(), attempts=1)
+        with pytest.raises(RegistryUnavailableError):
+            Registry(guarded).manifest(ImageReference(f"registry.example.org:{port}", "x", "latest"))
+    assert outside.accepted == ["127.0.0.1"]
+    assert len(answers) == 2
+
+
+def test_addresses_that_are_closed_are_left_out(
+    tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = inside.address.rpartition(":")[2]
+    real = socket.getaddrinfo
+
+    def resolved(host: Any, *arguments: Any, **options: Any) -> Any:
+        addresses = ["127.0.0.1", "127.0.0.3"] if host == "registry.example.org" else [host]
+        return [found for each in addresses for found in real(each, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    monkeypatch.setattr(AddressGuard, "allows", lambda _, address: address == "127.0.0.3")
+    guarded = replace(access(tmp_path), guard=AddressGuard(), attempts=1)
+    with pytest.raises(RegistryUnavailableError, match="Connection refused"):  # of 127.0.0.3
+        Registry(guarded).manifest(ImageReference(f"registry.example.org:{port}", "x", "latest"))
+
+
+def test_a_proxy_does_not_connect_for_the_builder(
+    tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://{inside.address}")
+    guarded = replace(access(tmp_path), guard=AddressGuard(), attempts=1)
+    with pytest.raises(ClosedAddressError):
+        Registry(guarded).manifest(ImageReference(closed_port(), "x", "latest"))

@@ -1,0 +1,93 @@
+"""Parents of a build, of registries that are slow: one deadline is for all of them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image import lookaside
+from fedpkg_container.image.parents import Resolver
+from fedpkg_container.image.repo_files import fetch_repo_file
+from fedpkg_container.image.site import Lookaside, Site, read_site
+from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.registry.registry import Registry
+from tests.support.memory_registry import DRIP, HANGS, LATE, Fault, MemoryRegistry
+from tests.support.pushing import image, index
+from tests.support.registries import access
+from tests.support.registry_clients import Serve
+from tests.support.web import dripping
+
+#: Seconds: each of the six parents of ``_dockerfile`` takes one second at the least where the registry is late.
+LIMIT = 2.5
+LATE_BY = HANGS / 3
+
+
+def _site(folder: Path, server: MemoryRegistry) -> Site:
+    reached = access(folder, server.address, password="registry secret")
+    path = folder / "builder.conf"
+    path.write_text(
+        f"[registry]\ncandidate = {server.address}\ncertificates = {reached.certificates}\n"
+        f"auth_file = {reached.auth_file}\n[limits]\nprepare_timeout = 3\n"
+    )
+    return read_site(path)
+
+
+def _dockerfile(folder: Path, server: MemoryRegistry) -> Dockerfile:
+    stages = [f"FROM {server.address}/hello:latest-{number} AS stage{number}\n" for number in range(6)]
+    (folder / "Dockerfile").write_text("".join(stages) + "LABEL a=b\n")
+    return Dockerfile.read(folder, {})
+
+
+def _resolve(site: Site, dockerfile: Dockerfile, deadline: Deadline) -> None:
+    registry = Registry(site.reading(deadline))
+    Resolver(site, registry, [Platform("amd64")], lambda _: None).resolve(dockerfile)
+
+
+@pytest.mark.parametrize("kind", [LATE, DRIP])
+def test_six_parents_have_no_more_time_than_one(serve: Serve, tmp_path: Path, kind: str) -> None:
+    server, source = serve()
+    found = index(source, image(source, "two"), tags=[f"latest-{number}" for number in range(6)])
+    site, dockerfile = _site(tmp_path, server), _dockerfile(tmp_path, server)
+    _resolve(site, dockerfile, Deadline("the build", 600))
+    server.faults["GET .*manifests/latest"] = [Fault(200, body=found.raw, kind=kind)] * 50
+    with pytest.raises(BuildFailedError, match="the build takes longer than 2.5 s"):
+        _resolve(site, dockerfile, Deadline("the build", LIMIT))
+    left = len(server.faults["GET .*manifests/latest"])
+    assert left > 44  # at most five were begun: the next ones were not
+    if kind == LATE:
+        assert left < 50
+
+
+def test_repo_files_and_sources_have_the_time_that_is_left(tmp_path: Path) -> None:
+    for part in (b"", b"x" * 1000):
+        with dripping(part, 0.1) as address, Workspaces(tmp_path / "state").open("task") as workspace:
+            folder = workspace.new("source")
+            (folder / "sources").write_text(f"SHA512 (data) = {'0' * 128}\n")
+            begun = time.monotonic()
+            with pytest.raises(BuildFailedError, match="the build takes longer than 2.5 s"):
+                fetch_repo_file(f"{address}/x.repo", deadline=Deadline("the build", LIMIT))
+            with pytest.raises(BuildFailedError, match="the build takes longer than 2.5 s"):
+                url, deadline = "git+https://example.org/container/x", Deadline("the build", LIMIT)
+                lookaside.fetch(folder, workspace, url, Lookaside(address), lambda _: None, deadline=deadline)
+            assert time.monotonic() - begun < repo_file_time() / 2
+
+
+def repo_file_time() -> float:
+    """Seconds that one file may take where nothing else is to be fetched."""
+    from fedpkg_container.image import repo_files
+
+    return repo_files.DEADLINE
+
+
+def test_the_sites_limit(serve: Serve, tmp_path: Path) -> None:
+    server, _ = serve()
+    deadline = _site(tmp_path, server).limits.preparation()
+    assert deadline.seconds == 3
+    assert deadline.within(Deadline("a part", 1)).what == "a part"
+    assert deadline.within(Deadline("a part", 4)) is deadline

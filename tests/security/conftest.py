@@ -1,0 +1,183 @@
+"""A builder with two builds, of which one has been taken over."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import pty
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedpkg_container.engines.sandbox import Sandbox, Store
+from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
+from fedpkg_container.process import run
+from tests.security import intruder
+from tests.support.attack import SECRET
+
+#: The name of a key in the session keyring of the process that starts workers.
+KEY = "fedpkg-container-test"
+#: A name that a process of the builder listens on, in the abstract name space of sockets.
+ABSTRACT = f"fedpkg-container-security-{os.getpid()}"
+#: Limits of the workers of these tests.
+LIMITS = WorkerLimits(memory=150_000_000, processes=100)
+#: Seconds for all attempts of one worker, on a machine that is busy.
+TIMEOUT = 200
+#: Attempts that leave a process, or take the worker's memory.
+ENDING = ("stay", "much_memory", "much_memory_in_files")
+PYTHON = "/usr/bin/python3"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an attempt ended.
+
+    :param achieved: what it reached; None when an error stopped it
+    :param stopped: the error, as ``EPERM``
+    :param said: what it counted until then
+    """
+
+    achieved: str | None = None
+    stopped: str = ""
+    said: Any = None
+
+
+@dataclass
+class Intruder:
+    """Somebody who is root of a worker.
+
+    :param readable: files of the task that its worker sees
+    :param other: of another build on the same builder
+    :param facts: what else the attacker knows
+    """
+
+    workspace: Workspace
+    stores: Sequence[Store]
+    readable: Sequence[Path]
+    other: Workspace
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def command(self, names: Sequence[str], enter: Sequence[str] = ("unshare", "--net", "--")) -> list[str | Path]:
+        """Return the command that makes some attempts in a worker.
+
+        :param enter: words in front of it that choose its network
+        """
+        config = {
+            "secret": SECRET,
+            "work": str(self.workspace.work),
+            "folder": str(self.workspace.folder),
+            "readable": [str(each) for each in (*self.readable, *(store.path for store in self.stores))],
+            "own": str(self.workspace.work),
+            "other": str(self.other.work),
+            "key": KEY,
+            "abstract": ABSTRACT,
+            "processes": LIMITS.processes,
+            "memory": LIMITS.memory,
+            **self.facts,
+        }
+        program = Path(intruder.__file__)
+        sandbox = Sandbox(self.workspace, [*self.readable, program], stores=self.stores)
+        return [*enter, *sandbox.command([PYTHON, "-I", "-S", program, json.dumps(config), *names])]
+
+    def attempt(self, *names: str, enter: Sequence[str] = ("unshare", "--net", "--")) -> dict[str, Result]:
+        """Make some attempts."""
+        done = run(self.command(names, enter), timeout=TIMEOUT)
+        answers = json.loads(done.text)
+        broken = {name: answer["broken"] for name, answer in answers.items() if "broken" in answer}
+        assert not broken
+        return {name: Result(**answer) for name, answer in answers.items()}
+
+
+@pytest.fixture(scope="package")
+def secrets() -> Iterator[None]:
+    """What the process that starts workers has, and no worker may: variables, keys, a socket, open files."""
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in ("KOJI_PASSWORD", "SSH_AUTH_SOCK", "KRB5CCNAME"):
+            patch.setenv(name, f"/{SECRET}")
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(f"\0{ABSTRACT}")
+        listener.listen(16)
+        read, write = os.pipe()
+        for descriptor in (read, write, listener.fileno()):
+            os.set_inheritable(descriptor, True)
+        stack.callback(os.close, read)
+        stack.callback(os.close, write)
+        add_key()
+        yield
+
+
+def add_key() -> bool:
+    """Put a key into the session keyring of this process; whether it can be read."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    keyctl, add = {"x86_64": (250, 248), "aarch64": (219, 217)}.get(os.uname().machine, (-1, -1))
+    libc.syscall(keyctl, 1, KEY.encode())  # join a session keyring of its own
+    return bool(libc.syscall(add, b"user", KEY.encode(), SECRET.encode(), len(SECRET), -3) > 0)
+
+
+@pytest.fixture(scope="package")
+def victim_process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the builder."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.terminate()
+    process.wait(timeout=10)
+
+
+@pytest.fixture(scope="package")
+def intruding(
+    tmp_path_factory: pytest.TempPathFactory, secrets: None, victim_process: subprocess.Popen[bytes]
+) -> Iterator[Intruder]:
+    """A build that was taken over, beside another one, on a builder with a base image."""
+    folder = tmp_path_factory.mktemp("intruded")
+    folder.chmod(0o755)
+    secret = folder / "secret"
+    secret.write_text(f"{SECRET}\n")
+    secret.chmod(0o644)  # what keeps it is not its mode
+    workspaces = Workspaces(folder / "state", limits=LIMITS)
+    with workspaces.open("taken") as own, workspaces.open("other") as other:
+        (other.work / "result").write_text(f"{SECRET}\n")
+        hooks = own.folder / "hooks"
+        hooks.mkdir()
+        (hooks / "after-run.json").write_text("{}")
+        files = {"storage.conf": "[storage]\n", "Dockerfile": "FROM scratch\n", "request.json": "{}"}
+        for name, text in files.items():
+            (own.folder / name).write_text(text)
+        graph = workspaces.shared / "images" / "base" / "work" / "graph"
+        graph.mkdir(parents=True)
+        (graph / "layer").write_text("of a base image\n")
+        for path in (graph, graph / "layer"):
+            os.chown(path, workspaces.ids.base.first, workspaces.ids.base.first)
+        readable = [hooks, *(own.folder / name for name in files)]
+        facts = {"file": str(secret), "pid": victim_process.pid, "addresses": ["127.0.0.1"], "port": 9}
+        yield Intruder(own, [Store(graph, workspaces.ids.base)], readable, other, facts)
+
+
+@pytest.fixture(scope="package")
+def seen(intruding: Intruder) -> dict[str, Result]:
+    """What each attempt came to that leaves nothing, and does not end the worker."""
+    return intruding.attempt(*(name for name in intruder.ATTEMPTS if name not in ENDING))
+
+
+def in_terminal(command: Sequence[str | Path]) -> str:
+    """Run a command in a session with a terminal of its own; what it prints."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            os.execvp(str(command[0]), [str(each) for each in command])  # noqa: S606
+        finally:
+            os._exit(127)
+    said = b""
+    with contextlib.suppress(OSError):  # the terminal is gone
+        while chunk := os.read(terminal, 4096):
+            said += chunk
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    return said.decode(errors="replace")

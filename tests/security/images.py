@@ -1,0 +1,78 @@
+"""Images of an attacker's, in the form of skopeo's transport ``dir``: nothing of them is executed to make them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import run
+from fedpkg_container.registry.manifests import MANIFEST
+from fedpkg_container.registry.registry import Access
+
+_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_CONFIG = "application/vnd.docker.container.image.v1+json"
+
+
+def layer(files: Mapping[str, bytes]) -> bytes:
+    """A layer with some files, not compressed."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text), 0o755
+            archive.addfile(entry, io.BytesIO(text))
+    return content.getvalue()
+
+
+def write(folder: Path, layers: Iterable[bytes], settings: Mapping[str, Any] | None = None) -> Path:
+    """Write an image.
+
+    :param settings: ``config`` of its configuration
+    """
+    folder.mkdir()
+    contents = list(layers)
+    packed = [gzip.compress(each, 1) for each in contents]
+    config = {
+        "architecture": own_architecture(),
+        "os": "linux",
+        "config": dict(settings or {}),
+        "rootfs": {"type": "layers", "diff_ids": [_digest(each) for each in contents]},
+    }
+    blobs = [json.dumps(config).encode(), *packed]
+    described = [{"mediaType": _LAYER, "size": len(each), "digest": _digest(each)} for each in packed]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": _CONFIG, "size": len(blobs[0]), "digest": _digest(blobs[0])},
+        "layers": described,
+    }
+    for blob in blobs:
+        (folder / _digest(blob).partition(":")[2]).write_bytes(blob)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "version").write_text("Directory Transport Version: 1.1\n")
+    return folder
+
+
+def own_architecture() -> str:
+    """The architecture of this machine, as images name it."""
+    return platform_of(os.uname().machine).architecture
+
+
+def push(folder: Path, target: ImageReference, access: Access) -> ImageReference:
+    """Push an image; its name by digest."""
+    options = [*access.options("dest-"), "--preserve-digests"]
+    run(["skopeo", "copy", "--quiet", *options, f"dir:{folder}", f"docker://{target}"], timeout=120)
+    return target.at(_digest((folder / "manifest.json").read_bytes()))
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

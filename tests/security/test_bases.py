@@ -1,0 +1,126 @@
+"""Base images made to fill a builder, and pulls that are killed: nothing of them stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.engines import bases, cgroups
+from fedpkg_container.engines.bases import BaseImages
+from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.registry import Access
+from tests.security import images
+from tests.support.registries import access, docker_registry
+
+LIMIT = 20_000_000
+FILES = 200
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Access, dict[str, ImageReference]]]:
+    """A registry with a small image, one of 100 MB of zeros, and one of many empty files."""
+    folder = tmp_path_factory.mktemp("registry")
+    layers = {
+        "small": images.layer({"file": b"text"}),
+        "zeros": images.layer({"zeros": bytes(100_000_000)}),
+        "files": images.layer({f"file-{number}": b"" for number in range(5 * FILES)}),
+    }
+    with docker_registry(folder) as host:
+        reached = access(folder)
+        pushed = {
+            name: images.push(images.write(folder / name, [each]), ImageReference(host, name, tag="1"), reached)
+            for name, each in layers.items()
+        }
+        yield reached, pushed
+
+
+@contextmanager
+def _bases(folder: Path, reached: Access) -> Iterator[BaseImages]:
+    workspaces = Workspaces(folder)
+    with workspaces.open("task") as own:
+        yield BaseImages(workspaces, own, access=reached, longest=LIMIT)
+
+
+def _left(folder: Path) -> list[str]:
+    """What is in the shared directory beside images that are complete."""
+    found = sorted((folder / "shared" / "images").iterdir())
+    return [path.name for path in found if path.is_dir() and not (path / "image.json").exists()]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("zeros", "larger than 20 MB"), ("files", f"has more than {FILES} files")]
+)
+def test_an_image_that_would_fill_the_builder_is_refused(
+    registry: tuple[Access, dict[str, ImageReference]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(bases, "MOST_FILES", FILES)
+    reached, pushed = registry
+    platform = platform_of(os.uname().machine)
+    groups = set(cgroups.ROOT.glob("*/fedpkg-container-incoming-*"))
+    with _bases(tmp_path, reached) as made:
+        with pytest.raises(BuildFailedError, match=message):
+            made.pull(pushed[name], platform)
+        assert [path for path in (tmp_path / "shared" / "images").iterdir() if path.is_dir()] == []
+        assert made.pull(pushed["small"], platform).configuration["os"] == "linux"
+    assert not set(cgroups.ROOT.glob(f"*/fedpkg-container-incoming-{os.getpid()}-*")) - groups
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fedpkg_container.engines import bases
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import background
+from tests.security.test_bases import _bases
+from fedpkg_container.registry.registry import Access
+
+folder, certificates, image = sys.argv[1:]
+
+def run(command, *, env, timeout, tick):
+    with background(command, log=Path(folder, "log"), env=env) as process:
+        while not list(Path(folder).glob("shared/images/incoming-*/work/graph/overlay")):
+            assert process.poll() is None or process.returncode == 0
+        os.kill(os.getpid(), signal.SIGKILL)
+
+bases.run = run
+with _bases(Path(folder), Access(Path(certificates), None)) as made:
+    made.pull(ImageReference.parse(image), platform_of(os.uname().machine))
+"""
+
+
+def test_a_pull_that_is_killed_leaves_nothing(
+    registry: tuple[Access, dict[str, ImageReference]], tmp_path: Path
+) -> None:
+    reached, pushed = registry
+    command = [sys.executable, "-c", _KILLED, str(tmp_path), str(reached.certificates), str(pushed["zeros"])]
+    done = subprocess.run(command, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(_left(tmp_path)) == 1
+    with _bases(tmp_path, reached) as made:
+        assert made.pull(pushed["small"], platform_of(os.uname().machine)).graph.is_dir()
+        assert _left(tmp_path) == []
+        assert processes_in(tmp_path / "shared") == []
+        assert mounts_below(tmp_path / "shared") == []
+
+
+def test_pruning_removes_it_too(registry: tuple[Access, dict[str, ImageReference]], tmp_path: Path) -> None:
+    reached, _ = registry
+    with _bases(tmp_path, reached) as made:
+        (tmp_path / "shared" / "images" / "incoming-1-1" / "work").mkdir(parents=True)
+        made.prune(30)
+        assert _left(tmp_path) == []

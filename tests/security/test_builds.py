@@ -1,0 +1,270 @@
+"""Dockerfiles and images that reach the worker's root, or everything that a builder has: they get no further."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container.engines import hook
+from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.isolation import Isolation, choose
+from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
+from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.image.refusals import check_triggers
+from fedpkg_container.image.site import Limits
+from fedpkg_container.image.watch import Watch
+from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import is_running
+from fedpkg_container.registry.registry import Access
+from tests.security import images
+from tests.support.attack import SECRET, SHELL, Victim
+
+PROCESSES = 200
+MEMORY = 300_000_000
+NAME = ImageReference("registry.example.org", "tests/base", tag="1")
+
+
+@dataclass(frozen=True)
+class LimitedVictim(Victim):
+    """A builder with limits for its workers."""
+
+    @property
+    def workspaces(self) -> Workspaces:
+        return Workspaces(self.folder / "state", limits=WorkerLimits(memory=MEMORY, processes=PROCESSES))
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    """A builder whose isolation is the one that was found to work."""
+    folder = tmp_path_factory.mktemp("victim")
+    folder.chmod(0o755)
+    made = LimitedVictim.make(folder, choose(Workspaces(folder / "state")))
+    made.secret.chmod(0o644)
+    return made
+
+
+@contextmanager
+def _engine(victim: Victim) -> Iterator[Buildah]:
+    with victim.workspaces.open("taken") as workspace:
+        yield Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
+
+
+def _build(
+    engine: Buildah,
+    dockerfile: str,
+    context: Path,
+    *,
+    tick: Callable[[], None] = lambda: None,
+    timeout: float = 120,
+) -> tuple[str, list[str]]:
+    """Hand a Dockerfile to the engine as it is; the image ID, and the lines that were printed."""
+    lines: list[str] = []
+    path = engine.folder / "Dockerfile"
+    path.write_text(dockerfile)
+    request = ImageBuild(
+        context=context, dockerfile=path, labels={}, mounts=(), timestamp=0,
+        platform=platform_of(os.uname().machine), timeout=timeout,
+    )  # fmt: skip
+    image = engine.build(request, line=lambda line: lines.append(line.decode(errors="replace")), tick=tick)
+    return image, lines
+
+
+# A mount of the worker's root: buildah before 1.35 follows links there (CVE-2024-1753, CVE-2024-9675, CVE-2024-9407).
+
+LINK = f"{SHELL}RUN ln -s / /l\n{SHELL}"
+UP = "../" * 20
+FORMS = {
+    "a link of a stage": (LINK, "type=bind,from=0,source=/l,target=/m"),
+    "a link of a stage, writable": (LINK, "type=bind,from=0,source=/l,target=/m,rw"),
+    "a link below a link of a stage": (LINK, "type=bind,from=0,source=/l/proc/self/root,target=/m,rw"),
+    "a link of the checkout": (SHELL, "type=bind,source=link,target=/m"),
+    "a link of the checkout, writable": (SHELL, "type=bind,source=link,target=/m,rw"),
+    "a cache from a stage": (LINK, "type=cache,from=0,source=/l,target=/m"),
+    "a cache above its directory": (SHELL, f"type=cache,id={UP},target=/m"),
+    "a bind above the checkout": (SHELL, f"type=bind,source={UP},target=/m,rw"),
+}
+#: Forms by which buildah 1.28 mounts the worker's root.
+MOUNTED = ("a link of a stage, writable", "a link of the checkout, writable", "a cache from a stage")
+#: What the mount is used for, where it came about. Each line that begins with ``got`` is something of the builder's.
+USE = """
+ls /m/run/fedpkg-container 2>/dev/null && echo "root: mounted"
+for each in SECRET OTHER /proc/1/root/SECRET; do cat /m$each 2>/dev/null | sed 's/^/got: /'; done
+for each in /run/fedpkg-container/enter.py /usr/bin/python3 FOLDER/storage.conf FOLDER/Dockerfile \\
+    FOLDER/hooks/after-run.json FOLDER/lock /proc/sys/kernel/core_pattern /proc/sysrq-trigger /etc/passwd; do
+    test -e /m$each && (cat /m$each > /tmp/copy; cat /tmp/copy >> /m$each) 2>/dev/null && echo "got: wrote $each"
+done
+for each in /usr/bin /usr/lib /run/fedpkg-container /sys/fs/cgroup FOLDER FOLDER/hooks FOLDER/..; do
+    test -d /m$each && (echo evil > /m$each/evil) 2>/dev/null && echo "got: made $each/evil"
+    test -d /m$each && mkdir /m$each/evil 2>/dev/null && echo "got: made $each/evil"
+done
+for each in /m/sys/fs/cgroup /m/sys/fs/cgroup/pids /m/sys/fs/cgroup/memory; do
+    (echo $$ > $each/cgroup.procs) 2>/dev/null && echo "got: left the control group"
+done
+for each in /m/proc/[0-9]*; do cat $each/environ 2>/dev/null | grep -q KOJI_PASSWORD && echo "got: $each/environ"; done
+true
+"""
+
+
+def _state(victim: Victim) -> dict[str, str]:
+    """What must stay as it is."""
+    import fedpkg_container.engines.inside
+
+    programs = sorted(Path(fedpkg_container.engines.inside.__file__).parent.glob("*.py"))
+    files = [victim.secret, Path("/usr/bin/python3"), Path("/proc/sys/kernel/core_pattern"), *programs]
+    names = {str(folder): sorted(os.listdir(folder)) for folder in (Path("/usr/bin"), programs[0].parent)}
+    return {
+        **{str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        **{folder: " ".join(name for name in listed if "evil" in name) for folder, listed in names.items()},
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_mount_of_the_workers_root_gets_nothing_of_the_builder(
+    victim: Victim, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOJI_PASSWORD", SECRET)
+    before = _state(victim)
+    with victim.workspaces.open("other") as other, _engine(victim) as engine:
+        secret = other.work / "result"
+        secret.write_text(f"{SECRET}\n")
+        stages, mount = FORMS[form]
+        script = USE.replace("SECRET", str(victim.secret)).replace("OTHER", str(secret))
+        context = victim.context()
+        (context / "link").symlink_to("/")
+        (context / "use").write_text(script.replace("FOLDER", str(engine.folder)))
+        text = stages + f"COPY use /use\nRUN --mount={mount} mkdir -p /tmp; sh /use\n"
+        try:
+            _, lines = _build(engine, text, context)
+        except ProgramError as error:  # newer versions of buildah refuse some of them
+            lines = error.output.splitlines()
+        if form in MOUNTED and engine.version() < "1.33":
+            assert "root: mounted" in lines  # the attack itself works
+        assert [line for line in lines if line.startswith("got: ")] == []
+        assert SECRET not in "\n".join(lines)
+        assert os.listdir(engine.folder / hook.HOOKS) == ["after-run.json"]
+        assert (engine.folder / "Dockerfile").read_text() == text
+        assert secret.read_text() == f"{SECRET}\n"
+    assert _state(victim) == before
+
+
+# ONBUILD.
+
+
+@contextmanager
+def _base(victim: Victim, triggers: list[str]) -> Iterator[tuple[Buildah, BaseImage]]:
+    """A base image with triggers, as a registry has it."""
+    busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
+    programs = images.layer({f"bin/{name}": busybox for name in ("busybox", "sh", "cat", "id")})
+    settings = {"OnBuild": triggers, "Env": ["PATH=/bin"], "Labels": {"of": "base"}}
+    with _engine(victim) as engine:
+        content = images.write(engine.folder / "image", [programs], settings=settings)
+        yield engine, engine.bases.load(NAME, content)
+
+
+def test_reading_an_image_executes_nothing_of_it(victim: Victim) -> None:
+    marker = victim.folder / "executed"
+    triggers = [f"RUN echo executed > {marker}", "RUN rm -rf /bin", "COPY . /context"]
+    with _base(victim, triggers) as (engine, base):
+        files = engine.files(base.image_id, directories=["bin"], present=["context"])
+        assert sorted(path.name for path in (files / "bin").iterdir()) == ["busybox", "cat", "id", "sh"]
+        assert not (files / "context").exists()
+        assert engine.configuration(base.name)["config"]["Labels"] == {"of": "base"}
+        assert base.triggers == triggers
+    assert not marker.exists()
+
+
+def test_triggers_are_executed_in_the_sandbox(victim: Victim) -> None:
+    look = f"RUN echo user: $(id -u); echo secret: $(cat {victim.secret} 2>/dev/null) end"
+    with _base(victim, ["COPY . /app", look]) as (engine, base):
+        context = engine.folder / "context"
+        context.mkdir()
+        (context / "file").write_text("of the checkout\n")
+        image, lines = _build(engine, f"FROM {base.name}\nRUN cat /app/file\n", context)
+        assert "of the checkout" in lines
+        assert "user: 0" in lines
+        assert "secret: end" in lines
+        assert (engine.files(image, files=["app/file"]) / "app/file").read_text() == "of the checkout\n"
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "RUN --mount=type=bind,from=docker-archive:/x,target=/m true",
+        "RUN --mount=type=secret,id=x true",
+        "RUN --network=host true",
+        "RUN --security=insecure true",
+        "COPY --from=registry.example.org/other /x /y",
+        "COPY . /app\nRUN --network=host true",
+    ],
+)
+def test_triggers_are_checked_as_the_dockerfile_is(victim: Victim, trigger: str) -> None:
+    with (
+        _base(victim, [trigger]) as (_, base),
+        pytest.raises(BuildFailedError, match="ONBUILD of this image is refused"),
+    ):
+        check_triggers("registry.example.org/tests/base:1", base.triggers)
+
+
+def test_plain_triggers_are_allowed(victim: Victim) -> None:
+    with _base(victim, ["COPY . /app", "RUN make", "ENV A=b"]) as (_, base):
+        check_triggers("registry.example.org/tests/base:1", base.triggers)
+
+
+# Everything that a builder has.
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the builder."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.terminate()
+    process.wait(timeout=10)
+
+
+FORK = f"i=0; while [ $i -lt {2 * PROCESSES} ]; do sleep 1000 & i=$((i+1)); echo $i > /started; done; echo all: $i"
+
+
+@pytest.mark.root
+def test_run_has_no_more_processes_than_allowed(victim: Victim, process: subprocess.Popen[bytes]) -> None:
+    with _engine(victim) as engine:
+        with pytest.raises(ProgramError) as raised:
+            _build(engine, f"{SHELL}RUN {FORK}\n", victim.context())
+        assert f"all: {2 * PROCESSES}" not in raised.value.output
+        assert subprocess.run(["true"], check=False).returncode == 0
+    assert is_running(process.pid)
+    assert "end: 1" in victim.build(f"{SHELL}RUN echo end: 1\n").log
+
+
+@pytest.mark.root
+def test_run_has_no_more_memory_than_allowed(victim: Victim, process: subprocess.Popen[bytes]) -> None:
+    done = victim.build(f"{SHELL}RUN x=$(yes | head -c {2 * MEMORY}); echo length: ${{#x}}\n")
+    assert done.error != ""
+    assert "length" not in done.values()
+    assert is_running(process.pid)
+
+
+def test_a_build_with_too_many_files_is_ended(victim: Victim) -> None:
+    make = "i=0; while [ $i -lt 5000 ]; do : > /many/$i; i=$((i+1)); done; echo made: all; while :; do sleep 1; done"
+    with _engine(victim) as engine:
+        watch = Watch(engine.folder, replace(Limits(), files=1500, free=0, free_files=0))
+        with pytest.raises(BuildFailedError, match="the build made more than 1500 files") as raised:
+            _build(engine, f"{SHELL}RUN mkdir /many; {make}\n", victim.context(), tick=watch.check, timeout=250)
+        assert "build_files" in raised.value.solution
+    assert list(victim.workspaces.builds.iterdir()) == []
+
+
+def test_isolation_is_that_of_a_runtime(victim: Victim) -> None:
+    assert victim.isolation == Isolation(victim.isolation.runtime)
+    assert "--isolation" in victim.isolation.options()
+    assert "oci" in victim.isolation.options()

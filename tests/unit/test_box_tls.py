@@ -1,0 +1,81 @@
+"""The box's servers: who connects to them and what that does to others."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+from cheroot.wsgi import Server
+
+from fedpkg_container.box import tls
+from fedpkg_container.box.pki import Authority
+from tests.support.waiting import PATIENCE
+
+
+def _application(environ: dict[str, str], start: Callable[..., object]) -> Iterable[bytes]:
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['wsgi.url_scheme']} {environ.get('SSL_CLIENT_S_DN_CN', 'nobody')}".encode()]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "pki")
+
+
+@pytest.fixture
+def server(authority: Authority) -> Iterator[Server]:
+    certificate = authority.issue("127.0.0.1", server=True)
+    server = tls.make_server(_application, ("127.0.0.1", 0), certificate=certificate, ca=authority.certificate_path)
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    yield server
+    server.stop()
+    thread.join(PATIENCE)
+
+
+def _get(server: Server, authority: Authority, cert: Path | None = None) -> str:
+    url = f"https://127.0.0.1:{server.bind_addr[1]}/"
+    answer = requests.get(
+        url, verify=str(authority.certificate_path), cert=str(cert) if cert else None, timeout=PATIENCE
+    )
+    return answer.text
+
+
+def test_who_connects_and_says_nothing_delays_nobody(server: Server, authority: Authority) -> None:
+    with ExitStack() as connections:
+        silent = [connections.enter_context(socket.create_connection(server.bind_addr)) for _ in range(5)]
+        assert _get(server, authority) == "https nobody"
+        for each in silent:
+            each.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                each.recv(1)
+
+
+def test_a_client_that_takes_no_part_in_the_handshake_is_let_go(
+    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKE_TIMEOUT", 0.2)
+    for said in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
+        with socket.create_connection(server.bind_addr, timeout=PATIENCE) as connection:
+            connection.sendall(said)
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1024):
+                    pass
+    monkeypatch.undo()
+    assert _get(server, authority) == "https nobody"
+
+
+def test_a_client_is_known_by_its_certificate(server: Server, authority: Authority) -> None:
+    with requests.Session() as session:
+        session.cert = str(authority.issue("somebody"))
+        for _ in range(2):
+            url = f"https://127.0.0.1:{server.bind_addr[1]}/"
+            answer = session.get(url, verify=str(authority.certificate_path), timeout=PATIENCE)
+            assert answer.text == "https somebody", "for each request of a connection"

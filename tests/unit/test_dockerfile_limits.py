@@ -1,0 +1,177 @@
+"""Dockerfiles that are small, and would be large with their variables filled in."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Mapping
+
+import pytest
+from dockerfile_parse import DockerfileParser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedpkg_container.distgit import dockerfile_limits as limits
+from fedpkg_container.distgit import steps
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.errors import RefusedError
+from fedpkg_container.process import run
+
+BEGIN = "FROM registry.example.org/base:1\n"
+
+
+def _chain(first: str, line: str, deep: int = 10) -> str:
+    """Each value holds the one before ten times."""
+    return first + "".join(f"{line} A{n}={f'$A{n - 1}' * 10}\n" for n in range(1, deep + 1))
+
+
+#: What an attacker writes → why it is refused.
+ATTACKS = {
+    "env": (BEGIN + _chain("ENV A0=0123456789\n", "ENV"), "line 6 .* the value of A4 may have 133330 characters"),
+    # dockerfile-parse leaves variables in ARG as they are; buildah fills them in.
+    "arg": (BEGIN + _chain("ARG A0=0123456789\n", "ARG"), "the value of A4 may have"),
+    "arg before FROM": (_chain("ARG A0=0123456789\n", "ARG") + BEGIN, "the value of A4 may have"),
+    "across stages": (
+        "ARG A0=0123456789\n" + "".join(f"FROM scratch\nARG A{n}={f'$A{n - 1}' * 10}\n" for n in range(1, 11)),
+        "the value of A4 may have",
+    ),
+    "onbuild": (BEGIN + _chain("ENV A0=0123456789\n", "ONBUILD ENV"), "the value of A4 may have"),
+    "label": (f"{BEGIN}ENV A={'x' * 1000}\nLABEL l={'$A' * 100}\n", "the value of l may have"),
+    "copy": (f"{BEGIN}ENV A={'x' * 1000}\nCOPY {'$A' * 100} /\n", "a word of COPY may have"),
+    "from": (f"ARG A={'x' * 1000}\nFROM {'$A' * 100}\n", "a word of FROM may have"),
+    "braces": (
+        BEGIN + "ENV A0=0123456789\n" + "".join(f"ENV A{n}={f'${{A{n - 1}:-x}}' * 10}\n" for n in range(1, 9)),
+        "the value of A4 may have",
+    ),
+    "a pattern that is replaced": (f"{BEGIN}ENV A={'a' * 1000}\nENV B=${{A//a/{'b' * 1000}}}\n", "the value of B may"),
+    "without equals": (f"{BEGIN}ENV A {'x' * 1000}\nENV B {'$A ' * 100}\n", "the value of B may have"),
+    "a name that is a variable": (f"{BEGIN}ENV N=A\nENV $N={'x' * 9000}\nENV B={'$A' * 10}\n", "the value of B may"),
+    "a longer name for dockerfile-parse": (f"{BEGIN}ENV A={'x' * 9000}\nENV B={'$Aé' * 10}\n", "the value of B may"),
+    "a variable of the base image": (f"{BEGIN}ENV B={'$BASE' * 40}\n", "the value of B may have"),
+    "many that are just short enough": (
+        f"{BEGIN}ENV A={'x' * 6000}\n" + f"LABEL l={'$A' * 5}\n" * 100,
+        "line 3. of the Dockerfile: with variables filled in, the instructions may have more than 1048576 characters",
+    ),
+    "lines": (BEGIN + "".join(f"ENV V{n}=x\n" for n in range(8000)), "line 1001 .* more than 1000 instructions"),
+    "values": (f"{BEGIN}ENV {' '.join(f'V{n}=' for n in range(2001))}\n", "line 2 .* set more than 2000 values"),
+    "a line": (f"{BEGIN}RUN {'x' * limits.LONGEST_INSTRUCTION}\n", "RUN has more than 65536 characters"),
+    "a file": (BEGIN + "# comment\n" * 30_000, "the Dockerfile has more than 262144 bytes"),
+}
+
+
+#: As much as is allowed, of each kind.
+LARGEST = {
+    "settings of many variables": BEGIN
+    + "".join(f"ENV {' '.join(f'V{n}_{m}=' for m in range(2))}\n" for n in range(999)),
+    "labels": BEGIN + "".join(f"LABEL {' '.join(f'l{n}_{m}=' for m in range(2))}\n" for n in range(999)),
+    "long values": f"{BEGIN}ENV A={'x' * 6000}\n" + f"LABEL l={'$A' * 5}\n" * 32,
+    "stages": "".join(f"FROM scratch AS s{n}\n" for n in range(1000)),
+    "continued lines": f"{BEGIN}RUN " + "a\\\n" * 60_000 + "a\n",
+    "a here-document": f"{BEGIN}RUN <<E\n" + "a\n" * 120_000 + "E\n",
+    "a deep list": f"{BEGIN}COPY {'[' * 32_000} /\n",
+    "quotes": f"{BEGIN}COPY {chr(34) * 16_000}{chr(39) * 16_001} /\n",
+    "backslashes": f"{BEGIN}RUN {chr(92) * 60_000}a\n",
+}
+#: What the checks and the planning of a build do with it. 300 MB are what Python and all modules need, and little more.
+SCRIPT = """
+import resource, sys
+from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules, run_rules
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.errors import RefusedError
+resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+try:
+    dockerfile = Dockerfile(sys.stdin.read(), {})
+    for rules in (dockerfile_rules, label_rules, run_rules):
+        list(rules.check(dockerfile))
+    list(copy_rules.folders(dockerfile))
+    dockerfile.changed({}), dockerfile.labels, dockerfile.foreign_sources
+    print("read")
+except RefusedError as error:
+    print(error.reason)
+"""
+
+
+def _read(text: str) -> str:
+    """Read a Dockerfile in a process of its own; why it was refused."""
+    done = run([sys.executable, "-c", SCRIPT], stdin=text.encode(), timeout=600, check=False)
+    assert done.status == 0, done.stderr[-500:]
+    return done.text.strip()
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_would_grow_is_refused(attack: str) -> None:
+    text, reason = ATTACKS[attack]
+    assert len(text) < limits.LONGEST_FILE or attack == "a file"
+    assert re.search(reason, _read(text))
+
+
+@pytest.mark.parametrize("text", LARGEST.values(), ids=list(LARGEST))
+def test_what_is_just_small_enough_takes_little_memory_and_time(text: str) -> None:
+    assert _read(text) == "read"
+
+
+def test_arguments_of_the_build_count() -> None:
+    text = f"{BEGIN}ARG A\nENV B={'$A' * 10}\n"
+    assert Dockerfile(text, {"A": "x" * 100})
+    with pytest.raises(RefusedError, match="the value of B may have"):
+        Dockerfile(text, {"A": "x" * 9000})
+
+
+_NAME = st.sampled_from(["A", "B", "C1", "é", "$A", "${B}"])
+_VALUE = st.lists(
+    st.sampled_from(
+        ["$A", "${A}", "$B$C1", "${C1:-x}", "$é", "$Aé", "x", " ", '"', "'", "\\", "\\$A", "$$B", "${", "="]
+    )
+).map("".join)
+_LINE = st.one_of(
+    st.builds("{} {}={}".format, st.sampled_from(["ENV", "ARG", "LABEL"]), _NAME, _VALUE),
+    st.builds("{} {}={} {}={}".format, st.sampled_from(["ENV", "ARG", "LABEL"]), _NAME, _VALUE, _NAME, _VALUE),
+    st.builds("{} {} {}".format, st.sampled_from(["ENV", "LABEL"]), _NAME, _VALUE),
+    st.builds("COPY {} /".format, _VALUE),
+    st.just("FROM scratch"),
+    st.just("RUN true"),
+)
+_TEXT = st.lists(_LINE, max_size=8).map(lambda lines: "\n".join([*lines, ""]))
+_ARGUMENTS = st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["", "value"]))
+
+
+@settings(deadline=None, max_examples=500)
+@given(_TEXT, _ARGUMENTS)
+def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[str, str]) -> None:
+    try:
+        dockerfile = Dockerfile(text, arguments)
+    except RefusedError:
+        return
+    plain = "".join(f"{each.text}\n" for each in steps.read(text))
+    parser = DockerfileParser(fileobj=io.BytesIO(plain.encode()), build_args=dict(arguments))
+    for instruction, context in zip(dockerfile.instructions, parser.context_structure):
+        assert dict(instruction.variables) == {**context.args, **context.envs}
+    assert len(dockerfile.instructions) == len(parser.context_structure)
+
+
+@settings(deadline=None, max_examples=500)
+@given(_TEXT, _ARGUMENTS)
+def test_nothing_is_longer_than_computed(text: str, arguments: Mapping[str, str]) -> None:
+    """The bound, with variables that nobody sets taken for empty, as they are for dockerfile-parse."""
+    try:
+        dockerfile = Dockerfile(text, arguments)
+    except RefusedError:
+        return
+    lengths = limits._Lengths(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "UNKNOWN", 0)
+        bounds = [lengths.add(each) for each in steps.read(text)]
+    for instruction, setting, bound in zip(dockerfile.instructions, dockerfile._settings, bounds):
+        if instruction.name in ("ENV", "ARG"):
+            for name, (_, values) in [(n, h[n]) for h in setting.variables._histories for n in h]:  # type: ignore[attr-defined]
+                assert all(len(value) <= lengths._of(name) for value in values)
+        if instruction.name == "LABEL":
+            assert sum(len(name) + len(value) for name, value in setting.labels.items()) <= bound
+        if instruction.name == "COPY":
+            try:
+                words = instruction.arguments
+            except ValueError:
+                continue
+            assert sum(map(len, words)) <= bound

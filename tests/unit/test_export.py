@@ -1,0 +1,119 @@
+"""Layers lose what overlay leaves in them, and nothing else: for any archive that tar can hold."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import string
+import tarfile
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedpkg_container.engines.inside import export
+
+UNWANTED = "SCHILY.xattr.user.overlay."
+_NAMES = st.text(string.ascii_letters + "/é世", min_size=1, max_size=300).map(lambda text: f"d/{text}")
+_KEYS = st.sampled_from(
+    [
+        *("SCHILY.xattr.security.capability", "SCHILY.xattr.user.other", "SCHILY.xattr.trusted.overlay.opaque"),
+        *("SCHILY.xattr.user.overlayed", "comment", "mtime", "LIBARCHIVE.xattr.user.overlay.origin"),
+    ]
+)
+_VALUES = st.text(string.printable.replace("\x00", ""), max_size=700).filter(lambda text: "\x00" not in text)
+_WANTED = st.dictionaries(_KEYS, _VALUES, max_size=3)
+_OVERLAYS = st.dictionaries(
+    st.sampled_from(["origin", "impure", "redirect", "opaque", "metacopy"]).map(UNWANTED.__add__), _VALUES, max_size=3
+)
+_FORMATS = st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+_KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+Member = tuple[str, bytes, bytes, "dict[str, str]", "dict[str, str]"]
+_MEMBERS = st.lists(st.tuples(_NAMES, _KINDS, st.binary(max_size=3000), _WANTED, _OVERLAYS), max_size=6)
+
+
+def _write(members: list[Any], kind: int, *, overlays: bool) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=kind) as archive:
+        for name, type_, text, wanted, unwanted in members:
+            entry = tarfile.TarInfo(name)
+            entry.type = type_
+            entry.linkname = "target" if type_ in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            entry.size = len(text) if type_ == tarfile.REGTYPE else 0
+            entry.uid = 5_000_000  # larger than octal digits have place for: base 256 in GNU's format
+            entry.pax_headers = {**wanted, **(unwanted if overlays else {})}
+            archive.addfile(entry, io.BytesIO(text) if entry.size else None)
+    return content.getvalue()
+
+
+def _strip(content: bytes) -> tuple[bytes, bool]:
+    written = io.BytesIO()
+    hashing = export.Hashing(written)
+    changed = export.strip(io.BytesIO(content), hashing)
+    assert hashing.digest == f"sha256:{hashlib.sha256(written.getvalue()).hexdigest()}"
+    return written.getvalue(), changed
+
+
+@settings(deadline=None)
+@given(_MEMBERS, _FORMATS)
+def test_a_layer_without_them_stays_byte_for_byte(members: list[Any], kind: int) -> None:
+    content = _write(members, kind, overlays=False)
+    assert _strip(content) == (content, False)
+
+
+def _without_padding(content: bytes) -> bytes:
+    """tarfile fills archives to 10,240 bytes."""
+    return content.rstrip(b"\0")
+
+
+@settings(deadline=None)
+@given(_MEMBERS)
+def test_a_layer_with_them_becomes_what_it_is_without(members: list[Any]) -> None:
+    stripped, changed = _strip(_write(members, tarfile.PAX_FORMAT, overlays=True))
+    assert _without_padding(stripped) == _without_padding(_write(members, tarfile.PAX_FORMAT, overlays=False))
+    assert changed == any(unwanted for *_, unwanted in members)
+    assert _strip(stripped) == (stripped, False)
+
+
+def test_a_size_in_base_256_is_read() -> None:
+    entry = tarfile.TarInfo("large")
+    entry.size = 9 * 1024**3
+    header = entry.tobuf(tarfile.GNU_FORMAT)
+    assert export.size_of(header) == entry.size
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 0o77777777777])
+def test_a_size_in_octal_digits_is_read(size: int) -> None:
+    entry = tarfile.TarInfo("file")
+    entry.size = size
+    assert export.size_of(entry.tobuf(tarfile.USTAR_FORMAT)) == size
+
+
+@given(st.binary(max_size=3000))
+def test_other_bytes_are_an_error_or_stay(content: bytes) -> None:
+    try:
+        stripped, changed = _strip(content)
+    except (ValueError, OSError):
+        return
+    assert changed or stripped == content
+
+
+@given(st.lists(st.tuples(_KEYS, _VALUES), max_size=5))
+def test_records_are_what_was_written(pairs: list[tuple[str, str]]) -> None:
+    written = [_record(key, value) for key, value in pairs]
+    assert export.records(b"".join(written)) == written
+
+
+def _record(key: str, value: str) -> bytes:
+    rest = f" {key}={value}\n".encode()
+    length = len(rest) + 1
+    while length != len(str(length)) + len(rest):
+        length = len(str(length)) + len(rest)
+    return str(length).encode() + rest
+
+
+@pytest.mark.parametrize("content", [b"99 a=b\n", b"0 a=b\n", b"-7 a=b\n", b"x a=b\n", b"7a=b\n", b"1 \n"])
+def test_records_that_are_none_are_an_error(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        export.records(content)
