@@ -295,10 +295,6 @@ class Buildah:
         self._exports[image] = Exported(manifests, target)
         return self._exports[image]
 
-    def image_id(self, image: str) -> str:
-        """Return the image ID of an image as it leaves the worker."""
-        return self.export(image, [_DOCKER]).manifests[_DOCKER].blobs[0].digest
-
     @contextlib.contextmanager
     def saved(
         self, image: str, name: ImageReference, target: Path, *, compressed: bool = True
