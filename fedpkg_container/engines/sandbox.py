@@ -14,6 +14,7 @@ of the process that started it.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -26,6 +27,7 @@ from pathlib import Path
 from fedpkg_container.engines.ids import IdRange, in_user_namespace
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.files import write_atomically
 
 #: What all programs in a sandbox have as variables: nothing of the builder's own environment.
 VARIABLES = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8"}
@@ -64,6 +66,9 @@ _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _PROGRAMS = Path(__file__).with_name("inside")
 INSIDE = Path("/run/fedpkg-container")
 _ENTER = "enter.py"
+#: Where ``enter.py`` reads secret variables in a sandbox, and what the file is called in the build's directory.
+_VARIABLES = "/run/fedpkg-container-variables"
+_VARIABLES_FILE = "variables.json"
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,10 @@ class Sandbox:
 
     :param workspace: whose ``work`` it can write to
     :param readable: directories and files that it can read, at the same place: Dockerfile, configuration, repositories
-    :param environment: further variables
+    :param environment: further variables; every user of the machine can read them in the command line
     :param resolver: address of its resolver; empty for none, None for the builder's own
     :param stores: base images
+    :param secrets: further variables that other users must not read: they are passed in a file
     """
 
     workspace: Workspace
@@ -94,6 +100,7 @@ class Sandbox:
     environment: Mapping[str, str] = field(default_factory=dict)
     resolver: str | None = ""
     stores: Sequence[Store] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def command(self, arguments: Iterable[str | Path]) -> list[str | Path]:
         """Return a command that runs another one in the sandbox. Files that it needs are written to the workspace.
@@ -115,6 +122,10 @@ class Sandbox:
             *stores,
             *((path, path) for path in self.readable),
         ]
+        options: list[str | Path] = [str(ids.first), str(ids.count)]
+        if self.secrets:
+            mounts.append((self._variables(), _VARIABLES))
+            options.append(_VARIABLES)
         return [
             *([interpreter(), "-I", "-S", _PROGRAMS / _ENTER, "outside", *outside, "--"] if outside else []),
             *("bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"),
@@ -125,7 +136,7 @@ class Sandbox:
             *_each("--ro-bind", mounts),
             *("--bind", work, work),
             *("--chdir", "/", "--"),
-            *(interpreter(), "-I", "-S", INSIDE / _ENTER, "inside", str(ids.first), str(ids.count), "--"),
+            *(interpreter(), "-I", "-S", INSIDE / _ENTER, "inside", *options, "--"),
             *arguments,
         ]
 
@@ -145,6 +156,12 @@ class Sandbox:
                 options += ["--idmap", store.path, source, *map(str, numbers)]
             mounts.append((source, store.path))
         return options, mounts
+
+    def _variables(self) -> Path:
+        """Write the secret variables where root alone can read them; return the path of the file."""
+        path = self.workspace.folder / _VARIABLES_FILE
+        write_atomically(path, json.dumps(dict(self.secrets)), mode=0o600)
+        return path
 
     def _etc(self) -> list[tuple[Path, str]]:
         """Write the files of /etc; what is mounted where."""
@@ -203,8 +220,8 @@ def connected(
     :param variables: of this process's environment that it gets too
     :raises FedpkgContainerError: bubblewrap is not installed
     """
-    environment = {name: os.environ[name] for name in variables if name in os.environ}
-    return Sandbox(workspace, readable, environment, resolver=None).command(arguments)
+    secrets = {name: os.environ[name] for name in variables if name in os.environ}
+    return Sandbox(workspace, readable, secrets=secrets, resolver=None).command(arguments)
 
 
 def containers_conf() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines.sandbox import Sandbox, Store, confined
+from fedpkg_container.engines.sandbox import Sandbox, Store, confined, connected
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
@@ -51,6 +51,21 @@ def test_it_sees_no_folder_of_the_builder(workspace: Workspace, path: str) -> No
 def test_it_has_nothing_of_the_builders_environment(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", SECRET)
     assert SECRET not in _said(workspace, "env")
+
+
+def test_secret_variables_are_in_no_command_line(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker gets the proxy and its password; other users of the machine can read command lines."""
+    monkeypatch.setenv("https_proxy", f"http://me:{SECRET}@proxy.example.org:3128")
+    command = connected(["env"], workspace, variables=["https_proxy"])
+    assert SECRET not in " ".join(map(str, command))
+    assert f"https_proxy=http://me:{SECRET}@proxy.example.org:3128" in run(command, timeout=PATIENCE).text
+
+
+def test_a_worker_cannot_read_the_file_of_its_secret_variables(workspace: Workspace) -> None:
+    sandbox = Sandbox(workspace, secrets={"token": SECRET})
+    with pytest.raises(ProgramError, match="Permission denied"):
+        run(sandbox.command(["sh", "-c", "cat /run/fedpkg-container-variables"]), timeout=PATIENCE)
+    assert run(sandbox.command(["sh", "-c", "echo $token"]), timeout=PATIENCE).text.strip() == SECRET
 
 
 def test_it_has_no_network_and_no_processes_but_its_own(workspace: Workspace) -> None:

@@ -4,17 +4,19 @@
 alone can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
 mounts a directory read-only at another place, with the owners FROM… shown as TO… (mount_setattr(2)).
 
-``enter.py inside FIRST COUNT -- COMMAND``, started in the sandbox as the first process of its process namespace, mounts
+``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process namespace, mounts
 /proc where it is not yet, leaves its caller's keys, and starts the command as root of a new user namespace whose IDs 0…
 are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it ends, this process ends with
 its status, and the kernel ends all other processes of the namespace first (pid_namespaces(7)): when the caller learns
-that it ended, no process is left.
+that it ended, no process is left. VARIABLES is a JSON file with further variables of the command, such as a proxy
+with its password: it is read before the user namespace exists, and only its root can read it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import signal
 import struct
@@ -243,6 +245,9 @@ def main(arguments: list[str]) -> int:
     if mode == "outside":
         outside(options)
         _execute(command)
+    if options[2:]:
+        with open(options[2]) as file:
+            os.environ.update(json.load(file))
     return inside(int(options[0]), int(options[1]), command)
 
 
