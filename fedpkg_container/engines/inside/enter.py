@@ -4,12 +4,12 @@
 alone can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
 mounts a directory read-only at another place, with the owners FROM… shown as TO… (mount_setattr(2)).
 
-``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process namespace, mounts
-/proc where it is not yet, leaves its caller's keys, and starts the command as root of a new user namespace whose IDs 0…
-are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it ends, this process ends with
-its status, and the kernel ends all other processes of the namespace first (pid_namespaces(7)): when the caller learns
-that it ended, no process is left. VARIABLES is a JSON file with further variables of the command, such as a proxy
-with its password: it is read before the user namespace exists, and only its root can read it.
+``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process
+namespace, mounts /proc where it is not yet, leaves its caller's keys, and starts the command as root of a new user
+namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it ends,
+this process ends with its status, and the kernel ends all other processes of the namespace first (pid_namespaces(7)):
+when the caller learns that it ended, no process is left. VARIABLES is a JSON file with more variables of the command,
+such as a proxy with its password: it is read before the user namespace exists, and only its root can read it.
 """
 
 from __future__ import annotations
