@@ -38,7 +38,7 @@ def make(root: Path, *, packages: int = 1) -> Path:
 
 #: Queries whose rows do not end: one that streams them, and one that first stores them in temporary files.
 STREAMED = "SELECT x AS hnum, (SELECT blob FROM Header LIMIT 1) AS blob FROM n"
-STORED = "SELECT x AS hnum, blob FROM n, (SELECT blob FROM Header LIMIT 1)"
+STORED = "SELECT x AS hnum, (SELECT blob FROM Header LIMIT 1) AS blob FROM n ORDER BY blob, x"
 
 
 def make_endless(file: Path, query: str) -> None:
