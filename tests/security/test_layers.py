@@ -67,7 +67,7 @@ with workspaces.open("same") as workspace:
     found = []
     for blob in manifest.blobs[2:]:
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(b"".join(exported.chunks(blob))))) as layer:
-            found += [[each.name, each.uid, each.mode, each.pax_headers] for each in layer]
+            found += [[each.name, each.uid, each.mode & 0o7777, each.pax_headers] for each in layer]
     print(json.dumps({"diff_ids": config["rootfs"]["diff_ids"], "entries": found, "user": os.getuid()}))
 """
 
@@ -94,7 +94,7 @@ def test_layers_have_nothing_of_overlays(built: dict[str, object]) -> None:
 
 
 def test_layers_keep_attributes_of_the_image(built: dict[str, object]) -> None:
-    assert '["changed/file", 0, 33261, {"SCHILY.xattr.user.kept": "yes"}]' in json.dumps(built["entries"])
+    assert '["changed/file", 0, 493, {"SCHILY.xattr.user.kept": "yes"}]' in json.dumps(built["entries"])
 
 
 def test_the_same_is_built_again(built: dict[str, object], tmp_path: Path) -> None:
