@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.table import Row
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_limits as limits
-from fedpkg_container.model.checks import CHECKS
+from fedpkg_container.model.findings import CHECKS
 
 PAGE = Path(__file__).parent / "checks.md"
 HEAD = """\

@@ -19,7 +19,7 @@ from fedpkg_container.box.demo.__main__ import Demo
 from fedpkg_container.hub.events import Finished, LogLines, Submitted
 from fedpkg_container.hub.follow import follow
 from fedpkg_container.hub.session import anonymous
-from fedpkg_container.model.pace import Pace
+from fedpkg_container.model.polling import Pace
 from fedpkg_container.progress.live import LiveRenderer
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fedpkg_container.model.finding import Finding
+    from fedpkg_container.model.findings import Finding
 
 
 class FedpkgContainerError(Exception):

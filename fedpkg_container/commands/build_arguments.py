@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _checks() -> dict[str, str]:
-    from fedpkg_container.model.checks import CHECKS
+    from fedpkg_container.model.findings import CHECKS
 
     return CHECKS
 
@@ -132,7 +132,7 @@ def check_usage(client: Any) -> None:
     :raises UsageError: a code of ``--skip-check`` is unknown
     """
     from fedpkg_container.commands.findings import check_codes
-    from fedpkg_container.model.names import nvr_part_problem
+    from fedpkg_container.model.nvr import nvr_part_problem
     from fedpkg_container.model.options import isolated_release_problem
 
     arguments = client.args

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.events import Submitted
-    from fedpkg_container.model.finding import Finding
-    from fedpkg_container.model.preflight import Preflight
-    from fedpkg_container.model.request import BuildRequest
+    from fedpkg_container.model.build import BuildRequest, Preflight
+    from fedpkg_container.model.findings import Finding
 
 __all__ = ["add_arguments", "run"]
 
@@ -72,7 +71,7 @@ def _submitted(
 
 
 def _request(client: Any, checkout: Checkout) -> BuildRequest:
-    from fedpkg_container.model.request import BACKGROUND, BuildRequest
+    from fedpkg_container.model.build import BACKGROUND, BuildRequest
 
     arguments = client.args
     if arguments.target:
@@ -123,8 +122,8 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
     """
     from fedpkg_container.commands.findings import refuse, tell, weighed
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.model.finding import ERROR, Finding
-    from fedpkg_container.model.preflight import Preflight
+    from fedpkg_container.model.build import Preflight
+    from fedpkg_container.model.findings import ERROR, Finding
 
     arguments = client.args
     found, labels = _check_files(client, checkout)
@@ -162,7 +161,7 @@ def _gating(client: Any) -> Sequence[Finding]:
     import requests
     from pyrpkg.errors import rpkgError
 
-    from fedpkg_container.model.finding import ERROR, Finding
+    from fedpkg_container.model.findings import ERROR, Finding
 
     try:
         client.check_remote_rules_gating()

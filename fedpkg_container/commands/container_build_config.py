@@ -14,7 +14,7 @@ from fedpkg_container.completion import complete_with
 if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.distgit.effective import Setting
-    from fedpkg_container.model.target import Target
+    from fedpkg_container.model.build import Target
 
 DESCRIPTION = """Show the configuration that a container build of this checkout has, and where each value comes
 from; look at one value, change container.yaml, or check the files."""
@@ -144,7 +144,7 @@ def _difference(before: str, after: str, file: str) -> str:
 
 def _check(folder: Path, *, as_json: bool) -> int:
     from fedpkg_container.distgit.rules import check_files
-    from fedpkg_container.model.finding import ERROR
+    from fedpkg_container.model.findings import ERROR
 
     findings = check_files(folder)
     errors = sum(finding.severity == ERROR for finding in findings)
@@ -175,7 +175,7 @@ def _get(client: Any, folder: Path) -> int:
     key = client.args.get
     known = [*effective.SETTINGS, *(each for each in keys() if each not in effective.SETTINGS)]
     if key not in known and not key.startswith("flatpak."):
-        from fedpkg_container.model.checks import nearest
+        from fedpkg_container.model.findings import nearest
 
         like = nearest(key, known)
         raise FedpkgContainerError(

@@ -8,8 +8,7 @@ from typing import Any
 
 from fedpkg_container.commands.terminal import complain_of_findings, is_json, is_quiet, say_findings
 from fedpkg_container.errors import RefusedError, UsageError
-from fedpkg_container.model.checks import CHECKS, did_you_mean
-from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.findings import CHECKS, ERROR, Finding, did_you_mean
 
 
 def check_codes(codes: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fedpkg_container.errors import UsageError
 
 if TYPE_CHECKING:
-    from fedpkg_container.model.pace import Pace
+    from fedpkg_container.model.polling import Pace
 
 
 def koji_profile(client: Any) -> str:
@@ -28,7 +28,7 @@ def pace(client: Any) -> Pace:
 
     :raises UsageError: a setting is no number of seconds
     """
-    from fedpkg_container.model.pace import USUAL, Pace
+    from fedpkg_container.model.polling import USUAL, Pace
 
     tick = _seconds(client, "progress_interval", USUAL.tick)
     slowest = _seconds(client, "progress_interval_max", USUAL.slowest)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.terminal import say, say_json
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.nvr import COMPONENT, label
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:

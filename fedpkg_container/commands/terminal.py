@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from fedpkg_container.text import printable, printable_line
 
 if TYPE_CHECKING:
-    from fedpkg_container.model.finding import Finding
+    from fedpkg_container.model.findings import Finding
 
 
 def say(*texts: str) -> None:
@@ -68,7 +68,7 @@ def say_findings(findings: Iterable[Finding]) -> None:
 
 def complain_of_findings(findings: Iterable[Finding]) -> None:
     """Show findings, one after the other."""
-    from fedpkg_container.model.finding import ERROR
+    from fedpkg_container.model.findings import ERROR
     from fedpkg_container.progress.style import Style
 
     style = Style(sys.stderr)

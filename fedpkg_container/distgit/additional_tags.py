@@ -13,8 +13,8 @@ from pathlib import Path
 from fedpkg_container.distgit.small_file import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import shown
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.names import tag_problem
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.nvr import tag_problem
 
 FILE = "additional-tags"
 

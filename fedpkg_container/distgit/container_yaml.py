@@ -12,8 +12,8 @@ from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE
 from fedpkg_container.distgit.small_file import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import YamlDocument, parse, shown
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.names import is_variable, tag_problem
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.nvr import is_variable, tag_problem
 from fedpkg_container.model.platforms import Platforms
 
 FILE = "container.yaml"

@@ -15,7 +15,7 @@ from fedpkg_container.distgit.yaml_document import Path as Place
 from fedpkg_container.distgit.yaml_edit import set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
 from fedpkg_container.files import write_atomically
-from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.findings import ERROR, Finding
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fedpkg_container.distgit.yaml_document import Foreign, Path, YamlDocument, shown
-from fedpkg_container.model.checks import nearest
-from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.findings import ERROR, Finding, nearest
 
 _KINDS = {
     "object": "keys and values",

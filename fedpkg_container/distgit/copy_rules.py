@@ -16,7 +16,7 @@ from pyrpkg.sources import SourcesFile
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.instructions import Instruction
-from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.findings import ERROR, Finding
 
 SOURCES = "sources"
 _ADDRESS = re.compile(r"(?:https?|ftp|git)://|git@")

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile
 from fedpkg_container.distgit.instructions import Stage
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.checks import did_you_mean
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.findings import ERROR, WARNING, Finding, did_you_mean
 from fedpkg_container.model.reference import ImageReference
 
 #: What buildah's parser (imagebuilder) knows.

@@ -18,11 +18,10 @@ from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.yaml_document import plain
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.labels import COMPONENT, OLDER
-from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.build import Target
+from fedpkg_container.model.nvr import COMPONENT, OLDER, legal_tag
 from fedpkg_container.model.platforms import EVERYWHERE
 from fedpkg_container.model.reference import is_floating_tag
-from fedpkg_container.model.target import Target
 
 DEFAULT = "default"
 #: Settings that labels of the Dockerfile give.

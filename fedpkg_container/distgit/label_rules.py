@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.instructions import Label
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.labels import COMPONENT, OLDER
-from fedpkg_container.model.names import nvr_part_problem, package_problem, repository_problem
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.nvr import COMPONENT, OLDER, nvr_part_problem, package_problem, repository_problem
 from fedpkg_container.model.reference import LONGEST_TAG
 
 #: Labels without which no build is possible, and the older spelling of each.

@@ -17,9 +17,9 @@ from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.small_file import read_bytes
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.labels import COMPONENT, OLDER
-from fedpkg_container.model.source import own_components
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.nvr import COMPONENT, OLDER
+from fedpkg_container.model.options import own_components
 
 HELP = "help.md"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.instructions import Instruction
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
 
 #: Kinds of ``RUN --mount`` that builders have: the checkout or another stage, a folder for this build alone, memory.
 MOUNTS = ("bind", "cache", "tmpfs")

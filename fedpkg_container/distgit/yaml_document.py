@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from fedpkg_container.model.finding import ERROR, Finding
+from fedpkg_container.model.findings import ERROR, Finding
 
 #: Where a value is: keys, and indexes from 0.
 Path = tuple[Union[str, int], ...]

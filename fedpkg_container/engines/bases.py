@@ -27,8 +27,8 @@ from fedpkg_container.engines import cgroups, storage
 from fedpkg_container.engines.sandbox import Sandbox, Store
 from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspace, Workspaces, locked, remove
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, ProgramError, RegistryError
-from fedpkg_container.model.arches import Platform
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.digests import checked

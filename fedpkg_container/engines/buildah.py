@@ -26,7 +26,7 @@ from fedpkg_container.errors import (
     ProgramTimeoutError,
     RegistryError,
 )
-from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import background, run, stream
 from fedpkg_container.registry.carrying import put_image

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from fedpkg_container.engines.own_addresses import watched
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
-from fedpkg_container.model.networks import CLOSED
+from fedpkg_container.model.limits import CLOSED
 from fedpkg_container.process import background, is_running, run
 from fedpkg_container.text import printable
 

@@ -12,7 +12,7 @@ import koji
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.events import TaskState
 from fedpkg_container.hub.tasks import optional, task_state
-from fedpkg_container.model.recorded import image_of
+from fedpkg_container.model.koji_images import image_of
 from fedpkg_container.text import printable_line
 
 #: Builds and running tasks of a package that are looked at.

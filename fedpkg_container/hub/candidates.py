@@ -10,8 +10,7 @@ import koji
 from fedpkg_container.errors import UsageError
 from fedpkg_container.hub.tasks import one_sentence
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.candidate import Candidate, NoCandidate
-from fedpkg_container.model.recorded import RecordedImage, image_of
+from fedpkg_container.model.koji_images import Candidate, NoCandidate, RecordedImage, image_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedpkg_container.hub.events import NoBuilder, TaskState
 from fedpkg_container.hub.tasks import optional
-from fedpkg_container.model.pace import USUAL
+from fedpkg_container.model.polling import USUAL
 
 #: Seconds without a check-in after which a builder is reported. Koji's hub gives it no tasks after 180 s, and frees its
 #: tasks after 900 s. The clocks of hub and client may differ by as much as Kerberos accepts.

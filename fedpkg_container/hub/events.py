@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Union
 
-from fedpkg_container.model.result import BuildResult
+from fedpkg_container.model.build import BuildResult
 from fedpkg_container.text import spoken
 
 

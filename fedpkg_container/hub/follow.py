@@ -28,7 +28,7 @@ from fedpkg_container.hub.events import (
 from fedpkg_container.hub.logs import Log
 from fedpkg_container.hub.session import UNREACHABLE, is_lasting, reason_of
 from fedpkg_container.hub.tasks import finished, task_state
-from fedpkg_container.model.pace import USUAL, Pace
+from fedpkg_container.model.polling import USUAL, Pace
 from fedpkg_container.text import printable_line
 
 Answer = TypeVar("Answer")

@@ -13,12 +13,11 @@ from fedpkg_container.hub.builds import usual
 from fedpkg_container.hub.check_ins import SILENCE, hosts_of_arch, silence
 from fedpkg_container.hub.reservation import REUSABLE
 from fedpkg_container.hub.tasks import optional
-from fedpkg_container.model.finding import ERROR, WARNING, Finding
-from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.build import BuildRequest, Preflight
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.nvr import COMPONENT, label
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
-from fedpkg_container.model.preflight import Preflight
-from fedpkg_container.model.request import BuildRequest
 from fedpkg_container.text import printable_line, spoken, without_credentials
 
 #: The channel of container builds, on our hubs and upstream's.

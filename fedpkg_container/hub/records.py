@@ -12,8 +12,7 @@ import koji
 from fedpkg_container.errors import UsageError
 from fedpkg_container.hub.reservation import ENDED
 from fedpkg_container.hub.session import contact
-from fedpkg_container.model.recorded import RecordedImage, image_of
-from fedpkg_container.model.records import Record, TaskRecord
+from fedpkg_container.model.koji_images import Record, RecordedImage, TaskRecord, image_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 

@@ -16,7 +16,7 @@ import requests
 from pyrpkg.errors import rpkgError
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
-from fedpkg_container.model.addresses import Addresses
+from fedpkg_container.model.build import Addresses
 from fedpkg_container.text import printable, printable_line
 
 #: Seconds for one request.

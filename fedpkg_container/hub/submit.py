@@ -10,7 +10,7 @@ import koji
 
 from fedpkg_container.errors import LostContactError, RefusedError
 from fedpkg_container.hub.session import UNREACHABLE
-from fedpkg_container.model.request import BuildRequest
+from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.text import printable
 
 #: Seconds for which a task is looked for whose id was lost, and between two looks.

@@ -8,7 +8,7 @@ import koji
 
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.session import contact
-from fedpkg_container.model.target import Target
+from fedpkg_container.model.build import Target
 from fedpkg_container.text import printable_line
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import koji
 
 from fedpkg_container.hub.events import Finished, TaskState
-from fedpkg_container.model.result import BuildResult
+from fedpkg_container.model.build import BuildResult
 from fedpkg_container.text import printable, printable_line
 
 

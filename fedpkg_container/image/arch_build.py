@@ -27,9 +27,9 @@ from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
 from fedpkg_container.image.watch import guard
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 

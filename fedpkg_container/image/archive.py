@@ -15,7 +15,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.model.build import BuildSpec
-from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.model.reference import ImageReference
 
 #: Sends a file to the hub: path, folder below the import's.

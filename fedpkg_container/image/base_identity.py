@@ -9,8 +9,14 @@ import koji
 from fedpkg_container.errors import RefusedError, UsageError
 from fedpkg_container.image.base_source import BaseSource
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.labels import COMPONENT, label
-from fedpkg_container.model.names import LONGEST_NVR, nvr_part_problem, package_problem, repository_problem
+from fedpkg_container.model.nvr import (
+    COMPONENT,
+    LONGEST_NVR,
+    label,
+    nvr_part_problem,
+    package_problem,
+    repository_problem,
+)
 
 #: What to do when labels do not say it.
 _NAME_IT = "name it: --nvr NAME-VERSION-RELEASE"

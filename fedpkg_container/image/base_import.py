@@ -29,12 +29,11 @@ from fedpkg_container.image.importing import Importing, upload_folder
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
 from fedpkg_container.image.naming import FloatingTags, Tags
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR, BuiltImage
-from fedpkg_container.model.names import legal_tag
-from fedpkg_container.model.recorded import RecordedImage, image_of
-from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.model.unique_tags import IMPORT, UniqueTag
+from fedpkg_container.model.koji_images import RecordedImage, image_of
+from fedpkg_container.model.nvr import legal_tag
+from fedpkg_container.model.platforms import platform_of
+from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.signals import uninterrupted

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from fedpkg_container.engines.archives import ImageFolder, unpack
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
-from fedpkg_container.model.arches import koji_arch
 from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
+from fedpkg_container.model.platforms import koji_arch
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.manifests import Descriptor, Manifest

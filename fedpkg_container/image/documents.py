@@ -19,8 +19,8 @@ from fedpkg_container.image.metadata import Published
 from fedpkg_container.image.planning import Plan
 from fedpkg_container.image.task import Task
 from fedpkg_container.image.unknown_rpms import unknown_rpms
-from fedpkg_container.model.arches import go_arch
 from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.platforms import go_arch
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.registry import Registry

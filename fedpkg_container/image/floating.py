@@ -17,9 +17,9 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.age import by_age, compare
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.evr import by_age, compare
+from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 

@@ -11,8 +11,7 @@ import koji
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import naming
-from fedpkg_container.model.labels import COMPONENT, label
-from fedpkg_container.model.names import LONGEST_NVR
+from fedpkg_container.model.nvr import COMPONENT, LONGEST_NVR, label
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from fedpkg_container.image.documents import Document
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published, metadata
 from fedpkg_container.model.build import BuiltImage
-from fedpkg_container.model.recorded import image_of
+from fedpkg_container.model.koji_images import image_of
 from fedpkg_container.signals import uninterrupted
 
 #: What the hub is told of a build, as a file in the folder of its import.

@@ -27,9 +27,8 @@ from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, release_environment, unset
-from fedpkg_container.model.arches import platform_of
-from fedpkg_container.model.labels import COMPONENT, label
-from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.nvr import COMPONENT, label, legal_tag
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.registry import Access

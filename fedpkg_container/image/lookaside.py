@@ -20,7 +20,7 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.site import Lookaside
 from fedpkg_container.image.source import PROXIES
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 
 FILE = "sources"

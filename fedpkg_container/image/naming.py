@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.labels import label
-from fedpkg_container.model.names import legal_tag, nvr_part_problem, package_problem, repository_problem
-from fedpkg_container.model.reference import is_floating_tag, is_tag
-from fedpkg_container.model.unique_tags import SCRATCH, UniqueTag
+from fedpkg_container.model.nvr import label, legal_tag, nvr_part_problem, package_problem, repository_problem
+from fedpkg_container.model.reference import SCRATCH, UniqueTag, is_floating_tag, is_tag
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.naming import is_unique_tag
 from fedpkg_container.image.parents import FindBuild
-from fedpkg_container.model.labels import COMPONENT, OLDER
-from fedpkg_container.model.recorded import RecordedImage
-from fedpkg_container.model.source import own_components, repository_path
-from fedpkg_container.model.unique_tags import imported
+from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.nvr import COMPONENT, OLDER
+from fedpkg_container.model.options import own_components, repository_path
+from fedpkg_container.model.reference import imported
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.referrers import list_tag
 from fedpkg_container.registry.repository import Repository

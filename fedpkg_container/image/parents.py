@@ -11,10 +11,9 @@ import koji
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image.site import Site
-from fedpkg_container.model.arches import Platform
-from fedpkg_container.model.recorded import RecordedImage
-from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.model.unique_tags import imported
+from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.platforms import Platform
+from fedpkg_container.model.reference import ImageReference, imported
 from fedpkg_container.registry.registry import Registry
 
 #: Finds a Koji build by NVR or id; None when there is none.

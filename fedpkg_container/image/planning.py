@@ -23,10 +23,10 @@ from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.step import release_environment
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR, BuildSpec
-from fedpkg_container.model.deadline import Deadline
-from fedpkg_container.model.finding import ERROR
+from fedpkg_container.model.findings import ERROR
+from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.registry import Registry

@@ -12,8 +12,8 @@ from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Published
 from fedpkg_container.image.naming import Tags
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.carrying import carry
 from fedpkg_container.registry.configuration import ImageConfiguration

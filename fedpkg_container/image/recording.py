@@ -21,7 +21,7 @@ from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.metadata import Provenance, Published
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
-from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 

@@ -8,7 +8,7 @@ from fedpkg_container.distgit import run_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
-from fedpkg_container.model.finding import ERROR
+from fedpkg_container.model.findings import ERROR
 
 
 def check_steps(dockerfile: Dockerfile) -> None:

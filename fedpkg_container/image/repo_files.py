@@ -10,7 +10,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
 from fedpkg_container.registry.connections import Opened

@@ -8,7 +8,7 @@ from pathlib import Path
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.engines import machine
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.model.arches import go_arch
+from fedpkg_container.model.platforms import go_arch
 
 
 def check_runnable(dockerfile: Dockerfile, arch: str, folder: Path) -> None:

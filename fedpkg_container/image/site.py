@@ -11,8 +11,8 @@ from pathlib import Path
 from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.model.deadline import Deadline
-from fedpkg_container.model.names import package_problem, repository_problem
+from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.nvr import package_problem, repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.manifests import FORMATS

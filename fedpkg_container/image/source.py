@@ -11,7 +11,7 @@ from typing import Any
 from fedpkg_container.engines.sandbox import confined, connected
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
-from fedpkg_container.model.source import address, source_problem
+from fedpkg_container.model.options import address, source_problem
 from fedpkg_container.process import Completed, run
 
 #: Seconds for one git command.

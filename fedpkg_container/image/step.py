@@ -14,8 +14,8 @@ from fedpkg_container.image import help_page, refusals
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.watch import Watch
-from fedpkg_container.model.arches import platform_of
-from fedpkg_container.model.names import is_variable
+from fedpkg_container.model.nvr import is_variable
+from fedpkg_container.model.platforms import platform_of
 
 #: Labels that say which build an image is: not for the Dockerfile to choose.
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})

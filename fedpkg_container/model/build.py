@@ -1,18 +1,16 @@
-"""What travels between the tasks of one build, and what it ends in.
-
-A ``BuildSpec`` goes to the task of one arch in its request, and a ``BuiltImage`` comes back in a file that its result
-names: they hold only types that JSON and XML-RPC both keep, and say in which version of the format they are.
-"""
+"""What is passed between the client, the hub and the tasks of one build, and the result of a build."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.labels import COMPONENT
-from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.findings import Finding
+from fedpkg_container.model.nvr import COMPONENT, legal_tag
+from fedpkg_container.text import printable_line
 
 #: The version of the format of ``BuildSpec`` and ``BuiltImage``.
 FORMAT = 3
@@ -170,3 +168,116 @@ class BuiltImage:
         :raises UsageError: it is of another version of the format
         """
         return _unpack(cls, packed)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A build target and its tags.
+
+    :param arches: of the build tag, as Koji names them
+    """
+
+    name: str
+    build_tag: str
+    destination_tag: str
+    arches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """A site's web addresses.
+
+    :param web: of Koji's web pages (``weburl`` of a koji profile); empty where there are none
+    :param files: of Koji's files (``topurl``); empty where they are not served
+    """
+
+    web: str = ""
+    files: str = ""
+
+    def task(self, task_id: int) -> str:
+        """A task's page; empty when it has none."""
+        return f"{self.web}/taskinfo?taskID={task_id}" if self.web else ""
+
+    def log(self, task_id: int, name: str) -> str:
+        """A log of a task, where koji's ``pathinfo.task`` puts it; empty when it is not served."""
+        if self.files:
+            return f"{self.files}/work/tasks/{task_id % 10000}/{task_id}/{quote(name)}"
+        return f"{self.web}/getfile?taskID={task_id}&name={quote(name)}" if self.web else ""
+
+
+#: Added to Koji's priority for ``--background``.
+BACKGROUND = 5
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """The arguments of ``buildContainer``.
+
+    :param source: URL of dist-git with the commit
+    :param priority: added to Koji's default priority; None for that
+    """
+
+    source: str
+    target: str
+    options: Mapping[str, Any]
+    priority: int | None = None
+
+    @property
+    def scratch(self) -> bool:
+        """Whether nothing is to be recorded."""
+        return bool(self.options.get("scratch"))
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What the hub knows beforehand.
+
+    :param nvr: what would be built, as far as it is known; with the hub's next release where none was chosen
+    :param release_is_next: the release is the hub's next one, which another build may take first
+    :param arches: those that would be built for
+    :param average: seconds that earlier builds of the package took; None when there are none
+    :param newest: id of the newest task of container builds
+    """
+
+    findings: list[Finding]
+    nvr: str = ""
+    release_is_next: bool = False
+    arches: tuple[str, ...] = ()
+    average: float | None = None
+    newest: int = 0
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """The result of a task, safe to show.
+
+    :param pull_specs: by tag, by digest
+    :param builds: ids of the Koji builds that were made
+    :param arches: arch → pull spec of its image alone; our builders say it, upstream's do not
+    """
+
+    pull_specs: tuple[str, ...] = ()
+    builds: tuple[int, ...] = ()
+    arches: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, result: Any) -> BuildResult:
+        """What a task returned; what is not as it should be is passed over."""
+        if not isinstance(result, Mapping):
+            return cls()
+        arches = result.get("arches")
+        return cls(
+            pull_specs=_texts(result.get("repositories")),
+            builds=tuple(int(each) for each in _texts(result.get("koji_builds")) if each.isascii() and each.isdigit()),
+            arches={
+                printable_line(str(arch)): printable_line(str(image))
+                for arch, image in (arches.items() if isinstance(arches, Mapping) else ())
+            },
+            warnings=_texts(result.get("user_warnings")),
+        )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    items = value if isinstance(value, (list, tuple)) else [value] if isinstance(value, str) else []
+    return tuple(printable_line(str(each)) for each in items if isinstance(each, (str, int)))

@@ -1,12 +1,18 @@
-"""Image references, after the grammar of distribution (distribution/reference, ``reference.go``)."""
+"""Image references, after the grammar of distribution (distribution/reference, ``reference.go``).
+
+Tags that one image alone has: they say what made it, and when.
+"""
 
 from __future__ import annotations
 
+import calendar
 import re
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.names import COMPONENT
+from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
 
 #: The longest tag that registries take.
 LONGEST_TAG = 128
@@ -16,7 +22,7 @@ _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
 _REFERENCE = re.compile(
-    rf"(?:(?P<registry>{_DOMAIN})/)?(?P<repository>{COMPONENT}(?:/{COMPONENT})*)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
+    rf"(?:(?P<registry>{_DOMAIN})/)?(?P<repository>{REPOSITORY_COMPONENT}(?:/{REPOSITORY_COMPONENT})*)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
     re.ASCII,
 )
 
@@ -64,7 +70,10 @@ class ImageReference:
 
 def is_repository(text: str) -> bool:
     """Whether a registry can have a repository of this name, without the registry's own."""
-    return len(text) <= 255 and re.fullmatch(rf"{COMPONENT}(?:/{COMPONENT})*", text, re.ASCII) is not None
+    return (
+        len(text) <= 255
+        and re.fullmatch(rf"{REPOSITORY_COMPONENT}(?:/{REPOSITORY_COMPONENT})*", text, re.ASCII) is not None
+    )
 
 
 def is_tag(text: str) -> bool:
@@ -75,3 +84,48 @@ def is_tag(text: str) -> bool:
 def is_floating_tag(text: str) -> bool:
     """Whether this is a tag that builds may share: one with a hyphen could be taken for VERSION-RELEASE."""
     return is_tag(text) and "-" not in text
+
+
+#: What comes before the number in tags of scratch builds, and of base images that were imported.
+SCRATCH, IMPORT = "scratch", "import"
+
+_MOMENT = "%Y%m%d%H%M%S"
+#: A list in another format than the first has the format's name behind its tag.
+_UNIQUE = re.compile(
+    r"(?:(?P<kind>scratch|import)-)?(?P<number>\d{1,18})-(?P<moment>\d{14})(?:-(?:v2s2|oci))?", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class UniqueTag:
+    """A tag that no other image has.
+
+    :param number: the task that built the image; of an import, the build that it became
+    :param made: seconds since the epoch
+    :param kind: ``SCRATCH``, ``IMPORT``, or empty for any other build
+    """
+
+    number: int
+    made: float
+    kind: str = ""
+
+    @classmethod
+    def read(cls, tag: str) -> UniqueTag | None:
+        """Read a tag; None when it is another kind of tag. VERSION-RELEASE may look the same."""
+        found = _UNIQUE.fullmatch(tag)
+        if found is None:
+            return None
+        try:
+            moment = calendar.timegm(time.strptime(found["moment"], _MOMENT))
+        except ValueError:
+            return None
+        return cls(int(found["number"]), float(moment), found["kind"] or "")
+
+    def __str__(self) -> str:
+        moment = time.strftime(_MOMENT, time.gmtime(self.made))
+        return "-".join(part for part in (self.kind, str(self.number), moment) if part)
+
+
+def imported(tags: Iterable[str]) -> list[int]:
+    """The builds that base images became which were imported into a repository, by its tags; the newest first."""
+    return sorted({each.number for each in map(UniqueTag.read, tags) if each and each.kind == IMPORT}, reverse=True)

@@ -19,7 +19,7 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.model.finding import Finding
+from fedpkg_container.model.findings import Finding
 from fedpkg_container.progress.renderer import Renderer
 
 #: The version of what is written; it grows when something that was there changes its meaning.

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Union
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.networks import CLOSED
+from fedpkg_container.model.limits import CLOSED
 from fedpkg_container.registry.hosts import plain
 
 _Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fedpkg_container.errors import RegistryError, WrongContentError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.blob_file import receive_blob
 from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository

@@ -16,7 +16,7 @@ import requests
 from requests.auth import AuthBase
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.answers import (
     LONGEST,

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.digests import checked, digest_of
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

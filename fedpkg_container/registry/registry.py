@@ -18,8 +18,8 @@ from fedpkg_container.errors import (
     RegistryError,
     RegistryUnavailableError,
 )
-from fedpkg_container.model.arches import Platform
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.address_guard import AddressGuard

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, ImageLimits
-from fedpkg_container.model.names import repository_problem, tag_problem
+from fedpkg_container.model.nvr import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
 from fedpkg_container.registry.registry import COPY_TIMEOUT, Access

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fedpkg_container.model.records import Records
+from fedpkg_container.model.koji_images import Records
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository, repositories

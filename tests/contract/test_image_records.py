@@ -13,7 +13,7 @@ from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub import records as hub_records
 from fedpkg_container.hub.records import KojiRecords
 from fedpkg_container.hub.session import TIMEOUT
-from fedpkg_container.model.records import Record, TaskRecord
+from fedpkg_container.model.koji_images import Record, TaskRecord
 from tests.contract.images import ImageImporter
 from tests.contract.support import new_name
 from tests.contract.tasks import Target, TaskBench

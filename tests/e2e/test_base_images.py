@@ -24,7 +24,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import BuildFailedError, NoSuchImageError
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.fetch import fetch_image
 from fedpkg_container.registry.manifests import Manifest

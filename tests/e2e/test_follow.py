@@ -15,8 +15,8 @@ import pytest
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
 from fedpkg_container.hub.follow import REFUSALS, follow
-from fedpkg_container.model.pace import Pace
-from fedpkg_container.model.result import BuildResult
+from fedpkg_container.model.build import BuildResult
+from fedpkg_container.model.polling import Pace
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder, session
 from tests.support.proxy import lossy_proxy

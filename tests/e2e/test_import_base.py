@@ -22,7 +22,7 @@ from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.site import read_site
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
 from fedpkg_container.registry.registry import Registry

@@ -13,7 +13,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER
-from fedpkg_container.model.arches import Platform
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import PATIENCE, eventually, nothing_left, registry_of
 from tests.support.packager import Packager

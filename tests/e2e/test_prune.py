@@ -11,7 +11,7 @@ import pytest
 
 from fedpkg_container.box.registry import program
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, RegistryError
-from fedpkg_container.model.records import Record
+from fedpkg_container.model.koji_images import Record
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.manifests import Manifest

@@ -14,7 +14,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.machines import MACHINE, machines
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.furnished import furnish, running
 from tests.support.leftovers import nothing_left, registry_of

@@ -16,7 +16,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.errors import LostContactError, RefusedError
 from fedpkg_container.hub.submit import submit
-from fedpkg_container.model.request import BuildRequest
+from fedpkg_container.model.build import BuildRequest
 from tests.support.packager import Packager
 from tests.support.proxy import lossy_proxy
 from tests.support.waiting import PATIENCE, slowed

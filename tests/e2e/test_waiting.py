@@ -15,7 +15,7 @@ import pytest
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.hub.events import BuilderSeen, Event, Finished, NoBuilder, TaskChanged
 from fedpkg_container.hub.follow import follow
-from fedpkg_container.model.pace import Pace
+from fedpkg_container.model.polling import Pace
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.names import COMPONENT
+from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
 from fedpkg_container.model.reference import ImageReference
 from tests.redirects.conftest import REPOSITORY
 from tests.support.front_ends import Answer, Distribution
@@ -192,7 +192,7 @@ def test_paths_reach_the_registry_as_they_were_sent(running: Distribution, path:
 QUICK = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-_COMPONENTS = st.from_regex(COMPONENT, fullmatch=True)
+_COMPONENTS = st.from_regex(REPOSITORY_COMPONENT, fullmatch=True)
 _NAMES = st.lists(_COMPONENTS, min_size=1, max_size=6).map("/".join).filter(lambda name: len(name) <= 255)
 _DIGESTS = st.from_regex(r"[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,128}", fullmatch=True)
 

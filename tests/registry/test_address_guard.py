@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import RegistryUnavailableError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs
 from fedpkg_container.registry.repository import Repository

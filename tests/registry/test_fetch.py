@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import BuildFailedError, NoSuchImageError, RegistryError, WrongContentError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import MANIFEST, OCI_MANIFEST, Manifest

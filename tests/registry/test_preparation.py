@@ -14,8 +14,8 @@ from fedpkg_container.image import lookaside
 from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Lookaside, Site, read_site
-from fedpkg_container.model.arches import Platform
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.registry import Registry
 from tests.support.memory_registry import DRIP, HANGS, LATE, Fault, MemoryRegistry
 from tests.support.pushing import image, index

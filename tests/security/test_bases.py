@@ -16,7 +16,7 @@ from fedpkg_container.engines import bases, cgroups
 from fedpkg_container.engines.bases import BaseImages
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Access
 from tests.security import images
@@ -83,7 +83,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from fedpkg_container.engines import bases
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import background
 from tests.security.test_bases import _bases

@@ -22,7 +22,7 @@ from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.refusals import check_triggers
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.watch import Watch
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import is_running
 from fedpkg_container.registry.registry import Access

@@ -24,7 +24,7 @@ rootless.enter()
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.registry import Access
 from tests.security import images

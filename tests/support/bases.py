@@ -11,7 +11,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.model.arches import platform_of
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
 from tests.support.waiting import PATIENCE

@@ -15,7 +15,7 @@ from fedpkg_container import registry_cli
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR
 from fedpkg_container.box.shell import environment
-from fedpkg_container.model.recorded import RecordedImage
+from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
 from tests.support.waiting import PATIENCE

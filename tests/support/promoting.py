@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedpkg_container.model.unique_tags import UniqueTag
+from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.pruning.needs import DAY

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.koji_images import Candidate
 from tests.contract.images import ImageImporter
 from tests.contract.support import HubAccess, log_in, new_name, unauthenticated
 from tests.support.box_hub import RunningHub

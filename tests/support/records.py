@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import LostContactError
-from fedpkg_container.model.records import Record, TaskRecord
+from fedpkg_container.model.koji_images import Record, TaskRecord
 
 RUNNING, ENDED = TaskRecord(builds=True, ended=False), TaskRecord(builds=True, ended=True)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import container_yaml
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import SCHEMA
-from fedpkg_container.model.finding import ERROR
+from fedpkg_container.model.findings import ERROR
 from tests.support import osbs_client
 
 _WORDS = ["platforms", "only", "tags", "a", "1.0", "yes", "~", "2024-01-01", ".nan", "0x1f", "1:30", "''", '"\\x', "<<"]

@@ -14,7 +14,7 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_edit import assignment, edit
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
-from fedpkg_container.model.finding import ERROR
+from fedpkg_container.model.findings import ERROR
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fedpkg_container.cli import make_client, site_name
 from fedpkg_container.distgit import effective
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.distgit.effective import SETTINGS
-from fedpkg_container.model.checks import CHECKS
+from fedpkg_container.model.findings import CHECKS
 from fedpkg_container.registry_cli import make_parser
 
 #: A code of a finding in a program's text.

@@ -13,7 +13,7 @@ from fedpkg_container.distgit.autorebuild import read_autorebuild
 from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.target import read_target
-from fedpkg_container.model.target import Target
+from fedpkg_container.model.build import Target
 from tests.support.checkout import DOCKERFILE, read_nothing
 
 TARGET = Target("t", "t-build", "t-dest", ("x86_64", "aarch64", "s390x"))

@@ -24,8 +24,8 @@ from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.refusals import check_here_documents, check_steps
 from fedpkg_container.image.site import read_site
 from fedpkg_container.image.source import fetch
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.registry import Access, Registry
 from tests.support.sources import scm
 from tests.support.waiting import PATIENCE

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from fedpkg_container.engines import archives
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
 from fedpkg_container.image import base_source, describing, os_release
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.limits import ImageLimits
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.digests import digest_of

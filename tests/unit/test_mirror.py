@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RegistryError, RegistryUnavailableError
-from fedpkg_container.model.arches import go_arch, koji_arch
+from fedpkg_container.model.platforms import go_arch, koji_arch
 from fedpkg_container.registry.mirror import filelist
 from fedpkg_container.registry.mirror.clock import Moment
 from fedpkg_container.registry.mirror.crew import AWAY, Crew, NotAskedError, Outcome

@@ -12,7 +12,7 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.naming import FloatingTags, Tags, is_unique_tag, repository, unique_tag
 from fedpkg_container.image.site import FLOATING
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.names import legal_tag, nvr_part_problem
+from fedpkg_container.model.nvr import legal_tag, nvr_part_problem
 from fedpkg_container.model.reference import is_tag
 
 BUILT = NVR("hello-container", "1.0", "3")

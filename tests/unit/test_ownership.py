@@ -6,7 +6,7 @@ import pytest
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.ownership import check_component, check_reserved
-from fedpkg_container.model.source import repository_path
+from fedpkg_container.model.options import repository_path
 
 COMMIT = "0" * 40
 

@@ -10,7 +10,7 @@ import pytest
 from koji.context import context
 
 from fedpkg_container.box.hub import policies
-from fedpkg_container.model.refusal import policy_refusal
+from fedpkg_container.koji_plugins.policy_refusal import policy_refusal
 
 BEGINNING = "policy violation (build_container)"
 

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from fedpkg_container.hub.preflight import _arches
-from fedpkg_container.model.finding import ERROR, WARNING
+from fedpkg_container.model.build import BuildRequest
+from fedpkg_container.model.findings import ERROR, WARNING
 from fedpkg_container.model.platforms import EVERYWHERE
-from fedpkg_container.model.request import BuildRequest
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.age import by_age, compare
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.evr import by_age, compare
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.identity import Identities

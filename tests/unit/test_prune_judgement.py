@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fedpkg_container.model.records import Record, TaskRecord
-from fedpkg_container.model.unique_tags import UniqueTag
+from fedpkg_container.model.koji_images import Record, TaskRecord
+from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.pruning.inventory import Inventory, mark
 from fedpkg_container.registry.pruning.judgement import Judgement

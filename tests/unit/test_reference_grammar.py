@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import RegistryError, UsageError
-from fedpkg_container.model.names import repository_problem
+from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.digests import ALGORITHMS, checked
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fedpkg_container.distgit import rules
 from fedpkg_container.distgit.checkout import Checkout
-from fedpkg_container.model.finding import Finding
+from fedpkg_container.model.findings import Finding
 from tests.support.checkout import read_nothing
 
 LABELS = """\

@@ -18,8 +18,8 @@ from fedpkg_container.image.base_import import BaseImport
 from fedpkg_container.image.base_session import workshop
 from fedpkg_container.image.base_source import open_source
 from fedpkg_container.image.site import read_site
-from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import NVR
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 

@@ -15,9 +15,15 @@ from koji.context import context
 from koji.daemon import SCM
 from koji.plugin import export
 
-from fedpkg_container.model.options import option_problems, unavailable_options
-from fedpkg_container.model.refusal import policy_refusal
-from fedpkg_container.model.source import FORM, address, has_password, source_problem
+from fedpkg_container.koji_plugins.policy_refusal import policy_refusal
+from fedpkg_container.model.options import (
+    FORM,
+    address,
+    has_password,
+    option_problems,
+    source_problem,
+    unavailable_options,
+)
 
 #: The policy in hub.conf that says who may build what; see docs/policy.md.
 POLICY = "build_container"

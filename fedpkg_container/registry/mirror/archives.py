@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.arches import Platform, koji_arch, platform_of
+from fedpkg_container.model.platforms import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped
 from fedpkg_container.registry.digests import file_digest

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.carrying import send
 from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import Descriptor

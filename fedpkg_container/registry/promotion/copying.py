@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.model.deadline import Deadline
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.blobs import Blobs, Tally

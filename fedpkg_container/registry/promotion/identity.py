@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.labels import COMPONENT, label
+from fedpkg_container.model.nvr import COMPONENT, label
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.text import printable_line

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, UsageError
-from fedpkg_container.model.names import repository_problem
+from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.history import History

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryUnavailableError
-from fedpkg_container.model.candidate import Candidate, NoCandidate
+from fedpkg_container.model.koji_images import Candidate, NoCandidate
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress

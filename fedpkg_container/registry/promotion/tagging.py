@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import RefusedError, RegistryError
-from fedpkg_container.model.age import compare
 from fedpkg_container.model.build import NVR
-from fedpkg_container.model.candidate import Candidate
-from fedpkg_container.model.names import legal_tag
+from fedpkg_container.model.evr import compare
+from fedpkg_container.model.koji_images import Candidate
+from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.identity import Identities
 from fedpkg_container.registry.promotion.record import Move

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.model.records import Record, Records, TaskRecord
-from fedpkg_container.model.unique_tags import IMPORT, SCRATCH, UniqueTag
+from fedpkg_container.model.koji_images import Record, Records, TaskRecord
+from fedpkg_container.model.reference import IMPORT, SCRATCH, UniqueTag
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.pruning.inventory import Inventory, take
 from fedpkg_container.registry.repository import Repository

@@ -15,7 +15,7 @@ from fedpkg_container.errors import (
     RegistryError,
     RegistryUnavailableError,
 )
-from fedpkg_container.model.records import Records
+from fedpkg_container.model.koji_images import Records
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.pruning.deletion import ChangedError, Deletion

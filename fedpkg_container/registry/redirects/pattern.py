@@ -8,12 +8,12 @@ digest when it has a colon, which neither names nor uploads have: so a name may 
 
 from __future__ import annotations
 
-from fedpkg_container.model.names import COMPONENT
+from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
 
 #: The longest name of a repository, characters.
 LONGEST_NAME = 255
 
-_NAME = rf"{COMPONENT}(?:/{COMPONENT})*"
+_NAME = rf"{REPOSITORY_COMPONENT}(?:/{REPOSITORY_COMPONENT})*"
 _ALGORITHM = r"[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*"
 _ENCODED = r"[A-Za-z0-9=_-]+"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.model.arches import Platform
-from fedpkg_container.model.candidate import NoCandidate
+from fedpkg_container.model.koji_images import NoCandidate
+from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, referrers

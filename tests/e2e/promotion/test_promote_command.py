@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.box_hub import RunningHub

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import Descriptor
 from fedpkg_container.registry.promotion.listing import listed

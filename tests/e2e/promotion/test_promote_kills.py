@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.model.candidate import Candidate
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.promotion.history import History
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.repository import Repository

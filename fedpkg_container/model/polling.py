@@ -1,4 +1,4 @@
-"""How often a hub is asked."""
+"""How often a hub is polled."""
 
 from __future__ import annotations
 

@@ -1,13 +1,17 @@
-"""What the parts of a build's names may be made of: the same for the client's checks and the builder."""
+"""Names of builds: what their parts may be made of, and the labels that they come from.
+
+The client's checks and the builder use the same rules.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 #: A part of a repository's name (distribution's reference grammar).
-COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+REPOSITORY_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 
-_REPOSITORY = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
+_REPOSITORY = re.compile(rf"{REPOSITORY_COMPONENT}(?:/{REPOSITORY_COMPONENT})*")
 _PACKAGE = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*")
 _NVR_PART = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9._+~^]*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -57,3 +61,13 @@ def legal_tag(text: str) -> str:
 def is_variable(text: str) -> bool:
     """Whether a text is the name of an environment variable."""
     return _VARIABLE.fullmatch(text) is not None
+
+
+COMPONENT = "com.redhat.component"
+#: Labels that name a build → how they were spelled before.
+OLDER = {COMPONENT: "BZComponent", "name": "Name", "version": "Version", "release": "Release"}
+
+
+def label(labels: Mapping[str, str], name: str) -> str:
+    """A label under its name or its older one; empty when it is not set."""
+    return labels.get(name) or labels.get(OLDER.get(name, name)) or ""

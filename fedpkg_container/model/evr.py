@@ -1,4 +1,4 @@
-"""Which of two builds is newer, as RPM orders versions and releases."""
+"""The order of versions and releases, which is that of RPM."""
 
 from __future__ import annotations
 
