@@ -22,7 +22,7 @@ from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layo
 from fedpkg_container.box.machines import Machine
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
-from fedpkg_container.hub.records import KojiRecords
+from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.registry import Access, Registry
 

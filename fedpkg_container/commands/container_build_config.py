@@ -272,8 +272,8 @@ def _defining_file(client: Any, section: str) -> str:
 
 def _target(site: Sequence[Setting]) -> Target:
     from fedpkg_container.errors import CheckoutError
+    from fedpkg_container.hub.preflight import read_target
     from fedpkg_container.hub.session import anonymous
-    from fedpkg_container.hub.target import read_target
 
     values = {setting.key: setting.value for setting in site}
     if values["target"] is None:

@@ -17,8 +17,8 @@ from fedpkg_container.signals import Interrupted, Pending, interruptible
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import Finished, Submitted
-    from fedpkg_container.progress.renderer import Renderer
-    from fedpkg_container.progress.tails import Tails
+    from fedpkg_container.progress.formatting import Tails
+    from fedpkg_container.progress.plain import Renderer
 
 INTERRUPTED = 130
 #: How a task ended → the exit status.
@@ -27,7 +27,7 @@ EXIT_STATUSES = {"CLOSED": 0, "FAILED": BuildFailedError.exit_code, "CANCELED": 
 
 def progress_kind(client: Any) -> str:
     """How a build is to be shown: ``-q`` means quiet."""
-    from fedpkg_container.progress.choose import kind_for
+    from fedpkg_container.progress.factory import kind_for
 
     asked = client.args.progress
     return "quiet" if is_quiet(client) and asked == "auto" else kind_for(asked, sys.stdout)
@@ -50,8 +50,8 @@ def follow_to_end(
     :raises CanceledError: it was canceled
     :raises LostContactError: the hub did not answer for too long
     """
-    from fedpkg_container.progress.choose import renderer
-    from fedpkg_container.progress.tails import Tails
+    from fedpkg_container.progress.factory import renderer
+    from fedpkg_container.progress.formatting import Tails
 
     kind = progress_kind(client)
     show, tails = renderer(kind, sys.stdout, warnings=warnings), Tails()
@@ -64,8 +64,8 @@ def follow_logs(client: Any, session: Any, submitted: Submitted, arch: str) -> i
 
     :param arch: of the logs that are wanted; empty for all
     """
+    from fedpkg_container.progress.formatting import Tails
     from fedpkg_container.progress.plain import LogRenderer
-    from fedpkg_container.progress.tails import Tails
 
     finished = _watched(client, session, submitted, LogRenderer(sys.stdout, arch), Tails(), None)
     return INTERRUPTED if finished is None else EXIT_STATUSES[finished.task.state]

@@ -52,7 +52,7 @@ def find_repositories(client: Any, checkout: Checkout, urls: list[str], arch: st
 def _add_build_tag(client: Any, target: str, arch: str, found: LocalRepositories) -> None:
     """Add the repository of the target's build tag, when the hub answers without a login; say so either way."""
     from fedpkg_container.commands.site import koji_profile
-    from fedpkg_container.hub.repositories import find_repository
+    from fedpkg_container.hub.preflight import find_repository
 
     if not target:
         found.notices.append("without the repository of a build tag: no target is known (--target)")

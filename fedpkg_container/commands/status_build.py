@@ -10,7 +10,7 @@ from fedpkg_container.commands.terminal import say
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
-    from fedpkg_container.hub.contents import Contents, Difference
+    from fedpkg_container.hub.build_contents import Contents, Difference
 
 
 def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -19,7 +19,7 @@ def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[st
     :param info: as ``getBuild`` gives it
     :raises RefusedError: there is no build to compare with
     """
-    from fedpkg_container.hub.contents import difference, read_contents
+    from fedpkg_container.hub.build_contents import difference, read_contents
 
     arguments = client.args
     contents = read_contents(session, info)
@@ -45,7 +45,7 @@ def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[st
 def _build(client: Any, contents: Contents) -> Iterator[str]:
     from fedpkg_container.commands.site import koji_profile
     from fedpkg_container.hub.session import addresses
-    from fedpkg_container.progress.times import ago
+    from fedpkg_container.progress.formatting import ago
     from fedpkg_container.text import spoken
 
     build = contents.build

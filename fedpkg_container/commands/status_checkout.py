@@ -119,7 +119,7 @@ def _lines(component: str, found: Overview, head: Mapping[str, Any]) -> Iterator
 
 
 def _build(build: Build) -> Iterator[str]:
-    from fedpkg_container.progress.times import ago
+    from fedpkg_container.progress.formatting import ago
 
     when = build.completed if build.completed is not None else build.created
     age = f", {ago(when)}" if when is not None else ""
@@ -134,7 +134,7 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     import time
 
     from fedpkg_container.commands.status_task import tree_lines
-    from fedpkg_container.progress.times import share
+    from fedpkg_container.progress.formatting import share
     from fedpkg_container.text import spoken
 
     kind = "scratch build" if running.scratch else "build"
@@ -151,8 +151,8 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
 def show_own(client: Any, session: Any) -> int:
     """Show one's own container builds; the exit status."""
     from fedpkg_container.hub.builds import own
+    from fedpkg_container.progress.formatting import ago
     from fedpkg_container.progress.plain import STATES
-    from fedpkg_container.progress.times import ago
 
     running, past = own(session, session.getLoggedInUser())
     if client.args.json:

@@ -69,7 +69,7 @@ def say_findings(findings: Iterable[Finding]) -> None:
 def complain_of_findings(findings: Iterable[Finding]) -> None:
     """Show findings, one after the other."""
     from fedpkg_container.model.findings import ERROR
-    from fedpkg_container.progress.style import Style
+    from fedpkg_container.progress.formatting import Style
 
     style = Style(sys.stderr)
     for finding in findings:
@@ -81,7 +81,7 @@ def complain_of_findings(findings: Iterable[Finding]) -> None:
 
 def complain_of_error(reason: str, solution: str = "") -> None:
     """Show why the program ends, and what to do."""
-    from fedpkg_container.progress.style import Style
+    from fedpkg_container.progress.formatting import Style
 
     sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
     sys.stderr.flush()

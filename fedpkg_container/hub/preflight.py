@@ -1,24 +1,83 @@
-"""What only the hub knows and a build would fail on: asked in two requests."""
+"""What only the hub knows and a build would fail on, found out in two requests."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import koji
 
+from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.builds import usual
-from fedpkg_container.hub.check_ins import SILENCE, hosts_of_arch, silence
+from fedpkg_container.hub.hosts import SILENCE, hosts_of_arch, silence
 from fedpkg_container.hub.reservation import REUSABLE
+from fedpkg_container.hub.session import anonymous, contact, profile_options
 from fedpkg_container.hub.tasks import optional
-from fedpkg_container.model.build import BuildRequest, Preflight
+from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT, label
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
 from fedpkg_container.text import printable_line, spoken, without_credentials
+
+
+def read_target(session: Any, name: str) -> Target:
+    """What the hub knows of a target: two requests.
+
+    :raises LostContactError: the hub did not answer
+    :raises FedpkgContainerError: there is no such target, or the hub refuses
+    """
+    with contact(session.baseurl):
+        target = session.getBuildTarget(name)
+        if target is None:
+            raise FedpkgContainerError(
+                f"there is no build target {printable_line(name)}", solution="koji list-targets lists them"
+            )
+        config = session.getBuildConfig(target["build_tag"])
+    arches = tuple(koji.canonArch(arch) for arch in (config["arches"] or "").split())
+    return Target(name, target["build_tag_name"], target["dest_tag_name"], arches)
+
+
+@dataclass(frozen=True)
+class TagRepository:
+    """The newest repository of a build tag.
+
+    :param path: below Koji's topdir, without the arch
+    :param topdir: of the koji profile: a folder that may be mounted here; empty when there is none
+    :param url: of the same folder; empty when it is not served
+    """
+
+    tag: str
+    path: str
+    topdir: str
+    url: str
+
+
+def find_repository(profile: str, target_name: str) -> TagRepository:
+    """The repository of a target's build tag, asked for without a login.
+
+    :param profile: koji profile
+    :raises RefusedError: there is no such target
+    :raises FedpkgContainerError: its build tag has no repository, or the hub does not answer
+    """
+    options = profile_options(profile)
+    session = anonymous(profile)
+    with contact(session.baseurl):
+        target = session.getBuildTarget(target_name)
+        if target is None:
+            raise RefusedError(f"there is no build target {target_name}", solution="koji list-targets lists them")
+        repo = session.getRepo(target["build_tag"])
+    tag = printable_line(str(target["build_tag_name"]))
+    if "/" in tag or tag in (".", ".."):
+        raise FedpkgContainerError(f"{tag} is no name of a tag")
+    if not repo:
+        raise FedpkgContainerError(f"build tag {tag} has no repository")
+    url = str(options.get("topurl") or "")
+    return TagRepository(tag, f"repos/{tag}/{int(repo['id'])}", str(options.get("topdir") or ""), url)
+
 
 #: The channel of container builds, on our hubs and upstream's.
 CHANNEL = "container-binary"

@@ -19,7 +19,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
-from fedpkg_container.hub.canceled import Cancellation
+from fedpkg_container.hub.cancellation import Cancellation
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.site import Site, read_site

@@ -5,10 +5,17 @@ and a deadline. They are stopped with SIGTERM, so that they can clean up, and wi
 help. They die with the process that started them (``setpriv --pdeathsig``), so a killed builder leaves none.
 """
 
-from fedpkg_container.process.beside import background, piped, start
-from fedpkg_container.process.pids import ProcessStatus, is_running, kill_all, process_status, processes
-from fedpkg_container.process.starting import Argument, Environment, stop
-from fedpkg_container.process.waiting import OUTPUT_LIMIT, Completed, foreground, run, stream
+from fedpkg_container.process.background import (
+    ProcessStatus,
+    background,
+    is_running,
+    kill_all,
+    piped,
+    process_status,
+    processes,
+    start,
+)
+from fedpkg_container.process.run import OUTPUT_LIMIT, Argument, Completed, Environment, foreground, run, stop, stream
 
 __all__ = [
     "OUTPUT_LIMIT",

@@ -20,7 +20,7 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.model.findings import Finding
-from fedpkg_container.progress.renderer import Renderer
+from fedpkg_container.progress.plain import Renderer
 
 #: The version of what is written; it grows when something that was there changes its meaning.
 FORMAT = 1

@@ -26,9 +26,8 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.progress.plain import STATES
-from fedpkg_container.progress.renderer import Renderer
-from fedpkg_container.progress.times import clock, share
+from fedpkg_container.progress.formatting import clock, share
+from fedpkg_container.progress.plain import STATES, Renderer
 from fedpkg_container.text import spoken
 
 #: Redraws a second; also what makes the clocks run.

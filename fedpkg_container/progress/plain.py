@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Optional, TextIO
 
 from fedpkg_container.hub.events import (
     BuilderSeen,
@@ -15,9 +17,28 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.progress.renderer import Renderer
-from fedpkg_container.progress.style import Style
+from fedpkg_container.progress.formatting import Style
 from fedpkg_container.text import spoken
+
+
+class Renderer(ABC):
+    """Shows what happens to a build, for as long as it is entered."""
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        return None
+
+    @abstractmethod
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+
 
 #: Koji's states of tasks, in words.
 STATES = {

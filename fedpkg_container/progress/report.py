@@ -7,7 +7,7 @@ from typing import Any
 
 from fedpkg_container.hub.events import Finished
 from fedpkg_container.model.build import Addresses
-from fedpkg_container.progress.tails import Tails
+from fedpkg_container.progress.formatting import Tails
 from fedpkg_container.text import printable_line, spoken
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import LostContactError
-from fedpkg_container.hub import records as hub_records
-from fedpkg_container.hub.records import KojiRecords
+from fedpkg_container.hub import image_records as hub_records
+from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.hub.session import TIMEOUT
 from fedpkg_container.model.koji_images import Record, TaskRecord
 from tests.contract.images import ImageImporter

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit.autorebuild import read_autorebuild
 from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
-from fedpkg_container.hub.target import read_target
+from fedpkg_container.hub.preflight import read_target
 from fedpkg_container.model.build import Target
 from tests.support.checkout import DOCKERFILE, read_nothing
 

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from fedpkg_container.hub.check_ins import without_builder
 from fedpkg_container.hub.events import BuilderSeen, NoBuilder, TaskState
+from fedpkg_container.hub.hosts import without_builder
 from fedpkg_container.progress.json_lines import JsonRenderer
 from fedpkg_container.progress.live import LiveRenderer
 from fedpkg_container.progress.plain import PlainRenderer, QuietRenderer

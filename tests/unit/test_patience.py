@@ -8,8 +8,7 @@ import koji
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
-from fedpkg_container.hub import canceled
-from fedpkg_container.hub.canceled import Cancellation
+from fedpkg_container.hub.cancellation import Cancellation
 from fedpkg_container.registry import patience
 from fedpkg_container.registry.patience import patiently
 from fedpkg_container.signals import Interrupted
@@ -81,7 +80,7 @@ def test_a_task_that_was_canceled_is_interrupted(monkeypatch: pytest.MonkeyPatch
     hub.state = koji.TASK_STATES["CANCELED"]
     cancellation.check()
     assert hub.asked == 1, "it asks now and then only"
-    monkeypatch.setattr(canceled, "INTERVAL", 0.0)
+    monkeypatch.setattr(cancellation, "INTERVAL", 0.0)
     cancellation._next = 0.0
     with pytest.raises(Interrupted, match="canceled"):
         cancellation.check()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramOutputError, ProgramTimeoutError
-from fedpkg_container.process import background, beside, is_running, piped, processes, run, stream
-from fedpkg_container.process.waiting import ERRORS_KEPT
+from fedpkg_container.process import background, is_running, piped, processes, run, stream
+from fedpkg_container.process.run import ERRORS_KEPT
 from fedpkg_container.text import LONGEST_LINE, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
 
@@ -228,7 +228,7 @@ def test_a_pipe_whose_programs_close_their_messages(tmp_path: Path) -> None:
 
 
 def test_the_log_of_a_helper_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "_FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
+    monkeypatch.setattr(background, "_FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
     with background(_shell(ENDLESS), log=tmp_path / "log") as helper:
         helper.wait(timeout=60)
     assert (tmp_path / "log").stat().st_size == 100000

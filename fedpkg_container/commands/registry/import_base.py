@@ -37,8 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command; its exit status."""
     from fedpkg_container.commands.terminal import complain
-    from fedpkg_container.hub.login import logged_in
-    from fedpkg_container.hub.session import contact
+    from fedpkg_container.hub.session import contact, logged_in
     from fedpkg_container.image.base_identity import identify
     from fedpkg_container.image.base_import import BaseImport
     from fedpkg_container.image.base_session import workshop

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command; its exit status."""
     from fedpkg_container.commands.registry.prune_view import garbage_collection, lines
     from fedpkg_container.commands.terminal import complain, say, say_json
-    from fedpkg_container.hub.records import KojiRecords
+    from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous
     from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
 

@@ -19,8 +19,8 @@ import requests
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
-from fedpkg_container.hub.accounts import log_in_as
-from fedpkg_container.hub.subtasks import first_failure
+from fedpkg_container.hub.session import log_in_as
+from fedpkg_container.hub.tasks import first_failure
 from fedpkg_container.image import handover
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.container_build import ContainerBuild

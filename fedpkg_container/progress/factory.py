@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TextIO
 
-from fedpkg_container.progress.renderer import Renderer
+from fedpkg_container.progress.plain import Renderer
 
 
 def kind_for(asked: str, stream: TextIO) -> str:

@@ -1,4 +1,4 @@
-"""Programs that run beside this one: servers that outlive it, helpers that end with what they are for, pipes."""
+"""Programs in the background, and processes of this machine by their IDs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,85 @@ import contextlib
 import os
 import selectors
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError
-from fedpkg_container.process.starting import Argument, Environment, argv, environment, stop
-from fedpkg_container.process.waiting import OUTPUT_LIMIT, Tail, read_part
+from fedpkg_container.process.run import (
+    GRACE,
+    OUTPUT_LIMIT,
+    Argument,
+    Environment,
+    Tail,
+    argv,
+    environment,
+    read_part,
+    stop,
+)
 from fedpkg_container.text import printable
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """What ``/proc/PID/stat`` reports.
+
+    :param parent: process id of the parent
+    :param session: id of the session, which is the process id of its leader
+    :param started: clock ticks since boot; with the process id it identifies a process
+    """
+
+    state: str
+    parent: int
+    session: int
+    started: int
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is not a zombie."""
+        return self.state not in {"Z", "X"}
+
+
+def process_status(pid: int) -> ProcessStatus | None:
+    """The status of a process; None when there is no such process.
+
+    The file holds the name of the program, which a process chooses: any bytes, parentheses and spaces too.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return ProcessStatus(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+    except (OSError, IndexError):
+        return None
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is not a zombie."""
+    status = process_status(pid)
+    return status is not None and status.is_running
+
+
+def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = GRACE) -> list[int]:
+    """Kill processes (SIGKILL) until none is found, at most for ``deadline`` seconds; returns those left."""
+    end = time.monotonic() + deadline
+    while left := [pid for pid in pids() if is_running(pid)]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > end:
+            return left
+        time.sleep(0.05)
+    return []
+
+
+def processes() -> Iterator[int]:
+    """The ids of all processes of this machine."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            yield int(entry)
+
 
 #: Bytes of the log, and of any other file, that a program may write that ends with this one.
 LOG_LIMIT = 64 * 10**6
