@@ -21,8 +21,8 @@ from benchmarks.table import Row
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.box_hub import running_hub
 from tests.support.promoting import KOJI_TAG, accesses, make_site, push_build, site_file
 from tests.support.recorded_builds import Recorder, environment

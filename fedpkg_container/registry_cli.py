@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fedpkg_container.commands.terminal import Complaints, complain_of_error
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.registry.answers import without_queries
-    from fedpkg_container.registry.site import read_site
-    from fedpkg_container.registry.site_file import configuration_path
+    from fedpkg_container.registry.config import read_site
+    from fedpkg_container.registry.config_path import configuration_path
+    from fedpkg_container.registry.response import without_queries
     from fedpkg_container.signals import interruptible
     from fedpkg_container.text import os_error_text
 

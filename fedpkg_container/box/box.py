@@ -24,7 +24,7 @@ from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
 from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.registry import staging
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 
 #: The content generator as which container builds are imported.
 CONTENT_GENERATOR_NAME = "fedpkg-container"

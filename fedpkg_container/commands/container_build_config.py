@@ -95,7 +95,7 @@ def autorebuild(client: Any) -> int:
 
     :raises RefusedError: ``.osbs-repo-config`` cannot be read
     """
-    from fedpkg_container.distgit.autorebuild import read_autorebuild
+    from fedpkg_container.distgit.effective import read_autorebuild
 
     read_autorebuild(Path(client.args.path).absolute())
     client.cmd.container_build_setup(

@@ -27,7 +27,7 @@ def show_table(settings: Sequence[Setting]) -> None:
 
 def as_text(value: Any) -> str:
     """A value as a person reads it: lists of words without commas, the rest as YAML."""
-    from fedpkg_container.distgit.yaml_text import render
+    from fedpkg_container.distgit.yaml_edit import render
 
     if value is None:
         return ""

@@ -74,7 +74,7 @@ def _component(checkout: Checkout) -> str:
 
 def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
     """Where HEAD stands: its build, or the nearest one before it."""
-    from fedpkg_container.distgit.history import distance
+    from fedpkg_container.distgit.checkout import distance
 
     nearest: tuple[int, int, Build] | None = None
     for build in builds:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.distgit.small_file import decode, read_bytes
+from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import shown
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding

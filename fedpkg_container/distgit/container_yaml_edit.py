@@ -9,9 +9,9 @@ from typing import Any
 
 from fedpkg_container.distgit.container_yaml import FILE, ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import SCHEMA
-from fedpkg_container.distgit.small_file import BYTE_ORDER_MARK, decode, read_bytes
+from fedpkg_container.distgit.safe_read import BYTE_ORDER_MARK, decode, read_bytes
 from fedpkg_container.distgit.yaml_document import Foreign, YamlDocument, parse
-from fedpkg_container.distgit.yaml_document import Path as Place
+from fedpkg_container.distgit.yaml_document import KeyPath as Place
 from fedpkg_container.distgit.yaml_edit import set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
 from fedpkg_container.files import write_atomically

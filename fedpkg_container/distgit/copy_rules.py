@@ -14,8 +14,7 @@ from pathlib import Path
 from pyrpkg.errors import rpkgError
 from pyrpkg.sources import SourcesFile
 
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
-from fedpkg_container.distgit.instructions import Instruction
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
 from fedpkg_container.model.findings import ERROR, Finding
 
 SOURCES = "sources"

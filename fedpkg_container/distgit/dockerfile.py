@@ -1,25 +1,100 @@
-"""Reading a Dockerfile, with dockerfile-parse."""
+"""Reading a Dockerfile: its instructions, stages, labels and variables."""
 
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dockerfile_parse import DockerfileParser
 from dockerfile_parse.parser import image_from
+from dockerfile_parse.util import WordSplitter
 
-from fedpkg_container.distgit import dockerfile_limits, steps
+from fedpkg_container.distgit import dockerfile_lexer, dockerfile_limits
 from fedpkg_container.distgit.dockerfile_limits import LONGEST_FILE
-from fedpkg_container.distgit.instructions import Instruction, Label, Stage
-from fedpkg_container.distgit.small_file import decode, read_bytes
-from fedpkg_container.distgit.variables import settings
+from fedpkg_container.distgit.dockerfile_variables import settings
+from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One FROM.
+
+    :param image: what follows FROM, with arguments filled in
+    :param name: what follows AS; empty when there is none
+    :param line: number of the line, from 1
+    :param is_earlier_stage: FROM names a stage above, not an image
+    :param written: what follows FROM as it is written
+    """
+
+    image: str
+    name: str
+    line: int
+    is_earlier_stage: bool
+    written: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of the image.
+
+    :param value: with variables filled in
+    :param line: where it is set, from 1
+    :param written: the instruction that sets it, as it is written
+    """
+
+    value: str
+    line: int
+    written: str
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """An instruction.
+
+    :param name: in capitals
+    :param stage: number of its stage; -1 before the first FROM
+    :param variables: what ARG and ENV above it have set
+    """
+
+    name: str
+    value: str
+    line: int
+    stage: int
+    variables: Mapping[str, str]
+
+    @property
+    def options(self) -> list[str]:
+        """The options that it begins with: ``--from=build``."""
+        return list(itertools.takewhile(lambda word: word.startswith("--"), self.value.split()))
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows the options, as words or as a JSON list, with variables filled in.
+
+        :raises ValueError: quotes do not match
+        """
+        rest = self.value.lstrip()
+        for option in self.options:
+            rest = rest[rest.index(option) + len(option) :].lstrip()
+        if rest.startswith("["):
+            try:
+                listed = json.loads(rest)
+            except (ValueError, RecursionError):
+                listed = None
+            if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
+                return listed
+        splitter = WordSplitter(rest, args=self.variables, envs={})
+        return [word for word in splitter.split() if word]
+
 
 FILE = "Dockerfile"
 SCRATCH = "scratch"
@@ -44,7 +119,7 @@ class Dockerfile:
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
         dockerfile_limits.check_text(text)
         _refuse_ambiguous(text)
-        self._steps = steps.read(text)
+        self._steps = dockerfile_lexer.read(text)
         dockerfile_limits.check_steps(self._steps, arguments or {})
         plain = _on_their_lines(self._steps)
         try:
@@ -96,7 +171,7 @@ class Dockerfile:
         """Every instruction, with those that ONBUILD gives to whoever builds on a stage in place of it."""
         found = []
         for each in self.instructions:
-            name, value = steps.split(each.value) if each.name == "ONBUILD" else (each.name, each.value)
+            name, value = dockerfile_lexer.split(each.value) if each.name == "ONBUILD" else (each.name, each.value)
             found.append(replace(each, name=name, value=value))
         return found
 
@@ -237,7 +312,7 @@ class Dockerfile:
         return "".join(f"{line}\n" for line in [*lines, *last])
 
 
-def _on_their_lines(read: Sequence[steps.Step]) -> str:
+def _on_their_lines(read: Sequence[dockerfile_lexer.Step]) -> str:
     """The steps without their here-documents, each on the line where it began: for dockerfile-parse."""
     lines: list[str] = []
     for step in read:

@@ -16,7 +16,7 @@ from dockerfile_parse.util import WordSplitter
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
-    from fedpkg_container.distgit.steps import Step
+    from fedpkg_container.distgit.dockerfile_lexer import Step
 
 #: Bytes of the file.
 LONGEST_FILE = 256 * 1024

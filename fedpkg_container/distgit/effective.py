@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +10,39 @@ from typing import Any
 
 from fedpkg_container.distgit.additional_tags import FILE as TAGS_FILE
 from fedpkg_container.distgit.additional_tags import AdditionalTags
-from fedpkg_container.distgit.autorebuild import FILE as AUTOREBUILD_FILE
-from fedpkg_container.distgit.autorebuild import read_autorebuild
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.container_yaml import FILE as YAML_FILE
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import plain
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.build import Target
 from fedpkg_container.model.nvr import COMPONENT, OLDER, legal_tag
 from fedpkg_container.model.platforms import EVERYWHERE
 from fedpkg_container.model.reference import is_floating_tag
+
+AUTOREBUILD_FILE = ".osbs-repo-config"
+SECTION, OPTION = "autorebuild", "enabled"
+
+
+def read_autorebuild(folder: Path) -> bool | None:
+    """Whether the file turns rebuilds on; None when it says nothing, which means no.
+
+    :raises RefusedError: the file cannot be read
+    """
+    content = read_bytes(folder, AUTOREBUILD_FILE)
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(decode(content or b"", AUTOREBUILD_FILE), source=AUTOREBUILD_FILE)
+        return parser.getboolean(SECTION, OPTION) if parser.has_option(SECTION, OPTION) else None
+    except (configparser.Error, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise RefusedError(
+            f"{AUTOREBUILD_FILE} cannot be read: {said}", solution=f"write [{SECTION}] and {OPTION} = true"
+        ) from error
+
 
 DEFAULT = "default"
 #: Settings that labels of the Dockerfile give.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
-from fedpkg_container.distgit.instructions import Label
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT, OLDER, nvr_part_problem, package_problem, repository_problem
 from fedpkg_container.model.reference import LONGEST_TAG

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedpkg_container.distgit import (
-    additional_tags,
-    container_yaml,
-    copy_rules,
-    dockerfile_rules,
-    label_rules,
-    run_rules,
-)
+from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
-from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT, OLDER
@@ -59,7 +52,7 @@ def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | 
     """
     if dockerfile is not None:
         yield from dockerfile_rules.check(dockerfile)
-        yield from run_rules.check(dockerfile)
+        yield from dockerfile_rules.check_run(dockerfile)
         yield from copy_rules.check(dockerfile, path, tracked)
         yield from label_rules.check(dockerfile)
     yield from container_yaml.check(path)

@@ -14,7 +14,7 @@ from typing import Any, Union
 from fedpkg_container.model.findings import ERROR, Finding
 
 #: Where a value is: keys, and indexes from 0.
-Path = tuple[Union[str, int], ...]
+KeyPath = tuple[Union[str, int], ...]
 
 #: How deep collections may lie in one another, and how many values there may be once aliases are followed.
 DEEPEST = 50
@@ -52,12 +52,12 @@ class YamlDocument:
     """
 
     values: Any = None
-    lines: dict[Path, int] = field(default_factory=dict)
-    texts: dict[Path, str] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    texts: dict[KeyPath, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     root: Any = None
 
-    def line(self, path: Path) -> int:
+    def line(self, path: KeyPath) -> int:
         """The line of a value, or of what it is part of; 0 when that is not known."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
@@ -149,7 +149,7 @@ class _Reader:
     def read(self, root: Any) -> None:
         self._document.values = self._value(root, ())
 
-    def _value(self, node: Any, path: Path) -> Any:
+    def _value(self, node: Any, path: KeyPath) -> Any:
         self._enter(len(path))
         tag = str(node.tag)
         kind = tag[len(_STANDARD) :] if tag.startswith(_STANDARD) else tag
@@ -197,7 +197,7 @@ class _Reader:
         )
         return Foreign("a value of a type that is not read")
 
-    def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key, value in self._merged(node, len(path)):
             if key.value not in values:

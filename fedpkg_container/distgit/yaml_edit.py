@@ -1,9 +1,4 @@
-"""Setting and removing one value in the text of a YAML document, so that every other byte stays as it is.
-
-The document is not written anew from its values: the place of the value is found in the tree of nodes, and the text is
-cut there. Whether the new text says what it should, and nothing else has changed, is checked by reading it again; where
-an edit in place cannot do that (aliases, complex keys), it is refused.
-"""
+"""Setting and removing one value in the text of a YAML document, so that every other byte stays."""
 
 from __future__ import annotations
 
@@ -14,8 +9,54 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.distgit.yaml_document import YamlDocument, parse
-from fedpkg_container.distgit.yaml_text import render
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
+
+#: Text that needs no quotes, as far as its letters go.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
+#: Text that means something else without quotes, in lower case.
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+
+
+def render(value: Any) -> str:
+    """A plain value (text, number, truth value, None, list, mapping) in YAML's flow style."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_text(key)}: {render(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(render(each) for each in value) + "]"
+    raise TypeError(f"no plain value: {type(value).__name__}")
+
+
+def _float(value: float) -> str:
+    text = repr(value)
+    if text in ("inf", "-inf", "nan"):
+        return text.replace("inf", ".inf").replace("nan", ".nan")
+    mantissa, exponent, power = text.partition("e")
+    # YAML 1.1 wants a point and a sign: 1.0e+16.
+    signed = power if power.startswith("-") or not power else f"+{power.removeprefix('+')}"
+    return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}{exponent}{signed}"
+
+
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(each if each.isprintable() else _escape(each) for each in quoted)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
 
 #: A path of keys.
 Keys = tuple[str, ...]

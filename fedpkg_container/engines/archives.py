@@ -24,9 +24,8 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramOutputError, RegistryError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
 from fedpkg_container.process import OUTPUT_LIMIT, run
-from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.digests import checked, digest_of
-from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
+from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, Descriptor, ImageConfiguration, Manifest
 
 #: Seconds for reading an archive.
 TIMEOUT = 1800.0

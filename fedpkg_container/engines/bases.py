@@ -34,7 +34,7 @@ from fedpkg_container.process import run
 from fedpkg_container.registry.digests import checked
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.registry import TELL, Access, Registry
+from fedpkg_container.registry.skopeo import TELL, Access, Registry
 
 logger = logging.getLogger(__name__)
 

@@ -29,9 +29,9 @@ from fedpkg_container.errors import (
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import background, run, stream
-from fedpkg_container.registry.carrying import put_image
+from fedpkg_container.registry.copy import put_image
 from fedpkg_container.registry.manifests import LIST_TYPES, LONGEST_MANIFEST, Descriptor, Manifest
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.text import printable
 
 #: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.

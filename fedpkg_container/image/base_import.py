@@ -35,7 +35,7 @@ from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import uninterrupted
 
 logger = logging.getLogger(__name__)

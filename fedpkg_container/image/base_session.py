@@ -13,7 +13,7 @@ from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.log import BuildLog
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
 from fedpkg_container.model.platforms import koji_arch
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.configuration import ImageConfiguration
-from fedpkg_container.registry.manifests import Descriptor, Manifest
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.manifests import Descriptor, ImageConfiguration, Manifest
+from fedpkg_container.registry.skopeo import Access, Registry
 
 #: The most images of a list.
 MOST_ARCHES = 64

@@ -17,7 +17,7 @@ from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.ownership import check_owner
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 
 #: Seconds that Koji's task of tagging may take, and between two questions for it.
 TAG_TIMEOUT = 600.0

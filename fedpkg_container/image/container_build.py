@@ -30,7 +30,7 @@ from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import uninterrupted
 
 logger = logging.getLogger(__name__)

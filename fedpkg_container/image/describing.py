@@ -11,8 +11,8 @@ from fedpkg_container.image.os_release import read_distribution
 from fedpkg_container.image.packages import DATABASES, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.configuration import ImageConfiguration
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.manifests import ImageConfiguration
+from fedpkg_container.registry.skopeo import Registry
 
 #: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
 LONGEST_CONFIGURATION = 8 * 1024 * 1024

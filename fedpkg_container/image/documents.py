@@ -23,7 +23,7 @@ from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.platforms import go_arch
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 
 #: How many RPMs that Koji does not know are named in the log.
 NAMED = 20

@@ -21,7 +21,7 @@ from fedpkg_container.model.build import NVR
 from fedpkg_container.model.evr import by_age, compare
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 
 #: How many of the latest builds of a package are looked at.
 LOOKED_AT = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.engines.sandbox import confined
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError

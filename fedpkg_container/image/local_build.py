@@ -31,7 +31,7 @@ from fedpkg_container.model.nvr import COMPONENT, label, legal_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 
 #: Seconds that one build may take.
 TIMEOUT = 4 * 3600.0

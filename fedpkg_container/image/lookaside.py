@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.distgit.small_file import read_bytes
+from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.engines.sandbox import connected, python_command, python_files
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError

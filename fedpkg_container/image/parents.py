@@ -14,7 +14,7 @@ from fedpkg_container.image.site import Site
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 
 #: Finds a Koji build by NVR or id; None when there is none.
 FindBuild = Callable[["str | int"], "dict[str, Any] | None"]

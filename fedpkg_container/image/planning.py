@@ -29,7 +29,7 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 
 
 @dataclass(frozen=True)

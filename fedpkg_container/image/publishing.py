@@ -15,11 +15,10 @@ from fedpkg_container.image.naming import Tags
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.carrying import carry
-from fedpkg_container.registry.configuration import ImageConfiguration
-from fedpkg_container.registry.manifests import LIST_TYPES, Manifest
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.copy import carry
+from fedpkg_container.registry.manifests import LIST_TYPES, ImageConfiguration, Manifest
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 
 #: What is said of images that have what OCI's format has no place for (it was left out of its image configuration).
 HEALTHCHECK_LOST = "HEALTHCHECK is not in the {}: the OCI format has no place for it"

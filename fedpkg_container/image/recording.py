@@ -23,7 +23,7 @@ from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedpkg_container.distgit import run_rules
+from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
@@ -16,7 +16,7 @@ def check_steps(dockerfile: Dockerfile) -> None:
 
     :raises BuildFailedError: there are some
     """
-    for finding in run_rules.check(dockerfile):
+    for finding in dockerfile_rules.check_run(dockerfile):
         if finding.severity == ERROR:
             raise BuildFailedError(f"{finding.file}:{finding.line}: {finding.message}", solution=finding.solution)
     for image, line in dockerfile.foreign_sources:

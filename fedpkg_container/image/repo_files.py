@@ -13,7 +13,7 @@ from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
-from fedpkg_container.registry.connections import Opened
+from fedpkg_container.registry.session import Opened
 from fedpkg_container.text import printable_line, without_credentials
 
 #: Seconds for connecting and for each answer, and for the whole file.

@@ -16,7 +16,7 @@ from fedpkg_container.model.nvr import package_problem, repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.manifests import FORMATS
-from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
+from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 
 #: The file, and the variable that names another one.

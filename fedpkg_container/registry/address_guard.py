@@ -12,7 +12,7 @@ from typing import Union
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.limits import CLOSED
-from fedpkg_container.registry.hosts import plain
+from fedpkg_container.registry.credentials import plain
 
 _Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 #: Where translators of IPv6-only networks put the address of a host that has IPv4 only, in the last 32 bits (RFC 6052).

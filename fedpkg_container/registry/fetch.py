@@ -1,23 +1,108 @@
-"""One image of a repository in a local directory, as skopeo's and buildah's ``dir:`` transport reads it.
-
-The manifest is kept byte for byte, so that the image loaded from the directory has the same digest and the same image
-ID as one that was pulled. A blob is a file that is called by the hexadecimal digits of its SHA-256 digest.
-"""
+"""Fetching a blob into a file, or a whole image into a directory as skopeo's and buildah's ``dir:`` has it."""
 
 from __future__ import annotations
 
 import concurrent.futures
+import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from fedpkg_container.errors import RegistryError, WrongContentError
 from fedpkg_container.model.limits import Deadline
-from fedpkg_container.registry.blob_file import receive_blob
+from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.response import Stream
+
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?:[0-9]+|\*)")
+
+
+def receive_blob(
+    source: Repository,
+    digest: str,
+    size: int,
+    path: Path,
+    *,
+    received: Callable[[int], None] = lambda _: None,
+    resumed: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Fetch a blob into a file; what the file holds already is continued, and wrong content requested once more.
+
+    Failures of a moment are retried as those of single requests.
+
+    :param size: bytes that the blob must have
+    :param received: called with the number of bytes of each part, before it is written; may raise to end the transfer
+    :param resumed: called with the number of bytes that the file holds at the beginning of an attempt
+    :raises WrongContentError: wrong content came twice; the file is removed
+    :raises RegistryError: the blob is not there, or cannot be fetched; the file is left for the next attempt
+    :raises OSError: it cannot be written
+    """
+
+    def attempt() -> None:
+        _receive(source, digest, size, path, received, resumed)
+
+    try:
+        source.http.again(attempt)
+        return
+    except WrongContentError:
+        path.unlink(missing_ok=True)
+    try:
+        source.http.again(attempt)
+    except WrongContentError as error:
+        path.unlink(missing_ok=True)
+        raise WrongContentError(
+            f"{source.reference}: {error.reason}", solution="see what is wrong with the registry's storage"
+        ) from error
+
+
+def _receive(
+    source: Repository,
+    digest: str,
+    size: int,
+    path: Path,
+    received: Callable[[int], None],
+    resumed: Callable[[int], None],
+) -> None:
+    offset = path.stat().st_size if path.exists() else 0
+    if offset and offset >= size:  # an earlier run ended before the file got its place
+        for _ in hashed(_content(path, offset), digest, size):
+            received(0)
+        return
+    with source.open_blob(digest, offset=offset) as stream:
+        offset = _begin(stream, offset)
+        told = stream.headers.get("Content-Length", "")
+        if told.isdecimal() and offset + int(told) != size:
+            raise WrongContentError(f"{digest} has {offset + int(told)} bytes, its manifest says {size}")
+        resumed(offset)
+        with path.open("r+b" if offset else "wb") as file:
+            file.seek(offset)
+            for chunk in hashed(stream.chunks, digest, size, begun=_content(path, offset)):
+                received(len(chunk))
+                file.write(chunk)
+
+
+def _begin(stream: Stream, offset: int) -> int:
+    """Return where the content begins: a registry may send all of it though the rest was requested."""
+    if stream.status != 206:
+        return 0
+    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", ""))
+    if found is None or int(found["first"]) != offset:
+        raise WrongContentError("another part came than was asked for")
+    return offset
+
+
+def _content(path: Path, size: int) -> Iterator[bytes]:
+    """Yield the first ``size`` bytes of a file."""
+    if not size:
+        return
+    with path.open("rb") as file:
+        while size and (chunk := file.read(min(size, 1 << 20))):
+            size -= len(chunk)
+            yield chunk
+
 
 Result = TypeVar("Result")
 

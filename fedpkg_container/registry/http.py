@@ -18,7 +18,9 @@ from requests.auth import AuthBase
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.answers import (
+from fedpkg_container.registry.auth import Authorizations, scope
+from fedpkg_container.registry.credentials import api, plain
+from fedpkg_container.registry.response import (
     LONGEST,
     Answer,
     Stream,
@@ -30,10 +32,8 @@ from fedpkg_container.registry.answers import (
     refusal,
     shown,
 )
-from fedpkg_container.registry.authorization import Authorizations, scope
-from fedpkg_container.registry.connections import Session
-from fedpkg_container.registry.hosts import api, plain
-from fedpkg_container.registry.patience import patiently
+from fedpkg_container.registry.retry import patiently
+from fedpkg_container.registry.session import Session
 
 logger = logging.getLogger(__name__)
 

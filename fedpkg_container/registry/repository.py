@@ -11,12 +11,11 @@ from requests.utils import parse_header_links
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
-from fedpkg_container.registry.answers import LONGEST, Answer, Stream, joined, shown
-from fedpkg_container.registry.authorization import CATALOG
-from fedpkg_container.registry.configuration import ImageConfiguration
+from fedpkg_container.registry.auth import CATALOG
 from fedpkg_container.registry.digests import checked, digest_of, hashed
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, ImageConfiguration, Manifest
+from fedpkg_container.registry.response import LONGEST, Answer, Stream, joined, shown
 
 _ACCEPT = {"Accept": ", ".join(sorted(KINDS))}
 #: How many tags or repositories are asked for at a time, and pages at the most.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from fedpkg_container.model.koji_images import Records
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.skopeo import Registry
 
 #: The first part of the names of staging repositories; no image may be called so.
 STAGING = "staging"

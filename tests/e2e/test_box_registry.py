@@ -12,7 +12,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.pushing import image
 
 TIMEOUT = 60

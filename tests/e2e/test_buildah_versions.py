@@ -20,7 +20,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.step import Recipe, build_image
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.support.attack import SHELL, Victim
 
 TIMESTAMP = 1_700_000_000

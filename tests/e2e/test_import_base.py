@@ -25,7 +25,7 @@ from fedpkg_container.image.site import read_site
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.base_images import COMPONENT, LABELS, docker_archive, oci_archive, oci_layout, rpm
 from tests.support.importing import Scene, do_tagging
 from tests.support.leftovers import registry_of, reserved
@@ -285,7 +285,7 @@ def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys
 def test_a_registry_that_is_away_and_nothing_is_changed(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedpkg_container.registry.patience.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
     archive = docker_archive(scene.folder, [package], _labels("60"))
     text = scene.configuration.read_text()
     away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\npatience = 0")

@@ -18,11 +18,11 @@ import pexpect
 import pytest
 
 from fedpkg_container.commands.registry.mirror import add_arguments
-from fedpkg_container.registry.mirror.options import DAY
+from fedpkg_container.registry.mirror.run import DAY
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import Artifact, attach
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.memory_registry import memory_registry
 from tests.support.mirrored import Clock, Mirrored, begun, mirrored, promoted
 from tests.support.registries import PASSWORD, access

@@ -11,10 +11,9 @@ from typing import Optional
 import pytest
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.registry import patience
-from fedpkg_container.registry.mirror.download import Downloads
-from fedpkg_container.registry.mirror.images import Blob
-from fedpkg_container.registry.mirror.throttle import Throttle
+from fedpkg_container.registry import retry
+from fedpkg_container.registry.mirror.discovery import Blob
+from fedpkg_container.registry.mirror.fetch import Downloads, Throttle
 from tests.support.blob_server import BlobServer, blob_server
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import PASSWORD
@@ -32,7 +31,7 @@ def server() -> Iterator[BlobServer]:
 @pytest.fixture
 def it(tmp_path: Path, server: BlobServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrored]:
     """A registry that sends to another server for blobs."""
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
     with mirrored(tmp_path, password=PASSWORD, redirect=server.address) as found:
         server.root = found.storage.root
         yield found

@@ -16,8 +16,8 @@ import pytest
 
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.registry import patience
-from fedpkg_container.registry.mirror import survey
+from fedpkg_container.registry import retry
+from fedpkg_container.registry.mirror import discovery
 from fedpkg_container.registry.repository import Repository
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import access, docker_registry
@@ -30,7 +30,7 @@ LARGE = os.urandom(4 << 20)
 
 @pytest.fixture
 def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrored]:
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
     with mirrored(tmp_path) as found:
         yield found
 
@@ -38,7 +38,7 @@ def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrored]:
 @pytest.fixture
 def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mirrored, contextlib.ExitStack]]:
     """A registry that ends when the stack is closed."""
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
     with contextlib.ExitStack() as stack:
         yield stack.enter_context(mirrored(tmp_path)), stack
 
@@ -126,9 +126,9 @@ def test_one_repository_that_fails(it: Mirrored) -> None:
 
 def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
     old = it.storage.image("hello", "1-1", "latest", layers=[b"old"])
-    looked = survey.Survey._head
+    looked = discovery.Survey._head
 
-    def moving(self: survey.Survey, name: str, tag: str) -> str:
+    def moving(self: discovery.Survey, name: str, tag: str) -> str:
         found = looked(self, name, tag)
         if found == old.digest and tag == "latest":
             new = it.storage.image("hello", "latest", layers=[b"new"])
@@ -137,7 +137,7 @@ def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: py
             it.storage.forget("hello", old.digest)
         return found
 
-    monkeypatch.setattr(survey.Survey, "_head", moving)
+    monkeypatch.setattr(discovery.Survey, "_head", moving)
     summary = it.run()
     assert (summary.errors, summary.new) == ([], 2)
     assert b"new" in {path.read_bytes() for path in it.tree.rglob("sha256:*")}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.registry import patience
+from fedpkg_container.registry import retry
 from fedpkg_container.registry.manifests import OCI_MANIFEST, Manifest
-from fedpkg_container.registry.mirror.options import DAY
+from fedpkg_container.registry.mirror.run import DAY
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import MemoryRegistry, memory_registry
@@ -132,7 +132,7 @@ def test_a_registry_without_the_interface_is_asked_one_question_a_day(it: Listin
 
 
 def test_what_was_broken_off_is_not_forgotten(it: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
     for name in "abcd":
         it.image(name)
     it.mirrored.run()

@@ -12,8 +12,8 @@ from fedpkg_container.image.naming import unique_tag
 from fedpkg_container.image.ownership import check_owner
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.registries import access, docker_registry, push_image
 from tests.support.storage import Storage
 

@@ -13,8 +13,8 @@ from fedpkg_container.image.parents import Resolver
 from fedpkg_container.image.site import read_site
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.pushing import image, tagged
 from tests.support.registries import access, docker_registry
 

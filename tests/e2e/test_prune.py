@@ -14,12 +14,12 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, Lo
 from fedpkg_container.model.koji_images import Record
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
+from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.pruning.needs import DAY
 from fedpkg_container.registry.pruning.pruner import Pruner
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import Target
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.memory_registry import memory_registry
 from tests.support.pruning import DELETE, KilledError, Scene, build, is_gone, is_whole, site_of, stamp
 from tests.support.pushing import image, index, listing, tagged
@@ -225,7 +225,7 @@ def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monk
         with pytest.raises(LostContactError):
             scene.prune()
     scene.records.answers = None
-    monkeypatch.setattr("fedpkg_container.registry.patience.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
     nobody = Target("outside", "127.0.0.1:9", access(scene.folder), koji_tags=("*",))
     scene.site = replace(scene.site, targets={**scene.site.targets, "outside": nobody})
     with pytest.raises(RegistryError, match="127.0.0.1:9"):

@@ -14,7 +14,7 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import MANIFEST, OCI_INDEX, OCI_MANIFEST
 from fedpkg_container.registry.referrers import Artifact, attach, content, fallback_tag, referrers
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.memory_registry import HANG, Fault, memory_registry
 from tests.support.registries import PASSWORD, access, docker_registry, push_image
 from tests.support.waiting import slowed

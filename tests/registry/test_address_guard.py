@@ -17,8 +17,8 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.listening import Listener, closed_port, listener
 from tests.support.memory_registry import Fault, MemoryRegistry, memory_registry
 from tests.support.pushing import image

@@ -16,11 +16,11 @@ import urllib3.connection
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.registry import http as http_module
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.answers import without_queries
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import LARGEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.response import without_queries
 from tests.support import memory_registry
 from tests.support.memory_registry import DRIP, ENDLESS, HANG, LATE, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest

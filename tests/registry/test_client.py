@@ -10,8 +10,8 @@ import time
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
-from fedpkg_container.registry import answers, patience
 from fedpkg_container.registry import repository as repositories_of
+from fedpkg_container.registry import response, retry
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
@@ -108,7 +108,7 @@ def test_faults_that_pass_are_waited_for_with_longer_and_longer_pauses(serve: Se
     assert len(server.seen) == ATTEMPTS
     times = server.times[-ATTEMPTS:]
     pauses = [after - before for before, after in zip(times, times[1:])]
-    assert all(pause >= patience.FIRST_PAUSE * 2**number for number, pause in enumerate(pauses))
+    assert all(pause >= retry.FIRST_PAUSE * 2**number for number, pause in enumerate(pauses))
     server.faults["GET /v2/hello/manifests/"] = [fault] * ATTEMPTS
     with pytest.raises(RegistryUnavailableError):
         repository.manifest("latest")
@@ -151,7 +151,7 @@ def test_a_registry_that_asks_for_a_day_is_given_up(serve: Serve, after: str) ->
     server.faults["GET"] = [Fault(503, {"Retry-After": after})] * 2
     with pytest.raises(RegistryUnavailableError) as raised:
         repository.manifest("latest")
-    assert raised.value.retry_after > patience.LONGEST_ASKED
+    assert raised.value.retry_after > retry.LONGEST_ASKED
     assert len(server.seen) == 1
 
 
@@ -214,7 +214,7 @@ def test_a_manifest_that_is_too_long_is_not_read_to_its_end(serve: Serve) -> Non
 def test_an_answer_of_a_hundred_megabytes_is_refused(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["/tags/list"] = [Fault(200, {}, b" " * 1_000_000, ENDLESS)]
-    with pytest.raises(RegistryError, match=f"longer than {answers.LONGEST} bytes"):
+    with pytest.raises(RegistryError, match=f"longer than {response.LONGEST} bytes"):
         list(repository.tags())
     large = Descriptor.of({"digest": "sha256:" + "0" * 64, "size": 10**8, "mediaType": "x"})
     with pytest.raises(RegistryError, match="is longer than"):

@@ -15,7 +15,7 @@ import pytest
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry import hosts
+from fedpkg_container.registry import credentials
 from fedpkg_container.registry import http as client
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
@@ -266,8 +266,8 @@ def test_the_registrys_authority_is_trusted_for_its_token_server_and_its_storage
 def test_docker_io_answers_at_another_host(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server, _ = serve()
     server["library/fedora"].manifests["42"] = latest(server)
-    monkeypatch.setattr(hosts, "_DOCKER_API", server.address)
-    monkeypatch.setattr(hosts, "_DOCKER_NAMES", hosts._DOCKER_NAMES | {server.address})
+    monkeypatch.setattr(credentials, "_DOCKER_API", server.address)
+    monkeypatch.setattr(credentials, "_DOCKER_NAMES", credentials._DOCKER_NAMES | {server.address})
     entry = json.loads((tmp_path / "auth.json").read_text())["auths"][server.address]
     (tmp_path / "auth.json").write_text(json.dumps({"auths": {"https://index.docker.io/v1/": entry}}))
     image = ImageReference.parse("docker.io/fedora:42")
@@ -283,10 +283,10 @@ def test_docker_io_answers_at_another_host(serve: Serve, tmp_path: Path, monkeyp
      ("index.docker.io", "docker.io"), ("registry-1.docker.io:443", "docker.io")],
 )  # fmt: skip
 def test_names_of_one_registry(one: str, other: str) -> None:
-    assert hosts.plain(one) == hosts.plain(other)
-    assert hosts.plain(one) != hosts.plain(f"{other}:5000")
+    assert credentials.plain(one) == credentials.plain(other)
+    assert credentials.plain(one) != credentials.plain(f"{other}:5000")
     with RegistryHTTP(one, certificates=None, auth_file=None) as http:
-        assert http._url(f"https://{hosts.api(other)}/v2/hello/blobs/uploads/1")
+        assert http._url(f"https://{credentials.api(other)}/v2/hello/blobs/uploads/1")
 
 
 def test_every_authority_of_the_folder_is_trusted(serve: Serve, tmp_path: Path) -> None:

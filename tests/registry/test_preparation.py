@@ -16,7 +16,7 @@ from fedpkg_container.image.repo_files import fetch_repo_file
 from fedpkg_container.image.site import Lookaside, Site, read_site
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.registry.registry import Registry
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.memory_registry import DRIP, HANGS, LATE, Fault, MemoryRegistry
 from tests.support.pushing import image, index
 from tests.support.registries import access

@@ -16,7 +16,7 @@ from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.manifests import MANIFEST
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _CONFIG = "application/vnd.docker.container.image.v1+json"

@@ -18,7 +18,7 @@ from fedpkg_container.engines.workspace import Workspaces, mounts_below, process
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.security import images
 from tests.support.registries import access, docker_registry
 
@@ -87,7 +87,7 @@ from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import background
 from tests.security.test_bases import _bases
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 
 folder, certificates, image = sys.argv[1:]
 

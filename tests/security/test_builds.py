@@ -25,7 +25,7 @@ from fedpkg_container.image.watch import Watch
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import is_running
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.security import images
 from tests.support.attack import SECRET, SHELL, Victim
 

@@ -26,7 +26,7 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.security import images
 
 STEPS = '''

@@ -14,7 +14,7 @@ from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.model.platforms import platform_of
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.support.waiting import PATIENCE
 
 #: What no build may get to see.

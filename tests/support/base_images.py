@@ -15,7 +15,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.support.waiting import PATIENCE
 
 COMPONENT = "tests-base-container"

@@ -13,7 +13,7 @@ from pathlib import Path
 from fedpkg_container.box import nginx
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.registry.redirects import FrontEnd, Kind, render
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.support import registries
 from tests.support.access_log import AccessLog
 from tests.support.waiting import PATIENCE

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedpkg_container.process import run
 from fedpkg_container.registry.manifests import MANIFEST
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
 from tests.support.waiting import PATIENCE
 
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"

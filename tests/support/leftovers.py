@@ -12,7 +12,7 @@ from fedpkg_container.engines.workspace import mounts_below, processes_in
 from fedpkg_container.image.naming import is_unique_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import is_fallback_tag
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.packager import Packager
 from tests.support.waiting import PATIENCE as PATIENCE
 from tests.support.waiting import eventually as eventually

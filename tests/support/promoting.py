@@ -12,6 +12,7 @@ from pathlib import Path
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Descriptor, Manifest
@@ -20,9 +21,8 @@ from fedpkg_container.registry.promotion.promote import Found, Wish, promote
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.promotion.unpromote import unpromote
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
-from fedpkg_container.registry.registry import Access, Registry
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import Candidates, DistributionSite, Importer, Mirroring, Target
+from fedpkg_container.registry.skopeo import Access, Registry
 
 KOJI_TAG = "f42-container-updates"
 SBOM, SIGNATURE = "application/spdx+json", "application/vnd.example.signature"

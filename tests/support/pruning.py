@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.model.reference import UniqueTag
+from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.pruning.needs import DAY
@@ -14,7 +15,6 @@ from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
 from fedpkg_container.registry.pruning.report import Report
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import Candidates, DistributionSite, Importer, Mirroring, Target
 from tests.support.pushing import image, listing
 from tests.support.records import ToldRecords
 from tests.support.registries import access

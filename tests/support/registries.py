@@ -18,7 +18,7 @@ from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.registry import program
 from fedpkg_container.process import background
 from fedpkg_container.registry.manifests import MANIFEST
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.waiting import PATIENCE
 
 USER, PASSWORD = "pusher", "registry secret"

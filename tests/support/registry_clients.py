@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.pki import Authority
-from fedpkg_container.registry import connections, patience
+from fedpkg_container.registry import retry, session
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import MemoryRegistry, memory_registry
@@ -21,8 +21,8 @@ Serve = Callable[..., "tuple[MemoryRegistry, Repository]"]
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of hundredths of seconds."""
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.5)
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ def serving(folder: Path) -> Iterator[Serve]:
 @contextlib.contextmanager
 def another_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
     """Another server, trusted as podman trusts servers; it asks for client certificates."""
-    monkeypatch.setattr(connections, "FOLDERS", (folder / "certs.d",))
+    monkeypatch.setattr(session, "FOLDERS", (folder / "certs.d",))
     with memory_registry(folder, token=False) as server:
         place = folder / "certs.d" / server.address
         place.mkdir(parents=True)

@@ -8,7 +8,7 @@ import ssl
 import pytest
 import requests
 
-from fedpkg_container.registry.causes import LONGEST, cause_of
+from fedpkg_container.registry.response import MAX_CAUSE, cause_of
 
 
 def test_connections_that_are_refused() -> None:
@@ -30,7 +30,7 @@ def test_connections_that_are_refused() -> None:
         ("HTTPSConnectionPool(host='x', port=443): Read timed out. (read timeout=3)", "Read timed out"),
         ("('Connection broken: IncompleteRead(4 bytes read)', IncompleteRead(4))", "Connection broken"),
         ("something\x1b[31m else\nat all", "something\N{REPLACEMENT CHARACTER}[31m else at all"),
-        ("x" * 9999, "x" * LONGEST),
+        ("x" * 9999, "x" * MAX_CAUSE),
     ],
 )  # fmt: skip
 def test_causes(said: str, cause: str) -> None:

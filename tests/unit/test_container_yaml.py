@@ -11,7 +11,7 @@ import pytest
 from fedpkg_container.distgit import container_yaml, rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
-from fedpkg_container.distgit.small_file import LONGEST
+from fedpkg_container.distgit.safe_read import LONGEST
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from tests.support.checkout import read_nothing
 

@@ -9,9 +9,9 @@ import pytest
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.limits import ImageLimits
-from fedpkg_container.registry import site as settings_of_a_site
-from fedpkg_container.registry.site import read_site
-from fedpkg_container.registry.site_file import VARIABLE, configuration_path
+from fedpkg_container.registry import config as settings_of_a_site
+from fedpkg_container.registry.config import read_site
+from fedpkg_container.registry.config_path import VARIABLE, configuration_path
 
 SMALLEST = """
 [candidate]

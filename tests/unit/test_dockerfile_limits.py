@@ -12,8 +12,8 @@ from dockerfile_parse import DockerfileParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedpkg_container.distgit import dockerfile_lexer
 from fedpkg_container.distgit import dockerfile_limits as limits
-from fedpkg_container.distgit import steps
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.process import run
@@ -144,7 +144,7 @@ def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[s
         dockerfile = Dockerfile(text, arguments)
     except RefusedError:
         return
-    plain = "".join(f"{each.text}\n" for each in steps.read(text))
+    plain = "".join(f"{each.text}\n" for each in dockerfile_lexer.read(text))
     parser = DockerfileParser(fileobj=io.BytesIO(plain.encode()), build_args=dict(arguments))
     for instruction, context in zip(dockerfile.instructions, parser.context_structure):
         assert dict(instruction.variables) == {**context.args, **context.envs}
@@ -162,7 +162,7 @@ def test_nothing_is_longer_than_computed(text: str, arguments: Mapping[str, str]
     lengths = limits._Lengths(arguments)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "UNKNOWN", 0)
-        bounds = [lengths.add(each) for each in steps.read(text)]
+        bounds = [lengths.add(each) for each in dockerfile_lexer.read(text)]
     for instruction, setting, bound in zip(dockerfile.instructions, dockerfile._settings, bounds):
         if instruction.name in ("ENV", "ARG"):
             for name, (_, values) in [(n, h[n]) for h in setting.variables._histories for n in h]:  # type: ignore[attr-defined]

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedpkg_container.distgit.autorebuild import read_autorebuild
-from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting
+from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting, read_autorebuild
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.preflight import read_target
 from fedpkg_container.model.build import Target

@@ -8,7 +8,7 @@ from pathlib import Path
 import git
 import pytest
 
-from fedpkg_container.distgit.git_status import GitStatus
+from fedpkg_container.distgit.checkout import GitStatus
 from tests.support.waiting import PATIENCE
 
 

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from fedpkg_container.distgit import run_rules
+from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import Buildah
@@ -26,7 +26,7 @@ from fedpkg_container.image.site import read_site
 from fedpkg_container.image.source import fetch
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.platforms import platform_of
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.sources import scm
 from tests.support.waiting import PATIENCE
 
@@ -67,7 +67,7 @@ def workspace(engine: Buildah) -> Workspace:
 )
 def test_what_run_may_not_ask_for(step: str, code: str) -> None:
     dockerfile = Dockerfile(f"{BASE}ARG NETWORK=host\n{step}\n")
-    assert [finding.code for finding in run_rules.check(dockerfile)] == [code]
+    assert [finding.code for finding in dockerfile_rules.check_run(dockerfile)] == [code]
     with pytest.raises(BuildFailedError, match="^Dockerfile:[34]: RUN --"):
         check_steps(dockerfile)
 
@@ -84,13 +84,13 @@ def test_what_run_may_not_ask_for(step: str, code: str) -> None:
 )
 def test_what_run_may_ask_for(step: str) -> None:
     dockerfile = Dockerfile(f"{BASE}{step}\n")
-    assert list(run_rules.check(dockerfile)) == []
+    assert list(dockerfile_rules.check_run(dockerfile)) == []
     check_steps(dockerfile)
 
 
 def test_a_platform_has_no_effect() -> None:
     dockerfile = Dockerfile("FROM --platform=linux/s390x r.io/base:1\n")
-    assert [finding.code for finding in run_rules.check(dockerfile)] == ["from-platform"]
+    assert [finding.code for finding in dockerfile_rules.check_run(dockerfile)] == ["from-platform"]
     assert "--platform" not in dockerfile.changed({"r.io/base:1": "r.io/base@sha256:1"})
 
 

@@ -19,9 +19,8 @@ from fedpkg_container.image import base_source, describing, os_release
 from fedpkg_container.model.limits import ImageLimits
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.digests import digest_of
-from fedpkg_container.registry.manifests import OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import OCI_INDEX, OCI_MANIFEST, Descriptor, ImageConfiguration, Manifest
 
 JSON = st.recursive(
     st.one_of(

@@ -16,19 +16,17 @@ from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.platforms import go_arch, koji_arch
-from fedpkg_container.registry.mirror import filelist
-from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.crew import AWAY, Crew, NotAskedError, Outcome
-from fedpkg_container.registry.mirror.grace import expired
-from fedpkg_container.registry.mirror.images import Blob, Image
+from fedpkg_container.registry.mirror import tree
+from fedpkg_container.registry.mirror.discovery import DEEPEST, Blob, Image, walk
+from fedpkg_container.registry.mirror.fetch import Throttle
 from fedpkg_container.registry.mirror.lock import locked
-from fedpkg_container.registry.mirror.record import changes
+from fedpkg_container.registry.mirror.retention import Moment, expired
+from fedpkg_container.registry.mirror.selection import changes
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.mirror.throttle import Throttle
 from fedpkg_container.registry.mirror.tree import Tree
-from fedpkg_container.registry.mirror.walk import DEEPEST, walk
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.referrers import fallback_tag
+from fedpkg_container.registry.workers import AWAY, Crew, NotAskedError, Outcome
 from tests.support.mirrored import begun, promoted
 from tests.support.waiting import PATIENCE
 
@@ -347,13 +345,13 @@ def test_a_list_of_files_passes_over_what_is_not_served(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "link").symlink_to("a")
-    assert filelist.write(tmp_path, tmp_path / ".hidden")
+    assert tree.write(tmp_path, tmp_path / ".hidden")
     text = (tmp_path / f"fullfiletimelist-{tmp_path.name}").read_text()
     lines = [line.split("\t")[1:] for line in text.splitlines()[4:-4]]
     assert [[kind, path] for kind, _, path in lines] == [
         ["f", "a"], ["d", "archives"], ["d", "archives/x"], ["f", "archives/x/y"], ["f", "b"], ["f-", "secret"],
     ]  # fmt: skip
-    assert not filelist.write(tmp_path, tmp_path / ".hidden")
+    assert not tree.write(tmp_path, tmp_path / ".hidden")
 
 
 @pytest.mark.parametrize(

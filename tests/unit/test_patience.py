@@ -9,16 +9,16 @@ import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.hub.cancellation import Cancellation
-from fedpkg_container.registry import patience
-from fedpkg_container.registry.patience import patiently
+from fedpkg_container.registry import retry
+from fedpkg_container.registry.retry import patiently
 from fedpkg_container.signals import Interrupted
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of a hundredth of a second."""
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.02)
 
 
 def _failing(times: int, error: RegistryError) -> tuple[Any, list[int]]:

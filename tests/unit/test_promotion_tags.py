@@ -12,12 +12,12 @@ from fedpkg_container.model.build import NVR
 from fedpkg_container.model.evr import by_age, compare
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference, is_tag
+from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.identity import Identities
 from fedpkg_container.registry.promotion.tagging import Rules, Tagging, wanted_tags
-from fedpkg_container.registry.registry import Access
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import Target
+from fedpkg_container.registry.skopeo import Access
 
 TARGET = Target("stable", "registry.example.org", Access())
 IMAGE = ImageReference("candidate.example.org", "hello", digest="sha256:" + "0" * 64)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.registry.config import read_site
 from fedpkg_container.registry.redirects import render
-from fedpkg_container.registry.site import read_site
 from tests.support.waiting import PATIENCE
 
 SITE = """

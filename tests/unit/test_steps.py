@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fedpkg_container.distgit import run_rules
+from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.image.refusals import check_steps
@@ -158,7 +158,7 @@ def test_more_than_one_byte_order_mark(before: str) -> None:
 )
 def test_what_stays_as_it_is(text: str) -> None:
     dockerfile = Dockerfile(BASE + text)
-    assert list(run_rules.check(dockerfile)) == []
+    assert list(dockerfile_rules.check_run(dockerfile)) == []
     assert dockerfile.changed({}) == BASE + text
 
 

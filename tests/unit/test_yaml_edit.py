@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from fedpkg_container.distgit.yaml_document import parse
-from fedpkg_container.distgit.yaml_edit import set_value, unset_value
-from fedpkg_container.distgit.yaml_text import render
+from fedpkg_container.distgit.yaml_edit import render, set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 
 FILE = """\

@@ -22,7 +22,7 @@ from fedpkg_container.engines import rootless
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
-from fedpkg_container.registry.registry import Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 
 #: Seconds for one command of the demonstration.
 COMMAND_TIMEOUT = 900

@@ -13,7 +13,7 @@ from fedpkg_container.commands.registry.target_argument import complete_files
 
 if TYPE_CHECKING:
     from fedpkg_container.image.base_import import Imported
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
 
 HELP = "bring a base image into Koji and the candidate registry"
 

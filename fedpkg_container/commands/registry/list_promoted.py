@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fedpkg_container.commands.registry.target_argument import add_target
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
 
 HELP = "show what is in a target"
 

@@ -9,9 +9,8 @@ from fedpkg_container.commands.registry.quantities import days, folder, parallel
 from fedpkg_container.commands.registry.target_argument import complete_files, complete_targets
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.mirror.options import Options
-    from fedpkg_container.registry.mirror.summary import Summary
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
+    from fedpkg_container.registry.mirror.run import Options, Summary
 
 HELP = "export blobs as a tree of files for web servers and mirrors"
 
@@ -95,7 +94,7 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     :raises UsageError: it cannot be done so
     """
     from fedpkg_container.errors import UsageError
-    from fedpkg_container.registry.mirror.options import DAY, Options
+    from fedpkg_container.registry.mirror.run import DAY, Options
 
     chosen = site.mirroring
     tree = arguments.directory or chosen.directory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from fedpkg_container.registry.mirror.summary import Summary
+from fedpkg_container.registry.mirror.run import Summary
 from fedpkg_container.text import counted, printable_line
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fedpkg_container.commands.registry.target_argument import add_target
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
 
 HELP = "bring tested builds to a target"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fedpkg_container.commands.registry.quantities import whole_days
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
 
 HELP = "delete staging and old candidates that nobody needs"
 

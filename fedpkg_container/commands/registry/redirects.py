@@ -9,7 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
 
 HELP = "print the configuration of a web server before the registry"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.completion.values import is_safe
-from fedpkg_container.registry.site_file import record_path, target_names
+from fedpkg_container.registry.config_path import record_path, target_names
 
 #: Bytes of the record's end that are looked through: some hundred promotions.
 RECORD_READ = 2**18

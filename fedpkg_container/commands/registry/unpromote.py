@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fedpkg_container.commands.registry.target_argument import add_target, complete_promoted
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.site import DistributionSite
+    from fedpkg_container.registry.config import DistributionSite
 
 HELP = "take promoted builds back"
 

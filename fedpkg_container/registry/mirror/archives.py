@@ -19,13 +19,13 @@ from fedpkg_container.model.platforms import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped
 from fedpkg_container.registry.digests import file_digest
-from fedpkg_container.registry.mirror.crew import Crew
+from fedpkg_container.registry.mirror.run import Summary
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.mirror.summary import Summary
 from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.referrers import list_tag
-from fedpkg_container.registry.registry import Access
+from fedpkg_container.registry.skopeo import Access
+from fedpkg_container.registry.workers import Crew
 
 #: What the files are called.
 SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.registry.mirror.archives import Archives
-from fedpkg_container.registry.mirror.crew import Crew, StoppedError
 from fedpkg_container.registry.mirror.tree import Contents, Entry, Tree
 from fedpkg_container.registry.progress import Progress
+from fedpkg_container.registry.workers import Crew, StoppedError
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
-from fedpkg_container.registry.carrying import send
+from fedpkg_container.registry.copy import send
 from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import Descriptor
 from fedpkg_container.registry.promotion.presence import has_blob

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, UsageError
 from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.history import History
 from fedpkg_container.registry.promotion.identity import Identities, arches_of
@@ -16,9 +17,8 @@ from fedpkg_container.registry.promotion.record import Entry, Record
 from fedpkg_container.registry.promotion.removal import heads_of
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.referrers import list_tag
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository, repositories
-from fedpkg_container.registry.site import DistributionSite, Target
+from fedpkg_container.registry.skopeo import Registry
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryUnavailableError
 from fedpkg_container.model.koji_images import Candidate, NoCandidate
+from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
@@ -21,9 +22,8 @@ from fedpkg_container.registry.promotion.record import PROMOTE, Entry, Move, Rec
 from fedpkg_container.registry.promotion.signatures import SignatureTags
 from fedpkg_container.registry.promotion.tagging import ALREADY, KEPT, SET, Rules, TagChange, Tagging, wanted_tags
 from fedpkg_container.registry.promotion.workers import Workers
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import DistributionSite, Target
+from fedpkg_container.registry.skopeo import Registry
 
 #: Requests at the same time, for each image that is promoted at the same time, and for all.
 REQUESTS_EACH = 4

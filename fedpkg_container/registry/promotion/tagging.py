@@ -13,11 +13,11 @@ from fedpkg_container.model.build import NVR
 from fedpkg_container.model.evr import compare
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import legal_tag
+from fedpkg_container.registry.config import RECORDED, VERSION, Target
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.identity import Identities
 from fedpkg_container.registry.promotion.record import Move
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import RECORDED, VERSION, Target
 
 #: What becomes of a tag.
 SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"

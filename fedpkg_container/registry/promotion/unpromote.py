@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RefusedError
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.blobs import Blobs, copy_deadline
 from fedpkg_container.registry.promotion.copying import Copying
@@ -18,9 +19,8 @@ from fedpkg_container.registry.promotion.record import UNPROMOTE, Entry, Move, R
 from fedpkg_container.registry.promotion.removal import Removal, go_on, heads_of, plan_removal
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging
 from fedpkg_container.registry.promotion.workers import Workers
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import DistributionSite, Target
+from fedpkg_container.registry.skopeo import Registry
 
 REQUESTS = 8
 #: Why a tag stays.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from fedpkg_container.model.koji_images import Record, Records, TaskRecord
 from fedpkg_container.model.reference import IMPORT, SCRATCH, UniqueTag
+from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.pruning.inventory import Inventory, take
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.site import Target
 
 DAY = 24 * 3600.0
 

@@ -17,15 +17,15 @@ from fedpkg_container.errors import (
 )
 from fedpkg_container.model.koji_images import Records
 from fedpkg_container.registry import staging
+from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.pruning.deletion import ChangedError, Deletion
 from fedpkg_container.registry.pruning.inventory import PARALLEL, take
 from fedpkg_container.registry.pruning.judgement import Judgement, size
 from fedpkg_container.registry.pruning.needs import DAY, Needs, Verdict
 from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository, repositories
-from fedpkg_container.registry.site import DistributionSite
+from fedpkg_container.registry.skopeo import Registry
 
 #: Seconds by which the clock of this machine may differ from the registry's.
 SKEW = 3600.0

@@ -14,8 +14,8 @@ from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, referrers
-from fedpkg_container.registry.registry import Registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
 from tests.support.memory_registry import memory_registry
 from tests.support.promoting import Bench, accesses, cosign, make_site
 from tests.support.registries import PASSWORD, access, docker_registry

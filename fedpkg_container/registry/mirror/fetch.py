@@ -1,18 +1,103 @@
-"""Bringing into the tree what it lacks: by another name where it is there already, else from the registry."""
+"""Fetching the blobs that the tree lacks, within the bandwidth limit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.registry.mirror.crew import Crew, NotAskedError
-from fedpkg_container.registry.mirror.download import Downloads
-from fedpkg_container.registry.mirror.images import Blob
-from fedpkg_container.registry.mirror.summary import Summary
-from fedpkg_container.registry.mirror.tree import Contents, Tree
-from fedpkg_container.registry.mirror.walk import Reach
+from fedpkg_container.errors import FedpkgContainerError, NoSuchImageError
+from fedpkg_container.registry.fetch import receive_blob
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.mirror.discovery import Blob, Reach
+from fedpkg_container.registry.mirror.run import Summary
+from fedpkg_container.registry.mirror.tree import Contents, Tree, sync
 from fedpkg_container.registry.progress import Progress
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.workers import Crew, NotAskedError, StoppedError
+
+
+class Throttle:
+    """Bytes a second; for several threads.
+
+    :param rate: 0 for no limit
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._lock = threading.Lock()
+        #: When all that was taken so far has been paid for; up to a second in the past, by the monotonic clock.
+        self._paid = 0.0
+
+    def take(self, size: int, stop: threading.Event) -> None:
+        """Wait until so many bytes may have come, or until stopped."""
+        if not self._rate:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._paid = max(self._paid, now - 1.0) + size / self._rate
+            pause = self._paid - now
+        if pause > 0:
+            stop.wait(pause)
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """Fetches blobs; for several threads, each blob by one of them.
+
+    :param partial: the folder for what has not come whole yet, by digest
+    :param stop: set when the run is to end
+    :param received: told how many bytes came
+    :param resumed: told how many are there from an earlier run
+    """
+
+    http: RegistryHTTP
+    partial: Path
+    throttle: Throttle
+    stop: threading.Event
+    received: Callable[[int], None]
+    resumed: Callable[[int], None]
+
+    def fetch(self, blob: Blob, repositories: Sequence[str]) -> Path:
+        """Fetch a blob; the file that holds it, which is whole and on the disk.
+
+        What a broken connection or the end of the program leaves is gone on with. Wrong content is thrown away and
+        asked for once more.
+
+        :param repositories: that have it; the next one is asked when one does not
+        :raises WrongContentError: wrong content came twice
+        :raises RegistryError: it cannot be had
+        :raises OSError: it cannot be written
+        :raises StoppedError: the run is to end
+        """
+        for repository in repositories[:-1]:
+            try:
+                return self._from(blob, repository)
+            except NoSuchImageError:
+                continue
+        return self._from(blob, repositories[-1])
+
+    def _from(self, blob: Blob, repository: str) -> Path:
+        path = self.partial / blob.digest
+        receive_blob(
+            Repository(self.http, repository),
+            blob.digest,
+            blob.size,
+            path,
+            received=self._received,
+            resumed=self.resumed,
+        )
+        sync(path)
+        return path
+
+    def _received(self, size: int) -> None:
+        if self.stop.is_set():
+            raise StoppedError
+        if size:
+            self.throttle.take(size, self.stop)
+            self.received(size)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,83 @@
-"""Which repositories a run is about, and of which of them the registry has to be asked."""
+"""Selection: which repositories a run is about, and which of them have to be queried."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
-from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.reference import is_repository
+from fedpkg_container.errors import ConfigurationError, RegistryError, UsageError
+from fedpkg_container.model.reference import ImageReference, is_repository
+from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.options import DAY, Options
-from fedpkg_container.registry.mirror.record import changes
+from fedpkg_container.registry.mirror.retention import Moment
+from fedpkg_container.registry.mirror.run import DAY, Options
 from fedpkg_container.registry.mirror.state import State
+from fedpkg_container.registry.promotion.record import DONE, Entry
 from fedpkg_container.registry.repository import repositories
 from fedpkg_container.registry.staging import STAGING
 from fedpkg_container.text import printable_line
+
+#: Bytes before a position that must be the same as they were.
+_BEFORE = 4096
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a record says.
+
+    :param repositories: those that were touched since, and those of which a change has begun and has not been seen to
+        end; None when it cannot tell
+    :param position: where it ends now; a text that is to be kept for the next time
+    """
+
+    repositories: frozenset[str] | None
+    position: str
+
+
+def changes(record: Path, position: str) -> Changes:
+    """What was recorded since a position.
+
+    The registries that lines name do not matter: a mirror may know its own by another name, under which it is not sent
+    on to mirrors. A repository of that name is asked for in vain at the worst.
+
+    It cannot be told when there is no position yet, when the file is another one than it was, or when a line cannot be
+    read. A line that is being written at this moment belongs to the next time.
+
+    :param position: what the last complete run kept; empty for none
+    :raises ConfigurationError: the file cannot be read
+    """
+    try:
+        with record.open("rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        raise ConfigurationError(
+            f"the record {record} cannot be read: {error.strerror}",
+            solution="let this user read it, or name no record in the file of this machine",
+        ) from error
+    content = content[: content.rfind(b"\n") + 1]
+    end = _position(content)
+    start = int(position.partition(" ")[0] or 0)
+    if not position or start > len(content) or _position(content[:start]) != position:
+        return Changes(None, end)
+    try:
+        touched = {_repository(Entry.read(line)) for line in content[start:].splitlines()}
+        begun = {entry.id: entry for entry in map(Entry.read, content.splitlines())}  # of each change its last line
+        touched |= {_repository(entry) for entry in begun.values() if entry.state != DONE}
+    except (ValueError, UsageError):
+        return Changes(None, end)
+    return Changes(frozenset(touched), end)
+
+
+def _repository(entry: Entry) -> str:
+    return ImageReference.parse(entry.repository).repository
+
+
+def _position(content: bytes) -> str:
+    return f"{len(content)} {digest_of(content[-_BEFORE:])}"
+
 
 #: Facts: where promote's record ended, which repositories were wanted, when all of them were asked for, and when it was
 #: asked what refers to images that are known.

@@ -1,21 +1,149 @@
-"""What the tags of a registry reach: lists, images, artifacts that refer to them, and the blobs of all of them."""
+"""Discovery: which manifests, artifacts and blobs the tags of a registry reach."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.crew import Crew, NotAskedError
-from fedpkg_container.registry.mirror.images import Image
+from fedpkg_container.registry.manifests import DEEPEST_LIST, Manifest
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.mirror.walk import Reach, walk
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.referrers import listed_by_registry
+from fedpkg_container.registry.referrers import DEEPEST as DEEPEST_ARTIFACT
+from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag, listed_by_registry
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.workers import Crew, NotAskedError
+
+#: Media types of the configurations of images that run; artifacts have others.
+_CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob that is to be exported.
+
+    :param size: bytes, as the manifest says
+    """
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, an artifact, or a list of them.
+
+    :param members: digests of the manifests of a list
+    :param blobs: configuration and layers, without those that registries need not have
+    :param foreign: how many of these there are
+    :param runs: whether it is an image, neither an artifact nor a list; its configuration comes first in ``blobs``
+    """
+
+    members: tuple[str, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    foreign: int = 0
+    runs: bool = False
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Image:
+        """What a manifest leads to.
+
+        :raises RegistryError: it cannot be read, or would have a manifest served as a blob
+        """
+        blobs = manifest.blobs
+        if any(blob.is_manifest for blob in blobs):
+            raise RegistryError(f"{manifest.digest} has a manifest among its layers")
+        return cls(
+            members=tuple(dict.fromkeys(member.digest for member in manifest.manifests)),
+            blobs=tuple(dict.fromkeys(Blob(each.digest, each.size) for each in blobs if not each.is_foreign)),
+            foreign=sum(each.is_foreign for each in blobs),
+            runs=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
+        )
+
+    @property
+    def text(self) -> str:
+        """The same as a text to be kept."""
+        return json.dumps(
+            [self.members, [[each.digest, each.size] for each in self.blobs], self.foreign, self.runs],
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Image:
+        """What was kept.
+
+        :raises ValueError: it is something else
+        """
+        members, blobs, foreign, runs = json.loads(text)
+        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, runs)
+
+
+#: How deep lists in lists, and artifacts that refer to artifacts, may go.
+DEEPEST = DEEPEST_LIST + DEEPEST_ARTIFACT
+
+
+@dataclass
+class Reach:
+    """What is reached.
+
+    :param manifests: digests of those that are known
+    :param blobs: digest → bytes
+    :param unknown: digests of manifests that must be read before all can be told
+    """
+
+    manifests: set[str] = field(default_factory=set)
+    blobs: dict[str, int] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+
+    def add(self, digest: str, image: Image) -> None:
+        """Add a manifest, and its blobs.
+
+        :raises RegistryError: it disagrees with another one about the size of a blob
+        """
+        self.manifests.add(digest)
+        for blob in image.blobs:
+            if self.blobs.setdefault(blob.digest, blob.size) != blob.size:
+                raise RegistryError(
+                    f"{digest} says that {blob.digest} has {blob.size} bytes, another manifest does not"
+                )
+
+
+def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[[str], Iterable[str]]) -> Reach:
+    """What tags reach.
+
+    :param tags: of one repository, with their digests
+    :param images: the manifests that are known, by digest
+    :param listed: what the registry says refers to a manifest
+    :raises RegistryError: manifests lead to others without end, contradict each other, or would be served as blobs
+    """
+    reach = Reach()
+    # Lists of referrers count as long as some other tag reaches the image.
+    level = {digest for tag, digest in tags.items() if not is_fallback_tag(tag)}
+    for _ in range(DEEPEST):
+        following: set[str] = set()
+        for digest in level:
+            image = images.get(digest)
+            if image is None:
+                reach.unknown.add(digest)
+                continue
+            reach.add(digest, image)
+            following.update(image.members, listed(digest))
+            if fallback_tag(digest) in tags:
+                following.add(tags[fallback_tag(digest)])
+        level = following - reach.manifests - reach.unknown
+        if not level:
+            break
+    else:
+        raise RegistryError(f"manifests lead to others, deeper than {DEEPEST} of them: {min(level)}")
+    served = next((digest for digest in reach.blobs if digest in images), "")
+    if served:
+        raise RegistryError(f"{served} is a manifest, and another one has it among its layers")
+    return reach
+
 
 Result = TypeVar("Result")
 #: A repository, and what in it: a tag, a digest, or nothing.

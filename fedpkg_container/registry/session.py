@@ -26,7 +26,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.hosts import plain
+from fedpkg_container.registry.credentials import plain
 
 #: Connections that are kept: as many as there may be threads.
 CONNECTIONS = 128

@@ -1,19 +1,77 @@
-"""Taking out of the tree what nothing has reached for the grace period, and nothing of which that is in doubt."""
+"""Retention: files that no tag reaches any more stay for the grace period, and are then deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.registry.mirror.archives import Archives, Kept
-from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.grace import expired
-from fedpkg_container.registry.mirror.options import Options
+from fedpkg_container.registry.mirror.discovery import Reach
+from fedpkg_container.registry.mirror.run import Options, Summary
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.mirror.summary import Summary
 from fedpkg_container.registry.mirror.tree import ARCHIVES, BLOBS, Contents, Tree
-from fedpkg_container.registry.mirror.walk import Reach
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment, by two clocks.
+
+    :param wall: seconds since 1970, as whoever sets the clock has it
+    :param boot: which start of the machine it is; empty where that cannot be known
+    :param running: seconds since then; nobody can set this clock
+    """
+
+    wall: float
+    boot: str
+    running: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """This moment."""
+        try:
+            boot = _BOOT.read_text().strip()
+        except OSError:
+            boot = ""
+        return cls(time.time(), boot, time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def since(self, earlier: Moment, *, longest: float) -> float:
+        """Seconds that have passed.
+
+        While the machine has not been started anew this is exact. Afterwards there is only the wall clock: it counts
+        as nothing when it went back, and as ``longest`` at the most when it went ahead.
+        """
+        if self.boot and self.boot == earlier.boot:
+            return max(self.running - earlier.running, 0.0)
+        return min(max(self.wall - earlier.wall, 0.0), longest)
+
+
+#: The moment of the last run that counted, among the facts.
+_COUNTED = "counted"
+#: The part of the grace period that one run may add when only the wall clock is there to tell.
+_PART = 0.25
+
+
+def expired(
+    state: State, unreached: Collection[str], in_doubt: Callable[[str], bool], *, now: Moment, grace: float
+) -> list[str]:
+    """Count the time; the paths that nothing has reached for the grace period.
+
+    :param unreached: paths that nothing reaches, as far as that could be told
+    :param in_doubt: whether nothing can be told of a path in this run: its age stays what it is
+    :param grace: seconds; 0: at once
+    """
+    earlier = state.moment(_COUNTED)
+    passed = now.since(earlier, longest=grace * _PART) if earlier else 0.0
+    state.note(_COUNTED, now)
+    ages = {path: age for path, age in state.unreached.items() if in_doubt(path)}
+    for path in unreached:
+        ages[path] = state.unreached[path] + passed if path in state.unreached else 0.0
+    state.unreached = ages
+    return sorted(path for path in unreached if ages[path] >= grace)
 
 
 @dataclass(frozen=True)

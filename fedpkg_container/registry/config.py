@@ -12,9 +12,9 @@ from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, ImageLimits
 from fedpkg_container.model.nvr import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.config_path import DOCUMENTATION
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
-from fedpkg_container.registry.registry import COPY_TIMEOUT, Access
-from fedpkg_container.registry.site_file import DOCUMENTATION
+from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 from fedpkg_container.text import counted
 

@@ -1,4 +1,4 @@
-"""What a registry answers: read with a limit, and turned into errors that show nothing secret."""
+"""Responses of registries: read with a limit, and turned into errors that show nothing secret."""
 
 from __future__ import annotations
 
@@ -17,8 +17,23 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, WrongContentError
-from fedpkg_container.registry.causes import cause_of
 from fedpkg_container.text import printable_line
+
+_CAUSES = re.compile(
+    r"(?P<certificate>certificate verify failed: .+?) \(_ssl"
+    r"|\[Errno -?[0-9]+\] (?P<error>[\w' -]+)"
+    r"|Error\([0-9]+, '(?P<aborted>[\w -]+)'"
+    r"|: (?P<late>Read timed out)"
+    r"|'(?P<broken>Connection broken)"
+)
+MAX_CAUSE = 500
+
+
+def cause_of(said: str) -> str:
+    """The cause, as ``Connection refused``, without the objects around it; all that is said when none is known."""
+    found = _CAUSES.search(said)
+    return printable_line(found[found.lastindex or 0] if found else said)[:MAX_CAUSE]
+
 
 #: The longest answer that is read whole, bytes, and seconds that it may take altogether.
 LONGEST = 64 * 1024 * 1024

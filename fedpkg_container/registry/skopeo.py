@@ -25,8 +25,8 @@ from fedpkg_container.process import run
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Manifest
-from fedpkg_container.registry.patience import patiently
 from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.retry import patiently
 
 logger = logging.getLogger(__name__)
 
