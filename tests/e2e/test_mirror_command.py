@@ -19,7 +19,7 @@ import pytest
 
 from fedpkg_container.commands.registry.mirror import add_arguments
 from fedpkg_container.registry.mirror.run import DAY
-from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry

@@ -16,8 +16,8 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.pruning.needs import DAY
 from fedpkg_container.registry.pruning.pruner import Pruner
+from fedpkg_container.registry.pruning.retention import DAY
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from tests.support.memory_registry import memory_registry

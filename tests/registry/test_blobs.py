@@ -8,7 +8,7 @@ import pytest
 
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.blobs import Blobs
+from fedpkg_container.registry.promotion.copying import Blobs
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import Fault
 from tests.support.registry_clients import Serve, latest

@@ -16,7 +16,7 @@ from typing import Any
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.retention import Moment
 from fedpkg_container.registry.mirror.run import Options, Summary, mirror
-from fedpkg_container.registry.promotion.record import Entry, Record
+from fedpkg_container.registry.promotion.journal import Entry, Record
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.registries import access, docker_registry
 from tests.support.storage import Storage

@@ -16,8 +16,8 @@ from fedpkg_container.registry.config import Candidates, DistributionSite, Impor
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Descriptor, Manifest
-from fedpkg_container.registry.promotion.outcome import Outcome
 from fedpkg_container.registry.promotion.promote import Found, Wish, promote
+from fedpkg_container.registry.promotion.result import Outcome
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.promotion.unpromote import unpromote
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag

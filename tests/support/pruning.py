@@ -10,9 +10,9 @@ from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.pruning.needs import DAY
 from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
 from fedpkg_container.registry.pruning.report import Report
+from fedpkg_container.registry.pruning.retention import DAY
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository
 from tests.support.pushing import image, listing

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.cli import _parser as box_parser
-from fedpkg_container.registry.promotion.record import PROMOTE, UNPROMOTE, Entry
+from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, Entry
 from fedpkg_container.registry_cli import make_parser
 from tests.support.tabs import completing, offered
 from tests.support.waiting import PATIENCE

@@ -16,7 +16,7 @@ from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.redirects import FrontEnd, Kind, render
 from fedpkg_container.registry.redirects.nginx import identifier
-from fedpkg_container.registry.redirects.values import Address, Listen, host_name
+from fedpkg_container.registry.redirects.settings import Address, Listen, host_name
 from tests.support.web_servers import check_httpd, check_nginx
 
 FRONT = FrontEnd(

@@ -24,7 +24,7 @@ from fedpkg_container.registry.mirror.retention import Moment, expired
 from fedpkg_container.registry.mirror.selection import changes
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import Tree
-from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.referrers import fallback_tag
 from fedpkg_container.registry.workers import AWAY, Crew, NotAskedError, Outcome
 from tests.support.mirrored import begun, promoted

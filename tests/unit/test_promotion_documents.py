@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.commands.registry import list_promoted, promote, unpromote
-from fedpkg_container.registry.promotion.record import Entry
+from fedpkg_container.registry.promotion.journal import Entry
 
 TEXT = (Path(__file__).parents[2] / "docs" / "promotion.md").read_text()
 

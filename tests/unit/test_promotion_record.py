@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
-from fedpkg_container.registry.promotion.history import History
+from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, Entry, History, Move, Record
 from fedpkg_container.registry.promotion.locks import Locks
-from fedpkg_container.registry.promotion.record import PROMOTE, UNPROMOTE, Entry, Move, Record
 from tests.support.waiting import PATIENCE
 
 PLACE = "registry.example.org/hello"

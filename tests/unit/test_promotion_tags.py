@@ -14,7 +14,7 @@ from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.identity import Identities
+from fedpkg_container.registry.promotion.nvr_lookup import Identities
 from fedpkg_container.registry.promotion.tagging import Rules, Tagging, wanted_tags
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.registry.promotion.listing import listed
-    from fedpkg_container.registry.promotion.outcome import FORMAT
+    from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
     found = listed(site, target, arguments.repository)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.promotion.outcome import Outcome
+    from fedpkg_container.registry.promotion.result import Outcome
     from fedpkg_container.registry.promotion.tagging import TagChange
 
 
@@ -28,7 +28,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
 def show(outcome: Outcome) -> None:
     """Show what became of a build: on standard output what was done, on standard error what is wrong."""
     from fedpkg_container.commands.terminal import complain_of_error, say
-    from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, REFUSED, UNCHANGED
+    from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
     if outcome.state not in (FAILED, REFUSED):
         is_plan = outcome.state == PLANNED

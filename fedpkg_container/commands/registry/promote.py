@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged
     from fedpkg_container.hub.session import anonymous, contact
-    from fedpkg_container.registry.promotion.outcome import report
     from fedpkg_container.registry.promotion.promote import Wish, promote
+    from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.tagging import Rules
 
     began = time.monotonic()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from fedpkg_container.registry.pruning.needs import DAY, Verdict
 from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
+from fedpkg_container.registry.pruning.retention import DAY, Verdict
 from fedpkg_container.text import counted
 
 _GARBAGE = """\

@@ -54,7 +54,7 @@ def _offered(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
 
 def _promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
     """The builds of the record's end, each with when it was promoted."""
-    from fedpkg_container.registry.promotion.record import DONE, PROMOTE, Entry
+    from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, Entry
 
     found: dict[str, str] = {}
     for line in _end(record_path(_file(parsed_args))).split(b"\n"):

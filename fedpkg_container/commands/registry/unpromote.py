@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.commands.registry.outcomes import show, status, summary
     from fedpkg_container.commands.registry.prune_view import garbage_collection
     from fedpkg_container.commands.terminal import say, say_json
-    from fedpkg_container.registry.promotion.outcome import report
+    from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.unpromote import unpromote
 
     began = time.monotonic()

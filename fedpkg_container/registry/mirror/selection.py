@@ -13,7 +13,7 @@ from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.retention import Moment
 from fedpkg_container.registry.mirror.run import DAY, Options
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.promotion.record import DONE, Entry
+from fedpkg_container.registry.promotion.journal import DONE, Entry
 from fedpkg_container.registry.repository import repositories
 from fedpkg_container.registry.staging import STAGING
 from fedpkg_container.text import printable_line

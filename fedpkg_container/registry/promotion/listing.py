@@ -11,10 +11,9 @@ from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.history import History
-from fedpkg_container.registry.promotion.identity import Identities, arches_of
-from fedpkg_container.registry.promotion.record import Entry, Record
-from fedpkg_container.registry.promotion.removal import heads_of
+from fedpkg_container.registry.promotion.journal import Entry, History, Record
+from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
+from fedpkg_container.registry.promotion.unpromote import heads_of
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.referrers import list_tag
 from fedpkg_container.registry.repository import Repository, repositories

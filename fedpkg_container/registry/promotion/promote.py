@@ -13,14 +13,20 @@ from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.promotion.blobs import Blobs, copy_deadline
-from fedpkg_container.registry.promotion.copying import Content, Copying
-from fedpkg_container.registry.promotion.history import History
-from fedpkg_container.registry.promotion.identity import Identities, arches_of
-from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
-from fedpkg_container.registry.promotion.record import PROMOTE, Entry, Move, Record
-from fedpkg_container.registry.promotion.signatures import SignatureTags
-from fedpkg_container.registry.promotion.tagging import ALREADY, KEPT, SET, Rules, TagChange, Tagging, wanted_tags
+from fedpkg_container.registry.promotion.copying import Blobs, Content, Copying, copy_deadline
+from fedpkg_container.registry.promotion.journal import PROMOTE, Entry, History, Move, Record
+from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
+from fedpkg_container.registry.promotion.tagging import (
+    ALREADY,
+    KEPT,
+    SET,
+    Rules,
+    SignatureTags,
+    TagChange,
+    Tagging,
+    wanted_tags,
+)
 from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry

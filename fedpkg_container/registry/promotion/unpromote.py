@@ -1,4 +1,4 @@
-"""Taking promoted builds back: floating tags go to the build before; where it is asked for, the image is deleted."""
+"""Taking promoted builds back: floating tags go to the build before, and on request the image is deleted."""
 
 from __future__ import annotations
 
@@ -6,21 +6,96 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RefusedError
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, NoSuchImageError, RefusedError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.blobs import Blobs, copy_deadline
-from fedpkg_container.registry.promotion.copying import Copying
-from fedpkg_container.registry.promotion.history import History, RepositoryHistory
-from fedpkg_container.registry.promotion.identity import Identities, parsed
-from fedpkg_container.registry.promotion.outcome import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
-from fedpkg_container.registry.promotion.record import UNPROMOTE, Entry, Move, Record
-from fedpkg_container.registry.promotion.removal import Removal, go_on, heads_of, plan_removal
+from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.promotion.copying import Blobs, Content, Copying, copy_deadline
+from fedpkg_container.registry.promotion.journal import UNPROMOTE, Entry, History, Move, Record, RepositoryHistory
+from fedpkg_container.registry.promotion.nvr_lookup import Identities, parsed
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging
 from fedpkg_container.registry.promotion.workers import Workers
+from fedpkg_container.registry.referrers import fallback_tag, list_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
+
+
+def heads_of(repository: Repository, tags: Sequence[str], requests: Workers) -> dict[str, str]:
+    """What some tags of a repository point to in this moment; one that goes meanwhile is left out."""
+    return {tag: head for tag, head in zip(tags, requests.each(repository.head, tags)) if head}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What goes with an image.
+
+    :param digests: in the order in which they are deleted: the image first, so that nobody gets half of it
+    :param kept: what belongs to it and stays → why
+    """
+
+    digests: tuple[str, ...]
+    kept: Mapping[str, str]
+
+
+def plan_removal(repository: Repository, content: Content, heads: Mapping[str, str], requests: Workers) -> Removal:
+    """See what can be deleted with an image.
+
+    :param content: the image, with what belongs to it
+    :param heads: what every tag of the repository points to
+    """
+    image = content.manifest.digest
+    lists = {fallback_tag(each): each for each in content.digests}
+    others = {tag: head for tag, head in heads.items() if head != image and list_tag(tag) not in lists}
+    reached = _reached(repository, others, requests)
+    kept: dict[str, str] = {}
+    for digest in content.digests:  # artifacts come after what they are about
+        if digest != image and digest in reached:
+            kept[digest] = f"the tag {reached[digest]} has it too"
+    for subject, artifacts in content.artifacts.items():
+        if subject in kept:
+            kept.update({each.digest: f"it is about {subject}, which stays" for each in artifacts})
+    rest = [each for each in content.digests if each != image and each not in kept]
+    there = requests.each(repository.head, rest)
+    rest = [digest for digest, head in zip(rest, there) if head]
+    belonging = {tag: lists[list_tag(tag)] for tag in heads if list_tag(tag) in lists}
+    tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
+    return Removal(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
+
+
+def go_on(repository: Repository, begun: Sequence[str], heads: Mapping[str, str], requests: Workers) -> Removal:
+    """What an attempt has left that was interrupted when the image itself was gone already.
+
+    :param begun: what was going to be deleted, the image first; empty where nothing was begun
+    :param heads: what every tag of the repository points to
+    """
+    others = {tag: head for tag, head in heads.items() if head not in begun}
+    reached = _reached(repository, others, requests)
+    there = requests.each(repository.head, begun)
+    left = [digest for digest, head in zip(begun, there) if head and digest not in reached]
+    return Removal(tuple(dict.fromkeys([*begun[:1], *left])), {})
+
+
+def _reached(repository: Repository, heads: Mapping[str, str], requests: Workers) -> dict[str, str]:
+    """The digests that some tags reach → one of these tags."""
+    reached = {head: tag for tag, head in heads.items()}
+    frontier = list(reached)
+    for _ in range(DEEPEST_LIST):
+        members = requests.each(lambda digest: _members(repository, digest), frontier)
+        found = {member: reached[digest] for digest, listed in zip(frontier, members) for member in listed}
+        frontier = [each for each in found if each not in reached]
+        reached.update({each: found[each] for each in frontier})
+    return reached
+
+
+def _members(repository: Repository, digest: str) -> list[str]:
+    """What a list holds; nothing for another manifest, or one that is gone."""
+    try:
+        return [each.digest for each in repository.manifest(digest).manifests]
+    except NoSuchImageError:
+        return []
+
 
 REQUESTS = 8
 #: Why a tag stays.

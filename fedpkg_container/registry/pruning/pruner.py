@@ -1,4 +1,4 @@
-"""A whole prune: all is read and judged before anything is deleted, and each repository once more before it is."""
+"""A whole prune: everything is read and decided before anything is deleted, and each repository once more then."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import email.utils
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fedpkg_container.errors import (
     ConfigurationError,
     FedpkgContainerError,
+    NoSuchImageError,
     RegistryError,
     RegistryUnavailableError,
 )
@@ -19,13 +20,86 @@ from fedpkg_container.model.koji_images import Records
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.pruning.deletion import ChangedError, Deletion
-from fedpkg_container.registry.pruning.inventory import PARALLEL, take
-from fedpkg_container.registry.pruning.judgement import Judgement, size
-from fedpkg_container.registry.pruning.needs import DAY, Needs, Verdict
+from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.pruning.plan import PARALLEL, Judgement, mark, size, take
 from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
+from fedpkg_container.registry.pruning.retention import DAY, Needs, Verdict
+from fedpkg_container.registry.referrers import fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
+
+
+class ChangedError(FedpkgContainerError):
+    """A repository is not any more what it was when it was judged."""
+
+
+@dataclass
+class Deletion:
+    """Deletes what was judged.
+
+    :param after: called after each request that changed something: a place where tests stop it
+    """
+
+    repository: Repository
+    judgement: Judgement
+    after: Callable[[str], None] = lambda _: None
+    _marks: set[str] = field(default_factory=set)
+
+    def delete(self, image: Verdict) -> None:
+        """Delete an image, with what only it has.
+
+        :raises ChangedError: somebody has changed the repository meanwhile; the image is still there
+        :raises RegistryError: the registry cannot be reached, or refuses
+        """
+        self._check(image)
+        below = [each for each in self.judgement.inventory.reach(image.digest)[1:] if self._goes(each)]
+        for each in below:
+            self._mark(each)
+        self._delete(image.digest)
+        for each in below:
+            self._delete(each)
+
+    def _goes(self, digest: str) -> bool:
+        return digest not in self.judgement.stays
+
+    def _check(self, image: Verdict) -> None:
+        """Look once more whether everything is as it was."""
+        inventory = self.judgement.inventory
+        new = set(self.repository.tags()) - set(inventory.tags) - self._marks
+        new = {tag for tag in new if tag not in inventory.empty or self.repository.head(tag)}
+        if new:
+            raise ChangedError(f"{self.repository.reference} has a new tag, {sorted(new)[0]}")
+        for tag in image.tags:
+            if self.repository.head(tag) not in (image.digest, ""):
+                raise ChangedError(f"{self.repository.reference}:{tag} has been moved")
+
+    def _mark(self, digest: str) -> None:
+        if digest in self.judgement.inventory.by_digest:
+            return
+        try:
+            manifest = self.repository.manifest(digest)
+        except NoSuchImageError:
+            return
+        self._marks.add(mark(digest))
+        self.repository.put_manifest(mark(digest), manifest)
+        self.after(f"marked {digest}")
+
+    def _delete(self, digest: str, depth: int = 0) -> None:
+        """Delete a manifest, after what belongs to it."""
+        if depth < DEEPEST_LIST:
+            for each in self._belonging(digest):
+                self._delete(each, depth + 1)
+        if self.repository.delete_manifest(digest):
+            self.after(f"deleted {digest}")
+
+    def _belonging(self, digest: str) -> list[str]:
+        """What belongs to an image, the list under its tag last: by that it is found."""
+        found = [each.digest for each in referrers(self.repository, digest)]
+        found += [each for each, owner in self.judgement.inventory.owners.items() if owner == digest]
+        listed = self.repository.head(fallback_tag(digest))
+        first = dict.fromkeys(each for each in found if each != listed)
+        return [each for each in (*first, listed) if each and each != digest and self._goes(each)]
+
 
 #: Seconds by which the clock of this machine may differ from the registry's.
 SKEW = 3600.0

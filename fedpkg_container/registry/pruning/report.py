@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fedpkg_container.registry.pruning.needs import DAY, Verdict
+from fedpkg_container.registry.pruning.retention import DAY, Verdict
 from fedpkg_container.registry.staging import Staged
 
 #: What the report's keys are; raised when they change.

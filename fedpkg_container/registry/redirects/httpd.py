@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fedpkg_container.registry.redirects.pattern import BLOB
-from fedpkg_container.registry.redirects.settings import FrontEnd
-from fedpkg_container.registry.redirects.template import Template, joined
-from fedpkg_container.registry.redirects.values import Listen
+from fedpkg_container.registry.redirects.settings import FrontEnd, Listen
+from fedpkg_container.registry.redirects.template import BLOB, Template, joined
 
 _FILE = Template("""\
 # The front end of the registry @name, for Apache httpd 2.4.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-from fedpkg_container.registry.redirects.pattern import BLOB
-from fedpkg_container.registry.redirects.settings import FrontEnd
-from fedpkg_container.registry.redirects.template import Template, joined
-from fedpkg_container.registry.redirects.values import Listen
+from fedpkg_container.registry.redirects.settings import FrontEnd, Listen
+from fedpkg_container.registry.redirects.template import BLOB, Template, joined
 
 #: The longest name made of a host's: nginx takes variables of 46 characters, where nobody has set more.
 _LONGEST = 40

@@ -1,10 +1,22 @@
-"""Texts with ``@name`` where a value goes: ``$`` and ``%`` are what the web servers' variables begin with."""
+"""Templates of front-end configurations, and the pattern of paths that are blobs."""
 
 from __future__ import annotations
 
 import re
 import string
 from collections.abc import Iterable
+
+from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
+
+#: The longest name of a repository, characters.
+LONGEST_NAME = 255
+
+_NAME = rf"{REPOSITORY_COMPONENT}(?:/{REPOSITORY_COMPONENT})*"
+_ALGORITHM = r"[A-Za-z0-9]+(?:[+._-][A-Za-z0-9]+)*"
+_ENCODED = r"[A-Za-z0-9=_-]+"
+
+#: The decoded path of a blob. It ends in ``\z``: before a newline at the end, which came as %0A, ``$`` would match too.
+BLOB = rf"^/v2/(?=.{{1,{LONGEST_NAME}}}/blobs/[^/]+\z){_NAME}/blobs/{_ALGORITHM}:{_ENCODED}\z"
 
 
 class Template(string.Template):

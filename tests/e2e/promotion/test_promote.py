@@ -11,7 +11,7 @@ import pytest
 
 from fedpkg_container.model.koji_images import NoCandidate
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, referrers
 from fedpkg_container.registry.repository import Repository

@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from fedpkg_container.model.koji_images import Candidate
-from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.box_hub import RunningHub
 from tests.support.promoting import KOJI_TAG, Bench, make_site, site_file

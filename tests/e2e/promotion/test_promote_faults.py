@@ -16,8 +16,8 @@ import pytest
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import Descriptor
+from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.promotion.listing import listed
-from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules, TagChange, Tagging
 from fedpkg_container.registry.repository import Repository
 from tests.support.promoting import Bench

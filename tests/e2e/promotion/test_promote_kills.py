@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.model.koji_images import Candidate
-from fedpkg_container.registry.promotion.history import History
-from fedpkg_container.registry.promotion.record import Record
+from fedpkg_container.registry.promotion.journal import History, Record
 from fedpkg_container.registry.repository import Repository
 from tests.support.killing import killed_after
 from tests.support.promoting import Bench, make_site

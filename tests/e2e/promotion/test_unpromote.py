@@ -9,8 +9,8 @@ import pytest
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
+from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.promotion.listing import listed
-from fedpkg_container.registry.promotion.record import Record
 from fedpkg_container.registry.promotion.tagging import Rules
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository

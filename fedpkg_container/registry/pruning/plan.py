@@ -1,14 +1,15 @@
-"""What a repository holds: its tags, the manifests that they mean, and what belongs to which image."""
+"""What a repository holds, and what of it is to be deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Manifest
+from fedpkg_container.registry.pruning.retention import Verdict
 from fedpkg_container.registry.referrers import fallback_tag, list_tag
 from fedpkg_container.registry.repository import Repository
 
@@ -121,3 +122,81 @@ def _manifest(repository: Repository, digest: str) -> Manifest | None:
         return repository.manifest(digest)
     except NoSuchImageError:
         return None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to become of a repository.
+
+    :param verdicts: one for each image that is tagged
+    """
+
+    inventory: Inventory
+    verdicts: Sequence[Verdict]
+
+    @cached_property
+    def stays(self) -> frozenset[str]:
+        """Digests that must not be deleted.
+
+        What belongs to an image (its SBOM) stays when the image does, and with it everything that it lists.
+        """
+        going = {each.digest for each in self.verdicts if not each.stays}
+        kept = self._reached(digest for digest in self.inventory.roots if digest not in going)
+        while True:
+            lost = self._lost(going, kept)
+            more = kept | self._reached(digest for digest in self.inventory.owners if digest not in lost)
+            if more == kept:
+                return frozenset(kept)
+            kept = more
+
+    def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
+        """Return the digests that are deleted with some images: their members, and the artifacts of any of these.
+
+        A member that is itself tagged as an artifact is deleted only with the image that it belongs to: in the list it
+        is no more than it is without the list.
+        """
+        lost: set[str] = set()
+        more = self._own(going) - kept
+        while more:
+            lost |= more
+            artifacts = [each for each, owner in self.inventory.owners.items() if owner in lost]
+            more = self._own(artifacts) - kept - lost
+        return lost
+
+    def _own(self, digests: Iterable[str]) -> set[str]:
+        """Return some manifests and everything below them, without members that belong to another image."""
+        return {each for digest in digests for each in self.inventory.reach(digest, self.inventory.owners)}
+
+    def _reached(self, digests: Iterable[str]) -> set[str]:
+        return {each for digest in digests for each in self.inventory.reach(digest)}
+
+    @property
+    def going(self) -> list[Verdict]:
+        """The images that are to be deleted: lists first, since what is tagged beside may be in them."""
+        found = [each for each in self.verdicts if not each.stays and each.digest not in self.stays]
+        return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_list)
+
+    @property
+    def kept(self) -> list[Verdict]:
+        """The images that stay, those included that a list has which stays."""
+        return [self._shared(each) for each in self.verdicts if each.digest in self.stays]
+
+    @staticmethod
+    def _shared(verdict: Verdict) -> Verdict:
+        if verdict.stays:
+            return verdict
+        return Verdict(verdict.digest, verdict.tags, True, "it is in a list that stays", verdict.age)
+
+
+def size(repository: Repository, inventory: Inventory, digest: str) -> int | None:
+    """Bytes of the layers and configurations of an image, or of all in a list; None when they cannot be read."""
+    blobs: dict[str, int] = {}
+    try:
+        for each in inventory.reach(digest):
+            manifest = inventory.manifests.get(each) or repository.manifest(each)
+            blobs.update({blob.digest: blob.size for blob in manifest.blobs})
+    except RegistryUnavailableError:
+        raise
+    except RegistryError:
+        return None
+    return sum(blobs.values())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedpkg_container.registry.promotion.blobs import Tally
+from fedpkg_container.registry.promotion.copying import Tally
 from fedpkg_container.registry.promotion.tagging import TagChange
 
 #: The version of the report's format; it grows when something that was there changes its meaning.
