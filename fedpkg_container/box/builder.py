@@ -30,7 +30,7 @@ from fedpkg_container.box.task_manager import BoxTaskManager
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.hub.session import UNREACHABLE
-from fedpkg_container.image.site import VARIABLE
+from fedpkg_container.image.config import VARIABLE
 from fedpkg_container.process import run
 
 if TYPE_CHECKING:

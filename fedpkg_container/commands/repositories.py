@@ -35,7 +35,7 @@ def find_repositories(client: Any, checkout: Checkout, urls: list[str], arch: st
     :param urls: of .repo files
     :raises RefusedError: one of them cannot be read, or there is no such target
     """
-    from fedpkg_container.image.repo_files import fetch_repo_file
+    from fedpkg_container.image.resolve.repo_files import fetch_repo_file
 
     found = LocalRepositories()
     for number, url in enumerate(urls, 1):

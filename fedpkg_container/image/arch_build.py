@@ -14,19 +14,19 @@ from fedpkg_container.engines import network
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import help_page, lookaside, refusals
-from fedpkg_container.image.archive import Archive, Upload
-from fedpkg_container.image.buildroot import buildroot
-from fedpkg_container.image.describing import describe, found_in
-from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.publishing import lost_in
-from fedpkg_container.image.repositories import Repositories, repo_file
-from fedpkg_container.image.runnable import check_runnable
-from fedpkg_container.image.site import Site
-from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, unset
-from fedpkg_container.image.watch import guard
+from fedpkg_container.image.building import help_page
+from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.building.recipe import Recipe, build_image, unset
+from fedpkg_container.image.config import Site
+from fedpkg_container.image.inspect.buildroot import buildroot
+from fedpkg_container.image.inspect.describe import describe, found_in
+from fedpkg_container.image.publish.archive import Archive, Upload
+from fedpkg_container.image.publish.index import lost_in
+from fedpkg_container.image.resolve import checks, lookaside
+from fedpkg_container.image.resolve.checks import check_runnable
+from fedpkg_container.image.resolve.repositories import KojiFiles, Repositories, repo_file
+from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
@@ -112,7 +112,7 @@ class ArchBuild:
         room = guard(self.folder, self.site.limits, self.log)
         image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
         base = self.engine.bases.pull(image, platform, deadline=deadline, tick=room)
-        refusals.check_triggers(written, base.triggers)
+        checks.check_triggers(written, base.triggers)
         return base
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:

@@ -15,17 +15,17 @@ import requests
 from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
-from fedpkg_container.image import help_page, naming
-from fedpkg_container.image.documents import Document, Documents, Origin
-from fedpkg_container.image.floating import Floating
-from fedpkg_container.image.importing import upload_folder
-from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance
-from fedpkg_container.image.planning import Plan, Planner, specs
-from fedpkg_container.image.publishing import publish
-from fedpkg_container.image.recording import Recording, already_recorded
-from fedpkg_container.image.site import Site
+from fedpkg_container.image.building import help_page
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import Site
+from fedpkg_container.image.publish.floating_tags import Floating
+from fedpkg_container.image.publish.index import publish
+from fedpkg_container.image.record.attachments import Document, Documents, Origin
+from fedpkg_container.image.record.koji_import import Recording, already_recorded, upload_folder
+from fedpkg_container.image.record.metadata import Provenance
+from fedpkg_container.image.resolve import names
+from fedpkg_container.image.resolve.plan import Plan, Planner, specs
+from fedpkg_container.image.resolve.repositories import KojiFiles
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
@@ -152,19 +152,19 @@ class ContainerBuild:
         warnings += kept
         return {**result, "user_warnings": sorted(set(warnings))} if warnings else result
 
-    def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[naming.Tags, list[str]]:
+    def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[names.Tags, list[str]]:
         """The tags of the build, and what is to be said of those that it does not get."""
-        unique = naming.unique_tag(self.task.id, scratch=self.task.scratch)
+        unique = names.unique_tag(self.task.id, scratch=self.task.scratch)
         if self.task.scratch:
-            return naming.Tags(unique), []
+            return names.Tags(unique), []
         if self.task.isolated:
-            return naming.Tags(unique, nvr.primary_tag), []
+            return names.Tags(unique, nvr.primary_tag), []
         wanted = plan.floating.of(nvr)
         newer = Floating(self.session, self._registry, repository).newer(nvr, wanted)
         kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
         for each in kept:
             self.log.say(each)
-        return naming.Tags(unique, nvr.primary_tag, wanted), [*plan.floating.passed_over, *kept]
+        return names.Tags(unique, nvr.primary_tag, wanted), [*plan.floating.passed_over, *kept]
 
     def _empty(self, timeout: float | None = None) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.

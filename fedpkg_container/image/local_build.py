@@ -19,14 +19,15 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
-from fedpkg_container.image import help_page, lookaside, refusals
-from fedpkg_container.image.describing import found_in
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.repositories import Repositories, repo_file
-from fedpkg_container.image.runnable import check_runnable
-from fedpkg_container.image.site import Limits
-from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, release_environment, unset
+from fedpkg_container.image.building import help_page
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.building.recipe import Recipe, build_image, release_environment, unset
+from fedpkg_container.image.config import Limits
+from fedpkg_container.image.inspect.describe import found_in
+from fedpkg_container.image.resolve import checks, lookaside
+from fedpkg_container.image.resolve.checks import check_runnable
+from fedpkg_container.image.resolve.repositories import Repositories, repo_file
+from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.nvr import COMPONENT, label, legal_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -113,7 +114,7 @@ class _LocalBuild:
         context = self._context()
         bases = {written: self._parent(written, arch) for written in dockerfile.parents}
         for written, base in bases.items():
-            refusals.check_triggers(written, base.triggers)
+            checks.check_triggers(written, base.triggers)
         parents = {written: base.image_id for written, base in bases.items()}
         labels = dockerfile.labels
         name = label(labels, "name") or self.request.checkout.name

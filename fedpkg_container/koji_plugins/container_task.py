@@ -20,11 +20,11 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.cancellation import Cancellation
-from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.site import Site, read_site
-from fedpkg_container.image.source import Source, fetch
-from fedpkg_container.image.watch import guard
+from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import Site, read_site
+from fedpkg_container.image.resolve.repositories import KojiFiles
+from fedpkg_container.image.resolve.source import Source, fetch
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation, Reservations
-from fedpkg_container.image.importing import Importing
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published
-from fedpkg_container.image.naming import Tags
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.record.koji_import import Importing
+from fedpkg_container.image.record.metadata import Provenance, Published
+from fedpkg_container.image.resolve.names import Tags
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from tests.contract.images import ImageImporter

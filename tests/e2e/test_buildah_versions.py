@@ -18,8 +18,8 @@ from fedpkg_container.engines.buildah import EPOCH, Buildah
 from fedpkg_container.engines.sandbox import Sandbox, containers_conf
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.step import Recipe, build_image
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.building.recipe import Recipe, build_image
 from fedpkg_container.registry.skopeo import Access
 from tests.support.attack import SHELL, Victim
 

@@ -20,8 +20,8 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.parents import Resolver
-from fedpkg_container.image.site import read_site
+from fedpkg_container.image.config import read_site
+from fedpkg_container.image.resolve.parents import Resolver
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
@@ -66,7 +66,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def scene(started: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     scene = Scene(started, tmp_path)
-    monkeypatch.setattr("fedpkg_container.image.base_tags.INTERVAL", 0.05)
+    monkeypatch.setattr("fedpkg_container.image.base.tags.INTERVAL", 0.05)
     for name in ("HOME", "PATH"):
         monkeypatch.setenv(name, scene.environment[name])
     return scene
@@ -352,7 +352,7 @@ def test_what_is_neither_a_file_nor_an_image(scene: Scene, capsys: pytest.Captur
 
 
 def test_two_imports_on_one_machine(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    from fedpkg_container.image.base_session import workshop
+    from fedpkg_container.image.base.base_import import workshop
 
     with workshop(scene.folder / "state", registry_of(scene.box).access):
         assert scene.run("import-base", "./any.tar") == 1

@@ -8,8 +8,7 @@ from uuid import uuid4
 import pytest
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.naming import unique_tag
-from fedpkg_container.image.ownership import check_owner
+from fedpkg_container.image.resolve.names import check_owner, unique_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
 from fedpkg_container.registry.repository import Repository

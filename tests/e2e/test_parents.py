@@ -9,8 +9,8 @@ import pytest
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.parents import Resolver
-from fedpkg_container.image.site import read_site
+from fedpkg_container.image.config import read_site
+from fedpkg_container.image.resolve.parents import Resolver
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
 from fedpkg_container.registry.repository import Repository

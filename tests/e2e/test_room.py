@@ -15,10 +15,10 @@ import pytest
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import lookaside, source
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.site import Limits, Lookaside
-from fedpkg_container.image.watch import guard
+from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import Limits, Lookaside
+from fedpkg_container.image.resolve import lookaside, source
 from tests.support.small_disk import small_disk
 from tests.support.sources import scm
 from tests.support.web import dripping

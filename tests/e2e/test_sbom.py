@@ -19,11 +19,11 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.image.documents import Documents, Origin
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Published
-from fedpkg_container.image.naming import Tags
-from fedpkg_container.image.sbom import MEDIA_TYPE
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.record.attachments import Documents, Origin
+from fedpkg_container.image.record.metadata import Published
+from fedpkg_container.image.record.sbom import MEDIA_TYPE
+from fedpkg_container.image.resolve.names import Tags
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import ATTEMPTS

@@ -10,10 +10,10 @@ import pytest
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import lookaside
-from fedpkg_container.image.parents import Resolver
-from fedpkg_container.image.repo_files import fetch_repo_file
-from fedpkg_container.image.site import Lookaside, Site, read_site
+from fedpkg_container.image.config import Lookaside, Site, read_site
+from fedpkg_container.image.resolve import lookaside
+from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.resolve.repo_files import fetch_repo_file
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.skopeo import Registry
@@ -80,7 +80,7 @@ def test_repo_files_and_sources_have_the_time_that_is_left(tmp_path: Path) -> No
 
 def repo_file_time() -> float:
     """Seconds that one file may take where nothing else is to be fetched."""
-    from fedpkg_container.image import repo_files
+    from fedpkg_container.image.resolve import repo_files
 
     return repo_files.DEADLINE
 

@@ -19,9 +19,9 @@ from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
 from fedpkg_container.errors import BuildFailedError, ProgramError
-from fedpkg_container.image.refusals import check_triggers
-from fedpkg_container.image.site import Limits
-from fedpkg_container.image.watch import Watch
+from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.config import Limits
+from fedpkg_container.image.resolve.checks import check_triggers
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import is_running

@@ -51,7 +51,7 @@ class Scene:
         code = (
             "import dataclasses, os, sys\n"
             "from fedpkg_container import registry_cli\n"
-            "from fedpkg_container.image.base_import import BaseImport\n"
+            "from fedpkg_container.image.base.base_import import BaseImport\n"
             "run = BaseImport.run\n"
             f"stop = lambda step: os._exit(9) if step == {step!r} else None\n"
             "BaseImport.run = lambda self, *rest: run(dataclasses.replace(self, after=stop), *rest)\n"

@@ -9,7 +9,7 @@ import koji
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.engines.workspace import mounts_below, processes_in
-from fedpkg_container.image.naming import is_unique_tag
+from fedpkg_container.image.resolve.names import is_unique_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import is_fallback_tag
 from fedpkg_container.registry.skopeo import Access, Registry

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.demo.rpms import Package
-from fedpkg_container.image import buildroot
+from fedpkg_container.image.inspect import buildroot
 from fedpkg_container.process import run
 from tests.support.waiting import PATIENCE
 

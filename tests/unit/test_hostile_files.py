@@ -18,12 +18,12 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RefusedError
-from fedpkg_container.image.identity import identify
-from fedpkg_container.image.naming import FloatingTags
-from fedpkg_container.image.parents import Resolver
-from fedpkg_container.image.refusals import check_here_documents, check_steps
-from fedpkg_container.image.site import read_site
-from fedpkg_container.image.source import fetch
+from fedpkg_container.image.config import read_site
+from fedpkg_container.image.resolve.checks import check_here_documents, check_steps
+from fedpkg_container.image.resolve.names import FloatingTags
+from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.resolve.plan import identify
+from fedpkg_container.image.resolve.source import fetch
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.skopeo import Access, Registry

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from fedpkg_container.engines import archives
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
-from fedpkg_container.image import base_source, describing, os_release
+from fedpkg_container.image.base import source
+from fedpkg_container.image.inspect import describe
 from fedpkg_container.model.limits import ImageLimits
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -138,7 +139,7 @@ def test_any_image_that_is_imported(image: tuple[bytes, dict[str, bytes]]) -> No
     def read() -> None:
         held = Held(blobs)
         top = Manifest.read(index)
-        for member in base_source._members(top, held, "it"):
+        for member in source._members(top, held, "it"):
             assert all(isinstance(each, str) for each in (*member.labels.values(), *member.platform.values()))
         _ = top.subject, top.platforms, top.architectures(), top.media_type
         assert top.digest_for(platform_of("x86_64"))
@@ -159,7 +160,7 @@ def test_any_image_that_is_described(image: tuple[bytes, dict[str, bytes]]) -> N
     def read() -> None:
         reference = ImageReference("r.example.org", "x", digest=digest)
         facts: dict[str, Any] = {"components": [], "details": [], "buildroot": {}}
-        built = describing.describe(Registry(), "x86_64", reference, **facts)  # type: ignore[arg-type]
+        built = describe.describe(Registry(), "x86_64", reference, **facts)  # type: ignore[arg-type]
         assert json.loads(built.config)
         assert all(isinstance(each, str) for each in built.diff_ids)
 
@@ -211,13 +212,13 @@ def test_more_images_or_bytes_than_are_read() -> None:
     manifest = json.dumps(_manifest(configuration)).encode()
     held = Held({digest_of(each): each for each in (configuration, manifest)})
     size = len(configuration) + 3
-    assert base_source._members(Manifest.read(manifest), held, "it", ImageLimits(size=size))
+    assert source._members(Manifest.read(manifest), held, "it", ImageLimits(size=size))
     with pytest.raises(RefusedError, match="it has 0 MB, and 0 MB are allowed"):
-        base_source._members(Manifest.read(manifest), held, "it", ImageLimits(size=size - 1))
+        source._members(Manifest.read(manifest), held, "it", ImageLimits(size=size - 1))
     many = _index(manifest)
-    many["manifests"] *= base_source.MOST_ARCHES + 1
+    many["manifests"] *= source.MOST_ARCHES + 1
     with pytest.raises(RefusedError, match="it has more than 64 images"):
-        base_source._members(Manifest.read(json.dumps(many).encode()), held, "it")
+        source._members(Manifest.read(json.dumps(many).encode()), held, "it")
 
 
 @settings(deadline=None)
@@ -232,7 +233,7 @@ def test_any_os_release(content: bytes, place: str) -> None:
     try:
         (root / place).mkdir(parents=True)
         (root / place / "os-release").write_bytes(content)
-        found = os_release.read_distribution(root)
+        found = describe.read_distribution(root)
         assert set(found) <= {"id", "version"}
         assert all(value.isascii() and value.isprintable() and len(value) <= 64 for value in found.values())
     finally:

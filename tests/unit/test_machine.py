@@ -10,7 +10,7 @@ import pytest
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines import machine
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.runnable import check_runnable
+from fedpkg_container.image.resolve.checks import check_runnable
 
 #: As the kernel shows a handler of aarch64 programs: the first 20 bytes of an ELF header, and which bits count.
 MAGIC = "7f454c460201010000000000000000000200b700"

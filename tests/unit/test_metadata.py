@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.image.metadata import Provenance, Published, metadata
-from fedpkg_container.image.naming import Tags
+from fedpkg_container.image.record.metadata import Provenance, Published, metadata
+from fedpkg_container.image.resolve.names import Tags
 from fedpkg_container.model.reference import ImageReference
 from tests.unit.test_sbom import described, details, read, rpm
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.naming import FloatingTags, Tags, is_unique_tag, repository, unique_tag
-from fedpkg_container.image.site import FLOATING
+from fedpkg_container.image.config import FLOATING
+from fedpkg_container.image.resolve.names import FloatingTags, Tags, is_unique_tag, repository, unique_tag
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.nvr import legal_tag, nvr_part_problem
 from fedpkg_container.model.reference import is_tag

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.image.os_release import read_distribution
+from fedpkg_container.image.inspect.describe import read_distribution
 
 
 def _write(root: Path, place: str, text: str) -> None:

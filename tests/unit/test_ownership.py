@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.ownership import check_component, check_reserved
+from fedpkg_container.image.resolve.names import check_component, check_reserved
 from fedpkg_container.model.options import repository_path
 
 COMMIT = "0" * 40

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import packages
-from fedpkg_container.image.packages import FORMAT, MOST, parse, read_packages
+from fedpkg_container.image.inspect import rpms
+from fedpkg_container.image.inspect.rpms import FORMAT, MOST, parse, read_packages
 from fedpkg_container.process import run
 from tests.support import rpm_database
 from tests.support.waiting import PATIENCE
@@ -90,7 +90,7 @@ def test_an_image_of_ten_thousand_packages(tmp_path: Path, workspace: Workspace)
 def test_a_database_without_end(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, query: str, reason: str
 ) -> None:
-    monkeypatch.setattr(packages, "OUTPUT_LIMIT", 2 * 10**6)
+    monkeypatch.setattr(rpms, "OUTPUT_LIMIT", 2 * 10**6)
     rpm_database.make_endless(rpm_database.make(tmp_path / "root"), query)
     with pytest.raises(BuildFailedError, match=f"RPM database cannot be read: {reason}"):
         read_packages(tmp_path / "root", workspace)
@@ -99,7 +99,7 @@ def test_a_database_without_end(
 def test_a_database_that_takes_rpm_forever(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "CPU_TIME", 1)
+    monkeypatch.setattr(rpms, "CPU_TIME", 1)
     rpm_database.make_endless(rpm_database.make(tmp_path / "root"), f"{rpm_database.STREAMED} WHERE x < 0")
     with pytest.raises(BuildFailedError, match="rpm needs more than .* s of a processor"):
         read_packages(tmp_path / "root", workspace)
@@ -115,7 +115,7 @@ def test_more_packages_than_an_image_may_have() -> None:
         parse("\x1e" * (MOST + 1))
 
 
-@pytest.mark.parametrize(("field", "longest"), [("n", packages.LONGEST_NAME), ("MIT", packages.LONGEST_FIELD)])
+@pytest.mark.parametrize(("field", "longest"), [("n", rpms.LONGEST_NAME), ("MIT", rpms.LONGEST_FIELD)])
 def test_a_field_that_is_too_long(field: str, longest: int) -> None:
     assert parse(LINE.replace(field, field[0] * longest, 1))
     with pytest.raises(ValueError, match=f"a field has {longest + 1} characters"):

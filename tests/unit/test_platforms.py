@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError
-from fedpkg_container.image.publishing import lost_in
+from fedpkg_container.image.publish.index import lost_in
 from fedpkg_container.model.platforms import Platform, platform_of
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Manifest

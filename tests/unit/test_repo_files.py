@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.image import repo_files
-from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.repo_files import fetch_repo_file, parse
+from fedpkg_container.image.resolve import repo_files
+from fedpkg_container.image.resolve.repo_files import fetch_repo_file, parse
+from fedpkg_container.image.resolve.repositories import KojiFiles
 from fedpkg_container.registry.address_guard import AddressGuard
 from tests.support.web import redirecting, serve, trickling
 

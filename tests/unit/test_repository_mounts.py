@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fedpkg_container.image.repositories import TOPLINK, _content
+from fedpkg_container.image.resolve.repositories import TOPLINK, _content
 
 
 def made(topdir: Path) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.image.site import read_site
+from fedpkg_container.image.config import read_site
 
 
 def _write(folder: Path, text: str) -> Path:

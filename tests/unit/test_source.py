@@ -10,7 +10,7 @@ from koji.daemon import SCM
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.source import fetch
+from fedpkg_container.image.resolve.source import fetch
 from fedpkg_container.model.options import address, has_password, source_problem
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, RefusedError
-from fedpkg_container.image.refusals import check_steps
+from fedpkg_container.image.resolve.checks import check_steps
 
 BASE = "FROM r.io/base:1\n"
 SMUGGLED = "RUN --security=insecure id\nFROM r.io/evil:1\n"

@@ -12,9 +12,9 @@ import pytest
 
 from fedpkg_container.engines.storage import size_of
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.site import Limits
-from fedpkg_container.image.watch import Watch
+from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import Limits
 
 MB = 10**6
 

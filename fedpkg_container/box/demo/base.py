@@ -13,11 +13,10 @@ from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
-from fedpkg_container.image.base_identity import identify
-from fedpkg_container.image.base_import import BaseImport
-from fedpkg_container.image.base_session import workshop
-from fedpkg_container.image.base_source import open_source
-from fedpkg_container.image.site import read_site
+from fedpkg_container.image.base.base_import import BaseImport, workshop
+from fedpkg_container.image.base.identity import identify
+from fedpkg_container.image.base.source import open_source
+from fedpkg_container.image.config import read_site
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fedpkg_container.commands.registry.target_argument import complete_files
 
 if TYPE_CHECKING:
-    from fedpkg_container.image.base_import import Imported
+    from fedpkg_container.image.base.base_import import Imported
     from fedpkg_container.registry.config import DistributionSite
 
 HELP = "bring a base image into Koji and the candidate registry"
@@ -38,10 +38,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command; its exit status."""
     from fedpkg_container.commands.terminal import complain
     from fedpkg_container.hub.session import contact, logged_in
-    from fedpkg_container.image.base_identity import identify
-    from fedpkg_container.image.base_import import BaseImport
-    from fedpkg_container.image.base_session import workshop
-    from fedpkg_container.image.base_source import open_source
+    from fedpkg_container.image.base.base_import import BaseImport, workshop
+    from fedpkg_container.image.base.identity import identify
+    from fedpkg_container.image.base.source import open_source
 
     account, candidates = site.importer, site.candidates
     with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:

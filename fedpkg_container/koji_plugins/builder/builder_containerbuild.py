@@ -21,10 +21,10 @@ from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.session import log_in_as
 from fedpkg_container.hub.tasks import first_failure
-from fedpkg_container.image import handover
 from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.config import Site, read_site
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.site import Site, read_site
+from fedpkg_container.image.publish import handover
 from fedpkg_container.image.task import Task
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
@@ -186,7 +186,7 @@ class CreateContainerTask(ContainerTask):
         """Build the image of one arch and push it to staging.
 
         :param spec: of ``fedpkg_container.model.build``
-        :returns: what ``fedpkg_container.image.handover`` needs to find the description of the image
+        :returns: what ``fedpkg_container.image.publish.handover`` needs to find the description of the image
         """
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:

@@ -1,18 +1,57 @@
-"""What is said of an image of one arch that lies in a registry, with what was found in it."""
+"""What is recorded of the image of one architecture: configuration, distribution and digests."""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.os_release import FILES as OS_RELEASE
-from fedpkg_container.image.os_release import read_distribution
-from fedpkg_container.image.packages import DATABASES, read_packages
+from fedpkg_container.image.inspect.rpms import DATABASES, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import ImageConfiguration
 from fedpkg_container.registry.skopeo import Registry
+
+_LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
+_PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
+#: The files that are read, below the root of an image.
+OS_RELEASE = tuple("/".join(place) for place in _PLACES)
+_LONGEST = 64 * 1024
+
+
+def read_distribution(root: Path) -> dict[str, str]:
+    """``id`` and ``version`` of the distribution, where the image says them (os-release(5)).
+
+    :param root: a directory with the image's files; no link in it is followed
+    """
+    for place in _PLACES:
+        text = _read(root, place)
+        if text:
+            found = dict(_LINE.findall(text))
+            return {key: found[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in found}
+    return {}
+
+
+def _read(root: Path, place: tuple[str, ...]) -> str:
+    *folders, name = place
+    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            following = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+            os.close(current)
+            current = following
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=current)
+    except OSError:
+        return ""
+    finally:
+        os.close(current)
+    with open(file, "rb") as opened:
+        return opened.read(_LONGEST).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
+
 
 #: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
 LONGEST_CONFIGURATION = 8 * 1024 * 1024

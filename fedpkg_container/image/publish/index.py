@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Published
-from fedpkg_container.image.naming import Tags
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.record.metadata import Published
+from fedpkg_container.image.resolve.names import Tags
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference

@@ -1,4 +1,4 @@
-"""What a build is going to be: everything that is decided before anything is built, and every refusal of it."""
+"""The plan of a build: everything that is decided before anything is built, its NVR and repository among it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,55 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image import naming, refusals
-from fedpkg_container.image.identity import Identity, identify
-from fedpkg_container.image.koji_files import KojiFiles
-from fedpkg_container.image.ownership import check_component, check_owner, check_reserved
-from fedpkg_container.image.parents import Parent, Resolver
-from fedpkg_container.image.repo_files import fetch_repo_file
-from fedpkg_container.image.site import Site
-from fedpkg_container.image.step import release_environment
+from fedpkg_container.image.building.recipe import release_environment
+from fedpkg_container.image.config import Site
+from fedpkg_container.image.resolve import checks, names
+from fedpkg_container.image.resolve.names import check_component, check_owner, check_reserved
+from fedpkg_container.image.resolve.parents import Parent, Resolver
+from fedpkg_container.image.resolve.repo_files import fetch_repo_file
+from fedpkg_container.image.resolve.repositories import KojiFiles
 from fedpkg_container.image.task import Task
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.limits import Deadline
+from fedpkg_container.model.nvr import COMPONENT, LONGEST_NVR, label
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Name, version and release of the build, and its repository in the registry.
+
+    :param release: empty for the hub's next one
+    """
+
+    component: str
+    version: str
+    release: str
+    image: str
+
+
+def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
+    """The identity of a build.
+
+    :raises BuildFailedError: a label is missing, or makes no NVR or no repository
+    """
+    labels = dockerfile.labels
+    component = names.package(names.required(labels, COMPONENT))
+    version = names.nvr_part("version", names.required(labels, "version"))
+    release = str(options.get("release") or label(labels, "release"))
+    if release:
+        names.nvr_part("release", release)
+    if len(f"{component}-{version}-{release}") > LONGEST_NVR:
+        raise BuildFailedError(f"the labels make an NVR of more than {LONGEST_NVR} characters", solution="shorten them")
+    try:
+        koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
+    except koji.GenericError as error:
+        raise BuildFailedError(f"the labels make no NVR: {error}", solution="mend com.redhat.component") from error
+    return Identity(component, version, release, names.repository(names.required(labels, "name")))
 
 
 @dataclass(frozen=True)
@@ -45,7 +78,7 @@ class Plan:
     container_yaml: ContainerYaml
     identity: Identity
     parents: list[Parent]
-    floating: naming.FloatingTags
+    floating: names.FloatingTags
     repository: str
     repo_files: Mapping[str, str]
     network: str
@@ -82,10 +115,10 @@ class Planner:
         """
         container_yaml, tags = self._small_files()
         dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
-        refusals.check_steps(dockerfile)
+        checks.check_steps(dockerfile)
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity)
-        floating = naming.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
+        floating = names.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
             dockerfile=dockerfile,

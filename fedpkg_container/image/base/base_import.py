@@ -1,44 +1,92 @@
-"""Bringing a base image into Koji and the candidate registry, so that what is built on it has a recorded parent.
-
-Its manifests stay what they are, unless it comes from a docker-archive, whose layers registries get packed.
-"""
+"""Importing a base image into Koji and the candidate registry, so that builds on it have a recorded parent."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import koji
 import requests
 
+from fedpkg_container.engines import rootless
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.errors import RefusedError, RegistryError
+from fedpkg_container.engines.isolation import RUNTIMES, Isolation
+from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
-from fedpkg_container.image.archive import described_file
-from fedpkg_container.image.base_identity import BaseIdentity, labelled
-from fedpkg_container.image.base_source import BaseSource, Member
-from fedpkg_container.image.base_tags import BaseTags
-from fedpkg_container.image.buildroot import buildroot
-from fedpkg_container.image.describing import describe, found_in
-from fedpkg_container.image.documents import Documents, Made, Origin
-from fedpkg_container.image.importing import Importing, upload_folder
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Provenance, Published
-from fedpkg_container.image.naming import FloatingTags, Tags
+from fedpkg_container.image.base.identity import BaseIdentity, labelled
+from fedpkg_container.image.base.source import BaseSource, Member
+from fedpkg_container.image.base.tags import BaseTags
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.inspect.buildroot import buildroot
+from fedpkg_container.image.inspect.describe import describe, found_in
+from fedpkg_container.image.publish.archive import described_file
+from fedpkg_container.image.record.attachments import Documents, Made, Origin
+from fedpkg_container.image.record.koji_import import Importing, upload_folder
+from fedpkg_container.image.record.metadata import Provenance, Published
+from fedpkg_container.image.resolve.names import FloatingTags, Tags
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_of
 from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
-from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.signals import uninterrupted
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What an import works with."""
+
+    engine: Buildah
+    log: BuildLog
+
+
+class _ShownLog(BuildLog):
+    """A log whose lines somebody sees."""
+
+    show: Callable[[str], None]
+
+    def line(self, text: bytes | str) -> None:
+        """Add a line."""
+        super().line(text)
+        self.show(text if isinstance(text, str) else text.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _: None) -> Iterator[Workshop]:
+    """A place to import in; nothing stays there.
+
+    :param state: folder of builds; a builder may share it
+    :param access: how the candidate registry is reached
+    :param show: gets each line of the log
+    :raises FedpkgContainerError: another import runs on this machine
+    """
+    rootless.enter()
+    workspaces = Workspaces(state)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(state / "import.lock", wait=False))
+        except BlockingIOError:
+            raise FedpkgContainerError(
+                f"another import runs on this machine, in {state}", solution="wait for it to end"
+            ) from None
+        workspace = stack.enter_context(workspaces.open("import"))
+        log = _ShownLog(workspace.folder / "import-base.log")
+        log.show = show
+        stack.enter_context(log)
+        # Nothing is executed: no runtime is needed.
+        yield Workshop(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
+
 
 #: The floating tags that a base image asks for.
 FLOATING = ("version", "latest")

@@ -10,10 +10,11 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
-from fedpkg_container.image import help_page, refusals
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.site import Limits
-from fedpkg_container.image.watch import Watch
+from fedpkg_container.image.building import help_page
+from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import Limits
+from fedpkg_container.image.resolve import checks
 from fedpkg_container.model.nvr import is_variable
 from fedpkg_container.model.platforms import platform_of
 
@@ -88,8 +89,8 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
     :raises BuildFailedError: the Dockerfile asks for what builders do not give, a step of it failed, or the build used
         more than it may
     """
-    refusals.check_steps(recipe.dockerfile)
-    refusals.check_here_documents(recipe.dockerfile, engine)
+    checks.check_steps(recipe.dockerfile)
+    checks.check_here_documents(recipe.dockerfile, engine)
     pinned = folder / "Dockerfile"
     pinned.write_text(recipe.text())
     request = ImageBuild(

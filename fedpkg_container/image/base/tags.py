@@ -11,10 +11,10 @@ import koji
 
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.hub.reservation import ENDED
-from fedpkg_container.image.base_source import BaseSource
-from fedpkg_container.image.floating import Floating
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.ownership import check_owner
+from fedpkg_container.image.base.source import BaseSource
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.publish.floating_tags import Floating
+from fedpkg_container.image.resolve.names import check_owner
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,20 @@ def _package(line: str) -> Package:
     # Task results are XML, which has no control characters.
     shown = {key: printable_line(value) for key, value in details.items()}
     return Package(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
+
+
+#: How many are asked for in one request.
+BATCH = 200
+
+
+def unknown_rpms(session: Any, components: Sequence[dict[str, Any]]) -> set[int]:
+    """Numbers of the components that the hub does not know, or knows under another SIGMD5."""
+    with session.multicall(batch=BATCH) as calls:
+        found = [
+            calls.getRPM({key: each[key] for key in ("name", "version", "release", "arch")}) for each in components
+        ]
+    return {
+        number
+        for number, (each, answer) in enumerate(zip(components, found))
+        if not answer.result or answer.result["payloadhash"] != each["sigmd5"]
+    }

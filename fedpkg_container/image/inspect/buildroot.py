@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.packages import FORMAT, parse
+from fedpkg_container.image.inspect.rpms import FORMAT, parse
 from fedpkg_container.process import run
 
 #: The programs that make an image, and where they have a part in it.

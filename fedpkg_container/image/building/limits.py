@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fedpkg_container.engines import storage
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.site import Limits
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import Limits
 
 #: Seconds between two measurements, at the least, and how much longer than a measurement took.
 INTERVAL = 3.0

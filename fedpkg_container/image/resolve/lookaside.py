@@ -18,8 +18,8 @@ from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.engines.sandbox import connected, python_command, python_files
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
-from fedpkg_container.image.site import Lookaside
-from fedpkg_container.image.source import PROXIES
+from fedpkg_container.image.config import Lookaside
+from fedpkg_container.image.resolve.source import PROXIES
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 

@@ -10,7 +10,7 @@ import koji
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
-from fedpkg_container.image.site import Site
+from fedpkg_container.image.config import Site
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported

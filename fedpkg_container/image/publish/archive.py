@@ -13,7 +13,7 @@ from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, ProgramError
-from fedpkg_container.image.log import BuildLog
+from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.model.reference import ImageReference

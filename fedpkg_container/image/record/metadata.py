@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.naming import Tags
-from fedpkg_container.image.parents import Parent
+from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.resolve.parents import Parent
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import koji
 
 from fedpkg_container.errors import RefusedError, UsageError
-from fedpkg_container.image.base_source import BaseSource
+from fedpkg_container.image.base.source import BaseSource
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.nvr import (
     COMPONENT,

@@ -13,12 +13,12 @@ import koji
 import requests
 
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.image import sbom
-from fedpkg_container.image.log import BuildLog
-from fedpkg_container.image.metadata import Published
-from fedpkg_container.image.planning import Plan
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.inspect.rpms import unknown_rpms
+from fedpkg_container.image.record import sbom
+from fedpkg_container.image.record.metadata import Published
+from fedpkg_container.image.resolve.plan import Plan
 from fedpkg_container.image.task import Task
-from fedpkg_container.image.unknown_rpms import unknown_rpms
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.platforms import go_arch
 from fedpkg_container.model.reference import ImageReference

@@ -1,0 +1,1 @@
+"""From staging to the final repository: image indexes, archives and floating tags."""

@@ -1,0 +1,1 @@
+"""What Koji keeps of a build: content-generator metadata, attachments and SBOMs."""
