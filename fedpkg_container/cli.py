@@ -178,7 +178,7 @@ def _refresh_values(client: Any) -> None:
 
     from pyrpkg.errors import rpkgError
 
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.completion.refresh import start_when_stale
     from fedpkg_container.completion.values import Place
     from fedpkg_container.errors import FedpkgContainerError

@@ -31,8 +31,8 @@ def run(client: Any) -> int:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
+    from fedpkg_container.commands.client_config import pace
     from fedpkg_container.commands.following import INTERRUPTED, follow_to_end, interrupted
-    from fedpkg_container.commands.site import pace
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import deferred
 
@@ -174,7 +174,7 @@ def _gating(client: Any) -> Sequence[Finding]:
 def _ask_hub(
     client: Any, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
 ) -> tuple[Any, Preflight]:
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub.preflight import preflight
     from fedpkg_container.hub.session import anonymous, connect, contact
@@ -278,7 +278,7 @@ def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: P
 
 
 def _task_page(client: Any, task_id: int) -> str:
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import addresses
 
     return addresses(koji_profile(client)).task(task_id)

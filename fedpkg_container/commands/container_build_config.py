@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.settings_view import as_text, in_one_line, show_table
 from fedpkg_container.commands.terminal import complain, complain_of_findings, say, say_json
 from fedpkg_container.completion import complete_with
 
@@ -15,6 +14,41 @@ if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.distgit.effective import Setting
     from fedpkg_container.model.build import Target
+
+#: Characters of a value in the table; longer ones push the origin to the right.
+WIDEST = 48
+
+
+def show_table(settings: Sequence[Setting]) -> None:
+    """Settings in three columns: key, value, origin."""
+    rows = [
+        (each.key, "-" if each.value is None else in_one_line(as_text(each.value)), each.origin) for each in settings
+    ]
+    keys = max(len(key) for key, _, _ in rows)
+    values = min(max(len(value) for _, value, _ in rows), WIDEST)
+    for key, value, origin in rows:
+        say(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
+
+
+def as_text(value: Any) -> str:
+    """A value as a person reads it: lists of words without commas, the rest as YAML."""
+    from fedpkg_container.distgit.yaml_edit import render
+
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(
+        isinstance(each, str) and each and not set(each) & set(" \t\n") for each in value
+    ):
+        return " ".join(value)
+    return render(value)
+
+
+def in_one_line(text: str) -> str:
+    """A text without newlines and rows of spaces."""
+    return " ".join(text.split())
+
 
 DESCRIPTION = """Show the configuration that a container build of this checkout has, and where each value comes
 from; look at one value, change container.yaml, or check the files."""
@@ -237,7 +271,7 @@ def _checkout(client: Any) -> Checkout:
 
 def _site(client: Any, checkout: Checkout | None) -> list[Setting]:
     """What the site's configuration says: target, koji profile, hub."""
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.effective import DEFAULT, Setting
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.session import profile_options

@@ -92,7 +92,7 @@ def _is_target(word: str) -> bool:
 
 
 def _run(client: Any) -> int:
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import anonymous, connect, contact
 
     arguments = client.args
@@ -143,8 +143,8 @@ def _show(client: Any, session: Any, word: str) -> Mapping[str, Any]:
 
 
 def _watch(client: Any, session: Any) -> int:
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.commands.following import follow_logs, follow_to_end
-    from fedpkg_container.commands.site import koji_profile
     from fedpkg_container.hub.events import Submitted
     from fedpkg_container.hub.session import addresses, contact
 

@@ -89,7 +89,7 @@ def _watched(
 
 
 def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails) -> Finished:
-    from fedpkg_container.commands.site import koji_profile, pace
+    from fedpkg_container.commands.client_config import koji_profile, pace
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
     from fedpkg_container.hub.session import contact, log_in, profile_options
@@ -130,7 +130,7 @@ def interrupted(client: Any, session: Any, task_id: int) -> None:
 
 def ways_on(client: Any, task_id: int) -> str:
     """How a task that is left can be watched and canceled."""
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
 
     koji = str(getattr(client.cmd, "build_client", "") or "koji")
     profile = koji_profile(client)
@@ -141,7 +141,7 @@ def ways_on(client: Any, task_id: int) -> str:
 
 def _report(client: Any, event: Finished, tails: Tails, kind: str) -> int:
     """The end: what the packager came for; the exit status."""
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import addresses
     from fedpkg_container.progress import report
 

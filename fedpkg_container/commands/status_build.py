@@ -43,7 +43,7 @@ def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[st
 
 
 def _build(client: Any, contents: Contents) -> Iterator[str]:
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import addresses
     from fedpkg_container.progress.formatting import ago
     from fedpkg_container.text import spoken

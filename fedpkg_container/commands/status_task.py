@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
     """Show a tree of tasks and how it ended, unless JSON is wanted; its facts."""
-    from fedpkg_container.commands.site import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.hosts import look
     from fedpkg_container.hub.session import addresses
     from fedpkg_container.hub.tasks import read_tree

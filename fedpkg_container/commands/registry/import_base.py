@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.registry.target_argument import complete_files
+from fedpkg_container.commands.registry.arguments import complete_files
 
 if TYPE_CHECKING:
     from fedpkg_container.image.base.base_import import Imported

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.target_argument import add_target
+from fedpkg_container.commands.registry.arguments import add_target
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite

@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.quantities import days, folder, parallel, size
-from fedpkg_container.commands.registry.target_argument import complete_files, complete_targets
+from rich.filesize import decimal
+
+from fedpkg_container.commands.registry.arguments import complete_files, complete_targets, days, folder, parallel, size
+from fedpkg_container.registry.mirror.run import Summary
+from fedpkg_container.text import counted, printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
     from fedpkg_container.registry.mirror.run import Options, Summary
+
+
+def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator[str]:
+    """What was done, as a few lines.
+
+    :param verified: whether all that was there was read
+    """
+    would = "dry run, nothing was changed: " if summary.dry_run else ""
+    size = f" ({decimal(summary.received)})" if summary.received else ""
+    now_and_then = (
+        (summary.linked, "linked"),
+        (summary.mended, "would be mended" if summary.dry_run else "mended"),
+        (summary.archives, "archives made"),
+        (summary.foreign, "foreign layers left out"),
+        (summary.deleted, "deleted"),
+        (summary.waiting, "to be deleted later"),
+    )
+    more = "".join(f", {number} {what}" for number, what in now_and_then if number)
+    new = counted(summary.new, "new blob")
+    read = " and verified" if verified else ""
+    yield f"{would}{printable_line(str(folder))}: {new}{size}, {summary.present} present{read}{more}"
+    yield (
+        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} asked for),"
+        f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
+    )
+
 
 HELP = "export blobs as a tree of files for web servers and mirrors"
 
@@ -59,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Bring the tree up to date; the exit status."""
-    from fedpkg_container.commands.registry.mirror_view import summary_lines
+    pass  # RS-DROP
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
     from fedpkg_container.registry.mirror.run import mirror

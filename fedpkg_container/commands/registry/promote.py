@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.target_argument import add_target
+from fedpkg_container.commands.registry.arguments import add_target
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Promote; the exit status."""
     import time
 
-    from fedpkg_container.commands.registry.outcomes import show, status, summary
     from fedpkg_container.commands.registry.progress_bar import shown
+    from fedpkg_container.commands.registry.results import show, status, summary
     from fedpkg_container.commands.terminal import say, say_json
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged

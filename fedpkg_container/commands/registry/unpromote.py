@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.target_argument import add_target, complete_promoted
+from fedpkg_container.commands.registry.arguments import add_target, complete_promoted
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Take back; the exit status."""
     import time
 
-    from fedpkg_container.commands.registry.outcomes import show, status, summary
-    from fedpkg_container.commands.registry.prune_view import garbage_collection
+    from fedpkg_container.commands.registry.prune import garbage_collection
+    from fedpkg_container.commands.registry.results import show, status, summary
     from fedpkg_container.commands.terminal import say, say_json
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.unpromote import unpromote

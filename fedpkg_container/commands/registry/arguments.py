@@ -1,15 +1,58 @@
-"""The argument that names a target, the same in all commands; and what a TAB offers for arguments."""
+"""Arguments that several commands share: targets, numbers, sizes and directories, and their completion."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.completion.values import is_safe
 from fedpkg_container.registry.config_path import record_path, target_names
+from fedpkg_container.settings import size_of
+
+_DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
+
+
+def folder(text: str) -> Path:
+    """A folder; not the one in which somebody happens to be, because a variable is empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty, and not the name of a folder")
+    return Path(text)
+
+
+def whole_days(text: str) -> int:
+    """One day, or more."""
+    days = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    if days < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, 1 or more")
+    return days
+
+
+def days(text: str) -> float:
+    """Days and parts of days, from none to a hundred years."""
+    if not _DAYS.fullmatch(text) or float(text) >= 36500:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 7 or 0.5")
+    return float(text)
+
+
+def parallel(text: str) -> int:
+    """How much is done at the same time."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+    if not 1 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
+    return number
+
+
+def size(text: str) -> int:
+    """Bytes."""
+    found = size_of(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 500K or 20M")
+    return found
+
 
 #: Bytes of the record's end that are looked through: some hundred promotions.
 RECORD_READ = 2**18
