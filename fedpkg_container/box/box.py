@@ -66,7 +66,7 @@ class Box:
         """The Koji hub."""
         layout = self.layout
         command: list[str | Path] = [
-            *_module("fedpkg_container.box.hub.server"),
+            *_module("fedpkg_container.box.hub.app"),
             *("--port", str(layout.ports.hub), "--database", layout.database, "--topdir", layout.topdir),
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
             *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),

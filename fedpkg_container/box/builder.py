@@ -1,4 +1,8 @@
-"""A builder of the box: koji's own TaskManager with the builder plugin, and handlers of the box's other tasks.
+"""koji's TaskManager, unmodified but for how it reads the processes of the machine.
+
+What a builder does about the errors of one round of its loop: log them, wait a little longer, continue.
+
+A builder of the box: koji's own TaskManager with the builder plugin, and handlers of the box's other tasks.
 
 Its loop is kojid's: an error in one round is logged, and the next round follows. It ends, to be started again by the
 supervisor, when the hub no longer accepts its session.
@@ -14,24 +18,26 @@ import os
 import selectors
 import signal
 import time
+import traceback
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import koji
 import koji.plugin
 import koji.tasks
+from koji.daemon import TaskManager
 from koji.tasks import BaseTaskHandler
 
 from fedpkg_container.box.pki import write_trust
-from fedpkg_container.box.rounds import Rounds
-from fedpkg_container.box.task_manager import BoxTaskManager
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.hub.session import UNREACHABLE
 from fedpkg_container.image.config import VARIABLE
 from fedpkg_container.process import run
+from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
     from koji.daemon import TaskManager
@@ -39,6 +45,85 @@ if TYPE_CHECKING:
     from fedpkg_container.box.box import Box
 
 logger = logging.getLogger(__name__)
+
+#: Bytes of a command line that are read: it is only logged.
+LONGEST_COMMAND = 4096
+
+
+class BoxTaskManager(TaskManager):  # type: ignore[misc]
+    """A TaskManager that works whatever the processes of the machine are called.
+
+    koji reads ``/proc/PID/stat`` and ``/proc/PID/cmdline`` of every process as UTF-8 when a task ends. One process that
+    is called otherwise makes it raise UnicodeDecodeError in every round: it cleans up after no task and takes none.
+    """
+
+    def _getStat(self, pid: int) -> list[Any] | None:  # noqa: N802, the name is Koji's
+        """The fields of ``/proc/PID/stat`` with the command line as the second one; None when the process is gone.
+
+        As in koji a process without a command line counts as gone: a zombie, a thread of the kernel.
+        """
+        try:
+            head, _, fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
+            with Path(f"/proc/{pid}/cmdline").open("rb") as file:
+                command = file.read(LONGEST_COMMAND).replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return None
+        command = printable_line(command).strip()
+        if not head or not command:
+            return None
+        return [pid, command, *(int(field) if field.isdigit() else field.decode() for field in fields.split())]
+
+
+#: Seconds until the round after one that failed, at first and at most; it doubles with every further failure.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+#: Seconds between two log lines about the same error.
+REMINDER = 300.0
+
+
+class Rounds:
+    """Keeps a loop running, as kojid's main loop does, and its log short.
+
+    :param pause: seconds to wait before the next round; 0 after one that went well
+    """
+
+    def __init__(self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pause = 0.0
+        self._logger = logger
+        self._clock = clock
+        self._failures = 0
+        self._last = ""
+        self._logged = 0.0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Run one round; what it raises is logged.
+
+        :raises koji.AuthError: the session is not accepted any more; another login is needed
+        """
+        try:
+            yield
+        except koji.AuthError:
+            raise
+        except Exception as error:  # noqa: BLE001, as in kojid: no error of one round may end the tasks that run
+            self._note(error)
+        else:
+            if self._failures:
+                self._logger.info("works again, after %d failed rounds", self._failures)
+            self._failures, self._last, self.pause = 0, "", 0.0
+
+    def _note(self, error: Exception) -> None:
+        self._failures += 1
+        self.pause = min(self.pause * 2, LONGEST_PAUSE) or FIRST_PAUSE
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        kind = f"{type(error).__name__} at {place.filename}:{place.lineno}"  # messages hold addresses of objects
+        if kind != self._last:
+            self._logger.error("this round failed, trying again in %g s", self.pause, exc_info=error)
+        elif self._clock() - self._logged >= REMINDER:
+            self._logger.error("still failing, %d rounds by now: %s", self._failures, error)
+        else:
+            return
+        self._last, self._logged = kind, self._clock()
+
 
 #: Seconds between two questions for tasks: a tenth of kojid's, so that one sees at once what happens.
 SLEEP = 0.5

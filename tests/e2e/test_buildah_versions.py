@@ -91,7 +91,7 @@ def test_an_image_that_ends_is_reported_at_once_with_its_output() -> None:
 
 
 def test_dnf_5_is_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fedpkg_container.box.demo import hostfiles
+    from fedpkg_container.box.demo import rpms
 
     for name in ("dnf5", "dnf-3"):
         (tmp_path / name).write_text("#!/bin/sh\n")
@@ -100,4 +100,4 @@ def test_dnf_5_is_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for target, expected in (("dnf5", True), ("dnf-3", False)):
         (tmp_path / "dnf").unlink(missing_ok=True)
         (tmp_path / "dnf").symlink_to(target)
-        assert hostfiles.is_dnf5() is expected
+        assert rpms.is_dnf5() is expected

@@ -11,7 +11,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
-from fedpkg_container.box.hub.calls.sessions import set_password
+from fedpkg_container.box.hub.calls.users import set_password
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.errors import LostContactError, RefusedError

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from fedpkg_container.box import tls
-from fedpkg_container.box.hub.server import AccessLog
+from fedpkg_container.box.hub.app import AccessLog
 from fedpkg_container.box.pki import Authority
 
 #: Seconds; far more than an answer takes, far less than the silent clients would block a server for.

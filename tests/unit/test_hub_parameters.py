@@ -364,7 +364,7 @@ def test_data_that_is_nested_too_deeply(hub: Hub) -> None:
 
 
 def test_a_large_file_is_answered_in_parts(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedpkg_container.box.hub.calls.output.LONGEST_PART", 2)
+    monkeypatch.setattr("fedpkg_container.box.hub.calls.task_output.LONGEST_PART", 2)
     assert "request it in parts" in _refusal(hub, None, "downloadTaskOutput", hub.task_id, "a.log")[1]
     assert hub.call(None, "downloadTaskOutput", hub.task_id, "a.log", 1, 9) == base64.b64encode(b"bc").decode()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from koji.daemon import TaskManager
 
-from fedpkg_container.box.task_manager import BoxTaskManager
+from fedpkg_container.box.builder import BoxTaskManager
 from fedpkg_container.engines.workspace import mounts_below, processes_in
 from fedpkg_container.process import is_running, process_status
 from tests.support.leftovers import eventually

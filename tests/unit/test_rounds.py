@@ -8,7 +8,7 @@ import koji
 import pytest
 import requests
 
-from fedpkg_container.box.rounds import LONGEST_PAUSE, REMINDER, Rounds
+from fedpkg_container.box.builder import LONGEST_PAUSE, REMINDER, Rounds
 
 
 @pytest.fixture

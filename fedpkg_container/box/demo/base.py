@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.box.demo import hostfiles
+from fedpkg_container.box.demo import rpms
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
@@ -46,22 +46,22 @@ def packages(*, dnf: bool) -> list[Package]:
 
     :param dnf: include dnf, and for dnf 4 the Python that it runs on
     """
-    shell = {hostfiles.program("dash"), hostfiles.program("busybox")}
-    rpm = {hostfiles.program("rpm"), hostfiles.program("rpmkeys")}
+    shell = {rpms.program("dash"), rpms.program("busybox")}
+    rpm = {rpms.program("rpm"), rpms.program("rpmkeys")}
     python: set[Path] = set()
     tools: set[Path] = set()
-    if dnf and hostfiles.is_dnf5():
-        tools = {hostfiles.program("dnf"), *hostfiles.below(_DNF5_DATA)}
+    if dnf and rpms.is_dnf5():
+        tools = {rpms.program("dnf"), *rpms.below(_DNF5_DATA)}
     elif dnf:
-        python = {hostfiles.system_python(), *hostfiles.python_files()}
-        tools = {hostfiles.program("dnf"), *hostfiles.modules("dnf", "hawkey", "libdnf", "libcomps", "rpm", "gpg")}
+        python = {rpms.system_python(), *rpms.python_files()}
+        tools = {rpms.program("dnf"), *rpms.modules("dnf", "hawkey", "libdnf", "libcomps", "rpm", "gpg")}
     linked = [
         path
         for path in shell | rpm | python | tools
         if path.suffix == ".so" or ".so." in path.name or path.parent.name == "bin"
     ]
-    libraries = hostfiles.libraries(linked) - python - tools
-    macros = hostfiles.below(_rpm_data())
+    libraries = rpms.libraries(linked) - python - tools
+    macros = rpms.below(_rpm_data())
     made = [
         Package("demo-filesystem", "The folders of a system", contents=_system_files(), links=_system_links()),
         Package("demo-libraries", "Shared libraries", copies=frozenset(libraries)),
@@ -107,7 +107,7 @@ def _system_links() -> dict[str, str]:
 
 
 def _shell_links() -> dict[str, str]:
-    busybox = hostfiles.program("busybox")
+    busybox = rpms.program("busybox")
     return {"/usr/bin/sh": "dash", **{f"/usr/bin/{name}": str(busybox) for name in sorted(_APPLETS)}}
 
 

@@ -6,16 +6,16 @@ import sys
 import types
 
 from fedpkg_container.box.hub import policies
-from fedpkg_container.box.hub.calls import builds, inventory, packages, tags, targets, tasks, users
+from fedpkg_container.box.hub.calls import builds, listings, packages, tags, tasks, users
 
 _NAMES = {
     "make_task": tasks.make_task,
     "get_user": users.get_user,
     "get_tag": tags.get_tag,
     "get_build": builds.get_build,
-    "get_build_target": targets.get_build_target,
-    "get_channel": inventory.get_channel,
-    "get_host": inventory.get_host,
+    "get_build_target": tags.get_build_target,
+    "get_channel": listings.get_channel,
+    "get_host": listings.get_host,
     "check_policy": policies.check_policy,
     "readPackageList": packages.list_packages,
 }

@@ -14,7 +14,7 @@ import koji.policy
 from koji.context import context
 from koji.util import multi_fnmatch
 
-from fedpkg_container.box.hub.calls import tags, targets, users
+from fedpkg_container.box.hub.calls import tags, users
 
 Data = Mapping[str, Any]
 #: The policies of a hub whose hub.conf has none: Koji's default of ``channel``, and the ``tag`` of docs/policy.md. Koji
@@ -55,7 +55,7 @@ def _from_tag(data: Data) -> list[str]:
 def _build_tag(data: Data) -> list[str]:
     if "build_tag" in data:
         return [tags.get_tag(data["build_tag"], strict=True)["name"]]  # type: ignore[index]
-    target = targets.get_build_target(data["target"]) if data.get("target") else None
+    target = tags.get_build_target(data["target"]) if data.get("target") else None
     return [target["build_tag_name"]] if target else []
 
 

@@ -1,22 +1,96 @@
-"""The calls of builders: which tasks they get, and what they say of them."""
+"""Calls of and about builders, and which of them gets a task."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import koji
 import koji.xmlrpcplus
 from koji.context import context
 
-from fedpkg_container.box.hub.calls import inventory, scheduling
+from fedpkg_container.box.hub.calls import listings
 from fedpkg_container.box.hub.calls import tasks as task_calls
-from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, OPEN
+from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, FREE, OPEN
 from fedpkg_container.box.hub.database import Row, marks
 from fedpkg_container.box.hub.dispatch import UNREADABLE, call, database
 from fedpkg_container.box.hub.lookups import one_row
 from fedpkg_container.box.hub.parameters import Anything, Content, HostData, SubtaskOptions, assert_plain, shown
+
+#: Seconds after which a host that refused a task may get it again.
+REFUSAL_LIFETIME = 15 * 60
+#: Seconds since its last sign of life for which a host is counted on; builders of a box ask twice a second.
+FRESH = 3.0
+
+
+@dataclass
+class _Candidate:
+    """A host that asks for tasks, and what it has.
+
+    :param waits: it has not yet taken or refused what it was given: until then it gets nothing more
+    """
+
+    id: int
+    capacity: float
+    arches: frozenset[str]
+    channels: frozenset[int]
+    load: float
+    tasks: int
+    waits: bool
+
+    def takes(self, task: Row) -> bool:
+        """Whether it can take a task; arches are compared as they are written, those of tasks are canonical."""
+        fits = task["channel_id"] in self.channels and task["arch"] in self.arches
+        return fits and not self.waits and self.load < self.capacity
+
+
+def assign(host: Row) -> None:
+    """Assign free tasks to a host that asks for some."""
+    if not host["enabled"] or not host["ready"]:
+        return
+    candidates = _candidates(host["id"])
+    refused = _refused()
+    for task in database().all("SELECT * FROM tasks WHERE state = ? ORDER BY priority, create_time", FREE):
+        able = [each for each in candidates if each.takes(task) and (task["id"], each.id) not in refused]
+        if not able:
+            continue
+        chosen = min(able, key=lambda each: (each.load + each.tasks, each.id != host["id"]))
+        chosen.load += task["weight"]
+        chosen.tasks += 1
+        if chosen.id == host["id"]:
+            database().update("tasks", task["id"], state=ASSIGNED, host_id=host["id"])
+
+
+def _candidates(asking: int) -> list[_Candidate]:
+    """The host that asks, and all others that asked just now."""
+    rows = database().all(
+        "SELECT * FROM hosts WHERE enabled AND ready AND (id = ? OR update_time > ?)", asking, time.time() - FRESH
+    )
+    return [_candidate(row) for row in rows]
+
+
+def _candidate(row: Row) -> _Candidate:
+    own = database().all("SELECT * FROM tasks WHERE host_id = ? AND state IN (?, ?)", row["id"], ASSIGNED, OPEN)
+    channels = database().all("SELECT channel_id FROM host_channels WHERE host_id = ?", row["id"])
+    return _Candidate(
+        id=row["id"],
+        capacity=row["capacity"],
+        arches=frozenset({*row["arches"].split(), "noarch"}),
+        channels=frozenset(each["channel_id"] for each in channels),
+        load=sum(each["weight"] for each in own if not each["waiting"]),
+        tasks=len(own),
+        waits=any(each["state"] == ASSIGNED for each in own),
+    )
+
+
+def _refused() -> set[tuple[int, int]]:
+    """Tasks and the hosts that refused them."""
+    rows = database().all(
+        "SELECT task_id, host_id FROM refusals WHERE NOT soft OR time > ?", time.time() - REFUSAL_LIFETIME
+    )
+    return {(row["task_id"], row["host_id"]) for row in rows}
 
 
 def host_of_user(user_id: int | None) -> int | None:
@@ -33,7 +107,7 @@ def calling_host() -> Row:
         raise koji.AuthError(f"User {session.user_id} is not a host" if session.logged_in else "Not logged-in")
     if not session.exclusive:
         raise koji.AuthError("This method requires an exclusive session")
-    return inventory.known_host(host_id)
+    return listings.known_host(host_id)
 
 
 def assert_task_of_host(task_id: int, host_id: int) -> Row:
@@ -77,7 +151,7 @@ def update_host(task_load: float, ready: bool, data: HostData | None = None) -> 
 def get_tasks() -> list[Row]:
     """The tasks assigned to the calling host; free ones that it can run are assigned to it first."""
     host = calling_host()
-    scheduling.assign(host)
+    assign(host)
     rows = database().all(
         "SELECT * FROM tasks WHERE host_id = ? AND state = ? ORDER BY priority, create_time", host["id"], ASSIGNED
     )

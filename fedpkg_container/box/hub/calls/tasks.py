@@ -1,4 +1,4 @@
-"""Tasks: making them, reading them, giving them to hosts, ending them."""
+"""Calls about tasks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,64 @@ import koji.xmlrpcplus
 from koji.context import context
 
 from fedpkg_container.box.hub import policies
-from fedpkg_container.box.hub.calls import inventory
-from fedpkg_container.box.hub.database import Row, timestamp
+from fedpkg_container.box.hub.calls import listings
+from fedpkg_container.box.hub.database import Row, marks, query_options, seconds, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import one_row, require_permission
-from fedpkg_container.box.hub.parameters import Lookup
+from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, TaskFilter
+
+_LIST_COLUMNS = {"arch": "arch", "state": "state", "owner": "owner", "host_id": "host_id", "channel_id": "channel_id",
+                 "parent": "parent"}  # fmt: skip
+_TIMES = {"created": "create_time", "started": "start_time", "complete": "completion_time",
+          "completed": "completion_time"}  # fmt: skip
+
+
+@call("listTasks", used_by="the client (after a lost reply); koji list-tasks, watch-task --mine, watch-logs --mine")
+def list_tasks(opts: TaskFilter | None = None, queryOpts: QueryOptions | None = None) -> Any:
+    """Tasks by arch, state, owner, host, channel, parent, method and times; ``decode`` unpacks request and result."""
+    opts = opts or {}
+    clauses = ["1"]
+    values: list[Any] = []
+    for option, column in _LIST_COLUMNS.items():
+        for key, negation in ((option, ""), (f"not_{option}", "NOT ")):
+            if key not in opts:
+                continue
+            wanted = opts[key]
+            if wanted is None:
+                clauses.append(f"{column} IS {negation}NULL")
+                continue
+            wanted = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+            clauses.append(f"{column} {negation}IN ({marks(wanted)})")
+            values.extend(wanted)
+    if "method" in opts:
+        clauses.append("method = ?")
+        values.append(opts["method"])
+    for prefix, column in _TIMES.items():
+        for suffix, comparison in (("Before", "<"), ("After", ">")):
+            if opts.get(prefix + suffix) is not None:
+                clauses.append(f"{column} {comparison} ?")
+                values.append(seconds(opts[prefix + suffix]))
+    rows = database().all(
+        "SELECT tasks.*, users.name AS owner_name, users.usertype AS owner_type FROM tasks"
+        f" JOIN users ON users.id = tasks.owner WHERE {' AND '.join(clauses)} ORDER BY tasks.id",
+        *values,
+    )
+    return query_options([_listed(row, decode=bool(opts.get("decode"))) for row in rows], queryOpts)
+
+
+def _listed(row: Row, *, decode: bool) -> Row:
+    info = task_info(row)
+    for key in ("request", "result"):
+        info[key] = _decoded(row[key]) if decode and row[key] else row[key]
+    return {**info, "owner_name": row["owner_name"], "owner_type": row["owner_type"]}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return koji.xmlrpcplus.loads(text)[0]
+    except koji.xmlrpcplus.Fault as fault:
+        return {"faultCode": fault.faultCode, "faultString": fault.faultString}
+
 
 FREE, OPEN, CLOSED, CANCELED, ASSIGNED, FAILED = (
     koji.TASK_STATES[name] for name in ("FREE", "OPEN", "CLOSED", "CANCELED", "ASSIGNED", "FAILED")
@@ -77,7 +130,7 @@ def _task_data(method: str, arglist: Sequence[Any]) -> Row:
 
 
 def _enabled_channel(name: str) -> Row:
-    channel = inventory.get_channel(name)
+    channel = listings.get_channel(name)
     if channel is None:
         raise koji.GenericError(f"No such channel: {name}")
     if not channel["enabled"]:
@@ -215,7 +268,7 @@ def may_take(row: Row, host_id: int) -> bool:
 @call("assignTask", used_by="koji assign-task")
 def assign_task(task_id: int, host: Lookup, force: bool = False, override: bool = False) -> bool:
     """Give a task to a host; says whether it was to be had. Only ``force`` takes one from another host."""
-    host_row = inventory.known_host(host)
+    host_row = listings.known_host(host)
     require_permission("admin")
     row = one_row(stored(task_id))
     if not force and not may_take(row, host_row["id"]):

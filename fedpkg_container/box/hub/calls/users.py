@@ -1,13 +1,16 @@
-"""Users and permissions."""
+"""Calls about users and sessions."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import os
 from typing import Any
 
 import koji
 from koji.context import context
 
-from fedpkg_container.box.hub.database import Row
+from fedpkg_container.box.hub.database import Database, Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import condition, require_permission
 from fedpkg_container.box.hub.parameters import UserLookup, verify_name
@@ -83,3 +86,143 @@ def create_user(username: str, status: int | None = None, krb_principal: str | N
 def has_permission(perm: str) -> bool:
     """Whether the user who is calling has a permission (``admin`` counts only as itself, as in Koji)."""
     return bool(context.session.hasPerm(perm))
+
+
+@call("getAPIVersion", used_by="koji: every command")
+def get_api_version() -> int:
+    """The version of the XML-RPC interface."""
+    return int(koji.API_VERSION)
+
+
+@call("getKojiVersion", used_by="koji version, moshimoshi")
+def get_koji_version() -> str:
+    """The version of Koji that this hub imitates: that of the koji library it runs on."""
+    return str(koji.__version__)
+
+
+def set_password(hub: Database, user: str, password: str) -> None:
+    """Give a user a password; the box gives none, its tests do."""
+    salt = os.urandom(16)
+    found = hub.one("SELECT id FROM users WHERE name = ?", user)
+    assert found is not None, user
+    hub.execute(
+        "INSERT OR REPLACE INTO passwords (user_id, salt, hash) VALUES (?, ?, ?)",
+        found["id"],
+        salt,
+        _hashed(password, salt),
+    )
+
+
+def _hashed(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)
+
+
+@call("login", used_by="tests (the box itself has certificates only)")
+def login(
+    user: str, password: str, opts: Row | None = None, renew: bool = False, exclusive: bool = False
+) -> Row | None:
+    """Log in with a password, which only tests give to users."""
+    session = context.session
+    if session.logged_in:
+        raise koji.AuthError("Already logged in")
+    found = database().one(
+        "SELECT users.id, salt, hash FROM users JOIN passwords ON passwords.user_id = users.id WHERE name = ?", user
+    )
+    if found is None or not hmac.compare_digest(_hashed(password, found["salt"]), found["hash"]):
+        raise koji.AuthError("invalid username or password")
+    made: Row | None = session.create(found["id"], koji.AUTHTYPES["NORMAL"], renew=renew)
+    return made
+
+
+@call("sslLogin", used_by="every program that logs in")
+def ssl_login(
+    proxyuser: str | None = None, proxyauthtype: int | None = None, renew: bool = False, exclusive: bool = False
+) -> Row | None:
+    """Log in as the user whom the client certificate names."""
+    session = context.session
+    if session.logged_in:
+        raise koji.AuthError("Already logged in")
+    if context.environ.get("SSL_CLIENT_VERIFY") != "SUCCESS":
+        raise koji.AuthError(f"could not verify client: {context.environ.get('SSL_CLIENT_VERIFY')}")
+    name = context.environ.get("SSL_CLIENT_S_DN_CN")
+    if proxyuser:
+        raise koji.AuthError(f"{context.environ.get('SSL_CLIENT_S_DN')} is not authorized to login other users")
+    user = database().one("SELECT * FROM users WHERE name = ?", name)
+    if user is None:
+        raise koji.AuthError(f"Unknown user: {name}")
+    if user["status"] != koji.USER_STATUS["NORMAL"]:
+        raise koji.AuthError(f"logins by {name} are not allowed")
+    made: Row | None = session.create(user["id"], koji.AUTHTYPES["SSL"], renew=renew)
+    if made and exclusive and not session.exclusive:
+        _make_exclusive(made["session-id"], user["id"], force=False)
+    return made
+
+
+@call("logout", used_by="every program that logs in")
+def logout(session_id: int | None = None) -> None:
+    """Close a session and its subsessions."""
+    session = context.session
+    if not session.logged_in:
+        raise koji.AuthError("Not logged in")
+    if session_id and not session.hasPerm("admin"):
+        owner = database().value("SELECT user_id FROM sessions WHERE id = ?", session_id)
+        if owner != session.user_id:
+            raise koji.ActionNotAllowed("only admins or owner may logout other session")
+    ending = session_id or session.id
+    session.close("id = ? OR master = ?", ending, ending)
+
+
+@call("logoutChild", used_by="koji.daemon.TaskManager")
+def logout_child(session_id: int) -> None:
+    """Close a subsession of this session."""
+    if not context.session.logged_in:
+        raise koji.AuthError("Not logged in")
+    context.session.close("id = ? AND master = ?", session_id, context.session.id)
+
+
+@call("subsession", used_by="koji.daemon.TaskManager")
+def subsession() -> Row | None:
+    """A session for a task's own process, bound to this one."""
+    session = context.session
+    if not session.logged_in:
+        raise koji.AuthError("Not logged in")
+    made: Row | None = session.create(session.user_id, session.authtype, master=session.master or session.id)
+    return made
+
+
+@call("exclusiveSession", used_by="the box's builder")
+def exclusive_session(force: bool = False) -> None:
+    """Lock the user for this session; ``force`` closes the session that holds the lock."""
+    session = context.session
+    if not session.logged_in:
+        raise koji.AuthError("Not logged in")
+    if session.master is not None:
+        raise koji.GenericError("subsessions cannot become exclusive")
+    if session.exclusive:
+        raise koji.GenericError("session is already exclusive")
+    _make_exclusive(session.id, session.user_id, force=force)
+
+
+def _make_exclusive(session_id: int, user_id: int, *, force: bool) -> None:
+    holder = database().value("SELECT id FROM sessions WHERE user_id = ? AND exclusive AND NOT closed", user_id)
+    if holder is not None:
+        if not force:
+            raise koji.AuthLockError("Cannot get exclusive session")
+        context.session.close("id = ?", holder)
+    database().update("sessions", session_id, exclusive=1)
+
+
+@call("getSessionInfo", used_by="koji.daemon.TaskManager")
+def get_session_info(details: bool = False) -> Row | None:
+    """What the hub knows of this session; with ``details`` also its id and address."""
+    session = context.session
+    if not session.logged_in:
+        return None
+    row = session.session_data
+    info = {key: row[key] for key in ("user_id", "authtype", "callnum", "master")}
+    info |= {"exclusive": bool(row["exclusive"]) or None, "expired": bool(row["expired"])}
+    for what in ("start", "update", "renew"):
+        info |= {f"{what}_time": timestamp(row[f"{what}_time"]), f"{what}_ts": row[f"{what}_time"]}
+    if details:
+        info |= {"hostip": row["hostip"], "id": row["id"]}
+    return info
