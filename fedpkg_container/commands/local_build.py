@@ -16,8 +16,6 @@ from fedpkg_container.text import printable_line
 if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
 
-    pass  # RS-DROP
-
 
 @dataclass
 class LocalRepositories:
@@ -93,8 +91,6 @@ def run(client: Any) -> int:
     :raises FedpkgContainerError: a check refuses, or a step failed
     """
     from fedpkg_container.commands.build_arguments import flat
-
-    pass  # RS-DROP
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import interruptible
 

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.filesize import decimal
-
 from fedpkg_container.commands.registry.arguments import complete_files, complete_targets, days, folder, parallel, size
-from fedpkg_container.registry.mirror.run import Summary
 from fedpkg_container.text import counted, printable_line
 
 if TYPE_CHECKING:
@@ -23,6 +20,8 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
 
     :param verified: whether all that was there was read
     """
+    from rich.filesize import decimal
+
     would = "dry run, nothing was changed: " if summary.dry_run else ""
     size = f" ({decimal(summary.received)})" if summary.received else ""
     now_and_then = (
@@ -90,7 +89,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Bring the tree up to date; the exit status."""
-    pass  # RS-DROP
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
     from fedpkg_container.registry.mirror.run import mirror

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import whole_days
-from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
-from fedpkg_container.registry.pruning.retention import DAY, Verdict
 from fedpkg_container.text import counted
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
+    from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
+    from fedpkg_container.registry.pruning.retention import Verdict
 
 _GARBAGE = """\
 The space comes back when {registry} collects its garbage, on its own
@@ -85,6 +85,8 @@ def _name(repository: str, verdict: Verdict) -> str:
 
 
 def _age(verdict: Verdict) -> str:
+    from fedpkg_container.registry.pruning.retention import DAY
+
     return "?" if verdict.age is None else f"{verdict.age / DAY:.0f} d"
 
 
@@ -136,7 +138,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command; its exit status."""
-    pass  # RS-DROP
     from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous

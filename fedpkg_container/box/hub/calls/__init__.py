@@ -5,24 +5,17 @@ from __future__ import annotations
 import importlib
 
 _SUBJECTS = (
-    "archives",
     "builds",
     "canceling",
     "cg_import",
-    "content_generator",
-    "external",
-    "groups",
     "hosts",
-    "inventory",
-    "output",
+    "listings",
     "packages",
     "repos",
     "rpms",
-    "sessions",
     "tagging",
     "tags",
-    "targets",
-    "task_lists",
+    "task_output",
     "tasks",
     "users",
 )
