@@ -11,15 +11,15 @@ from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import Finished, TaskState
-    from fedpkg_container.hub.tasks import TaskLog
+    from fedpkg_container.hub.logs import TaskLog
 
 
 def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
     """Show a tree of tasks and how it ended, unless JSON is wanted; its facts."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.hosts import look
+    from fedpkg_container.hub.logs import read_tree
     from fedpkg_container.hub.session import addresses
-    from fedpkg_container.hub.tasks import read_tree
     from fedpkg_container.progress import report
     from fedpkg_container.progress.json_lines import no_builder_facts, task_facts
 
@@ -84,7 +84,7 @@ def show_logs(client: Any, session: Any, task_id: int) -> int:
 
     :raises RefusedError: there are none (of this arch)
     """
-    from fedpkg_container.hub.tasks import last_lines, read_log, read_tree
+    from fedpkg_container.hub.logs import last_lines, read_log, read_tree
 
     _, logs = read_tree(session, task_id)
     wanted = _chosen(logs, client.args.logs, task_id)

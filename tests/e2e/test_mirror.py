@@ -12,7 +12,7 @@ import pytest
 
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.mirror.run import DAY
+from fedpkg_container.registry.mirror.options import DAY
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from tests.support.mirrored import Clock, Mirrored, mirrored

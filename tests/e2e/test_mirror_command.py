@@ -18,7 +18,7 @@ import pexpect
 import pytest
 
 from fedpkg_container.commands.registry.mirror import add_arguments
-from fedpkg_container.registry.mirror.run import DAY
+from fedpkg_container.registry.mirror.options import DAY
 from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository

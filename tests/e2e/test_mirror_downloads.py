@@ -12,8 +12,8 @@ import pytest
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import retry
-from fedpkg_container.registry.mirror.discovery import Blob
 from fedpkg_container.registry.mirror.fetch import Downloads, Throttle
+from fedpkg_container.registry.mirror.manifest_cache import Blob
 from tests.support.blob_server import BlobServer, blob_server
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import PASSWORD

@@ -11,7 +11,7 @@ import pytest
 
 from fedpkg_container.registry import retry
 from fedpkg_container.registry.manifests import OCI_MANIFEST, Manifest
-from fedpkg_container.registry.mirror.run import DAY
+from fedpkg_container.registry.mirror.options import DAY
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import MemoryRegistry, memory_registry

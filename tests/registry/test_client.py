@@ -15,7 +15,7 @@ from fedpkg_container.registry import response, retry
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
-from fedpkg_container.registry.pruning.plan import take
+from fedpkg_container.registry.pruning.inventory import take
 from fedpkg_container.registry.repository import Repository, repositories
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged

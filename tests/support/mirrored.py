@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.retention import Moment
-from fedpkg_container.registry.mirror.run import Options, Summary, mirror
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.options import Options, Summary
+from fedpkg_container.registry.mirror.run import mirror
 from fedpkg_container.registry.promotion.journal import Entry, Record
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.registries import access, docker_registry

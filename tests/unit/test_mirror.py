@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.platforms import go_arch, koji_arch
 from fedpkg_container.registry.mirror import tree
-from fedpkg_container.registry.mirror.discovery import DEEPEST, Blob, Image, walk
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.discovery import DEEPEST, walk
 from fedpkg_container.registry.mirror.fetch import Throttle
 from fedpkg_container.registry.mirror.lock import locked
-from fedpkg_container.registry.mirror.retention import Moment, expired
+from fedpkg_container.registry.mirror.manifest_cache import Blob, Image
+from fedpkg_container.registry.mirror.retention import expired
 from fedpkg_container.registry.mirror.selection import changes
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import Tree

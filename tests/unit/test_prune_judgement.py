@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fedpkg_container.model.koji_images import Record, TaskRecord
 from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Manifest
-from fedpkg_container.registry.pruning.plan import Inventory, Judgement, mark
+from fedpkg_container.registry.pruning.inventory import Inventory, mark
+from fedpkg_container.registry.pruning.plan import Judgement
 from fedpkg_container.registry.pruning.retention import DAY, Needs
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.records import ENDED, RUNNING, ToldRecords

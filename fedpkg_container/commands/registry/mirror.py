@@ -12,7 +12,7 @@ from fedpkg_container.text import counted, printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
-    from fedpkg_container.registry.mirror.run import Options, Summary
+    from fedpkg_container.registry.mirror.options import Options, Summary
 
 
 def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     :raises UsageError: it cannot be done so
     """
     from fedpkg_container.errors import UsageError
-    from fedpkg_container.registry.mirror.run import DAY, Options
+    from fedpkg_container.registry.mirror.options import DAY, Options
 
     chosen = site.mirroring
     tree = arguments.directory or chosen.directory

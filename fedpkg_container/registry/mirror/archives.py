@@ -19,7 +19,7 @@ from fedpkg_container.model.platforms import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import piped
 from fedpkg_container.registry.digests import file_digest
-from fedpkg_container.registry.mirror.run import Summary
+from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
 from fedpkg_container.registry.progress import Progress

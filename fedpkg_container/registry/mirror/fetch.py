@@ -11,8 +11,9 @@ from pathlib import Path
 from fedpkg_container.errors import FedpkgContainerError, NoSuchImageError
 from fedpkg_container.registry.fetch import receive_blob
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.discovery import Blob, Reach
-from fedpkg_container.registry.mirror.run import Summary
+from fedpkg_container.registry.mirror.discovery import Reach
+from fedpkg_container.registry.mirror.manifest_cache import Blob
+from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.tree import Contents, Tree, sync
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.repository import Repository

@@ -10,8 +10,8 @@ from fedpkg_container.errors import ConfigurationError, RegistryError, UsageErro
 from fedpkg_container.model.reference import ImageReference, is_repository
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.retention import Moment
-from fedpkg_container.registry.mirror.run import DAY, Options
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.options import DAY, Options
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.promotion.journal import DONE, Entry
 from fedpkg_container.registry.repository import repositories

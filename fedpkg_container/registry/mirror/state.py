@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fedpkg_container.registry.mirror.discovery import Image
-from fedpkg_container.registry.mirror.retention import Moment
+from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.manifest_cache import Image
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import DEEPEST_LIST
-from fedpkg_container.registry.pruning.plan import PARALLEL, Judgement, mark, size, take
+from fedpkg_container.registry.pruning.inventory import PARALLEL, mark, take
+from fedpkg_container.registry.pruning.plan import Judgement, size
 from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
 from fedpkg_container.registry.pruning.retention import DAY, Needs, Verdict
 from fedpkg_container.registry.referrers import fallback_tag, referrers

@@ -9,7 +9,7 @@ from fedpkg_container.model.koji_images import Record, Records, TaskRecord
 from fedpkg_container.model.reference import IMPORT, SCRATCH, UniqueTag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.pruning.plan import Inventory, take
+from fedpkg_container.registry.pruning.inventory import Inventory, take
 from fedpkg_container.registry.repository import Repository
 
 DAY = 24 * 3600.0

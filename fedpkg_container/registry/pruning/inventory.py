@@ -1,0 +1,125 @@
+"""What a repository holds: its tags, the manifests that they mean, and what belongs to which."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Manifest
+from fedpkg_container.registry.referrers import fallback_tag, list_tag
+from fedpkg_container.registry.repository import Repository
+
+#: Requests at the same time.
+PARALLEL = 8
+
+
+#: The tag that keeps a member of a list found whose list is being deleted.
+_MARK = "prune-"
+
+
+def mark(digest: str) -> str:
+    """The tag that an image without one gets before the list goes that it is in: a broken prune finds it by that."""
+    return f"{_MARK}{digest.partition(':')[2]}"[:128]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a repository held when it was read.
+
+    :param tags: tag → digest
+    :param manifests: digest → manifest: of everything tagged, and of lists that lie in lists
+    :param empty: tags that lead to nothing, as a registry leaves them that is killed while it deletes
+    """
+
+    repository: str
+    tags: Mapping[str, str]
+    manifests: Mapping[str, Manifest]
+    empty: frozenset[str] = frozenset()
+
+    @cached_property
+    def by_digest(self) -> Mapping[str, tuple[str, ...]]:
+        """Digest → its tags."""
+        found: dict[str, list[str]] = {}
+        for tag, digest in sorted(self.tags.items()):
+            found.setdefault(digest, []).append(tag)
+        return {digest: tuple(tags) for digest, tags in found.items()}
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """Digest of what is tagged and belongs to an image → that image; empty when it is not among these."""
+        subjects = {fallback_tag(each): each for each in self._known}
+        found = {}
+        for digest, tags in self.by_digest.items():
+            subject = self.manifests[digest].subject
+            named = list(filter(None, map(list_tag, tags)))
+            if subject:
+                found[digest] = subject if subject in self._known else ""
+            elif len(named) == len(tags):
+                found[digest] = next((subjects[each] for each in named if each in subjects), "")
+        return found
+
+    @property
+    def roots(self) -> list[str]:
+        """What is tagged and belongs to nothing else."""
+        return [digest for digest in self.by_digest if digest not in self.owners]
+
+    def reach(self, digest: str, without: Collection[str] = ()) -> list[str]:
+        """Return a manifest and everything below it, each before what is below.
+
+        :param without: digests below it that are left out, with what is reached through them alone
+        """
+        found: dict[str, None] = {}
+        waiting = [digest]
+        while waiting:
+            each = waiting.pop()
+            if each not in found and (each == digest or each not in without):
+                found[each] = None
+                manifest = self.manifests.get(each)
+                waiting += [member.digest for member in manifest.manifests] if manifest else []
+        return list(found)
+
+    def is_marked(self, digest: str) -> bool:
+        """Whether a broken prune left this: it was in a list, and nobody has tagged it."""
+        return self.by_digest.get(digest) == (mark(digest),)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(each for digest in self.by_digest for each in self.reach(digest))
+
+
+def take(repository: Repository) -> Inventory:
+    """Read what a repository holds; nothing when it does not exist.
+
+    :raises RegistryError: the registry cannot be reached, or something in it cannot be read
+    """
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        tags = list(repository.tags())
+        heads = dict(zip(tags, pool.map(repository.head, tags)))
+        tagged = {tag: digest for tag, digest in heads.items() if digest}
+        manifests = _manifests(repository, pool, tagged.values())
+    present = {tag: digest for tag, digest in tagged.items() if digest in manifests}
+    return Inventory(repository.name, present, manifests, frozenset(tags).difference(present))
+
+
+def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterable[str]) -> dict[str, Manifest]:
+    """Manifests, and those of the lists below them; what has gone meanwhile is left out."""
+    found: dict[str, Manifest] = {}
+    wanted = list(dict.fromkeys(digests))
+    for _ in range(DEEPEST_LIST):
+        read = [each for each in pool.map(lambda digest: _manifest(repository, digest), wanted) if each]
+        found.update({each.digest: each for each in read})
+        below = {member.digest for each in read for member in each.manifests if member.media_type in LISTS}
+        wanted = [each for each in below if each not in found]
+        if not wanted:
+            return found
+    raise RegistryError(f"lists in {repository.reference} lie in each other more than {DEEPEST_LIST} deep")
+
+
+def _manifest(repository: Repository, digest: str) -> Manifest | None:
+    try:
+        return repository.manifest(digest)
+    except NoSuchImageError:
+        return None
