@@ -42,7 +42,7 @@ STOPPED = (
     *("leave_control_group", "raise_limits_of_control_group", "make_control_group", "mount_control_groups"),
     *("connect", "connect_through_device", "change_routes", "send_raw_packets", "send_raw_ip", "set_neighbours"),
     *("change_interfaces", "connect_from_new_network", "connect_to_hypervisor", "connect_to_abstract_socket"),
-    *("connect_to_sockets_of_files", "use_cryptography_of_kernel"),
+    *("connect_to_sockets_of_files", "use_cryptography_of_kernel", "make_sockets_by_io_uring"),
 )
 #: What depends on the kernel's settings: the setting, and the values that stop it.
 SETTINGS = {
