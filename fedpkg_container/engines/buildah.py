@@ -7,17 +7,17 @@ import json
 import os
 import re
 import shutil
-import stat
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fedpkg_container.engines import hook, storage
 from fedpkg_container.engines.bases import LONGEST, BaseImage, BaseImages
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
+from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import INSIDE, Sandbox, interpreter
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import (
@@ -94,31 +94,21 @@ class Exported:
 
     :param manifests: format → manifest
     :param directory: of its blobs, which the worker owns
+    :param work: the worker's directory, which holds it
     """
 
     manifests: Mapping[str, Manifest]
     directory: Path
+    work: Path
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield the content of a blob.
 
         :raises OSError: there is no such file
         """
-        with open_plain(self.directory / blob.digest.partition(":")[2]) as file:
+        with open_plain(self.directory / blob.digest.partition(":")[2], self.work) as file:
             while chunk := file.read(1 << 20):
                 yield chunk
-
-
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a file that a worker wrote, for reading.
-
-    :raises OSError: it is not a plain file
-    """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(0, f"not a plain file: {path}")
-    return file
 
 
 class Buildah:
@@ -195,7 +185,8 @@ class Buildah:
 
         :raises ProgramError: it is not an image ID
         """
-        with contextlib.suppress(OSError, ValueError), open_plain(self.workspace.work / _IMAGE_ID) as file:
+        work = self.workspace.work
+        with contextlib.suppress(OSError, ValueError), open_plain(work / _IMAGE_ID, work) as file:
             text = file.read(100).decode().strip()
             if re.fullmatch("(sha256:)?[0-9a-f]{64}", text):
                 return text
@@ -290,9 +281,9 @@ class Buildah:
         run(self._program("export.py", request), timeout=STEP_TIMEOUT)
         manifests = {}
         for kind in wanted:
-            with open_plain(target / f"{kind}.json") as file:
+            with open_plain(target / f"{kind}.json", self.workspace.work) as file:
                 manifests[kind] = Manifest.read(file.read(LONGEST_MANIFEST + 1), where=kind)
-        self._exports[image] = Exported(manifests, target)
+        self._exports[image] = Exported(manifests, target, self.workspace.work)
         return self._exports[image]
 
     @contextlib.contextmanager
@@ -324,7 +315,7 @@ class Buildah:
                 if program.returncode:
                     printed = printable(log.read_text(errors="replace")[-4000:])
                     raise ProgramError("export", program.returncode or 0, printed)
-                with open_plain(exported.directory / "archive") as source, target.open("wb") as file:
+                with open_plain(exported.directory / "archive", exported.work) as source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
 
             yield wait
