@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from pathlib import Path
+
+from fedpkg_container.engines.opening import open_plain
 
 _LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
 _PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
@@ -28,17 +28,8 @@ def read_distribution(root: Path) -> dict[str, str]:
 
 
 def _read(root: Path, place: tuple[str, ...]) -> str:
-    *folders, name = place
-    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for folder in folders:
-            following = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
-            os.close(current)
-            current = following
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=current)
+        with open_plain(root.joinpath(*place), root.parent) as file:
+            return file.read(_LONGEST).decode(errors="replace")
     except OSError:
         return ""
-    finally:
-        os.close(current)
-    with open(file, "rb") as opened:
-        return opened.read(_LONGEST).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
