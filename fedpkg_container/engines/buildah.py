@@ -216,7 +216,13 @@ class Buildah:
         return hook.complaints(self.workspace)
 
     def files(
-        self, image: str, *, directories: Sequence[str] = (), files: Sequence[str] = (), present: Sequence[str] = ()
+        self,
+        image: str,
+        *,
+        directories: Sequence[str] = (),
+        files: Sequence[str] = (),
+        present: Sequence[str] = (),
+        base: BaseImage | None = None,
     ) -> Path:
         """Copy files out of an image, without executing anything of it; a directory with them at their places.
 
@@ -224,10 +230,12 @@ class Buildah:
         :param directories: directories whose plain files are copied
         :param files: files that are copied, following links within the image
         :param present: what becomes an empty file or directory, where the image has one
+        :param base: the base image that it is: its store alone is read, which no worker of a build can write
         :raises ProgramError: the image cannot be read
         """
         target = self._new("files")
-        stores = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
+        own = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
+        stores = own if base is None else [base.graph]
         request = {
             "image": image.removeprefix("sha256:"),
             "stores": [str(each) for each in stores],

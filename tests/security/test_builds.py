@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,7 +20,9 @@ from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
 from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.refusals import check_triggers
+from fedpkg_container.image.repositories import Repositories
 from fedpkg_container.image.site import Limits
 from fedpkg_container.image.watch import Watch
 from fedpkg_container.model.arches import platform_of
@@ -181,6 +184,23 @@ def test_reading_an_image_executes_nothing_of_it(victim: Victim) -> None:
         assert engine.configuration(base.name)["config"]["Labels"] == {"of": "base"}
         assert base.triggers == triggers
     assert not marker.exists()
+
+
+def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: Victim) -> None:
+    """What is found in a base image is remembered for all builds: RUN of others would get no repositories."""
+    with _engine(victim) as engine:
+        content = images.write(engine.folder / "image", [images.layer({"etc/yum.repos.d/own.repo": b""})])
+        base = engine.bases.load(NAME, content)
+        graph = engine.workspace.work / "graph"
+        for kind, listed in (("images", {"id": base.image_id, "layer": "evil"}), ("layers", {"id": "evil"})):
+            (graph / f"overlay-{kind}").mkdir()
+            (graph / f"overlay-{kind}" / f"{kind}.json").write_text(json.dumps([listed]))
+        (graph / "overlay" / "evil" / "diff").mkdir(parents=True)
+        engine.workspace.give(graph)
+        with BuildLog(engine.folder / "build.log") as log:
+            assert Repositories(engine, engine.folder, log)._look(base.image_id).repositories
+    (remembered,) = (victim.workspaces.shared / "looks").iterdir()
+    assert json.loads(remembered.read_text())["repositories"] is True
 
 
 def test_triggers_are_executed_in_the_sandbox(victim: Victim) -> None:
