@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,8 @@ _DOCKER = "v2s2"
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
 #: Bytes of files that are read out of an image.
 LONGEST_FILES = 10**9
+#: Bytes that are copied at a time, and bytes of a log that are shown.
+_PART, _SHOWN = 16 << 20, 4000
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ class Buildah:
         self.access = access
         self.denied = denied
         self.bases = BaseImages(workspaces, workspace, access=access, longest=longest_base)
+        #: Called every second while a worker works that is not ``build``'s; what it raises ends the worker.
+        self.tick: Callable[[], None] = lambda: None
         self._exports: dict[str, Exported] = {}
 
     def build(self, request: ImageBuild, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
@@ -245,7 +250,7 @@ class Buildah:
             "present": [*present],
             "longest": LONGEST_FILES,
         }
-        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT)
+        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
 
     def _new(self, name: str) -> Path:
@@ -286,7 +291,7 @@ class Buildah:
         target = self._new("exported")
         layers = {diff_id: blob for base in self.bases.used.values() for diff_id, blob in base.layers.items()}
         request = {"sources": sources, "target": str(target), "known": layers, "gzip": _gzip(3)}
-        run(self._program("export.py", request), timeout=STEP_TIMEOUT)
+        run(self._program("export.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
         manifests = {}
         for kind in wanted:
             with open_plain(target / f"{kind}.json", self.workspace.work) as file:
@@ -318,15 +323,29 @@ class Buildah:
         with background(command, log=log, env=environment, writes_files=True) as program:
 
             def wait() -> None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    program.wait(timeout=STEP_TIMEOUT)
+                self._await(program)
                 if program.returncode:
-                    printed = printable(log.read_text(errors="replace")[-4000:])
-                    raise ProgramError("export", program.returncode or 0, printed)
+                    raise ProgramError("export", program.returncode, printable(_end_of(log)))
                 with open_plain(exported.directory / "archive", exported.work) as source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
+                    while chunk := source.read(_PART):
+                        self.tick()  # what a worker wrote may be long, and have holes
+                        file.write(chunk)
 
             yield wait
+
+    def _await(self, program: subprocess.Popen[bytes]) -> None:
+        """Wait for a program that runs beside this one.
+
+        :raises ProgramTimeoutError: it takes too long
+        """
+        deadline = time.monotonic() + STEP_TIMEOUT
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(timeout=1)
+                return
+            self.tick()
+            if time.monotonic() > deadline:
+                raise ProgramTimeoutError(f"saving the image took longer than {STEP_TIMEOUT:g} s and was ended")
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
         """Push an image; the digest of its manifest.
@@ -406,10 +425,17 @@ class Buildah:
         (context / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
         options = ["--network", "host", "--quiet", *self.isolation.options()]
         command = self._worker(["buildah", "build", *options, context])
-        return run(command, timeout=STEP_TIMEOUT, check=False).status == 0
+        return run(command, timeout=STEP_TIMEOUT, check=False, tick=self.tick).status == 0
 
     def _run(self, *arguments: str, timeout: float = STEP_TIMEOUT) -> str:
-        return run(self._worker(["buildah", *arguments]), timeout=timeout).text
+        return run(self._worker(["buildah", *arguments]), timeout=timeout, tick=self.tick).text
+
+
+def _end_of(log: Path) -> str:
+    """The last characters of a log, which a worker writes and may have made as long as it likes."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN))
+        return file.read(_SHOWN).decode(errors="replace")
 
 
 def _gzip(level: int) -> list[str]:

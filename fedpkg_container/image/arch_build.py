@@ -26,7 +26,7 @@ from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
-from fedpkg_container.image.watch import guard
+from fedpkg_container.image.watch import guard, until_full
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.deadline import Deadline
@@ -67,6 +67,7 @@ class ArchBuild:
         room = guard(self.source, self.site.limits, log)
         deadline = self.site.limits.preparation()
         workspace = self.engine.workspace
+        self.engine.tick = until_full(self.folder, self.site.limits, log)
         lookaside.fetch(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
         bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
         self.after("pulled")

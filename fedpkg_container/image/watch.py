@@ -93,6 +93,19 @@ def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
     return tick
 
 
+def until_full(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+    """What is to be called now and then while an image that was built is exported, which takes several times its size.
+
+    It does the same, but for the size of the folder.
+    """
+
+    def tick() -> None:
+        log.tick()
+        check_free(folder, limits)
+
+    return tick
+
+
 def _spoken(size: float) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 1000:
