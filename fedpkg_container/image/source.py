@@ -69,6 +69,8 @@ def fetch(
         git("init", "--quiet")
         git("remote", "add", "origin", remote)
         commit = _fetch(git, scm.revision)
+        if not _COMMIT.fullmatch(commit):  # the worker printed it; it is recorded, and fetched by other tasks
+            raise BuildFailedError(f"{remote} at {scm.revision} is {commit[:80]!r}, which is not a commit")
         git("checkout", "--quiet", "--detach", commit)
     except ProgramError as error:
         raise BuildFailedError(

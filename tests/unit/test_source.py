@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,14 +10,35 @@ from koji.daemon import SCM
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image import source
 from fedpkg_container.image.source import fetch
 from fedpkg_container.model.source import address, has_password, source_problem
+from fedpkg_container.process import Completed
+from tests.support.sources import scm
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with Workspaces(tmp_path / "state").open("source") as made:
         yield made
+
+
+@pytest.mark.parametrize("printed", ["", "main", "--help", "1" * 39, "1" * 40 + "\nbuild=x", "A" * 40])
+def test_what_a_worker_prints_instead_of_a_commit(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    """It is not recorded as one, nor given to the tasks of the arches, to git or to the log."""
+    ran = []
+
+    def run(command: Sequence[str | Path], **_: object) -> Completed:
+        ran.append(" ".join(map(str, command)))
+        return Completed(0, printed.encode() if "rev-parse" in command else b"", b"")
+
+    monkeypatch.setattr(source, "run", run)
+    with pytest.raises(BuildFailedError, match="which is not a commit") as raised:
+        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+    assert "\n" not in raised.value.reason
+    assert not any("checkout" in command for command in ran)
 
 
 def test_the_user_of_a_source_is_kept() -> None:
