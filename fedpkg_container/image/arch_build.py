@@ -17,7 +17,7 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image import help_page, lookaside, refusals
 from fedpkg_container.image.archive import Archive, Upload
 from fedpkg_container.image.buildroot import buildroot
-from fedpkg_container.image.describing import describe, found_in
+from fedpkg_container.image.describing import check_labels, describe, found_in
 from fedpkg_container.image.koji_files import KojiFiles
 from fedpkg_container.image.log import BuildLog
 from fedpkg_container.image.publishing import lost_in
@@ -25,7 +25,7 @@ from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
 from fedpkg_container.image.source import commit_time
-from fedpkg_container.image.step import Recipe, build_image, unset
+from fedpkg_container.image.step import BUILD_LABELS, Recipe, build_image, unset
 from fedpkg_container.image.watch import guard, until_full
 from fedpkg_container.model.arches import platform_of
 from fedpkg_container.model.build import BuildSpec, BuiltImage
@@ -99,14 +99,20 @@ class ArchBuild:
             return replace(built, warnings=warnings, files=files, variants=variants)
 
     def _push(self, image: str) -> tuple[ImageReference, dict[str, str]]:
-        """Push to staging, under tags that no other build has; the image, and the digests of its other formats."""
+        """Push to staging, under tags that no other build has; the image, and the digests of its other formats.
+
+        :raises RegistryError: it could not be pushed, or has labels of another build
+        """
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
         self.log.say(f"pushing {staged}")
         self.engine.export(image, self.site.formats)
         first, *others = self.site.formats
         exact = staged.at(self.engine.push(image, staged, first))
-        return exact, {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
+        variants = {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
+        pushed = [exact, *(staged.at(each) for each in variants.values())]
+        check_labels(Registry(self.site.access), pushed, own_labels(self.spec))
+        return exact, variants
 
     def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
         self.log.say(f"pulling {pinned}")
@@ -157,3 +163,8 @@ class ArchBuild:
                 f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
             )
         return content
+
+
+def own_labels(spec: BuildSpec) -> dict[str, str]:
+    """The labels of an image that say which build it is; a Dockerfile cannot set them."""
+    return {**{name: value for name, value in spec.labels.items() if name in BUILD_LABELS}, **spec.identity}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
@@ -13,6 +14,7 @@ from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.configuration import ImageConfiguration
 from fedpkg_container.registry.registry import Registry
+from fedpkg_container.text import printable_line
 
 #: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
 LONGEST_CONFIGURATION = 8 * 1024 * 1024
@@ -61,3 +63,21 @@ def describe(registry: Registry, arch: str, image: ImageReference, **found: Any)
         files=[],
         **found,
     )
+
+
+def check_labels(registry: Registry, images: Iterable[ImageReference], labels: Mapping[str, str]) -> None:
+    """Refuse images without the labels that say which build they are: a worker made them.
+
+    :param images: by digest
+    :param labels: that they must have
+    :raises RegistryError: one has others, or cannot be read
+    """
+    for image in images:
+        with registry.repository(image) as repository:
+            found = repository.labels(repository.manifest(image.digest))
+        for name, value in labels.items():
+            if found.get(name) != value:
+                raise RegistryError(
+                    f"{image} has the label {name} = {printable_line(found.get(name, '')[:200])!r}, and not {value!r}",
+                    solution="check what RUN does",
+                )
