@@ -37,6 +37,8 @@ DELETE_TIMEOUT = 600.0
 #: Seconds that a lock is waited for, where nobody says otherwise, and between two ticks meanwhile.
 LOCK_TIMEOUT = 3600.0
 TICK = 1.0
+#: Bytes of a process's environment and mounts that are looked at: what is looked for is near the beginning of both.
+_LONGEST_FACTS = 256 * 1024
 #: A byte as mountinfo writes it.
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
@@ -260,11 +262,25 @@ def processes_in(path: Path) -> list[int]:
         if pid == os.getpid():
             continue
         try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-            mounts = _mounts(pid)
+            environment = _beginning(pid, "environ")
+            mounts = _beginning(pid, "mountinfo")
         except OSError:
             continue
-        root = next((line for point, line in mounts if point == b"/"), b"")
-        if b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in root:
+        root = next((line for line in mounts.split(b"\n") if line.split(b" ")[4:5] == [b"/"]), b"")
+        if b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in _unescaped(root):
             found.append(pid)
     return found
+
+
+def _beginning(pid: int, name: str) -> bytes:
+    """The first bytes of what the kernel tells of a process, which may be one of another build.
+
+    A process chooses what it shows as its environment, of any length (prctl(2), PR_SET_MM), and what it mounts.
+
+    :raises OSError: there is no such process
+    """
+    with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+        content = b""
+        while len(content) < _LONGEST_FACTS and (part := file.read(_LONGEST_FACTS - len(content))):
+            content += part
+    return content

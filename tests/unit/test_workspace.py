@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,38 @@ def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) ->
             descriptor = below
         os.close(descriptor)
     assert list(workspaces.builds.iterdir()) == []
+
+
+#: Shows a gigabyte of nothing as its environment (prctl(2), PR_SET_MM_MAP): every process may, without any rights.
+_LARGE_ENVIRONMENT = """
+import ctypes, os, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = libc.sbrk.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+size = 1 << 30
+at = libc.mmap(None, size, 3, 0x4022, -1, 0)  # readable and writable; private, anonymous, without reserve
+fields = open("/proc/self/stat").read().rpartition(")")[2].split()
+field = lambda number: int(fields[number - 3])
+places = [*map(field, (26, 27, 45, 46, 47)), libc.sbrk(0), *map(field, (28, 48, 49)), at, at + size, 0]
+described = struct.pack("=12QIi", *places, 0, -1)  # struct prctl_mm_map
+print(libc.prctl(35, 14, described, len(described), 0), flush=True)
+time.sleep(1000)
+"""
+
+
+def test_the_environment_that_a_process_shows_is_not_read_whole(tmp_path: Path) -> None:
+    """RUN of one build decides how long it is, and all other builds of the builder look at it when they clean up."""
+    with subprocess.Popen([sys.executable, "-c", _LARGE_ENVIRONMENT], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != "0\n":
+                pytest.skip("this kernel does not let processes choose what they show")
+            tracemalloc.start()
+            assert process.pid not in processes_in(tmp_path)
+            assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        finally:
+            tracemalloc.stop()
+            process.kill()
 
 
 def test_who_waits_for_a_lock_may_end_the_wait(tmp_path: Path) -> None:
