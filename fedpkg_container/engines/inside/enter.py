@@ -46,6 +46,7 @@ _X32 = 0x40000000
 _REFUSED = (38, 40)
 #: io_uring_setup(2), the same number on all architectures: its requests make sockets that no filter sees.
 _IO_URING_SETUP = 425
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 0x4
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
 #: Offsets in struct seccomp_data.
@@ -193,7 +194,7 @@ def inside(first: int, count: int, command: list[str]) -> int:
         os.close(ready_read)
         os.close(done_write)
         try:
-            _become_root(ready_write, done_read)
+            _become_root(first, ready_write, done_read)
             _execute(command)
         except OSError as error:
             _report(error)
@@ -208,8 +209,15 @@ def inside(first: int, count: int, command: list[str]) -> int:
     return _status_of(pid)
 
 
-def _become_root(ready: int, done: int) -> None:
-    """Enter a new user namespace, whose map the other process writes."""
+def _become_root(first: int, ready: int, done: int) -> None:
+    """Enter a new user namespace, whose map the other process writes.
+
+    It is made by the ID that its root has outside: what is used in it (inotify(7), signals that wait, namespaces) is
+    counted for the user who made it too, and would be taken from root of the builder otherwise, up to root's limits.
+    """
+    _call("prctl", _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))  # capabilities stay
+    os.setegid(first)
+    os.seteuid(first)
     _call("unshare", _libc.unshare(_CLONE_NEWUSER))
     os.write(ready, b"x")
     os.close(ready)
