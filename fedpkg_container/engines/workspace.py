@@ -168,9 +168,9 @@ class Workspaces:
 
         :param name: what the build is called; part of the directory's name
         """
-        self.clean_up()
         with contextlib.ExitStack() as stack:
             ids = stack.enter_context(self.ids.allocated())
+            self.clean_up()  # a build that was killed may have had these IDs, and its processes live for a moment
             with self._nobody_else():
                 path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
                 stack.enter_context(locked(path / "lock", wait=True))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines.ids import IdRange, Ids
 from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import is_running
@@ -61,6 +64,24 @@ def test_a_killed_owner_gives_its_folder_up(tmp_path: Path) -> None:
     assert len(list(workspaces.builds.iterdir())) == 1
     with workspaces.open("task-3") as workspace:
         assert list(workspaces.builds.iterdir()) == [workspace.folder]
+
+
+def test_who_had_the_ids_before_is_ended_before_they_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is killed lets its range of IDs go at once; its processes and files are there a little longer."""
+    workspaces = Workspaces(tmp_path)
+    left = workspaces.builds / "task-1-x"
+    allocated = Ids.allocated
+
+    @contextlib.contextmanager
+    def killed_meanwhile(ids: Ids) -> Iterator[IdRange]:
+        with allocated(ids) as found:
+            left.mkdir()
+            (left / "lock").touch()
+            yield found
+
+    monkeypatch.setattr(Ids, "allocated", killed_meanwhile)
+    with workspaces.open("task-2"):
+        assert not left.exists()
 
 
 def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) -> None:
