@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from fedpkg_container.errors import FedpkgContainerError
+
 
 def open_directory(path: Path, below: Path) -> int:
     """Return a descriptor of a directory.
@@ -28,6 +30,21 @@ def open_directory(path: Path, below: Path) -> int:
             os.close(current)
         current = following
     return current
+
+
+def check_directory(path: Path) -> None:
+    """Refuse what a worker has put in the place of its own directory, in which the task is about to read.
+
+    Nothing but a path in the directory of the build leads to it, and no worker may be running.
+
+    :raises FedpkgContainerError: it is a link, or not a directory
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        mode = 0
+    if not stat.S_ISDIR(mode):
+        raise FedpkgContainerError(f"{path.name} is not a directory any more: a program of the build has replaced it")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
-from fedpkg_container.image.source import commit_time
+from fedpkg_container.image.source import commit_time, forget_history
 from fedpkg_container.image.step import BUILD_LABELS, Recipe, build_image, unset
 from fedpkg_container.image.watch import guard, until_full
 from fedpkg_container.model.arches import platform_of
@@ -125,7 +124,7 @@ class ArchBuild:
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
         timestamp = commit_time(self.source, self.engine.workspace)
-        shutil.rmtree(self.source / ".git", ignore_errors=True)
+        forget_history(self.source, self.engine.workspace)
         recipe = Recipe(
             dockerfile=dockerfile,
             context=self.source,
