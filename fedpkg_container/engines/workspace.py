@@ -217,7 +217,7 @@ def remove(path: Path) -> None:
 
     :raises FedpkgContainerError: something could not be ended or unmounted
     """
-    left = kill_all(lambda: processes_in(path))
+    left = kill_all(lambda: processes_in(path), belongs=lambda pid: _belongs(pid, path))
     if left:
         raise FedpkgContainerError(f"processes of {path} could not be ended: {left}")
     for mount in sorted(mounts_below(path), reverse=True):
@@ -256,20 +256,22 @@ def _unescaped(text: bytes) -> bytes:
 
 def processes_in(path: Path) -> list[int]:
     """Processes whose root file system or working folder is in a build's store, or that were started for it."""
-    marker = os.fsencode(f"{path}/")
     found = cgroups.processes(path)
-    for pid in processes():
-        if pid == os.getpid():
-            continue
-        try:
-            environment = _beginning(pid, "environ")
-            mounts = _beginning(pid, "mountinfo")
-        except OSError:
-            continue
-        root = next((line for line in mounts.split(b"\n") if line.split(b" ")[4:5] == [b"/"]), b"")
-        if b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in _unescaped(root):
-            found.append(pid)
+    found += [pid for pid in processes() if pid != os.getpid() and pid not in found and _belongs(pid, path)]
     return found
+
+
+def _belongs(pid: int, path: Path) -> bool:
+    """Whether a process is in the control group of a build, in its store, or was started for it."""
+    marker = os.fsencode(f"{path}/")
+    try:
+        groups, environment, mounts = (_beginning(pid, name) for name in ("cgroup", "environ", "mountinfo"))
+    except OSError:
+        return False
+    if os.fsencode(cgroups.name(path)) in groups.replace(b"\n", b"/").split(b"/"):
+        return True
+    root = next((line for line in mounts.split(b"\n") if line.split(b" ")[4:5] == [b"/"]), b"")
+    return b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in _unescaped(root)
 
 
 def _beginning(pid: int, name: str) -> bytes:

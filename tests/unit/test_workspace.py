@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines import workspace
 from fedpkg_container.engines.ids import IdRange, Ids
 from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import FedpkgContainerError
@@ -95,6 +96,35 @@ def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) ->
             descriptor = below
         os.close(descriptor)
     assert list(workspaces.builds.iterdir()) == []
+
+
+def test_a_process_that_has_the_id_of_one_that_ended_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root kills by ids; RUN of another build can use up ids until one comes again."""
+    (tmp_path / "task-1-x").mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        monkeypatch.setattr(workspace, "processes_in", lambda _: [process.pid])
+        try:
+            with pytest.raises(FedpkgContainerError, match="could not be ended"):
+                workspace.remove(tmp_path / "task-1-x")
+            assert is_running(process.pid)
+        finally:
+            process.kill()
+
+
+@pytest.mark.root
+def test_a_process_in_the_control_group_of_a_build_is_one_of_it(tmp_path: Path) -> None:
+    with Workspaces(tmp_path).open("task-1") as own:
+        if not own.groups:
+            pytest.skip("no control groups can be made here")
+        with subprocess.Popen(["sleep", "1000"]) as process:
+            try:
+                assert not workspace._belongs(process.pid, own.folder)
+                (own.groups[0] / "cgroup.procs").write_text(str(process.pid))
+                assert workspace._belongs(process.pid, own.folder)
+            finally:
+                process.kill()
 
 
 #: Shows a gigabyte of nothing as its environment (prctl(2), PR_SET_MM_MAP): every process may, without any rights.
