@@ -7,17 +7,18 @@ import json
 import os
 import re
 import shutil
-import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fedpkg_container.engines import hook, storage
 from fedpkg_container.engines.bases import LONGEST, BaseImage, BaseImages
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
+from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import INSIDE, Sandbox, interpreter
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import (
@@ -47,6 +48,8 @@ _DOCKER = "v2s2"
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
 #: Bytes of files that are read out of an image.
 LONGEST_FILES = 10**9
+#: Bytes that are copied at a time, and bytes of a log that are shown.
+_PART, _SHOWN = 16 << 20, 4000
 
 
 @dataclass(frozen=True)
@@ -94,31 +97,21 @@ class Exported:
 
     :param manifests: format → manifest
     :param directory: of its blobs, which the worker owns
+    :param work: the worker's directory, which holds it
     """
 
     manifests: Mapping[str, Manifest]
     directory: Path
+    work: Path
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield the content of a blob.
 
         :raises OSError: there is no such file
         """
-        with open_plain(self.directory / blob.digest.partition(":")[2]) as file:
+        with open_plain(self.directory / blob.digest.partition(":")[2], self.work) as file:
             while chunk := file.read(1 << 20):
                 yield chunk
-
-
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a file that a worker wrote, for reading.
-
-    :raises OSError: it is not a plain file
-    """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(0, f"not a plain file: {path}")
-    return file
 
 
 class Buildah:
@@ -147,6 +140,8 @@ class Buildah:
         self.access = access
         self.denied = denied
         self.bases = BaseImages(workspaces, workspace, access=access, longest=longest_base)
+        #: Called every second while a worker works that is not ``build``'s; what it raises ends the worker.
+        self.tick: Callable[[], None] = lambda: None
         self._exports: dict[str, Exported] = {}
 
     def build(self, request: ImageBuild, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
@@ -195,7 +190,8 @@ class Buildah:
 
         :raises ProgramError: it is not an image ID
         """
-        with contextlib.suppress(OSError, ValueError), open_plain(self.workspace.work / _IMAGE_ID) as file:
+        work = self.workspace.work
+        with contextlib.suppress(OSError, ValueError), open_plain(work / _IMAGE_ID, work) as file:
             text = file.read(100).decode().strip()
             if re.fullmatch("(sha256:)?[0-9a-f]{64}", text):
                 return text
@@ -225,7 +221,13 @@ class Buildah:
         return hook.complaints(self.workspace)
 
     def files(
-        self, image: str, *, directories: Sequence[str] = (), files: Sequence[str] = (), present: Sequence[str] = ()
+        self,
+        image: str,
+        *,
+        directories: Sequence[str] = (),
+        files: Sequence[str] = (),
+        present: Sequence[str] = (),
+        base: BaseImage | None = None,
     ) -> Path:
         """Copy files out of an image, without executing anything of it; a directory with them at their places.
 
@@ -233,10 +235,12 @@ class Buildah:
         :param directories: directories whose plain files are copied
         :param files: files that are copied, following links within the image
         :param present: what becomes an empty file or directory, where the image has one
+        :param base: the base image that it is: its store alone is read, which no worker of a build can write
         :raises ProgramError: the image cannot be read
         """
         target = self._new("files")
-        stores = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
+        own = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
+        stores = own if base is None else [base.graph]
         request = {
             "image": image.removeprefix("sha256:"),
             "stores": [str(each) for each in stores],
@@ -246,7 +250,7 @@ class Buildah:
             "present": [*present],
             "longest": LONGEST_FILES,
         }
-        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT)
+        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
 
     def _new(self, name: str) -> Path:
@@ -287,12 +291,12 @@ class Buildah:
         target = self._new("exported")
         layers = {diff_id: blob for base in self.bases.used.values() for diff_id, blob in base.layers.items()}
         request = {"sources": sources, "target": str(target), "known": layers, "gzip": _gzip(3)}
-        run(self._program("export.py", request), timeout=STEP_TIMEOUT)
+        run(self._program("export.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
         manifests = {}
         for kind in wanted:
-            with open_plain(target / f"{kind}.json") as file:
+            with open_plain(target / f"{kind}.json", self.workspace.work) as file:
                 manifests[kind] = Manifest.read(file.read(LONGEST_MANIFEST + 1), where=kind)
-        self._exports[image] = Exported(manifests, target)
+        self._exports[image] = Exported(manifests, target, self.workspace.work)
         return self._exports[image]
 
     @contextlib.contextmanager
@@ -319,15 +323,29 @@ class Buildah:
         with background(command, log=log, env=environment, writes_files=True) as program:
 
             def wait() -> None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    program.wait(timeout=STEP_TIMEOUT)
+                self._await(program)
                 if program.returncode:
-                    printed = printable(log.read_text(errors="replace")[-4000:])
-                    raise ProgramError("export", program.returncode or 0, printed)
-                with open_plain(exported.directory / "archive") as source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
+                    raise ProgramError("export", program.returncode, printable(_end_of(log)))
+                with open_plain(exported.directory / "archive", exported.work) as source, target.open("wb") as file:
+                    while chunk := source.read(_PART):
+                        self.tick()  # what a worker wrote may be long, and have holes
+                        file.write(chunk)
 
             yield wait
+
+    def _await(self, program: subprocess.Popen[bytes]) -> None:
+        """Wait for a program that runs beside this one.
+
+        :raises ProgramTimeoutError: it takes too long
+        """
+        deadline = time.monotonic() + STEP_TIMEOUT
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(timeout=1)
+                return
+            self.tick()
+            if time.monotonic() > deadline:
+                raise ProgramTimeoutError(f"saving the image took longer than {STEP_TIMEOUT:g} s and was ended")
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
         """Push an image; the digest of its manifest.
@@ -407,10 +425,17 @@ class Buildah:
         (context / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
         options = ["--network", "host", "--quiet", *self.isolation.options()]
         command = self._worker(["buildah", "build", *options, context])
-        return run(command, timeout=STEP_TIMEOUT, check=False).status == 0
+        return run(command, timeout=STEP_TIMEOUT, check=False, tick=self.tick).status == 0
 
     def _run(self, *arguments: str, timeout: float = STEP_TIMEOUT) -> str:
-        return run(self._worker(["buildah", *arguments]), timeout=timeout).text
+        return run(self._worker(["buildah", *arguments]), timeout=timeout, tick=self.tick).text
+
+
+def _end_of(log: Path) -> str:
+    """The last characters of a log, which a worker writes and may have made as long as it likes."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN))
+        return file.read(_SHOWN).decode(errors="replace")
 
 
 def _gzip(level: int) -> list[str]:

@@ -65,5 +65,13 @@ def test_a_call_whose_arguments_cannot_be_seen_is_refused(machine: str, arch: in
     assert _decide(machine, arch, 102, UNIX) == _REFUSE
 
 
+@pytest.mark.parametrize(("machine", "arch"), sorted({(machine, arch) for machine, arch, _ in CALLS}))
+def test_io_uring_is_refused(machine: str, arch: int) -> None:
+    """Its requests make sockets without a system call that the filter could see."""
+    assert _decide(machine, arch, 425, 0) == 0x00050000 | errno.EPERM
+    if machine == "x86_64" and arch == 0xC000003E:
+        assert _decide(machine, arch, 425 | 0x40000000, 0) == 0x00050000 | errno.EPERM
+
+
 def test_machines_that_are_not_known_have_no_filter() -> None:
     assert enter.socket_filter("sparc64") == b""

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from koji.daemon import SCM
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
-from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.resolve.source import fetch
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.image.config import Lookaside
+from fedpkg_container.image.resolve import lookaside, source
+from fedpkg_container.image.resolve.source import fetch, forget_history
 from fedpkg_container.model.options import address, has_password, source_problem
+from fedpkg_container.process import Completed
+from tests.support.sources import scm
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with Workspaces(tmp_path / "state").open("source") as made:
         yield made
+
+
+@pytest.mark.parametrize("printed", ["", "main", "--help", "1" * 39, "1" * 40 + "\nbuild=x", "A" * 40])
+def test_what_a_worker_prints_instead_of_a_commit(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    """It is not recorded as one, nor given to the tasks of the arches, to git or to the log."""
+    ran = []
+
+    def run(command: Sequence[str | Path], **_: object) -> Completed:
+        ran.append(" ".join(map(str, command)))
+        return Completed(0, printed.encode() if "rev-parse" in command else b"", b"")
+
+    monkeypatch.setattr(source, "run", run)
+    with pytest.raises(BuildFailedError, match="which is not a commit") as raised:
+        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+    assert "\n" not in raised.value.reason
+    assert not any("checkout" in command for command in ran)
 
 
 def test_the_user_of_a_source_is_kept() -> None:
@@ -55,3 +77,60 @@ def test_passwords(url: str, has: bool) -> None:
 
 def test_an_ordinary_source() -> None:
     assert source_problem(SCM("git+https://src.example.org:8443/container/x?#1%2e")) == ("", "")
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory of the builder's, with files of the names that the task reads and deletes."""
+    folder = tmp_path / "outside"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("of the builder")
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    return folder
+
+
+def test_a_checkout_that_git_replaces_with_a_link_is_not_read(
+    workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: Sequence[str | Path], **_: object) -> Completed:
+        if "checkout" in command:
+            (workspace.work / "source").rmdir()
+            (workspace.work / "source").symlink_to(outside)
+        return Completed(0, b"1" * 40 if "rev-parse" in command else b"", b"")
+
+    monkeypatch.setattr(source, "run", run)
+    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+
+
+def test_a_checkout_that_a_download_replaces_with_a_link_is_not_read(
+    workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace.new("source")
+    (folder / "sources").write_text(f"SHA512 (data) = {'1' * 128}\n")
+
+    def replace(*_: object) -> None:
+        folder.rename(folder.with_name("moved"))
+        folder.symlink_to(outside)
+
+    monkeypatch.setattr(lookaside, "_fetch", replace)
+    url = "git+https://src.example.org/container/x"
+    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+        lookaside.fetch(folder, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
+
+
+def test_what_is_deleted_of_a_checkout_is_not_the_builders(workspace: Workspace, outside: Path) -> None:
+    """Where a worker has replaced the checkout with a link, and nothing has noticed it yet."""
+    (workspace.work / "source").symlink_to(outside)
+    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+        forget_history(workspace.work / "source", workspace)
+    assert (outside / ".git" / "config").read_text() == "of the builder"
+
+
+def test_the_history_of_a_checkout_is_deleted(workspace: Workspace) -> None:
+    folder = workspace.new("source")
+    (folder / ".git" / "objects").mkdir(parents=True)
+    (folder / "file").write_text("x")
+    workspace.give(folder)
+    forget_history(folder, workspace)
+    assert [path.name for path in folder.iterdir()] == ["file"]

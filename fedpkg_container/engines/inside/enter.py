@@ -7,9 +7,10 @@ mounts a directory read-only at another place, with the owners FROM… shown as 
 ``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process
 namespace, mounts /proc where it is not yet, leaves its caller's keys, and starts the command as root of a new user
 namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it ends,
-this process ends with its status, and the kernel ends all other processes of the namespace first (pid_namespaces(7)):
-when the caller learns that it ended, no process is left. VARIABLES is a JSON file with more variables of the command,
-such as a proxy with its password: it is read before the user namespace exists, and only its root can read it.
+this process ends with its status, and the kernel ends all other processes of the namespace first
+(pid_namespaces(7)): when the caller learns that it ended, no process is left. VARIABLES is a JSON file with further
+variables of the command, such as a proxy with its password: it is read before the user namespace exists, and only the
+root of the namespace outside can read it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ _X32 = 0x40000000
 #: Sockets that workers have no use for: AF_ALG is the kernel's cryptography, by which CVE-2026-31431 changed files that
 #: can only be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
 _REFUSED = (38, 40)
+#: io_uring_setup(2), the same number on all architectures: its requests make sockets that no filter sees.
+_IO_URING_SETUP = 425
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 0x4
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
 #: Offsets in struct seccomp_data.
@@ -136,18 +140,20 @@ def leave_keys() -> None:
 
 
 def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
-    """A seccomp filter that refuses sockets of some families.
+    """Return a seccomp filter that refuses sockets of some families, and io_uring, which makes sockets by itself.
 
     :param machine: as uname(2) names it; the filter is empty where its system calls are not known
     """
     instructions: list[tuple[int, int, int, int]] = []
     argument = _DATA_ARGUMENT + (4 if byte_order == "big" else 0)
     refuse = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EAFNOSUPPORT)
+    forbid = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EPERM)  # as with the setting kernel.io_uring_disabled
     allow = (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)
     for arch, (socket, socketcall) in _SOCKET.get(machine, {}).items():
         block = [(_LOAD, 0, 0, _DATA_NUMBER)]
         if machine == "x86_64":  # x32 has the same numbers, with a bit set
             block.append((_AND, 0, 0, ~_X32 & 0xFFFFFFFF))
+        block += [(_JUMP_EQUAL, 0, 1, _IO_URING_SETUP), forbid]
         if socketcall is not None:
             block += [(_JUMP_EQUAL, 0, 1, socketcall), refuse]
         block += [(_JUMP_EQUAL, 1, 0, socket), allow, (_LOAD, 0, 0, argument)]
@@ -188,7 +194,7 @@ def inside(first: int, count: int, command: list[str]) -> int:
         os.close(ready_read)
         os.close(done_write)
         try:
-            _become_root(ready_write, done_read)
+            _become_root(first, ready_write, done_read)
             _execute(command)
         except OSError as error:
             _report(error)
@@ -203,8 +209,15 @@ def inside(first: int, count: int, command: list[str]) -> int:
     return _status_of(pid)
 
 
-def _become_root(ready: int, done: int) -> None:
-    """Enter a new user namespace, whose map the other process writes."""
+def _become_root(first: int, ready: int, done: int) -> None:
+    """Enter a new user namespace, whose map the other process writes.
+
+    It is made by the ID that its root has outside: what is used in it (inotify(7), signals that wait, namespaces) is
+    counted for the user who made it too, and would be taken from root of the builder otherwise, up to root's limits.
+    """
+    _call("prctl", _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))  # capabilities stay
+    os.setegid(first)
+    os.seteuid(first)
     _call("unshare", _libc.unshare(_CLONE_NEWUSER))
     os.write(ready, b"x")
     os.close(ready)

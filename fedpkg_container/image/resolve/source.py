@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines.opening import check_directory
 from fedpkg_container.engines.sandbox import confined, connected
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
@@ -69,12 +70,15 @@ def fetch(
         git("init", "--quiet")
         git("remote", "add", "origin", remote)
         commit = _fetch(git, scm.revision)
+        if not _COMMIT.fullmatch(commit):  # the worker printed it; it is recorded, and fetched by other tasks
+            raise BuildFailedError(f"{remote} at {scm.revision} is {commit[:80]!r}, which is not a commit")
         git("checkout", "--quiet", "--detach", commit)
     except ProgramError as error:
         raise BuildFailedError(
             f"{remote} at {scm.revision} cannot be fetched: {error.reason}",
             solution="check that the commit is pushed and the repository can be read",
         ) from error
+    check_directory(folder)
     return Source(folder, f"{repository}#{commit}")
 
 
@@ -98,3 +102,9 @@ def commit_time(folder: Path, workspace: Workspace | None = None) -> int:
     """
     command: list[str | Path] = ["git", *_SAFE, "-C", folder, "log", "-1", "--format=%ct"]
     return int(run(confined(command, workspace) if workspace else command, timeout=TIMEOUT).text)
+
+
+def forget_history(folder: Path, workspace: Workspace) -> None:
+    """Delete git's own directory of a checkout, so that COPY does not read it: in a worker, which owns it."""
+    run(confined(["rm", "-rf", "--", folder / ".git"], workspace), timeout=TIMEOUT)
+    check_directory(folder)
