@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -97,7 +97,7 @@ class WorkerLimits:
     :param processes: processes and threads; 0 for no limit
     """
 
-    memory: int = 0
+    memory: int = field(default_factory=cgroups.half_of_memory)
     processes: int = 4096
 
 

@@ -41,9 +41,10 @@ _SOCKET: dict[str, dict[int, tuple[int, int | None]]] = {
     "s390x": {0x80000016: (359, None)},
 }
 _X32 = 0x40000000
-#: Sockets that workers have no use for: AF_ALG is the kernel's cryptography, by which CVE-2026-31431 changed files that
-#: can only be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
-_REFUSED = (38, 40)
+#: Families of sockets that workers may make: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET. Others reach parts of
+#: the kernel that builds do not need: AF_ALG is its cryptography, by which CVE-2026-31431 changed files that can only
+#: be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
+_ALLOWED = (1, 2, 10, 16, 17)
 #: io_uring_setup(2), the same number on all architectures: its requests make sockets that no filter sees.
 _IO_URING_SETUP = 425
 _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 0x4
@@ -140,7 +141,7 @@ def leave_keys() -> None:
 
 
 def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
-    """Return a seccomp filter that refuses sockets of some families, and io_uring, which makes sockets by itself.
+    """Return a seccomp filter that allows sockets of a few families, and no io_uring, which makes sockets by itself.
 
     :param machine: as uname(2) names it; the filter is empty where its system calls are not known
     """
@@ -157,9 +158,9 @@ def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
         if socketcall is not None:
             block += [(_JUMP_EQUAL, 0, 1, socketcall), refuse]
         block += [(_JUMP_EQUAL, 1, 0, socket), allow, (_LOAD, 0, 0, argument)]
-        for family in _REFUSED:
-            block += [(_JUMP_EQUAL, 0, 1, family), refuse]
-        block.append(allow)
+        for family in _ALLOWED:
+            block += [(_JUMP_EQUAL, 0, 1, family), allow]
+        block.append(refuse)
         instructions += [(_LOAD, 0, 0, _DATA_ARCH), (_JUMP_EQUAL, 0, len(block), arch), *block]
     if instructions:
         instructions.append(allow)
