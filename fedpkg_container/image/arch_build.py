@@ -24,7 +24,6 @@ from fedpkg_container.image.publishing import lost_in
 from fedpkg_container.image.repositories import Repositories, repo_file
 from fedpkg_container.image.runnable import check_runnable
 from fedpkg_container.image.site import Site
-from fedpkg_container.image.source import commit_time
 from fedpkg_container.image.step import Recipe, build_image, unset
 from fedpkg_container.image.watch import guard
 from fedpkg_container.model.arches import platform_of
@@ -39,6 +38,7 @@ class ArchBuild:
     """What the build of one arch works with.
 
     :param source: the checkout at the exact commit
+    :param timestamp: when that commit was made, in seconds since the epoch
     :param koji: Koji's files, where repositories are
     :param folder: a folder for files of this build
     :param after: called after each step
@@ -48,6 +48,7 @@ class ArchBuild:
     site: Site
     engine: Buildah
     source: Path
+    timestamp: int
     koji: KojiFiles
     folder: Path
     log: BuildLog
@@ -117,14 +118,13 @@ class ArchBuild:
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        timestamp = commit_time(self.source, self.engine.workspace)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
         recipe = Recipe(
             dockerfile=dockerfile,
             context=self.source,
             parents={written: base.name for written, base in bases.items()},
             labels={**unset(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
-            timestamp=timestamp,
+            timestamp=self.timestamp,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,
