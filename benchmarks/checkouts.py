@@ -6,9 +6,9 @@ DIRECTORY is another checkout, of a commit before a change for example, with a v
 this checkout's in both cases; the other one needs ``fedpkg_container.box`` and ``tests.support`` with the same calls.
 
 For each kind of build it prints the median seconds of each step, of the whole task on the builder, and of processor
-time: that of the builder and of all processes that it has waited for, in user and system mode. Processor time varies
-less on a shared machine. A ratio above 1 means that this checkout takes longer. The two pairs of totals are followed by
-the medians of the ratios of single pairs.
+time: that of the builder and all processes below it, in user and system mode (where control groups are of
+version 1). Processor time varies less on a shared machine. A ratio above 1 means that this checkout takes longer. The
+totals are followed by the medians of the ratios of single pairs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.building import LARGE, ORDER, SMALL, TIMEOUT, Measured, Service, Workload, furnished
+from benchmarks.building import LARGE, ORDER, SMALL, TIMEOUT, Measured, Service, Workload, accounted, furnished
 from fedpkg_container.box.box import Box
 from tests.support.packager import Packager
 
@@ -53,7 +53,7 @@ def serve(folder: Path) -> None:
     """Build what standard input requests, one JSON object per line; print the measurements in the same way."""
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # what programs print is not an answer
-        with furnished(folder) as box:
+        with furnished(folder) as box, accounted(box):
             packagers: dict[str, Packager] = {}
             answers.write("ready\n")
             for line in sys.stdin:

@@ -77,7 +77,7 @@ class ArchBuild:
             tools = beside.submit(buildroot, spec.arch)
             image = self._build(dockerfile, bases)
         self.after("executed")
-        with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+        with Archive(spec, self.engine, self.folder, log, self.upload).of(image, self.site.formats) as keep:
             log.say("reading the image's RPMs")
             found = found_in(self.engine, image)
             log.say(f"the image holds {len(found['components'])} RPMs")
@@ -103,7 +103,6 @@ class ArchBuild:
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
         self.log.say(f"pushing {staged}")
-        self.engine.export(image, self.site.formats)
         first, *others = self.site.formats
         exact = staged.at(self.engine.push(image, staged, first))
         return exact, {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}

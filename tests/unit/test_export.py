@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import json
 import string
 import tarfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +55,7 @@ def _strip(content: bytes) -> tuple[bytes, bool]:
     written = io.BytesIO()
     hashing = export.Hashing(written)
     changed = export.strip(io.BytesIO(content), hashing)
+    assert export.has_unwanted(io.BytesIO(content), len(content)) is changed
     assert hashing.digest == f"sha256:{hashlib.sha256(written.getvalue()).hexdigest()}"
     return written.getvalue(), changed
 
@@ -97,6 +102,75 @@ def test_other_bytes_are_an_error_or_stay(content: bytes) -> None:
     except (ValueError, OSError):
         return
     assert changed or stripped == content
+
+
+def _refuses(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ValueError:
+        return True
+    return False
+
+
+@given(_MEMBERS, st.integers(0))
+def test_a_layer_that_is_cut_off_is_found_without_reading_files(members: list[Any], at: int) -> None:
+    content = _write(members, tarfile.PAX_FORMAT, overlays=False)
+    content = content[: at % (len(content) + 1)]
+    assert _refuses(lambda: export.has_unwanted(io.BytesIO(content), len(content))) == _refuses(lambda: _strip(content))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_archive_holds_layers_configuration_and_list(tmp_path: Path, compressed: bool) -> None:
+    """Of layers that were compressed by others too, in more than one part."""
+    plain = [b"a" * 1000, bytes(1024), b"c" * 70_000]
+    layers = []
+    for number, content in enumerate(plain):
+        (tmp_path / f"{number}").write_bytes(content)
+        parts = (content[:500], content[500:])
+        (tmp_path / f"{number}.gz").write_bytes(b"".join(map(gzip.compress, parts)))
+        names = str(tmp_path / f"{number}.gz"), str(tmp_path / f"{number}")
+        layers.append(export.Layer(f"sha256:{number}", len(content), {}, *names))
+    (tmp_path / "5").write_bytes(b"{}")
+    export.archive(str(tmp_path), "image:1", "sha256:5", [*layers, layers[0]], compressed=compressed)
+    content = (tmp_path / export.ARCHIVE).read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content) if compressed else content), mode="r:") as archive:
+        found = {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+    listed = json.loads(found.pop("manifest.json"))
+    assert found == {"0.tar": plain[0], "1.tar": plain[1], "2.tar": plain[2], "5.json": b"{}"}
+    assert listed == [{"Config": "5.json", "RepoTags": ["image:1"], "Layers": ["0.tar", "1.tar", "2.tar", "0.tar"]}]
+
+
+@pytest.mark.parametrize("size", [0, 1, 0o77777777777, 9 * 1024**3])
+def test_headers_are_those_of_a_tar_archive(size: int) -> None:
+    entry = tarfile.TarInfo.frombuf(export.header("name", size), "ascii", "strict")
+    assert (entry.name, entry.size, entry.mode, entry.isreg()) == ("name", size, 0o444, True)
+
+
+@pytest.mark.parametrize("overlays", [False, True])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_layer_is_compressed_once(tmp_path: Path, overlays: bool, plain: bool) -> None:
+    text = b"text" * 100_000
+    member = ("name", tarfile.REGTYPE, text, {}, {f"{UNWANTED}origin": "x"})
+    wanted = _strip(_write([member], tarfile.PAX_FORMAT, overlays=overlays))[0]
+    path = tmp_path / "layer"
+    path.write_bytes(_write([member], tarfile.PAX_FORMAT, overlays=overlays))
+    diff_id = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    made = export.Export(str(tmp_path), {}, ["gzip", "-nc"], plain=plain)
+    layer = made.layer(str(path), diff_id)
+    packed = Path(layer.packed).read_bytes()
+    assert gzip.decompress(packed) == wanted
+    assert layer.diff_id == f"sha256:{hashlib.sha256(wanted).hexdigest()}"
+    assert layer.size == len(wanted)
+    assert layer.blob == {"digest": f"sha256:{hashlib.sha256(packed).hexdigest()}", "size": len(packed)}
+    assert not plain or Path(layer.plain).read_bytes() == wanted
+    assert made.layer(str(path), diff_id) is layer
+
+
+def test_a_program_that_fails_is_an_error(tmp_path: Path) -> None:
+    member = ("name", tarfile.REGTYPE, b"text" * 100_000, {}, {f"{UNWANTED}origin": "x"})
+    (tmp_path / "layer").write_bytes(_write([member], tarfile.PAX_FORMAT, overlays=True))
+    with pytest.raises(SystemExit, match="false failed with exit status 1"):
+        export.Export(str(tmp_path), {}, ["false"], plain=False).layer(str(tmp_path / "layer"), "sha256:1")
 
 
 @given(st.lists(st.tuples(_KEYS, _VALUES), max_size=5))
