@@ -355,7 +355,7 @@ class Buildah:
         """
         # Archives are in docker's format, whatever a registry gets.
         wanted = tuple(dict.fromkeys([_DOCKER, *kinds]))
-        sources = {kind: self._new("export") for kind in wanted}
+        others = {kind: self._new("export") for kind in wanted[1:]}
         target = self._new("exported")
         known: dict[str, dict[str, Any]] = {}
         for base in self.bases.used.values():
@@ -363,8 +363,8 @@ class Buildah:
                 known[diff_id] = {**blob, "file": str(base.blob(blob["digest"]))}
         push = ["buildah", "push", "--quiet", "-D", "--format"]
         request = {
-            "push": {kind: [*push, kind, image, f"dir:{source}"] for kind, source in sources.items()},
-            "sources": {kind: str(source) for kind, source in sources.items()},
+            "push": [*push, _DOCKER, image, "docker-archive:/dev/stdout"],
+            "others": {kind: ([*push, kind, image, f"dir:{path}"], str(path)) for kind, path in others.items()},
             "target": str(target),
             "known": known,
             "gzip": _gzip(),
@@ -463,5 +463,8 @@ class Buildah:
 
 
 def _gzip() -> list[str]:
-    """Return the command that compresses: igzip (isa-l), which is many times as fast as gzip, where it is installed."""
+    """Return the command that compresses: igzip (isa-l) where it is installed, else gzip.
+
+    Of 562 MB of /usr, igzip -3 makes 256 MB in 2 s, gzip -6 238 MB in 32 s, and gzip -3 249 MB in 15 s of a processor.
+    """
     return ["igzip", "-n", "-3", "-c"] if shutil.which("igzip") else ["gzip", "-n", "-6", "-c"]

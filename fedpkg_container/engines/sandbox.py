@@ -26,7 +26,7 @@ from pathlib import Path
 from fedpkg_container.engines.ids import IdRange, in_user_namespace
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.files import write_atomically
+from fedpkg_container.files import write_atomically, write_when_different
 
 #: What all programs in a sandbox have as variables: nothing of the builder's own environment.
 VARIABLES = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8"}
@@ -176,7 +176,7 @@ class Sandbox:
         return path
 
     def _etc(self) -> list[tuple[Path, str]]:
-        """Write the files of /etc; what is mounted where."""
+        """Write the files of /etc, which other workers of the build may be reading; what is mounted where."""
         files = {**_FILES, "containers/containers.conf": containers_conf()}
         if self.resolver is not None:
             files["resolv.conf"] = _resolv_conf(self.resolver)
@@ -184,7 +184,7 @@ class Sandbox:
         for name, text in files.items():
             path = self.workspace.folder / ETC / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            write_when_different(path, text)
             written.append((path, f"/etc/{name}"))
         if self.resolver is None:  # the builder's own network
             written = [each for each in written if each[1] not in map(str, _NAMES)]

@@ -1,13 +1,15 @@
 """Prepare an image for a registry and for Koji: as a file, in a worker.
 
-buildah writes the image with uncompressed layers (``buildah push -D … dir:``). Here its own layers lose what the kernel
-keeps in them when overlay is mounted in a user namespace (xattrs ``user.overlay.*``, which buildah 1.28 does not leave
-out), so that they are the same whoever builds. Each is compressed once, for registry and archive alike.
+buildah writes the image to a pipe, as a docker-archive with uncompressed layers, of which nothing reaches the disk: the
+other destinations of ``buildah push`` are files, which it also has synchronized. The image's own layers lose what the
+kernel keeps in them when overlay is mounted in a user namespace (xattrs ``user.overlay.*``, which buildah 1.28 does not
+leave out), so that they are the same whoever builds. Each is compressed once, for registry and archive alike.
 
-Its argument is a file with a JSON object: ``push`` (format → command by which buildah writes a directory), ``sources``
-(format → that directory), ``target`` (an existing empty directory), ``known`` (diff ID → digest, size and file of
-layers that come from a base image and stay as the registry has them), ``gzip`` (a command that compresses), ``archive``
-(what an archive calls the image; empty for none), ``compressed`` (whether the archive is).
+Its argument is a file with a JSON object: ``push`` (the command by which buildah writes the archive), ``others``
+(format → command by which buildah writes a directory, ``dir:…``, and that directory), ``target`` (an existing empty
+directory), ``known`` (diff ID → digest, size and file of layers that come from a base image and stay as the registry
+has them), ``gzip`` (a command that compresses), ``archive`` (what an archive calls the image; empty for none),
+``compressed`` (whether the archive is).
 
 It writes ``target/FORMAT.json`` (the manifests), blobs as ``target/HEX``, then the empty file ``target/exported``; and
 then ``target/archive``, a docker-archive. A compressed archive is made of the compressed layers as they are: several
@@ -16,6 +18,8 @@ gzip members behind each other are one file (RFC 1952), of which no byte is comp
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -23,12 +27,19 @@ import subprocess
 import sys
 import threading
 import zlib
+from collections.abc import Iterator
 from typing import IO, Any
 
 _BLOCK = 512
 _CHUNK = 1 << 20
+#: A command of fcntl(2), which Python before 3.10 has no name for.
+_F_SETPIPE_SZ = 1031
 #: Extended headers that are looked into, bytes; longer ones stay as they are.
 _LONGEST_HEADER = 1 << 20
+#: The largest configuration or list in an archive, bytes.
+_LONGEST_TEXT = 64 << 20
+#: Seconds that a program may take to end after its output.
+_END = 60
 #: Sizes that a header of an archive has octal digits for.
 _OCTAL_SIZES = 1 << 33
 #: Files of the target: what tells that manifests and blobs are complete, and the archive.
@@ -108,29 +119,57 @@ def is_wanted(record: bytes) -> bool:
     return not _key(record).startswith(_UNWANTED)
 
 
-def has_unwanted(source: IO[bytes], size: int) -> bool:
-    """Whether a layer has xattrs of overlay. Only headers are read.
+class Part:
+    """A part of a stream that is read as a file.
 
-    :param source: must be seekable
-    :param size: of the layer, bytes
+    :param size: bytes
+    """
+
+    def __init__(self, source: IO[bytes], size: int) -> None:
+        self.source, self.left = source, size
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """Read as many bytes, or what is left.
+
+        :raises ValueError: the stream ended before
+        """
+        size = min(size, self.left)
+        content = self.source.read(size)
+        if len(content) != size:
+            raise ValueError("the archive ends within a file")
+        self.left -= size
+        return content
+
+
+def members(stream: IO[bytes]) -> Iterator[tuple[str, Part]]:
+    """Yield the plain files of a tar archive, by name; each must be read before the next one.
+
     :raises ValueError: it is not a tar archive
     """
-    while header := source.read(_BLOCK):
-        if len(header) != _BLOCK:
-            raise ValueError("the layer ends within a header")
-        if header == bytes(_BLOCK):
+    larger = None
+    while (entry := stream.read(_BLOCK)) and entry != bytes(_BLOCK):
+        if len(entry) != _BLOCK:
+            raise ValueError("the archive ends within a header")
+        size = size_of(entry)
+        padding = _padded(size) - size
+        if entry[156:157] == b"x":
+            content = Part(stream, _padded(size)).read(_padded(size))
+            sizes = [each.partition(b"=")[2] for each in records(content[:size]) if _key(each) == b"size"]
+            larger = int(sizes[-1]) if sizes else None
             continue
-        length = size_of(header)
-        if header[156:157] == b"x" and length <= _LONGEST_HEADER:
-            content = source.read(_padded(length))
-            if not all(is_wanted(each) for each in records(content[:length])):
-                return True
-        elif source.seek(_padded(length), os.SEEK_CUR) > size:
-            raise ValueError("the layer ends within a file")
-    return False
+        if larger is not None:
+            size, padding, larger = larger, _padded(larger) - larger, None
+        part = Part(stream, size)
+        if entry[156:157] in (b"0", b"\0"):
+            yield entry[:100].rstrip(b"\0").decode(), part
+        while part.read():
+            pass
+        Part(stream, padding).read()
+    while stream.read(_CHUNK):  # what follows the end; a program that still writes must not be interrupted
+        pass
 
 
-def strip(source: IO[bytes], target: Hashing) -> bool:
+def strip(source: IO[bytes] | Part, target: Hashing) -> bool:
     """Copy a layer without the xattrs of overlay; whether it had any. Everything else stays byte for byte.
 
     :raises ValueError: it is not a tar archive
@@ -164,15 +203,23 @@ def strip(source: IO[bytes], target: Hashing) -> bool:
     return changed
 
 
+def widen(pipe: IO[bytes]) -> IO[bytes]:
+    """Have a pipe hold more than 64 KiB, so that the programs at its ends take turns less often, and return it."""
+    with contextlib.suppress(OSError):  # a limit of pipes of all processes of the user
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _CHUNK)
+    return pipe
+
+
 def compress(source: IO[bytes], target: str, command: list[str]) -> tuple[str, int]:
     """Compress a file; the digest and size of the result."""
     with open(target, "wb") as file:
         hashing = Hashing(file)
         process = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE)
         assert process.stdout is not None
+        widen(process.stdout)
         while chunk := process.stdout.read(_CHUNK):
             hashing.write(chunk)
-        if process.wait(timeout=60):
+        if process.wait(timeout=_END):
             raise SystemExit(f"{command[0]} failed with exit status {process.returncode}")
     return hashing.digest, hashing.size
 
@@ -207,33 +254,46 @@ class Export:
         self.plain = plain
         self.layers: dict[str, Layer] = {}
 
-    def layer(self, path: str, diff_id: str) -> Layer:
-        """A layer that buildah wrote, as it goes out."""
-        if diff_id not in self.layers:
-            self.layers[diff_id] = self._layer(path, diff_id)
-        return self.layers[diff_id]
+    def read(self, stream: IO[bytes]) -> tuple[str, list[Layer]]:
+        """Read the docker-archive that buildah writes, and write manifest and configuration in docker's format.
 
-    def _layer(self, path: str, diff_id: str) -> Layer:
-        size = os.path.getsize(path)
+        :returns: the configuration's digest, and the layers
+        :raises ValueError: it is not such an archive
+        """
+        texts = {}
+        for name, part in members(stream):
+            if name.endswith(".tar"):
+                diff_id = f"sha256:{name.removesuffix('.tar')}"
+                self.layers[diff_id] = self.layer(diff_id, part)
+            elif part.left <= _LONGEST_TEXT:
+                texts[name] = part.read(part.left)
+        (described,) = json.loads(texts["manifest.json"])
+        layers = [self.layers[f"sha256:{name.removesuffix('.tar')}"] for name in described["Layers"]]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
+        }
+        return self.image("v2s2", manifest, texts[described["Config"]]), layers
+
+    def layer(self, diff_id: str, part: Part) -> Layer:
+        """A layer that buildah writes, as it goes out."""
+        plain = os.path.join(self.target, f"layer-{len(self.layers)}.tar") if self.plain else os.devnull
+        size = part.left
         if diff_id in self.known:
             known = self.known[diff_id]
-            blob = {"digest": known["digest"], "size": known["size"]}
-            return Layer(diff_id, size, blob, known["file"], path)
+            if self.plain:
+                with open(plain, "wb") as copy:
+                    while chunk := part.read():
+                        copy.write(chunk)
+            return Layer(diff_id, size, {"digest": known["digest"], "size": known["size"]}, known["file"], plain)
         packed = os.path.join(self.target, "packed")
-        with open(path, "rb") as source:
-            if has_unwanted(source, size):
-                source.seek(0)
-                path = os.path.join(self.target, f"layer-{len(self.layers)}.tar")
-                diff_id, size, blob = self._stripped(source, packed, path if self.plain else os.devnull)
-            else:
-                source.seek(0)
-                digest, length = compress(source, packed, self.gzip)
-                blob = {"digest": digest, "size": length}
+        diff_id, size, blob = self._stripped(part, packed, plain)
         file = os.path.join(self.target, blob["digest"].partition(":")[2])
         os.rename(packed, file)
-        return Layer(diff_id, size, blob, file, path)
+        return Layer(diff_id, size, blob, file, plain)
 
-    def _stripped(self, source: IO[bytes], packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
+    def _stripped(self, source: Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
         """Strip and compress a layer at the same time; its diff ID, its size, and digest and size of its blob."""
         read, write = os.pipe()
         errors: list[Exception] = []
@@ -251,34 +311,33 @@ class Export:
             thread = threading.Thread(target=work)
             thread.start()
             with open(read, "rb", buffering=0) as end:
-                digest, size = compress(end, packed, self.gzip)
+                digest, size = compress(widen(end), packed, self.gzip)
             thread.join()
         if errors:
             raise errors[0]
         return hashing.digest, hashing.size, {"digest": digest, "size": size}
 
-    def image(self, kind: str, source: str) -> tuple[str, list[Layer]]:
-        """Write manifest and configuration of a format; the configuration's digest, and the layers."""
+    def other(self, kind: str, source: str) -> None:
+        """Write manifest and configuration in another format, as buildah wrote them to a directory."""
         with open(os.path.join(source, "manifest.json"), "rb") as file:
             manifest = json.load(file)
         with open(os.path.join(source, manifest["config"]["digest"].partition(":")[2]), "rb") as file:
-            raw = file.read()
-        layers, described = [], []
-        paths = [os.path.join(source, each["digest"].partition(":")[2]) for each in manifest["layers"]]
-        for path, diff_id in zip(paths, json.loads(raw)["rootfs"]["diff_ids"]):
-            layer = self.layer(path, diff_id)
-            raw = raw.replace(diff_id.encode(), layer.diff_id.encode())
-            layers.append(layer)
-            described.append({"mediaType": _GZIP_TYPES[kind], **layer.blob})
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        self._save(digest.partition(":")[2], raw)
-        manifest["config"] = {**manifest["config"], "digest": digest, "size": len(raw)}
-        manifest["layers"] = described
+            self.image(kind, manifest, file.read())
+
+    def image(self, kind: str, manifest: dict[str, Any], config: bytes) -> str:
+        """Write manifest and configuration of a format with our layers; the configuration's digest.
+
+        :param manifest: what is in it besides layers
+        """
+        layers = [self.layers[diff_id] for diff_id in json.loads(config)["rootfs"]["diff_ids"]]
+        for diff_id, layer in self.layers.items():
+            config = config.replace(diff_id.encode(), layer.diff_id.encode())
+        digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        self._save(digest.partition(":")[2], config)
+        manifest["config"] = {**manifest["config"], "digest": digest, "size": len(config)}
+        manifest["layers"] = [{"mediaType": _GZIP_TYPES[kind], **layer.blob} for layer in layers]
         self._save(f"{kind}.json", json.dumps(manifest, separators=(",", ":")).encode())
-        if not self.plain:  # most of them have not been written to the disk yet
-            for path in set(paths):
-                os.unlink(path)
-        return digest, layers
+        return digest
 
     def _save(self, name: str, content: bytes) -> None:
         with open(os.path.join(self.target, name), "wb") as file:
@@ -363,14 +422,24 @@ def main() -> None:
         request = json.load(file)
     target, name, compressed = request["target"], request["archive"], request["compressed"]
     export = Export(target, request["known"], request["gzip"], plain=bool(name) and not compressed)
-    exported = {}
-    for kind, source in request["sources"].items():
-        subprocess.run(request["push"][kind], check=True)
-        exported[kind] = export.image(kind, source)
+    with subprocess.Popen(request["push"], stdout=subprocess.PIPE) as buildah:
+        assert buildah.stdout is not None
+        try:
+            digest, layers = export.read(widen(buildah.stdout))
+        except (ValueError, LookupError):
+            is_cut_off = not buildah.stdout.read(1)
+            buildah.stdout.close()
+            if is_cut_off and buildah.wait(timeout=_END):  # it has printed why
+                sys.exit(buildah.returncode)
+            raise
+    if buildah.returncode:
+        sys.exit(buildah.returncode)
+    for kind, (command, source) in request["others"].items():
+        subprocess.run(command, check=True)
+        export.other(kind, source)
     with open(os.path.join(target, EXPORTED), "wb"):
         pass
     if name:
-        digest, layers = exported["v2s2"]
         archive(target, name, digest, layers, compressed=compressed)
 
 
@@ -380,6 +449,6 @@ if __name__ == "__main__":
     except OSError as error:
         sys.exit(f"export: {error.strerror or error}: {error.filename or ''}")
     except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)  # it has printed why
+        sys.exit(error.returncode)
     except (ValueError, LookupError, TypeError) as error:
         sys.exit(f"export: {error}")
