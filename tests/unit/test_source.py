@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.source import fetch
 from fedpkg_container.model.source import address, has_password, source_problem
+from fedpkg_container.process import run
+from tests.support.sources import scm
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -38,6 +42,28 @@ def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
         fetch(SCM(url), workspace, lambda _: None)
     assert caught.value.solution
     assert not (workspace.work / "source").exists()
+
+
+@pytest.mark.parametrize("revision", ["rawhide", "origin/rawhide", "a commit"])
+def test_a_source_is_recorded_with_its_commit_and_time(tmp_path: Path, workspace: Workspace, revision: str) -> None:
+    def git(*arguments: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_COMMITTER_DATE": "1700000000 +0100"}
+        people = ["-c", "user.name=x", "-c", "user.email=x@x"]
+        return run(["git", *people, "-C", repository, *arguments], timeout=PATIENCE, env=environment).text.strip()
+
+    repository = tmp_path / "x"
+    repository.mkdir()
+    git("init", "--quiet", "--initial-branch=rawhide")
+    (repository / "Dockerfile").write_text("FROM scratch\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=first")
+    commit = git("rev-parse", "HEAD")
+    git("commit", "--quiet", "--allow-empty", "--message=second")
+    wanted = commit if revision == "a commit" else git("rev-parse", "HEAD")
+    url = scm("git+file://", "", str(repository), commit if revision == "a commit" else revision)
+    source = fetch(url, workspace, lambda _: None)
+    assert (source.url, source.time) == (f"git+file://{repository}#{wanted}", 1700000000)
+    assert (source.folder / "Dockerfile").is_file()
 
 
 @pytest.mark.parametrize(
