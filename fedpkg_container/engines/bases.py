@@ -72,10 +72,15 @@ class BaseImage:
         """The store."""
         return self.directory / "work" / "graph"
 
+    @property
+    def content(self) -> Path:
+        """The directory with what the registry has."""
+        return self.directory / _CONTENT
+
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest, as the registry has it."""
-        return Manifest.read((self.directory / _CONTENT / "manifest.json").read_bytes())
+        return Manifest.read((self.content / "manifest.json").read_bytes())
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
@@ -117,7 +122,7 @@ class BaseImage:
 
     def blob(self, digest: str) -> Path:
         """The file of a blob."""
-        return self.directory / _CONTENT / checked(digest).partition(":")[2]
+        return self.content / checked(digest).partition(":")[2]
 
 
 class BaseImages:

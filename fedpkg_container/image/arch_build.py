@@ -25,7 +25,7 @@ from fedpkg_container.image.publish.index import lost_in
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
 from fedpkg_container.image.resolve.repositories import KojiFiles, Repositories, repo_file
-from fedpkg_container.image.resolve.source import commit_time, forget_history
+from fedpkg_container.image.resolve.source import forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
@@ -38,6 +38,7 @@ class ArchBuild:
     """What the build of one arch works with.
 
     :param source: the checkout at the exact commit
+    :param timestamp: when that commit was made, in seconds since the epoch
     :param koji: Koji's files, where repositories are
     :param folder: a folder for files of this build
     :param after: called after each step
@@ -47,6 +48,7 @@ class ArchBuild:
     site: Site
     engine: Buildah
     source: Path
+    timestamp: int
     koji: KojiFiles
     folder: Path
     log: BuildLog
@@ -76,7 +78,7 @@ class ArchBuild:
             tools = beside.submit(buildroot, spec.arch)
             image = self._build(dockerfile, bases)
         self.after("executed")
-        with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+        with Archive(spec, self.engine, self.folder, log, self.upload).of(image, self.site.formats) as keep:
             log.say("reading the image's RPMs")
             found = found_in(self.engine, image)
             log.say(f"the image holds {len(found['components'])} RPMs")
@@ -105,7 +107,6 @@ class ArchBuild:
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
         self.log.say(f"pushing {staged}")
-        self.engine.export(image, self.site.formats)
         first, *others = self.site.formats
         exact = staged.at(self.engine.push(image, staged, first))
         variants = {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
@@ -123,14 +124,13 @@ class ArchBuild:
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        timestamp = commit_time(self.source, self.engine.workspace)
         forget_history(self.source, self.engine.workspace)
         recipe = Recipe(
             dockerfile=dockerfile,
             context=self.source,
             parents={written: base.name for written, base in bases.items()},
             labels={**unset(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
-            timestamp=timestamp,
+            timestamp=self.timestamp,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,

@@ -16,7 +16,7 @@ import pytest
 
 from fedpkg_container.engines import buildah, hook
 from fedpkg_container.engines.bases import BaseImage
-from fedpkg_container.engines.buildah import Buildah, Exported, ImageBuild
+from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
@@ -295,11 +295,11 @@ def _saved(
     with _engine(victim) as engine:
         folder = engine.workspace.new("exported-0")
         program = engine._worker(["sh", "-c", f"cd {folder}; {script}"])
-        monkeypatch.setattr(engine, "export", lambda *_: Exported({}, folder, engine.workspace.work))
-        monkeypatch.setattr(engine, "_program", lambda *_: program)
+        monkeypatch.setattr(engine, "_new", lambda _: folder)
+        monkeypatch.setattr(engine, "_program", lambda *_, **__: program)
         target = engine.folder / "image.tar"
-        with engine.saved("image", NAME, target) as wait:
-            yield engine, target, wait
+        with engine.exporting("image", [], archive=NAME) as exporting:
+            yield engine, target, lambda: exporting.save(target)
 
 
 def test_the_log_of_a_worker_is_not_read_whole(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) 
     site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels))
     engine: Any = TakenOver(folder, reached, labels)
     log: Any = SimpleNamespace(say=lambda _: None)
-    build = ArchBuild(SPEC, site, engine, folder, SimpleNamespace(), folder, log, lambda *_: None)  # type: ignore[arg-type]
+    build = ArchBuild(SPEC, site, engine, folder, 0, SimpleNamespace(), folder, log, lambda *_: None)  # type: ignore[arg-type]
     return build._push("image")
 
 
