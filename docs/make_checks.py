@@ -1,4 +1,4 @@
-"""Makes docs/checks.md from the table of checks: ``python docs/make_checks.py``."""
+"""Makes docs/reference/checks.md from the table of checks: ``python docs/make_checks.py``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from fedpkg_container.distgit import dockerfile_limits as limits
 from fedpkg_container.model.findings import CHECKS
 
-PAGE = Path(__file__).parent / "checks.md"
+PAGE = Path(__file__).parent / "reference" / "checks.md"
 HEAD = """\
 # The checks of container-build
 
@@ -44,7 +44,7 @@ from the base image.
 
 
 def page() -> str:
-    """The text of docs/checks.md."""
+    """The text of docs/reference/checks.md."""
     return HEAD + "".join(f"| `{code}` | {text} |\n" for code, text in CHECKS.items()) + TAIL
 
 

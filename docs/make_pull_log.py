@@ -1,4 +1,6 @@
-"""Write the request log of one pull into docs/redirects.md: ``python -m docs.make_pull_log``, or ``make pictures``.
+"""Write the request log of one pull into docs/howto/redirects.md: ``python -m docs.make_pull_log``.
+
+Run by ``make pictures``.
 
 The pull is real: skopeo with an empty store, through nginx and through httpd, before docker-registry and a mirror.
 Hosts get names, digests are cut.
@@ -16,7 +18,7 @@ from tests.support.clients import pull
 from tests.support.front_ends import distribution, open_folder
 from tests.support.layered import LayeredImage
 
-PAGE = Path(__file__).with_name("redirects.md")
+PAGE = Path(__file__).parent / "howto" / "redirects.md"
 BEGIN, END = "<!-- begin of the pull log -->\n", "<!-- end of the pull log -->\n"
 NAME = "f42/hello-web"
 
