@@ -81,8 +81,8 @@ def _site(heading: str, folder: Path) -> Iterator[Site]:
 ALLOWED = "container-binary"
 
 
-def test_scratch_builds_for_everybody_releases_for_some(tmp_path: Path) -> None:
-    with _site("Scratch builds for everybody, releases for some", tmp_path) as site:
+def test_scratch_builds_for_all_users_releases_for_some(tmp_path: Path) -> None:
+    with _site("Scratch builds for all users, releases for some", tmp_path) as site:
         assert site.build(F41, SCRATCH) == ALLOWED
         refusal = site.build(F41, {})
         assert f"\n    {refusal}\n" in PAGE
