@@ -1,4 +1,4 @@
-"""Makes docs/pictures/*.svg from real runs in a box of its own: ``make pictures``."""
+"""Generate docs/pictures/*.svg from real runs in a temporary box: ``make pictures``."""
 
 from __future__ import annotations
 
