@@ -25,9 +25,9 @@ TAIL = f"""\
 
 ## Maximum size of a Dockerfile
 
-Values of ENV, ARG and LABEL can refer to earlier ones, so that ten lines can result in a value of several gigabytes. The
-client and builders refuse such a Dockerfile before they expand variables, by an upper bound that they compute from lengths
-alone (`distgit/dockerfile_limits.py`). The limits are the same on all sites and cannot be configured.
+Values of ENV, ARG and LABEL can refer to earlier ones, so that ten lines can result in a value of several gigabytes.
+The client and builders refuse such a Dockerfile before they expand variables, by an upper bound that they compute from
+lengths alone (`distgit/dockerfile_limits.py`). The limits are the same on all sites and cannot be configured.
 
 | What | Limit |
 | --- | --- |
