@@ -2,7 +2,7 @@
 
 Part of ``make lint``. The patterns are the words that docs/glossary.md lists as not used, as far as a pattern can find
 them. Code is not checked: code blocks and code spans of Markdown, ``literals`` of docstrings, names, and string
-literals without spaces.
+literals without spaces. Paths below docs/, and links in Markdown, must lead to files.
 
 Files that are not clean yet are listed in ``prose-allowlist.txt``. The list may only shrink: a listed file that is
 clean or that does not exist is an error. ``--prune`` removes such lines. A section of a Markdown file between
@@ -100,6 +100,19 @@ def hits(path: str, text: str) -> list[Hit]:
     )
 
 
+def dead_links(path: str, text: str, root: Path = ROOT) -> list[Hit]:
+    """Return the paths below docs/, and for Markdown the relative links, that lead to no file."""
+    here = (root / path).parent
+    targets = [(match, root / match[0]) for match in re.finditer(r"\bdocs/[\w./-]*\w\.(?:md|json|svg|py)\b", text)]
+    if path.endswith(".md"):
+        targets = [(match, here / match[1]) for match in re.finditer(r"\]\(([\w./-]+)(?:#[^)]*)?\)", text)]
+    return [
+        Hit(path, text.count("\n", 0, match.start()) + 1, match[0], "the path of an existing file")
+        for match, target in targets
+        if not target.exists()
+    ]
+
+
 def _in_part(path: str, first: int, text: str) -> Iterator[Hit]:
     # Only a capital first letter is folded: BEGIN of a certificate or of SQL is code.
     folded = re.sub(r"\b[A-Z](?=[a-z])", lambda match: match[0].lower(), text)
@@ -142,7 +155,7 @@ def read_allowlist() -> list[str]:
     return [line for line in ALLOWLIST.read_text().splitlines() if line and not line.startswith("#")]
 
 
-def check(texts: dict[str, str], allowed: list[str]) -> tuple[list[str], list[str], int]:
+def check(texts: dict[str, str], allowed: list[str], root: Path = ROOT) -> tuple[list[str], list[str], int]:
     """Compare files with the list.
 
     :param texts: path → contents of all checked files
@@ -153,7 +166,7 @@ def check(texts: dict[str, str], allowed: list[str]) -> tuple[list[str], list[st
     remaining: list[str] = []
     tolerated = 0
     for path, text in sorted(texts.items()):
-        here = hits(path, text)
+        here = [*hits(path, text), *dead_links(path, text, root)]
         if path not in allowed:
             errors += map(str, here)
         elif here:
@@ -180,7 +193,8 @@ def main() -> int:
     arguments = parser.parse_args()
     texts = checked_files()
     if arguments.paths:
-        found = [hit for path in arguments.paths for hit in hits(path, Path(path).read_text())]
+        named = {str(Path(path).resolve().relative_to(ROOT)): Path(path).read_text() for path in arguments.paths}
+        found = [hit for path, text in named.items() for hit in [*hits(path, text), *dead_links(path, text)]]
         print("\n".join(map(str, found)) or "clean")
         return int(bool(found))
     errors, remaining, tolerated = check(texts, read_allowlist())

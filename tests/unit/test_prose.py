@@ -110,6 +110,19 @@ def test_the_list_may_only_shrink() -> None:
     assert (remaining, tolerated) == (["bad.md"], 2)
 
 
+def test_links_must_lead_to_files(tmp_path: Path) -> None:
+    for name in ("docs/howto/site.md", "docs/a.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    code = '"see docs/site.md"\n"see docs/howto/site.md, docs/a.json"\n'
+    assert [(hit.line, hit.phrase) for hit in prose.dead_links("a.py", code, tmp_path)] == [(1, "docs/site.md")]
+    page = "[a](site.md#x)\n[b](../a.json) [c](../b.json#y) [d](https://example.org/docs/none.md)\n"
+    dead = prose.dead_links("docs/howto/page.md", page, tmp_path)
+    assert [(hit.line, hit.phrase) for hit in dead] == [(2, "](../b.json#y)")]
+    errors, remaining, _ = prose.check({"a.py": code, "b.py": code}, ["b.py"], tmp_path)
+    assert (len(errors), remaining) == (1, ["b.py"])
+
+
 def test_every_pattern_is_valid_in_the_check_of_the_repository() -> None:
     texts = prose.checked_files()
     assert {"README.md", "CHANGELOG.md", "docs/man/fedpkg-container.1", "fedpkg_container/errors.py"} <= set(texts)
