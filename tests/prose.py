@@ -59,6 +59,8 @@ PATTERNS = {
     "tak(e|es|en|ing) apart": "parse",
     "put together": "assemble",
     "rooms?": "package, module",
+    "at the most|for ever": "at most, forever",
+    "h(o|e)lds? off": "prevent, mitigate",
 }
 _EXPRESSION = re.compile(
     "|".join(rf"(?P<p{number}>\b(?:{pattern})\b)" for number, pattern in enumerate(PATTERNS)),

@@ -75,6 +75,8 @@ def test_manual_pages_are_checked() -> None:
         "what came",
         "what is there",
         "It takes apart the URL",
+        "five at the most",
+        "it is held off",
     ],
 )
 def test_every_kind_is_found(sentence: str) -> None:
