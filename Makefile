@@ -26,7 +26,7 @@ system:
 	@packaging/setup-system
 
 $(STAMP): setup.py fedpkg_container/__init__.py
-	@echo "setup: making the virtual environment $(VENV) (about two minutes, once)"
+	@echo "setup: creating the virtual environment $(VENV) (about two minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box,check]'
@@ -49,7 +49,7 @@ types:
 layers:
 	$(BIN)/lint-imports
 
-docs:
+docs: setup
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 test:

@@ -1,4 +1,4 @@
-# bash completion for fedpkg-container, for fedpkg where this project provides it, and for fedpkg-container-registry and
+# bash completion for fedpkg-container, for fedpkg if this project provides it, and for fedpkg-container-registry and
 # fedpkg-container-box; by argcomplete. Installed under each of these names below bash-completion/completions, or sourced:
 # docs/howto/completion.md.
 if command -v register-python-argcomplete >/dev/null 2>&1; then

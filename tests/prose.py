@@ -34,6 +34,7 @@ FILES = (
     "docs/man/*",
     "fedpkg_container/**/*.py",
     "packaging/*",
+    "pyproject.toml",
     "setup.py",
 )
 _UNITS = "second|minute|hour|arch|architecture|line|builder|module|image|page|process|build|file|registry|repository"
