@@ -1,4 +1,4 @@
-# The two commands are `make demo` and `make check`; both set up everything they need.
+# The main targets are `make demo` and `make check`; both install everything that they need.
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
@@ -6,17 +6,18 @@ STOCK := .stock-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
 
-.PHONY: help setup system demo check check-slow check-stock bench lint types layers test pictures format clean
+.PHONY: help setup system demo check check-slow check-stock bench lint types layers docs test pictures format clean
 
 help:
-	@echo "make setup       system packages and the virtual environment; the others do it too"
-	@echo "make demo        from nothing to an image that runs"
-	@echo "make check       linters, types, layers and tests"
-	@echo "make check-slow  the tests that take long"
+	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
+	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
+	@echo "make check       linters, types, import rules, documentation and tests"
+	@echo "make check-slow  long tests"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
-	@echo "                 the plugins in a stock Koji from its source tree; see tests/stock"
-	@echo "make pictures    the pictures and the metadata of docs/, from real runs"
-	@echo "make bench       rpkg's container-build and ours side by side: five minutes, or QUICK=1"
+	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
+	@echo "make docs        build the documentation in docs/_build/html"
+	@echo "make pictures    generate the pictures and the metadata of docs/ from real runs"
+	@echo "make bench       compare container-build with rpkg's: five minutes, or QUICK=1"
 	@echo "make clean       remove the virtual environment and caches"
 
 setup: system $(STAMP)
@@ -25,7 +26,7 @@ system:
 	@packaging/setup-system
 
 $(STAMP): setup.py fedpkg_container/__init__.py
-	@echo "setup: making the virtual environment $(VENV) (about two minutes, once)"
+	@echo "setup: creating the virtual environment $(VENV) (about two minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box,check]'
@@ -34,17 +35,22 @@ $(STAMP): setup.py fedpkg_container/__init__.py
 demo: setup
 	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)')
 
-check: setup lint types layers test
+check: setup lint types layers docs test
 
 lint:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
+	$(BIN)/python -m tests.prose
 
 types:
 	$(BIN)/mypy
 
 layers:
 	$(BIN)/lint-imports
+
+docs: setup
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 test:
 	$(BIN)/python -m pytest -m "not slow"
@@ -53,10 +59,10 @@ check-slow: setup
 	$(BIN)/python -m pytest -m slow
 
 check-stock: setup $(STOCK)/.complete
-	@test -n '$(KOJI)' || { echo "name Koji's source tree: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
+	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
 	KOJI_SOURCE='$(abspath $(KOJI))' KOJI_CONTAINERBUILD_SOURCE='$(abspath $(KCB))' $(BIN)/python -m pytest tests/stock
 
-# The Python of a stock hub and kojid: nothing of the client's is in it.
+# The Python environment of a stock hub and kojid, without the client's dependencies.
 $(STOCK)/.complete: tests/stock/requirements.txt
 	$(PYTHON) -m venv --system-site-packages $(STOCK)
 	@$(STOCK)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
@@ -67,7 +73,7 @@ pictures: setup
 	$(BIN)/python -m docs.make_metadata
 	$(BIN)/python -m docs.make_pull_log
 
-# QUICK=1 leaves out rpkg's waits of a minute, and most of a long log.
+# QUICK=1 omits rpkg's waits of one minute, and most of a long log.
 bench: setup
 	@$(BIN)/python -m benchmarks
 
@@ -76,4 +82,4 @@ format:
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(STOCK) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(STOCK) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

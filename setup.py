@@ -11,14 +11,17 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "fedpkg_container/__init
 BOX = ["cheroot>=10", "cryptography>=41", "python-dateutil>=2.8"]
 CHECK = [
     *BOX,
+    "codespell[toml]>=2.2",
     "hypothesis>=6",
     "import-linter>=2",
     "mypy>=1.8",
+    "myst-parser>=2",
     "pexpect>=4.8",
     "pytest>=8",
     "pytest-timeout>=2.2",
     "ruff>=0.4",
     "spdx-tools>=0.8",
+    "sphinx>=7",
     "types-jsonschema",
     "types-pexpect",
     "types-requests",

@@ -1,4 +1,4 @@
-"""Write docs/metadata.json: everything that Koji keeps of a build, from a real one in a box.
+"""Write docs/reference/metadata.json: the metadata that Koji stores of a real build in a box.
 
 Run by ``make pictures``. Ports and the commit differ with every run; ports are replaced.
 """
@@ -15,7 +15,7 @@ from benchmarks.building import furnished
 from fedpkg_container.box.layout import ADMIN
 from tests.support.packager import Packager
 
-TARGET = Path(__file__).with_name("metadata.json")
+TARGET = Path(__file__).parent / "reference" / "metadata.json"
 STEPS = (
     "COPY note /note",
     "RUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm",
@@ -28,7 +28,7 @@ FILES = {
 
 
 def main() -> None:
-    """Build, and write what Koji has."""
+    """Build an image, and write its metadata."""
     with tempfile.TemporaryDirectory() as name, furnished(Path(name)) as box:
         packager = Packager.make(box, Path(name))
         tools = f"FROM {packager.base} AS tools\nRUN echo tool > /tool\n"

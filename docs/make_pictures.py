@@ -1,4 +1,4 @@
-"""Makes docs/pictures/*.svg from real runs in a box of its own: ``make pictures``."""
+"""Generate docs/pictures/*.svg from real runs in a temporary box: ``make pictures``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pictures:
         self.environment: Mapping[str, str] = {}
 
     def prepare(self) -> None:
-        """A box with a base image, and a checkout."""
+        """Set up a box with a base image, and a checkout."""
         demo = self.demo
         demo.box.up()
         from fedpkg_container.box.shell import environment
@@ -48,7 +48,7 @@ class Pictures:
         demo.shell("rm -rf hello-web && fedpkg clone container/hello-web", cwd=demo.box.layout.home)
 
     def change(self, *, add: str = "", replace: tuple[str, str] = ("", ""), push: bool = True) -> None:
-        """Change the Dockerfile, and commit and push it unless told otherwise."""
+        """Change the Dockerfile, and commit and push it unless ``push`` is False."""
         path = self.demo.checkout / "Dockerfile"
         text = path.read_text()
         path.write_text((text.replace(*replace) if replace[0] else text) + add)
@@ -56,11 +56,11 @@ class Pictures:
             self.demo.shell("git commit --quiet --all -m 'A change' && git push --quiet")
 
     def restore(self) -> None:
-        """Take changes back that are not committed."""
+        """Revert uncommitted changes."""
         self.demo.shell("git checkout --quiet Dockerfile")
 
     def screen(self, name: str, command: str) -> None:
-        """A picture of what a command shows at a terminal."""
+        """Save a picture of the terminal output of a command."""
         settings = {**self.environment, "TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
         child = pexpect.spawn(
             "sh", ["-c", command], cwd=str(self.demo.checkout), env=settings, dimensions=(50, WIDTH), timeout=TIMEOUT
@@ -74,7 +74,7 @@ class Pictures:
         _save(console, name, command)
 
     def live(self, name: str, *, after: str) -> None:
-        """A picture of the live view of a build, at the moment when a line of its log has come."""
+        """Save a picture of the live view of a build, at the moment when a certain log line appears."""
         info = self.demo.folder / "task.json"
         self.demo.shell(f"fedpkg container-build --scratch --nowait -q --task-info {info}")
         task_id = int(json.loads(info.read_text())["task_id"])
@@ -100,7 +100,7 @@ def _console() -> Console:
 
 
 def _save(console: Console, name: str, title: str) -> None:
-    """Write the picture, without the addresses of fonts that a browser would fetch."""
+    """Write the picture, without the font URLs that a browser would fetch."""
     picture = console.export_svg(title=title, unique_id=name)
     picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
     (PICTURES / f"{name}.svg").write_text(picture)

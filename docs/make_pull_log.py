@@ -1,4 +1,6 @@
-"""Write the request log of one pull into docs/redirects.md: ``python -m docs.make_pull_log``, or ``make pictures``.
+"""Write the request log of one pull into docs/howto/redirects.md: ``python -m docs.make_pull_log``.
+
+Run by ``make pictures``.
 
 The pull is real: skopeo with an empty store, through nginx and through httpd, before docker-registry and a mirror.
 Hosts get names, digests are cut.
@@ -16,13 +18,13 @@ from tests.support.clients import pull
 from tests.support.front_ends import distribution, open_folder
 from tests.support.layered import LayeredImage
 
-PAGE = Path(__file__).with_name("redirects.md")
-BEGIN, END = "<!-- begin of the pull log -->\n", "<!-- end of the pull log -->\n"
+PAGE = Path(__file__).parent / "howto" / "redirects.md"
+BEGIN, END = "<!-- start of the pull log -->\n", "<!-- end of the pull log -->\n"
 NAME = "f42/hello-web"
 
 
 def pulled(kind: Kind) -> str:
-    """The logs of a pull through a front end, as text."""
+    """Return the logs of a pull through a front end, as text."""
     with open_folder() as folder, tempfile.TemporaryDirectory() as store, distribution(kind, folder) as made:
         image = LayeredImage.make(folder / "image")
         image.push(f"{made.registry}/{NAME}:1.0-1", made.access)
@@ -38,7 +40,7 @@ def pulled(kind: Kind) -> str:
 
 
 def _lines(log: AccessLog) -> str:
-    """A log as a block of Markdown: what was asked, status and bytes of the answer, where it led."""
+    """Return a log as Markdown: request, status, bytes of the response body, and target of the redirect."""
     rows = []
     for each in log.requests():
         where = f"  → {each.location}" if each.location else ""

@@ -19,7 +19,7 @@ from tests.support.waiting import PATIENCE
 
 REFUSED = 3
 PROFILE = ".koji/config"
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
 
 
 def _tasks(box: Box) -> int:

@@ -1,6 +1,6 @@
 """Dockerfiles that attack the builder, handed to the engine as they are: no check of ours has refused them.
 
-docs/security.md says for each attack which guard holds it off, and how that guard's removal was seen.
+docs/reference/security.md says for each attack which guard holds it off, and how that guard's removal was seen.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_patterns_that_fit_nothing(it: Mirrored) -> None:
 def test_every_option_is_documented() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    text = (Path(__file__).parents[2] / "docs/mirror.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/howto/mirror.md").read_text()
     options = [
         option for action in parser._actions for option in action.option_strings if option not in ("-h", "--help")
     ]

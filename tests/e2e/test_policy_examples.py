@@ -1,4 +1,4 @@
-"""The examples of docs/policy.md, on a hub that reads them as they are written there."""
+"""The examples of docs/howto/policy.md, on a hub that reads them as they are written there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.packager import Packager
 from tests.support.played import session
 from tests.support.waiting import PATIENCE
 
-PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "policy.md").read_text()
 SOURCE = "git+https://src.example.org/container/hello#1"
 F41, ELN = "f41-web-container-candidate", "eln-container-candidate"
 SCRATCH = {"scratch": True}
@@ -81,8 +81,8 @@ def _site(heading: str, folder: Path) -> Iterator[Site]:
 ALLOWED = "container-binary"
 
 
-def test_scratch_builds_for_everybody_releases_for_some(tmp_path: Path) -> None:
-    with _site("Scratch builds for everybody, releases for some", tmp_path) as site:
+def test_scratch_builds_for_all_users_releases_for_some(tmp_path: Path) -> None:
+    with _site("Scratch builds for all users, releases for some", tmp_path) as site:
         assert site.build(F41, SCRATCH) == ALLOWED
         refusal = site.build(F41, {})
         assert f"\n    {refusal}\n" in PAGE

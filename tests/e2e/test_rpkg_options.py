@@ -123,7 +123,7 @@ def test_the_same_is_sent(sent: list[Sent], options: list[str], monkeypatch: pyt
     rpkg, ours = sent
     assert _given(ours.options) == _given(rpkg.options)
     assert (ours.target, ours.priority) == (rpkg.target, rpkg.priority)
-    assert ours.source == f"git+{rpkg.source}"  # docs/rpkg.md says why
+    assert ours.source == f"git+{rpkg.source}"  # docs/internals/rpkg.md says why
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from fedpkg_container.model.polling import Pace
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
 QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=30, waiting=0.3)
 #: Seconds since the builder of these tests checked in.
 SILENT = 720

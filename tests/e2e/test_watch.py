@@ -18,7 +18,7 @@ from tests.support.box_hub import RunningHub
 from tests.support.played import FEDPKG, PlayedBuilder
 from tests.support.waiting import PATIENCE, eventually
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
 #: Tries to clear the screen, to set the title, to go back in the line, to reorder, and to be a line of its own.
 HOSTILE = (
     "a\x1b[2J\x1b]0;evil\x07b\nok 1%\rok 2%\nx\u202ey".encode()

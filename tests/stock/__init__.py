@@ -11,7 +11,7 @@ What runs, all of it on loopback and below temporary folders:
   started in a mount namespace of its own, where a layer that vanishes with it lies over ``/etc``;
 - registry, dist-git and certificates of the box (``fedpkg_container/box``).
 
-Accounts, channel, tags and target are made by the ``koji`` commands of docs/site.md, which are read from there.
+Accounts, channel, tags and target are made by the ``koji`` commands of docs/howto/site.md, which are read from there.
 
 It needs root, and packages that nothing else here needs. They are looked for, and named where they are missing:
 Debian's postgresql and python3-librepo, Fedora's postgresql-server and python3-librepo. Koji's other libraries, and

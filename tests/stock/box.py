@@ -93,7 +93,7 @@ class StockBox(Box):
         self.fill()
 
     def fill(self) -> None:
-        """What docs/site.md has a site do, with the tree's own koji command."""
+        """What docs/howto/site.md has a site do, with the tree's own koji command."""
         session = self.session(ADMIN)
         session.createUser(PACKAGER)
         session.logout()

@@ -1,4 +1,4 @@
-"""The commands of docs/site.md, so that what is written there is what is run here."""
+"""The commands of docs/howto/site.md, so that what is written there is what is run here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-SITE = Path(__file__).parents[2] / "docs" / "site.md"
+SITE = Path(__file__).parents[2] / "docs" / "howto" / "site.md"
 #: The section whose commands set up a hub.
 HEADING = "### Accounts, channel, tags"
 

@@ -38,7 +38,7 @@ class KojiSource:
 
     :param root: where it is
     :param version: as its library says
-    :param site: a folder in which our package is installed, as docs/site.md says
+    :param site: a folder in which our package is installed, as docs/howto/site.md says
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""The policy of docs/policy.md for tags of tested builds, in a stock hub; and what that hub allows without it."""
+"""The policy of docs/howto/policy.md for tags of tested builds, in a stock hub; and what that hub allows without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNTAG = "policy violation (tag): Only release engineers untag tested builds"
 
 def _policy() -> str:
     """The policy as the page has it."""
-    page = (PROJECT / "docs" / "policy.md").read_text()
+    page = (PROJECT / "docs" / "howto" / "policy.md").read_text()
     section = page.partition("## Tags of tested builds\n")[2]
     block = re.search(r"^    \[policy\]\n(?:    .*\n)+", section, re.MULTILINE)
     assert block

@@ -131,7 +131,7 @@ def test_upstreams_client_builds_and_shows_the_result(
     assert "Task Result" in done.stdout
 
 
-#: Options of upstream's client, and what comes of them; docs/upstream.md has all of them.
+#: Options of upstream's client, and what comes of them; docs/internals/upstream.md has all of them.
 ACCEPTED = [
     ["--scratch", "--arch-override", MACHINE, "--channel-override", "container-binary"],
     ["--isolated", "--release", "7.1", "--arch-override", MACHINE],

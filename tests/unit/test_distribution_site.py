@@ -122,7 +122,7 @@ def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_setting_is_documented() -> None:
-    rows = (Path(__file__).parents[2] / "docs" / "distribution.md").read_text()
+    rows = (Path(__file__).parents[2] / "docs" / "howto" / "distribution.md").read_text()
     known = {**settings_of_a_site._KNOWN, "target NAME": settings_of_a_site._TARGET}
     assert [section for section in known if f"| `{section}` |" not in rows] == []
     assert [each for settings in known.values() for each in settings if f"`{each}`" not in rows] == []

@@ -74,7 +74,7 @@ def test_a_program_is_called_after_its_site(program: str, site: str) -> None:
 
 def test_every_check_is_documented() -> None:
     make = runpy.run_path(str(MAN.parent / "make_checks.py"))
-    assert (MAN.parent / "checks.md").read_text() == make["page"]()
+    assert (MAN.parent / "reference" / "checks.md").read_text() == make["page"]()
 
 
 def test_every_code_of_a_finding_is_in_the_table_of_checks() -> None:
@@ -98,7 +98,7 @@ def _codes(node: ast.AST) -> set[str]:
 
 
 def test_the_keys_of_container_yaml_are_documented() -> None:
-    text = (MAN.parent / "container-yaml.md").read_text()
+    text = (MAN.parent / "reference" / "container-yaml.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     documented = set(re.findall(r"`\.?([a-z_.]+)`", " ".join(rows)))
     missing = [k for k in keys() if not {k, k.rpartition(".")[2]} & documented and f"`{k}." not in text]
@@ -106,7 +106,7 @@ def test_the_keys_of_container_yaml_are_documented() -> None:
 
 
 def test_the_settings_and_findings_are_documented() -> None:
-    text = (MAN.parent / "container-yaml.md").read_text()
+    text = (MAN.parent / "reference" / "container-yaml.md").read_text()
     assert [key for key in SETTINGS if f"`{key}`" not in text] == []
     sources = (Path(effective.__file__).parent.glob(pattern) for pattern in ("*yaml*.py", "additional_tags.py"))
     found = {code for paths in sources for path in paths for code in re.findall(CODE, path.read_text())}

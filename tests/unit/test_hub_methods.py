@@ -1,4 +1,4 @@
-"""docs/hub-methods.md lists the calls that the box's hub answers."""
+"""docs/internals/hub-methods.md lists the calls that the box's hub answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from fedpkg_container.box.hub import calls, dispatch
 from fedpkg_container.box.hub.methods import table
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "hub-methods.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "internals" / "hub-methods.md"
 
 
 def test_the_table_is_that_of_the_registry() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fedpkg_container.box.box import PLUGINS
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "koji-cli.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "koji-cli.md"
 SOURCE = "git+https://src.example.org/container/hello#1"
 #: The options of koji-containerbuild 1.4's container-build.
 UPSTREAM = set(

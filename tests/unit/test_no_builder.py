@@ -17,7 +17,7 @@ from fedpkg_container.progress.json_lines import JsonRenderer
 from fedpkg_container.progress.live import LiveRenderer
 from fedpkg_container.progress.plain import PlainRenderer, QuietRenderer
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "progress.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
 NOW = 10_000.0
 CHANNEL = 3
 

@@ -14,7 +14,7 @@ from tests.support.waiting import PATIENCE
 PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
 #: Distributions that only the client and the box need, by the modules that they have.
 CLIENTS = {"pyrpkg", "git", "argcomplete", "rich", "cheroot", "cryptography", "koji_cli"}
-#: What docs/site.md lets a builder install, and a hub does not.
+#: What docs/howto/site.md lets a builder install, and a hub does not.
 BUILDERS = {"dockerfile_parse", "ruamel", "license_expression", "packageurl"}
 _PROGRAM = """
 import importlib.util, sys, types

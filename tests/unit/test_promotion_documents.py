@@ -1,4 +1,4 @@
-"""docs/promotion.md names every option of its commands, and every field of the record."""
+"""docs/howto/promotion.md names every option of its commands, and every field of the record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from fedpkg_container.commands.registry import list_promoted, promote, unpromote
 from fedpkg_container.registry.promotion.journal import Entry
 
-TEXT = (Path(__file__).parents[2] / "docs" / "promotion.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "howto" / "promotion.md").read_text()
 
 
 @pytest.mark.parametrize("module", [promote, list_promoted, unpromote])

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_documentation_names_all() -> None:
-    table = (ROOT / "docs" / "security.md").read_text().partition("## Known vulnerabilities")[2].partition("\n## ")[0]
+    table = (
+        (ROOT / "docs" / "reference" / "security.md")
+        .read_text()
+        .partition("## Known vulnerabilities")[2]
+        .partition("\n## ")[0]
+    )
     rows = [line for line in table.splitlines() if line.startswith("| CVE-")]
     assert sorted(line.split()[1] for line in rows) == sorted(each.cve for each in KNOWN)
     assert [line for line in rows if "https://" not in line] == []

@@ -25,7 +25,7 @@ from tests.support.recorded_builds import Recorder, environment
 from tests.support.registries import PASSWORD, access, docker_registry
 from tests.support.waiting import PATIENCE
 
-SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "promotion.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "promotion.schema.json").read_text())
 
 
 @dataclass
