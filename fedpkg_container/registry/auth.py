@@ -1,7 +1,7 @@
-"""What authorizes requests to a registry: a name and password, or tokens that its server gives for them.
+"""Authorization of registry requests: user and password, or bearer tokens of the registry's token server.
 
-The registry says which (``WWW-Authenticate``); it is asked once, and tokens are kept for each repository and action
-until the registry takes one no longer (distribution's token authentication specification).
+The registry names the scheme in ``WWW-Authenticate``. Tokens are cached per repository and action until the registry
+rejects them (distribution's token authentication specification).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import credentials
 from fedpkg_container.text import printable_line
 
-#: Asks a server of tokens: address and ``Authorization``; status and the object that came.
+#: Fetches a token: URL and ``Authorization`` header → HTTP status and the JSON object of the response.
 Ask = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
 
 
-#: What stands for the list of all repositories.
+#: Stands for the list of all repositories.
 CATALOG = "*"
 
 
 def scope(method: str, repository: str) -> str:
-    """What a request needs to be allowed, as servers of tokens name it.
+    """Return the scope that a request needs, in the notation of token servers.
 
-    :param repository: or ``CATALOG``
+    :param repository: its name, or ``CATALOG``
     """
     if repository == CATALOG:
         return "registry:catalog:*"
@@ -40,13 +40,13 @@ def scope(method: str, repository: str) -> str:
 
 
 def _named(scopes: Sequence[str], told: str) -> list[str]:
-    """Scopes with the actions that the registry names for them: some call a deletion ``delete``, others ``*``."""
+    """Return scopes with the registry's name for actions: a deletion is ``delete`` for some, ``*`` for others."""
     known = {each.rpartition(":")[0]: each for each in told.split()}
     return [known.get(each.rpartition(":")[0], each) for each in scopes]
 
 
 class Authorizations:
-    """What authorizes requests to one registry; for several threads.
+    """Authorization headers for one registry, cached by scope; thread-safe.
 
     :param host: the registry
     :param auth_file: credentials; None for the user's own
@@ -59,19 +59,19 @@ class Authorizations:
         self._headers: dict[tuple[str, ...], str] = {}
 
     def header(self, scopes: Sequence[str]) -> str:
-        """The header for a request; empty when nothing was asked for yet."""
+        """Return the cached header for scopes; empty before the registry has sent a challenge."""
         return self._headers.get(tuple(scopes), "")
 
     def answer(self, challenge: str, scopes: Sequence[str], refused: str, ask: Ask) -> str:
-        """The header that a registry asked for.
+        """Return the header that a registry's challenge requires.
 
-        :param challenge: its ``WWW-Authenticate``
-        :param refused: the header with which it was asked
-        :raises RegistryError: there is none
+        :param challenge: value of ``WWW-Authenticate``
+        :param refused: the header that the registry rejected
+        :raises RegistryError: if no token is issued
         """
         with self._locks[tuple(scopes)]:
             known = self._headers.get(tuple(scopes), "")
-            if known != refused:  # another thread was faster
+            if known != refused:  # another thread has renewed it
                 return known
             self._headers[tuple(scopes)] = made = self._made(challenge, scopes, ask)
             return made
@@ -87,7 +87,7 @@ class Authorizations:
         server = _server(realm)
         if not server:
             shown = printable_line(realm)[:200]
-            raise RegistryError(f"{self._host} names no server for tokens that can be trusted: {shown!r}")
+            raise RegistryError(f"token server URL of {self._host} is not https: {shown!r}")
         asked = {"service": wanted.get("service") or "", "scope": _named(scopes, wanted.get("scope") or "")}
         url = requests.Request("GET", realm, params=asked).prepare().url or realm
         status, found = ask(url, basic)
@@ -95,7 +95,7 @@ class Authorizations:
         if status != 200 or not isinstance(token, str) or not token.isprintable():
             wanted_for = f"{self._host}/{repository}".rstrip("/")
             raise RegistryError(
-                f"{server} gives no token for {wanted_for} (HTTP {status})",
+                f"{server} issued no token for {wanted_for} (HTTP {status})",
                 solution="check the credentials in the auth file",
             )
         return f"Bearer {token}"
@@ -106,7 +106,7 @@ class Authorizations:
 
 
 def _server(realm: str) -> str:
-    """Return host and port of a token server; empty for what is not an HTTPS URL."""
+    """Return host and port of a token server; empty unless the realm is an HTTPS URL."""
     try:
         parts = urlsplit(realm)
         requests.Request("GET", realm).prepare()

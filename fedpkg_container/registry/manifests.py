@@ -1,4 +1,4 @@
-"""Manifests and configurations of images (OCI image specification 1.1, Docker's schema 2)."""
+"""Manifests, image indexes and image configurations (OCI image specification 1.1, Docker schema 2)."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 LISTS = frozenset({MANIFEST_LIST, OCI_INDEX})
-#: What is asked for; anything else that a registry may have is refused.
+#: Accepted media types; responses of any other type are an error.
 KINDS = frozenset({MANIFEST, OCI_MANIFEST}) | LISTS
 
-#: The formats of images and lists: the names that programs have for them, and the media type of a list.
+#: Image formats: names used by programs, and the media type of an index of each.
 LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
 FORMATS = tuple(LIST_TYPES)
 
-#: How deep lists may lie in lists.
+#: Maximum nesting of image indexes.
 DEEPEST_LIST = 4
-#: The largest size that a descriptor may name, bytes: OCI's are int64.
+#: Maximum size in a descriptor, bytes (int64 in OCI).
 LARGEST = (1 << 63) - 1
-#: The longest manifest that is read, bytes (what registries take).
+#: Maximum length of a manifest, bytes (what registries accept).
 LONGEST_MANIFEST = 4 * 1024 * 1024
-#: The longest configuration of an image that is read, bytes (containers/image has the same limit).
+#: Maximum length of an image configuration, bytes (as in containers/image).
 LONGEST_CONFIGURATION = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says of something that it refers to.
+    """A reference to content in a manifest.
 
     :param size: bytes
-    :param facts: all that it says, as it was written
+    :param fields: all fields of the JSON object
     """
 
     media_type: str
@@ -49,38 +49,38 @@ class Descriptor:
 
     @classmethod
     def of(cls, facts: object) -> Descriptor:
-        """Read a descriptor.
+        """Parse a descriptor.
 
-        :raises RegistryError: it is none
+        :raises RegistryError: if it is not a valid descriptor
         """
         if not isinstance(facts, dict):
             raise RegistryError(f"not a descriptor: {str(facts)[:200]!r}")
         size = facts.get("size")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LARGEST:
-            raise RegistryError(f"a descriptor without a size: {str(facts)[:200]!r}")
+            raise RegistryError(f"descriptor without a valid size: {str(facts)[:200]!r}")
         return cls(str(facts.get("mediaType") or ""), checked(facts.get("digest")), size, facts)
 
     @property
     def is_manifest(self) -> bool:
-        """Whether it is a manifest or a list, not a blob."""
+        """Whether it refers to a manifest or an index, not a blob."""
         return self.media_type in KINDS
 
     @property
     def is_foreign(self) -> bool:
-        """Whether registries need not have it: its licence lets nobody else distribute it."""
+        """Whether registries need not have it, because its license forbids redistribution."""
         return ".foreign." in self.media_type or ".nondistributable." in self.media_type
 
     @property
     def artifact_type(self) -> str:
-        """What kind of artifact refers to an image; empty where it does not say."""
+        """Type of an artifact; empty if not stated."""
         return str(self.facts.get("artifactType") or "")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or a list of manifests, as the registry has it.
+    """A manifest or image index, as stored in the registry.
 
-    :param raw: the bytes that its digest is of
+    :param raw: the bytes that the digest is computed from
     """
 
     digest: str
@@ -89,17 +89,17 @@ class Manifest:
 
     @classmethod
     def read(cls, raw: bytes, *, digest: str = "", where: str = "it") -> Manifest:
-        """Read what a registry answered.
+        """Parse a registry's response.
 
-        :param digest: the one asked for; empty when a tag was
-        :param where: what it is called in errors
-        :raises RegistryError: it is something else than was asked for, or no manifest
+        :param digest: the requested digest; empty if a tag was requested
+        :param where: name of the image in errors
+        :raises RegistryError: if the digest does not match, or it is not a manifest
         """
         if len(raw) > LONGEST_MANIFEST:
             raise RegistryError(f"the manifest of {where} is longer than {LONGEST_MANIFEST} bytes")
         found = digest_of(raw, checked(digest) if digest else "sha256")
         if digest and found != digest:
-            raise RegistryError(f"the registry answered {found}, something else, when it was asked for {where}")
+            raise RegistryError(f"digest mismatch for {where}: the registry returned {found}")
         try:
             content = json.loads(raw)
         except (ValueError, RecursionError) as error:
@@ -110,13 +110,13 @@ class Manifest:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Manifest:
-        """A manifest of ours."""
+        """Create a manifest from its content."""
         raw = json.dumps(content, separators=(",", ":")).encode()
         return cls(digest_of(raw), raw, content)
 
     @property
     def media_type(self) -> str:
-        """Its media type; OCI leaves it out at times."""
+        """Media type; OCI manifests may omit it, then it is derived."""
         kind = self.content.get("mediaType")
         if isinstance(kind, str):
             return kind
@@ -124,28 +124,28 @@ class Manifest:
 
     @property
     def is_list(self) -> bool:
-        """Whether it stands for one image an arch."""
+        """Whether it is an image index (a manifest list in Docker's format)."""
         return self.media_type in LISTS
 
     @property
     def members(self) -> list[dict[str, Any]]:
-        """What a list refers to: media type, digest, size and platform of each image."""
+        """Entries of an index: media type, digest, size and platform of each image; malformed ones are skipped."""
         listed = self.content.get("manifests")
         return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
     @cached_property
     def manifests(self) -> tuple[Descriptor, ...]:
-        """The same, read strictly; empty for an image.
+        """Descriptors of an index; empty for an image.
 
-        :raises RegistryError: one is not a descriptor
+        :raises RegistryError: if one is invalid
         """
         return tuple(map(Descriptor.of, self._listed("manifests"))) if self.is_list else ()
 
     @cached_property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """The configuration and the layers of an image; empty for a list.
+        """Descriptors of the configuration and layers of an image; empty for an index.
 
-        :raises RegistryError: one is not a descriptor
+        :raises RegistryError: if one is invalid
         """
         if self.is_list:
             return ()
@@ -153,36 +153,36 @@ class Manifest:
 
     @property
     def subject(self) -> str:
-        """The digest of the image that an artifact refers to; empty when it refers to none."""
+        """Digest of the image that an artifact refers to; empty if none."""
         subject = self.content.get("subject")
         return checked(subject.get("digest")) if isinstance(subject, dict) else ""
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """What a list or another manifest says of it."""
+        """Descriptor of this manifest."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.raw)}
 
     def _listed(self, key: str) -> list[Any]:
         listed = self.content.get(key)
         if not isinstance(listed, list):
-            raise RegistryError(f"{self.digest} is no manifest that can be read: it has no list of {key}")
+            raise RegistryError(f"{self.digest} is not a valid manifest: it has no list {key!r}")
         return listed
 
     @property
     def platforms(self) -> list[dict[str, Any]]:
-        """What the members of a list run on, as it says; those of which it says nothing are left out."""
+        """Platforms of the entries of an index; entries without one are skipped."""
         said = (each.get("platform") for each in self.members)
         return [each for each in said if isinstance(each, dict)]
 
     def architectures(self) -> list[str]:
-        """Go's names of the arches of a list."""
+        """Go names of the architectures of an index."""
         return [str(each.get("architecture")) for each in self.platforms]
 
     def digest_for(self, platform: Platform) -> str:
-        """The digest of the image for a platform; of a manifest that is no list its own.
+        """Return the digest of the image for a platform; its own digest if it is not an index.
 
-        :raises NoSuchImageError: the list has none
-        :raises RegistryError: its member is not a descriptor
+        :raises NoSuchImageError: if the index has none
+        :raises RegistryError: if the entry is not a valid descriptor
         """
         if not self.is_list:
             return self.digest
@@ -193,16 +193,16 @@ class Manifest:
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
 
 
-#: The keys that say what an image runs on.
+#: Keys of the platform in a configuration.
 _PLATFORM = ("architecture", "os", "variant")
 
 
 @dataclass(frozen=True)
 class ImageConfiguration:
-    """The configuration of an image, of which everything that is read here has the right type.
+    """An image configuration; the fields that are read here are checked for their types.
 
-    :param content: all of it, as it was written
-    :param where: whose it is, for errors
+    :param content: the complete JSON object
+    :param where: name of the image in errors
     """
 
     content: Mapping[str, Any]
@@ -210,9 +210,9 @@ class ImageConfiguration:
 
     @classmethod
     def read(cls, raw: bytes | str, *, where: str) -> ImageConfiguration:
-        """Read what a registry, an archive or a task has.
+        """Parse a configuration from a registry, an archive or a task.
 
-        :raises RegistryError: it is not the configuration of an image
+        :raises RegistryError: if it is not an image configuration
         """
         try:
             content = json.loads(raw if isinstance(raw, str) else raw.decode(), parse_constant=_refuse)
@@ -226,21 +226,21 @@ class ImageConfiguration:
 
     @property
     def platform(self) -> dict[str, str]:
-        """What it runs on, as lists name it: the keys that it has.
+        """The platform, with the keys as in an index; absent keys are left out.
 
-        :raises RegistryError: one is not text
+        :raises RegistryError: if a value is not a string
         """
         found = {key: self.content[key] for key in _PLATFORM if self.content.get(key) is not None}
         for key, value in found.items():
             if not isinstance(value, str):
-                raise self._wrong(f"{key} is not text")
+                raise self._wrong(f"{key} is not a string")
         return {key: value for key, value in found.items() if value}
 
     @property
     def labels(self) -> dict[str, str]:
-        """Its labels.
+        """The labels.
 
-        :raises RegistryError: a label is not text
+        :raises RegistryError: if a label is not a string
         """
         config = self.content.get("config")
         if config is not None and not isinstance(config, dict):
@@ -249,14 +249,14 @@ class ImageConfiguration:
         if labels is None:
             return {}
         if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-            raise self._wrong("config.Labels is not an object of texts")
+            raise self._wrong("config.Labels is not an object of strings")
         return dict(labels)
 
     @property
     def diff_ids(self) -> list[str]:
-        """Digests of the contents of its layers, oldest first.
+        """Digests of the uncompressed layers, oldest first.
 
-        :raises RegistryError: it does not have them
+        :raises RegistryError: if they are missing
         """
         rootfs = self.content.get("rootfs")
         found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
@@ -265,7 +265,7 @@ class ImageConfiguration:
         return [checked(each) for each in found]
 
     def _wrong(self, what: str) -> RegistryError:
-        return RegistryError(f"the configuration of {self.where} is not one of an image: {what}")
+        return RegistryError(f"invalid image configuration of {self.where}: {what}")
 
 
 def _refuse(constant: str) -> None:

@@ -1,8 +1,8 @@
-"""What refers to an image in a registry, an SBOM for one: artifacts with a subject (OCI image spec 1.1).
+"""Artifacts that refer to an image, e.g. SBOMs (OCI image spec 1.1).
 
-A registry that knows the referrers API lists them itself and says so when one is pushed (``OCI-Subject``). For any
-other, whoever pushes keeps a list under a tag that is made of the image's digest, and clients look there (OCI
-distribution spec 1.1, "Unavailable Referrers API").
+A registry with the referrers API lists them itself and confirms that on push (``OCI-Subject``). For other registries
+the client maintains an index under a tag derived from the image's digest (OCI distribution spec 1.1, "Unavailable
+Referrers API").
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from fedpkg_container.registry.digests import checked
 from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository, pages
 
-#: How often a list is changed anew because somebody else changed it meanwhile.
+#: Attempts to update an index that other clients change concurrently.
 ATTEMPTS = 5
-#: How deep artifacts may refer to artifacts.
+#: Maximum nesting of artifacts that refer to artifacts.
 DEEPEST = 4
-#: The configuration of an artifact that has none.
+#: Empty configuration of an artifact.
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-#: What registries answer, besides 404, that do not know the referrers API (HTTP).
+#: HTTP statuses of registries without the referrers API, besides 404.
 UNKNOWN = (400, 405, 406)
-#: Tags that name the digest of the image that they belong to, cut off where a tag must end (128 characters).
+#: Tags derived from the digest of the image that they belong to, truncated to 128 characters.
 _BELONGS = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file that says something about an image.
+    """A file that describes an image.
 
     :param media_type: of the artifact and of its file
-    :param name: what the file is called
+    :param name: file name
     :param created: RFC 3339
     """
 
@@ -46,10 +46,10 @@ class Artifact:
 
 
 def attach(repository: Repository, image: str, artifact: Artifact) -> str:
-    """Attach a file to an image; the digest of the artifact. The same file again changes nothing.
+    """Attach a file to an image and return the artifact's digest; idempotent.
 
     :param image: its digest
-    :raises RegistryError: it could not be pushed
+    :raises RegistryError: if it cannot be pushed
     """
     subject = repository.manifest(image)
     made = Manifest.of(
@@ -74,9 +74,9 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
 
 
 def push(repository: Repository, artifact: Manifest) -> None:
-    """Push the manifest of an artifact, whose blobs are there, and have it listed; again changes nothing.
+    """Push the manifest of an artifact whose blobs exist already, and add it to the referrers; idempotent.
 
-    :raises RegistryError: it could not be pushed
+    :raises RegistryError: if it cannot be pushed
     """
     answer = repository.put_manifest(artifact.digest, artifact)
     if not answer.headers.get("OCI-Subject"):
@@ -85,9 +85,9 @@ def push(repository: Repository, artifact: Manifest) -> None:
 
 @dataclass(frozen=True)
 class Listing:
-    """What refers to an image.
+    """The referrers of an image.
 
-    :param by_tag: listed under a tag by those who push, not by the registry
+    :param by_tag: whether clients maintain them under a tag, instead of the registry
     """
 
     artifacts: tuple[Descriptor, ...]
@@ -95,10 +95,10 @@ class Listing:
 
 
 def listing(repository: Repository, image: str) -> Listing:
-    """What refers to an image, and who lists it.
+    """Return the referrers of an image, and who maintains them.
 
     :param image: its digest
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises RegistryError: if the request fails
     """
     listed = listed_by_registry(repository, image)
     if listed is not None:
@@ -108,10 +108,10 @@ def listing(repository: Repository, image: str) -> Listing:
 
 
 def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
-    """What refers to an image, as far as the registry lists that itself; None where it does not.
+    """Return the referrers of an image from the referrers API; None if the registry does not implement it.
 
     :param image: its digest
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises RegistryError: if the request fails
     """
     http = repository.http
     if repository.name in http.without_referrers:
@@ -119,27 +119,27 @@ def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, 
     try:
         path = f"/v2/{repository.name}/referrers/{checked(image)}"
         found = list(pages(http, path, "manifests", repository.name, absent=UNKNOWN))
-    except NoSuchImageError:  # registries that know the interface answer with an empty list
+    except NoSuchImageError:  # registries with the API return an empty list
         http.without_referrers.add(repository.name)
         return None
     return tuple(map(Descriptor.of, found))
 
 
 def referrers(repository: Repository, image: str) -> list[Descriptor]:
-    """What refers to an image.
+    """Return the artifacts that refer to an image.
 
     :param image: its digest
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises RegistryError: if the request fails
     """
     return list(listing(repository, image).artifacts)
 
 
 def enlist(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
-    """Add artifacts to the list under the image's tag; what others have listed there stays.
+    """Add artifacts to the index under the image's fallback tag, keeping its other entries.
 
     :param image: its digest
-    :param artifacts: what the list is to say of them, descriptors
-    :raises RegistryError: the list is too long, or others keep changing it
+    :param artifacts: descriptors
+    :raises RegistryError: if the index becomes too long, or other clients keep changing it
     """
     for _ in range(ATTEMPTS):
         index = _tagged_list(repository, image)
@@ -150,44 +150,44 @@ def enlist(repository: Repository, image: str, artifacts: Sequence[Mapping[str, 
             return
         changed = Manifest.of({**index, "manifests": [*listed, *missing]})
         if len(changed.raw) > LONGEST_MANIFEST:
-            raise RegistryError(f"the list of referrers of {repository.reference}@{image} is too long")
-        repository.put_manifest(fallback_tag(image), changed)  # and looks whether another list came meanwhile
-    raise RegistryError(f"the list of referrers of {repository.reference}@{image} keeps changing")
+            raise RegistryError(f"the referrers index of {repository.reference}@{image} is too long")
+        repository.put_manifest(fallback_tag(image), changed)  # the next iteration detects a concurrent change
+    raise RegistryError(f"the referrers index of {repository.reference}@{image} keeps changing")
 
 
 def content(repository: Repository, artifact: str) -> bytes:
-    """The file of an artifact.
+    """Return the file of an artifact.
 
     :param artifact: digest
-    :raises RegistryError: it is not there, or is not what its digest says
+    :raises RegistryError: if it does not exist, or has a different digest
     """
     manifest = repository.manifest(artifact)
     if len(manifest.blobs) < 2:
-        raise RegistryError(f"{repository.reference}@{artifact} holds no file")
+        raise RegistryError(f"artifact {repository.reference}@{artifact} contains no file")
     return repository.blob(manifest.blobs[1])
 
 
 def fallback_tag(digest: str) -> str:
-    """The tag under which the referrers of an image are listed where the registry does not list them."""
+    """Return the tag for the referrers index of an image, for registries without the referrers API."""
     return digest.replace(":", "-", 1)[:128]
 
 
 def is_fallback_tag(tag: str) -> bool:
-    """Whether a tag is that of a list of referrers, and no image."""
+    """Return whether a tag is that of a referrers index."""
     return list_tag(tag) == tag
 
 
 def list_tag(tag: str) -> str:
-    """The tag of the list of referrers of the image that a tag belongs to; empty for a tag that is an image's own.
+    """Return the fallback tag of the image that a tag belongs to; empty for the tag of an image.
 
-    It is that of the list itself, or cosign's, which has an ending behind it (``.sig``, ``.att``, ``.sbom``).
+    Such a tag is that of a referrers index, or cosign's with a suffix (``.sig``, ``.att``, ``.sbom``).
     """
     found = _BELONGS.fullmatch(tag)
     return found[1] if found else ""
 
 
 def _described(artifact: Manifest) -> dict[str, Any]:
-    """What a list says of an artifact."""
+    """Return the descriptor of an artifact for an index."""
     config = artifact.content.get("config")
     kind = artifact.content.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
     described = {**artifact.descriptor, "artifactType": kind}
@@ -204,8 +204,8 @@ def _tagged_list(repository: Repository, subject: str) -> Mapping[str, Any]:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
     if found.media_type != OCI_INDEX or not isinstance(found.content.get("manifests", []), list):
         raise RegistryError(
-            f"{repository.reference}:{tag} is no list of referrers",
-            solution="see what was pushed under that tag, and delete it",
+            f"{repository.reference}:{tag} is not a referrers index",
+            solution="check what was pushed under that tag, and delete it",
         )
     return found.content
 

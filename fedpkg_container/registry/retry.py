@@ -1,4 +1,4 @@
-"""Doing again what a registry could not do in this moment: it restarts, or a proxy before it does."""
+"""Retrying operations while a registry is temporarily unavailable, with exponential backoff."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from fedpkg_container.errors import RegistryUnavailableError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-#: Of this thread: whether something is being done patiently.
+#: Per thread: whether an operation is being retried.
 _own = threading.local()
 
-#: Seconds until the second attempt, and the most between two; each pause is twice the one before.
+#: Backoff: seconds before the second attempt, doubled each time, and the maximum.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
-#: A registry may ask for longer pauses (``Retry-After``), but not for longer than this, seconds.
+#: Maximum ``Retry-After`` that is honored, seconds; with a longer one the operation fails at once.
 LONGEST_ASKED = 120.0
-#: Seconds that may be waited without a word.
+#: Seconds of waiting before the first notification.
 QUIET = 2.0
 
 
@@ -46,15 +46,15 @@ def patiently(
     abandoned: threading.Event | None = None,
     told: Callable[[RegistryUnavailableError], None] = lambda _: None,
 ) -> Result:
-    """Do something that may be done twice, until it works.
+    """Run an idempotent operation, and retry it while the registry is unavailable.
 
-    What it does patiently itself, in the same thread, is done once: all is done again, or each would be for each time.
+    A nested call in the same thread runs its operation once: the outer call retries the whole.
 
-    :param patience: seconds after which no further attempt is begun
-    :param attempts: how many are made at least
-    :param abandoned: once it is set, nothing is waited for any more
-    :param told: called before each pause, once it takes longer than a moment, with why it has to wait
-    :raises RegistryUnavailableError: the registry is still not there, or still broken
+    :param timeout: seconds after which no further attempt is started
+    :param attempts: minimum number of attempts
+    :param canceled: when set, no further attempt is started
+    :param on_wait: called with the error before each pause, once the total wait exceeds ``QUIET``
+    :raises RegistryUnavailableError: if the registry is still unavailable
     """
     if getattr(_own, "is_patient", False):
         return act()
@@ -62,7 +62,7 @@ def patiently(
 
     def pausing(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        logger.info("asked again in %.1f s: %s", state.upcoming_sleep, error)
+        logger.info("retrying in %.1f s: %s", state.upcoming_sleep, error)
         if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > QUIET:
             told(error)
 
@@ -86,7 +86,7 @@ def _may_be_otherwise(error: BaseException) -> bool:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Seconds until the next attempt: what the registry asks for, or longer and longer; never all clients at once."""
+    """Return the seconds until the next attempt: ``Retry-After``, or exponential backoff with jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, RegistryUnavailableError) else 0.0
     growing = wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE) + wait_random(0, FIRST_PAUSE / 4)

@@ -1,7 +1,6 @@
-"""Staging: the repositories where the arches of a build wait, and their emptying.
+"""Staging repositories, which hold the images of each architecture until a build is published, and their cleanup.
 
-Every build has one of its own, so that deleting by digest (a registry deletes every tag of a digest) takes nothing
-from another build.
+Each build has its own: a registry deletes all tags of a digest, so a shared repository would lose other builds' images.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 
-#: The first part of the names of staging repositories; no image may be called so.
+#: First component of the names of staging repositories; reserved.
 STAGING = "staging"
-#: Requests at the same time.
+#: Number of concurrent requests.
 PARALLEL = 8
 _TASK = re.compile(rf"{STAGING}/task-(?P<task>[0-9]{{1,18}})")
 
@@ -27,8 +26,8 @@ _TASK = re.compile(rf"{STAGING}/task-(?P<task>[0-9]{{1,18}})")
 class Staged:
     """A staging repository that is not empty.
 
-    :param tags: how many it has
-    :param ended: whether its task has ended; None when Koji does not know the task
+    :param tags: number of tags
+    :param ended: whether its task has ended; None if Koji does not know the task
     """
 
     repository: str
@@ -38,31 +37,31 @@ class Staged:
 
 
 def staging_repository(task_id: int) -> str:
-    """The staging repository of a build's task."""
+    """Return the name of the staging repository of a build task."""
     return f"{STAGING}/task-{task_id}"
 
 
 def is_staging(repository: str) -> bool:
-    """Whether a repository is one where arches of builds wait."""
+    """Return whether a repository is a staging repository."""
     return repository.partition("/")[0] == STAGING
 
 
 def empty(registry: Registry, reference: ImageReference) -> int:
-    """Delete everything in a staging repository; returns how many manifests that were."""
+    """Delete everything in a staging repository; return the number of deleted manifests."""
     with registry.repository(reference) as repository:
         return clear(repository)
 
 
 def clear(repository: Repository) -> int:
-    """Delete everything that has a tag in a repository; returns how many manifests that were."""
+    """Delete all tagged manifests of a repository; return their number."""
     digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
     return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 
 def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
-    """Those of some repositories in which something is staged.
+    """Return the non-empty ones of some staging repositories.
 
-    :raises LostContactError: Koji cannot be reached
+    :raises LostContactError: if Koji cannot be reached
     """
     found = {each: _TASK.fullmatch(each.name) for each in places}
     tasks = {each: int(match["task"]) for each, match in found.items() if match}
@@ -77,7 +76,7 @@ def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
 
 
 def prune(registry: Registry, host: str, records: Records) -> int:
-    """Empty the staging repositories of all builds whose task has ended; returns how many manifests were deleted.
+    """Empty the staging repositories of all builds whose task has ended; return the number of deleted manifests.
 
     :param host: the registry
     """

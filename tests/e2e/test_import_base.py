@@ -288,7 +288,7 @@ def test_a_registry_that_is_away_and_nothing_is_changed(
     monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
     archive = docker_archive(scene.folder, [package], _labels("60"))
     text = scene.configuration.read_text()
-    away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\npatience = 0")
+    away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\nretry_timeout = 0")
     scene.configuration.write_text(away)
     assert scene.run("import-base", archive) == 1
     assert "127.0.0.1:9 cannot be reached" in capsys.readouterr().err

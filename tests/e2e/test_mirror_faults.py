@@ -195,7 +195,7 @@ def test_a_signal_ends_a_run_that_waits_for_the_registry(mortal: tuple[Mirrored,
     several(it)
     it.site("rate = 1M\n")
     path = it.folder / "registry.conf"
-    path.write_text(path.read_text().replace("patience = 0", "patience = 600"))
+    path.write_text(path.read_text().replace("retry_timeout = 0", "retry_timeout = 600"))
     with it.start() as process:
         wait_for_part(it)
         stack.close()

@@ -175,7 +175,7 @@ def test_an_authority_that_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
     (other / "ca.crt").write_bytes(Authority(tmp_path / "another pki").certificate_path.read_bytes())
     begun = time.monotonic()
     with (
-        RegistryHTTP(server.address, certificates=other, auth_file=None, patience=2 * PATIENCE) as http,
+        RegistryHTTP(server.address, certificates=other, auth_file=None, retry_timeout=2 * PATIENCE) as http,
         pytest.raises(RegistryError, match="certificate") as raised,
     ):
         Repository(http, "hello").manifest("latest")
@@ -336,7 +336,9 @@ def test_a_server_without_tls_is_not_asked_again(tmp_path: Path) -> None:
     threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True).start()
     with (
         contextlib.closing(listening.socket),
-        RegistryHTTP(f"127.0.0.1:{listening.server_port}", certificates=None, auth_file=None, patience=60) as plain,
+        RegistryHTTP(
+            f"127.0.0.1:{listening.server_port}", certificates=None, auth_file=None, retry_timeout=60
+        ) as plain,
         pytest.raises(RegistryError) as raised,
     ):
         Repository(plain, "hello").manifest("latest")

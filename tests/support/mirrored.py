@@ -75,7 +75,7 @@ class Mirrored:
         path = self.folder / "registry.conf"
         path.write_text(
             f"[candidate]\nregistry = {self.host}\n"
-            f"[target stable]\nregistry = {self.host}\nkoji_tags = *\npatience = 0\n"
+            f"[target stable]\nregistry = {self.host}\nkoji_tags = *\nretry_timeout = 0\n"
             f"certificates = {self.access.certificates}\n{auth}[mirror]\ndirectory = {self.tree}\n{text}"
         )
         return path

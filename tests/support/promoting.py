@@ -35,7 +35,7 @@ def make_site(
     floating: Sequence[str] = ("version", "latest"), record: bool = True,
 ) -> DistributionSite:  # fmt: skip
     """A site with the targets stable and testing in one registry."""
-    access = replace(access, patience=0.0)
+    access = replace(access, retry_timeout=0.0)
     stable_target = Target("stable", stable, access, prefix, ("*-container-updates",), tuple(floating))
     testing = Target("testing", stable, access, "testing", ("*-testing",), ("version", "testing"))
     return DistributionSite(
@@ -52,7 +52,7 @@ def make_site(
 
 def site_file(site: DistributionSite, *, auth_file: Path | None = None) -> Path:
     """The same site as a file for the command."""
-    access = f"certificates = {site.candidates.access.certificates}\npatience = 0\n"
+    access = f"certificates = {site.candidates.access.certificates}\nretry_timeout = 0\n"
     access += f"auth_file = {auth_file}\n" if auth_file else ""
     text = f"[koji]\nprofile = {site.profile}\n[candidate]\nregistry = {site.candidates.registry}\n{access}"
     text += f"[promotion]\nparallel = {site.parallel}\n" + (f"record = {site.record}\n" if site.record else "")

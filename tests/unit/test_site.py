@@ -26,7 +26,7 @@ def test_a_registry_is_enough(tmp_path: Path) -> None:
     assert site.generator.name == "fedpkg-container"
     assert site.formats == ("v2s2",)
     assert site.base_images_keep == 30
-    assert (site.access.timeout, site.access.patience) == (1800, 60)
+    assert (site.access.timeout, site.access.retry_timeout) == (1800, 60)
 
 
 def test_labels_keep_their_spelling(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Export the blobs that the stable tags reach as a tree of files for web servers, rsync and MirrorManager."""
+"""Export the blobs reachable from a target's tags as a tree of files for web servers, rsync and MirrorManager."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator[str]:
-    """What was done, as a few lines.
+    """Yield the summary in a few lines.
 
-    :param verified: whether all that was there was read
+    :param verified: whether all existing files were verified
     """
     from rich.filesize import decimal
 
@@ -26,9 +26,9 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
     size = f" ({decimal(summary.received)})" if summary.received else ""
     now_and_then = (
         (summary.linked, "linked"),
-        (summary.mended, "would be mended" if summary.dry_run else "mended"),
-        (summary.archives, "archives made"),
-        (summary.foreign, "foreign layers left out"),
+        (summary.mended, "to be repaired" if summary.dry_run else "repaired"),
+        (summary.archives, "archives created"),
+        (summary.foreign, "foreign layers skipped"),
         (summary.deleted, "deleted"),
         (summary.waiting, "to be deleted later"),
     )
@@ -37,7 +37,7 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
     read = " and verified" if verified else ""
     yield f"{would}{printable_line(str(folder))}: {new}{size}, {summary.present} present{read}{more}"
     yield (
-        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} asked for),"
+        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} queried),"
         f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )
 
@@ -46,14 +46,16 @@ HELP = "export blobs as a tree of files for web servers and mirrors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments."""
-    tree = parser.add_argument("directory", type=folder, nargs="?", metavar="DIR", help="the tree; default: the site's")
+    """Add the command's arguments."""
+    tree = parser.add_argument(
+        "directory", type=folder, nargs="?", metavar="DIR", help="output directory (default: from the configuration)"
+    )
     complete_files(tree)
     followed = parser.add_argument(
         "--from",
         dest="target",
         metavar="NAME",
-        help="the target whose tags are followed; default: the site's, or stable",
+        help="target whose tags to follow (default: from the configuration, or stable)",
     )
     complete_targets(followed)
     parser.add_argument(
@@ -61,34 +63,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="repositories",
         metavar="PATTERN",
-        help="only repositories like this; can be repeated; default: the site's, or all",
+        help="only mirror repositories matching PATTERN (repeatable; default: from the configuration, or all)",
     )
     parser.add_argument(
-        "--parallel", type=parallel, metavar="N", help="requests at the same time; default: the site's, or 8"
+        "--parallel",
+        type=parallel,
+        metavar="N",
+        help="number of concurrent requests (default: from the configuration, or 8)",
     )
     parser.add_argument(
         "--grace",
         type=days,
         metavar="DAYS",
-        help="how long a file stays that no tag reaches; default: the site's, or 7",
+        help="days to keep files that no tag references any more (default: from the configuration, or 7)",
     )
     parser.add_argument(
-        "--rate", type=size, metavar="SIZE", help="bytes a second at the most, as 500K or 20M; default: the site's"
+        "--rate",
+        type=size,
+        metavar="SIZE",
+        help="bandwidth limit in bytes per second, e.g. 500K or 20M (default: from the configuration)",
     )
     parser.add_argument(
         "--archives",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="also write a docker-archive of each build and arch",
+        help="also write a docker-archive per build and architecture",
     )
-    parser.add_argument("--full", action="store_true", help="ask for every tag, whatever the record of promote says")
-    parser.add_argument("--verify", action="store_true", help="read the whole tree, and mend what is wrong in it")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--full", action="store_true", help="query every tag, ignoring the promotion journal")
+    parser.add_argument("--verify", action="store_true", help="verify all files and repair damaged ones")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Bring the tree up to date; the exit status."""
+    """Run the command and return the exit status."""
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
     from fedpkg_container.registry.mirror.run import mirror
@@ -105,9 +113,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         for error in summary.errors:
             complain_of_error(error)
         if summary.errors and not summary.interrupted:
-            complain("what is there can be served; the next run tries the rest again")
+            complain("existing files can be served; the next run will retry the rest")
     if summary.interrupted:
-        complain(f"ended early by {summary.interrupted}; the tree can be served, and the next run goes on")
+        complain(f"stopped by {summary.interrupted}; the mirror is consistent and the next run will resume")
     return _status(summary)
 
 
@@ -118,9 +126,9 @@ def _status(summary: Summary) -> int:
 
 
 def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
-    """What is asked for, with what the site decided for the rest.
+    """Return the options: arguments, with the site's configuration for the rest.
 
-    :raises UsageError: it cannot be done so
+    :raises UsageError: if no output directory is given
     """
     from fedpkg_container.errors import UsageError
     from fedpkg_container.registry.mirror.options import DAY, Options
@@ -128,9 +136,7 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     chosen = site.mirroring
     tree = arguments.directory or chosen.directory
     if tree is None:
-        raise UsageError(
-            "there is no folder for the tree", solution=f"name it, or set [mirror] directory in {site.path}"
-        )
+        raise UsageError("no output directory is given", solution=f"name it, or set [mirror] directory in {site.path}")
     target = site.target(arguments.target or chosen.target)
     return Options(
         tree,

@@ -1,4 +1,4 @@
-"""Delete what nobody needs from the candidate registry: staging of builds that have ended, and old candidates."""
+"""Delete unneeded images from the candidate registry: staging images of finished builds, and old candidates."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from fedpkg_container.registry.pruning.retention import Verdict
 
 _GARBAGE = """\
-The space comes back when {registry} collects its garbage, on its own
+{registry} frees the space when its garbage collection runs, on its own
 machine:
-  1. storage.maintenance.readonly.enabled: true in its configuration, and
-     restart it: what is pushed meanwhile may be deleted with the garbage
-  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora);
-     without --delete-untagged, which takes images out of lists that have a tag
-  3. readonly.enabled: false again, and restart it: it remembers blobs that are
-     gone"""
+  1. set storage.maintenance.readonly.enabled to true in its configuration and
+     restart it; otherwise images pushed meanwhile may be deleted too
+  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora),
+     without --delete-untagged, which deletes the members of tagged image indexes
+  3. set readonly.enabled to false again and restart it; it caches the existence
+     of deleted blobs"""
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report, line by line."""
+    """Yield the lines of the report."""
     yield from _table(report)
     yield from _left(report)
     number, size = len(report.images), sum(each.size or 0 for each in report.images)
@@ -37,10 +37,10 @@ def lines(report: Report) -> Iterator[str]:
         yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
     elif number or report.emptied:
         yield (
-            f"{counted(number, 'image')} ({_bytes(size)}, layers shared with others counted too) and"
-            f" {counted(len(report.emptied), 'staging repository')} would go; {_staying(report)}"
+            f"{counted(number, 'image')} ({_bytes(size)}, including shared layers) and"
+            f" {counted(len(report.emptied), 'staging repository')} would be deleted; {_staying(report)}"
         )
-        yield "nothing has been deleted: add --delete"
+        yield "nothing was deleted; use --delete to delete"
     else:
         yield f"nothing to delete; {_staying(report)}"
     if any(done):
@@ -48,11 +48,11 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _staying(report: Report) -> str:
-    return counted(len(report.kept), "image stays", "images stay")
+    return counted(len(report.kept), "image is kept", "images are kept")
 
 
 def garbage_collection(registry: str) -> str:
-    """How a registry's space comes back."""
+    """Return instructions for freeing a registry's space."""
     return _GARBAGE.format(registry=registry)
 
 
@@ -105,39 +105,41 @@ def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
 
 
 def _left(report: Report) -> Iterator[str]:
-    """What stays although it may be meant to go, and what could not be read."""
+    """Yield what is kept although it might be unneeded, and problems."""
     for each in report.kept:
         if each.verdict.is_ageless:
             yield f"kept {_name(each.repository, each.verdict)}: {each.verdict.why}"
     for place in report.waiting:
-        why = "Koji does not know its task" if place.ended is None else f"task {place.task_id} has not ended"
+        why = "its task is unknown to Koji" if place.ended is None else f"task {place.task_id} has not ended"
         yield f"kept {place.repository}: {why}"
     for text in report.problems:
         yield f"problem: {text}"
     reasons = Counter(each.verdict.why for each in report.kept if not each.verdict.is_ageless)
     if reasons and not report.deletes:
-        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed, or young"
+        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed or recent"
 
 
-HELP = "delete staging and old candidates that nobody needs"
+HELP = "delete staging images and old candidates that are not needed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--delete", action="store_true", help="delete; otherwise it is only said what would go")
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--delete", action="store_true", help="actually delete (default: only show what would be deleted)"
+    )
     parser.add_argument(
         "--older-than",
         type=whole_days,
         metavar="DAYS",
-        help="delete candidates that are older; default: the site's keep",
+        help="delete unneeded candidates older than DAYS (default: [candidate] keep)",
     )
-    parser.add_argument("--staging", action="store_true", help="only staging, unless --candidates is given too")
-    parser.add_argument("--candidates", action="store_true", help="only candidates, unless --staging is given too")
-    parser.add_argument("--json", action="store_true", help="print a report for programs")
+    parser.add_argument("--staging", action="store_true", help="only prune staging repositories")
+    parser.add_argument("--candidates", action="store_true", help="only prune candidates")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Run the command; its exit status."""
+    """Run the command and return the exit status."""
     from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous

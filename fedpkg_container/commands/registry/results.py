@@ -1,4 +1,4 @@
-"""How the outcomes of ``promote`` and ``unpromote`` are shown, and the exit status that they mean."""
+"""Output of ``promote`` and ``unpromote``, and their exit status."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def status(outcomes: Sequence[Outcome]) -> int:
-    """The exit status: 1 when one is refused or failed."""
+    """Return the exit status: 1 if a build was refused or failed."""
     return 0 if all(each.is_good for each in outcomes) else 1
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[str]:
-    """How many builds came to what, where there are several."""
+    """Return a line with the number of builds per state, if there are several builds."""
     counts = Counter(each.state for each in outcomes)
     what = ", ".join(f"{number} {state}" for state, number in counts.items())
     return [f"{len(outcomes)} builds: {what}"] if len(outcomes) > 1 else []
 
 
 def show(outcome: Outcome) -> None:
-    """Show what became of a build: on standard output what was done, on standard error what is wrong."""
+    """Print the result for a build: changes on standard output, errors on standard error."""
     from fedpkg_container.commands.terminal import complain_of_error, say
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
@@ -54,17 +54,17 @@ def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:
         parts = [
             f"{tally.mounted} {to_be}mounted ({decimal(tally.bytes_mounted)})" if tally.mounted else "",
             f"{tally.sent} {to_be}sent ({decimal(tally.bytes_sent)})" if tally.sent else "",
-            f"{tally.present} there already" if tally.present else "",
+            f"{tally.present} already present" if tally.present else "",
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")
     if outcome.deleted:
         lines += [f"    {'to be deleted' if is_plan else 'deleted'}:", *(f"        {each}" for each in outcome.deleted)]
-    lines += [f"    {each}  stays: {why}" for each, why in outcome.kept.items()]
+    lines += [f"    {each}  kept: {why}" for each, why in outcome.kept.items()]
     return lines
 
 
 def _tag(change: TagChange, *, is_plan: bool) -> str:
-    word = {"set": "would be set" if is_plan else "set", "already": "is there", "kept": "stays"}.get(
-        change.what, "would go" if is_plan else "removed"
+    word = {"set": "would be set" if is_plan else "set", "already": "already set", "kept": "kept"}.get(
+        change.what, "would be removed" if is_plan else "removed"
     )
     return f"{change.tag}  {word}{f': {change.why}' if change.why else ''}"

@@ -1,4 +1,4 @@
-"""Discovery: which manifests, artifacts and blobs the tags of a registry reach."""
+"""Discovery of the manifests, artifacts and blobs that are reachable from the tags of a registry."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.referrers import DEEPEST as DEEPEST_ARTIFACT
 from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag, listed_by_registry
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.workers import Crew, NotAskedError
+from fedpkg_container.registry.workers import JobSkippedError, WorkerPool
 
-#: How deep lists in lists, and artifacts that refer to artifacts, may go.
+#: Maximum nesting of indexes and of artifacts that refer to artifacts.
 DEEPEST = DEEPEST_LIST + DEEPEST_ARTIFACT
 
 
 @dataclass
 class Reach:
-    """What is reached.
+    """What is reachable from some tags.
 
-    :param manifests: digests of those that are known
+    :param manifests: digests of the known manifests
     :param blobs: digest → bytes
-    :param unknown: digests of manifests that must be read before all can be told
+    :param unknown: digests of manifests that must be read first
     """
 
     manifests: set[str] = field(default_factory=set)
@@ -36,28 +36,28 @@ class Reach:
     unknown: set[str] = field(default_factory=set)
 
     def add(self, digest: str, image: Image) -> None:
-        """Add a manifest, and its blobs.
+        """Add a manifest and its blobs.
 
-        :raises RegistryError: it disagrees with another one about the size of a blob
+        :raises RegistryError: if two manifests state different sizes for a blob
         """
         self.manifests.add(digest)
         for blob in image.blobs:
             if self.blobs.setdefault(blob.digest, blob.size) != blob.size:
                 raise RegistryError(
-                    f"{digest} says that {blob.digest} has {blob.size} bytes, another manifest does not"
+                    f"{digest} states {blob.size} bytes for {blob.digest}, another manifest states a different size"
                 )
 
 
 def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[[str], Iterable[str]]) -> Reach:
-    """What tags reach.
+    """Return what is reachable from tags.
 
-    :param tags: of one repository, with their digests
-    :param images: the manifests that are known, by digest
-    :param listed: what the registry says refers to a manifest
-    :raises RegistryError: manifests lead to others without end, contradict each other, or would be served as blobs
+    :param tags: tags of one repository, with their digests
+    :param images: known manifests by digest
+    :param referrers_of: returns the referrers of a manifest from the referrers API
+    :raises RegistryError: if manifests are nested too deeply, contradict each other, or would be served as blobs
     """
     reach = Reach()
-    # Lists of referrers count as long as some other tag reaches the image.
+    # A referrers index counts only while another tag reaches its image.
     level = {digest for tag, digest in tags.items() if not is_fallback_tag(tag)}
     for _ in range(DEEPEST):
         following: set[str] = set()
@@ -74,63 +74,62 @@ def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[
         if not level:
             break
     else:
-        raise RegistryError(f"manifests lead to others, deeper than {DEEPEST} of them: {min(level)}")
+        raise RegistryError(f"manifests are nested more than {DEEPEST} levels deep: {min(level)}")
     served = next((digest for digest in reach.blobs if digest in images), "")
     if served:
-        raise RegistryError(f"{served} is a manifest, and another one has it among its layers")
+        raise RegistryError(f"{served} is a manifest and also a layer of another manifest")
     return reach
 
 
 Result = TypeVar("Result")
-#: A repository, and what in it: a tag, a digest, or nothing.
+#: Repository and tag, digest or nothing.
 Job = tuple[str, str]
 
-#: How often a repository is looked at again whose tags moved before the images could be read to which they pointed.
+#: How often a repository is read again because its tags moved before the manifests were read.
 LOOKS = 3
-#: The fact: repositories of which the registry does not list referrers itself, with spaces between them; the one that
-#: was asked the longest ago comes first.
+#: State key: space-separated repositories without referrers API, the one queried longest ago first.
 NO_REFERRERS = "no referrers"
 
 
 @dataclass
 class Survey:
-    """Reads a registry, and what need not be read from what is remembered.
+    """Reads a registry; uses the state of the last run for what need not be read again.
 
-    :param state: what is remembered; it is brought up to date
-    :param failed: repository → why it could not be read whole
-    :param asked: tags that the registry was asked for
+    :param state: updated
+    :param failed: repository → reason why it could not be read completely
+    :param queried: number of tags queried
     """
 
     http: RegistryHTTP
-    crew: Crew
+    pool: WorkerPool
     state: State
     progress: Progress
     failed: dict[str, str] = field(default_factory=dict)
     asked: int = 0
-    _not_asked: set[str] = field(default_factory=set)
+    _skipped: set[str] = field(default_factory=set)
     _looks: collections.Counter[str] = field(default_factory=collections.Counter)
-    #: Repositories that are not asked for referrers, in the order of the fact.
+    #: Repositories that are not queried for referrers, in the order of the state.
     _unlisted: dict[str, None] = field(default_factory=dict)
-    #: What is to be asked for again though it is remembered, which stays until there is an answer.
+    #: Known referrers to query again; removed when the response is there.
     _again: set[Job] = field(default_factory=set)
 
     def look(self, repositories: Iterable[str]) -> None:
-        """Ask for the tags of repositories; of one that cannot be read whole, what is remembered stays."""
+        """Read the tags of repositories; the state keeps the old tags of those that cannot be read completely."""
         jobs = [(name, "") for name in repositories]
         listed = {name: tags for (name, _), tags in self._ask("repositories", jobs, self._tags)}
         found: dict[str, dict[str, str]] = {name: {} for name in listed}
         heads = [(name, tag) for name, tags in listed.items() for tag in tags]
         for (name, tag), digest in self._ask("tags", heads, self._head):
             self.asked += 1
-            if digest:  # empty: deleted since it was listed
+            if digest:  # empty: deleted since the listing
                 found[name][tag] = digest
         self.state.tags.update({name: tags for name, tags in found.items() if name not in self.failed})
 
     def reach(self, repositories: Iterable[str], *, refresh: bool, touched: Iterable[str]) -> dict[str, Reach]:
-        """What the tags of repositories reach; those of which that cannot be told are in ``failed``.
+        """Return what is reachable in repositories; those that cannot be read are added to ``failed``.
 
-        :param refresh: ask anew for what refers to images, where the registry lists that itself
-        :param touched: repositories of which that is asked for in any case
+        :param refresh: query the referrers API again for known images
+        :param touched: repositories to query again in any case
         """
         names = [name for name in repositories if name in self.state.tags]
         self._choose_what_to_ask_again(names, refresh=refresh, touched=set(touched))
@@ -144,15 +143,15 @@ class Survey:
                 return reached
 
     def reasons(self) -> Iterator[str]:
-        """Why repositories could not be read whole, a sentence each."""
-        not_asked = 0
+        """Yield the reasons for repositories that could not be read completely."""
+        skipped = 0
         for name, reason in sorted(self.failed.items()):
-            if name in self._not_asked:
-                not_asked += 1
+            if name in self._skipped:
+                skipped += 1
             else:
                 yield f"{name}: {reason}"
-        if not_asked:
-            yield f"{not_asked} more repositories were not asked for, since the registry is away"
+        if skipped:
+            yield f"{skipped} more repositories were skipped because the registry is unavailable"
 
     def _walk(self, name: str) -> Reach:
         try:
@@ -162,7 +161,7 @@ class Survey:
             return Reach()
 
     def _read(self, unknown: list[Job]) -> None:
-        """Read manifests; where one is not there any more, its repository is looked at again."""
+        """Read manifests; read the tags of a repository again if one does not exist any more."""
         moved = set()
         for (name, digest), image in self._ask("manifests", unknown, self._image):
             if image is None:
@@ -172,14 +171,14 @@ class Survey:
         self._looks.update(moved)
         for name in moved:
             if self._looks[name] > LOOKS:
-                self.failed[name] = "a tag leads to a manifest that is not there"
+                self.failed[name] = "a tag refers to a manifest that does not exist"
         self.look(sorted(moved - self.failed.keys()))
 
     def _choose_what_to_ask_again(self, names: list[str], *, refresh: bool, touched: set[str]) -> None:
-        """Choose of which images the registry is asked again what refers to them.
+        """Select the images whose referrers are queried again.
 
-        Of repositories that it does not list, a refresh asks one, in turn, and those that it has listed before: a
-        registry that does not know the interface costs one request, and none can hide that it knows it by now.
+        A refresh queries one of the repositories without referrers API, in turn, and those that had it before: a
+        registry without the API costs one request per run, and one that gets the API is detected.
         """
         known, unlisted = self.state.referrers, self.state.facts.get(NO_REFERRERS, "").split()
         if refresh:
@@ -190,20 +189,19 @@ class Survey:
         self._again = {job for job in known if refresh or job[0] in touched}
 
     def _known_referrers(self, job: Job) -> tuple[str, ...] | None:
-        """What refers to an image; None where that must be asked first."""
+        """Return the known referrers of an image; None if they must be queried."""
         if job[0] in self._unlisted:
             return self.state.referrers.get(job, ())
         return None if job in self._again else self.state.referrers.get(job)
 
     def _ask_for_referrers(self, reached: dict[str, Reach]) -> bool:
-        """Ask for what refers to images of which that is not known yet; whether there were any.
+        """Query the unknown referrers of images; return whether there were any.
 
-        A repository that is not listed is no reason to believe that of another one, and what was listed of it before
-        counts on.
+        Whether the API is available is tracked per repository; referrers known from before are kept.
         """
         jobs = [(name, it) for name, reach in reached.items() for it in sorted(reach.manifests)]
         jobs = [job for job in jobs if self._known_referrers(job) is None]
-        first = {name: (name, it) for name, it in jobs}  # one of each repository, since many registries list none
+        first = {name: (name, it) for name, it in jobs}  # one per repository, since many registries lack the API
         before = set(self.state.facts.get(NO_REFERRERS, "").split())
         for some in (list(first.values()), [job for job in jobs if first[job[0]] != job]):
             some = [job for job in some if job[0] not in self._unlisted]
@@ -213,7 +211,7 @@ class Survey:
                     continue
                 self.state.referrers[job] = listed
                 self._again.discard(job)
-                if job[0] in before:  # it has learned to: so may the others have
+                if job[0] in before:  # the API is available now, so it may be for the others too
                     before.clear()
                     self._unlisted.clear()
         self.state.facts[NO_REFERRERS] = " ".join(self._unlisted)
@@ -236,19 +234,19 @@ class Survey:
         return None if listed is None else tuple(each.digest for each in listed)
 
     def _ask(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:
-        """Do jobs at the same time; of a repository of which one has failed no other is begun, and none counts."""
+        """Run jobs concurrently; once a job of a repository fails, its other jobs and results are dropped."""
 
         def unless_failed(job: Job) -> tuple[Result, ...]:
             return () if job[0] in self.failed else (work(*job),)
 
         self.progress.began(step, len(jobs))
-        for outcome in self.crew.each(jobs, unless_failed):
+        for outcome in self.pool.as_completed(jobs, unless_failed):
             self.progress.advanced()
             if isinstance(outcome.error, OSError):
                 raise outcome.error
             if outcome.error is not None:
-                if outcome.job[0] not in self.failed and isinstance(outcome.error, NotAskedError):
-                    self._not_asked.add(outcome.job[0])
+                if outcome.job[0] not in self.failed and isinstance(outcome.error, JobSkippedError):
+                    self._skipped.add(outcome.job[0])
                 self.failed.setdefault(outcome.job[0], outcome.error.reason)
             elif outcome.result and outcome.job[0] not in self.failed:
                 yield outcome.job, outcome.result[0]

@@ -1,4 +1,4 @@
-"""Fetching the blobs that the tree lacks, within the bandwidth limit."""
+"""Fetching missing blobs into the tree, within the bandwidth limit."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.tree import Contents, Tree, sync
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.workers import Crew, NotAskedError, StoppedError
+from fedpkg_container.registry.workers import JobSkippedError, StoppedError, WorkerPool
 
 
 class Throttle:
-    """Bytes a second; for several threads.
+    """Bandwidth limiter; thread-safe.
 
-    :param rate: 0 for no limit
+    :param rate: bytes per second; 0 for no limit
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._lock = threading.Lock()
-        #: When all that was taken so far has been paid for; up to a second in the past, by the monotonic clock.
+        #: Monotonic time at which the bytes so far are within the rate; at most one second in the past.
         self._paid = 0.0
 
     def take(self, size: int, stop: threading.Event) -> None:
-        """Wait until so many bytes may have come, or until stopped."""
+        """Wait until ``size`` more bytes are within the rate, or ``stop`` is set."""
         if not self._rate:
             return
         with self._lock:
@@ -46,12 +46,12 @@ class Throttle:
 
 @dataclass(frozen=True)
 class Downloads:
-    """Fetches blobs; for several threads, each blob by one of them.
+    """Fetches blobs; thread-safe for different blobs.
 
-    :param partial: the folder for what has not come whole yet, by digest
-    :param stop: set when the run is to end
-    :param received: told how many bytes came
-    :param resumed: told how many are there from an earlier run
+    :param partial: directory for partial downloads, named by digest
+    :param stop: set to stop all downloads
+    :param received: called with the number of bytes received
+    :param resumed: called with the number of bytes of an earlier partial download
     """
 
     http: RegistryHTTP
@@ -62,16 +62,15 @@ class Downloads:
     resumed: Callable[[int], None]
 
     def fetch(self, blob: Blob, repositories: Sequence[str]) -> Path:
-        """Fetch a blob; the file that holds it, which is whole and on the disk.
+        """Fetch a blob and return the complete, synced file.
 
-        What a broken connection or the end of the program leaves is gone on with. Wrong content is thrown away and
-        asked for once more.
+        A partial download is resumed. Wrong content is discarded and fetched once more.
 
-        :param repositories: that have it; the next one is asked when one does not
-        :raises WrongContentError: wrong content came twice
-        :raises RegistryError: it cannot be had
-        :raises OSError: it cannot be written
-        :raises StoppedError: the run is to end
+        :param repositories: that should have the blob, tried in order
+        :raises WrongContentError: if wrong content was received twice
+        :raises RegistryError: if it cannot be fetched
+        :raises OSError: if it cannot be written
+        :raises StoppedError: if the run was stopped
         """
         for repository in repositories[:-1]:
             try:
@@ -105,7 +104,7 @@ class Downloads:
 class Missing:
     """A blob that the tree lacks for some repositories.
 
-    :param source: a repository for which it is there; empty for none
+    :param source: a repository that has it in the tree; empty if none
     """
 
     blob: Blob
@@ -114,10 +113,9 @@ class Missing:
 
 
 def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) -> Iterator[Missing]:
-    """What the tree lacks, the largest first; a file of another size than the manifest says is none.
+    """Yield the blobs that the tree lacks, the largest first; files of the wrong size count as missing.
 
-    Repositories that disagree about the size of a blob are noted as failures: one of them is wrong, and the blob is
-    fetched as the first of them says.
+    If manifests state different sizes for a blob, a failure is noted and the first size is used.
     """
     wanted: dict[str, tuple[Blob, list[str]]] = {}
     for name, reach in sorted(reached.items()):
@@ -126,7 +124,7 @@ def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) 
             if blob.size == size:
                 names.append(name)
             else:
-                summary.fail(f"{name}: {digest} has {size} bytes, {names[0]} says {blob.size}")
+                summary.fail(f"{name}: {digest} has {size} bytes, {names[0]} states {blob.size}")
     there: dict[Blob, set[str]] = {}
     for name, blobs in contents.items():
         for entry in blobs.values():
@@ -140,29 +138,29 @@ def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) 
 
 
 def _named(lacking: Missing, reason: str) -> str:
-    """Why a blob could not be had, with its name and its repository."""
+    """Return a reason with the blob's repository and digest."""
     digest, name = lacking.blob.digest, lacking.repositories[0]
     return f"{name}: {reason}" if digest in reason else f"{name}@{digest}: {reason}"
 
 
 @dataclass(frozen=True)
 class Filling:
-    """Brings into the tree what it lacks.
+    """Adds missing blobs to the tree.
 
-    :param dry_run: only count
+    :param dry_run: only count them
     """
 
     tree: Tree
     downloads: Downloads
-    crew: Crew
+    pool: WorkerPool
     progress: Progress
     summary: Summary
     dry_run: bool = False
 
     def fill(self, lacking: list[Missing]) -> None:
-        """Bring it in; what fails is noted, and the rest goes on.
+        """Link or fetch missing blobs; failures are noted and do not stop the others.
 
-        :raises OSError: nothing can be written any more
+        :raises OSError: if files cannot be written
         """
         for each in lacking:
             if each.source:
@@ -173,19 +171,19 @@ class Filling:
                 self._count(each)
             return
         self.progress.began("blobs", len(fetched), sum(each.blob.size for each in fetched))
-        not_asked = 0
-        for outcome in self.crew.each(fetched, self._fetch):
+        skipped = 0
+        for outcome in self.pool.as_completed(fetched, self._fetch):
             self.progress.advanced()
             if outcome.error is None:
                 self._count(outcome.job)
-            elif isinstance(outcome.error, NotAskedError):
-                not_asked += 1
+            elif isinstance(outcome.error, JobSkippedError):
+                skipped += 1
             elif isinstance(outcome.error, FedpkgContainerError):
                 self.summary.fail(_named(outcome.job, outcome.error.reason))
             else:
                 raise outcome.error
-        if not_asked:
-            self.summary.fail(f"{not_asked} more blobs were not asked for, since the registry is away")
+        if skipped:
+            self.summary.fail(f"{skipped} more blobs were skipped because the registry is unavailable")
 
     def _count(self, fetched: Missing) -> None:
         self.summary.new += 1

@@ -1,4 +1,4 @@
-"""Retention: files that no tag reaches any more stay for the grace period, and are then deleted."""
+"""Retention: unreferenced files are kept for the grace period, and then deleted."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from fedpkg_container.registry.mirror.options import Options, Summary
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import ARCHIVES, BLOBS, Contents, Tree
 
-#: The moment of the last run that counted, among the facts.
+#: State key: clock reading of the last run that counted time.
 _COUNTED = "counted"
-#: The part of the grace period that one run may add when only the wall clock is there to tell.
+#: Maximum part of the grace period that one run may add if only the wall clock is available.
 _PART = 0.25
 
 
 def expired(
     state: State, unreached: Collection[str], in_doubt: Callable[[str], bool], *, now: Moment, grace: float
 ) -> list[str]:
-    """Count the time; the paths that nothing has reached for the grace period.
+    """Update the ages of unreferenced paths; return those older than the grace period.
 
-    :param unreached: paths that nothing reaches, as far as that could be told
-    :param in_doubt: whether nothing can be told of a path in this run: its age stays what it is
-    :param grace: seconds; 0: at once
+    :param unreached: paths that are not referenced
+    :param in_doubt: returns whether the references of a path are unknown in this run; its age does not change
+    :param grace: seconds; 0: expire at once
     """
     earlier = state.moment(_COUNTED)
     passed = now.since(earlier, longest=grace * _PART) if earlier else 0.0
@@ -40,9 +40,9 @@ def expired(
 
 @dataclass(frozen=True)
 class Deletion:
-    """Deletes from a tree.
+    """Deletes expired files of a tree.
 
-    :param failed: repositories of which it could not be told what is reached: they stay as they are
+    :param failed: repositories that could not be read; their files are kept
     """
 
     tree: Tree
@@ -62,10 +62,10 @@ class Deletion:
     ) -> None:
         """Delete what has expired.
 
-        :param contents: what was in the tree when the run began
-        :param archives: those that were there then, below the tree
-        :param kept: the archives that there should be; None: nothing is known of archives
-        :raises OSError: it cannot be deleted
+        :param contents: blobs in the tree at the start of the run
+        :param archives: archives in the tree at the start of the run, as relative paths
+        :param wanted_archives: archives that should exist; None: unknown
+        :raises OSError: if a file cannot be deleted
         """
         unreached: dict[str, tuple[str, str]] = {}
         for name, blobs in contents.items():
@@ -97,5 +97,5 @@ class Deletion:
 
 
 def _repository(archive: Path) -> str:
-    """The repository of an archive, by its path below the tree."""
+    """Return the repository of an archive from its relative path."""
     return archive.parent.relative_to(ARCHIVES).as_posix()

@@ -1,4 +1,4 @@
-"""One run of a mirror: its options, the order of its steps, and its summary."""
+"""A mirror run: the order of its steps, error handling and summary."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from fedpkg_container.registry.mirror.tree import FOLDER_MODE, Contents, Tree
 from fedpkg_container.registry.mirror.verify import Verification
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.skopeo import Access, Registry
-from fedpkg_container.registry.workers import Crew
+from fedpkg_container.registry.workers import WorkerPool
 
-#: What is not to be served, below the tree: lock, state, and what has not come whole yet.
+#: Private directory in the tree: lock, state and partial downloads.
 OWN = ".mirror"
 
 
 def mirror(registry: str, access: Access, options: Options, progress: Progress | None = None) -> Summary:
-    """Bring a tree up to date with the tags of a registry; what was done and what failed.
+    """Update a tree to the tags of a registry, and return the summary.
 
-    SIGINT and SIGTERM (``signals.interruptible``) end it early, in good order.
+    SIGINT and SIGTERM (``signals.interruptible``) stop it early; the tree stays consistent.
 
     :param registry: host and port
-    :param access: certificates, credentials, and patience
-    :raises FedpkgContainerError: another mirror works on the folder
-    :raises OSError: the folder cannot be written
+    :param access: certificates, credentials and retry timeout
+    :raises FedpkgContainerError: if another run works on the tree
+    :raises OSError: if the directory cannot be written
     """
     began, summary = time.monotonic(), Summary(dry_run=options.dry_run)
     options = dataclasses.replace(options, folder=options.folder.resolve())
@@ -57,9 +57,9 @@ def mirror(registry: str, access: Access, options: Options, progress: Progress |
 
 @contextlib.contextmanager
 def _prepared(options: Options) -> Iterator[None]:
-    """The folder, made when it is not there, with nobody else at work on it; as it is for a dry run."""
+    """Create and lock the directory; do nothing in a dry run."""
     if options.folder.exists() and not options.folder.is_dir():
-        raise UsageError(f"{options.folder} is no folder", solution="name one for the tree; it may be a new one")
+        raise UsageError(f"{options.folder} is not a directory", solution="name a directory, which may be a new one")
     if options.dry_run:
         yield
         return
@@ -74,7 +74,7 @@ def _prepared(options: Options) -> Iterator[None]:
 
 
 class _Run:
-    """One run, while nobody else works on the folder."""
+    """A run while the tree is locked."""
 
     def __init__(
         self, http: RegistryHTTP, access: Access, options: Options, progress: Progress, summary: Summary
@@ -90,33 +90,33 @@ class _Run:
         self._counting = threading.Lock()
 
     def do(self) -> None:
-        """All steps, in their order."""
+        """Run all steps."""
         contents, archives = self.tree.contents(), self.archives.contents()
-        with self._crew() as crew:
+        with self._pool() as pool:
             if self.options.verify:
-                check = Verification(self.tree, crew, self.progress, dry_run=self.options.dry_run)
+                check = Verification(self.tree, pool, self.progress, dry_run=self.options.dry_run)
                 self.summary.mended = check.mend(contents) + check.mend_archives(self.archives, archives)
-            survey = Survey(self.http, crew, self.state, self.progress)
+            survey = Survey(self.http, pool, self.state, self.progress)
             reached = self._look(survey)
         if not reached:
             return
         kept: Kept | None = None
         try:
-            with self._crew() as crew:
-                self._fill(crew, contents, reached)
+            with self._pool() as pool:
+                self._fill(pool, contents, reached)
                 if self.options.archives:
                     tags = {name: self.state.tags[name] for name in reached}
-                    kept = self.archives.bring(tags, archives, crew, self.progress, self.summary)
+                    kept = self.archives.bring(tags, archives, pool, self.progress, self.summary)
         except OSError as error:
-            self.note_disk(error)  # what has expired is deleted all the same, which may help
+            self.note_disk(error)  # expired files are deleted nevertheless, which may free space
         deletion = Deletion(self.tree, self.archives, self.state, self.options, survey.failed)
         deletion.delete(contents, archives, reached, kept, self.summary, self.now)
 
-    def _crew(self) -> Crew:
-        return Crew(self.options.parallel, self._is_away, self.http.abandon)
+    def _pool(self) -> WorkerPool:
+        return WorkerPool(self.options.parallel, is_registry_down=self._is_registry_down, cancel=self.http.abandon)
 
     def finish(self) -> None:
-        """What is done however the steps ended: see to it that the next run finds what this one did."""
+        """Make the results durable for the next run, also after a failure."""
         try:
             self.tree.tidy()
             tree.write(self.options.folder, self.partial)
@@ -125,11 +125,11 @@ class _Run:
             self.note_disk(error)
 
     def note_disk(self, error: OSError) -> None:
-        """Note that nothing can be written any more; parts of blobs go, so that a full disk is not quite full."""
+        """Note that files cannot be written; remove partial downloads to free some space."""
         with contextlib.suppress(OSError):
             self._empty_partial()
         where, why = error.filename or self.options.folder, error.strerror or error
-        self.summary.fail(f"{where}: {why}; what was fetched is served, and the next run goes on")
+        self.summary.fail(f"{where}: {why}; fetched blobs are served, and the next run will resume")
 
     def _received(self, size: int) -> None:
         with self._counting:
@@ -140,17 +140,17 @@ class _Run:
         for path in self.partial.iterdir():
             path.unlink()
 
-    def _is_away(self) -> bool:
+    def _is_registry_down(self) -> bool:
         try:
             self.http.request("GET", "/v2/")
         except RegistryUnavailableError:
             return True
-        except RegistryError:  # it answers, though not this
+        except RegistryError:  # the registry responds, if only with an error
             return False
         return False
 
     def _look(self, survey: Survey) -> dict[str, Reach]:
-        """What is reached, by repository, without those that could not be read; empty when nothing can be told."""
+        """Return what is reachable per repository, without failed ones; empty if the registry cannot be read."""
         try:
             scope = scope_of(self.http, self.options, self.state, self.now)
         except RegistryError as error:
@@ -163,7 +163,7 @@ class _Run:
         if survey.failed:
             return reached
         if not any(reach.blobs for reach in reached.values()):
-            self.summary.fail(f"{self.http.host} has no tags that reach anything, so nothing is changed")
+            self.summary.fail(f"no tag of {self.http.host} references any content; nothing was changed")
             return {}
         scope.done(self.state, self.options, self.now)
         if refresh:
@@ -171,7 +171,7 @@ class _Run:
         return reached
 
     def _note(self, survey: Survey, scope: Scope, reached: Mapping[str, Reach]) -> None:
-        """Note what was found out, for the report and for the next run."""
+        """Record the results for the report and for the next run."""
         state, summary = self.state, self.summary
         state.tags = {name: state.tags[name] for name in scope.repositories if name in state.tags}
         manifests = set[str]().union(*(reach.manifests for reach in reached.values()))
@@ -184,10 +184,10 @@ class _Run:
         for reason in survey.reasons():
             summary.fail(reason)
 
-    def _fill(self, crew: Crew, contents: Contents, reached: Mapping[str, Reach]) -> None:
+    def _fill(self, pool: WorkerPool, contents: Contents, reached: Mapping[str, Reach]) -> None:
         throttle = Throttle(self.options.rate)
-        downloads = Downloads(self.http, self.partial, throttle, crew.stop, self._received, self.progress.received)
-        filling = Filling(self.tree, downloads, crew, self.progress, self.summary, dry_run=self.options.dry_run)
+        downloads = Downloads(self.http, self.partial, throttle, pool.stop, self._received, self.progress.received)
+        filling = Filling(self.tree, downloads, pool, self.progress, self.summary, dry_run=self.options.dry_run)
         filling.fill(list(missing(contents, reached, self.summary)))
         if not self.summary.errors and not self.options.dry_run:
-            self._empty_partial()  # parts of what no tag reaches any more
+            self._empty_partial()  # partial downloads that are no longer referenced

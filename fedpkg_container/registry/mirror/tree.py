@@ -1,4 +1,4 @@
-"""The tree that is served: ``v2/<repository>/blobs/<digest>``, one copy of each blob on disk, and its list of files."""
+"""The served tree: ``v2/<repository>/blobs/<digest>``, one copy of each blob on disk, and its list of files."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.reference import is_repository
 from fedpkg_container.registry.digests import checked
 
-#: What is served, below the tree's folder: blobs, and archives.
+#: Served directories: blobs and archives.
 BLOBS, ARCHIVES = TOPS = ("v2", "archives")
-#: Permissions of what is served, whatever the umask.
+#: Permissions of served files and directories, independent of the umask.
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
-#: Why a file cannot get another name, so that it is copied: too many already, or a file system without hard links.
+#: Errors of link(2) that are handled by copying: too many links, or no support for hard links.
 _NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A blob as it is in the tree.
+    """A blob in the tree.
 
     :param size: bytes
-    :param inode: names with the same one are one file
+    :param inode: the same for hard links of one file
     """
 
     repository: str
@@ -43,10 +43,10 @@ Contents = dict[str, dict[str, Entry]]
 
 
 class Tree:
-    """The tree that is served; names and digests are checked before they become paths. For several threads.
+    """The served tree; validates names and digests before they become paths. Thread-safe.
 
-    :param folder: ``v2`` is made below it
-    :param aside: a folder on the same file system, for files that are not yet what they are to be
+    :param directory: parent of ``v2``
+    :param staging_dir: directory on the same file system, for incomplete files
     """
 
     def __init__(self, folder: Path, aside: Path) -> None:
@@ -57,24 +57,24 @@ class Tree:
         self._lock = threading.Lock()
 
     def path(self, repository: str, digest: str) -> Path:
-        """Where a blob is, or would be.
+        """Return the path of a blob, whether it exists or not.
 
-        :raises RegistryError: the name is none that a repository can have
+        :raises RegistryError: if the repository name or digest is invalid
         """
         if not is_repository(repository):
-            raise RegistryError(f"not the name of a repository: {repository[:300]!r}")
+            raise RegistryError(f"invalid repository name: {repository[:300]!r}")
         return self._blobs / repository / "blobs" / checked(digest)
 
     def contents(self) -> Contents:
-        """What is there; whatever is not a blob of ours is passed over."""
+        """Return the blobs in the tree; other files are ignored."""
         found: Contents = {}
         for entry in self._entries():
             found.setdefault(entry.repository, {})[entry.digest] = entry
         return found
 
     def _entries(self) -> Iterator[Entry]:
-        # A component of a repository may be called "blobs": what is directly in the last such folder and has a
-        # colon, which no component has, is a blob of the repository before it.
+        # A component of a repository name may be "blobs": a file in the last such directory whose name contains a
+        # colon, which no component does, is a blob of the repository before it.
         for folder, _, names in os.walk(self._blobs):
             if not names or Path(folder).name != "blobs":
                 continue
@@ -86,15 +86,15 @@ class Tree:
                         yield Entry(repository, name, facts.st_size, facts.st_ino)
 
     def place(self, content: Path, digest: str, repository: str) -> None:
-        """Move a whole file to where it is served; what was there is replaced at once."""
+        """Move a complete file to its place in the tree, replacing an existing one atomically."""
         target = self._target(repository, digest)
         content.chmod(FILE_MODE)
         content.replace(target)
 
     def link(self, digest: str, source: str, repository: str) -> None:
-        """Serve a blob for another repository too: by another name of the same file, or a copy where that cannot be.
+        """Add an existing blob to another repository, as a hard link or, if not possible, as a copy.
 
-        :param source: a repository that has it
+        :param source: repository that has it
         """
         if self.join(digest, source, repository):
             return
@@ -105,9 +105,9 @@ class Tree:
             new.replace(self._target(repository, digest))
 
     def join(self, digest: str, source: str, repository: str) -> bool:
-        """Serve a blob for another repository by another name of the same file; whether that can be.
+        """Add an existing blob to another repository as a hard link; return whether that was possible.
 
-        :param source: a repository that has it
+        :param source: repository that has it
         """
         with self._new(digest) as new:
             try:
@@ -121,13 +121,13 @@ class Tree:
 
     @contextlib.contextmanager
     def _new(self, digest: str) -> Iterator[Path]:
-        """A name aside, for what is to replace what is served at once; nothing is left of it."""
+        """Yield a temporary name for an atomic replacement; remove it afterwards."""
         new = self._aside / f"{digest}.{threading.get_ident()}.new"
         new.unlink(missing_ok=True)
         try:
             yield new
         finally:
-            new.unlink(missing_ok=True)  # rename leaves it where both are names of one file
+            new.unlink(missing_ok=True)  # rename(2) keeps it if both names are links of one file
 
     def _target(self, repository: str, digest: str) -> Path:
         target = self.path(repository, digest)
@@ -137,14 +137,14 @@ class Tree:
         return target
 
     def remove(self, repository: str, digest: str) -> None:
-        """Serve a blob no longer for a repository."""
+        """Remove a blob from a repository."""
         self.path(repository, digest).unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove folders that are empty, and see to it that the names of what is new are on the disk."""
+        """Remove empty directories, and sync the directories of new files."""
         for top in TOPS:
             for folder, _, _ in os.walk(self.folder / top, topdown=False):
-                with contextlib.suppress(OSError):  # it is not empty
+                with contextlib.suppress(OSError):  # not empty
                     Path(folder).rmdir()
         with self._lock:
             changed, self._changed = self._changed, set()
@@ -154,22 +154,22 @@ class Tree:
 
 
 def make_folders(path: Path, top: Path) -> None:
-    """Make a folder, and those above it up to ``top``, for everybody to read."""
+    """Create a directory and its missing parents below ``top``, readable for all."""
     missing = []
     while path != top and not path.is_dir():
         missing.append(path)
         path = path.parent
     for each in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another thread made it
+        with contextlib.suppress(FileExistsError):  # another thread created it
             each.mkdir()
             each.chmod(FOLDER_MODE)
 
 
 def publish(text: str, path: Path, aside: Path) -> None:
-    """Write a file that is served: whoever reads it sees all of it or what was there before, and nothing beside it.
+    """Write a served file atomically.
 
-    :param aside: a folder on the same file system
-    :raises OSError: it could not be written
+    :param staging_dir: directory on the same file system
+    :raises OSError: if it cannot be written
     """
     made = aside / f"{path.name}.{threading.get_ident()}"
     try:
@@ -182,7 +182,7 @@ def publish(text: str, path: Path, aside: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """See to it that what was written to a file, or the names in a folder, are on the disk."""
+    """Sync a file or directory to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -194,10 +194,10 @@ _NAME = "fullfiletimelist-"
 
 
 def write(folder: Path, aside: Path) -> bool:
-    """Write the list of a tree, named after its folder, unless it says already what is there; whether it was written.
+    """Write MirrorManager's list of files, named after the directory, if it changed; return whether it was written.
 
-    :param aside: a folder on the same file system
-    :raises OSError: it cannot be written
+    :param staging_dir: directory on the same file system
+    :raises OSError: if it cannot be written
     """
     path = folder / f"{_NAME}{folder.resolve().name}"
     text = "[Version]\n2\n\n[Files]\n" + "".join(_lines(folder)) + "\n[Checksums SHA1]\n\n[End]\n"
@@ -208,7 +208,7 @@ def write(folder: Path, aside: Path) -> bool:
 
 
 def _lines(folder: Path) -> Iterator[str]:
-    """A line for each file and folder, in the order of their paths; none for what is hidden, and none for lists."""
+    """Yield a line per file and directory, sorted by path, without hidden files and the lists themselves."""
     for path, facts in sorted(_walk(str(folder), "")):
         kind = "d" if stat.S_ISDIR(facts.st_mode) else "f"
         readable = facts.st_mode & (0o005 if kind == "d" else 0o004)

@@ -15,35 +15,35 @@ from fedpkg_container.registry.copy import send
 from fedpkg_container.registry.digests import hashed
 from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.tagging import SignatureTags, is_wanted
-from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
 
 def has_manifest(repository: Repository, digest: str) -> bool:
-    """Whether a manifest is there, and can be had."""
+    """Return whether a manifest exists and can be read."""
     try:
         return repository.head(digest) == digest
     except RegistryUnavailableError as error:
-        logger.warning("%s: taken for missing", error.reason)
+        logger.warning("%s; treating it as missing", error.reason)
         return False
 
 
 def has_blob(repository: Repository, digest: str) -> bool:
-    """Whether a blob is there, and can be had."""
+    """Return whether a blob exists and can be read."""
     try:
         return repository.has_blob(digest)
     except RegistryUnavailableError as error:
-        logger.warning("%s: taken for missing", error.reason)
+        logger.warning("%s; treating it as missing", error.reason)
         return False
 
 
 @dataclass
 class Tally:
-    """What was done with the blobs of one image, or would be.
+    """How the blobs of an image were copied, or would be in a dry run.
 
-    :param bytes_sent: of the blobs that were sent; ``bytes_mounted`` of those that were not
+    :param bytes_sent: total size of the sent blobs; ``bytes_mounted`` of the mounted ones
     """
 
     mounted: int = 0
@@ -54,7 +54,7 @@ class Tally:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, means: str, size: int) -> None:
-        """One more blob: mounted, sent or present."""
+        """Count a blob as mounted, sent or present."""
         with self._lock:
             setattr(self, means, getattr(self, means) + 1)
             if means != "present":
@@ -66,16 +66,16 @@ def copy_deadline(what: str, seconds: float) -> Deadline:
 
     :param what: subject of the error message
     """
-    return Deadline(what, seconds, "raise the timeout of its target, or run it again: what is there is not sent again",
+    return Deadline(what, seconds, "increase the timeout of the target, or run it again; sent blobs are not sent again",
                     RegistryError)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Blobs:
-    """Brings blobs; one for all images, so that what one of them has sent is mounted for the next.
+    """Copies blobs; shared by all images, so that a blob sent for one can be mounted for the next.
 
-    :param verify: read each blob of the candidate, and hash it, even where it would only be mounted
-    :param sent: told how many bytes were read to be sent, or hashed
+    :param verify: read and hash each blob of the candidate registry, even if it is mounted
+    :param sent: called with the number of bytes read for sending or hashing
     """
 
     verify: bool = False
@@ -86,10 +86,10 @@ class Blobs:
     def bring(
         self, blob: Descriptor, source: Repository, target: Repository, *, nearby: Sequence[str], deadline: Deadline
     ) -> str:
-        """Have a blob in the target's repository; by what means: mounted, sent or present.
+        """Copy a blob to the target's repository; return how: mounted, sent or present.
 
-        :param nearby: other repositories of the target's registry that may have it
-        :raises RegistryError: it is not there, is not what its digest says, or is not taken
+        :param mount_sources: other repositories of the target's registry that may have it
+        :raises RegistryError: if it does not exist, has a different digest, or is rejected
         """
         deadline.check()
         if source.http.host == target.http.host:
@@ -101,7 +101,7 @@ class Blobs:
         if has_blob(target, blob.digest):
             return "present"
         with self._sending[blob.digest]:
-            if self._places.get(blob.digest) == target.name:  # another image has just brought it
+            if self._places.get(blob.digest) == target.name:  # copied for another image in the meantime
                 return "present"
             for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
                 if place and place != target.name and _mount(target, blob, place):
@@ -112,7 +112,7 @@ class Blobs:
 
     @staticmethod
     def foresee(blob: Descriptor, source: Repository, target: Repository) -> str:
-        """What ``bring`` would do, as far as one request tells."""
+        """Return what ``copy`` would probably do, from one request."""
         if has_blob(target, blob.digest):
             return "present"
         return "mounted" if source.http.host == target.http.host else "sent"
@@ -133,7 +133,7 @@ class Blobs:
 
 
 def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
-    """Whether a repository that may have a blob gave it; one that may not be read gives nothing."""
+    """Try to mount a blob; return False if the other repository does not have it or cannot be read."""
     try:
         return target.mount(blob.digest, place)
     except RegistryUnavailableError:
@@ -142,20 +142,20 @@ def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
         return False
 
 
-#: Manifests that may belong to one image.
+#: Maximum number of manifests of an image.
 MOST_MANIFESTS = 2000
 
 
 @dataclass(frozen=True)
 class Content:
-    """An image with everything that belongs to it, as the source has it.
+    """An image of the source with everything that belongs to it.
 
-    :param manifest: of the image: a list, or of one arch
-    :param digests: of all manifests, each after those that it refers to; artifacts after what they are about
-    :param missing: those of them that the target does not have, in the same order
-    :param artifacts: digest → what refers to it
-    :param signatures: tags of what cosign keeps beside images
-    :param new_signatures: those of them that the target is to get, with what is under them
+    :param manifest: of the image or image index
+    :param digests: of all manifests, each after those that it refers to; artifacts after their subjects
+    :param missing: manifests that the target lacks, in the same order
+    :param artifacts: digest → its referrers
+    :param signatures: cosign's tags for the image
+    :param new_signatures: those that are to be copied, with their manifests
     """
 
     manifest: Manifest
@@ -167,40 +167,40 @@ class Content:
 
     @property
     def blobs(self) -> list[Descriptor]:
-        """The blobs of what is missing, each once, that registries have."""
+        """Distinct blobs of the missing manifests, without foreign layers."""
         manifests = (*self.missing, *self.new_signatures.values())
         found = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         return list(found.values())
 
     @property
     def attached(self) -> int:
-        """How many SBOMs, signatures and the like there are."""
+        """Number of SBOMs, signatures and other artifacts."""
         return len({each.digest for listed in self.artifacts.values() for each in listed}) + len(self.signatures)
 
 
 @dataclass(frozen=True)
 class Copying:
-    """From one repository to another.
+    """Copies images from one repository to another.
 
-    :param requests: threads for single requests
-    :param nearby: other repositories of the target's registry that may have blobs of the image
-    :param signatures: finds what cosign keeps beside images of the source
-    :param partial: whether an image is looked at, though not copied, of which something is missing at the source
+    :param requests: worker pool for requests
+    :param mount_sources: other repositories of the target's registry that may have blobs of the image
+    :param signatures: finds cosign's tags in the source
+    :param partial: inspect an image without copying it; missing manifests are ignored
     """
 
     source: Repository
     target: Repository
     blobs: Blobs
-    requests: Workers
+    requests: WorkerPool
     deadline: Deadline
     nearby: tuple[str, ...] = ()
     signatures: SignatureTags = field(default_factory=SignatureTags)
     partial: bool = False
 
     def survey(self, digest: str) -> Content:
-        """See what belongs to an image, and what of it is missing; nothing is changed.
+        """Return what belongs to an image, and what of it the target lacks; changes nothing.
 
-        :raises RegistryError: it is not there, or is not what it says
+        :raises RegistryError: if the image does not exist, or is invalid
         """
         manifest = self.source.manifest(digest)
         lists = {manifest.digest: manifest}
@@ -212,14 +212,14 @@ class Copying:
             for root in frontier:
                 self._add(root, lists, digests)
             subjects = list(digests)[known:]
-            found = self.requests.each(lambda each: referrers.listing(self.source, each).artifacts, subjects)
+            found = self.requests.map(lambda each: referrers.listing(self.source, each).artifacts, subjects)
             artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
             frontier = [each for listed in found for each in listed if each.digest not in digests]
             if not frontier:
                 break
         else:
-            raise RegistryError(f"{self.source.reference}@{digest}: artifacts refer to artifacts without end")
-        there = self.requests.each(lambda each: has_manifest(self.target, each), digests)
+            raise RegistryError(f"{self.source.reference}@{digest}: artifacts are nested too deeply")
+        there = self.requests.map(lambda each: has_manifest(self.target, each), digests)
         wanted = [each for each, is_there in zip(digests, there) if not is_there]
         missing = self._read(wanted, lists, artifacts)
         kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
@@ -230,16 +230,16 @@ class Copying:
     def carry_out(self, content: Content, tally: Tally) -> None:
         """Copy what is missing.
 
-        :raises RegistryError: something could not be copied
+        :raises RegistryError: if something cannot be copied
         """
 
         def bring(blob: Descriptor) -> None:
             means = self.blobs.bring(blob, self.source, self.target, nearby=self.nearby, deadline=self.deadline)
             tally.add(means, blob.size)
 
-        self.requests.each(bring, content.blobs)
+        self.requests.map(bring, content.blobs)
         images = [each for each in content.missing if not each.is_list]
-        listing = set(self.requests.each(self._put, images))
+        listing = set(self.requests.map(self._put, images))
         listing |= {self._put(each) for each in content.missing if each.is_list}
         for subject, artifacts in content.artifacts.items():
             if any(each.digest not in listing for each in artifacts):
@@ -248,44 +248,44 @@ class Copying:
             self.target.put_manifest(tag, manifest)
 
     def foresee(self, content: Content, tally: Tally) -> None:
-        """Count what ``carry_out`` would do."""
-        means = self.requests.each(lambda blob: self.blobs.foresee(blob, self.source, self.target), content.blobs)
+        """Count what ``copy_missing`` would do."""
+        means = self.requests.map(lambda blob: self.blobs.foresee(blob, self.source, self.target), content.blobs)
         for blob, each in zip(content.blobs, means):
             tally.add(each, blob.size)
 
     def _signatures(self, digests: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Manifest]]:
-        """The tags of signatures, and what is under those that the target is to get."""
+        """Return cosign's tags, and the manifests of those that are to be copied."""
         tags = self.signatures.of(self.source, digests) if not self.partial else []
-        found = dict(zip(tags, self.requests.each(self.source.manifest, tags)))
-        wanted = self.requests.each(lambda tag: is_wanted(tag, found[tag], self.target), tags)
+        found = dict(zip(tags, self.requests.map(self.source.manifest, tags)))
+        wanted = self.requests.map(lambda tag: is_wanted(tag, found[tag], self.target), tags)
         return tuple(tags), {tag: found[tag] for tag, is_one in zip(tags, wanted) if is_one}
 
     def _put(self, manifest: Manifest) -> str:
-        """Push a manifest; its digest when the registry has seen by itself what it refers to, else nothing."""
+        """Store a manifest; return its digest if the registry has registered its subject, else an empty string."""
         self.deadline.check()
         answer = self.target.put_manifest(manifest.digest, manifest)
         return manifest.digest if answer.headers.get("OCI-Subject") else ""
 
     def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
-        """Have artifacts listed at a target that does not list them itself."""
+        """Add artifacts to the referrers index of a target without referrers API."""
         if self.target.name in self.target.http.without_referrers or referrers.listing(self.target, subject).by_tag:
             referrers.enlist(self.target, subject, [each.facts for each in artifacts])
 
     def _add(self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0) -> None:
-        """Add the digests of all that a manifest lists, and after them its own.
+        """Add the digests of all members of a manifest, and then its own.
 
-        :param lists: manifests of lists that have been read; more are added
-        :param found: what has been added so far
+        :param lists: manifests of indexes read so far; updated
+        :param found: digests added so far; updated
         """
         if root.digest in found:
             return
         if root.media_type in LISTS or root.digest in lists:
             if depth > DEEPEST_LIST:
-                raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
+                raise RegistryError(f"{self.source.reference}: image indexes are nested too deeply")
             for member in self._members(root.digest, lists):
                 if not member.is_manifest:
                     raise RegistryError(
-                        f"{self.source.reference}@{root.digest} lists what is no image: {member.media_type[:100]!r}"
+                        f"{self.source.reference}@{root.digest} lists a non-image: {member.media_type[:100]!r}"
                     )
                 self._add(member, lists, found, depth + 1)
         found[root.digest] = None
@@ -293,7 +293,7 @@ class Copying:
             raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
 
     def _members(self, digest: str, lists: dict[str, Manifest]) -> Sequence[Descriptor]:
-        """What a list holds."""
+        """Return the members of an index."""
         if digest not in lists:
             try:
                 lists[digest] = self.source.manifest(digest)
@@ -306,7 +306,7 @@ class Copying:
     def _read(
         self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
     ) -> dict[str, Manifest]:
-        """The manifests of some digests; artifacts that are listed and not there are left out."""
+        """Return manifests by digest; artifacts that are listed but do not exist are left out."""
         listed = {each.digest for found in artifacts.values() for each in found}
 
         def read(digest: str) -> Manifest | None:
@@ -315,7 +315,7 @@ class Copying:
             except NoSuchImageError:
                 if digest not in listed and not self.partial:
                     raise
-                logger.warning("%s@%s is listed, and is not there", self.source.reference, digest)
+                logger.warning("%s@%s is listed but does not exist", self.source.reference, digest)
                 return None
 
-        return {each.digest: each for each in self.requests.each(read, digests) if each}
+        return {each.digest: each for each in self.requests.map(read, digests) if each}

@@ -1,4 +1,4 @@
-"""The journal of promotions: lines of JSON, each on the disk before the change that it describes, and its history."""
+"""The promotion journal: JSON lines, each synced to disk before the change that it describes, and the history in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.registry.promotion.locks import Locks
 from fedpkg_container.text import printable_line
 
-#: The version of the lines' format; it grows when something that was there changes its meaning.
+#: Version of the format; raised when a field changes its meaning.
 FORMAT = 1
 BEGUN, DONE = "begun", "done"
 PROMOTE, UNPROMOTE = "promote", "unpromote"
@@ -28,7 +28,7 @@ _APPENDING = "the record"
 
 @dataclass(frozen=True)
 class Move:
-    """What a tag pointed to before and after, digests; empty for nothing."""
+    """Digests of a tag before and after a change; empty for none."""
 
     before: str
     after: str
@@ -36,19 +36,19 @@ class Move:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line.
+    """A line of the journal.
 
     :param id: the same in both lines of a change
-    :param time: RFC 3339, when it was begun; ``ended`` when it was done
+    :param time: start of the change, RFC 3339; ``ended`` is its end
     :param what: promote or unpromote
     :param state: begun or done
-    :param target: the section's name
+    :param target: name of the target's section
     :param repository: with its registry
-    :param digest: of the build's list of arches
+    :param digest: of the build's image index
     :param source: pull spec in the candidate registry
-    :param tags: those that move
-    :param deleted: digests of manifests that are deleted, in that order
-    :param by: user, host and who called sudo
+    :param tags: moved tags
+    :param deleted: digests of deleted manifests, in this order
+    :param by: user, host and the user who called sudo
     """
 
     id: str
@@ -67,22 +67,22 @@ class Entry:
 
     @classmethod
     def begin(cls, what: str, **facts: Any) -> Entry:
-        """A change that begins now, by whoever runs this."""
+        """Return the entry for a change that starts now."""
         return cls(id=uuid.uuid4().hex, time=_now(), what=what, state=BEGUN, by=_person(), **facts)
 
     def done(self) -> Entry:
-        """The same, done now."""
+        """Return the entry for the end of the change."""
         return replace(self, state=DONE, ended=_now())
 
     def line(self) -> bytes:
-        """As it is written."""
+        """Return the serialized line."""
         return json.dumps({"format": FORMAT, **asdict(self)}).encode() + b"\n"
 
     @classmethod
     def read(cls, line: bytes) -> Entry:
-        """A line that was written.
+        """Parse a line.
 
-        :raises ValueError: it is none, or of a newer format
+        :raises ValueError: if it is invalid, or of a newer format
         """
         facts = json.loads(line)
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
@@ -96,7 +96,7 @@ class Entry:
 
     @property
     def who(self) -> str:
-        """By whom, as one word: with sudo whoever called it."""
+        """The author as user@host; with sudo, the user who called it."""
         user = self.by.get("sudo_user") or self.by.get("user") or "unknown"
         return printable_line(f"{user}@{self.by.get('host') or 'unknown'}")
 
@@ -115,44 +115,44 @@ def _person() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Record:
-    """The file.
+    """The journal file.
 
-    :param path: None: nothing is recorded, and nothing is known
+    :param path: None: nothing is recorded
     """
 
     path: Path | None
 
     @cached_property
     def locks(self) -> Locks:
-        """What processes that use this record lock each other out with."""
+        """Locks between processes that use this journal."""
         return Locks(self.path.with_name(f"{self.path.name}.lock") if self.path else None)
 
     def entries(self) -> list[Entry]:
-        """All lines, the oldest first; a last one that was not written to its end is none.
+        """Return all entries, the oldest first; an incomplete last line is ignored.
 
-        :raises ConfigurationError: the file cannot be read, or a line in it is something else
+        :raises ConfigurationError: if the file cannot be read, or a line is invalid
         """
         try:
             content = self.path.read_bytes() if self.path else b""
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise ConfigurationError(f"the record {self.path} cannot be read: {error.strerror}") from error
+            raise ConfigurationError(f"the promotion journal {self.path} cannot be read: {error.strerror}") from error
         found = []
         for number, line in enumerate(content.split(b"\n")[:-1], 1):
             try:
                 found.append(Entry.read(line))
             except ValueError as error:
                 raise ConfigurationError(
-                    f"line {number} of the record {self.path} cannot be read: {printable_line(str(error))[:200]}",
-                    solution="mend the line, or take it out and keep it elsewhere",
+                    f"invalid line {number} in the promotion journal {self.path}: {printable_line(str(error))[:200]}",
+                    solution="correct the line, or remove it and keep a copy",
                 ) from error
         return found
 
     def append(self, entry: Entry) -> None:
-        """Write a line; it is on the disk when this returns.
+        """Append an entry and sync it to disk.
 
-        :raises FedpkgContainerError: it could not be written; nothing of it is left
+        :raises FedpkgContainerError: if it cannot be written; nothing of it remains
         """
         if self.path is None:
             return
@@ -161,21 +161,22 @@ class Record:
                 _append(self.path, entry.line())
             except OSError as error:
                 raise FedpkgContainerError(
-                    f"the record {self.path} cannot be written: {error.strerror}",
-                    solution="make room, or see who may write there, and run it again: what is done is found done",
+                    f"the promotion journal {self.path} cannot be written: {error.strerror}",
+                    solution="check free space and permissions, and run it again; completed steps are skipped",
                 ) from error
 
     def check(self) -> None:
-        """Find out whether lines can be written, before anything is done that they would be about.
+        """Check that entries can be written, before any change.
 
-        :raises ConfigurationError: they cannot
+        :raises ConfigurationError: if not
         """
         if self.path is None:
             return
         place = self.path if self.path.exists() else self.path.parent
         if not place.exists() or not os.access(place, os.W_OK) or self.path.is_dir():
             raise ConfigurationError(
-                f"the record {self.path} cannot be written", solution="make its folder, or see [promotion] record"
+                f"the promotion journal {self.path} cannot be written",
+                solution="create its directory, or correct [promotion] record",
             )
 
 
@@ -200,9 +201,9 @@ def _append(path: Path, line: bytes) -> None:
 
 
 def _whole(descriptor: int) -> int:
-    """The size of the whole lines of a file, from which what a kill left of one is cut off.
+    """Truncate a file to its complete lines, and return the size.
 
-    Nobody has relied on that line: whoever wrote it was not told that it is on the disk.
+    An incomplete line is the rest of a killed process, which has not made the change that it describes.
     """
     size = os.fstat(descriptor).st_size
     end = size
@@ -220,13 +221,13 @@ def _whole(descriptor: int) -> int:
 
 @dataclass
 class RepositoryHistory:
-    """One repository; targets may share it, with floating tags of their own.
+    """History of one repository, which may be shared by targets with different floating tags.
 
     :param builds: digest → NVR
-    :param promoted: digest → target → the change that brought it there, of those that were not deleted
-    :param tags: digest → target → tags that were set, or were going to be
-    :param unfinished: digest → its last change, where that was begun and not done
-    :param holders: tag → digests that it pointed to, the last one at the end
+    :param promoted: digest → target → the change that promoted it, unless deleted
+    :param tags: digest → target → tags that were set, or were going to be set
+    :param unfinished: digest → its last change, if it was started and not completed
+    :param tag_history: tag → its digests, the last one at the end
     """
 
     builds: dict[str, str] = field(default_factory=dict)
@@ -238,7 +239,7 @@ class RepositoryHistory:
     holders: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
-        """What comes next in the record."""
+        """Apply the next entry."""
         self.builds[entry.digest] = entry.nvr
         if entry.what == PROMOTE:
             self.tags[entry.digest][entry.target].update(entry.tags)
@@ -255,18 +256,18 @@ class RepositoryHistory:
             self._hold(tag, move.after)
 
     def before(self, tag: str, digest: str) -> list[str]:
-        """What a tag pointed to before a digest, the last first."""
+        """Return the digests of a tag before a digest, the last first."""
         held = self.holders.get(tag, [])
         if digest in held:
             held = held[: len(held) - 1 - held[::-1].index(digest)]
         return [each for each in dict.fromkeys(reversed(held)) if each != digest]
 
     def would_forget(self, digest: str) -> bool:
-        """Whether there are tags that could come back to a digest."""
+        """Return whether a tag could be moved back to a digest."""
         return any(digest in held[:-1] for held in self.holders.values())
 
     def digests(self, nvr: str, target: str) -> list[str]:
-        """The digests under which a build came to a target, the last first."""
+        """Return the digests under which a build was promoted to a target, the last first."""
         return [digest for digest, name in reversed(self.builds.items()) if name == nvr and target in self.tags[digest]]
 
     def _take_back(self, entry: Entry) -> None:
@@ -274,7 +275,7 @@ class RepositoryHistory:
         if gone:
             self.promoted.pop(entry.digest, None)
         for tag, held in self.holders.items():
-            if gone or tag in entry.tags or held[-1:] != [entry.digest]:  # else the tag could not be moved back
+            if gone or tag in entry.tags or held[-1:] != [entry.digest]:  # otherwise the tag could not be moved back
                 self.holders[tag] = [each for each in held if each != entry.digest]
 
     def _hold(self, tag: str, digest: str) -> None:
@@ -284,7 +285,7 @@ class RepositoryHistory:
 
 
 class History:
-    """All repositories of a record."""
+    """History of all repositories in a journal."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._repositories: defaultdict[str, RepositoryHistory] = defaultdict(RepositoryHistory)
@@ -292,12 +293,12 @@ class History:
             self._repositories[each.repository].add(each)
 
     def of(self, repository: str) -> RepositoryHistory:
-        """One repository; empty where nothing is known.
+        """Return the history of a repository; empty if there are no entries.
 
         :param repository: with its registry
         """
         return self._repositories.get(repository) or RepositoryHistory()
 
     def repositories(self) -> list[str]:
-        """Those of which something is known, with their registries."""
+        """Return the repositories with entries, with their registries."""
         return list(self._repositories)

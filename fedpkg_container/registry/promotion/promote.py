@@ -1,4 +1,4 @@
-"""Promoting builds: copied by digest, then tagged; refused where the site's rules say so; recorded."""
+"""Promotion of builds: check the site's rules, copy by digest, move tags, record in the journal."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from fedpkg_container.registry.promotion.tagging import (
     Tagging,
     wanted_tags,
 )
-from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.registry.workers import WorkerPool
 
-#: Requests at the same time, for each image that is promoted at the same time, and for all.
+#: Concurrent requests per image that is promoted, and in total.
 REQUESTS_EACH = 4
 MOST_REQUESTS = 32
 
@@ -41,7 +41,7 @@ class Wish:
     """How builds are to be promoted.
 
     :param dry_run: change nothing
-    :param verify: read and hash every blob that is copied, mounted ones too
+    :param verify: read and hash all copied blobs, including mounted ones
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -51,11 +51,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Promotion:
-    """Brings builds to one target.
+    """Promotes builds to one target.
 
     :param source: the candidate registry
-    :param destination: the target's
-    :param requests: threads for single requests
+    :param destination: the target's registry
+    :param requests: worker pool for requests
     """
 
     site: DistributionSite
@@ -66,11 +66,11 @@ class Promotion:
     record: Record
     history: History
     blobs: Blobs
-    requests: Workers
+    requests: WorkerPool
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
     def promote(self, candidate: Candidate | NoCandidate) -> Outcome:
-        """Promote one build, or say why not."""
+        """Promote one build; errors are reported in the result."""
         began = time.monotonic()
         outcome = Outcome(str(candidate.nvr))
         try:
@@ -85,34 +85,34 @@ class Promotion:
         return outcome
 
     def abandon(self) -> None:
-        """Let everything that goes on end soon."""
+        """Cancel all requests and stop waiting for locks."""
         self.source.abandon()
         self.destination.abandon()
         self.record.locks.abandon()
 
     def _refuse(self, candidate: Candidate) -> None:
-        """Look whether the site lets a build through.
+        """Check that the target accepts a build.
 
-        :raises RefusedError: it does not
+        :raises RefusedError: if not
         """
         if not any(map(self.target.lets_through, candidate.koji_tags)):
-            tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no tag of Koji"
+            tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no Koji tag"
             raise RefusedError(
-                f"{candidate.nvr} is in no tag that {self.target.name} lets through: {tags}",
-                solution=f"koji tag-build TAG {candidate.nvr}, with a TAG like {' or '.join(self.target.koji_tags)}",
+                f"target {self.target.name!r} does not accept {candidate.nvr}: {tags}",
+                solution=f"koji tag-build TAG {candidate.nvr}, TAG matching {' or '.join(self.target.koji_tags)}",
             )
         if candidate.image.registry != self.source.host:
             raise RefusedError(
                 f"{candidate.nvr} was recorded at {candidate.image.registry}, not in the candidate registry"
                 f" {self.source.host}",
-                solution="see [candidate] registry",
+                solution="check [candidate] registry",
             )
 
 
 class _Image:
-    """One build on its way.
+    """The promotion of one build.
 
-    :param outcome: what becomes of it; filled in as it is found out
+    :param outcome: filled in
     """
 
     def __init__(self, promotion: Promotion, candidate: Candidate, outcome: Outcome) -> None:
@@ -135,11 +135,11 @@ class _Image:
         outcome.source, outcome.repository, outcome.digest = str(image), str(place), image.digest
 
     def promote(self) -> None:
-        """Copy it, tag it and record that.
+        """Copy the image, set its tags and record the promotion.
 
-        :raises FedpkgContainerError: it is refused, or something of it failed
+        :raises FedpkgContainerError: if it is refused or fails
         """
-        self.outcome.tags = self._decide()  # before anything is copied that could not be tagged then
+        self.outcome.tags = self._decide()  # before copying, since this may refuse the build
         content = self.copying.survey(self.candidate.image.digest)
         self._tell(content)
         if self.promotion.wish.dry_run:
@@ -156,11 +156,11 @@ class _Image:
         self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
 
     def _decide(self) -> list[TagChange]:
-        heads = self.promotion.requests.each(self._head, self.tags)
+        heads = self.promotion.requests.map(self._head, self.tags)
         return self.tagging.decide(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
 
     def _head(self, tag: str) -> str:
-        """What a tag points to; nothing for one that an attempt was just setting, and that the registry broke."""
+        """Return a tag's digest; empty for a tag that the registry broke during an interrupted promotion."""
         try:
             return self.repository.head(tag)
         except RegistryUnavailableError:
@@ -184,7 +184,7 @@ class _Image:
         )
 
     def _tag(self, manifest: Manifest) -> None:
-        """Set the tags, between the two lines of the record."""
+        """Set the tags, between the two journal entries of the change."""
         changes = [each for each in self.outcome.tags if each.what == SET]
         entry = Entry.begin(
             PROMOTE,
@@ -201,7 +201,7 @@ class _Image:
         self.promotion.record.append(entry.done())
 
     def _move(self, change: TagChange) -> Move:
-        """What the record says of a tag, with what an attempt did that was interrupted before it could record that."""
+        """Return a tag's move for the journal, including that of an interrupted promotion of the same build."""
         begun = self.known.unfinished.get(change.after)
         if change.what == ALREADY and begun and begun.what == PROMOTE and change.tag in begun.tags:
             return begun.tags[change.tag]
@@ -224,11 +224,11 @@ def promote(
     told: Callable[[Outcome], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Promote builds, several at the same time; what becomes of one does not stop the others.
+    """Promote builds concurrently; a failure of one does not stop the others.
 
-    :param told: called for each build as soon as it is known what became of it, in any thread; not for those that are
-        given up when it is interrupted
-    :raises ConfigurationError: the record cannot be read or written; nothing was done
+    :param on_result: called for each build as soon as its result is known, in any thread; not for builds that are
+        canceled by an interruption
+    :raises ConfigurationError: if the journal cannot be read or written; nothing was done
     """
     record, progress = Record(site.record), progress or Progress()
     history = History(record.entries())
@@ -238,8 +238,7 @@ def promote(
     with (
         candidates.http(site.candidates.registry) as source,
         destination.http(target.registry) as there,
-        Workers(min(site.parallel * REQUESTS_EACH, MOST_REQUESTS)) as requests,
-        Workers(site.parallel) as images,
+        WorkerPool(min(site.parallel * REQUESTS_EACH, MOST_REQUESTS)) as requests,
     ):
         blobs = Blobs(wish.verify, progress.received)
         promotion = Promotion(site, target, wish, source, there, record, history, blobs, requests)
@@ -252,4 +251,5 @@ def promote(
             progress.advanced()
             return outcome
 
-        return images.each(one, found, on_error=promotion.abandon)
+        with WorkerPool(site.parallel, cancel=promotion.abandon) as builds:
+            return builds.map(one, found)

@@ -1,4 +1,4 @@
-"""Tags of a promoted build: those that it gets, those that it does not, and cosign's tags beside it."""
+"""Moving the tags of a promoted build: its release tag, the floating tags, and cosign's tags."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SignatureTags:
-    """The tags of signatures in repositories, each of which is asked for its tags once; for several threads."""
+    """cosign's tags in repositories, listed once per repository; thread-safe."""
 
     _known: dict[str, Mapping[str, list[str]]] = field(default_factory=dict)
     _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def of(self, repository: Repository, digests: Iterable[str]) -> list[str]:
-        """The tags of what belongs to some images.
+        """Return the tags that belong to some images.
 
-        :raises RegistryError: the registry cannot be reached, or refuses
+        :raises RegistryError: if the request fails
         """
         with self._locks[repository.name]:
             if repository.name not in self._known:
@@ -51,9 +51,9 @@ def _by_image(repository: Repository) -> Mapping[str, list[str]]:
 
 
 def is_wanted(tag: str, manifest: Manifest, target: Repository) -> bool:
-    """Whether a target is to get what is under a tag: it has nothing there, or less of the same.
+    """Return whether cosign's manifest is to be copied: the target has none, or one with fewer signatures.
 
-    :raises RegistryError: the target cannot be reached, or what it has there cannot be read
+    :raises RegistryError: if the target cannot be read
     """
     head = target.head(tag)
     if not head or head == manifest.digest:
@@ -61,20 +61,20 @@ def is_wanted(tag: str, manifest: Manifest, target: Repository) -> bool:
     there = {each.digest for each in target.manifest(head).blobs[1:]}
     if there <= {each.digest for each in manifest.blobs[1:]}:
         return True
-    logger.warning("%s holds what the candidate registry does not, and stays as it is", target.reference.tagged(tag))
+    logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False
 
 
-#: What becomes of a tag.
+#: What happens to a tag.
 SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What may be done to tags that is refused otherwise.
+    """Permissions for tag changes that are refused by default.
 
-    :param downgrade: move them to an older build
-    :param replace: take them from an image of another component, or one that does not say what it is
+    :param downgrade: move tags to an older build
+    :param replace: take tags from an image of another or an unknown component
     """
 
     downgrade: bool = False
@@ -83,12 +83,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class TagChange:
-    """One tag of a build.
+    """Change of one tag of a build.
 
-    :param before: the digest that it points to; empty for nothing
-    :param after: the one that it points to then
-    :param what: set (before it was something else), already (nothing to do), kept (it stays where it is), removed
-    :param why: more about it, a sentence; may be empty
+    :param before: current digest; empty for none
+    :param after: new digest
+    :param what: set, already (nothing to do), kept (not changed), removed
+    :param why: explanation; may be empty
     """
 
     tag: str
@@ -99,12 +99,12 @@ class TagChange:
 
     @property
     def move(self) -> Move:
-        """As the record has it."""
+        """The change as recorded in the journal."""
         return Move(self.before, self.after)
 
 
 def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
-    """The tags of a build, in the order in which they are set."""
+    """Return the tags of a build, in the order in which they are set."""
     tags = [candidate.nvr.primary_tag]
     for word in target.floating:
         if word == VERSION:
@@ -118,9 +118,9 @@ def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
 
 @dataclass(frozen=True)
 class Tagging:
-    """The tags of one repository.
+    """Plans and makes the tag changes of one repository.
 
-    :param rules: what may be done
+    :param rules: permitted changes
     """
 
     repository: Repository
@@ -128,31 +128,31 @@ class Tagging:
     rules: Rules
 
     def decide(self, nvr: NVR, digest: str, tags: Sequence[str], heads: Sequence[str]) -> list[TagChange]:
-        """What becomes of each tag of a build; the first is that of its version and release.
+        """Return the change of each tag; the first tag is that of version and release.
 
-        :param heads: what each of the tags points to
-        :raises RefusedError: one may not be set, and so none is
+        :param heads: current digest of each tag
+        :raises RefusedError: if one of them is not permitted
         """
         primary, before = tags[0], heads[0]
         if before and before != digest:
             raise RefusedError(
-                f"{self._name(primary)} exists, and is something else: {before}, not {digest} of {nvr}",
-                solution="give the build another release; a tag of version and release is never set anew",
+                f"{self._name(primary)} exists with another image: {before}, not {digest} of {nvr}",
+                solution="rebuild with another release; a tag of version and release is never moved",
             )
         first = TagChange(primary, before, digest, ALREADY if before else SET)
         return [first, *(self._floating(nvr, digest, tag, head) for tag, head in zip(tags[1:], heads[1:]))]
 
     def set(self, change: TagChange, manifest: Manifest) -> None:
-        """Let a tag point to a build, and see that it does.
+        """Set a tag to a build, and read it back.
 
-        :raises RegistryError: it does not
+        :raises RegistryError: if it has another digest
         """
         self.repository.put_manifest(change.tag, manifest)
         found = self.repository.head(change.tag)
         if found != change.after:
             raise RegistryError(
-                f"{self._name(change.tag)} was set to {change.after} and is {found or 'not there'} now",
-                solution="see who else sets tags there, and run it again",
+                f"{self._name(change.tag)} was set to {change.after}, but is now {found or 'missing'}",
+                solution="check who else sets tags there, and run it again",
             )
 
     def _floating(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
@@ -162,10 +162,10 @@ class Tagging:
             return TagChange(tag, "", digest, SET)
         holder = self.identities.of(before)
         if holder is None or holder.name != nvr.name:
-            what = f"an image of {holder.name} ({holder})" if holder else "an image that does not say which build it is"
+            what = f"an image of {holder.name} ({holder})" if holder else "an image of an unknown build"
             if not self.rules.replace:
                 raise RefusedError(
-                    f"{self._name(tag)} is {what}: {before}", solution=f"look at it; --replace gives the tag to {nvr}"
+                    f"{self._name(tag)} is {what}: {before}", solution=f"check it; --replace moves the tag to {nvr}"
                 )
             return TagChange(tag, before, digest, SET, f"it was {what}")
         if compare(holder, nvr) > 0 and not self.rules.downgrade:

@@ -1,4 +1,4 @@
-"""Taking promoted builds back: floating tags go to the build before, and on request the image is deleted."""
+"""Reversal of promotions: floating tags are moved back to the previous build, and on request the image is deleted."""
 
 from __future__ import annotations
 
@@ -16,73 +16,73 @@ from fedpkg_container.registry.promotion.journal import UNPROMOTE, Entry, Histor
 from fedpkg_container.registry.promotion.nvr_lookup import Identities, parsed
 from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging
-from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.referrers import fallback_tag, list_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.registry.workers import WorkerPool
 
 
-def heads_of(repository: Repository, tags: Sequence[str], requests: Workers) -> dict[str, str]:
-    """What some tags of a repository point to in this moment; one that goes meanwhile is left out."""
-    return {tag: head for tag, head in zip(tags, requests.each(repository.head, tags)) if head}
+def heads_of(repository: Repository, tags: Sequence[str], requests: WorkerPool) -> dict[str, str]:
+    """Return the current digests of tags; deleted tags are left out."""
+    return {tag: head for tag, head in zip(tags, requests.map(repository.head, tags)) if head}
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes with an image.
+    """Manifests to delete with an image.
 
-    :param digests: in the order in which they are deleted: the image first, so that nobody gets half of it
-    :param kept: what belongs to it and stays → why
+    :param digests: in the order of deletion: the image first, so that no client gets an incomplete one
+    :param kept: manifest that belongs to the image and is kept → reason
     """
 
     digests: tuple[str, ...]
     kept: Mapping[str, str]
 
 
-def plan_removal(repository: Repository, content: Content, heads: Mapping[str, str], requests: Workers) -> Removal:
-    """See what can be deleted with an image.
+def plan_removal(repository: Repository, content: Content, heads: Mapping[str, str], requests: WorkerPool) -> Removal:
+    """Return what can be deleted with an image.
 
-    :param content: the image, with what belongs to it
-    :param heads: what every tag of the repository points to
+    :param content: the image with everything that belongs to it
+    :param heads: digest of every tag in the repository
     """
     image = content.manifest.digest
     lists = {fallback_tag(each): each for each in content.digests}
     others = {tag: head for tag, head in heads.items() if head != image and list_tag(tag) not in lists}
     reached = _reached(repository, others, requests)
     kept: dict[str, str] = {}
-    for digest in content.digests:  # artifacts come after what they are about
+    for digest in content.digests:  # artifacts come after their subjects
         if digest != image and digest in reached:
-            kept[digest] = f"the tag {reached[digest]} has it too"
+            kept[digest] = f"also referenced by the tag {reached[digest]}"
     for subject, artifacts in content.artifacts.items():
         if subject in kept:
-            kept.update({each.digest: f"it is about {subject}, which stays" for each in artifacts})
+            kept.update({each.digest: f"refers to {subject}, which is kept" for each in artifacts})
     rest = [each for each in content.digests if each != image and each not in kept]
-    there = requests.each(repository.head, rest)
+    there = requests.map(repository.head, rest)
     rest = [digest for digest, head in zip(rest, there) if head]
     belonging = {tag: lists[list_tag(tag)] for tag in heads if list_tag(tag) in lists}
     tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
     return Removal(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
 
 
-def go_on(repository: Repository, begun: Sequence[str], heads: Mapping[str, str], requests: Workers) -> Removal:
-    """What an attempt has left that was interrupted when the image itself was gone already.
+def go_on(repository: Repository, begun: Sequence[str], heads: Mapping[str, str], requests: WorkerPool) -> Removal:
+    """Return what is left of a deletion that was interrupted after the image itself was deleted.
 
-    :param begun: what was going to be deleted, the image first; empty where nothing was begun
-    :param heads: what every tag of the repository points to
+    :param begun: planned deletions, the image first; may be empty
+    :param heads: digest of every tag in the repository
     """
     others = {tag: head for tag, head in heads.items() if head not in begun}
     reached = _reached(repository, others, requests)
-    there = requests.each(repository.head, begun)
+    there = requests.map(repository.head, begun)
     left = [digest for digest, head in zip(begun, there) if head and digest not in reached]
     return Removal(tuple(dict.fromkeys([*begun[:1], *left])), {})
 
 
-def _reached(repository: Repository, heads: Mapping[str, str], requests: Workers) -> dict[str, str]:
-    """The digests that some tags reach → one of these tags."""
+def _reached(repository: Repository, heads: Mapping[str, str], requests: WorkerPool) -> dict[str, str]:
+    """Return digests reachable from tags → one of these tags."""
     reached = {head: tag for tag, head in heads.items()}
     frontier = list(reached)
     for _ in range(DEEPEST_LIST):
-        members = requests.each(lambda digest: _members(repository, digest), frontier)
+        members = requests.map(lambda digest: _members(repository, digest), frontier)
         found = {member: reached[digest] for digest, listed in zip(frontier, members) for member in listed}
         frontier = [each for each in found if each not in reached]
         reached.update({each: found[each] for each in frontier})
@@ -90,7 +90,7 @@ def _reached(repository: Repository, heads: Mapping[str, str], requests: Workers
 
 
 def _members(repository: Repository, digest: str) -> list[str]:
-    """What a list holds; nothing for another manifest, or one that is gone."""
+    """Return the members of an index; empty for other manifests and missing ones."""
     try:
         return [each.digest for each in repository.manifest(digest).manifests]
     except NoSuchImageError:
@@ -98,29 +98,29 @@ def _members(repository: Repository, digest: str) -> list[str]:
 
 
 REQUESTS = 8
-#: Why a tag stays.
-NOT_OURS = "promote did not set it"
-NO_BUILD_BEFORE = "there is no earlier build to go back to"
+#: Reasons for keeping a tag.
+NOT_OURS = "it was not set by promote"
+NO_BUILD_BEFORE = "there is no previous build"
 
 
 @dataclass(frozen=True)
 class TakingBack:
-    """Takes builds back from one target.
+    """Reverses promotions to one target.
 
-    :param delete: the images too
+    :param delete: delete the images too
     :param dry_run: change nothing
     """
 
     site: DistributionSite
     target: Target
     destination: RegistryHTTP
-    requests: Workers
+    requests: WorkerPool
     record: Record
     delete: bool
     dry_run: bool
 
     def unpromote(self, nvr: str) -> Outcome:
-        """Take one build back, or say why not."""
+        """Reverse the promotion of one build; errors are reported in the result."""
         began = time.monotonic()
         outcome = Outcome(nvr)
         try:
@@ -136,18 +136,18 @@ class TakingBack:
         outcome.repository, outcome.digest = str(place), digest
         if self.delete and self.target.registry == self.site.candidates.registry and not self.target.prefix:
             raise RefusedError(
-                f"{place} is in the candidate registry itself, where Koji looks for {nvr}",
-                solution="leave --delete out, or give the target a prefix",
+                f"{place} is in the candidate registry itself, where Koji expects {nvr}",
+                solution="omit --delete, or give the target a prefix",
             )
         repository = Repository(self.destination, place.repository)
         with self.record.locks.held(str(place)):
-            history = History(self.record.entries()).of(str(place))  # nobody changes it from here on
+            history = History(self.record.entries()).of(str(place))  # read again: now locked against changes
             _Build(self, nvr, digest, repository, history, outcome).take_back()
 
     def _place(self, nvr: str, history: History) -> tuple[ImageReference, str]:
-        """The repository and the digest of a build.
+        """Return the repository and digest of a build.
 
-        :raises RefusedError: the record does not know them
+        :raises RefusedError: if they are not in the journal
         """
         for name in history.repositories():
             place = ImageReference.parse(name)
@@ -155,14 +155,14 @@ class TakingBack:
             if digests and place.registry == self.target.registry:
                 return place, digests[0]
         raise RefusedError(
-            f"{nvr} was not promoted to {self.target.name}, as far as {self.record.path} says",
-            solution=f"see what is there: fedpkg-container-registry list --to {self.target.name}",
+            f"{nvr} was not promoted to {self.target.name} according to {self.record.path}",
+            solution=f"list the promoted builds: fedpkg-container-registry list --to {self.target.name}",
         )
 
 
 @dataclass(frozen=True)
 class _Build:
-    """One build that is taken back; others that use the record wait meanwhile."""
+    """The reversal of one promotion, while the repository is locked."""
 
     way: TakingBack
     nvr: str
@@ -189,24 +189,24 @@ class _Build:
         self._complain_of_stuck(changes)
 
     def _is_remembered(self) -> bool:
-        """Whether the record has to be told, even where the registry is as it should be."""
+        """Return whether a journal entry is needed even if the registry needs no change."""
         begun = self.history.unfinished.get(self.digest)
         return self.history.would_forget(self.digest) or bool(begun and begun.what == UNPROMOTE)
 
     def _change(self, tag: str) -> TagChange:
-        """What becomes of a tag that points to the build."""
+        """Return the change of a tag of the build."""
         if tag == parsed(self.nvr).primary_tag:
-            return TagChange(tag, self.digest, self.digest, KEPT, "only --delete takes it away")
+            return TagChange(tag, self.digest, self.digest, KEPT, "removed only with --delete")
         if tag not in self.history.tags[self.digest][self.way.target.name]:
             return TagChange(tag, self.digest, self.digest, KEPT, NOT_OURS)
         for before in self.history.before(tag, self.digest):
             if self.repository.head(before):
                 name = self.history.builds.get(before, before)
-                return TagChange(tag, self.digest, before, SET, f"it goes back to {name}")
+                return TagChange(tag, self.digest, before, SET, f"back to {name}")
         return TagChange(tag, self.digest, self.digest, KEPT, NO_BUILD_BEFORE)
 
     def _removal(self, heads: Mapping[str, str]) -> Removal:
-        """What is to be deleted; what an attempt that was interrupted began to delete is gone on with."""
+        """Return what is to be deleted, or what an interrupted deletion has left."""
         if not self.repository.head(self.digest):
             begun = self.history.unfinished.get(self.digest)
             return go_on(self.repository, begun.deleted if begun else (), heads, self.way.requests)
@@ -218,13 +218,13 @@ class _Build:
         shared = [each.tag for each in changes if each.what == KEPT and each.why == NOT_OURS]
         if shared:
             raise RefusedError(
-                f"{self.repository.reference}@{self.digest} has tags that promote did not set, and that would be"
-                f" deleted with it: {' '.join(shared)}",
-                solution="give these tags to another image, or leave --delete out",
+                f"{self.repository.reference}@{self.digest} has tags that were not set by promote and would be deleted"
+                f" with it: {' '.join(shared)}",
+                solution="move these tags to another image, or omit --delete",
             )
 
     def _carry_out(self, moved: Sequence[TagChange], removal: Removal, heads: Mapping[str, str]) -> None:
-        """Move tags and delete, between the two lines of the record."""
+        """Move tags and delete manifests, between the two journal entries of the change."""
         entry = Entry.begin(
             UNPROMOTE,
             target=self.way.target.name,
@@ -243,13 +243,13 @@ class _Build:
         self.way.record.append(entry.done())
 
     def _begun_before(self, heads: Mapping[str, str]) -> dict[str, Move]:
-        """The tags that an attempt has moved which was interrupted before it could record that."""
+        """Return the tags that an interrupted attempt has moved."""
         begun = self.history.unfinished.get(self.digest)
         tags = begun.tags if begun and begun.what == UNPROMOTE else {}
         return {tag: move for tag, move in tags.items() if heads.get(tag) == move.after}
 
     def _complain_of_stuck(self, changes: Sequence[TagChange]) -> None:
-        """Say which tags still point to the build, though they should not."""
+        """Report tags that still refer to the build because there is no previous one."""
         stuck = [each.tag for each in changes if each.what == KEPT and each.why == NO_BUILD_BEFORE]
         if stuck:
             self.outcome.error = (
@@ -267,23 +267,23 @@ def unpromote(
     dry_run: bool,
     told: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Take builds back, one after the other; what becomes of one does not stop the others.
+    """Reverse promotions, one after the other; a failure of one does not stop the others.
 
-    :param delete: delete their images too, as far as no other tag shares them
-    :param told: called for each build as soon as it is known what became of it
-    :raises ConfigurationError: there is no record, or it cannot be read or written; nothing was done
+    :param delete: delete the images too, unless other tags share them
+    :param on_result: called for each build as soon as its result is known
+    :raises ConfigurationError: if there is no journal, or it cannot be read or written; nothing was done
     """
     record = Record(site.record)
     if record.path is None:
         raise ConfigurationError(
-            "there is no record of what was promoted, so nobody knows the builds before",
+            "no promotion journal is configured, so the previous builds are unknown",
             solution=f"set [promotion] record in {site.path}",
         )
     record.entries()
     if not dry_run:
         record.check()
     outcomes = []
-    with Registry(target.access).http(target.registry) as destination, Workers(REQUESTS) as requests:
+    with Registry(target.access).http(target.registry) as destination, WorkerPool(REQUESTS) as requests:
         way = TakingBack(site, target, destination, requests, record, delete, dry_run)
         for nvr in dict.fromkeys(nvrs):
             outcomes.append(way.unpromote(nvr))

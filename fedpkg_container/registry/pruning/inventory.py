@@ -1,4 +1,4 @@
-"""What a repository holds: its tags, the manifests that they mean, and what belongs to which."""
+"""Inventory of a repository: its tags, manifests, and which artifact belongs to which image."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Manifest
 from fedpkg_container.registry.referrers import fallback_tag, list_tag
 from fedpkg_container.registry.repository import Repository
 
-#: Requests at the same time.
+#: Number of concurrent requests.
 PARALLEL = 8
 
 
-#: The tag that keeps a member of a list found whose list is being deleted.
+#: Prefix of temporary tags for members of an index that is being deleted.
 _MARK = "prune-"
 
 
 def mark(digest: str) -> str:
-    """The tag that an image without one gets before the list goes that it is in: a broken prune finds it by that."""
+    """Return the temporary tag of an untagged member while its index is deleted, so that a later prune can find it."""
     return f"{_MARK}{digest.partition(':')[2]}"[:128]
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a repository held when it was read.
+    """The contents of a repository.
 
     :param tags: tag → digest
-    :param manifests: digest → manifest: of everything tagged, and of lists that lie in lists
-    :param empty: tags that lead to nothing, as a registry leaves them that is killed while it deletes
+    :param manifests: digest → manifest, of everything tagged and of nested indexes
+    :param empty: tags without a manifest, as a registry leaves them if it is killed during a deletion
     """
 
     repository: str
@@ -49,7 +49,7 @@ class Inventory:
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
-        """Digest of what is tagged and belongs to an image → that image; empty when it is not among these."""
+        """Digest of a tagged artifact → its image; empty if the image is not in the repository."""
         subjects = {fallback_tag(each): each for each in self._known}
         found = {}
         for digest, tags in self.by_digest.items():
@@ -63,13 +63,13 @@ class Inventory:
 
     @property
     def roots(self) -> list[str]:
-        """What is tagged and belongs to nothing else."""
+        """Digests that are tagged and do not belong to another image."""
         return [digest for digest in self.by_digest if digest not in self.owners]
 
     def reach(self, digest: str, without: Collection[str] = ()) -> list[str]:
-        """Return a manifest and everything below it, each before what is below.
+        """Return a manifest and everything below it, parents first.
 
-        :param without: digests below it that are left out, with what is reached through them alone
+        :param without: digests below it to leave out, with everything reachable only through them
         """
         found: dict[str, None] = {}
         waiting = [digest]
@@ -82,7 +82,7 @@ class Inventory:
         return list(found)
 
     def is_marked(self, digest: str) -> bool:
-        """Whether a broken prune left this: it was in a list, and nobody has tagged it."""
+        """Return whether an interrupted prune left an image, which has no tag but the temporary one."""
         return self.by_digest.get(digest) == (mark(digest),)
 
     @cached_property
@@ -91,9 +91,9 @@ class Inventory:
 
 
 def take(repository: Repository) -> Inventory:
-    """Read what a repository holds; nothing when it does not exist.
+    """Read the contents of a repository; empty if it does not exist.
 
-    :raises RegistryError: the registry cannot be reached, or something in it cannot be read
+    :raises RegistryError: if something cannot be read
     """
     with ThreadPoolExecutor(PARALLEL) as pool:
         tags = list(repository.tags())
@@ -105,7 +105,7 @@ def take(repository: Repository) -> Inventory:
 
 
 def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterable[str]) -> dict[str, Manifest]:
-    """Manifests, and those of the lists below them; what has gone meanwhile is left out."""
+    """Return manifests and nested indexes by digest; those deleted in the meantime are left out."""
     found: dict[str, Manifest] = {}
     wanted = list(dict.fromkeys(digests))
     for _ in range(DEEPEST_LIST):
@@ -115,7 +115,7 @@ def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterab
         wanted = [each for each in below if each not in found]
         if not wanted:
             return found
-    raise RegistryError(f"lists in {repository.reference} lie in each other more than {DEEPEST_LIST} deep")
+    raise RegistryError(f"image indexes in {repository.reference} are nested more than {DEEPEST_LIST} levels deep")
 
 
 def _manifest(repository: Repository, digest: str) -> Manifest | None:

@@ -1,4 +1,4 @@
-"""What a repository holds, and what of it is to be deleted."""
+"""Plan for one repository: which images are to be deleted, given the retention decisions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fedpkg_container.registry.repository import Repository
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is to become of a repository.
+    """What is to be kept and deleted in a repository.
 
-    :param verdicts: one for each image that is tagged
+    :param decisions: one per tagged image
     """
 
     inventory: Inventory
@@ -26,7 +26,7 @@ class Judgement:
     def stays(self) -> frozenset[str]:
         """Digests that must not be deleted.
 
-        What belongs to an image (its SBOM) stays when the image does, and with it everything that it lists.
+        An artifact, e.g. an SBOM, is kept if its image is, and so is everything in a kept index.
         """
         going = {each.digest for each in self.verdicts if not each.stays}
         kept = self._reached(digest for digest in self.inventory.roots if digest not in going)
@@ -38,10 +38,9 @@ class Judgement:
             kept = more
 
     def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
-        """Return the digests that are deleted with some images: their members, and the artifacts of any of these.
+        """Return the digests deleted along with some images: their members and the artifacts of all of these.
 
-        A member that is itself tagged as an artifact is deleted only with the image that it belongs to: in the list it
-        is no more than it is without the list.
+        A member that is itself tagged as an artifact is deleted only with its image, inside the index or not.
         """
         lost: set[str] = set()
         more = self._own(going) - kept
@@ -52,7 +51,7 @@ class Judgement:
         return lost
 
     def _own(self, digests: Iterable[str]) -> set[str]:
-        """Return some manifests and everything below them, without members that belong to another image."""
+        """Return manifests and everything below them, without members that belong to another image."""
         return {each for digest in digests for each in self.inventory.reach(digest, self.inventory.owners)}
 
     def _reached(self, digests: Iterable[str]) -> set[str]:
@@ -60,24 +59,24 @@ class Judgement:
 
     @property
     def going(self) -> list[Verdict]:
-        """The images that are to be deleted: lists first, since what is tagged beside may be in them."""
+        """Images to delete, indexes first, because they may contain other tagged images."""
         found = [each for each in self.verdicts if not each.stays and each.digest not in self.stays]
         return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_list)
 
     @property
     def kept(self) -> list[Verdict]:
-        """The images that stay, those included that a list has which stays."""
+        """Images to keep, including members of kept indexes."""
         return [self._shared(each) for each in self.verdicts if each.digest in self.stays]
 
     @staticmethod
     def _shared(verdict: Verdict) -> Verdict:
         if verdict.stays:
             return verdict
-        return Verdict(verdict.digest, verdict.tags, True, "it is in a list that stays", verdict.age)
+        return Verdict(verdict.digest, verdict.tags, True, "part of an image index that is kept", verdict.age)
 
 
 def size(repository: Repository, inventory: Inventory, digest: str) -> int | None:
-    """Bytes of the layers and configurations of an image, or of all in a list; None when they cannot be read."""
+    """Return the total bytes of layers and configurations of an image or index; None if they cannot be read."""
     blobs: dict[str, int] = {}
     try:
         for each in inventory.reach(digest):

@@ -1,4 +1,4 @@
-"""A whole prune: everything is read and decided before anything is deleted, and each repository once more then."""
+"""Prune of the candidate registry: plan everything first, and plan each repository again before deleting in it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from fedpkg_container.registry.skopeo import Registry
 
 
 class ChangedError(FedpkgContainerError):
-    """A repository is not any more what it was when it was judged."""
+    """A repository was changed after it was planned."""
 
 
 @dataclass
 class Deletion:
-    """Deletes what was judged.
+    """Deletes the images of a plan.
 
-    :param after: called after each request that changed something: a place where tests stop it
+    :param after: called after each request that changed something; for tests
     """
 
     repository: Repository
@@ -47,10 +47,10 @@ class Deletion:
     _marks: set[str] = field(default_factory=set)
 
     def delete(self, image: Verdict) -> None:
-        """Delete an image, with what only it has.
+        """Delete an image with everything that no other image shares.
 
-        :raises ChangedError: somebody has changed the repository meanwhile; the image is still there
-        :raises RegistryError: the registry cannot be reached, or refuses
+        :raises ChangedError: if the repository was changed in the meantime; the image still exists
+        :raises RegistryError: if a request fails
         """
         self._check(image)
         below = [each for each in self.judgement.inventory.reach(image.digest)[1:] if self._goes(each)]
@@ -64,15 +64,15 @@ class Deletion:
         return digest not in self.judgement.stays
 
     def _check(self, image: Verdict) -> None:
-        """Look once more whether everything is as it was."""
+        """Check that the repository is unchanged."""
         inventory = self.judgement.inventory
         new = set(self.repository.tags()) - set(inventory.tags) - self._marks
         new = {tag for tag in new if tag not in inventory.empty or self.repository.head(tag)}
         if new:
-            raise ChangedError(f"{self.repository.reference} has a new tag, {sorted(new)[0]}")
+            raise ChangedError(f"{self.repository.reference} has a new tag {sorted(new)[0]}")
         for tag in image.tags:
             if self.repository.head(tag) not in (image.digest, ""):
-                raise ChangedError(f"{self.repository.reference}:{tag} has been moved")
+                raise ChangedError(f"{self.repository.reference}:{tag} was moved")
 
     def _mark(self, digest: str) -> None:
         if digest in self.judgement.inventory.by_digest:
@@ -86,7 +86,7 @@ class Deletion:
         self.after(f"marked {digest}")
 
     def _delete(self, digest: str, depth: int = 0) -> None:
-        """Delete a manifest, after what belongs to it."""
+        """Delete a manifest, its artifacts first."""
         if depth < DEEPEST_LIST:
             for each in self._belonging(digest):
                 self._delete(each, depth + 1)
@@ -94,7 +94,7 @@ class Deletion:
             self.after(f"deleted {digest}")
 
     def _belonging(self, digest: str) -> list[str]:
-        """What belongs to an image, the list under its tag last: by that it is found."""
+        """Return what belongs to an image, its referrers index last, because the others are found by it."""
         found = [each.digest for each in referrers(self.repository, digest)]
         found += [each for each, owner in self.judgement.inventory.owners.items() if owner == digest]
         listed = self.repository.head(fallback_tag(digest))
@@ -102,18 +102,18 @@ class Deletion:
         return [each for each in (*first, listed) if each and each != digest and self._goes(each)]
 
 
-#: Seconds by which the clock of this machine may differ from the registry's.
+#: Maximum difference between the clocks of this machine and the registry, seconds.
 SKEW = 3600.0
-#: How often a repository is judged anew because somebody changes it meanwhile.
+#: Attempts to delete in a repository that other clients change concurrently.
 ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be pruned.
+    """What to prune.
 
-    :param keep: days for which an image stays that nobody needs
-    :param deletes: whether it is done, or only said
+    :param keep: retention period of unneeded images, days
+    :param deletes: delete, or only report
     """
 
     keep: int
@@ -126,8 +126,8 @@ class Wanted:
 class Pruner:
     """Prunes the candidate registry of a site.
 
-    :param notice: gets a line for each thing that is deleted
-    :param after: called after each request that changed something: a place where tests stop it
+    :param notice: called with a line for each deletion
+    :param after: called after each request that changed something; for tests
     """
 
     site: DistributionSite
@@ -137,11 +137,11 @@ class Pruner:
     after: Callable[[str], None] = lambda _: None
 
     def run(self) -> Report:
-        """Find what nobody needs, and delete it when that is wanted.
+        """Find unneeded images, and delete them if requested.
 
-        :raises RegistryError: the candidate registry or a target cannot be read: nothing has been deleted
-        :raises LostContactError: Koji cannot be reached: nothing, or nothing more, is deleted
-        :raises ConfigurationError: what the site says cannot be meant
+        :raises RegistryError: if the candidate registry or a target cannot be read; nothing was deleted
+        :raises LostContactError: if Koji cannot be reached; nothing more is deleted
+        :raises ConfigurationError: if the configuration is contradictory
         """
         with self._opened() as (http, needs):
             names = list(repositories(http))
@@ -161,7 +161,7 @@ class Pruner:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[RegistryHTTP, Needs]]:
-        """The candidate registry, and who may need something of it: all of them answer."""
+        """Open the candidate registry and all targets, and yield the registry with the retention policy."""
         own = self.site.candidates
         with contextlib.ExitStack() as stack:
             http = stack.enter_context(Registry(own.access).http(own.registry))
@@ -174,7 +174,7 @@ class Pruner:
             yield http, Needs(self.records, targets, now, self.wanted.keep * DAY)
 
     def _stage(self, places: Sequence[Repository]) -> Report:
-        """A report of what is staged."""
+        """Return a report of the staging repositories."""
         report = Report(self.site.candidates.registry, self.wanted.keep, self.wanted.deletes)
         if not self.wanted.staging:
             return report
@@ -186,14 +186,14 @@ class Pruner:
         )
 
     def _candidates(self, names: Sequence[str]) -> list[str]:
-        """The repositories of candidates: those of targets may be in the same registry."""
+        """Return the candidate repositories, without those of targets in the same registry."""
         own = self.site.candidates.registry
         shared = [target for target in self.site.targets.values() if target.registry == own]
         for target in shared:
             if not target.prefix:
                 raise ConfigurationError(
-                    f"target {target.name} is the candidate registry {own} itself: all in it would be needed",
-                    solution="give the target another registry, or a prefix",
+                    f"target {target.name} is the candidate registry {own} itself, so that all images in it are needed",
+                    solution="use another registry for the target, or set a prefix",
                 )
         if not self.wanted.candidates:
             return []
@@ -201,16 +201,16 @@ class Pruner:
         return [each for each in names if not staging.is_staging(each) and not each.startswith(taken)]
 
     def _judge(self, places: Sequence[Repository], needs: Needs) -> tuple[dict[Repository, Judgement], list[str]]:
-        """What is to become of some repositories, and what is wrong with those that cannot be read."""
+        """Return the plans of repositories, and the problems with those that cannot be read."""
         judged, problems = {}, []
         for place in places:
             try:
                 inventory = take(place)
-                _ = inventory.owners  # so that what cannot be read is found here
+                _ = inventory.owners  # raises for invalid manifests
             except RegistryUnavailableError:
                 raise
             except RegistryError as error:
-                problems.append(f"{place.reference} is left alone: {error.reason}")
+                problems.append(f"{place.reference} is skipped: {error.reason}")
                 continue
             judged[place] = Judgement(inventory, needs.verdicts(inventory))
         return judged, problems
@@ -239,7 +239,7 @@ class Pruner:
         return replace(each, outcome=Outcome(done=True))
 
     def _delete_in(self, place: Repository, wanted: Mapping[str, Verdict], needs: Needs) -> dict[str, Outcome]:
-        """Delete in one repository those of some images that still nobody needs; what became of each."""
+        """Delete images in one repository that are still unneeded; return the result for each."""
         outcomes: dict[str, Outcome] = {}
         for _ in range(ATTEMPTS):
             judged, problems = self._judge([place], needs)
@@ -247,15 +247,15 @@ class Pruner:
                 return {**dict.fromkeys(wanted, Outcome(problem=problems[0])), **outcomes}
             judgement = judged[place]
             for each in wanted.keys() - outcomes.keys() - judgement.inventory.by_digest.keys():
-                outcomes[each] = Outcome(done=True)  # it went with another one, or by another hand
+                outcomes[each] = Outcome(done=True)  # deleted with another image, or by another client
             outcomes.update(_spared(judgement, wanted.keys() - outcomes.keys(), wanted))
             try:
                 self._delete_judged(place, judgement, wanted, outcomes)
             except ChangedError as error:
-                self.notice(f"{error.reason}: it is judged anew")
+                self.notice(f"{error.reason}; planning it again")
                 continue
             return outcomes
-        problem = Outcome(problem="the repository is changed all the time by others")
+        problem = Outcome(problem="the repository keeps changing")
         return {**dict.fromkeys(wanted, problem), **outcomes}
 
     def _delete_judged(
@@ -281,17 +281,17 @@ def _told(error: RegistryError) -> str:
 
 
 def _spared(judgement: Judgement, digests: Collection[str], before: Mapping[str, Verdict]) -> dict[str, Outcome]:
-    """Those of some images that stay after all, or have a tag that they did not have before."""
+    """Return results for images that are needed now, or have a new tag."""
     spared = {each.digest: Outcome(needed=each.why) for each in judgement.kept if each.digest in digests}
     for each in judgement.going:
         new = set(each.tags) - set(before[each.digest].tags) if each.digest in digests else set()
         if new:
-            spared[each.digest] = Outcome(needed=f"it has got the tag {min(new)} meanwhile")
+            spared[each.digest] = Outcome(needed=f"it was given the tag {min(new)} in the meantime")
     return spared
 
 
 def _agreed(http: RegistryHTTP) -> float:
-    """What time it is, where this machine and a registry are of one mind: everything old would go after a wrong one."""
+    """Return the current time after comparing it with the registry's: a wrong clock would make every image look old."""
     answer = http.request("GET", "/v2/", expected=(200, 401, 403))
     now = time.time()
     try:
@@ -301,6 +301,6 @@ def _agreed(http: RegistryHTTP) -> float:
     if abs(theirs - now) > SKEW:
         raise FedpkgContainerError(
             f"the clocks of this machine and of {http.host} differ by {abs(theirs - now) / 3600:.1f} hours",
-            solution="set the wrong one: how old images are is told by it",
+            solution="fix whichever clock is wrong; image ages are computed from it",
         )
     return now

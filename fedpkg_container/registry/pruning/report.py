@@ -1,4 +1,4 @@
-"""What a prune found and did."""
+"""Report of a prune."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from fedpkg_container.registry.pruning.retention import DAY, Verdict
 from fedpkg_container.registry.staging import Staged
 
-#: What the report's keys are; raised when they change.
+#: Version of the JSON report; raised when its keys change.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an image, or of a staging repository.
+    """Result for an image or a staging repository.
 
     :param done: whether it was deleted; False in a dry run
-    :param problem: why it could not be; empty when nobody tried, or it was
-    :param needed: why it stays after all: somebody has begun to need it meanwhile
+    :param problem: why it could not be deleted; empty if it was, or was not to be
+    :param needed: why it was kept after all: it became needed in the meantime
     """
 
     done: bool = False
@@ -29,9 +29,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Pruned:
-    """An image that goes.
+    """An image to delete.
 
-    :param size: bytes of its layers and configurations, those included that other images have too; None when unknown
+    :param size: bytes of its layers and configurations, including those shared with other images; None if unknown
     """
 
     repository: str
@@ -42,7 +42,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Kept:
-    """An image that stays."""
+    """An image to keep."""
 
     repository: str
     verdict: Verdict
@@ -58,12 +58,12 @@ class Emptied:
 
 @dataclass(frozen=True)
 class Report:
-    """A prune.
+    """Report of a prune.
 
-    :param keep: days
-    :param deletes: whether anything was to be deleted
-    :param waiting: staging repositories that are left alone: their task runs, or Koji does not know it
-    :param problems: what could not be read, or was changed by others meanwhile
+    :param keep: retention period, days
+    :param deletes: whether deletion was requested
+    :param waiting: staging repositories that are kept: their task is running or unknown to Koji
+    :param problems: repositories that could not be read
     """
 
     registry: str
@@ -82,7 +82,7 @@ class Report:
         return bool(self.problems) or any(each.problem for each in outcomes)
 
     def packed(self) -> dict[str, Any]:
-        """For programs: only types that JSON has."""
+        """Return the report as a JSON object."""
         return {
             "version": VERSION,
             "registry": self.registry,

@@ -1,4 +1,4 @@
-"""Who needs an image: Koji, a task that runs, a tag of a registry to which it was promoted, or its own youth."""
+"""Retention policy: decides which images are kept: needed by Koji, by a running task or by a target, or recent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to become of an image, and why.
+    """Decision about an image.
 
     :param tags: all of its tags
-    :param stays: whether it is kept
-    :param why: a part of a sentence
-    :param age: seconds; None when it cannot be known
+    :param keep: whether it is kept
+    :param why: reason, as part of a sentence
+    :param age: seconds; None if unknown
     """
 
     digest: str
@@ -33,20 +33,20 @@ class Verdict:
 
     @property
     def is_ageless(self) -> bool:
-        """Whether it stays only because nobody knows how old it is."""
+        """Whether it is kept only because its age is unknown."""
         return self.stays and self.age is None and self.why == AGELESS
 
 
-AGELESS = "nothing says how old it is"
+AGELESS = "age unknown"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Everything that may need an image.
+    """Everything that the decision depends on.
 
-    :param targets: where images are promoted to, and the registry of each
+    :param targets: targets with their registries
     :param now: seconds since the epoch
-    :param keep: seconds for which an image stays that nobody needs
+    :param keep: retention period of unneeded images, seconds
     """
 
     records: Records
@@ -55,10 +55,10 @@ class Needs:
     keep: float
 
     def verdicts(self, inventory: Inventory) -> list[Verdict]:
-        """What is to become of each image of a repository, as of now.
+        """Decide about each image of a repository.
 
-        :raises RegistryError: a target cannot be read
-        :raises LostContactError: Koji cannot be reached
+        :raises RegistryError: if a target cannot be read
+        :raises LostContactError: if Koji cannot be reached
         """
         stamps = {digest: _stamps(inventory.by_digest[digest]) for digest in inventory.roots}
         numbers = {each.number for found in stamps.values() for each in found if each.kind != IMPORT}
@@ -92,17 +92,17 @@ class Needs:
             return Verdict(digest, tags, True, reason, age)
         for each in stamps:
             if each.number in tasks and not tasks[each.number].ended:
-                return Verdict(digest, tags, True, f"task {each.number} builds it", age)
+                return Verdict(digest, tags, True, f"task {each.number} is building it", age)
         if inventory.is_marked(digest):
-            return Verdict(digest, tags, False, "an earlier prune was broken off", age)
+            return Verdict(digest, tags, False, "left by an interrupted prune", age)
         if age is None:
             return Verdict(digest, tags, True, AGELESS)
         if age < self.keep:
-            return Verdict(digest, tags, True, "it is young", age)
+            return Verdict(digest, tags, True, "newer than the retention period", age)
         return Verdict(digest, tags, False, _what(own, stamps), age)
 
     def _promoted(self, name: str) -> dict[str, str]:
-        """Digests that the tags of the targets reach, and one such tag of each."""
+        """Return digests reachable from tags in the targets, each with the reason to keep it."""
         found = {}
         for target, http in self.targets:
             held = take(Repository(http, target.repository(name).repository))
@@ -116,18 +116,18 @@ def _stamps(tags: Iterable[str]) -> list[UniqueTag]:
 
 
 def _trusted(stamps: Iterable[UniqueTag], tasks: Mapping[int, TaskRecord]) -> list[UniqueTag]:
-    """Those that are unique tags: a version and a date look the same, but no task of that number builds containers."""
+    """Return the unique tags: version and date look the same, but no task of that number builds containers."""
     return [each for each in stamps if each.kind or each.number not in tasks or tasks[each.number].builds]
 
 
 def _what(record: Record, stamps: Sequence[UniqueTag]) -> str:
     if record.nvrs:
-        return f"{record.nvrs[0]} is in no tag of Koji"
+        return f"{record.nvrs[0]} is in no Koji tag"
     newest = max(stamps, key=lambda each: each.made)
     if newest.kind == IMPORT:
-        return "an import that was broken off"
-    kind = "a scratch build" if newest.kind == SCRATCH else "recorded in no build"
-    return f"{kind}, of task {newest.number}"
+        return "interrupted import"
+    kind = "scratch build" if newest.kind == SCRATCH else "not recorded in any build"
+    return f"{kind}, task {newest.number}"
 
 
 def _unless_promoted(verdict: Verdict, inventory: Inventory, promoted: Mapping[str, str]) -> Verdict:
