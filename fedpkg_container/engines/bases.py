@@ -32,9 +32,10 @@ from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.digests import checked
+from fedpkg_container.registry.errors import TELL
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.skopeo import TELL, Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 
 logger = logging.getLogger(__name__)
 

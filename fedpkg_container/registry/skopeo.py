@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 
 from fedpkg_container.errors import (
     NoSuchImageError,
-    ProgramError,
-    ProgramTimeoutError,
     RegistryError,
     RegistryUnavailableError,
 )
@@ -23,6 +20,7 @@ from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.address_guard import AddressGuard
+from fedpkg_container.registry.errors import needed_for, no_such_image, registry_errors
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Manifest
 from fedpkg_container.registry.repository import Repository, repositories
@@ -192,78 +190,3 @@ class Registry:
             guard=self.access.guard,
             deadline=self.access.deadline,
         )
-
-
-#: Solution for a registry that fails.
-TELL = "try again later; if this persists, contact the site administrators"
-#: Error texts of programs and registries; the first match counts.
-_UNREACHABLE = re.compile(
-    r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
-)
-#: Errors that may be temporary; a wrong name is not.
-_TEMPORARY = re.compile(r"connection refused|i/o timeout|no route to host|connection reset", re.IGNORECASE)
-#: Go's text for a failed connection, at the end of a program's output.
-_REASON = re.compile(r": ((?:dial|lookup|read|write) [^\"]+)\"?$")
-_LATE = re.compile(r"\btimed out\b")
-_BROKEN = re.compile(r"\b5[0-9][0-9] \(?[A-Z]|unexpected EOF|: EOF\b|TLS handshake timeout")
-_MISSING = re.compile(
-    r"manifest unknown|name unknown|repository name not known|status code (from registry )?404|status: 404",
-    re.IGNORECASE,
-)
-_REFUSED = re.compile(r"\bunauthorized\b|: denied\b|authentication required", re.IGNORECASE)
-
-
-def registry_error(image: ImageReference, said: str) -> RegistryError:
-    """Convert a program's error output to an error that names the image and a solution."""
-    where = image.registry or "the registry"
-    if _UNREACHABLE.search(said):
-        last = said.strip().splitlines()[-1]
-        found = _REASON.search(last)
-        reason = found[1] if found else last[-200:]
-        kind = RegistryUnavailableError if _TEMPORARY.search(said) else RegistryError
-        return kind(
-            f"{where} cannot be reached (required for {image}): {reason}",
-            solution="check its name, or try again later",
-        )
-    if _MISSING.search(said):
-        return no_such_image(image)
-    if _REFUSED.search(said):
-        return RegistryError(f"{where} denied access to {image}", solution="check the credentials in the auth file")
-    last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
-    if _BROKEN.search(last):
-        why = last.rpartition('": ')[2][-300:]
-        return RegistryUnavailableError(
-            f"{where} failed (required for {image}): {why}",
-            solution=TELL,
-        )
-    return RegistryError(f"{image}: {last[-500:]}")
-
-
-def no_such_image(image: ImageReference) -> NoSuchImageError:
-    """Return the error for an image that does not exist."""
-    return NoSuchImageError(f"{image} does not exist", solution="check the name, and the tag or digest, in FROM")
-
-
-def needed_for(image: ImageReference, error: RegistryError) -> RegistryError:
-    """Return an error of an HTTP request in the form used for errors of programs."""
-    where, needed = image.registry, f"(required for {image}): {error.reason}"
-    if _LATE.search(error.reason):
-        return RegistryError(f"{where} does not respond in time {needed}", solution=TELL)
-    if not isinstance(error, RegistryUnavailableError):
-        return error
-    what = "cannot be reached" if _UNREACHABLE.search(error.reason) else "failed"
-    return RegistryUnavailableError(f"{where} {what} {needed}", solution=TELL)
-
-
-@contextlib.contextmanager
-def registry_errors(image: ImageReference) -> Iterator[None]:
-    """Convert errors of programs that use a registry to errors that name the image."""
-    try:
-        yield
-    except ProgramError as error:
-        raise registry_error(image, error.output) from error
-    except ProgramTimeoutError as error:
-        raise RegistryError(
-            f"{image.registry or 'the registry'} does not respond in time (required for {image}): {error.reason}",
-            solution=TELL,
-        ) from error

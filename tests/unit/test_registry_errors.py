@@ -6,8 +6,8 @@ import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.errors import needed_for, registry_error
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.skopeo import needed_for, registry_error
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
 
