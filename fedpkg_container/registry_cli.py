@@ -47,12 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.registry.config import read_site
     from fedpkg_container.registry.config_path import configuration_path
-    from fedpkg_container.registry.response import without_queries
+    from fedpkg_container.registry.response import redact_queries
     from fedpkg_container.signals import interruptible
     from fedpkg_container.text import os_error_text
 
     complaints = Complaints()
-    complaints.addFilter(without_queries)
+    complaints.addFilter(redact_queries)
     logging.basicConfig(
         format="%(message)s", handlers=[complaints], level=logging.DEBUG if arguments.debug else logging.WARNING
     )

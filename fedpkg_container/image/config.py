@@ -193,7 +193,7 @@ class Site:
 
         :param deadline: when all requests have to have ended
         """
-        return replace(self.access.impatient(), deadline=deadline)
+        return replace(self.access.without_retries(), deadline=deadline)
 
     def allows_source(self, image: ImageReference) -> bool:
         """Whether images may be built on this one."""

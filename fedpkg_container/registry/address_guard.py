@@ -12,7 +12,7 @@ from typing import Union
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.limits import CLOSED
-from fedpkg_container.registry.credentials import plain
+from fedpkg_container.registry.credentials import normalize_host
 
 _Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 #: Prefix in which NAT64 gateways of IPv6-only networks embed an IPv4 address, in the last 32 bits (RFC 6052).
@@ -35,7 +35,7 @@ class AddressGuard:
     hosts: Sequence[str] = ()
 
     @cached_property
-    def _closed(self) -> tuple[ipaddress.IPv4Network, ...]:
+    def _denied(self) -> tuple[ipaddress.IPv4Network, ...]:
         return tuple(ipaddress.IPv4Network(each) for each in (*CLOSED, *self.denied))
 
     def trusts(self, host: str) -> bool:
@@ -43,7 +43,7 @@ class AddressGuard:
 
         :param host: with the port unless it is 443
         """
-        return plain(host) in {plain(each) for each in self.hosts}
+        return normalize_host(host) in {normalize_host(each) for each in self.hosts}
 
     def allows(self, address: str) -> bool:
         """Return whether the builder may connect to an IP address of a host that the site does not trust."""
@@ -51,11 +51,11 @@ class AddressGuard:
         if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
             return False
         if isinstance(ip, ipaddress.IPv4Address):
-            if any(ip in each for each in self._closed):
+            if any(ip in each for each in self._denied):
                 return False
         elif not ip.is_global or ip.is_site_local or ip.sixtofour or ip.teredo:
             return False
-        return not _is_own(str(ip))
+        return not _is_local(str(ip))
 
     def addresses(self, host: str, port: int) -> list[str]:
         """Resolve a host to the IP addresses that the builder may connect to, in the resolver's order.
@@ -100,7 +100,7 @@ def _embedded(ip: _Address) -> _Address:
     return ip
 
 
-def _is_own(address: str) -> bool:
+def _is_local(address: str) -> bool:
     """Return whether an address belongs to this machine, by trying to bind to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:

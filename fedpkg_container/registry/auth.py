@@ -21,7 +21,7 @@ from fedpkg_container.registry import credentials
 from fedpkg_container.text import printable_line
 
 #: Fetches a token: URL and ``Authorization`` header → HTTP status and the JSON object of the response.
-Ask = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
+TokenRequest = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
 
 
 #: Stands for the list of all repositories.
@@ -39,13 +39,13 @@ def scope(method: str, repository: str) -> str:
     return f"repository:{repository}:{actions}"
 
 
-def _named(scopes: Sequence[str], told: str) -> list[str]:
+def _with_named_actions(scopes: Sequence[str], challenge_scope: str) -> list[str]:
     """Return scopes with the registry's name for actions: a deletion is ``delete`` for some, ``*`` for others."""
-    known = {each.rpartition(":")[0]: each for each in told.split()}
+    known = {each.rpartition(":")[0]: each for each in challenge_scope.split()}
     return [known.get(each.rpartition(":")[0], each) for each in scopes]
 
 
-class Authorizations:
+class TokenCache:
     """Authorization headers for one registry, cached by scope; thread-safe.
 
     :param host: the registry
@@ -62,7 +62,7 @@ class Authorizations:
         """Return the cached header for scopes; empty before the registry has sent a challenge."""
         return self._headers.get(tuple(scopes), "")
 
-    def answer(self, challenge: str, scopes: Sequence[str], refused: str, ask: Ask) -> str:
+    def authorize(self, challenge: str, scopes: Sequence[str], refused: str, request_token: TokenRequest) -> str:
         """Return the header that a registry's challenge requires.
 
         :param challenge: value of ``WWW-Authenticate``
@@ -73,39 +73,42 @@ class Authorizations:
             known = self._headers.get(tuple(scopes), "")
             if known != refused:  # another thread has renewed it
                 return known
-            self._headers[tuple(scopes)] = made = self._made(challenge, scopes, ask)
-            return made
+            self._headers[tuple(scopes)] = header = self._authorization(challenge, scopes, request_token)
+            return header
 
-    def _made(self, challenge: str, scopes: Sequence[str], ask: Ask) -> str:
+    def _authorization(self, challenge: str, scopes: Sequence[str], request_token: TokenRequest) -> str:
         kind, _, rest = challenge.partition(" ")
         repository = next((each.split(":")[1] for each in scopes if each.startswith("repository:")), "")
-        basic = self._basic(repository)
+        basic = self._basic_header(repository)
         if kind.lower() != "bearer":
             return basic
-        wanted: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
-        realm = wanted.get("realm") or ""
-        server = _server(realm)
+        parameters: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
+        realm = parameters.get("realm") or ""
+        server = _token_server(realm)
         if not server:
             shown = printable_line(realm)[:200]
             raise RegistryError(f"token server URL of {self._host} is not https: {shown!r}")
-        asked = {"service": wanted.get("service") or "", "scope": _named(scopes, wanted.get("scope") or "")}
-        url = requests.Request("GET", realm, params=asked).prepare().url or realm
-        status, found = ask(url, basic)
-        token = found.get("token") or found.get("access_token")
+        query = {
+            "service": parameters.get("service") or "",
+            "scope": _with_named_actions(scopes, parameters.get("scope") or ""),
+        }
+        url = requests.Request("GET", realm, params=query).prepare().url or realm
+        status, content = request_token(url, basic)
+        token = content.get("token") or content.get("access_token")
         if status != 200 or not isinstance(token, str) or not token.isprintable():
-            wanted_for = f"{self._host}/{repository}".rstrip("/")
+            resource = f"{self._host}/{repository}".rstrip("/")
             raise RegistryError(
-                f"{server} issued no token for {wanted_for} (HTTP {status})",
+                f"{server} issued no token for {resource} (HTTP {status})",
                 solution="check the credentials in the auth file",
             )
         return f"Bearer {token}"
 
-    def _basic(self, repository: str) -> str:
+    def _basic_header(self, repository: str) -> str:
         known = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
         return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""
 
 
-def _server(realm: str) -> str:
+def _token_server(realm: str) -> str:
     """Return host and port of a token server; empty unless the realm is an HTTPS URL."""
     try:
         parts = urlsplit(realm)

@@ -60,7 +60,7 @@ class Target:
         """Return the target's repository for a repository of the candidate registry."""
         return ImageReference(self.registry, f"{self.prefix}/{name}" if self.prefix else name)
 
-    def lets_through(self, koji_tag: str) -> bool:
+    def allows(self, koji_tag: str) -> bool:
         """Return whether builds in a Koji tag may be promoted."""
         return any(fnmatch.fnmatchcase(koji_tag, pattern) for pattern in self.koji_tags)
 

@@ -8,12 +8,12 @@ from fedpkg_container.registry.manifests import Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 
 
-def send(
+def copy_blob(
     blob: Descriptor,
     source: Repository,
     target: Repository,
     *,
-    watched: Callable[[Iterator[bytes]], Iterable[bytes]] = lambda chunks: chunks,
+    wrap_chunks: Callable[[Iterator[bytes]], Iterable[bytes]] = lambda chunks: chunks,
 ) -> None:
     """Stream a blob to another repository; start over if either registry fails temporarily.
 
@@ -21,14 +21,14 @@ def send(
     :raises RegistryError: if the blob does not exist, has a different digest, or is rejected
     """
 
-    def once() -> None:
+    def attempt() -> None:
         with source.open_blob(blob.digest) as stream:
-            target.upload(blob, watched(stream.chunks))
+            target.upload(blob, wrap_chunks(stream.chunks))
 
-    target.http.again(once)
+    target.http.retry(attempt)
 
 
-def carry(digest: str, source: Repository, target: Repository) -> Manifest:
+def copy_manifest(digest: str, source: Repository, target: Repository) -> Manifest:
     """Copy one image to another repository of the same registry, and return its manifest.
 
     Blobs are mounted; they are sent only if the registry does not support that.
@@ -38,7 +38,7 @@ def carry(digest: str, source: Repository, target: Repository) -> Manifest:
     manifest = source.manifest(digest)
     for blob in manifest.blobs:
         if not blob.is_foreign and not target.mount(blob.digest, source.name):
-            send(blob, source, target)
+            copy_blob(blob, source, target)
     target.put_manifest(digest, manifest)
     return manifest
 
@@ -61,5 +61,5 @@ def put_image(
     for blob in {each.digest: each for each in manifest.blobs}.values():
         if target.has_blob(blob.digest) or any(target.mount(blob.digest, each) for each in mounted_from):
             continue
-        target.http.again(lambda blob=blob: target.upload(blob, chunks(blob)))  # type: ignore[misc]
-    target.http.again(lambda: target.put_manifest(name, manifest))
+        target.http.retry(lambda blob=blob: target.upload(blob, chunks(blob)))  # type: ignore[misc]
+    target.http.retry(lambda: target.put_manifest(name, manifest))

@@ -21,16 +21,16 @@ DOCKER, _DOCKER_API = "docker.io", "registry-1.docker.io"
 _DOCKER_NAMES = frozenset({DOCKER, "index.docker.io", _DOCKER_API})
 
 
-def plain(host: str) -> str:
+def normalize_host(host: str) -> str:
     """Return a host in canonical form for comparison: lower case, without port 443, Docker's aliases unified."""
     host = host.lower()
     host = host[: -len(":443")] if host.endswith(":443") else host
     return DOCKER if host in _DOCKER_NAMES else host
 
 
-def api(host: str) -> str:
+def api_host(host: str) -> str:
     """Return the host, with port, that serves a registry's API."""
-    return _DOCKER_API if plain(host) == DOCKER else host
+    return _DOCKER_API if normalize_host(host) == DOCKER else host
 
 
 #: Seconds; a helper may prompt for a passphrase.
@@ -38,7 +38,7 @@ TIMEOUT = 60.0
 #: Valid helper names: part of a program name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 #: User name that marks an identity token, which must be exchanged for other tokens.
-_NOBODY = "<token>"
+_TOKEN_USER = "<token>"  # noqa: S105
 #: Output of helpers for an unknown server.
 _UNKNOWN = "credentials not found"
 
@@ -66,24 +66,26 @@ def from_helper(path: Path, helper: object, server: str) -> Credentials | None:
         )
     program = f"docker-credential-{helper}"
     try:
-        answer = run([program, "get"], timeout=TIMEOUT, stdin=server.encode()).stdout
+        output = run([program, "get"], timeout=TIMEOUT, stdin=server.encode()).stdout
     except ProgramError as error:
         if _UNKNOWN in error.output:
             return None
-        raise _failed(program, path, server, printable_line(error.output)[:200]) from None
+        raise _helper_error(program, path, server, printable_line(error.output)[:200]) from None
     except (FedpkgContainerError, OSError) as error:
-        raise _failed(program, path, server, getattr(error, "reason", "") or getattr(error, "strerror", "")) from None
+        raise _helper_error(
+            program, path, server, getattr(error, "reason", "") or getattr(error, "strerror", "")
+        ) from None
     try:
-        found = json.loads(answer)
+        found = json.loads(output)
         user, secret = found["Username"], found["Secret"]
     except (ValueError, LookupError, TypeError):
-        raise _failed(program, path, server, "its output has no user name and secret") from None
-    if user == _NOBODY or not isinstance(user, str) or not isinstance(secret, str):
-        raise _failed(program, path, server, "identity tokens are not supported")
+        raise _helper_error(program, path, server, "its output has no user name and secret") from None
+    if user == _TOKEN_USER or not isinstance(user, str) or not isinstance(secret, str):
+        raise _helper_error(program, path, server, "identity tokens are not supported")
     return Credentials(user, secret)
 
 
-def _failed(program: str, path: Path, server: str, reason: str) -> ConfigurationError:
+def _helper_error(program: str, path: Path, server: str, reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"{program} (configured in {path}) returned no credentials for {printable_line(server)}: {reason}",
         solution=f"try: echo SERVER | {program} get; or store a password in the auth file: skopeo login",
@@ -100,27 +102,27 @@ def find(repository: str, auth_file: Path | None) -> Credentials | None:
     :param auth_file: None for the user's own files
     :raises ConfigurationError: if the file cannot be read or a helper fails; the message contains no secret
     """
-    repository = _compared(repository)
-    for path in [auth_file] if auth_file else _usual():
-        found = _in_file(path, _content(path, required=auth_file is not None), repository)
+    repository = _normalize(repository)
+    for path in [auth_file] if auth_file else _default_paths():
+        found = _find_in_file(path, _content(path, required=auth_file is not None), repository)
         if found:
             return found
     return None
 
 
-def _in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
+def _find_in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
     registry = repository.partition("/")[0]
     for name, helper in _table(content, "credHelpers").items():
-        if _compared(name) == registry:
+        if _normalize(name) == registry:
             return from_helper(path, helper, name)
-    entries = {_compared(name): each for name, each in _table(content, "auths").items()}
+    entries = {_normalize(name): each for name, each in _table(content, "auths").items()}
     for name in _names(repository):
         if entries.get(name):
-            return _decoded(path, name, entries[name])
+            return _decode(path, name, entries[name])
     return from_helper(path, content["credsStore"], _server(registry)) if content.get("credsStore") else None
 
 
-def _usual() -> Iterator[Path]:
+def _default_paths() -> Iterator[Path]:
     """Yield the paths of the user's auth files, in skopeo's order."""
     if os.environ.get("REGISTRY_AUTH_FILE"):
         yield Path(os.environ["REGISTRY_AUTH_FILE"])
@@ -158,12 +160,12 @@ def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _compared(name: str) -> str:
+def _normalize(name: str) -> str:
     """Return a name in canonical form; docker writes https:// before a registry and a path after it."""
     if "://" in name:
-        return plain(name.partition("://")[2].partition("/")[0])
+        return normalize_host(name.partition("://")[2].partition("/")[0])
     host, slash, rest = name.partition("/")
-    return f"{plain(host)}{slash}{rest}"
+    return f"{normalize_host(host)}{slash}{rest}"
 
 
 def _server(registry: str) -> str:
@@ -171,7 +173,7 @@ def _server(registry: str) -> str:
     return "https://index.docker.io/v1/" if registry == DOCKER else registry
 
 
-def _decoded(path: Path, name: str, entry: Any) -> Credentials:
+def _decode(path: Path, name: str, entry: Any) -> Credentials:
     try:
         user, colon, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
     except (KeyError, TypeError, ValueError, binascii.Error):

@@ -35,7 +35,7 @@ def file_digest(path: Path) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
-def checked(digest: object) -> str:
+def validate_digest(digest: object) -> str:
     """Return a digest from outside after validating it: safe in a path, and with a supported algorithm.
 
     :raises RegistryError: if it is not a valid digest
@@ -46,7 +46,7 @@ def checked(digest: object) -> str:
     return found[0]
 
 
-def hashed(chunks: Iterable[bytes], digest: str, size: int, *, begun: Iterable[bytes] = ()) -> Iterator[bytes]:
+def verify_chunks(chunks: Iterable[bytes], digest: str, size: int, *, prefix: Iterable[bytes] = ()) -> Iterator[bytes]:
     """Yield content while hashing it; raise before yielding the last chunk if size or digest do not match.
 
     :param size: expected number of bytes altogether
@@ -55,7 +55,7 @@ def hashed(chunks: Iterable[bytes], digest: str, size: int, *, begun: Iterable[b
     :raises RegistryUnavailableError: if it ends too early
     """
     hasher, length = hashlib.new(digest.partition(":")[0]), 0
-    for chunk in begun:
+    for chunk in prefix:
         hasher.update(chunk)
         length += len(chunk)
     last = b""

@@ -16,7 +16,7 @@ from fedpkg_container.errors import (
 from fedpkg_container.model.reference import ImageReference
 
 #: Solution for a registry that fails.
-TELL = "try again later; if this persists, contact the site administrators"
+CONTACT_ADMINISTRATORS = "try again later; if this persists, contact the site administrators"
 
 
 #: Error texts of programs and registries; the first match counts.
@@ -48,30 +48,30 @@ _MISSING = re.compile(
 _REFUSED = re.compile(r"\bunauthorized\b|: denied\b|authentication required", re.IGNORECASE)
 
 
-def registry_error(image: ImageReference, said: str) -> RegistryError:
+def error_from_output(image: ImageReference, output: str) -> RegistryError:
     """Convert a program's error output to an error that names the image and a solution."""
     where = image.registry or "the registry"
-    if _UNREACHABLE.search(said):
-        last = said.strip().splitlines()[-1]
-        found = _REASON.search(last)
-        reason = found[1] if found else last[-200:]
-        kind = RegistryUnavailableError if _TEMPORARY.search(said) else RegistryError
-        return kind(
+    if _UNREACHABLE.search(output):
+        last_line = output.strip().splitlines()[-1]
+        found = _REASON.search(last_line)
+        reason = found[1] if found else last_line[-200:]
+        error_class = RegistryUnavailableError if _TEMPORARY.search(output) else RegistryError
+        return error_class(
             f"{where} cannot be reached (required for {image}): {reason}",
             solution="check its name, or try again later",
         )
-    if _MISSING.search(said):
+    if _MISSING.search(output):
         return no_such_image(image)
-    if _REFUSED.search(said):
+    if _REFUSED.search(output):
         return RegistryError(f"{where} denied access to {image}", solution="check the credentials in the auth file")
-    last = said.strip().splitlines()[-1] if said.strip() else "no reason given"
-    if _BROKEN.search(last):
-        why = last.rpartition('": ')[2][-300:]
+    last_line = output.strip().splitlines()[-1] if output.strip() else "no reason given"
+    if _BROKEN.search(last_line):
+        cause = last_line.rpartition('": ')[2][-300:]
         return RegistryUnavailableError(
-            f"{where} failed (required for {image}): {why}",
-            solution=TELL,
+            f"{where} failed (required for {image}): {cause}",
+            solution=CONTACT_ADMINISTRATORS,
         )
-    return RegistryError(f"{image}: {last[-500:]}")
+    return RegistryError(f"{image}: {last_line[-500:]}")
 
 
 def no_such_image(image: ImageReference) -> NoSuchImageError:
@@ -79,26 +79,26 @@ def no_such_image(image: ImageReference) -> NoSuchImageError:
     return NoSuchImageError(f"{image} does not exist", solution="check the name, and the tag or digest, in FROM")
 
 
-def needed_for(image: ImageReference, error: RegistryError) -> RegistryError:
+def error_for_image(image: ImageReference, error: RegistryError) -> RegistryError:
     """Return an error of an HTTP request in the form used for errors of programs."""
     where, needed = image.registry, f"(required for {image}): {error.reason}"
     if _LATE.search(error.reason):
-        return RegistryError(f"{where} does not respond in time {needed}", solution=TELL)
+        return RegistryError(f"{where} does not respond in time {needed}", solution=CONTACT_ADMINISTRATORS)
     if not isinstance(error, RegistryUnavailableError):
         return error
     what = "cannot be reached" if _UNREACHABLE.search(error.reason) else "failed"
-    return RegistryUnavailableError(f"{where} {what} {needed}", solution=TELL)
+    return RegistryUnavailableError(f"{where} {what} {needed}", solution=CONTACT_ADMINISTRATORS)
 
 
 @contextlib.contextmanager
-def registry_errors(image: ImageReference) -> Iterator[None]:
+def program_errors(image: ImageReference) -> Iterator[None]:
     """Convert errors of programs that use a registry to errors that name the image."""
     try:
         yield
     except ProgramError as error:
-        raise registry_error(image, error.output) from error
+        raise error_from_output(image, error.output) from error
     except ProgramTimeoutError as error:
         raise RegistryError(
             f"{image.registry or 'the registry'} does not respond in time (required for {image}): {error.reason}",
-            solution=TELL,
+            solution=CONTACT_ADMINISTRATORS,
         ) from error

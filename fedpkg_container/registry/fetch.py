@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from fedpkg_container.errors import RegistryError, WrongContentError
 from fedpkg_container.model.limits import Deadline
-from fedpkg_container.registry.digests import hashed
-from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Descriptor, Manifest
+from fedpkg_container.registry.digests import verify_chunks
+from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.response import Stream
 
@@ -45,12 +45,12 @@ def receive_blob(
         _receive(source, digest, size, path, received, resumed)
 
     try:
-        source.http.again(attempt)
+        source.http.retry(attempt)
         return
     except WrongContentError:
         path.unlink(missing_ok=True)
     try:
-        source.http.again(attempt)
+        source.http.retry(attempt)
     except WrongContentError as error:
         path.unlink(missing_ok=True)
         raise WrongContentError(
@@ -68,33 +68,33 @@ def _receive(
 ) -> None:
     offset = path.stat().st_size if path.exists() else 0
     if offset and offset >= size:  # an earlier run was stopped before it moved the complete file
-        for _ in hashed(_content(path, offset), digest, size):
+        for _ in verify_chunks(_read_prefix(path, offset), digest, size):
             received(0)
         return
     with source.open_blob(digest, offset=offset) as stream:
-        offset = _begin(stream, offset)
+        offset = _start_offset(stream, offset)
         length = stream.headers.get("Content-Length", "")
         if length.isdecimal() and offset + int(length) != size:
             raise WrongContentError(f"{digest} has {offset + int(length)} bytes, its manifest states {size}")
         resumed(offset)
         with path.open("r+b" if offset else "wb") as file:
             file.seek(offset)
-            for chunk in hashed(stream.chunks, digest, size, begun=_content(path, offset)):
+            for chunk in verify_chunks(stream.chunks, digest, size, prefix=_read_prefix(path, offset)):
                 received(len(chunk))
                 file.write(chunk)
 
 
-def _begin(stream: Stream, offset: int) -> int:
+def _start_offset(stream: Stream, offset: int) -> int:
     """Return the offset of the content: a registry may ignore the range and send everything."""
     if stream.status != 206:
         return 0
-    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", ""))
-    if found is None or int(found["first"]) != offset:
+    match = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", ""))
+    if match is None or int(match["first"]) != offset:
         raise WrongContentError("the server returned a different byte range than requested")
     return offset
 
 
-def _content(path: Path, size: int) -> Iterator[bytes]:
+def _read_prefix(path: Path, size: int) -> Iterator[bytes]:
     """Yield the first ``size`` bytes of a file."""
     if not size:
         return
@@ -107,15 +107,15 @@ def _content(path: Path, size: int) -> Iterator[bytes]:
 Result = TypeVar("Result")
 
 #: Content of the ``version`` file of the ``dir:`` transport (containers/image, directory_dest.go).
-_VERSION = "Directory Transport Version: 1.1\n"
+_DIR_VERSION = "Directory Transport Version: 1.1\n"
 #: Number of concurrent blob transfers.
 PARALLEL = 4
 #: Seconds between two calls of ``tick``.
-INTERVAL = 1.0
+TICK_INTERVAL = 1.0
 #: Seconds to wait for canceled transfers to end.
-LEAVE = 5.0
+CANCEL_TIMEOUT = 5.0
 #: Maximum number of layers; overlay allows fewer.
-MOST_LAYERS = 1000
+MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class FetchLimits:
     """
 
     size: int
-    layers: int = MOST_LAYERS
+    layers: int = MAX_LAYERS
 
 
 def fetch_image(
@@ -154,11 +154,11 @@ def fetch_image(
     tick()
     directory.mkdir()
     try:
-        (manifest,) = _run(source, [lambda: _manifest(source, digest, limits)], deadline, tick)
-        (directory / "version").write_text(_VERSION)
+        (manifest,) = _run_concurrently(source, [lambda: _manifest(source, digest, limits)], deadline, tick)
+        (directory / "version").write_text(_DIR_VERSION)
         (directory / "manifest.json").write_bytes(manifest.raw)
         unique = {each.digest: each for each in manifest.blobs}
-        _run(source, [_transfer(source, each, directory) for each in unique.values()], deadline, tick)
+        _run_concurrently(source, [_blob_job(source, each, directory) for each in unique.values()], deadline, tick)
     except BaseException:
         shutil.rmtree(directory)
         raise
@@ -169,16 +169,16 @@ def _manifest(source: Repository, digest: str, limits: FetchLimits) -> Manifest:
     """Return the manifest of an image, checked against the limits."""
     where = source.reference.at(digest)
     manifest = source.manifest(digest)
-    if manifest.is_list:
+    if manifest.is_index:
         raise RegistryError(f"{where} is an image index, not an image")
     config, *layers = manifest.blobs
     if len(layers) > limits.layers:
         raise RegistryError(f"{where} has {len(layers)} layers; the limit is {limits.layers}")
-    if config.size > LONGEST_CONFIGURATION:
-        raise RegistryError(f"the configuration of {where} is longer than {LONGEST_CONFIGURATION} bytes")
+    if config.size > MAX_CONFIG_SIZE:
+        raise RegistryError(f"the configuration of {where} is longer than {MAX_CONFIG_SIZE} bytes")
     sizes: dict[str, int] = {}
     for each in manifest.blobs:
-        if each.is_foreign or each.facts.get("urls"):
+        if each.is_foreign or each.fields.get("urls"):
             raise RegistryError(
                 f"{where} has a layer that is stored outside of its registry: {each.digest}",
                 solution="use another base image; layers are fetched only from the image's own registry",
@@ -195,16 +195,16 @@ def _manifest(source: Repository, digest: str, limits: FetchLimits) -> Manifest:
     return manifest
 
 
-def _transfer(source: Repository, blob: Descriptor, directory: Path) -> Callable[[], None]:
+def _blob_job(source: Repository, blob: Descriptor, directory: Path) -> Callable[[], None]:
     def received(_: int) -> None:
-        if source.http.is_abandoned:
+        if source.http.is_canceled:
             raise RegistryError(f"{source.reference}: transfer canceled")
 
     path = directory / blob.digest.partition(":")[2]
     return lambda: receive_blob(source, blob.digest, blob.size, path, received=received, resumed=received)
 
 
-def _run(
+def _run_concurrently(
     source: Repository, jobs: Iterable[Callable[[], Result]], deadline: Deadline, tick: Callable[[], None]
 ) -> list[Result]:
     """Run jobs concurrently and return their results in order; the first error cancels all of them."""
@@ -215,7 +215,7 @@ def _run(
         while pending:
             done, pending = concurrent.futures.wait(
                 pending,
-                timeout=min(INTERVAL, deadline.remaining),
+                timeout=min(TICK_INTERVAL, deadline.remaining),
                 return_when=concurrent.futures.FIRST_EXCEPTION,
             )
             for each in done:
@@ -225,8 +225,8 @@ def _run(
                 tick()
     except BaseException:
         if any(not each.cancel() and not each.done() for each in futures):
-            source.http.abandon()
-            concurrent.futures.wait(futures, timeout=LEAVE)
+            source.http.cancel()
+            concurrent.futures.wait(futures, timeout=CANCEL_TIMEOUT)
         raise
     finally:
         pool.shutdown(wait=False)

@@ -10,28 +10,28 @@ from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.registry.digests import checked, digest_of
+from fedpkg_container.registry.digests import digest_of, validate_digest
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-LISTS = frozenset({MANIFEST_LIST, OCI_INDEX})
+INDEX_MEDIA_TYPES = frozenset({MANIFEST_LIST, OCI_INDEX})
 #: Accepted media types; responses of any other type are an error.
-KINDS = frozenset({MANIFEST, OCI_MANIFEST}) | LISTS
+MANIFEST_MEDIA_TYPES = frozenset({MANIFEST, OCI_MANIFEST}) | INDEX_MEDIA_TYPES
 
 #: Image formats: names used by programs, and the media type of an index of each.
-LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
-FORMATS = tuple(LIST_TYPES)
+INDEX_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
+FORMATS = tuple(INDEX_TYPES)
 
 #: Maximum nesting of image indexes.
-DEEPEST_LIST = 4
+MAX_INDEX_DEPTH = 4
 #: Maximum size in a descriptor, bytes (int64 in OCI).
-LARGEST = (1 << 63) - 1
+MAX_DESCRIPTOR_SIZE = (1 << 63) - 1
 #: Maximum length of a manifest, bytes (what registries accept).
-LONGEST_MANIFEST = 4 * 1024 * 1024
+MAX_MANIFEST_SIZE = 4 * 1024 * 1024
 #: Maximum length of an image configuration, bytes (as in containers/image).
-LONGEST_CONFIGURATION = 4 * 1024 * 1024
+MAX_CONFIG_SIZE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,25 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
-    facts: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
     @classmethod
-    def of(cls, facts: object) -> Descriptor:
+    def of(cls, fields: object) -> Descriptor:
         """Parse a descriptor.
 
         :raises RegistryError: if it is not a valid descriptor
         """
-        if not isinstance(facts, dict):
-            raise RegistryError(f"not a descriptor: {str(facts)[:200]!r}")
-        size = facts.get("size")
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LARGEST:
-            raise RegistryError(f"descriptor without a valid size: {str(facts)[:200]!r}")
-        return cls(str(facts.get("mediaType") or ""), checked(facts.get("digest")), size, facts)
+        if not isinstance(fields, dict):
+            raise RegistryError(f"not a descriptor: {str(fields)[:200]!r}")
+        size = fields.get("size")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_DESCRIPTOR_SIZE:
+            raise RegistryError(f"descriptor without a valid size: {str(fields)[:200]!r}")
+        return cls(str(fields.get("mediaType") or ""), validate_digest(fields.get("digest")), size, fields)
 
     @property
     def is_manifest(self) -> bool:
         """Whether it refers to a manifest or an index, not a blob."""
-        return self.media_type in KINDS
+        return self.media_type in MANIFEST_MEDIA_TYPES
 
     @property
     def is_foreign(self) -> bool:
@@ -73,7 +73,7 @@ class Descriptor:
     @property
     def artifact_type(self) -> str:
         """Type of an artifact; empty if not stated."""
-        return str(self.facts.get("artifactType") or "")
+        return str(self.fields.get("artifactType") or "")
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class Manifest:
         :param where: name of the image in errors
         :raises RegistryError: if the digest does not match, or it is not a manifest
         """
-        if len(raw) > LONGEST_MANIFEST:
-            raise RegistryError(f"the manifest of {where} is longer than {LONGEST_MANIFEST} bytes")
-        found = digest_of(raw, checked(digest) if digest else "sha256")
+        if len(raw) > MAX_MANIFEST_SIZE:
+            raise RegistryError(f"the manifest of {where} is longer than {MAX_MANIFEST_SIZE} bytes")
+        found = digest_of(raw, validate_digest(digest) if digest else "sha256")
         if digest and found != digest:
             raise RegistryError(f"digest mismatch for {where}: the registry returned {found}")
         try:
@@ -123,15 +123,15 @@ class Manifest:
         return OCI_INDEX if "manifests" in self.content else OCI_MANIFEST
 
     @property
-    def is_list(self) -> bool:
+    def is_index(self) -> bool:
         """Whether it is an image index (a manifest list in Docker's format)."""
-        return self.media_type in LISTS
+        return self.media_type in INDEX_MEDIA_TYPES
 
     @property
     def members(self) -> list[dict[str, Any]]:
         """Entries of an index: media type, digest, size and platform of each image; malformed ones are skipped."""
-        listed = self.content.get("manifests")
-        return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        entries = self.content.get("manifests")
+        return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
 
     @cached_property
     def manifests(self) -> tuple[Descriptor, ...]:
@@ -139,7 +139,7 @@ class Manifest:
 
         :raises RegistryError: if one is invalid
         """
-        return tuple(map(Descriptor.of, self._listed("manifests"))) if self.is_list else ()
+        return tuple(map(Descriptor.of, self._entries("manifests"))) if self.is_index else ()
 
     @cached_property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -147,26 +147,26 @@ class Manifest:
 
         :raises RegistryError: if one is invalid
         """
-        if self.is_list:
+        if self.is_index:
             return ()
-        return (Descriptor.of(self.content.get("config")), *map(Descriptor.of, self._listed("layers")))
+        return (Descriptor.of(self.content.get("config")), *map(Descriptor.of, self._entries("layers")))
 
     @property
     def subject(self) -> str:
         """Digest of the image that an artifact refers to; empty if none."""
         subject = self.content.get("subject")
-        return checked(subject.get("digest")) if isinstance(subject, dict) else ""
+        return validate_digest(subject.get("digest")) if isinstance(subject, dict) else ""
 
     @property
     def descriptor(self) -> dict[str, Any]:
         """Descriptor of this manifest."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.raw)}
 
-    def _listed(self, key: str) -> list[Any]:
-        listed = self.content.get(key)
-        if not isinstance(listed, list):
+    def _entries(self, key: str) -> list[Any]:
+        entries = self.content.get(key)
+        if not isinstance(entries, list):
             raise RegistryError(f"{self.digest} is not a valid manifest: it has no list {key!r}")
-        return listed
+        return entries
 
     @property
     def platforms(self) -> list[dict[str, Any]]:
@@ -184,11 +184,11 @@ class Manifest:
         :raises NoSuchImageError: if the index has none
         :raises RegistryError: if the entry is not a valid descriptor
         """
-        if not self.is_list:
+        if not self.is_index:
             return self.digest
         for each in self.members:
-            listed = each.get("platform")
-            if isinstance(listed, dict) and platform.fits(listed):
+            entries = each.get("platform")
+            if isinstance(entries, dict) and platform.fits(entries):
                 return Descriptor.of(each).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
 
@@ -215,7 +215,7 @@ class ImageConfiguration:
         :raises RegistryError: if it is not an image configuration
         """
         try:
-            content = json.loads(raw if isinstance(raw, str) else raw.decode(), parse_constant=_refuse)
+            content = json.loads(raw if isinstance(raw, str) else raw.decode(), parse_constant=_reject_constant)
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {where} is not JSON: {error}") from error
         if not isinstance(content, dict):
@@ -233,7 +233,7 @@ class ImageConfiguration:
         found = {key: self.content[key] for key in _PLATFORM if self.content.get(key) is not None}
         for key, value in found.items():
             if not isinstance(value, str):
-                raise self._wrong(f"{key} is not a string")
+                raise self._invalid(f"{key} is not a string")
         return {key: value for key, value in found.items() if value}
 
     @property
@@ -244,12 +244,12 @@ class ImageConfiguration:
         """
         config = self.content.get("config")
         if config is not None and not isinstance(config, dict):
-            raise self._wrong("config is not an object")
+            raise self._invalid("config is not an object")
         labels = (config or {}).get("Labels")
         if labels is None:
             return {}
         if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-            raise self._wrong("config.Labels is not an object of strings")
+            raise self._invalid("config.Labels is not an object of strings")
         return dict(labels)
 
     @property
@@ -261,12 +261,12 @@ class ImageConfiguration:
         rootfs = self.content.get("rootfs")
         found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
         if not isinstance(found, list):
-            raise self._wrong("rootfs.diff_ids is not a list")
-        return [checked(each) for each in found]
+            raise self._invalid("rootfs.diff_ids is not a list")
+        return [validate_digest(each) for each in found]
 
-    def _wrong(self, what: str) -> RegistryError:
+    def _invalid(self, what: str) -> RegistryError:
         return RegistryError(f"invalid image configuration of {self.where}: {what}")
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")

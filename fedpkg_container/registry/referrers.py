@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry.digests import checked
-from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.digests import validate_digest
+from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository, pages
 
 #: Attempts to update an index that other clients change concurrently.
-ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 #: Maximum nesting of artifacts that refer to artifacts.
-DEEPEST = 4
+MAX_DEPTH = 4
 #: Empty configuration of an artifact.
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 #: HTTP statuses of registries without the referrers API, besides 404.
-UNKNOWN = (400, 405, 406)
+NO_API_STATUSES = (400, 405, 406)
 #: Tags derived from the digest of the image that they belong to, truncated to 128 characters.
-_BELONGS = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
+_DERIVED_TAG = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
     :raises RegistryError: if it cannot be pushed
     """
     subject = repository.manifest(image)
-    made = Manifest.of(
+    manifest = Manifest.of(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": artifact.media_type,
-            "config": {"mediaType": EMPTY_TYPE, **_pushed(repository, EMPTY)},
+            "config": {"mediaType": EMPTY_TYPE, **_push_blob(repository, EMPTY)},
             "layers": [
                 {
                     "mediaType": artifact.media_type,
-                    **_pushed(repository, artifact.content),
+                    **_push_blob(repository, artifact.content),
                     "annotations": {"org.opencontainers.image.title": artifact.name},
                 }
             ],
@@ -69,8 +69,8 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
             "annotations": {"org.opencontainers.image.created": artifact.created},
         }
     )
-    push(repository, made)
-    return made.digest
+    push(repository, manifest)
+    return manifest.digest
 
 
 def push(repository: Repository, artifact: Manifest) -> None:
@@ -78,13 +78,13 @@ def push(repository: Repository, artifact: Manifest) -> None:
 
     :raises RegistryError: if it cannot be pushed
     """
-    answer = repository.put_manifest(artifact.digest, artifact)
-    if not answer.headers.get("OCI-Subject"):
-        enlist(repository, artifact.subject, [_described(artifact)])
+    response = repository.put_manifest(artifact.digest, artifact)
+    if not response.headers.get("OCI-Subject"):
+        add_referrers(repository, artifact.subject, [_descriptor(artifact)])
 
 
 @dataclass(frozen=True)
-class Listing:
+class Referrers:
     """The referrers of an image.
 
     :param by_tag: whether clients maintain them under a tag, instead of the registry
@@ -94,33 +94,33 @@ class Listing:
     by_tag: bool
 
 
-def listing(repository: Repository, image: str) -> Listing:
+def list_referrers(repository: Repository, image: str) -> Referrers:
     """Return the referrers of an image, and who maintains them.
 
     :param image: its digest
     :raises RegistryError: if the request fails
     """
-    listed = listed_by_registry(repository, image)
-    if listed is not None:
-        return Listing(listed, by_tag=False)
-    found = list(_tagged_list(repository, image).get("manifests") or [])
-    return Listing(tuple(map(Descriptor.of, found)), by_tag=True)
+    entries = referrers_from_api(repository, image)
+    if entries is not None:
+        return Referrers(entries, by_tag=False)
+    found = list(_fallback_index(repository, image).get("manifests") or [])
+    return Referrers(tuple(map(Descriptor.of, found)), by_tag=True)
 
 
-def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
+def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
     """Return the referrers of an image from the referrers API; None if the registry does not implement it.
 
     :param image: its digest
     :raises RegistryError: if the request fails
     """
     http = repository.http
-    if repository.name in http.without_referrers:
+    if repository.name in http.without_referrers_api:
         return None
     try:
-        path = f"/v2/{repository.name}/referrers/{checked(image)}"
-        found = list(pages(http, path, "manifests", repository.name, absent=UNKNOWN))
+        path = f"/v2/{repository.name}/referrers/{validate_digest(image)}"
+        found = list(pages(http, path, "manifests", repository.name, absent=NO_API_STATUSES))
     except NoSuchImageError:  # registries with the API return an empty list
-        http.without_referrers.add(repository.name)
+        http.without_referrers_api.add(repository.name)
         return None
     return tuple(map(Descriptor.of, found))
 
@@ -131,27 +131,27 @@ def referrers(repository: Repository, image: str) -> list[Descriptor]:
     :param image: its digest
     :raises RegistryError: if the request fails
     """
-    return list(listing(repository, image).artifacts)
+    return list(list_referrers(repository, image).artifacts)
 
 
-def enlist(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
+def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
     """Add artifacts to the index under the image's fallback tag, keeping its other entries.
 
     :param image: its digest
     :param artifacts: descriptors
     :raises RegistryError: if the index becomes too long, or other clients keep changing it
     """
-    for _ in range(ATTEMPTS):
-        index = _tagged_list(repository, image)
-        listed = list(index.get("manifests") or [])
-        known = [each.get("digest") for each in listed if isinstance(each, dict)]
-        missing = [each for each in artifacts if each["digest"] not in known]
+    for _ in range(MAX_ATTEMPTS):
+        index = _fallback_index(repository, image)
+        entries = list(index.get("manifests") or [])
+        listed_digests = [each.get("digest") for each in entries if isinstance(each, dict)]
+        missing = [each for each in artifacts if each["digest"] not in listed_digests]
         if not missing:
             return
-        changed = Manifest.of({**index, "manifests": [*listed, *missing]})
-        if len(changed.raw) > LONGEST_MANIFEST:
+        updated = Manifest.of({**index, "manifests": [*entries, *missing]})
+        if len(updated.raw) > MAX_MANIFEST_SIZE:
             raise RegistryError(f"the referrers index of {repository.reference}@{image} is too long")
-        repository.put_manifest(fallback_tag(image), changed)  # the next iteration detects a concurrent change
+        repository.put_manifest(fallback_tag(image), updated)  # the next iteration detects a concurrent change
     raise RegistryError(f"the referrers index of {repository.reference}@{image} keeps changing")
 
 
@@ -174,29 +174,31 @@ def fallback_tag(digest: str) -> str:
 
 def is_fallback_tag(tag: str) -> bool:
     """Return whether a tag is that of a referrers index."""
-    return list_tag(tag) == tag
+    return fallback_tag_of(tag) == tag
 
 
-def list_tag(tag: str) -> str:
+def fallback_tag_of(tag: str) -> str:
     """Return the fallback tag of the image that a tag belongs to; empty for the tag of an image.
 
     Such a tag is that of a referrers index, or cosign's with a suffix (``.sig``, ``.att``, ``.sbom``).
     """
-    found = _BELONGS.fullmatch(tag)
+    found = _DERIVED_TAG.fullmatch(tag)
     return found[1] if found else ""
 
 
-def _described(artifact: Manifest) -> dict[str, Any]:
+def _descriptor(artifact: Manifest) -> dict[str, Any]:
     """Return the descriptor of an artifact for an index."""
     config = artifact.content.get("config")
-    kind = artifact.content.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
-    described = {**artifact.descriptor, "artifactType": kind}
+    artifact_type = artifact.content.get("artifactType") or (
+        config.get("mediaType") if isinstance(config, dict) else None
+    )
+    described = {**artifact.descriptor, "artifactType": artifact_type}
     if artifact.content.get("annotations"):
         described["annotations"] = artifact.content["annotations"]
     return described
 
 
-def _tagged_list(repository: Repository, subject: str) -> Mapping[str, Any]:
+def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any]:
     tag = fallback_tag(subject)
     try:
         found = repository.manifest(tag)
@@ -210,5 +212,5 @@ def _tagged_list(repository: Repository, subject: str) -> Mapping[str, Any]:
     return found.content
 
 
-def _pushed(repository: Repository, blob: bytes) -> dict[str, Any]:
+def _push_blob(repository: Repository, blob: bytes) -> dict[str, Any]:
     return {"digest": repository.push(blob), "size": len(blob)}

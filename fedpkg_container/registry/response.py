@@ -29,30 +29,30 @@ _CAUSES = re.compile(
 MAX_CAUSE = 500
 
 
-def cause_of(said: str) -> str:
+def root_cause(text: str) -> str:
     """Return the cause of a connection error, e.g. ``Connection refused``; the whole text if none is recognized."""
-    found = _CAUSES.search(said)
-    return printable_line(found[found.lastindex or 0] if found else said)[:MAX_CAUSE]
+    found = _CAUSES.search(text)
+    return printable_line(found[found.lastindex or 0] if found else text)[:MAX_CAUSE]
 
 
 #: Maximum length of a response that is read into memory, bytes, and maximum time for that, seconds.
-LONGEST = 64 * 1024 * 1024
-LONGEST_TIME = 300.0
+MAX_RESPONSE_SIZE = 64 * 1024 * 1024
+MAX_READ_TIME = 300.0
 #: Bytes per read (a TLS record).
-PART = 1 << 14
+READ_SIZE = 1 << 14
 #: Minimum transfer rate, bytes per second; a slower server counts as unresponsive.
-SLOWEST = 1024
+MIN_RATE = 1024
 #: Query strings of URLs: those of storage backends contain credentials.
 _QUERY = re.compile(r"\?[^\s'\")]*")
 #: Error code for a manifest whose blobs the registry does not see. Temporary with docker-registry: while another client
 #: uploads the same blob to the same repository, it rewrites the file that links the blob.
-_UNSEEN = "MANIFEST_BLOB_UNKNOWN"
+_BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 #: OpenSSL's errors for a server that cannot be trusted or does not use TLS.
-_MISTRUST = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
+_UNTRUSTED = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A complete response.
 
     :param status: HTTP status
@@ -90,124 +90,130 @@ class Stream:
     chunks: Iterator[bytes]
 
 
-def parts(answer: requests.Response, silence: float, *, decoded: bool) -> Iterator[bytes]:
+def iter_parts(response: requests.Response, read_timeout: float, *, decoded: bool) -> Iterator[bytes]:
     """Yield content as soon as any is received; time that the caller spends between parts does not count.
 
-    :param silence: seconds after which a server that sends less than ``SLOWEST`` is unresponsive
+    :param read_timeout: seconds after which a server that sends less than ``MIN_RATE`` is unresponsive
     :param decoded: whether to remove the content encoding
     :raises RegistryUnavailableError: if the transfer is too slow
     :raises requests.RequestException, HTTPError, OSError: if the connection fails
     """
     # urllib3 before 2.2 has no read1: read waits for a whole part.
-    take = getattr(answer.raw, "read1", answer.raw.read)
-    waited, came = 0.0, 0
+    read = getattr(response.raw, "read1", response.raw.read)
+    elapsed, received = 0.0, 0
     while True:
-        begun = time.monotonic()
-        part = take(PART, decode_content=decoded)
+        started = time.monotonic()
+        part = read(READ_SIZE, decode_content=decoded)
         if not part:
             return
-        waited, came = waited + time.monotonic() - begun, came + len(part)
-        if waited > silence:
-            if came < SLOWEST * waited:
-                where = shown(answer.url)
-                raise RegistryUnavailableError(f"{where}: transfer too slow: {came} bytes in {waited:.0f} s")
-            waited, came = 0.0, 0
+        elapsed, received = elapsed + time.monotonic() - started, received + len(part)
+        if elapsed > read_timeout:
+            if received < MIN_RATE * elapsed:
+                where = redact(response.url)
+                raise RegistryUnavailableError(f"{where}: transfer too slow: {received} bytes in {elapsed:.0f} s")
+            elapsed, received = 0.0, 0
         yield part
 
 
-def read(answer: requests.Response, method: str, url: str, silence: float, longest: int = LONGEST) -> Answer:
+def read_response(
+    response: requests.Response, method: str, url: str, read_timeout: float, max_bytes: int = MAX_RESPONSE_SIZE
+) -> Response:
     """Read the whole response.
 
-    :param silence: seconds after which a server that sends hardly anything is unresponsive
+    :param read_timeout: seconds after which a server that sends hardly anything is unresponsive
     :param max_bytes: maximum length
     :raises RegistryError: if it is too long, or takes too long
     """
-    deadline, content = time.monotonic() + LONGEST_TIME, bytearray()
+    deadline, content = time.monotonic() + MAX_READ_TIME, bytearray()
     with connection_errors(method, url):
-        for part in parts(answer, silence, decoded=True):
+        for part in iter_parts(response, read_timeout, decoded=True):
             content += part
-            if len(content) > longest:
-                raise RegistryError(f"{method} {shown(url)}: response longer than {longest} bytes")
+            if len(content) > max_bytes:
+                raise RegistryError(f"{method} {redact(url)}: response longer than {max_bytes} bytes")
             if time.monotonic() > deadline:
-                raise RegistryError(f"{method} {shown(url)}: response took longer than {LONGEST_TIME:g} s")
-    return Answer(answer.status_code, answer.headers, bytes(content))
+                raise RegistryError(f"{method} {redact(url)}: response took longer than {MAX_READ_TIME:g} s")
+    return Response(response.status_code, response.headers, bytes(content))
 
 
-def leave(answer: requests.Response) -> None:
+def discard(response: requests.Response) -> None:
     """Discard a response; read it if it is short, so that the connection can be reused."""
-    length = answer.headers.get("Content-Length", "")
+    length = response.headers.get("Content-Length", "")
     if len(length) < 6 and length.isdecimal():
         with contextlib.suppress(requests.RequestException, HTTPError, OSError):
-            _ = answer.content
-    answer.close()
+            _ = response.content
+    response.close()
 
 
-def refusal(host: str, method: str, url: str, answer: Answer) -> RegistryError:
+def response_error(host: str, method: str, url: str, response: Response) -> RegistryError:
     """Return the error for a response with an unexpected status.
 
     :param host: the registry
     """
-    asked = f"{method} {shown(url)}"
-    if answer.status in (401, 403):
+    request = f"{method} {redact(url)}"
+    if response.status in (401, 403):
         return RegistryError(
-            f"{host} denied {asked} (HTTP {answer.status}){_said(answer)}",
+            f"{host} denied {request} (HTTP {response.status}){_error_text(response)}",
             solution="check the credentials in the auth file",
         )
-    if answer.status == 404:
-        return NoSuchImageError(f"{asked}: not found{_said(answer)}")
-    reason = f"{asked}: HTTP {answer.status}{_said(answer)}"
-    if answer.status == 416:
+    if response.status == 404:
+        return NoSuchImageError(f"{request}: not found{_error_text(response)}")
+    reason = f"{request}: HTTP {response.status}{_error_text(response)}"
+    if response.status == 416:
         return WrongContentError(
             f"{reason}: range not satisfiable: the blob is shorter than the part downloaded before"
         )
-    if answer.status == 429 or answer.status >= 500 or (method == "PUT" and _UNSEEN in _codes(answer)):
-        after = _retry_after(answer.headers.get("Retry-After", ""))
+    if (
+        response.status == 429
+        or response.status >= 500
+        or (method == "PUT" and _BLOB_UNKNOWN in _error_codes(response))
+    ):
+        after = _retry_after(response.headers.get("Retry-After", ""))
         return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
     return RegistryError(reason)
 
 
 @contextlib.contextmanager
-def connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
+def connection_errors(method: str, url: str, *, while_reading: bool = False) -> Iterator[None]:
     """Convert connection errors to errors that contain neither credentials nor headers.
 
-    :param halfway: whether content was being received, so that a timeout is worth a retry
+    :param while_reading: whether content was being received, so that a timeout is worth a retry
     :raises RegistryError: if the server does not respond in time or cannot be trusted: a retry would not help
     :raises RegistryUnavailableError: on any other error
     """
     try:
         yield
     except (requests.RequestException, HTTPError, OSError) as error:
-        reason = f"{method} {shown(url)}: {cause_of(shown(str(error)))}"
-        late = not halfway and "timed out" in reason
-        lasting = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
+        reason = f"{method} {redact(url)}: {root_cause(redact(str(error)))}"
+        late = not while_reading and "timed out" in reason
+        permanent = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
         if isinstance(error, requests.exceptions.SSLError):  # a registry that restarts may break off handshakes
-            lasting = _MISTRUST.search(str(error)) is not None
-        kind = RegistryError if lasting else RegistryUnavailableError
+            permanent = _UNTRUSTED.search(str(error)) is not None
+        kind = RegistryError if permanent else RegistryUnavailableError
         raise kind(reason, solution="try again later") from None  # the cause contains the request with its headers
 
 
-def shown(text: str) -> str:
+def redact(text: str) -> str:
     """Return text for messages, with the query strings of URLs removed, which may contain credentials."""
     return _QUERY.sub("", printable_line(text))
 
 
-def without_queries(record: logging.LogRecord) -> bool:
+def redact_queries(record: logging.LogRecord) -> bool:
     """Remove the query strings of URLs from urllib3's log records; for use as a filter of a handler."""
     if record.name.startswith("urllib3."):
-        record.msg, record.args = shown(record.getMessage()), ()
+        record.msg, record.args = redact(record.getMessage()), ()
     return True
 
 
-def joined(base: str, place: str) -> str:
+def resolve_url(base: str, location: str) -> str:
     """Resolve a URL from a registry.
 
     :param location: absolute, or relative to ``base``
     :raises RegistryError: if it is invalid
     """
     try:
-        return urljoin(base, place)
+        return urljoin(base, location)
     except ValueError as error:
-        raise RegistryError(f"invalid URL from {shown(base)}: {shown(place)[:200]!r}") from error
+        raise RegistryError(f"invalid URL from {redact(base)}: {redact(location)[:200]!r}") from error
 
 
 def _retry_after(text: str) -> float:
@@ -218,20 +224,20 @@ def _retry_after(text: str) -> float:
         return 0.0
 
 
-def _said(answer: Answer) -> str:
+def _error_text(response: Response) -> str:
     """Return the first errors in a response, as a suffix for a message."""
-    said = [f"{each.get('code', '')} {each.get('message', '')}".strip() for each in _errors(answer)]
-    return ": " + printable_line("; ".join(said))[:300] if said else ""
+    text = [f"{each.get('code', '')} {each.get('message', '')}".strip() for each in _errors(response)]
+    return ": " + printable_line("; ".join(text))[:300] if text else ""
 
 
-def _codes(answer: Answer) -> list[object]:
-    return [each.get("code") for each in _errors(answer)]
+def _error_codes(response: Response) -> list[object]:
+    return [each.get("code") for each in _errors(response)]
 
 
-def _errors(answer: Answer) -> list[dict[str, Any]]:
+def _errors(response: Response) -> list[dict[str, Any]]:
     """Return the first errors in a response's JSON; empty if there are none."""
     try:
-        errors = json.loads(answer.content)["errors"][:3]
+        errors = json.loads(response.content)["errors"][:3]
         return [each for each in errors if isinstance(each, dict)]
     except (ValueError, LookupError, TypeError, RecursionError):
         return []

@@ -25,12 +25,12 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.credentials import plain
+from fedpkg_container.registry.credentials import normalize_host
 
 #: Maximum number of pooled connections: as many as there may be threads.
-CONNECTIONS = 128
+MAX_CONNECTIONS = 128
 #: podman's and docker's directories with certificates of registries; the user's first.
-FOLDERS = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+DIRECTORIES = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 
 
 class Session(requests.Session):
@@ -47,10 +47,10 @@ class Session(requests.Session):
     def __init__(self, host: str, certificates: Path | None, guard: AddressGuard | None = None) -> None:
         super().__init__()
         self._guard = guard
-        self._host, self._own = plain(host), certificates or _found(host)
+        self._host, self._certificates = normalize_host(host), certificates or _certificate_directory(host)
         self._adapters: dict[str, HTTPAdapter] = {}
-        self._making = threading.Lock()
-        self._open = Opened()
+        self._lock = threading.Lock()
+        self._sockets = OpenSockets()
 
     def get_adapter(self, url: str | bytes) -> HTTPAdapter:
         """Return the adapter for the host of a URL.
@@ -58,10 +58,12 @@ class Session(requests.Session):
         :raises ConfigurationError: if its certificates cannot be used
         """
         host = urlsplit(url if isinstance(url, str) else url.decode()).netloc
-        with self._making:
+        with self._lock:
             if host not in self._adapters:
-                folder = self._own if plain(host) == self._host else _found(host)
-                self._adapters[host] = _Adapter(_files(self._own), _files(folder), self._open, self._guard)
+                directory = self._certificates if normalize_host(host) == self._host else _certificate_directory(host)
+                self._adapters[host] = _Adapter(
+                    _files(self._certificates), _files(directory), self._sockets, self._guard
+                )
             return self._adapters[host]
 
     def merge_environment_settings(self, url: Any, *arguments: Any, **settings: Any) -> Any:
@@ -78,9 +80,9 @@ class Session(requests.Session):
         """Return None for any response."""
         return
 
-    def cut(self) -> None:
+    def shutdown(self) -> None:
         """Shut down all connections, including those on which a thread waits."""
-        self._open.cut()
+        self._sockets.shutdown()
 
     def close(self) -> None:
         """Close idle connections."""
@@ -89,52 +91,52 @@ class Session(requests.Session):
         super().close()
 
 
-class Opened:
+class OpenSockets:
     """Sockets of all open connections, also those handed over to a response; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._is_cut = False
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_shut_down = False
 
     def add(self, sock: object) -> None:
         """Add a socket; it is shut down at once after ``shutdown``."""
         if isinstance(sock, socket.socket):
             with self._lock:
-                self._known.add(sock)
-                if self._is_cut:
-                    _break(sock)
+                self._sockets.add(sock)
+                if self._is_shut_down:
+                    _shut_down(sock)
 
-    def cut(self) -> None:
+    def shutdown(self) -> None:
         """Shut down all sockets, including those on which a thread waits, and any that are added later."""
         with self._lock:
-            self._is_cut = True
-            for each in self._known:
-                _break(each)
+            self._is_shut_down = True
+            for each in self._sockets:
+                _shut_down(each)
 
-    def watching(self, kind: type[HTTPConnectionPool], guard: AddressGuard | None) -> type[HTTPConnectionPool]:
+    def pool_class(self, base: type[HTTPConnectionPool], guard: AddressGuard | None) -> type[HTTPConnectionPool]:
         """Return a connection pool class whose connections are tracked here and limited to allowed addresses.
 
         :param guard: None: all addresses are allowed
         """
-        opened = self
+        sockets = self
 
-        class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
+        class Connection(base.ConnectionCls):  # type: ignore[name-defined, misc]
             def connect(self) -> None:
-                self._early: socket.socket | None = None
+                self._raw_socket: socket.socket | None = None
                 try:
                     super().connect()
                 finally:
-                    if self._early is not None:
-                        self._early.close()
-                opened.add(self.sock)
+                    if self._raw_socket is not None:
+                        self._raw_socket.close()
+                sockets.add(self.sock)
 
             def _new_conn(self) -> Any:
-                found = self._connected() if guard is not None else super()._new_conn()
+                sock = self._connected() if guard is not None else super()._new_conn()
                 # TLS replaces the socket before its handshake, in which a server can hang as well.
-                self._early = found.dup()
-                opened.add(self._early)
-                return found
+                self._raw_socket = sock.dup()
+                sockets.add(self._raw_socket)
+                return sock
 
             def _connected(self) -> Any:
                 """Connect to the first allowed address of the host that responds."""
@@ -156,13 +158,13 @@ class Opened:
                         self._dns_host = host
                 raise NewConnectionError(self, f"Failed to resolve {host!r}: it has no address")
 
-        class Pool(kind):  # type: ignore[valid-type, misc]
+        class Pool(base):  # type: ignore[valid-type, misc]
             ConnectionCls = Connection
 
         return Pool
 
 
-def _break(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):  # already closed
         # Not ssl's method, which would replace the object that another thread is reading from.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -172,32 +174,40 @@ class _Adapter(HTTPAdapter):
     """Connects to one host.
 
     :param trusted: certificate files of the registry, of which the authorities are used
-    :param own: certificate files of the host
-    :param opened: tracks the connections
+    :param certificates: certificate files of the host
+    :param sockets: tracks the connections
     :param guard: filter for IP addresses; None: any
     """
 
     def __init__(
-        self, trusted: tuple[Path, ...], own: tuple[Path, ...], opened: Opened, guard: AddressGuard | None
+        self,
+        trusted: tuple[Path, ...],
+        certificates: tuple[Path, ...],
+        sockets: OpenSockets,
+        guard: AddressGuard | None,
     ) -> None:
-        authorities = tuple(dict.fromkeys(each for each in (*trusted, *own) if each.suffix == ".crt"))
-        shown = next((each for each in own if each.suffix == ".cert" and each.with_suffix(".key") in own), None)
-        self._has_own = bool(authorities)
-        self._context = _context(tuple(_versions(authorities)), tuple(_versions((shown,) if shown else ())))
-        self._opened, self._guard = opened, guard
-        super().__init__(pool_maxsize=CONNECTIONS)
+        authorities = tuple(dict.fromkeys(each for each in (*trusted, *certificates) if each.suffix == ".crt"))
+        client_certificate = next(
+            (each for each in certificates if each.suffix == ".cert" and each.with_suffix(".key") in certificates), None
+        )
+        self._has_authorities = bool(authorities)
+        self._context = _context(
+            tuple(_with_mtimes(authorities)), tuple(_with_mtimes((client_certificate,) if client_certificate else ()))
+        )
+        self._sockets, self._guard = sockets, guard
+        super().__init__(pool_maxsize=MAX_CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
         """Use the certificates for all connections."""
         super().init_poolmanager(*arguments, **settings, ssl_context=self._context)
-        kinds = self.poolmanager.pool_classes_by_scheme
+        bases = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: self._opened.watching(kind, self._guard) for scheme, kind in kinds.items()
+            scheme: self._sockets.pool_class(base, self._guard) for scheme, base in bases.items()
         }
 
     def send(self, *arguments: Any, **settings: Any) -> requests.Response:
         """Send a request; ``REQUESTS_CA_BUNDLE`` is ignored for a host with its own authorities."""
-        return super().send(*arguments, **{**settings, **({"verify": True} if self._has_own else {})})
+        return super().send(*arguments, **{**settings, **({"verify": True} if self._has_authorities else {})})
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Verify against the loaded context; requests would load the CA bundle again for each connection."""
@@ -207,17 +217,21 @@ class _Adapter(HTTPAdapter):
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
 
-def _found(host: str) -> Path | None:
+def _certificate_directory(host: str) -> Path | None:
     """Return the certificate directory of a host; None if there is none."""
-    folders = (each.expanduser() / host for each in FOLDERS)
-    return next((each for each in folders if each.is_dir()), None)
+    directories = (each.expanduser() / host for each in DIRECTORIES)
+    return next((each for each in directories if each.is_dir()), None)
 
 
-def _files(folder: Path | None) -> tuple[Path, ...]:
-    return tuple(sorted(each for each in folder.iterdir() if each.is_file())) if folder and folder.is_dir() else ()
+def _files(directory: Path | None) -> tuple[Path, ...]:
+    return (
+        tuple(sorted(each for each in directory.iterdir() if each.is_file()))
+        if directory and directory.is_dir()
+        else ()
+    )
 
 
-def _versions(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int]]:
+def _with_mtimes(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int]]:
     for path in paths:
         yield path, path.stat().st_mtime_ns
 
@@ -233,11 +247,13 @@ class _Context(ssl.SSLContext):
 
 
 @functools.lru_cache(maxsize=32)
-def _context(authorities: tuple[tuple[Path, int], ...], shown: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
+def _context(
+    authorities: tuple[tuple[Path, int], ...], client_certificate: tuple[tuple[Path, int], ...]
+) -> ssl.SSLContext:
     """Return a TLS context; cached, because loading the system's authorities takes as long as many requests.
 
     :param authorities: files with their modification times
-    :param shown: the file of the client certificate, next to its key; empty for none
+    :param client_certificate: the file of the client certificate, next to its key; empty for none
     :raises ConfigurationError: if a file cannot be used
     """
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
@@ -246,16 +262,16 @@ def _context(authorities: tuple[tuple[Path, int], ...], shown: tuple[tuple[Path,
     if not context.cert_store_stats()["x509_ca"]:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     for path, _ in authorities:
-        with _problems(path):
+        with _certificate_errors(path):
             context.load_verify_locations(path)
-    for path, _ in shown:
-        with _problems(path):
+    for path, _ in client_certificate:
+        with _certificate_errors(path):
             context.load_cert_chain(path, path.with_suffix(".key"))
     return context
 
 
 @contextlib.contextmanager
-def _problems(path: Path) -> Iterator[None]:
+def _certificate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # base classes of ssl's errors

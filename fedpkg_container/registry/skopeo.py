@@ -20,11 +20,11 @@ from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.errors import needed_for, no_such_image, registry_errors
+from fedpkg_container.registry.errors import error_for_image, no_such_image, program_errors
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
-from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Manifest
+from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Manifest
 from fedpkg_container.registry.repository import Repository, repositories
-from fedpkg_container.registry.retry import patiently
+from fedpkg_container.registry.retry import retry
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ class Access:
     certificates: Path | None = None
     auth_file: Path | None = None
     timeout: float = COPY_TIMEOUT
-    patience: float = 0.0
+    retry_timeout: float = 0.0
     attempts: int = ATTEMPTS
     guard: AddressGuard | None = None
     deadline: Deadline | None = None
 
-    def impatient(self, timeout: float | None = None) -> Access:
+    def without_retries(self, timeout: float | None = None) -> Access:
         """Return a copy with a single attempt, and at most ``timeout`` seconds."""
-        return replace(self, patience=0.0, attempts=1, timeout=min(timeout or self.timeout, self.timeout))
+        return replace(self, retry_timeout=0.0, attempts=1, timeout=min(timeout or self.timeout, self.timeout))
 
     def options(self, prefix: str = "") -> list[str]:
         """Return arguments for buildah and skopeo; ``prefix``, if two registries are involved: src- or dest-."""
@@ -94,9 +94,9 @@ class Registry:
         """
         with self._image(image) as repository:
             manifest = repository.manifest(image.digest or image.tag or "latest")
-            if manifest.is_list and platform is not None:
+            if manifest.is_index and platform is not None:
                 manifest = repository.manifest(manifest.digest_for(platform))
-            if not manifest.blobs or manifest.blobs[0].size > LONGEST_CONFIGURATION:
+            if not manifest.blobs or manifest.blobs[0].size > MAX_CONFIG_SIZE:
                 raise RegistryError(f"{image} has no readable configuration")
             content = repository.blob(manifest.blobs[0])
         try:
@@ -129,17 +129,22 @@ class Registry:
         self._skopeo(*arguments, source, f"docker://{target}", image=target, timeout=self.access.timeout)
 
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:
-        notices: list[str] = []
+        warned = False
 
-        def told(error: RegistryUnavailableError) -> None:
-            if not notices:
-                logger.warning("registry is unavailable, retrying, up to %g s: %s", self.access.patience, error.reason)
-            notices.append(error.reason)
+        def warn(error: RegistryUnavailableError) -> None:
+            nonlocal warned
+            if not warned:
+                limit = self.access.retry_timeout
+                logger.warning("registry is unavailable, retrying, up to %g s: %s", limit, error.reason)
+            warned = True
 
-        return patiently(lambda: self._run(*arguments, image=image, timeout=timeout), self.access.patience, told=told)
+        def run_skopeo() -> bytes:
+            return self._run(*arguments, image=image, timeout=timeout)
+
+        return retry(run_skopeo, self.access.retry_timeout, on_wait=warn)
 
     def _run(self, *arguments: str, image: ImageReference, timeout: float) -> bytes:
-        with registry_errors(image):
+        with program_errors(image):
             return run(["skopeo", *arguments], timeout=min(timeout, self.access.timeout)).stdout
 
     def repositories(self, registry: str) -> Iterator[str]:
@@ -175,7 +180,7 @@ class Registry:
             try:
                 yield Repository(http, reference.repository)
             except RegistryError as error:
-                raise needed_for(reference, error) from error
+                raise error_for_image(reference, error) from error
 
     def http(self, registry: str) -> RegistryHTTP:
         """Return a client for one registry, which keeps its connections until it is closed."""
@@ -183,10 +188,10 @@ class Registry:
             registry,
             certificates=self.access.certificates,
             auth_file=self.access.auth_file,
-            patience=self.access.patience,
+            retry_timeout=self.access.retry_timeout,
             attempts=self.access.attempts,
             timeout=min(READ_TIMEOUT, self.access.timeout),
-            storing=self.access.timeout,
+            store_timeout=self.access.timeout,
             guard=self.access.guard,
             deadline=self.access.deadline,
         )

@@ -46,24 +46,24 @@ def is_staging(repository: str) -> bool:
     return repository.partition("/")[0] == STAGING
 
 
-def empty(registry: Registry, reference: ImageReference) -> int:
+def empty_staging(registry: Registry, reference: ImageReference) -> int:
     """Delete everything in a staging repository; return the number of deleted manifests."""
     with registry.repository(reference) as repository:
-        return clear(repository)
+        return delete_manifests(repository)
 
 
-def clear(repository: Repository) -> int:
+def delete_manifests(repository: Repository) -> int:
     """Delete all tagged manifests of a repository; return their number."""
     digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
     return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 
-def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
+def list_staged(candidates: Iterable[Repository], records: Records) -> list[Staged]:
     """Return the non-empty ones of some staging repositories.
 
     :raises LostContactError: if Koji cannot be reached
     """
-    found = {each: _TASK.fullmatch(each.name) for each in places}
+    found = {each: _TASK.fullmatch(each.name) for each in candidates}
     tasks = {each: int(match["task"]) for each, match in found.items() if match}
     with ThreadPoolExecutor(PARALLEL) as pool:
         tags = dict(zip(tasks, pool.map(lambda each: sum(1 for _ in each.tags()), tasks)))
@@ -75,12 +75,12 @@ def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
     ]
 
 
-def prune(registry: Registry, host: str, records: Records) -> int:
+def prune_staging(registry: Registry, host: str, records: Records) -> int:
     """Empty the staging repositories of all builds whose task has ended; return the number of deleted manifests.
 
     :param host: the registry
     """
     with registry.http(host) as http:
-        places = {name: Repository(http, name) for name in repositories(http)}
-        found = staged(places.values(), records)
-        return sum(clear(places[each.repository]) for each in found if each.ended)
+        candidates = {name: Repository(http, name) for name in repositories(http)}
+        found = list_staged(candidates.values(), records)
+        return sum(delete_manifests(candidates[each.repository]) for each in found if each.ended)

@@ -109,7 +109,7 @@ def test_an_archive_of_two_arches_with_everything_that_koji_is_to_know(
     assert {scene.tags()[tag] for tag in ("41-10", "41", "latest")} == {found.digest}
     with registry_of(scene.box).repository(found) as repository:
         members = repository.manifest(found.digest).manifests
-        assert [each.facts["platform"]["architecture"] for each in members] == ["amd64", "arm64"]
+        assert [each.fields["platform"]["architecture"] for each in members] == ["amd64", "arm64"]
         assert all(referrers(repository, each.digest) for each in members), "an SBOM each"
     logs = {each["name"] for each in scene.hub.getBuildLogs(build["id"])}
     assert {"import-base.log", *(f"{nvr}.{arch}.spdx.json" for arch in ARCHES)} <= logs
@@ -285,7 +285,7 @@ def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys
 def test_a_registry_that_is_away_and_nothing_is_changed(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
     archive = docker_archive(scene.folder, [package], _labels("60"))
     text = scene.configuration.read_text()
     away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\nretry_timeout = 0")

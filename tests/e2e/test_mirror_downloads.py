@@ -150,7 +150,7 @@ def test_what_came_stays_when_the_run_is_given_up(it: Mirrored, offset: int) -> 
     if offset:
         part.write_bytes(LARGE[:offset])
     with it.http() as http:
-        downloads = Downloads(http, partial, Throttle(0), threading.Event(), lambda _: http.abandon(), lambda _: None)
+        downloads = Downloads(http, partial, Throttle(0), threading.Event(), lambda _: http.cancel(), lambda _: None)
         with pytest.raises(RegistryError, match="given up"):
             downloads.fetch(Blob(digest, len(LARGE)), ["hello"])
     assert len(part.read_bytes()) > offset

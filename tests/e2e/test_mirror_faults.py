@@ -295,7 +295,7 @@ def test_a_layer_that_one_repository_has_lost_comes_from_another(it: Mirrored) -
 def test_repositories_that_disagree_about_a_blob(it: Mirrored) -> None:
     right = it.storage.image("right", "1-1", layers=[b"content"]).blobs[1]
     it.storage.blob("wrong", b"content")
-    it.storage.image("wrong", "1-1", extra=[{**right.facts, "size": 5}])
+    it.storage.image("wrong", "1-1", extra=[{**right.fields, "size": 5}])
     summary = it.run()
     assert len(summary.errors) == 1 and summary.errors[0].startswith("wrong: ")
     assert it.blob("right", right.digest).read_bytes() == b"content"

@@ -225,7 +225,7 @@ def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monk
         with pytest.raises(LostContactError):
             scene.prune()
     scene.records.answers = None
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
     nobody = Target("outside", "127.0.0.1:9", access(scene.folder), koji_tags=("*",))
     scene.site = replace(scene.site, targets={**scene.site.targets, "outside": nobody})
     with pytest.raises(RegistryError, match="127.0.0.1:9"):

@@ -18,9 +18,9 @@ from fedpkg_container.registry import http as http_module
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
-from fedpkg_container.registry.manifests import LARGEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MAX_DESCRIPTOR_SIZE, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.response import without_queries
+from fedpkg_container.registry.response import redact_queries
 from tests.support import memory_registry
 from tests.support.memory_registry import DRIP, ENDLESS, HANG, LATE, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest
@@ -66,7 +66,7 @@ def test_what_is_done_again_as_a_whole_is_not_done_again_in_parts(serve: Serve) 
     (config, *_) = Manifest.read(latest(server)).blobs
     server.faults["GET"] = [503] * 100
     with pytest.raises(RegistryError):
-        repository.http.again(lambda: repository.blob(config))
+        repository.http.retry(lambda: repository.blob(config))
     assert len(server.seen) == ATTEMPTS
     server.faults["GET"] = [503]
     assert repository.blob(config), "and afterwards requests are repeated as before"
@@ -87,8 +87,8 @@ def test_addresses_that_are_none(serve: Serve) -> None:
 
 def test_sizes_that_nothing_can_have() -> None:
     facts = {"mediaType": "x", "digest": "sha256:" + "0" * 64}
-    assert Descriptor.of({**facts, "size": LARGEST}).size == LARGEST
-    for size in (LARGEST + 1, 10**30, -1):
+    assert Descriptor.of({**facts, "size": MAX_DESCRIPTOR_SIZE}).size == MAX_DESCRIPTOR_SIZE
+    for size in (MAX_DESCRIPTOR_SIZE + 1, 10**30, -1):
         with pytest.raises(RegistryError, match="size"):
             Descriptor.of({**facts, "size": size})
 
@@ -99,12 +99,12 @@ def test_lists_that_are_none(serve: Serve, listed: object) -> None:
     image = {"mediaType": OCI_MANIFEST, "config": {}, "layers": [], "manifests": listed}
     assert Manifest.read(json.dumps(image).encode()).architectures() == []
     digest = digest_of(latest(server))
-    repository.http.without_referrers.add(repository.name)
+    repository.http.without_referrers_api.add(repository.name)
     server["hello"].manifests[referrers.fallback_tag(digest)] = json.dumps(
         {"mediaType": OCI_INDEX, "manifests": listed}
     ).encode()
     with pytest.raises(RegistryError, match="no list of referrers"):
-        referrers.listing(repository, digest)
+        referrers.list_referrers(repository, digest)
 
 
 def test_one_connection_is_used_again_and_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_an_abandoned_client_reads_no_further(serve: Serve) -> None:
     (config, *_) = Manifest.read(latest(server)).blobs
     server.faults["/blobs/"] = [Fault(200, {"Connection": "close"}, kind=DRIP)]
     with repository.open_blob(config.digest) as stream, pytest.raises(RegistryError, match="given up"):
-        threading.Timer(0.3, repository.http.abandon).start()
+        threading.Timer(0.3, repository.http.cancel).start()
         next(stream.chunks)
 
 
@@ -170,7 +170,7 @@ def test_an_abandoned_client_waits_for_no_answer(serve: Serve, monkeypatch: pyte
     server, repository = serve(token=False)
     monkeypatch.setattr(memory_registry, "HANGS", 60.0)
     server.faults["GET"] = [Fault(kind=HANG)]
-    threading.Timer(0.3, repository.http.abandon).start()
+    threading.Timer(0.3, repository.http.cancel).start()
     with pytest.raises(RegistryError, match="given up"):
         repository.manifest("latest")
     with pytest.raises(RegistryError, match="given up"):
@@ -184,7 +184,9 @@ def test_a_registry_may_take_longer_to_store_a_blob(
     server, _ = serve(token=False)
     reached, limit = tmp_path / "certs", slowed(0.3)
     monkeypatch.setattr(memory_registry, "HANGS", 9 * limit)
-    with RegistryHTTP(server.address, certificates=reached, auth_file=None, timeout=limit, storing=PATIENCE) as slow:
+    with RegistryHTTP(
+        server.address, certificates=reached, auth_file=None, timeout=limit, store_timeout=PATIENCE
+    ) as slow:
         server.faults["PUT /v2/hello/blobs"] = [Fault(201, {}, b"", LATE)]
         assert Repository(slow, "hello").push(b"content") == digest_of(b"content")
         server.faults["GET /v2/hello/manifests"] = [Fault(200, kind=LATE)]
@@ -195,7 +197,7 @@ def test_a_registry_may_take_longer_to_store_a_blob(
 def test_what_lets_somebody_in_is_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     _, repository = serve(token=False)
     caplog.set_level(logging.DEBUG)
-    caplog.handler.addFilter(without_queries)
+    caplog.handler.addFilter(redact_queries)
     repository.http.request("GET", "/v2/?signature=hidden")
     assert any("/v2/" in each for each in caplog.messages)
     assert "hidden" not in caplog.text
@@ -255,14 +257,14 @@ def test_a_blob_of_no_bytes_is_sent_with_its_length(serve: Serve, monkeypatch: p
         repository.upload(empty, iter((b"x",)))
 
 
-@pytest.mark.parametrize("status", referrers.UNKNOWN)
+@pytest.mark.parametrize("status", referrers.NO_API_STATUSES)
 def test_registries_that_refuse_to_list_referrers_have_lists_under_tags(serve: Serve, status: int) -> None:
     server, repository = serve()
     digest = digest_of(latest(server))
     server.faults["/referrers/"] = [status] * 10
     artifact = referrers.Artifact("application/x", "x", b"content", "2026-01-01T00:00:00Z")
     attached = referrers.attach(repository, digest, artifact)
-    assert referrers.listing(repository, digest).by_tag
-    referrers.enlist(repository, digest, [repository.manifest(attached).descriptor])
+    assert referrers.list_referrers(repository, digest).by_tag
+    referrers.add_referrers(repository, digest, [repository.manifest(attached).descriptor])
     assert [each.digest for each in referrers.referrers(repository, digest)] == [attached]
     assert len(server.faults["/referrers/"]) == 9, "it is asked once"

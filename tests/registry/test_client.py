@@ -14,7 +14,7 @@ from fedpkg_container.registry import repository as repositories_of
 from fedpkg_container.registry import response, retry
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
-from fedpkg_container.registry.manifests import DEEPEST_LIST, LONGEST_MANIFEST, OCI_INDEX, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH, MAX_MANIFEST_SIZE, OCI_INDEX, Descriptor, Manifest
 from fedpkg_container.registry.pruning.inventory import take
 from fedpkg_container.registry.repository import Repository, repositories
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
@@ -108,7 +108,7 @@ def test_faults_that_pass_are_waited_for_with_longer_and_longer_pauses(serve: Se
     assert len(server.seen) == ATTEMPTS
     times = server.times[-ATTEMPTS:]
     pauses = [after - before for before, after in zip(times, times[1:])]
-    assert all(pause >= retry.FIRST_PAUSE * 2**number for number, pause in enumerate(pauses))
+    assert all(pause >= retry.INITIAL_BACKOFF * 2**number for number, pause in enumerate(pauses))
     server.faults["GET /v2/hello/manifests/"] = [fault] * ATTEMPTS
     with pytest.raises(RegistryUnavailableError):
         repository.manifest("latest")
@@ -151,7 +151,7 @@ def test_a_registry_that_asks_for_a_day_is_given_up(serve: Serve, after: str) ->
     server.faults["GET"] = [Fault(503, {"Retry-After": after})] * 2
     with pytest.raises(RegistryUnavailableError) as raised:
         repository.manifest("latest")
-    assert raised.value.retry_after > retry.LONGEST_ASKED
+    assert raised.value.retry_after > retry.MAX_RETRY_AFTER
     assert len(server.seen) == 1
 
 
@@ -203,18 +203,18 @@ def test_a_digest_that_is_none_in_an_answer(serve: Serve, digest: str) -> None:
 
 def test_a_manifest_that_is_too_long_is_not_read_to_its_end(serve: Serve) -> None:
     server, repository = serve(token=False)
-    server.faults["GET"] = [Fault(200, {}, b" " * (LONGEST_MANIFEST + 1))]
-    with pytest.raises(RegistryError, match=f"longer than {LONGEST_MANIFEST} bytes"):
+    server.faults["GET"] = [Fault(200, {}, b" " * (MAX_MANIFEST_SIZE + 1))]
+    with pytest.raises(RegistryError, match=f"longer than {MAX_MANIFEST_SIZE} bytes"):
         repository.manifest("latest")
     server.faults["GET"] = [Fault(200, {}, b" " * 1_000_000, ENDLESS)]
-    with pytest.raises(RegistryError, match=f"longer than {LONGEST_MANIFEST} bytes"):
+    with pytest.raises(RegistryError, match=f"longer than {MAX_MANIFEST_SIZE} bytes"):
         repository.manifest("latest")
 
 
 def test_an_answer_of_a_hundred_megabytes_is_refused(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["/tags/list"] = [Fault(200, {}, b" " * 1_000_000, ENDLESS)]
-    with pytest.raises(RegistryError, match=f"longer than {response.LONGEST} bytes"):
+    with pytest.raises(RegistryError, match=f"longer than {response.MAX_RESPONSE_SIZE} bytes"):
         list(repository.tags())
     large = Descriptor.of({"digest": "sha256:" + "0" * 64, "size": 10**8, "mediaType": "x"})
     with pytest.raises(RegistryError, match="is longer than"):
@@ -225,7 +225,7 @@ def test_an_answer_of_a_hundred_megabytes_is_refused(serve: Serve) -> None:
 def test_a_blob_that_is_shorter_or_longer_than_its_manifest_says(serve: Serve, more: int) -> None:
     server, repository = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
-    wrong = Descriptor.of({**config.facts, "size": config.size + more})
+    wrong = Descriptor.of({**config.fields, "size": config.size + more})
     with pytest.raises(RegistryError, match="ended after|has more than"):
         repository.blob(wrong)
 
@@ -278,12 +278,12 @@ def test_manifests_that_are_none(serve: Serve, raw: bytes) -> None:
 def test_lists_in_lists_are_read_to_a_depth(serve: Serve) -> None:
     _, repository = serve(token=False)
     made: Manifest = image(repository, "innermost")
-    for depth in range(DEEPEST_LIST + 1):
-        if depth == DEEPEST_LIST:
-            assert len(take(repository).manifests) == 1 + DEEPEST_LIST, "an image under latest, and lists"
+    for depth in range(MAX_INDEX_DEPTH + 1):
+        if depth == MAX_INDEX_DEPTH:
+            assert len(take(repository).manifests) == 1 + MAX_INDEX_DEPTH, "an image under latest, and lists"
         listed = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [made.descriptor], "x": depth}
         made = tagged(repository, Manifest.of(listed), "nested")
-    with pytest.raises(RegistryError, match=f"more than {DEEPEST_LIST} deep"):
+    with pytest.raises(RegistryError, match=f"more than {MAX_INDEX_DEPTH} deep"):
         take(repository)
 
 

@@ -60,7 +60,7 @@ def test_a_wrong_password_is_not_shown(serve: Serve) -> None:
 )  # fmt: skip
 def test_answers_that_are_no_tokens(serve: Serve, answer: Fault) -> None:
     server, repository = serve()
-    repository.http._authorizations._headers.clear()
+    repository.http._tokens._headers.clear()
     server.faults["/token"] = [answer]
     with pytest.raises(RegistryError):
         repository.manifest("latest")
@@ -68,7 +68,7 @@ def test_answers_that_are_no_tokens(serve: Serve, answer: Fault) -> None:
 
 def test_a_server_of_tokens_that_fails_for_a_moment(serve: Serve) -> None:
     server, repository = serve()
-    repository.http._authorizations._headers.clear()
+    repository.http._tokens._headers.clear()
     server.faults["/token"] = [503, 429]
     assert repository.manifest("latest")
 
@@ -153,7 +153,7 @@ def test_redirections_that_are_not_followed(serve: Serve, elsewhere: MemoryRegis
     server.faults["/blobs/"] = [Fault(302, {"Location": f"/v2/hello/blobs/{config.digest}"})] * 20
     with pytest.raises(RegistryError, match="without end"):
         repository.blob(config)
-    assert len(server.faults["/blobs/"]) == 20 - 1 - client.REDIRECTIONS
+    assert len(server.faults["/blobs/"]) == 20 - 1 - client.MAX_REDIRECTS
     assert elsewhere.seen == []
 
 
@@ -283,10 +283,10 @@ def test_docker_io_answers_at_another_host(serve: Serve, tmp_path: Path, monkeyp
      ("index.docker.io", "docker.io"), ("registry-1.docker.io:443", "docker.io")],
 )  # fmt: skip
 def test_names_of_one_registry(one: str, other: str) -> None:
-    assert credentials.plain(one) == credentials.plain(other)
-    assert credentials.plain(one) != credentials.plain(f"{other}:5000")
+    assert credentials.normalize_host(one) == credentials.normalize_host(other)
+    assert credentials.normalize_host(one) != credentials.normalize_host(f"{other}:5000")
     with RegistryHTTP(one, certificates=None, auth_file=None) as http:
-        assert http._url(f"https://{credentials.api(other)}/v2/hello/blobs/uploads/1")
+        assert http._url(f"https://{credentials.api_host(other)}/v2/hello/blobs/uploads/1")
 
 
 def test_every_authority_of_the_folder_is_trusted(serve: Serve, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_tick_ends_a_transfer_at_once(serve: Serve, tmp_path: Path, what: str,
         fetch(source, pushed.digest, tmp_path / "image", tick=tick)
     assert ticks > 1
     assert not (tmp_path / "image").exists()
-    assert source.http.is_abandoned
+    assert source.http.is_canceled
 
 
 @pytest.mark.parametrize("what", ["manifests", "blobs"])

@@ -34,7 +34,7 @@ def test_what_a_site_has_to_say_and_the_rest(tmp_path: Path) -> None:
     stable = site.target("stable")
     assert str(stable.repository("hello/web")) == "registry.example.org/hello/web"
     assert stable.floating == ("version", "latest")
-    assert [stable.lets_through(tag) for tag in ("f42-container-updates", "f43-x", "f42-container")] == [1, 1, 0]
+    assert [stable.allows(tag) for tag in ("f42-container-updates", "f43-x", "f42-container")] == [1, 1, 0]
     assert (site.mirroring.target, site.mirroring.grace, site.mirroring.parallel) == ("stable", 7, 8)
 
 

@@ -18,7 +18,7 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, Re
 from fedpkg_container.model.platforms import go_arch, koji_arch
 from fedpkg_container.registry.mirror import tree
 from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.discovery import DEEPEST, walk
+from fedpkg_container.registry.mirror.discovery import MAX_DEPTH, walk
 from fedpkg_container.registry.mirror.fetch import Throttle
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.manifest_cache import Blob, Image
@@ -28,7 +28,7 @@ from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import Tree
 from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.referrers import fallback_tag
-from fedpkg_container.registry.workers import AWAY, Crew, NotAskedError, Outcome
+from fedpkg_container.registry.workers import MAX_CONSECUTIVE_FAILURES, JobResult, JobSkippedError, WorkerPool
 from tests.support.mirrored import begun, promoted
 from tests.support.waiting import PATIENCE
 
@@ -167,8 +167,8 @@ class TestWalk:
         deep = {digest(number): Image(members=(digest(number + 1),)) for number in range(100)}
         with pytest.raises(RegistryError, match="deeper"):
             walk({"a": digest(0)}, deep, lambda _: ())
-        shallow = {digest(number): Image(members=(digest(number + 1),)) for number in range(DEEPEST - 1)}
-        walk({"a": digest(0)}, {**shallow, digest(DEEPEST - 1): Image()}, lambda _: ())
+        shallow = {digest(number): Image(members=(digest(number + 1),)) for number in range(MAX_DEPTH - 1)}
+        walk({"a": digest(0)}, {**shallow, digest(MAX_DEPTH - 1): Image()}, lambda _: ())
         walk({"a": digest(0)}, {digest(0): Image(members=(digest(0),))}, lambda it: (it,))  # to itself
 
     def test_contradictions(self) -> None:
@@ -278,8 +278,8 @@ class TestCrew:
                 raise OSError("eleven")
             return number
 
-        with Crew(4, lambda: False) as crew:
-            outcomes = list(crew.each(range(100), work))
+        with WorkerPool(4) as pool:
+            outcomes = list(pool.as_completed(range(100), work))
         assert sorted(each.job for each in outcomes) == list(range(100))
         assert sum(each.error is not None for each in outcomes) == 20
 
@@ -291,29 +291,44 @@ class TestCrew:
             time.sleep(0.001)
             raise RegistryUnavailableError("away")
 
-        with Crew(1, lambda: True) as crew:
-            outcomes: list[Outcome[int, None]] = list(crew.each(range(1000), work))
-        assert len(outcomes) == 1000 and AWAY <= len(begun) < 1000
-        assert sum(isinstance(each.error, NotAskedError) for each in outcomes) == 1000 - len(begun)
+        with WorkerPool(1, is_registry_down=lambda: True) as pool:
+            outcomes: list[JobResult[int, None]] = list(pool.as_completed(range(1000), work))
+        assert len(outcomes) == 1000 and MAX_CONSECUTIVE_FAILURES <= len(begun) < 1000
+        assert sum(isinstance(each.error, JobSkippedError) for each in outcomes) == 1000 - len(begun)
 
     def test_a_registry_that_only_fails(self) -> None:
         def work(_: int) -> None:
             raise RegistryUnavailableError("broken")
 
-        with Crew(2, lambda: False) as crew:
-            assert not any(isinstance(each.error, NotAskedError) for each in crew.each(range(20), work))
+        with WorkerPool(2) as pool:
+            assert not any(isinstance(each.error, JobSkippedError) for each in pool.as_completed(range(20), work))
 
     def test_jobs_under_way_are_told_to_stop(self) -> None:
         began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt), Crew(4, lambda: False) as crew:
-            for _ in crew.each(range(8), lambda number: number and crew.stop.wait(2 * PATIENCE)):
+        with pytest.raises(KeyboardInterrupt), WorkerPool(4) as pool:
+            for _ in pool.as_completed(range(8), lambda number: number and pool.stop.wait(2 * PATIENCE)):
                 raise KeyboardInterrupt
         assert time.monotonic() - began < PATIENCE
 
-    def test_an_error_that_nobody_expects(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(threading, "excepthook", lambda _: None)
-        with pytest.raises(RuntimeError, match="did not end"), Crew(2, lambda: False) as crew:
-            list(crew.each([1, 0], lambda number: 1 // number))
+    def test_an_unexpected_error_is_raised(self) -> None:
+        with pytest.raises(ZeroDivisionError), WorkerPool(2) as pool:
+            list(pool.as_completed([1, 0], lambda number: 1 // number))
+
+    def test_map_returns_results_in_order_and_raises_the_first_error(self) -> None:
+        canceled = threading.Event()
+
+        def work(number: int) -> int:
+            if number == 3:
+                raise RegistryError("3")
+            if number > 3:
+                canceled.wait(PATIENCE)
+            return number
+
+        with WorkerPool(4, cancel=canceled.set) as pool:
+            assert pool.map(work, range(3)) == [0, 1, 2]
+            with pytest.raises(RegistryError, match="3"):
+                pool.map(work, range(100))
+        assert canceled.is_set()
 
 
 def test_a_limit_of_bytes() -> None:

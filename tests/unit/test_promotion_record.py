@@ -129,7 +129,7 @@ def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatc
     with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.held("hello"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", PATIENCE)
-    threading.Timer(0.2, locks.abandon).start()
+    threading.Timer(0.2, locks.cancel).start()
     with pytest.raises(FedpkgContainerError, match="given up"), locks.held("hello"):
         pass
     child.kill()

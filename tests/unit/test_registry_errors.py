@@ -6,7 +6,7 @@ import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.errors import needed_for, registry_error
+from fedpkg_container.registry.errors import error_for_image, error_from_output
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
@@ -55,7 +55,7 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
     ],
 )
 def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
-    error = registry_error(IMAGE, said)
+    error = error_from_output(IMAGE, said)
     assert type(error) is kind
     assert text in error.reason
 
@@ -70,7 +70,7 @@ def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
     ],
 )
 def test_requests_that_fail_are_told_of_in_the_same_words(error: RegistryError, text: str) -> None:
-    told = needed_for(IMAGE, error)
+    told = error_for_image(IMAGE, error)
     assert type(told) is type(error)
     assert text in told.reason
     assert error.reason in told.reason

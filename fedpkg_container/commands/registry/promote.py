@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if bool(arguments.nvr) == bool(tag):
         wrong = "NVRs and --koji-tag exclude each other" if arguments.nvr else "no build is given"
         raise UsageError(wrong, solution="name NVRs, or use --koji-tag TAG for the latest builds in a Koji tag")
-    if tag and not target.lets_through(tag):
+    if tag and not target.allows(tag):
         raise UsageError(
             f"target {target.name!r} does not accept builds from Koji tag {tag}",
             solution=f"accepted Koji tags: {' '.join(target.koji_tags)}",

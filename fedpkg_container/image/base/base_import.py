@@ -235,7 +235,7 @@ class BaseImport:
         with self._registry.repository(unique) as there:
             manifest = there.manifest(tags.unique)
             others = {}
-            if not manifest.is_list:
+            if not manifest.is_index:
                 others = {manifest.media_type: manifest.digest}
                 manifest = _list_of(manifest, source.members[0])
                 there.put_manifest(tags.unique, manifest)

@@ -101,10 +101,10 @@ class Resolver:
             )
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
-        have = manifest.platforms if manifest.is_list else [self.registry.settings(pinned)]
+        have = manifest.platforms if manifest.is_index else [self.registry.settings(pinned)]
         missing = [each for each in self.platforms if not any(map(each.fits, have))]
         if missing:
-            alone = "" if manifest.is_list else f": it is one image, of {_shown(have[0])}, not a list"
+            alone = "" if manifest.is_index else f": it is one image, of {_shown(have[0])}, not a list"
             raise BuildFailedError(
                 f"{image} has no image for {', '.join(sorted(map(str, missing)))}{alone}",
                 solution="build without these arches, or use another base image",

@@ -24,7 +24,7 @@ from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.referrers import list_tag
+from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.skopeo import Access
 from fedpkg_container.registry.workers import WorkerPool
 
@@ -37,7 +37,7 @@ _VARIANT = re.compile(r"[a-z0-9_.]{1,32}")
 #: Maximum length of an archive's name, bytes: temporary suffixes must fit into a file name too.
 _LONGEST_NAME = 200
 #: Maximum length of an image configuration, bytes.
-_LONGEST_CONFIGURATION = 4 * 1024 * 1024
+_MAX_CONFIG_SIZE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Archives:
         """Yield repository, tag and image digests of each build."""
         for repository in sorted(tags):
             for tag, digest in sorted(tags[repository].items()):
-                if _BUILD.fullmatch(tag) and not list_tag(tag):
+                if _BUILD.fullmatch(tag) and not fallback_tag_of(tag):
                     members = self.state.images[digest].members or (digest,)
                     yield repository, tag, [member for member in members if self.state.images[member].runs]
 
@@ -151,7 +151,7 @@ class Archives:
         path = self.tree.path(repository, configuration)
         try:
             with path.open("rb") as file:
-                found = json.loads(file.read(_LONGEST_CONFIGURATION))
+                found = json.loads(file.read(_MAX_CONFIG_SIZE))
             variant = str(found.get("variant") or "")
             platform = Platform(str(found["architecture"]), variant if _VARIANT.fullmatch(variant) else "")
             koji_arch(platform.architecture)

@@ -9,17 +9,17 @@ from typing import TypeVar
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
 from fedpkg_container.registry.mirror.manifest_cache import Image
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.referrers import DEEPEST as DEEPEST_ARTIFACT
-from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag, listed_by_registry
+from fedpkg_container.registry.referrers import MAX_DEPTH as MAX_ARTIFACT_DEPTH
+from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag, referrers_from_api
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import JobSkippedError, WorkerPool
 
 #: Maximum nesting of indexes and of artifacts that refer to artifacts.
-DEEPEST = DEEPEST_LIST + DEEPEST_ARTIFACT
+MAX_DEPTH = MAX_INDEX_DEPTH + MAX_ARTIFACT_DEPTH
 
 
 @dataclass
@@ -59,7 +59,7 @@ def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[
     reach = Reach()
     # A referrers index counts only while another tag reaches its image.
     level = {digest for tag, digest in tags.items() if not is_fallback_tag(tag)}
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         following: set[str] = set()
         for digest in level:
             image = images.get(digest)
@@ -74,7 +74,7 @@ def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[
         if not level:
             break
     else:
-        raise RegistryError(f"manifests are nested more than {DEEPEST} levels deep: {min(level)}")
+        raise RegistryError(f"manifests are nested more than {MAX_DEPTH} levels deep: {min(level)}")
     served = next((digest for digest in reach.blobs if digest in images), "")
     if served:
         raise RegistryError(f"{served} is a manifest and also a layer of another manifest")
@@ -230,7 +230,7 @@ class Survey:
             return None
 
     def _referrers(self, name: str, digest: str) -> tuple[str, ...] | None:
-        listed = listed_by_registry(Repository(self.http, name), digest)
+        listed = referrers_from_api(Repository(self.http, name), digest)
         return None if listed is None else tuple(each.digest for each in listed)
 
     def _ask(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:

@@ -113,7 +113,7 @@ class _Run:
         deletion.delete(contents, archives, reached, kept, self.summary, self.now)
 
     def _pool(self) -> WorkerPool:
-        return WorkerPool(self.options.parallel, is_registry_down=self._is_registry_down, cancel=self.http.abandon)
+        return WorkerPool(self.options.parallel, is_registry_down=self._is_registry_down, cancel=self.http.cancel)
 
     def finish(self) -> None:
         """Make the results durable for the next run, also after a failure."""

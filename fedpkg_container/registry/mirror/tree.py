@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.reference import is_repository
-from fedpkg_container.registry.digests import checked
+from fedpkg_container.registry.digests import validate_digest
 
 #: Served directories: blobs and archives.
 BLOBS, ARCHIVES = TOPS = ("v2", "archives")
@@ -63,7 +63,7 @@ class Tree:
         """
         if not is_repository(repository):
             raise RegistryError(f"invalid repository name: {repository[:300]!r}")
-        return self._blobs / repository / "blobs" / checked(digest)
+        return self._blobs / repository / "blobs" / validate_digest(digest)
 
     def contents(self) -> Contents:
         """Return the blobs in the tree; other files are ignored."""

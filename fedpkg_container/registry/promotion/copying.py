@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.copy import send
-from fedpkg_container.registry.digests import hashed
-from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
+from fedpkg_container.registry.copy import copy_blob
+from fedpkg_container.registry.digests import verify_chunks
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Descriptor, Manifest
 from fedpkg_container.registry.promotion.tagging import SignatureTags, is_wanted
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import WorkerPool
@@ -106,7 +106,7 @@ class Blobs:
             for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
                 if place and place != target.name and _mount(target, blob, place):
                     return "mounted"
-            send(blob, source, target, watched=lambda chunks: self._within(chunks, deadline))
+            copy_blob(blob, source, target, wrap_chunks=lambda chunks: self._within(chunks, deadline))
             self._places[blob.digest] = target.name
         return "sent"
 
@@ -120,10 +120,10 @@ class Blobs:
     def _read(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
         def once() -> None:
             with source.open_blob(blob.digest) as stream:
-                for _ in hashed(self._within(stream.chunks, deadline), blob.digest, blob.size):
+                for _ in verify_chunks(self._within(stream.chunks, deadline), blob.digest, blob.size):
                     pass
 
-        source.http.again(once)
+        source.http.retry(once)
 
     def _within(self, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
         for chunk in chunks:
@@ -207,12 +207,12 @@ class Copying:
         digests: dict[str, None] = {}
         artifacts: dict[str, tuple[Descriptor, ...]] = {}
         frontier = [Descriptor.of(manifest.descriptor)]
-        for _ in range(referrers.DEEPEST + 1):
+        for _ in range(referrers.MAX_DEPTH + 1):
             known = len(digests)
             for root in frontier:
                 self._add(root, lists, digests)
             subjects = list(digests)[known:]
-            found = self.requests.map(lambda each: referrers.listing(self.source, each).artifacts, subjects)
+            found = self.requests.map(lambda each: referrers.list_referrers(self.source, each).artifacts, subjects)
             artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
             frontier = [each for listed in found for each in listed if each.digest not in digests]
             if not frontier:
@@ -238,9 +238,9 @@ class Copying:
             tally.add(means, blob.size)
 
         self.requests.map(bring, content.blobs)
-        images = [each for each in content.missing if not each.is_list]
+        images = [each for each in content.missing if not each.is_index]
         listing = set(self.requests.map(self._put, images))
-        listing |= {self._put(each) for each in content.missing if each.is_list}
+        listing |= {self._put(each) for each in content.missing if each.is_index}
         for subject, artifacts in content.artifacts.items():
             if any(each.digest not in listing for each in artifacts):
                 self._enlist(subject, artifacts)
@@ -268,8 +268,11 @@ class Copying:
 
     def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
         """Add artifacts to the referrers index of a target without referrers API."""
-        if self.target.name in self.target.http.without_referrers or referrers.listing(self.target, subject).by_tag:
-            referrers.enlist(self.target, subject, [each.facts for each in artifacts])
+        if (
+            self.target.name in self.target.http.without_referrers_api
+            or referrers.list_referrers(self.target, subject).by_tag
+        ):
+            referrers.add_referrers(self.target, subject, [each.fields for each in artifacts])
 
     def _add(self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0) -> None:
         """Add the digests of all members of a manifest, and then its own.
@@ -279,8 +282,8 @@ class Copying:
         """
         if root.digest in found:
             return
-        if root.media_type in LISTS or root.digest in lists:
-            if depth > DEEPEST_LIST:
+        if root.media_type in INDEX_MEDIA_TYPES or root.digest in lists:
+            if depth > MAX_INDEX_DEPTH:
                 raise RegistryError(f"{self.source.reference}: image indexes are nested too deeply")
             for member in self._members(root.digest, lists):
                 if not member.is_manifest:

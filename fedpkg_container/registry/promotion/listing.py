@@ -14,7 +14,7 @@ from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.promotion.journal import Entry, History, Record
 from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
 from fedpkg_container.registry.promotion.unpromote import heads_of
-from fedpkg_container.registry.referrers import list_tag
+from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
@@ -81,7 +81,7 @@ def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageRefe
 def _images(repository: Repository, history: History, requests: WorkerPool) -> list[Listed]:
     known = history.of(str(repository.reference))
     identities = Identities(repository, known.builds)
-    names = sorted(tag for tag in repository.tags() if not list_tag(tag))
+    names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
     tags: dict[str, list[str]] = {}
     for tag, head in heads_of(repository, names, requests).items():
         tags.setdefault(head, []).append(tag)

@@ -33,11 +33,11 @@ class Locks:
 
     path: Path | None
     _own: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
-    _abandoned: threading.Event = field(default_factory=threading.Event)
+    _canceled: threading.Event = field(default_factory=threading.Event)
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Stop waiting for other processes, in all threads."""
-        self._abandoned.set()
+        self._canceled.set()
 
     @contextlib.contextmanager
     def held(self, name: str) -> Iterator[None]:
@@ -76,7 +76,7 @@ class Locks:
                         f"another process has held the lock of {name} for {TIMEOUT:g} s",
                         solution="check what it is waiting for",
                     ) from None
-                if self._abandoned.wait(LOOK):
+                if self._canceled.wait(LOOK):
                     raise FedpkgContainerError(f"{name}: canceled", solution="run the command again") from None
             else:
                 return

@@ -56,7 +56,7 @@ class Identities:
     def _by_labels(self, digest: str) -> NVR | None:
         try:
             manifest = self.repository.manifest(digest)
-            if manifest.is_list:
+            if manifest.is_index:
                 manifest = self.repository.manifest(manifest.manifests[0].digest)
             labels = self.repository.labels(manifest)
         except RegistryUnavailableError:

@@ -84,18 +84,18 @@ class Promotion:
         outcome.seconds = time.monotonic() - began
         return outcome
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Cancel all requests and stop waiting for locks."""
-        self.source.abandon()
-        self.destination.abandon()
-        self.record.locks.abandon()
+        self.source.cancel()
+        self.destination.cancel()
+        self.record.locks.cancel()
 
     def _refuse(self, candidate: Candidate) -> None:
         """Check that the target accepts a build.
 
         :raises RefusedError: if not
         """
-        if not any(map(self.target.lets_through, candidate.koji_tags)):
+        if not any(map(self.target.allows, candidate.koji_tags)):
             tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no Koji tag"
             raise RefusedError(
                 f"target {self.target.name!r} does not accept {candidate.nvr}: {tags}",
@@ -246,10 +246,10 @@ def promote(
 
         def one(each: Found) -> Outcome:
             outcome = promotion.promote(each)
-            if outcome.is_good or not source.is_abandoned:
+            if outcome.is_good or not source.is_canceled:
                 told(outcome)
             progress.advanced()
             return outcome
 
-        with WorkerPool(site.parallel, cancel=promotion.abandon) as builds:
+        with WorkerPool(site.parallel, cancel=promotion.cancel) as builds:
             return builds.map(one, found)

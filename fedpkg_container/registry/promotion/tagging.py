@@ -17,7 +17,7 @@ from fedpkg_container.registry.config import RECORDED, VERSION, Target
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.journal import Move
 from fedpkg_container.registry.promotion.nvr_lookup import Identities
-from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag, list_tag
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class SignatureTags:
 def _by_image(repository: Repository) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     for tag in repository.tags():
-        if list_tag(tag) and not is_fallback_tag(tag):
-            found.setdefault(list_tag(tag), []).append(tag)
+        if fallback_tag_of(tag) and not is_fallback_tag(tag):
+            found.setdefault(fallback_tag_of(tag), []).append(tag)
     return found
 
 

@@ -10,13 +10,13 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, No
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
 from fedpkg_container.registry.promotion.copying import Blobs, Content, Copying, copy_deadline
 from fedpkg_container.registry.promotion.journal import UNPROMOTE, Entry, History, Move, Record, RepositoryHistory
 from fedpkg_container.registry.promotion.nvr_lookup import Identities, parsed
 from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging
-from fedpkg_container.registry.referrers import fallback_tag, list_tag
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
@@ -47,7 +47,7 @@ def plan_removal(repository: Repository, content: Content, heads: Mapping[str, s
     """
     image = content.manifest.digest
     lists = {fallback_tag(each): each for each in content.digests}
-    others = {tag: head for tag, head in heads.items() if head != image and list_tag(tag) not in lists}
+    others = {tag: head for tag, head in heads.items() if head != image and fallback_tag_of(tag) not in lists}
     reached = _reached(repository, others, requests)
     kept: dict[str, str] = {}
     for digest in content.digests:  # artifacts come after their subjects
@@ -59,7 +59,7 @@ def plan_removal(repository: Repository, content: Content, heads: Mapping[str, s
     rest = [each for each in content.digests if each != image and each not in kept]
     there = requests.map(repository.head, rest)
     rest = [digest for digest, head in zip(rest, there) if head]
-    belonging = {tag: lists[list_tag(tag)] for tag in heads if list_tag(tag) in lists}
+    belonging = {tag: lists[fallback_tag_of(tag)] for tag in heads if fallback_tag_of(tag) in lists}
     tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
     return Removal(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
 
@@ -81,7 +81,7 @@ def _reached(repository: Repository, heads: Mapping[str, str], requests: WorkerP
     """Return digests reachable from tags → one of these tags."""
     reached = {head: tag for tag, head in heads.items()}
     frontier = list(reached)
-    for _ in range(DEEPEST_LIST):
+    for _ in range(MAX_INDEX_DEPTH):
         members = requests.map(lambda digest: _members(repository, digest), frontier)
         found = {member: reached[digest] for digest, listed in zip(frontier, members) for member in listed}
         frontier = [each for each in found if each not in reached]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Manifest
-from fedpkg_container.registry.referrers import fallback_tag, list_tag
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Manifest
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
 
 #: Number of concurrent requests.
@@ -54,7 +54,7 @@ class Inventory:
         found = {}
         for digest, tags in self.by_digest.items():
             subject = self.manifests[digest].subject
-            named = list(filter(None, map(list_tag, tags)))
+            named = list(filter(None, map(fallback_tag_of, tags)))
             if subject:
                 found[digest] = subject if subject in self._known else ""
             elif len(named) == len(tags):
@@ -108,14 +108,14 @@ def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterab
     """Return manifests and nested indexes by digest; those deleted in the meantime are left out."""
     found: dict[str, Manifest] = {}
     wanted = list(dict.fromkeys(digests))
-    for _ in range(DEEPEST_LIST):
+    for _ in range(MAX_INDEX_DEPTH):
         read = [each for each in pool.map(lambda digest: _manifest(repository, digest), wanted) if each]
         found.update({each.digest: each for each in read})
-        below = {member.digest for each in read for member in each.manifests if member.media_type in LISTS}
+        below = {member.digest for each in read for member in each.manifests if member.media_type in INDEX_MEDIA_TYPES}
         wanted = [each for each in below if each not in found]
         if not wanted:
             return found
-    raise RegistryError(f"image indexes in {repository.reference} are nested more than {DEEPEST_LIST} levels deep")
+    raise RegistryError(f"image indexes in {repository.reference} are nested more than {MAX_INDEX_DEPTH} levels deep")
 
 
 def _manifest(repository: Repository, digest: str) -> Manifest | None:

@@ -61,7 +61,7 @@ class Judgement:
     def going(self) -> list[Verdict]:
         """Images to delete, indexes first, because they may contain other tagged images."""
         found = [each for each in self.verdicts if not each.stays and each.digest not in self.stays]
-        return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_list)
+        return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_index)
 
     @property
     def kept(self) -> list[Verdict]:

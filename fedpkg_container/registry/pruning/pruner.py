@@ -20,7 +20,7 @@ from fedpkg_container.model.koji_images import Records
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import DEEPEST_LIST
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
 from fedpkg_container.registry.pruning.inventory import PARALLEL, mark, take
 from fedpkg_container.registry.pruning.plan import Judgement, size
 from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
@@ -87,7 +87,7 @@ class Deletion:
 
     def _delete(self, digest: str, depth: int = 0) -> None:
         """Delete a manifest, its artifacts first."""
-        if depth < DEEPEST_LIST:
+        if depth < MAX_INDEX_DEPTH:
             for each in self._belonging(digest):
                 self._delete(each, depth + 1)
         if self.repository.delete_manifest(digest):
@@ -178,7 +178,7 @@ class Pruner:
         report = Report(self.site.candidates.registry, self.wanted.keep, self.wanted.deletes)
         if not self.wanted.staging:
             return report
-        found = staging.staged(places, self.records)
+        found = staging.list_staged(places, self.records)
         return replace(
             report,
             emptied=[Emptied(each) for each in found if each.ended],
@@ -229,7 +229,7 @@ class Pruner:
 
     def _empty(self, each: Emptied, place: Repository) -> Emptied:
         try:
-            staging.clear(place)
+            staging.delete_manifests(place)
         except RegistryUnavailableError:
             raise
         except RegistryError as error:

@@ -32,7 +32,7 @@ _CONTEXT.set_forkserver_preload(["tests.support.promoting"])
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registries that fail are asked again at once."""
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
 
 
 def to(bench: Bench, host: str) -> Bench:

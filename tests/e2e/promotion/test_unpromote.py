@@ -112,9 +112,9 @@ def test_deleting_takes_what_no_other_tag_has(bench: Bench, one: str) -> None:
     first = bench.build("hello-1-1")
     with bench.http(one) as http:
         source = Repository(http, "hello")
-        shared, own = (each.facts for each in source.manifest(first.image.digest).manifests)
+        shared, own = (each.fields for each in source.manifest(first.image.digest).manifests)
         other = bench.build("hello-1-2", arches=["s390x"])
-        (different,) = (each.facts for each in source.manifest(other.image.digest).manifests)
+        (different,) = (each.fields for each in source.manifest(other.image.digest).manifests)
         content = {"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": [shared, different]}
         index = Manifest.of(content)
         source.put_manifest(index.digest, index)
