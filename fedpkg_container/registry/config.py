@@ -125,7 +125,7 @@ class DistributionSite:
 
     :param path: the configuration file
     :param profile: Koji profile
-    :param record: the promotion journal; None: promotions are not recorded
+    :param journal: the promotion journal; None: promotions are not recorded
     :param parallel: number of images promoted concurrently
     :param limits: size limits for imported base images
     :param front_end: web server in front of the stable registry; None: not configured
@@ -136,7 +136,7 @@ class DistributionSite:
     candidates: Candidates
     importer: Importer
     targets: Mapping[str, Target]
-    record: Path | None
+    journal: Path | None
     parallel: int
     mirroring: Mirroring
     limits: ImageLimits = DEFAULT_LIMITS
@@ -176,7 +176,7 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         ),
         importer=_importer(settings),
         targets={name: _target(settings, name) for name in names},
-        record=settings.path("promotion", "record", exists=False),
+        journal=settings.path("promotion", "record", exists=False),
         parallel=settings.number("promotion", "parallel", 4, unit="images"),
         mirroring=_mirroring(settings, names),
         limits=_limits(settings),

@@ -20,18 +20,18 @@ def configuration_path(named: Path | None) -> Path:
 
     :raises ConfigurationError: if it does not exist
     """
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _BELOW
-    everybodys = Path("/etc") / _BELOW
+    user_path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _BELOW
+    system_path = Path("/etc") / _BELOW
     variable = os.environ.get(VARIABLE)
-    asked = named or (Path(variable) if variable else None)
-    found = asked or (own if own.is_file() else everybodys)
-    if not found.is_file():
-        tried = "" if asked else f" (nor {own})"
+    requested = named or (Path(variable) if variable else None)
+    path = requested or (user_path if user_path.is_file() else system_path)
+    if not path.is_file():
+        hint = "" if requested else f" (nor {user_path})"
         raise ConfigurationError(
-            f"no configuration file {found}{tried}",
+            f"no configuration file {path}{hint}",
             solution=f"create it ({DOCUMENTATION}), or name another one with --config",
         )
-    return found
+    return path
 
 
 def target_names(named: Path | None) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def target_names(named: Path | None) -> tuple[str, ...]:
         return ()
 
 
-def record_path(named: Path | None) -> Path | None:
+def journal_path(named: Path | None) -> Path | None:
     """Return the path of a site's promotion journal; None if none is configured or the file cannot be read.
 
     :param named: the configuration file, if given on the command line

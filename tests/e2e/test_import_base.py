@@ -369,7 +369,7 @@ def test_pruning_keeps_what_koji_has_and_takes_what_was_broken_off(
     assert scene.run("import-base", docker_archive(other, [], _labels("81"))) == 0
     capsys.readouterr()
     now = time.time
-    monkeypatch.setattr("fedpkg_container.registry.pruning.pruner.SKEW", float("inf"))
+    monkeypatch.setattr("fedpkg_container.registry.pruning.pruner.MAX_CLOCK_SKEW", float("inf"))
     monkeypatch.setattr(time, "time", lambda: now() + 40 * 24 * 3600)
     assert scene.run("prune", "--json") == 0
     report = _report(capsys)

@@ -191,12 +191,12 @@ def test_verification_mends(it: Mirrored) -> None:
     single.write_bytes(b"two")  # right, but a file of its own
     assert it.run().new == 0  # by its size nothing is wrong
     summary = it.run(verify=True, dry_run=True)
-    assert (summary.mended, summary.new, wrong.read_bytes()) == (3, 1, b"0ne")
+    assert (summary.repaired, summary.new, wrong.read_bytes()) == (3, 1, b"0ne")
     summary = it.run(verify=True)
-    assert (summary.mended, summary.new, summary.linked, summary.errors) == (3, 1, 1, [])
+    assert (summary.repaired, summary.new, summary.linked, summary.errors) == (3, 1, 1, [])
     assert len(it.blobs()) == 6
     assert single.stat().st_nlink == wrong.stat().st_nlink == 2
-    assert it.run(verify=True).mended == 0
+    assert it.run(verify=True).repaired == 0
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
@@ -214,7 +214,7 @@ def test_copies_that_cannot_be_one_file_are_left_alone(
     assert len({facts[1] for path, facts in before.items() if path.is_file()}) == 9
     for _ in range(2):
         summary = it.run(verify=True)
-        assert (summary.mended, summary.present, summary.errors) == (0, 9, [])
+        assert (summary.repaired, summary.present, summary.errors) == (0, 9, [])
     assert changes(it.tree / "v2") == before
 
 
@@ -235,7 +235,7 @@ def test_a_file_that_has_all_names_that_it_can_have_is_left_alone(
     it.run(verify=True)  # what can be one file becomes it
     before = changes(it.tree / "v2")
     for _ in range(3):
-        assert it.run(verify=True).mended == 0
+        assert it.run(verify=True).repaired == 0
     assert changes(it.tree / "v2") == before
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from fedpkg_container.commands.registry.mirror import add_arguments
 from fedpkg_container.registry.mirror.options import DAY
-from fedpkg_container.registry.promotion.journal import Record
+from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
@@ -157,13 +157,13 @@ def test_a_promotion_that_was_killed_is_looked_at_until_it_is_repeated(it: Mirro
     it.storage.image("a", "1-1", layers=[b"a"])
     it.run(record=record)
     entry = begun(record, f"{it.host}/a")
-    assert it.run(record=record).asked == 1
+    assert it.run(record=record).queried == 1
     it.storage.image("a", "2-1", layers=[b"set after the mirror looked, and then it was killed"])
     assert it.run(record=record).new == 2
-    assert it.run(record=record).asked == 2
-    Record(record).append(entry.done())
-    assert it.run(record=record).asked == 2
-    assert it.run(record=record).asked == 0
+    assert it.run(record=record).queried == 2
+    Journal(record).append(entry.done())
+    assert it.run(record=record).queried == 2
+    assert it.run(record=record).queried == 0
 
 
 def test_all_is_asked_for_once_a_day_whatever_the_record_says(it: Mirrored) -> None:
@@ -282,7 +282,7 @@ def test_verification_without_archives_removes_what_is_wrong(it: Mirrored) -> No
     (it.tree / "archives/b/folder.docker.tar.gz").mkdir()
     (it.tree / "archives/b/README").write_text("mine")
     summary = it.run(verify=True)
-    assert (summary.mended, summary.archives, summary.errors) == (1, 0, [])
+    assert (summary.repaired, summary.archives, summary.errors) == (1, 0, [])
     assert sorted(path.name for path in (it.tree / "archives").rglob("*") if path.is_file()) == [
         "README", "b-1-1.x86_64.docker.tar.gz", "b-1-1.x86_64.docker.tar.gz.sha256",
     ]  # fmt: skip

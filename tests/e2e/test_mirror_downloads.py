@@ -12,7 +12,7 @@ import pytest
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import retry
-from fedpkg_container.registry.mirror.fetch import Downloads, Throttle
+from fedpkg_container.registry.mirror.fetch import BlobDownloader, Throttle
 from fedpkg_container.registry.mirror.manifest_cache import Blob
 from tests.support.blob_server import BlobServer, blob_server
 from tests.support.mirrored import Mirrored, mirrored
@@ -150,7 +150,9 @@ def test_what_came_stays_when_the_run_is_given_up(it: Mirrored, offset: int) -> 
     if offset:
         part.write_bytes(LARGE[:offset])
     with it.http() as http:
-        downloads = Downloads(http, partial, Throttle(0), threading.Event(), lambda _: http.cancel(), lambda _: None)
+        downloads = BlobDownloader(
+            http, partial, Throttle(0), threading.Event(), lambda _: http.cancel(), lambda _: None
+        )
         with pytest.raises(RegistryError, match="given up"):
             downloads.fetch(Blob(digest, len(LARGE)), ["hello"])
     assert len(part.read_bytes()) > offset

@@ -126,9 +126,9 @@ def test_one_repository_that_fails(it: Mirrored) -> None:
 
 def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
     old = it.storage.image("hello", "1-1", "latest", layers=[b"old"])
-    looked = discovery.Survey._head
+    looked = discovery.Discovery._head
 
-    def moving(self: discovery.Survey, name: str, tag: str) -> str:
+    def moving(self: discovery.Discovery, name: str, tag: str) -> str:
         found = looked(self, name, tag)
         if found == old.digest and tag == "latest":
             new = it.storage.image("hello", "latest", layers=[b"new"])
@@ -137,7 +137,7 @@ def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: py
             it.storage.forget("hello", old.digest)
         return found
 
-    monkeypatch.setattr(discovery.Survey, "_head", moving)
+    monkeypatch.setattr(discovery.Discovery, "_head", moving)
     summary = it.run()
     assert (summary.errors, summary.new) == ([], 2)
     assert b"new" in {path.read_bytes() for path in it.tree.rglob("sha256:*")}

@@ -132,7 +132,7 @@ def test_a_registry_without_the_interface_is_asked_one_question_a_day(it: Listin
 
 
 def test_what_was_broken_off_is_not_forgotten(it: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     for name in "abcd":
         it.image(name)
     it.mirrored.run()

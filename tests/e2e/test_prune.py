@@ -55,11 +55,11 @@ def test_old_builds_go_with_all_that_is_theirs_and_young_ones_stay_whole(scene: 
     old = build(scene["hello"], "old", stamp(31), "old")
     young = build(scene["hello"], "young", stamp(29, 8), "latest")
     said = scene.prune(replace(DELETE, deletes=False))
-    assert [each.verdict.digest for each in said.images] == [old[0].digest]
+    assert [each.decision.digest for each in said.images] == [old[0].digest]
     assert said.images[0].size
     assert is_whole(scene["hello"], *old), "a dry run deletes nothing"
     done = scene.prune()
-    assert [each.outcome.done for each in done.images] == [True]
+    assert [each.result.done for each in done.images] == [True]
     assert is_gone(scene["hello"], *old)
     assert is_whole(scene["hello"], *young)
     assert scene.prune().images == []
@@ -97,7 +97,7 @@ def test_what_a_target_has_stays_under_whatever_tag(scene: Scene) -> None:
     assert [each.digest for each in copies] == [each.digest for each in members]
     tagged(there, made, "1.0-1")
     (kept,) = scene.prune().kept
-    assert kept.verdict.why == "stable has it as fedora/hello:1.0-1"
+    assert kept.decision.why == "stable has it as fedora/hello:1.0-1"
     there.delete_manifest(made.digest)
     assert scene.prune().images
     assert is_gone(scene["hello"], made, members)
@@ -168,8 +168,8 @@ def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
                 wanted.append(tagged(repository, left, "found"))
 
         report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE, after=somebody).run()
-        assert [each.outcome.done for each in report.images].count(True) == 1
-        assert [each.outcome.needed for each in report.images if not each.outcome.done] == [
+        assert [each.result.done for each in report.images].count(True) == 1
+        assert [each.result.needed for each in report.images if not each.result.done] == [
             "it has got the tag found meanwhile"
         ]
         assert repository.head("found") == wanted[0].digest
@@ -199,7 +199,7 @@ def test_needed_since_the_listing(scene: Scene) -> None:
     report = scene.prune(after=somebody)
     assert is_gone(scene["hello"], *gone)
     assert is_whole(scene["other"], made, members)
-    assert [each.outcome.needed for each in report.images] == ["", "it is in tag f42"]
+    assert [each.result.needed for each in report.images] == ["", "it is in tag f42"]
     assert not report.failed
 
 
@@ -279,7 +279,7 @@ def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
         image(Repository(http, "hello"), "old", stamp(90))
         report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE).run()
     assert report.failed
-    assert "deletes nothing" in report.images[0].outcome.problem
+    assert "deletes nothing" in report.images[0].result.problem
 
 
 def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
             made, members = build(Repository(http, "hello"), "old", stamp(90))
             kept = build(Repository(http, "hello"), "kept", "1.0-1")
             report = Pruner(site_of(tmp_path, server.address), ToldRecords(), DELETE).run()
-            assert [each.outcome.done for each in report.images] == [True]
+            assert [each.result.done for each in report.images] == [True]
             assert is_gone(Repository(http, "hello"), made, members)
             assert is_whole(Repository(http, "hello"), *kept)
         assert len(server["hello"].digests) == 3 + 2 + 1, "a list, two arches, their SBOMs, one signature"

@@ -151,7 +151,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(serve: Serve, tmp_p
 def test_what_comes_slowly_is_handed_on_before_it_is_much(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server, repository = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
-    monkeypatch.setattr(http_module, "LONGEST_GATHERING", slowed(0.2))
+    monkeypatch.setattr(http_module, "MAX_COLLECT_TIME", slowed(0.2))
     server.faults["/blobs/"] = [Fault(200, kind=DRIP)]
     with repository.open_blob(config.digest) as stream:
         assert 2 <= len(next(stream.chunks)) <= 1000

@@ -8,7 +8,7 @@ import pytest
 
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.copying import Blobs
+from fedpkg_container.registry.promotion.copying import BlobCopier
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import Fault
 from tests.support.registry_clients import Serve, latest
@@ -20,10 +20,10 @@ def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
     (config, *_) = Manifest.read(latest(source)).blobs
     del target["hello"].blobs[config.digest]
     target.faults["HEAD"] = [404] * 3  # none of them finds it there
-    blobs = Blobs()
+    blobs = BlobCopier()
     with ThreadPoolExecutor(3) as pool:
         bringing = [
-            pool.submit(blobs.bring, config, here, there, nearby=(), deadline=Deadline("the test", 60))
+            pool.submit(blobs.copy, config, here, there, mount_sources=(), deadline=Deadline("the test", 60))
             for _ in range(3)
         ]
     assert sorted(each.result() for each in bringing) == ["present", "present", "sent"]
@@ -36,5 +36,5 @@ def test_where_a_mount_is_refused_the_blob_is_sent(serve: Serve, refused: int) -
     (config, *_) = Manifest.read(latest(server)).blobs
     there = Repository(here.http, "elsewhere")
     server.faults["mount="] = [Fault(refused)] * 2
-    assert Blobs().bring(config, here, there, nearby=(), deadline=Deadline("the test", 60)) == "sent"
+    assert BlobCopier().copy(config, here, there, mount_sources=(), deadline=Deadline("the test", 60)) == "sent"
     assert server["elsewhere"].blobs[config.digest] == server["hello"].blobs[config.digest]

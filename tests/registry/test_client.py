@@ -15,7 +15,7 @@ from fedpkg_container.registry import response, retry
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH, MAX_MANIFEST_SIZE, OCI_INDEX, Descriptor, Manifest
-from fedpkg_container.registry.pruning.inventory import take
+from fedpkg_container.registry.pruning.inventory import read_inventory
 from fedpkg_container.registry.repository import Repository, repositories
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged
@@ -53,7 +53,7 @@ def test_pages_that_go_round_or_have_no_end(serve: Serve, monkeypatch: pytest.Mo
     with pytest.raises(RegistryError, match="lists tags without end"):
         list(repository.tags())
     assert len(server.faults["/tags/list"]) == 8
-    monkeypatch.setattr(repositories_of, "PAGES", 5)
+    monkeypatch.setattr(repositories_of, "MAX_PAGES", 5)
     following = [f'</v2/hello/tags/list?last={number}>; rel="next"' for number in range(9)]
     server.faults["/tags/list"] = [Fault(200, {"Link": each}, b'{"tags": ["a"]}') for each in following]
     with pytest.raises(RegistryError, match="lists tags without end"):
@@ -280,11 +280,11 @@ def test_lists_in_lists_are_read_to_a_depth(serve: Serve) -> None:
     made: Manifest = image(repository, "innermost")
     for depth in range(MAX_INDEX_DEPTH + 1):
         if depth == MAX_INDEX_DEPTH:
-            assert len(take(repository).manifests) == 1 + MAX_INDEX_DEPTH, "an image under latest, and lists"
+            assert len(read_inventory(repository).manifests) == 1 + MAX_INDEX_DEPTH, "an image under latest, and lists"
         listed = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [made.descriptor], "x": depth}
         made = tagged(repository, Manifest.of(listed), "nested")
     with pytest.raises(RegistryError, match=f"more than {MAX_INDEX_DEPTH} deep"):
-        take(repository)
+        read_inventory(repository)
 
 
 def test_errors_of_the_registry_are_shown_without_what_moves_a_terminal(serve: Serve) -> None:

@@ -30,7 +30,7 @@ def _file(folder: Path, text: str) -> Path:
 
 def test_what_a_site_has_to_say_and_the_rest(tmp_path: Path) -> None:
     site = read_site(_file(tmp_path, SMALLEST))
-    assert (site.profile, site.parallel, site.record, site.candidates.keep) == ("koji", 4, None, 30)
+    assert (site.profile, site.parallel, site.journal, site.candidates.keep) == ("koji", 4, None, 30)
     stable = site.target("stable")
     assert str(stable.repository("hello/web")) == "registry.example.org/hello/web"
     assert stable.floating == ("version", "latest")

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.platforms import go_arch, koji_arch
 from fedpkg_container.registry.mirror import tree
-from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.discovery import MAX_DEPTH, walk
+from fedpkg_container.registry.mirror.clock import ClockReading
+from fedpkg_container.registry.mirror.discovery import MAX_DEPTH, find_reachable
 from fedpkg_container.registry.mirror.fetch import Throttle
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.manifest_cache import Blob, Image
 from fedpkg_container.registry.mirror.retention import expired
-from fedpkg_container.registry.mirror.selection import changes
+from fedpkg_container.registry.mirror.selection import journal_changes
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import Tree
-from fedpkg_container.registry.promotion.journal import Record
+from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import fallback_tag
 from fedpkg_container.registry.workers import MAX_CONSECUTIVE_FAILURES, JobResult, JobSkippedError, WorkerPool
 from tests.support.mirrored import begun, promoted
@@ -67,19 +67,19 @@ class TestTree:
         (folder / digest(2)).write_text("ours")
         (tmp_path / "v2/a" / digest(3)).write_text("not in blobs")
         assert {entry.digest for entry in tree.contents()["a"].values()} == {digest(2)}
-        tree.tidy()
+        tree.finalize()
         assert (folder / "README").exists()
 
     def test_file_systems_without_hard_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tree = Tree(tmp_path, tmp_path)
         (tmp_path / "new").write_text("content")
-        tree.place(tmp_path / "new", digest(1), "a")
+        tree.publish_blob(tmp_path / "new", digest(1), "a")
 
         def refuse(*_: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
         monkeypatch.setattr(os, "link", refuse)
-        tree.link(digest(1), "a", "b")
+        tree.link_blob(digest(1), "a", "b")
         assert tree.path("b", digest(1)).read_text() == "content"
         assert tree.path("b", digest(1)).stat().st_mode & 0o777 == 0o644
         assert sorted(path.name for path in tmp_path.iterdir()) == ["v2"]
@@ -87,19 +87,19 @@ class TestTree:
 
 class TestClock:
     def test_on_one_machine_that_runs_on_nobody_can_set_it(self) -> None:
-        then = Moment(1000.0, "boot", 10.0)
-        assert Moment(9e9, "boot", 17.0).since(then, longest=5.0) == 7.0
-        assert Moment(0.0, "boot", 17.0).since(then, longest=5.0) == 7.0
+        then = ClockReading(1000.0, "boot", 10.0)
+        assert ClockReading(9e9, "boot", 17.0).since(then, limit=5.0) == 7.0
+        assert ClockReading(0.0, "boot", 17.0).since(then, limit=5.0) == 7.0
 
     def test_over_a_start_it_is_bounded(self) -> None:
-        then = Moment(1000.0, "boot", 10.0)
-        assert Moment(1003.0, "other", 0.0).since(then, longest=5.0) == 3.0
-        assert Moment(9e9, "other", 0.0).since(then, longest=5.0) == 5.0
-        assert Moment(0.0, "other", 0.0).since(then, longest=5.0) == 0.0
-        assert Moment(9e9, "", 99.0).since(Moment(0.0, "", 0.0), longest=5.0) == 5.0
+        then = ClockReading(1000.0, "boot", 10.0)
+        assert ClockReading(1003.0, "other", 0.0).since(then, limit=5.0) == 3.0
+        assert ClockReading(9e9, "other", 0.0).since(then, limit=5.0) == 5.0
+        assert ClockReading(0.0, "other", 0.0).since(then, limit=5.0) == 0.0
+        assert ClockReading(9e9, "", 99.0).since(ClockReading(0.0, "", 0.0), limit=5.0) == 5.0
 
     def test_now(self) -> None:
-        assert 0.0 <= Moment.now().since(Moment.now(), longest=0.0) < 1.0
+        assert 0.0 <= ClockReading.now().since(ClockReading.now(), limit=0.0) < 1.0
 
 
 class TestGrace:
@@ -121,7 +121,7 @@ class TestGrace:
             passed, jump, running = passed + seconds, jump + set_by, running + seconds
             if anew:
                 running, boots = 0.0, boots + 1
-            now = Moment(passed + jump, str(boots), running)
+            now = ClockReading(passed + jump, str(boots), running)
             unsure = (lambda _: True) if doubt else (lambda _: False)
             gone = expired(state, [] if doubt else ["x"], unsure, now=now, grace=7 * DAY)
             seen = passed if seen < 0 and not doubt else seen
@@ -131,10 +131,10 @@ class TestGrace:
 
     def test_what_is_in_doubt_gets_no_older(self) -> None:
         state = State()
-        expired(state, ["x"], lambda _: False, now=Moment(0, "a", 0), grace=10)
-        expired(state, [], lambda _: True, now=Moment(0, "a", 100), grace=10)
-        assert expired(state, ["x"], lambda _: False, now=Moment(0, "a", 105), grace=10) == []
-        assert expired(state, ["x"], lambda _: False, now=Moment(0, "a", 110), grace=10) == ["x"]
+        expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 0), grace=10)
+        expired(state, [], lambda _: True, now=ClockReading(0, "a", 100), grace=10)
+        assert expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 105), grace=10) == []
+        assert expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 110), grace=10) == ["x"]
 
 
 class TestWalk:
@@ -154,79 +154,79 @@ class TestWalk:
             fallback_tag(digest(2)): digest(4),
             fallback_tag(digest(77)): digest(8),  # of an image that no tag reaches
         }
-        reach = walk(tags, images, lambda it: (digest(6),) if it == digest(3) else ())
+        reach = find_reachable(tags, images, lambda it: (digest(6),) if it == digest(3) else ())
         assert reach.manifests == {digest(number) for number in range(1, 7)}
         assert reach.blobs == {digest(10): 1, digest(11): 2, digest(12): 3, digest(13): 4}
         assert not reach.unknown
 
     def test_what_must_be_read_first(self) -> None:
-        reach = walk({"a": digest(1)}, {digest(1): Image(members=(digest(2),))}, lambda _: ())
+        reach = find_reachable({"a": digest(1)}, {digest(1): Image(members=(digest(2),))}, lambda _: ())
         assert reach.unknown == {digest(2)}
 
     def test_lists_without_end(self) -> None:
         deep = {digest(number): Image(members=(digest(number + 1),)) for number in range(100)}
         with pytest.raises(RegistryError, match="deeper"):
-            walk({"a": digest(0)}, deep, lambda _: ())
+            find_reachable({"a": digest(0)}, deep, lambda _: ())
         shallow = {digest(number): Image(members=(digest(number + 1),)) for number in range(MAX_DEPTH - 1)}
-        walk({"a": digest(0)}, {**shallow, digest(MAX_DEPTH - 1): Image()}, lambda _: ())
-        walk({"a": digest(0)}, {digest(0): Image(members=(digest(0),))}, lambda it: (it,))  # to itself
+        find_reachable({"a": digest(0)}, {**shallow, digest(MAX_DEPTH - 1): Image()}, lambda _: ())
+        find_reachable({"a": digest(0)}, {digest(0): Image(members=(digest(0),))}, lambda it: (it,))  # to itself
 
     def test_contradictions(self) -> None:
         images = {digest(1): Image(blobs=(Blob(digest(9), 1),)), digest(2): Image(blobs=(Blob(digest(9), 2),))}
         with pytest.raises(RegistryError, match="bytes, another manifest does not"):
-            walk({"a": digest(1), "b": digest(2)}, images, lambda _: ())
+            find_reachable({"a": digest(1), "b": digest(2)}, images, lambda _: ())
 
 
 class TestRecord:
     def test_what_was_touched_since(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
-        first = changes(path, "")
+        first = journal_changes(path, "")
         assert first.repositories is None
-        assert changes(path, first.position).repositories == frozenset()
+        assert journal_changes(path, first.position).repositories == frozenset()
         for name in ("registry.example.org/a", "registry.example.org/x/b", "other.example.org/c"):
             promoted(path, name)
         whole = path.read_bytes()
         path.write_bytes(whole + whole[:20])  # a line that is being written
-        second = changes(path, first.position)
+        second = journal_changes(path, first.position)
         assert second.repositories == frozenset({"a", "x/b", "c"})
         path.write_bytes(whole)
         promoted(path, "registry.example.org/d")
-        third = changes(path, second.position)
+        third = journal_changes(path, second.position)
         assert third.repositories == frozenset("d")
-        assert changes(path, third.position).repositories == frozenset()
+        assert journal_changes(path, third.position).repositories == frozenset()
 
     def test_a_change_is_open_until_it_is_done(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
         entry = begun(path, "registry.example.org/a")
-        position = changes(path, "").position
-        assert changes(path, position).repositories == frozenset("a")
+        position = journal_changes(path, "").position
+        assert journal_changes(path, position).repositories == frozenset("a")
         promoted(path, "registry.example.org/b")
-        position = changes(path, position).position
-        assert changes(path, position).repositories == frozenset("a")
-        Record(path).append(entry.done())
-        position = changes(path, position).position
-        assert changes(path, position).repositories == frozenset()
+        position = journal_changes(path, position).position
+        assert journal_changes(path, position).repositories == frozenset("a")
+        Journal(path).append(entry.done())
+        position = journal_changes(path, position).position
+        assert journal_changes(path, position).repositories == frozenset()
 
     @pytest.mark.parametrize("change", [lambda text: text[::-1], lambda text: text[:-1], lambda _: b""])
     def test_another_file(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
-        position = changes(path, "").position
+        position = journal_changes(path, "").position
         path.write_bytes(change(path.read_bytes()))
-        assert changes(path, position).repositories is None
+        assert journal_changes(path, position).repositories is None
 
     @pytest.mark.parametrize("line", ["no json", "[]", "{}", "1", "\x00", '{"format": 2}'])
     def test_a_line_that_cannot_be_read(self, tmp_path: Path, line: str) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
-        position = changes(path, "").position
+        position = journal_changes(path, "").position
         with path.open("a") as file:
             file.write(f"{line}\n")
-        assert changes(path, position).repositories is None
+        assert journal_changes(path, position).repositories is None
 
     def test_a_record_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
-            changes(tmp_path, "")
+            journal_changes(tmp_path, "")
 
 
 class TestState:
@@ -362,13 +362,13 @@ def test_a_list_of_files_passes_over_what_is_not_served(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "link").symlink_to("a")
-    assert tree.write(tmp_path, tmp_path / ".hidden")
+    assert tree.write_file_list(tmp_path, tmp_path / ".hidden")
     text = (tmp_path / f"fullfiletimelist-{tmp_path.name}").read_text()
     lines = [line.split("\t")[1:] for line in text.splitlines()[4:-4]]
     assert [[kind, path] for kind, _, path in lines] == [
         ["f", "a"], ["d", "archives"], ["d", "archives/x"], ["f", "archives/x/y"], ["f", "b"], ["f-", "secret"],
     ]  # fmt: skip
-    assert not tree.write(tmp_path, tmp_path / ".hidden")
+    assert not tree.write_file_list(tmp_path, tmp_path / ".hidden")
 
 
 @pytest.mark.parametrize(

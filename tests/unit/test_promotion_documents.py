@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.commands.registry import list_promoted, promote, unpromote
-from fedpkg_container.registry.promotion.journal import Entry
+from fedpkg_container.registry.promotion.journal import JournalEntry
 
 TEXT = (Path(__file__).parents[2] / "docs" / "promotion.md").read_text()
 
@@ -24,4 +24,4 @@ def test_every_option_is_documented(module: object) -> None:
 
 
 def test_every_field_of_the_record_is_documented() -> None:
-    assert [each.name for each in fields(Entry) if f"`{each.name}`" not in TEXT] == []
+    assert [each.name for each in fields(JournalEntry) if f"`{each.name}`" not in TEXT] == []

@@ -14,30 +14,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
-from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, Entry, History, Move, Record
+from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, History, Journal, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.locks import Locks
 from tests.support.waiting import PATIENCE
 
 PLACE = "registry.example.org/hello"
 
 
-def entry(nvr: str = "hello-1-1", what: str = PROMOTE, **facts: Any) -> Entry:
+def entry(nvr: str = "hello-1-1", what: str = PROMOTE, **facts: Any) -> JournalEntry:
     """A change; its digest is made of the NVR."""
     known = {"target": "stable", "repository": PLACE, "nvr": nvr, "digest": f"sha256:{nvr}", **facts}
-    return Entry.begin(what, **known)
+    return JournalEntry.start(what, **known)
 
 
-def moved(before: str, after: str, *tags: str) -> dict[str, Move]:
+def moved(before: str, after: str, *tags: str) -> dict[str, TagMove]:
     """Tags that go from one build to another; an empty one for nothing."""
-    return dict.fromkeys(tags, Move(f"sha256:{before}" if before else "", f"sha256:{after}"))
+    return dict.fromkeys(tags, TagMove(f"sha256:{before}" if before else "", f"sha256:{after}"))
 
 
-def history(*entries: Entry) -> Any:
+def history(*entries: JournalEntry) -> Any:
     return History(entries).of(PLACE)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    record = Record(tmp_path / "record.jsonl")
+    record = Journal(tmp_path / "record.jsonl")
     assert record.entries() == []
     begun = entry(tags=moved("", "hello-1-1", "1"), source="c.example.org/hello@sha256:0", deleted=("sha256:1",))
     record.append(begun)
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 @given(st.integers(min_value=0, max_value=2000))
 def test_a_last_line_that_was_torn_is_none_and_goes(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
     path = tmp_path_factory.mktemp("record") / "record.jsonl"
-    record = Record(path)
+    record = Journal(path)
     first = entry()
     record.append(first)
     with path.open("ab") as file:
@@ -64,7 +64,7 @@ def test_a_last_line_that_was_torn_is_none_and_goes(tmp_path_factory: pytest.Tem
 
 
 def test_a_torn_line_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
-    record = Record(tmp_path / "record.jsonl")
+    record = Journal(tmp_path / "record.jsonl")
     record.append(entry())
     with (tmp_path / "record.jsonl").open("ab") as file:
         file.write(b"x" * 10_000)
@@ -74,7 +74,7 @@ def test_a_torn_line_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["", "nonsense", "[]", '{"format": 2}', '{"format": 1, "tags": 3}'])
 def test_a_line_that_is_something_else(line: str, tmp_path: Path) -> None:
-    record = Record(tmp_path / "record.jsonl")
+    record = Journal(tmp_path / "record.jsonl")
     record.append(entry())
     with (tmp_path / "record.jsonl").open("a") as file:
         file.write(f"{line}\n")
@@ -86,14 +86,14 @@ def test_a_line_that_is_something_else(line: str, tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "record.jsonl", tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be written"):
-            Record(path).check()
-    Record(tmp_path / "record.jsonl").check()
+            Journal(path).check()
+    Journal(tmp_path / "record.jsonl").check()
     assert list(tmp_path.iterdir()) == []
 
 
 def _append(path: Path, number: int) -> None:
     for each in range(20):
-        Record(path).append(entry(f"hello-{number}-{each}"))
+        Journal(path).append(entry(f"hello-{number}-{each}"))
 
 
 def test_many_write_at_once(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_many_write_at_once(tmp_path: Path) -> None:
         each.start()
     for each in workers:
         each.join(PATIENCE)
-    assert len({each.nvr for each in Record(path).entries()}) == 100
+    assert len({each.nvr for each in Journal(path).entries()}) == 100
 
 
 def _hold(path: Path, name: str, held: Any, seconds: float) -> None:
-    with Locks(path).held(name):
+    with Locks(path).hold(name):
         held.set()
         time.sleep(seconds)
 
@@ -123,18 +123,18 @@ def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatc
     child.start()
     assert held.wait(PATIENCE)
     locks = Locks(path)
-    with locks.held("other"):
+    with locks.hold("other"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 0.1)
-    with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.held("hello"):
+    with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.hold("hello"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", PATIENCE)
     threading.Timer(0.2, locks.cancel).start()
-    with pytest.raises(FedpkgContainerError, match="given up"), locks.held("hello"):
+    with pytest.raises(FedpkgContainerError, match="given up"), locks.hold("hello"):
         pass
     child.kill()
     child.join(PATIENCE)
-    with locks.held("hello"):
+    with locks.hold("hello"):
         pass
 
 
@@ -143,7 +143,7 @@ def test_locks_between_threads(has_file: bool, tmp_path: Path) -> None:
     locks, inside, most = Locks(tmp_path / "lock" if has_file else None), [0], [0]
 
     def enter() -> None:
-        with locks.held("hello"):
+        with locks.hold("hello"):
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             time.sleep(0.02)
@@ -195,5 +195,5 @@ def test_a_build_that_keeps_a_tag_is_not_forgotten_for_it() -> None:
 
 def test_who_did_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "some\x1b[31mbody")
-    assert "\x1b" not in entry().who
-    assert entry().who.startswith("some")
+    assert "\x1b" not in entry().author
+    assert entry().author.startswith("some")

@@ -14,8 +14,8 @@ from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.nvr_lookup import Identities
-from fedpkg_container.registry.promotion.tagging import Rules, Tagging, wanted_tags
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
+from fedpkg_container.registry.promotion.tagging import TagRules, TagUpdater, wanted_tags
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access
 
@@ -28,10 +28,10 @@ def candidate(version: str = "1.0", release: str = "1", floating: tuple[str, ...
     return Candidate(NVR("hello", version, release), IMAGE, ("f42",), floating)
 
 
-def tagging(rules: Rules = Rules(), **builds: str) -> Tagging:  # noqa: B008
+def tagging(rules: TagRules = TagRules(), **builds: str) -> TagUpdater:  # noqa: B008
     """A repository whose tags point to builds of the record."""
     repository = Repository(NOBODY, "hello")
-    return Tagging(repository, Identities(repository, {f"sha256:{name}": nvr for name, nvr in builds.items()}), rules)
+    return TagUpdater(repository, NVRLookup(repository, {f"sha256:{name}": nvr for name, nvr in builds.items()}), rules)
 
 
 @pytest.mark.parametrize(
@@ -66,32 +66,32 @@ def test_the_order_of_rpm(older: tuple[str, str], newer: tuple[str, str]) -> Non
     one, other = NVR("hello", *older), NVR("hello", *newer)
     assert compare(one, other) < 0 < compare(other, one)
     assert max([other, one], key=by_age) == other
-    made = tagging(held=str(other)).decide(one, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(held=str(other)).plan(one, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (made[1].what, made[1].after) == ("kept", "sha256:held")
-    made = tagging(held=str(one)).decide(other, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(held=str(one)).plan(other, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (made[1].what, made[1].after) == ("set", "sha256:new")
 
 
 def test_a_downgrade_that_is_allowed() -> None:
-    made = tagging(Rules(downgrade=True), held="hello-2-1")
-    (_, latest) = made.decide(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(TagRules(downgrade=True), held="hello-2-1")
+    (_, latest) = made.plan(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (latest.what, latest.before, latest.why) == ("set", "sha256:held", "it was hello-2-1")
 
 
 def test_what_is_there_already() -> None:
-    made = tagging().decide(candidate().nvr, "sha256:new", ["t", "latest"], ["sha256:new", "sha256:new"])
+    made = tagging().plan(candidate().nvr, "sha256:new", ["t", "latest"], ["sha256:new", "sha256:new"])
     assert {each.what for each in made} == {"already"}
 
 
 def test_another_component_is_refused_even_where_downgrades_are_allowed() -> None:
-    made = tagging(Rules(downgrade=True), held="other-1-1")
+    made = tagging(TagRules(downgrade=True), held="other-1-1")
     with pytest.raises(RefusedError, match=r"hello:latest is an image of other \(other-1-1\): sha256:held"):
-        made.decide(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
-    made = tagging(Rules(replace=True), held="other-1-1")
-    assert made.decide(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])[1].what == "set"
+        made.plan(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(TagRules(replace=True), held="other-1-1")
+    assert made.plan(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])[1].what == "set"
 
 
 def test_the_tag_of_version_and_release_is_one_image_for_ever() -> None:
-    made = tagging(Rules(downgrade=True, replace=True), held="hello-1.0-1")
+    made = tagging(TagRules(downgrade=True, replace=True), held="hello-1.0-1")
     with pytest.raises(RefusedError, match="exists, and is something else: sha256:held"):
-        made.decide(candidate().nvr, "sha256:new", ["1.0-1", "latest"], ["sha256:held", ""])
+        made.plan(candidate().nvr, "sha256:new", ["1.0-1", "latest"], ["sha256:held", ""])

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from fedpkg_container.model.koji_images import Record, TaskRecord
 from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Manifest
-from fedpkg_container.registry.pruning.inventory import Inventory, mark
-from fedpkg_container.registry.pruning.plan import Judgement
-from fedpkg_container.registry.pruning.retention import DAY, Needs
+from fedpkg_container.registry.pruning.inventory import Inventory, temporary_tag
+from fedpkg_container.registry.pruning.plan import PrunePlan
+from fedpkg_container.registry.pruning.retention import DAY, RetentionPolicy
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.records import ENDED, RUNNING, ToldRecords
 
@@ -43,13 +43,13 @@ def _stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
     return str(UniqueTag(number, NOW - days * DAY, kind))
 
 
-def _judged(inventory: Inventory, records: ToldRecords | None = None) -> Judgement:
-    needs = Needs(records or ToldRecords(), [], NOW, 30 * DAY)
-    return Judgement(inventory, needs.verdicts(inventory))
+def _judged(inventory: Inventory, records: ToldRecords | None = None) -> PrunePlan:
+    needs = RetentionPolicy(records or ToldRecords(), [], NOW, 30 * DAY)
+    return PrunePlan(inventory, needs.decide(inventory))
 
 
 def _going(inventory: Inventory, records: ToldRecords | None = None) -> set[str]:
-    return {tag for each in _judged(inventory, records).going for tag in each.tags}
+    return {tag for each in _judged(inventory, records).to_delete for tag in each.tags}
 
 
 def test_scratch_builds_go_when_they_are_old() -> None:
@@ -59,8 +59,8 @@ def test_scratch_builds_go_when_they_are_old() -> None:
 
 
 def test_what_says_not_how_old_it_is_stays_and_is_named() -> None:
-    (kept,) = _judged(_inventory(latest=_image(1))).kept
-    assert kept.is_ageless
+    (kept,) = _judged(_inventory(latest=_image(1))).to_keep
+    assert kept.is_age_unknown
 
 
 def test_the_newest_of_several_unique_tags_counts() -> None:
@@ -82,7 +82,7 @@ def test_koji_knows_better_than_a_tag_how_old_an_image_is() -> None:
 def test_what_koji_needs_stays_and_the_reason_is_said() -> None:
     image = _image(1)
     records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY, "it is in tag f42")})
-    (kept,) = _judged(_tagged([(_stamp(90), image)]), records).kept
+    (kept,) = _judged(_tagged([(_stamp(90), image)]), records).to_keep
     assert kept.why == "it is in tag f42"
 
 
@@ -101,15 +101,15 @@ def test_a_member_that_another_list_has_stays() -> None:
     shared, own = _image(1), _image(2)
     old, new = _list(shared, own), _list(shared, kind=OCI_INDEX)
     judged = _judged(_tagged([(_stamp(90), old), ("1.0-2", new)]))
-    assert [each.digest for each in judged.going] == [old.digest]
-    assert shared.digest in judged.stays
-    assert own.digest not in judged.stays
+    assert [each.digest for each in judged.to_delete] == [old.digest]
+    assert shared.digest in judged.kept_digests
+    assert own.digest not in judged.kept_digests
 
 
 def test_an_old_tag_of_a_member_of_a_list_that_stays_stays() -> None:
     member = _image(1)
     inventory = _tagged([(_stamp(90), member), ("latest", _list(member))])
-    (kept,) = (each for each in _judged(inventory).kept if each.digest == member.digest)
+    (kept,) = (each for each in _judged(inventory).to_keep if each.digest == member.digest)
     assert kept.why == "it is in a list that stays"
 
 
@@ -122,28 +122,28 @@ def test_what_belongs_to_an_image_follows_it() -> None:
         ("latest", kept), (fallback_tag(kept.digest), lists[1]), ("a-tagged-bom", _image(6, kept)),
     ])  # fmt: skip
     judged = _judged(inventory)
-    assert [each.digest for each in judged.going] == [gone.digest]
-    assert {lists[1].digest, boms[1].digest, _image(6, kept).digest} <= judged.stays
-    assert not {lists[0].digest, boms[0].digest, _image(5).digest} & judged.stays
+    assert [each.digest for each in judged.to_delete] == [gone.digest]
+    assert {lists[1].digest, boms[1].digest, _image(6, kept).digest} <= judged.kept_digests
+    assert not {lists[0].digest, boms[0].digest, _image(5).digest} & judged.kept_digests
 
 
 def test_what_belongs_to_an_image_that_is_not_there_stays() -> None:
     bom = _image(2, _image(1))
     listed = _list(bom, kind=OCI_INDEX)
     judged = _judged(_tagged([(fallback_tag(_image(1).digest), listed), (_stamp(90), bom)]))
-    assert judged.going == []
-    assert {bom.digest, listed.digest} <= judged.stays
+    assert judged.to_delete == []
+    assert {bom.digest, listed.digest} <= judged.kept_digests
 
 
 def test_what_a_broken_prune_left_goes_whatever_its_age_unless_it_is_needed() -> None:
     left, listed, needed = _image(1), _image(2), _image(3)
     inventory = _tagged([
-        (mark(left.digest), left), (mark(listed.digest), listed), ("latest", _list(listed)),
-        (mark(needed.digest), needed),
+        (temporary_tag(left.digest), left), (temporary_tag(listed.digest), listed), ("latest", _list(listed)),
+        (temporary_tag(needed.digest), needed),
         ("prune-" + "0" * 64, _image(4)),
     ])  # fmt: skip
     records = ToldRecords({needed.digest: Record(("hello-1-1",), NOW, "it is young")})
-    assert _going(inventory, records) == {mark(left.digest)}
+    assert _going(inventory, records) == {temporary_tag(left.digest)}
 
 
 @st.composite
@@ -157,7 +157,7 @@ def _repositories(draw: st.DrawFn) -> tuple[Inventory, ToldRecords]:
     names = st.one_of(
         st.sampled_from(["latest", "1.0", "1.0-1"]),
         st.builds(_stamp, st.floats(0, 100), st.integers(1, 3), st.sampled_from(["", "scratch", "import"])),
-        st.sampled_from([fallback_tag(each.digest) for each in made] + [mark(each.digest) for each in made]),
+        st.sampled_from([fallback_tag(each.digest) for each in made] + [temporary_tag(each.digest) for each in made]),
     )
     tags = draw(st.dictionaries(names, st.sampled_from([*made, *boms]), max_size=12))
     inventory = Inventory("hello", {tag: each.digest for tag, each in tags.items()},
@@ -176,18 +176,18 @@ _STRAY, _ABSENT = _image(1), _image(0)
 def test_nothing_goes_that_a_tag_reaches_which_stays(made: tuple[Inventory, ToldRecords]) -> None:
     inventory, records = made
     judged = _judged(inventory, records)
-    going = {digest for each in judged.going for digest in inventory.reach(each.digest)} - judged.stays
-    for verdict in judged.verdicts:
-        if verdict.stays:
+    going = {digest for each in judged.to_delete for digest in inventory.reach(each.digest)} - judged.kept_digests
+    for verdict in judged.decisions:
+        if verdict.keep:
             assert not going & set(inventory.reach(verdict.digest))
     assert not going & set(records.known)
-    for digest in inventory.owners.keys() - judged.stays:
+    for digest in inventory.owners.keys() - judged.kept_digests:
         chain = _owners(inventory, digest)
         assert all(chain), "it belongs to an image that is absent"
-        assert not judged.stays.intersection(chain), "it belongs to an image that stays"
+        assert not judged.kept_digests.intersection(chain), "it belongs to an image that stays"
         assert chain[-1] not in inventory.owners, "it belongs to nothing but itself"
-    for verdict in judged.going:
-        assert verdict.age is None or verdict.age >= 30 * DAY or inventory.is_marked(verdict.digest)
+    for verdict in judged.to_delete:
+        assert verdict.age is None or verdict.age >= 30 * DAY or inventory.has_temporary_tag(verdict.digest)
 
 
 def _owners(inventory: Inventory, digest: str) -> list[str]:
@@ -210,9 +210,9 @@ def test_an_artifact_whose_image_does_not_go_stays_in_an_expired_list_too(owner:
     tags += [(fallback_tag(stray.digest), other)] if owner == "each other" else []
     expired = _list(stray, other) if owner == "each other" else _list(stray)
     judged = _judged(_tagged([*tags, *([(_stamp(90), expired)] if listed else [])]))
-    assert [each.digest for each in judged.going] == ([expired.digest] if listed else [])
-    assert stray.digest in judged.stays
-    assert {digest for _, each in tags for digest in judged.inventory.reach(each.digest)} <= judged.stays
+    assert [each.digest for each in judged.to_delete] == ([expired.digest] if listed else [])
+    assert stray.digest in judged.kept_digests
+    assert {digest for _, each in tags for digest in judged.inventory.reach(each.digest)} <= judged.kept_digests
 
 
 def test_an_artifact_of_a_member_goes_with_an_expired_list_that_has_both() -> None:
@@ -220,7 +220,7 @@ def test_an_artifact_of_a_member_goes_with_an_expired_list_that_has_both() -> No
     artifact = _image(2, member)
     expired = _list(member, artifact)
     judged = _judged(_tagged([(_stamp(90), expired), ("1.0-sbom", artifact)]))
-    assert not judged.stays
+    assert not judged.kept_digests
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 4_000_000_000), st.sampled_from(["", "scratch", "import"]))

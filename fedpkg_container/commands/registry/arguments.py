@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.completion.values import is_safe
-from fedpkg_container.registry.config_path import record_path, target_names
+from fedpkg_container.registry.config_path import journal_path, target_names
 from fedpkg_container.settings import size_of
 
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
 
 
-def folder(text: str) -> Path:
+def directory(text: str) -> Path:
     """Parse a directory; an empty string, e.g. of an unset variable, is not the current directory."""
     if not text:
         raise argparse.ArgumentTypeError("must be a directory, not an empty string")
@@ -55,7 +55,7 @@ def size(text: str) -> int:
 
 
 #: Bytes read from the end of the promotion journal for completion: several hundred promotions.
-RECORD_READ = 2**18
+JOURNAL_TAIL = 2**18
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def koji_tag(arguments: argparse.Namespace) -> str:
 
 def complete_targets(action: argparse.Action) -> None:
     """Complete the names of targets."""
-    action.completer = _offered  # type: ignore[attr-defined]
+    action.completer = _complete_targets  # type: ignore[attr-defined]
 
 
 def complete_files(action: argparse.Action) -> None:
@@ -98,7 +98,7 @@ def complete_files(action: argparse.Action) -> None:
 
 def complete_promoted(action: argparse.Action) -> None:
     """Complete the builds in the target according to the promotion journal."""
-    action.completer = _promoted  # type: ignore[attr-defined]
+    action.completer = _complete_promoted  # type: ignore[attr-defined]
 
 
 def _file(parsed_args: argparse.Namespace) -> Path | None:
@@ -107,19 +107,19 @@ def _file(parsed_args: argparse.Namespace) -> Path | None:
     return named if isinstance(named, Path) else None
 
 
-def _offered(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+def _complete_targets(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     """Return the targets in the site's configuration."""
     return [each for each in target_names(_file(parsed_args)) if is_safe(each)]
 
 
-def _promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
+def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
     """Return the builds at the end of the journal, with the times of their promotion."""
-    from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, Entry
+    from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, JournalEntry
 
     found: dict[str, str] = {}
-    for line in _end(record_path(_file(parsed_args))).split(b"\n"):
+    for line in _tail(journal_path(_file(parsed_args))).split(b"\n"):
         with suppress(ValueError):  # invalid lines, including an incomplete first one
-            entry = Entry.read(line)
+            entry = JournalEntry.read(line)
             if entry.target != parsed_args.to:
                 continue
             if entry.what == PROMOTE:
@@ -129,11 +129,11 @@ def _promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]
     return {nvr: when for nvr, when in found.items() if is_safe(nvr) and is_safe(when)}
 
 
-def _end(path: Path | None) -> bytes:
+def _tail(path: Path | None) -> bytes:
     """Return the end of a file; empty if it cannot be read."""
     try:
         with (path or Path(os.devnull)).open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - RECORD_READ, 0))
-            return file.read(RECORD_READ)
+            file.seek(max(file.seek(0, os.SEEK_END) - JOURNAL_TAIL, 0))
+            return file.read(JOURNAL_TAIL)
     except OSError:
         return b""

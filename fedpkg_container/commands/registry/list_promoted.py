@@ -27,11 +27,11 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from dataclasses import asdict
 
     from fedpkg_container.commands.terminal import complain, say, say_json
-    from fedpkg_container.registry.promotion.listing import listed
+    from fedpkg_container.registry.promotion.listing import list_images
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
-    found = listed(site, target, arguments.repository)
+    found = list_images(site, target, arguments.repository)
     if arguments.json:
         say_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
         return 0

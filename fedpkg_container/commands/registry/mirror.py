@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.arguments import complete_files, complete_targets, days, folder, parallel, size
+from fedpkg_container.commands.registry.arguments import (
+    complete_files,
+    complete_targets,
+    days,
+    directory,
+    parallel,
+    size,
+)
 from fedpkg_container.text import counted, printable_line
 
 if TYPE_CHECKING:
@@ -15,7 +22,7 @@ if TYPE_CHECKING:
     from fedpkg_container.registry.mirror.options import Options, Summary
 
 
-def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator[str]:
+def summary_lines(summary: Summary, directory: Path, *, verified: bool) -> Iterator[str]:
     """Yield the summary in a few lines.
 
     :param verified: whether all existing files were verified
@@ -26,7 +33,7 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
     size = f" ({decimal(summary.received)})" if summary.received else ""
     now_and_then = (
         (summary.linked, "linked"),
-        (summary.mended, "to be repaired" if summary.dry_run else "repaired"),
+        (summary.repaired, "to be repaired" if summary.dry_run else "repaired"),
         (summary.archives, "archives created"),
         (summary.foreign, "foreign layers skipped"),
         (summary.deleted, "deleted"),
@@ -35,9 +42,9 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
     more = "".join(f", {number} {what}" for number, what in now_and_then if number)
     new = counted(summary.new, "new blob")
     read = " and verified" if verified else ""
-    yield f"{would}{printable_line(str(folder))}: {new}{size}, {summary.present} present{read}{more}"
+    yield f"{would}{printable_line(str(directory))}: {new}{size}, {summary.present} present{read}{more}"
     yield (
-        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} queried),"
+        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.queried} queried),"
         f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )
 
@@ -48,7 +55,7 @@ HELP = "export blobs as a tree of files for web servers and mirrors"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     tree = parser.add_argument(
-        "directory", type=folder, nargs="?", metavar="DIR", help="output directory (default: from the configuration)"
+        "directory", type=directory, nargs="?", metavar="DIR", help="output directory (default: from the configuration)"
     )
     complete_files(tree)
     followed = parser.add_argument(
@@ -109,7 +116,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if arguments.json:
         say_json(summary.report())
     else:
-        say(*summary_lines(summary, options.folder, verified=options.verify))
+        say(*summary_lines(summary, options.directory, verified=options.verify))
         for error in summary.errors:
             complain_of_error(error)
         if summary.errors and not summary.interrupted:
@@ -133,22 +140,22 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     from fedpkg_container.errors import UsageError
     from fedpkg_container.registry.mirror.options import DAY, Options
 
-    chosen = site.mirroring
-    tree = arguments.directory or chosen.directory
+    config = site.mirroring
+    tree = arguments.directory or config.directory
     if tree is None:
         raise UsageError("no output directory is given", solution=f"name it, or set [mirror] directory in {site.path}")
-    target = site.target(arguments.target or chosen.target)
+    target = site.target(arguments.target or config.target)
     return Options(
         tree,
         name=target.registry,
-        repositories=tuple(arguments.repositories or chosen.repositories),
+        repositories=tuple(arguments.repositories or config.repositories),
         prefix=target.prefix,
-        parallel=chosen.parallel if arguments.parallel is None else arguments.parallel,
-        grace=(chosen.grace if arguments.grace is None else arguments.grace) * DAY,
-        rate=chosen.rate if arguments.rate is None else arguments.rate,
-        record=site.record,
+        parallel=config.parallel if arguments.parallel is None else arguments.parallel,
+        grace=(config.grace if arguments.grace is None else arguments.grace) * DAY,
+        rate=config.rate if arguments.rate is None else arguments.rate,
+        journal=site.journal,
         full=arguments.full,
         verify=arguments.verify,
-        archives=chosen.archives if arguments.archives is None else arguments.archives,
+        archives=config.archives if arguments.archives is None else arguments.archives,
         dry_run=arguments.dry_run,
     )

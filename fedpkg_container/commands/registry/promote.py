@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged
     from fedpkg_container.hub.session import anonymous, contact
-    from fedpkg_container.registry.promotion.promote import Wish, promote
+    from fedpkg_container.registry.promotion.promote import PromoteOptions, promote
     from fedpkg_container.registry.promotion.result import report
-    from fedpkg_container.registry.promotion.tagging import Rules
+    from fedpkg_container.registry.promotion.tagging import TagRules
 
     began = time.monotonic()
     target = site.target(arguments.to)
@@ -61,13 +61,15 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     session = anonymous(site.profile)
     with contact(session.baseurl):
         found = tagged(session, tag) if tag else candidates(session, arguments.nvr)
-    wish = Wish(Rules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify)
-    told = (lambda _: None) if arguments.json else show
+    options = PromoteOptions(
+        TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify
+    )
+    on_result = (lambda _: None) if arguments.json else show
     with shown() as progress:
-        outcomes = promote(site, target, found, wish, told=told, progress=progress)
+        results = promote(site, target, found, options, on_result=on_result, progress=progress)
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+        say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(outcomes))
-    return status(outcomes)
+        say(*summary(results))
+    return status(results)

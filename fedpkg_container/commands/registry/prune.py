@@ -12,8 +12,8 @@ from fedpkg_container.text import counted
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
-    from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
-    from fedpkg_container.registry.pruning.retention import Verdict
+    from fedpkg_container.registry.pruning.report import DeletionResult, PrunedImage, Report
+    from fedpkg_container.registry.pruning.retention import Decision
 
 _GARBAGE = """\
 {registry} frees the space when its garbage collection runs, on its own
@@ -29,25 +29,25 @@ machine:
 def lines(report: Report) -> Iterator[str]:
     """Yield the lines of the report."""
     yield from _table(report)
-    yield from _left(report)
+    yield from _kept_lines(report)
     number, size = len(report.images), sum(each.size or 0 for each in report.images)
-    done = sum(each.outcome.done for each in report.images), sum(each.outcome.done for each in report.emptied)
+    done = sum(each.result.done for each in report.images), sum(each.result.done for each in report.emptied)
     if report.deletes and (number or report.emptied):
         emptied = counted(len(report.emptied), "staging repository")
         yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
     elif number or report.emptied:
         yield (
             f"{counted(number, 'image')} ({_bytes(size)}, including shared layers) and"
-            f" {counted(len(report.emptied), 'staging repository')} would be deleted; {_staying(report)}"
+            f" {counted(len(report.emptied), 'staging repository')} would be deleted; {_kept_count(report)}"
         )
         yield "nothing was deleted; use --delete to delete"
     else:
-        yield f"nothing to delete; {_staying(report)}"
+        yield f"nothing to delete; {_kept_count(report)}"
     if any(done):
         yield garbage_collection(report.registry)
 
 
-def _staying(report: Report) -> str:
+def _kept_count(report: Report) -> str:
     return counted(len(report.kept), "image is kept", "images are kept")
 
 
@@ -60,34 +60,39 @@ def _table(report: Report) -> Iterator[str]:
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
     for each in report.emptied:
         tags = counted(each.staged.tags, "image")
-        why = _with(each.outcome, f"task {each.staged.task_id} has ended")
+        why = _with_result(each.result, f"task {each.staged.task_id} has ended")
         rows.append((f"{each.staged.repository} ({tags})", "", "", why))
-    rows += [_row(each) for each in report.images]
+    rows += [_image_row(each) for each in report.images]
     if len(rows) > 1:
         yield from _aligned(rows)
         yield ""
 
 
-def _row(image: Pruned) -> tuple[str, str, str, str]:
+def _image_row(image: PrunedImage) -> tuple[str, str, str, str]:
     size = "?" if image.size is None else _bytes(image.size)
-    return _name(image.repository, image.verdict), _age(image.verdict), size, _with(image.outcome, image.verdict.why)
+    return (
+        _name(image.repository, image.decision),
+        _age(image.decision),
+        size,
+        _with_result(image.result, image.decision.why),
+    )
 
 
-def _with(outcome: Outcome, why: str) -> str:
-    if outcome.problem:
-        return f"{why}; not deleted: {outcome.problem}"
-    return f"kept: {outcome.needed}" if outcome.needed else why
+def _with_result(result: DeletionResult, why: str) -> str:
+    if result.problem:
+        return f"{why}; not deleted: {result.problem}"
+    return f"kept: {result.needed}" if result.needed else why
 
 
-def _name(repository: str, verdict: Verdict) -> str:
-    first, *more = verdict.tags
+def _name(repository: str, decision: Decision) -> str:
+    first, *more = decision.tags
     return f"{repository}:{first}" + (f" (+{len(more)})" if more else "")
 
 
-def _age(verdict: Verdict) -> str:
+def _age(decision: Decision) -> str:
     from fedpkg_container.registry.pruning.retention import DAY
 
-    return "?" if verdict.age is None else f"{verdict.age / DAY:.0f} d"
+    return "?" if decision.age is None else f"{decision.age / DAY:.0f} d"
 
 
 def _bytes(number: int) -> str:
@@ -104,17 +109,17 @@ def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
         yield f"{what:{widths[0]}}  {age:>{widths[1]}}  {size:>{widths[2]}}  {why}"
 
 
-def _left(report: Report) -> Iterator[str]:
+def _kept_lines(report: Report) -> Iterator[str]:
     """Yield what is kept although it might be unneeded, and problems."""
     for each in report.kept:
-        if each.verdict.is_ageless:
-            yield f"kept {_name(each.repository, each.verdict)}: {each.verdict.why}"
+        if each.decision.is_age_unknown:
+            yield f"kept {_name(each.repository, each.decision)}: {each.decision.why}"
     for place in report.waiting:
         why = "its task is unknown to Koji" if place.ended is None else f"task {place.task_id} has not ended"
         yield f"kept {place.repository}: {why}"
     for text in report.problems:
         yield f"problem: {text}"
-    reasons = Counter(each.verdict.why for each in report.kept if not each.verdict.is_ageless)
+    reasons = Counter(each.decision.why for each in report.kept if not each.decision.is_age_unknown)
     if reasons and not report.deletes:
         yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed or recent"
 
@@ -143,10 +148,10 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous
-    from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
+    from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
 
     both = arguments.staging == arguments.candidates
-    wanted = Wanted(
+    wanted = PruneOptions(
         keep=arguments.older_than or site.candidates.keep,
         deletes=arguments.delete,
         staging=both or arguments.staging,
@@ -154,7 +159,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     )
     report = Pruner(site, KojiRecords(anonymous(site.profile)), wanted, notice=complain).run()
     if arguments.json:
-        say_json({**report.packed(), "garbage_collection": garbage_collection(report.registry)})
+        say_json({**report.to_json(), "garbage_collection": garbage_collection(report.registry)})
     else:
         say(*lines(report))
     return 1 if report.failed else 0

@@ -38,13 +38,15 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     began = time.monotonic()
     target = site.target(arguments.to)
-    told = (lambda _: None) if arguments.json else show
-    outcomes = unpromote(site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, told=told)
+    on_result = (lambda _: None) if arguments.json else show
+    results = unpromote(
+        site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, on_result=on_result
+    )
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+        say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(outcomes))
-        if any(each.deleted for each in outcomes) and not arguments.dry_run:
+        say(*summary(results))
+        if any(each.deleted for each in results) and not arguments.dry_run:
             say(garbage_collection(target.registry))
-    return status(outcomes)
+    return status(results)

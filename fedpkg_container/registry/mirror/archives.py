@@ -22,7 +22,7 @@ from fedpkg_container.process import piped
 from fedpkg_container.registry.digests import file_digest
 from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_folders, publish, sync
+from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_directories, publish, sync
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.skopeo import Access
@@ -31,7 +31,7 @@ from fedpkg_container.registry.workers import WorkerPool
 #: File name suffixes.
 SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
 #: Tags of builds, version and release; floating tags contain no dash.
-_BUILD = re.compile(r"[^-].*-[^-]+")
+_BUILD_TAG = re.compile(r"[^-].*-[^-]+")
 #: Variants that can be part of a file name; any other counts as none.
 _VARIANT = re.compile(r"[a-z0-9_.]{1,32}")
 #: Maximum length of an archive's name, bytes: temporary suffixes must fit into a file name too.
@@ -55,7 +55,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Kept:
+class WantedArchives:
     """The archives that the tree should contain.
 
     :param paths: relative to the tree
@@ -80,17 +80,17 @@ class Archives:
     registry: str
     name: str
     access: Access
-    aside: Path
+    staging_dir: Path
     state: State
 
-    def bring(
+    def create_missing(
         self,
         tags: Mapping[str, Mapping[str, str]],
-        there: Collection[Path],
+        existing: Collection[Path],
         pool: WorkerPool,
         progress: Progress,
         summary: Summary,
-    ) -> Kept:
+    ) -> WantedArchives:
         """Create the missing archives; return the list of all wanted ones.
 
         :param tags: repository → tag → digest
@@ -106,24 +106,24 @@ class Archives:
             for reason in reasons:
                 in_doubt.add(repository)
                 summary.fail(reason)
-        left = [each for each in wanted.values() if each.path not in there or not self._is_there(each)]
-        progress.began("archives", len(left))
-        for outcome in pool.as_completed([] if summary.dry_run else left, self._make):
+        missing = [each for each in wanted.values() if each.path not in existing or not self._is_current(each)]
+        progress.began("archives", len(missing))
+        for outcome in pool.as_completed([] if summary.dry_run else missing, self._create):
             progress.advanced()
             if isinstance(outcome.error, OSError):
                 raise outcome.error
             if outcome.error is not None:
                 summary.fail(f"{outcome.job.path}: {outcome.error.reason}")
-        summary.archives = sum(summary.dry_run or self._is_there(each) for each in left)
-        return Kept(frozenset(wanted), frozenset(in_doubt))
+        summary.archives = sum(summary.dry_run or self._is_current(each) for each in missing)
+        return WantedArchives(frozenset(wanted), frozenset(in_doubt))
 
     def _builds(self, tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str, list[str]]]:
         """Yield repository, tag and image digests of each build."""
         for repository in sorted(tags):
             for tag, digest in sorted(tags[repository].items()):
-                if _BUILD.fullmatch(tag) and not fallback_tag_of(tag):
+                if _BUILD_TAG.fullmatch(tag) and not fallback_tag_of(tag):
                     members = self.state.images[digest].members or (digest,)
-                    yield repository, tag, [member for member in members if self.state.images[member].runs]
+                    yield repository, tag, [member for member in members if self.state.images[member].is_image]
 
     def _archives(self, repository: str, tag: str, images: Iterable[str]) -> tuple[list[Archive], list[str]]:
         """Return the archives of a build, the first image for each platform, and the reasons for missing ones."""
@@ -134,7 +134,7 @@ class Archives:
                 platforms.setdefault(self._platform(repository, self.state.images[digest].blobs[0].digest), digest)
             except RegistryError as error:
                 reasons.append(error.reason)
-        for arch, platform in _names(platforms, all_known=not reasons).items():
+        for arch, platform in _arch_names(platforms, all_known=not reasons).items():
             name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
             if len(name) > _LONGEST_NAME:
                 reasons.append(f"{repository}:{tag} is too long for a file name")
@@ -161,44 +161,44 @@ class Archives:
             ) from error
         return platform
 
-    def _is_there(self, archive: Archive) -> bool:
+    def _is_current(self, archive: Archive) -> bool:
         """Return whether an archive exists and is of this image."""
-        path = self.tree.folder / archive.path
+        path = self.tree.directory / archive.path
         try:
-            return path.exists() and _beside(path).read_text().startswith(f"# {archive.image}\n")
+            return path.exists() and _checksum_path(path).read_text().startswith(f"# {archive.image}\n")
         except (OSError, UnicodeDecodeError):
             return False
 
-    def _make(self, archive: Archive) -> None:
+    def _create(self, archive: Archive) -> None:
         """Create an archive, and then its checksum, each atomically.
 
         :raises FedpkgContainerError: if skopeo fails
         :raises OSError: if it cannot be written
         """
-        path = self.tree.folder / archive.path
-        made = self.aside / f"{archive.path.name}.{threading.get_ident()}"
+        path = self.tree.directory / archive.path
+        temporary = self.staging_dir / f"{archive.path.name}.{threading.get_ident()}"
         source = replace(archive.image, registry=self.registry)
         name = ImageReference(self.name, archive.image.repository, tag=archive.tag)
         copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{source}"]
         packer = ["igzip" if shutil.which("igzip") else "gzip", "-n", "-1"]
         try:
-            with piped([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=made) as wait:
+            with piped([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=temporary) as wait:
                 wait(self.access.timeout)
-            made.chmod(FILE_MODE)
-            sync(made)
-            checksum = file_digest(made).partition(":")[2]
-            make_folders(path.parent, self.tree.folder)
-            _beside(path).unlink(missing_ok=True)
-            made.replace(path)
+            temporary.chmod(FILE_MODE)
+            sync(temporary)
+            checksum = file_digest(temporary).partition(":")[2]
+            make_directories(path.parent, self.tree.directory)
+            _checksum_path(path).unlink(missing_ok=True)
+            temporary.replace(path)
             # In the format that ``checksum`` parses.
-            publish(f"# {archive.image}\n{checksum}  {path.name}\n", _beside(path), self.aside)
+            publish(f"# {archive.image}\n{checksum}  {path.name}\n", _checksum_path(path), self.staging_dir)
         finally:
-            made.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def contents(self) -> set[Path]:
         """Return the archives in the tree, as relative paths."""
-        found = self.tree.folder.glob(f"{ARCHIVES}/**/*{SUFFIX}")
-        return {path.relative_to(self.tree.folder) for path in found if path.is_file()}
+        found = self.tree.directory.glob(f"{ARCHIVES}/**/*{SUFFIX}")
+        return {path.relative_to(self.tree.directory) for path in found if path.is_file()}
 
     def checksum(self, path: Path) -> str:
         """Return the SHA-256 in the checksum file of an archive; empty if there is no valid one.
@@ -206,7 +206,7 @@ class Archives:
         :param path: relative to the tree
         """
         try:
-            text = _beside(self.tree.folder / path).read_text()
+            text = _checksum_path(self.tree.directory / path).read_text()
         except (OSError, UnicodeDecodeError):
             return ""
         found = re.fullmatch(rf"# .*\n(?P<checksum>[0-9a-f]{{64}})  {re.escape(path.name)}\n", text)
@@ -214,16 +214,16 @@ class Archives:
 
     def remove(self, path: Path) -> None:
         """Remove an archive and its checksum file."""
-        whole = self.tree.folder / path
-        _beside(whole).unlink(missing_ok=True)
-        whole.unlink(missing_ok=True)
+        archive_path = self.tree.directory / path
+        _checksum_path(archive_path).unlink(missing_ok=True)
+        archive_path.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
+def _checksum_path(path: Path) -> Path:
     return path.with_name(path.name + CHECKSUM)
 
 
-def _names(platforms: Iterable[Platform], *, all_known: bool) -> dict[str, Platform]:
+def _arch_names(platforms: Iterable[Platform], *, all_known: bool) -> dict[str, Platform]:
     """Return unique architecture names for the images of an index: Koji's, with the variant if necessary.
 
     The plain name belongs to the image without variant, else to the variant that Koji's name implies, else to the

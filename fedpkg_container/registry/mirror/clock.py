@@ -10,7 +10,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
-class Moment:
+class ClockReading:
     """Readings of two clocks at the same time.
 
     :param wall: wall clock, seconds since 1970
@@ -23,7 +23,7 @@ class Moment:
     running: float
 
     @classmethod
-    def now(cls) -> Moment:
+    def now(cls) -> ClockReading:
         """Read the clocks."""
         try:
             boot = _BOOT.read_text().strip()
@@ -31,7 +31,7 @@ class Moment:
             boot = ""
         return cls(time.time(), boot, time.clock_gettime(time.CLOCK_BOOTTIME))
 
-    def since(self, earlier: Moment, *, longest: float) -> float:
+    def since(self, earlier: ClockReading, *, limit: float) -> float:
         """Return the elapsed seconds since an earlier reading.
 
         The result is exact within one boot. After a reboot only the wall clock is available, so the result is limited
@@ -39,4 +39,4 @@ class Moment:
         """
         if self.boot and self.boot == earlier.boot:
             return max(self.running - earlier.running, 0.0)
-        return min(max(self.wall - earlier.wall, 0.0), longest)
+        return min(max(self.wall - earlier.wall, 0.0), limit)

@@ -23,7 +23,7 @@ MAX_DEPTH = MAX_INDEX_DEPTH + MAX_ARTIFACT_DEPTH
 
 
 @dataclass
-class Reach:
+class ReachableSet:
     """What is reachable from some tags.
 
     :param manifests: digests of the known manifests
@@ -48,7 +48,9 @@ class Reach:
                 )
 
 
-def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[[str], Iterable[str]]) -> Reach:
+def find_reachable(
+    tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[[str], Iterable[str]]
+) -> ReachableSet:
     """Return what is reachable from tags.
 
     :param tags: tags of one repository, with their digests
@@ -56,7 +58,7 @@ def walk(tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[
     :param referrers_of: returns the referrers of a manifest from the referrers API
     :raises RegistryError: if manifests are nested too deeply, contradict each other, or would be served as blobs
     """
-    reach = Reach()
+    reach = ReachableSet()
     # A referrers index counts only while another tag reaches its image.
     level = {digest for tag, digest in tags.items() if not is_fallback_tag(tag)}
     for _ in range(MAX_DEPTH):
@@ -86,13 +88,13 @@ Result = TypeVar("Result")
 Job = tuple[str, str]
 
 #: How often a repository is read again because its tags moved before the manifests were read.
-LOOKS = 3
+MAX_REREADS = 3
 #: State key: space-separated repositories without referrers API, the one queried longest ago first.
 NO_REFERRERS = "no referrers"
 
 
 @dataclass
-class Survey:
+class Discovery:
     """Reads a registry; uses the state of the last run for what need not be read again.
 
     :param state: updated
@@ -105,41 +107,43 @@ class Survey:
     state: State
     progress: Progress
     failed: dict[str, str] = field(default_factory=dict)
-    asked: int = 0
+    queried: int = 0
     _skipped: set[str] = field(default_factory=set)
-    _looks: collections.Counter[str] = field(default_factory=collections.Counter)
+    _rereads: collections.Counter[str] = field(default_factory=collections.Counter)
     #: Repositories that are not queried for referrers, in the order of the state.
-    _unlisted: dict[str, None] = field(default_factory=dict)
+    _without_api: dict[str, None] = field(default_factory=dict)
     #: Known referrers to query again; removed when the response is there.
-    _again: set[Job] = field(default_factory=set)
+    _requery: set[Job] = field(default_factory=set)
 
-    def look(self, repositories: Iterable[str]) -> None:
+    def read_tags(self, repositories: Iterable[str]) -> None:
         """Read the tags of repositories; the state keeps the old tags of those that cannot be read completely."""
         jobs = [(name, "") for name in repositories]
-        listed = {name: tags for (name, _), tags in self._ask("repositories", jobs, self._tags)}
+        listed = {name: tags for (name, _), tags in self._run_jobs("repositories", jobs, self._tags)}
         found: dict[str, dict[str, str]] = {name: {} for name in listed}
         heads = [(name, tag) for name, tags in listed.items() for tag in tags]
-        for (name, tag), digest in self._ask("tags", heads, self._head):
-            self.asked += 1
+        for (name, tag), digest in self._run_jobs("tags", heads, self._head):
+            self.queried += 1
             if digest:  # empty: deleted since the listing
                 found[name][tag] = digest
         self.state.tags.update({name: tags for name, tags in found.items() if name not in self.failed})
 
-    def reach(self, repositories: Iterable[str], *, refresh: bool, touched: Iterable[str]) -> dict[str, Reach]:
+    def find_reachable(
+        self, repositories: Iterable[str], *, refresh: bool, touched: Iterable[str]
+    ) -> dict[str, ReachableSet]:
         """Return what is reachable in repositories; those that cannot be read are added to ``failed``.
 
         :param refresh: query the referrers API again for known images
         :param touched: repositories to query again in any case
         """
         names = [name for name in repositories if name in self.state.tags]
-        self._choose_what_to_ask_again(names, refresh=refresh, touched=set(touched))
+        self._choose_requeries(names, refresh=refresh, touched=set(touched))
         while True:
-            reached = {name: self._walk(name) for name in names if name not in self.failed}
+            reached = {name: self._find_reachable(name) for name in names if name not in self.failed}
             reached = {name: reach for name, reach in reached.items() if name not in self.failed}
             unknown = {digest: name for name, reach in reached.items() for digest in reach.unknown}
             if unknown:
                 self._read(sorted((name, digest) for digest, name in unknown.items()))
-            elif not self._ask_for_referrers(reached):
+            elif not self._query_referrers(reached):
                 return reached
 
     def reasons(self) -> Iterator[str]:
@@ -153,28 +157,30 @@ class Survey:
         if skipped:
             yield f"{skipped} more repositories were skipped because the registry is unavailable"
 
-    def _walk(self, name: str) -> Reach:
+    def _find_reachable(self, name: str) -> ReachableSet:
         try:
-            return walk(self.state.tags[name], self.state.images, lambda it: self._known_referrers((name, it)) or ())
+            return find_reachable(
+                self.state.tags[name], self.state.images, lambda it: self._known_referrers((name, it)) or ()
+            )
         except RegistryError as error:
             self.failed[name] = error.reason
-            return Reach()
+            return ReachableSet()
 
     def _read(self, unknown: list[Job]) -> None:
         """Read manifests; read the tags of a repository again if one does not exist any more."""
         moved = set()
-        for (name, digest), image in self._ask("manifests", unknown, self._image):
+        for (name, digest), image in self._run_jobs("manifests", unknown, self._image):
             if image is None:
                 moved.add(name)
             else:
                 self.state.images[digest] = image
-        self._looks.update(moved)
+        self._rereads.update(moved)
         for name in moved:
-            if self._looks[name] > LOOKS:
+            if self._rereads[name] > MAX_REREADS:
                 self.failed[name] = "a tag refers to a manifest that does not exist"
-        self.look(sorted(moved - self.failed.keys()))
+        self.read_tags(sorted(moved - self.failed.keys()))
 
-    def _choose_what_to_ask_again(self, names: list[str], *, refresh: bool, touched: set[str]) -> None:
+    def _choose_requeries(self, names: list[str], *, refresh: bool, touched: set[str]) -> None:
         """Select the images whose referrers are queried again.
 
         A refresh queries one of the repositories without referrers API, in turn, and those that had it before: a
@@ -185,16 +191,16 @@ class Survey:
             once = {name for (name, _), listed in known.items() if listed}
             there = {name for name in names if self.state.tags[name]}
             unlisted = [name for name in unlisted if name in there - once][1:]
-        self._unlisted = dict.fromkeys(unlisted)
-        self._again = {job for job in known if refresh or job[0] in touched}
+        self._without_api = dict.fromkeys(unlisted)
+        self._requery = {job for job in known if refresh or job[0] in touched}
 
     def _known_referrers(self, job: Job) -> tuple[str, ...] | None:
         """Return the known referrers of an image; None if they must be queried."""
-        if job[0] in self._unlisted:
+        if job[0] in self._without_api:
             return self.state.referrers.get(job, ())
-        return None if job in self._again else self.state.referrers.get(job)
+        return None if job in self._requery else self.state.referrers.get(job)
 
-    def _ask_for_referrers(self, reached: dict[str, Reach]) -> bool:
+    def _query_referrers(self, reached: dict[str, ReachableSet]) -> bool:
         """Query the unknown referrers of images; return whether there were any.
 
         Whether the API is available is tracked per repository; referrers known from before are kept.
@@ -203,18 +209,18 @@ class Survey:
         jobs = [job for job in jobs if self._known_referrers(job) is None]
         first = {name: (name, it) for name, it in jobs}  # one per repository, since many registries lack the API
         before = set(self.state.facts.get(NO_REFERRERS, "").split())
-        for some in (list(first.values()), [job for job in jobs if first[job[0]] != job]):
-            some = [job for job in some if job[0] not in self._unlisted]
-            for job, listed in self._ask("referrers", some, self._referrers):
+        for batch in (list(first.values()), [job for job in jobs if first[job[0]] != job]):
+            batch = [job for job in batch if job[0] not in self._without_api]
+            for job, listed in self._run_jobs("referrers", batch, self._referrers):
                 if listed is None:
-                    self._unlisted[job[0]] = None
+                    self._without_api[job[0]] = None
                     continue
                 self.state.referrers[job] = listed
-                self._again.discard(job)
+                self._requery.discard(job)
                 if job[0] in before:  # the API is available now, so it may be for the others too
                     before.clear()
-                    self._unlisted.clear()
-        self.state.facts[NO_REFERRERS] = " ".join(self._unlisted)
+                    self._without_api.clear()
+        self.state.facts[NO_REFERRERS] = " ".join(self._without_api)
         return bool(jobs)
 
     def _tags(self, name: str, _: str) -> list[str]:
@@ -233,14 +239,14 @@ class Survey:
         listed = referrers_from_api(Repository(self.http, name), digest)
         return None if listed is None else tuple(each.digest for each in listed)
 
-    def _ask(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:
+    def _run_jobs(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:
         """Run jobs concurrently; once a job of a repository fails, its other jobs and results are dropped."""
 
-        def unless_failed(job: Job) -> tuple[Result, ...]:
+        def run_unless_failed(job: Job) -> tuple[Result, ...]:
             return () if job[0] in self.failed else (work(*job),)
 
         self.progress.began(step, len(jobs))
-        for outcome in self.pool.as_completed(jobs, unless_failed):
+        for outcome in self.pool.as_completed(jobs, run_unless_failed):
             self.progress.advanced()
             if isinstance(outcome.error, OSError):
                 raise outcome.error

@@ -11,7 +11,7 @@ from pathlib import Path
 from fedpkg_container.errors import FedpkgContainerError, NoSuchImageError
 from fedpkg_container.registry.fetch import receive_blob
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.discovery import Reach
+from fedpkg_container.registry.mirror.discovery import ReachableSet
 from fedpkg_container.registry.mirror.manifest_cache import Blob
 from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.tree import Contents, Tree, sync
@@ -30,7 +30,7 @@ class Throttle:
         self._rate = rate
         self._lock = threading.Lock()
         #: Monotonic time at which the bytes so far are within the rate; at most one second in the past.
-        self._paid = 0.0
+        self._paid_until = 0.0
 
     def take(self, size: int, stop: threading.Event) -> None:
         """Wait until ``size`` more bytes are within the rate, or ``stop`` is set."""
@@ -38,14 +38,14 @@ class Throttle:
             return
         with self._lock:
             now = time.monotonic()
-            self._paid = max(self._paid, now - 1.0) + size / self._rate
-            pause = self._paid - now
+            self._paid_until = max(self._paid_until, now - 1.0) + size / self._rate
+            pause = self._paid_until - now
         if pause > 0:
             stop.wait(pause)
 
 
 @dataclass(frozen=True)
-class Downloads:
+class BlobDownloader:
     """Fetches blobs; thread-safe for different blobs.
 
     :param partial: directory for partial downloads, named by digest
@@ -74,12 +74,12 @@ class Downloads:
         """
         for repository in repositories[:-1]:
             try:
-                return self._from(blob, repository)
+                return self._fetch_from(blob, repository)
             except NoSuchImageError:
                 continue
-        return self._from(blob, repositories[-1])
+        return self._fetch_from(blob, repositories[-1])
 
-    def _from(self, blob: Blob, repository: str) -> Path:
+    def _fetch_from(self, blob: Blob, repository: str) -> Path:
         path = self.partial / blob.digest
         receive_blob(
             Repository(self.http, repository),
@@ -101,7 +101,7 @@ class Downloads:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingBlob:
     """A blob that the tree lacks for some repositories.
 
     :param source: a repository that has it in the tree; empty if none
@@ -112,7 +112,7 @@ class Missing:
     source: str
 
 
-def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) -> Iterator[Missing]:
+def find_missing(contents: Contents, reached: Mapping[str, ReachableSet], summary: Summary) -> Iterator[MissingBlob]:
     """Yield the blobs that the tree lacks, the largest first; files of the wrong size count as missing.
 
     If manifests state different sizes for a blob, a failure is noted and the first size is used.
@@ -125,39 +125,39 @@ def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) 
                 names.append(name)
             else:
                 summary.fail(f"{name}: {digest} has {size} bytes, {names[0]} states {blob.size}")
-    there: dict[Blob, set[str]] = {}
+    repositories_with: dict[Blob, set[str]] = {}
     for name, blobs in contents.items():
         for entry in blobs.values():
-            there.setdefault(Blob(entry.digest, entry.size), set()).add(name)
+            repositories_with.setdefault(Blob(entry.digest, entry.size), set()).add(name)
     for blob, names in sorted(wanted.values(), key=lambda each: (-each[0].size, each[0].digest)):
-        sources = there.get(blob, set())
+        sources = repositories_with.get(blob, set())
         lacking = [name for name in names if name not in sources]
         summary.present += len(names) - len(lacking)
         if lacking:
-            yield Missing(blob, tuple(lacking), min(sources, default=""))
+            yield MissingBlob(blob, tuple(lacking), min(sources, default=""))
 
 
-def _named(lacking: Missing, reason: str) -> str:
+def _with_blob_name(lacking: MissingBlob, reason: str) -> str:
     """Return a reason with the blob's repository and digest."""
     digest, name = lacking.blob.digest, lacking.repositories[0]
     return f"{name}: {reason}" if digest in reason else f"{name}@{digest}: {reason}"
 
 
 @dataclass(frozen=True)
-class Filling:
+class BlobFetcher:
     """Adds missing blobs to the tree.
 
     :param dry_run: only count them
     """
 
     tree: Tree
-    downloads: Downloads
+    downloader: BlobDownloader
     pool: WorkerPool
     progress: Progress
     summary: Summary
     dry_run: bool = False
 
-    def fill(self, lacking: list[Missing]) -> None:
+    def fetch_missing(self, lacking: list[MissingBlob]) -> None:
         """Link or fetch missing blobs; failures are noted and do not stop the others.
 
         :raises OSError: if files cannot be written
@@ -179,25 +179,25 @@ class Filling:
             elif isinstance(outcome.error, JobSkippedError):
                 skipped += 1
             elif isinstance(outcome.error, FedpkgContainerError):
-                self.summary.fail(_named(outcome.job, outcome.error.reason))
+                self.summary.fail(_with_blob_name(outcome.job, outcome.error.reason))
             else:
                 raise outcome.error
         if skipped:
             self.summary.fail(f"{skipped} more blobs were skipped because the registry is unavailable")
 
-    def _count(self, fetched: Missing) -> None:
+    def _count(self, fetched: MissingBlob) -> None:
         self.summary.new += 1
         self.summary.linked += len(fetched.repositories) - 1
         self.summary.received += fetched.blob.size if self.dry_run else 0
 
-    def _link(self, each: Missing) -> None:
+    def _link(self, each: MissingBlob) -> None:
         for name in each.repositories:
             if not self.dry_run:
-                self.tree.link(each.blob.digest, each.source, name)
+                self.tree.link_blob(each.blob.digest, each.source, name)
             self.summary.linked += 1
 
-    def _fetch(self, each: Missing) -> None:
+    def _fetch(self, each: MissingBlob) -> None:
         first, *others = each.repositories
-        self.tree.place(self.downloads.fetch(each.blob, each.repositories), each.blob.digest, first)
+        self.tree.publish_blob(self.downloader.fetch(each.blob, each.repositories), each.blob.digest, first)
         for name in others:
-            self.tree.link(each.blob.digest, first, name)
+            self.tree.link_blob(each.blob.digest, first, name)

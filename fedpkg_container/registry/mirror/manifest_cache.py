@@ -36,7 +36,7 @@ class Image:
     members: tuple[str, ...] = ()
     blobs: tuple[Blob, ...] = ()
     foreign: int = 0
-    runs: bool = False
+    is_image: bool = False
 
     @classmethod
     def of(cls, manifest: Manifest) -> Image:
@@ -51,14 +51,14 @@ class Image:
             members=tuple(dict.fromkeys(member.digest for member in manifest.manifests)),
             blobs=tuple(dict.fromkeys(Blob(each.digest, each.size) for each in blobs if not each.is_foreign)),
             foreign=sum(each.is_foreign for each in blobs),
-            runs=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
+            is_image=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
         )
 
     @property
     def text(self) -> str:
         """Serialized form."""
         return json.dumps(
-            [self.members, [[each.digest, each.size] for each in self.blobs], self.foreign, self.runs],
+            [self.members, [[each.digest, each.size] for each in self.blobs], self.foreign, self.is_image],
             separators=(",", ":"),
         )
 
@@ -68,5 +68,5 @@ class Image:
 
         :raises ValueError: if it is invalid
         """
-        members, blobs, foreign, runs = json.loads(text)
-        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, runs)
+        members, blobs, foreign, is_image = json.loads(text)
+        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, is_image)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.text import printable_line
 
 DAY = 86400.0
@@ -33,19 +33,19 @@ class Options:
     :param now: reads the clocks
     """
 
-    folder: Path
+    directory: Path
     name: str = ""
     repositories: tuple[str, ...] = ("*",)
     prefix: str = ""
     parallel: int = 8
     grace: float = 7 * DAY
     rate: int = 0
-    record: Path | None = None
+    journal: Path | None = None
     full: bool = False
     verify: bool = False
     archives: bool = False
     dry_run: bool = False
-    now: Callable[[], Moment] = field(default=Moment.now)
+    now: Callable[[], ClockReading] = field(default=ClockReading.now)
 
     def wants(self, repository: str) -> bool:
         """Return whether a repository is to be exported."""
@@ -79,7 +79,7 @@ class Summary:
     dry_run: bool = False
     repositories: int = 0
     tags: int = 0
-    asked: int = 0
+    queried: int = 0
     manifests: int = 0
     present: int = 0
     new: int = 0
@@ -87,7 +87,7 @@ class Summary:
     deleted: int = 0
     waiting: int = 0
     foreign: int = 0
-    mended: int = 0
+    repaired: int = 0
     archives: int = 0
     received: int = 0
     requests: int = 0
@@ -101,14 +101,14 @@ class Summary:
 
     def report(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
-        counted = ("present", "new", "linked", "deleted", "waiting", "foreign", "mended")
+        counted = ("present", "new", "linked", "deleted", "waiting", "foreign")
         return {
             "dry_run": self.dry_run,
             "repositories": self.repositories,
             "tags": self.tags,
-            "tags_asked": self.asked,
+            "tags_asked": self.queried,
             "manifests": self.manifests,
-            "blobs": {name: getattr(self, name) for name in counted},
+            "blobs": {**{name: getattr(self, name) for name in counted}, "mended": self.repaired},
             "archives": self.archives,
             "bytes": self.received,
             "requests": self.requests,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.registry.mirror.manifest_cache import Image
 
 logger = logging.getLogger(__name__)
@@ -47,29 +47,29 @@ class State:
     unreached: dict[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
 
-    def moment(self, name: str) -> Moment | None:
+    def clock_reading(self, name: str) -> ClockReading | None:
         """Return a recorded clock reading."""
-        return Moment(**json.loads(self.facts[name])) if name in self.facts else None
+        return ClockReading(**json.loads(self.facts[name])) if name in self.facts else None
 
-    def note(self, name: str, moment: Moment) -> None:
+    def record_clock(self, name: str, clock_reading: ClockReading) -> None:
         """Record a clock reading."""
-        self.facts[name] = json.dumps(asdict(moment))
+        self.facts[name] = json.dumps(asdict(clock_reading))
 
     @classmethod
     def read(cls, path: Path, registry: str) -> State:
         """Read the state; empty if it belongs to another registry or cannot be read."""
-        fresh = cls(facts={"registry": registry})
+        empty = cls(facts={"registry": registry})
         if not path.exists():
-            return fresh
+            return empty
         try:
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
                 if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                    return fresh
-                found = cls._read(database)
+                    return empty
+                state = cls._read(database)
         except (sqlite3.Error, ValueError, TypeError) as error:
             logger.warning("%s cannot be read and is recreated: %s", path, error)
-            return fresh
-        return found if found.facts.get("registry") == registry else fresh
+            return empty
+        return state if state.facts.get("registry") == registry else empty
 
     @classmethod
     def _read(cls, database: sqlite3.Connection) -> State:

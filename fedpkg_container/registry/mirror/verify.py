@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.registry.mirror.archives import Archives
-from fedpkg_container.registry.mirror.tree import Contents, Entry, Tree
+from fedpkg_container.registry.mirror.tree import BlobEntry, Contents, Tree
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.workers import StoppedError, WorkerPool
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verifier:
     """Verifies a tree.
 
     :param dry_run: change nothing
@@ -27,19 +27,19 @@ class Verification:
     progress: Progress
     dry_run: bool = False
 
-    def mend(self, contents: Contents) -> int:
+    def repair(self, contents: Contents) -> int:
         """Remove blobs that do not match their digest, so that they are fetched again; return the number of changes.
 
         Hard links of one file are read once.
 
         :param contents: blobs in the tree; updated
         """
-        files: dict[tuple[str, int], list[Entry]] = {}
+        files: dict[tuple[str, int], list[BlobEntry]] = {}
         for blobs in contents.values():
             for entry in blobs.values():
                 files.setdefault((entry.digest, entry.inode), []).append(entry)
         self.progress.began("verifying", len(files), sum(names[0].size for names in files.values()))
-        changed, right = 0, dict[str, list[list[Entry]]]()
+        changed, right = 0, dict[str, list[list[BlobEntry]]]()
         for outcome in self.pool.as_completed(list(files.values()), self._is_right):
             self.progress.advanced()
             if outcome.error is not None:
@@ -48,10 +48,10 @@ class Verification:
                 right.setdefault(outcome.job[0].digest, []).append(outcome.job)
             else:
                 changed += len(outcome.job)
-                self._drop(outcome.job, contents)
-        return changed + sum(map(self._join, right.values()))
+                self._remove(outcome.job, contents)
+        return changed + sum(map(self._hardlink_copies, right.values()))
 
-    def mend_archives(self, archives: Archives, there: set[Path]) -> int:
+    def repair_archives(self, archives: Archives, existing: set[Path]) -> int:
         """Remove archives that do not match their checksum, so that they are created again; return their number.
 
         :param existing: archives in the tree, as relative paths; updated
@@ -59,24 +59,24 @@ class Verification:
 
         def is_right(path: Path) -> bool:
             expected = archives.checksum(path)
-            return bool(expected) and self._hash(self.tree.folder / path, "sha256") == expected
+            return bool(expected) and self._hash(self.tree.directory / path, "sha256") == expected
 
-        size = sum((self.tree.folder / path).stat().st_size for path in there)
-        self.progress.began("verifying archives", len(there), size)
+        size = sum((self.tree.directory / path).stat().st_size for path in existing)
+        self.progress.began("verifying archives", len(existing), size)
         changed = 0
-        for outcome in self.pool.as_completed(sorted(there), is_right):
+        for outcome in self.pool.as_completed(sorted(existing), is_right):
             self.progress.advanced()
             if outcome.error is not None:
                 raise outcome.error
             if not outcome.result:
                 changed += 1
                 logger.warning("%s does not match its checksum", outcome.job)
-                there.discard(outcome.job)
+                existing.discard(outcome.job)
                 if not self.dry_run:
                     archives.remove(outcome.job)
         return changed
 
-    def _is_right(self, names: list[Entry]) -> bool:
+    def _is_right(self, names: list[BlobEntry]) -> bool:
         algorithm, _, expected = names[0].digest.partition(":")
         return self._hash(self.tree.path(names[0].repository, names[0].digest), algorithm) == expected
 
@@ -90,21 +90,21 @@ class Verification:
                 self.progress.received(len(chunk))
         return hasher.hexdigest()
 
-    def _drop(self, names: list[Entry], contents: Contents) -> None:
+    def _remove(self, names: list[BlobEntry], contents: Contents) -> None:
         for each in names:
             logger.warning("%s/%s does not match its digest", each.repository, each.digest)
             del contents[each.repository][each.digest]
             if not self.dry_run:
                 self.tree.remove(each.repository, each.digest)
 
-    def _join(self, copies: list[list[Entry]]) -> int:
+    def _hardlink_copies(self, copies: list[list[BlobEntry]]) -> int:
         """Replace copies of a blob by hard links to the one with the most links; return the number of changes.
 
         Copies that cannot be linked are kept.
         """
-        kept, *others = sorted(copies, key=lambda names: (-len(names), names[0].inode))
+        primary, *others = sorted(copies, key=lambda names: (-len(names), names[0].inode))
         return sum(
-            self.dry_run or self.tree.join(each.digest, kept[0].repository, each.repository)
+            self.dry_run or self.tree.hardlink(each.digest, primary[0].repository, each.repository)
             for names in others
             for each in names
         )

@@ -14,14 +14,14 @@ from fedpkg_container.registry import referrers
 from fedpkg_container.registry.copy import copy_blob
 from fedpkg_container.registry.digests import verify_chunks
 from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Descriptor, Manifest
-from fedpkg_container.registry.promotion.tagging import SignatureTags, is_wanted
+from fedpkg_container.registry.promotion.tagging import SignatureTags, should_copy_signatures
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
 
-def has_manifest(repository: Repository, digest: str) -> bool:
+def manifest_exists(repository: Repository, digest: str) -> bool:
     """Return whether a manifest exists and can be read."""
     try:
         return repository.head(digest) == digest
@@ -30,7 +30,7 @@ def has_manifest(repository: Repository, digest: str) -> bool:
         return False
 
 
-def has_blob(repository: Repository, digest: str) -> bool:
+def blob_exists(repository: Repository, digest: str) -> bool:
     """Return whether a blob exists and can be read."""
     try:
         return repository.has_blob(digest)
@@ -40,7 +40,7 @@ def has_blob(repository: Repository, digest: str) -> bool:
 
 
 @dataclass
-class Tally:
+class BlobCounts:
     """How the blobs of an image were copied, or would be in a dry run.
 
     :param bytes_sent: total size of the sent blobs; ``bytes_mounted`` of the mounted ones
@@ -53,12 +53,12 @@ class Tally:
     bytes_sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, means: str, size: int) -> None:
+    def add(self, method: str, size: int) -> None:
         """Count a blob as mounted, sent or present."""
         with self._lock:
-            setattr(self, means, getattr(self, means) + 1)
-            if means != "present":
-                setattr(self, f"bytes_{means}", getattr(self, f"bytes_{means}") + size)
+            setattr(self, method, getattr(self, method) + 1)
+            if method != "present":
+                setattr(self, f"bytes_{method}", getattr(self, f"bytes_{method}") + size)
 
 
 def copy_deadline(what: str, seconds: float) -> Deadline:
@@ -71,7 +71,7 @@ def copy_deadline(what: str, seconds: float) -> Deadline:
 
 
 @dataclass(frozen=True)
-class Blobs:
+class BlobCopier:
     """Copies blobs; shared by all images, so that a blob sent for one can be mounted for the next.
 
     :param verify: read and hash each blob of the candidate registry, even if it is mounted
@@ -80,11 +80,17 @@ class Blobs:
 
     verify: bool = False
     sent: Callable[[int], None] = lambda _: None
-    _places: dict[str, str] = field(default_factory=dict)
-    _sending: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _copied_to: dict[str, str] = field(default_factory=dict)
+    _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
-    def bring(
-        self, blob: Descriptor, source: Repository, target: Repository, *, nearby: Sequence[str], deadline: Deadline
+    def copy(
+        self,
+        blob: Descriptor,
+        source: Repository,
+        target: Repository,
+        *,
+        mount_sources: Sequence[str],
+        deadline: Deadline,
     ) -> str:
         """Copy a blob to the target's repository; return how: mounted, sent or present.
 
@@ -94,48 +100,48 @@ class Blobs:
         deadline.check()
         if source.http.host == target.http.host:
             if self.verify:
-                self._read(blob, source, deadline)
+                self._verify(blob, source, deadline)
             if _mount(target, blob, source.name):
                 return "mounted"
-            nearby = ()
-        if has_blob(target, blob.digest):
+            mount_sources = ()
+        if blob_exists(target, blob.digest):
             return "present"
-        with self._sending[blob.digest]:
-            if self._places.get(blob.digest) == target.name:  # copied for another image in the meantime
+        with self._locks[blob.digest]:
+            if self._copied_to.get(blob.digest) == target.name:  # copied for another image in the meantime
                 return "present"
-            for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
-                if place and place != target.name and _mount(target, blob, place):
+            for source_name in dict.fromkeys([self._copied_to.get(blob.digest, ""), *mount_sources]):
+                if source_name and source_name != target.name and _mount(target, blob, source_name):
                     return "mounted"
-            copy_blob(blob, source, target, wrap_chunks=lambda chunks: self._within(chunks, deadline))
-            self._places[blob.digest] = target.name
+            copy_blob(blob, source, target, wrap_chunks=lambda chunks: self._checked_chunks(chunks, deadline))
+            self._copied_to[blob.digest] = target.name
         return "sent"
 
     @staticmethod
-    def foresee(blob: Descriptor, source: Repository, target: Repository) -> str:
+    def predict(blob: Descriptor, source: Repository, target: Repository) -> str:
         """Return what ``copy`` would probably do, from one request."""
-        if has_blob(target, blob.digest):
+        if blob_exists(target, blob.digest):
             return "present"
         return "mounted" if source.http.host == target.http.host else "sent"
 
-    def _read(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
-        def once() -> None:
+    def _verify(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
+        def attempt() -> None:
             with source.open_blob(blob.digest) as stream:
-                for _ in verify_chunks(self._within(stream.chunks, deadline), blob.digest, blob.size):
+                for _ in verify_chunks(self._checked_chunks(stream.chunks, deadline), blob.digest, blob.size):
                     pass
 
-        source.http.retry(once)
+        source.http.retry(attempt)
 
-    def _within(self, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+    def _checked_chunks(self, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
         for chunk in chunks:
             deadline.check()
             self.sent(len(chunk))
             yield chunk
 
 
-def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
+def _mount(target: Repository, blob: Descriptor, source_name: str) -> bool:
     """Try to mount a blob; return False if the other repository does not have it or cannot be read."""
     try:
-        return target.mount(blob.digest, place)
+        return target.mount(blob.digest, source_name)
     except RegistryUnavailableError:
         raise
     except RegistryError:
@@ -143,11 +149,11 @@ def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
 
 
 #: Maximum number of manifests of an image.
-MOST_MANIFESTS = 2000
+MAX_MANIFESTS = 2000
 
 
 @dataclass(frozen=True)
-class Content:
+class ImageContent:
     """An image of the source with everything that belongs to it.
 
     :param manifest: of the image or image index
@@ -173,13 +179,15 @@ class Content:
         return list(found.values())
 
     @property
-    def attached(self) -> int:
+    def artifact_count(self) -> int:
         """Number of SBOMs, signatures and other artifacts."""
-        return len({each.digest for listed in self.artifacts.values() for each in listed}) + len(self.signatures)
+        return len({each.digest for list_images in self.artifacts.values() for each in list_images}) + len(
+            self.signatures
+        )
 
 
 @dataclass(frozen=True)
-class Copying:
+class ImageCopier:
     """Copies images from one repository to another.
 
     :param requests: worker pool for requests
@@ -190,14 +198,14 @@ class Copying:
 
     source: Repository
     target: Repository
-    blobs: Blobs
+    blobs: BlobCopier
     requests: WorkerPool
     deadline: Deadline
-    nearby: tuple[str, ...] = ()
+    mount_sources: tuple[str, ...] = ()
     signatures: SignatureTags = field(default_factory=SignatureTags)
     partial: bool = False
 
-    def survey(self, digest: str) -> Content:
+    def inspect(self, digest: str) -> ImageContent:
         """Return what belongs to an image, and what of it the target lacks; changes nothing.
 
         :raises RegistryError: if the image does not exist, or is invalid
@@ -206,59 +214,61 @@ class Copying:
         lists = {manifest.digest: manifest}
         digests: dict[str, None] = {}
         artifacts: dict[str, tuple[Descriptor, ...]] = {}
-        frontier = [Descriptor.of(manifest.descriptor)]
+        pending = [Descriptor.of(manifest.descriptor)]
         for _ in range(referrers.MAX_DEPTH + 1):
             known = len(digests)
-            for root in frontier:
-                self._add(root, lists, digests)
+            for root in pending:
+                self._collect_digests(root, lists, digests)
             subjects = list(digests)[known:]
             found = self.requests.map(lambda each: referrers.list_referrers(self.source, each).artifacts, subjects)
             artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
-            frontier = [each for listed in found for each in listed if each.digest not in digests]
-            if not frontier:
+            pending = [each for list_images in found for each in list_images if each.digest not in digests]
+            if not pending:
                 break
         else:
             raise RegistryError(f"{self.source.reference}@{digest}: artifacts are nested too deeply")
-        there = self.requests.map(lambda each: has_manifest(self.target, each), digests)
-        wanted = [each for each, is_there in zip(digests, there) if not is_there]
-        missing = self._read(wanted, lists, artifacts)
-        kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
-                for subject, listed in artifacts.items()}  # fmt: skip
+        there = self.requests.map(lambda each: manifest_exists(self.target, each), digests)
+        wanted = [each for each, exists in zip(digests, there) if not exists]
+        missing = self._read_manifests(wanted, lists, artifacts)
+        kept = {subject: tuple(each for each in list_images if each.digest not in wanted or each.digest in missing)
+                for subject, list_images in artifacts.items()}  # fmt: skip
         signatures, new_signatures = self._signatures(digests)
-        return Content(manifest, tuple(digests), tuple(missing.values()), kept, signatures, new_signatures)
+        return ImageContent(manifest, tuple(digests), tuple(missing.values()), kept, signatures, new_signatures)
 
-    def carry_out(self, content: Content, tally: Tally) -> None:
+    def copy_missing(self, content: ImageContent, tally: BlobCounts) -> None:
         """Copy what is missing.
 
         :raises RegistryError: if something cannot be copied
         """
 
-        def bring(blob: Descriptor) -> None:
-            means = self.blobs.bring(blob, self.source, self.target, nearby=self.nearby, deadline=self.deadline)
-            tally.add(means, blob.size)
+        def copy(blob: Descriptor) -> None:
+            method = self.blobs.copy(
+                blob, self.source, self.target, mount_sources=self.mount_sources, deadline=self.deadline
+            )
+            tally.add(method, blob.size)
 
-        self.requests.map(bring, content.blobs)
+        self.requests.map(copy, content.blobs)
         images = [each for each in content.missing if not each.is_index]
         listing = set(self.requests.map(self._put, images))
         listing |= {self._put(each) for each in content.missing if each.is_index}
         for subject, artifacts in content.artifacts.items():
             if any(each.digest not in listing for each in artifacts):
-                self._enlist(subject, artifacts)
+                self._add_referrers(subject, artifacts)
         for tag, manifest in content.new_signatures.items():
             self.target.put_manifest(tag, manifest)
 
-    def foresee(self, content: Content, tally: Tally) -> None:
+    def predict(self, content: ImageContent, tally: BlobCounts) -> None:
         """Count what ``copy_missing`` would do."""
-        means = self.requests.map(lambda blob: self.blobs.foresee(blob, self.source, self.target), content.blobs)
-        for blob, each in zip(content.blobs, means):
+        method = self.requests.map(lambda blob: self.blobs.predict(blob, self.source, self.target), content.blobs)
+        for blob, each in zip(content.blobs, method):
             tally.add(each, blob.size)
 
     def _signatures(self, digests: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Manifest]]:
         """Return cosign's tags, and the manifests of those that are to be copied."""
         tags = self.signatures.of(self.source, digests) if not self.partial else []
         found = dict(zip(tags, self.requests.map(self.source.manifest, tags)))
-        wanted = self.requests.map(lambda tag: is_wanted(tag, found[tag], self.target), tags)
-        return tuple(tags), {tag: found[tag] for tag, is_one in zip(tags, wanted) if is_one}
+        wanted = self.requests.map(lambda tag: should_copy_signatures(tag, found[tag], self.target), tags)
+        return tuple(tags), {tag: found[tag] for tag, is_wanted in zip(tags, wanted) if is_wanted}
 
     def _put(self, manifest: Manifest) -> str:
         """Store a manifest; return its digest if the registry has registered its subject, else an empty string."""
@@ -266,7 +276,7 @@ class Copying:
         answer = self.target.put_manifest(manifest.digest, manifest)
         return manifest.digest if answer.headers.get("OCI-Subject") else ""
 
-    def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
+    def _add_referrers(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
         """Add artifacts to the referrers index of a target without referrers API."""
         if (
             self.target.name in self.target.http.without_referrers_api
@@ -274,7 +284,9 @@ class Copying:
         ):
             referrers.add_referrers(self.target, subject, [each.fields for each in artifacts])
 
-    def _add(self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0) -> None:
+    def _collect_digests(
+        self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0
+    ) -> None:
         """Add the digests of all members of a manifest, and then its own.
 
         :param lists: manifests of indexes read so far; updated
@@ -290,10 +302,10 @@ class Copying:
                     raise RegistryError(
                         f"{self.source.reference}@{root.digest} lists a non-image: {member.media_type[:100]!r}"
                     )
-                self._add(member, lists, found, depth + 1)
+                self._collect_digests(member, lists, found, depth + 1)
         found[root.digest] = None
-        if len(found) > MOST_MANIFESTS:
-            raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
+        if len(found) > MAX_MANIFESTS:
+            raise RegistryError(f"an image of {self.source.reference} has more than {MAX_MANIFESTS} manifests")
 
     def _members(self, digest: str, lists: dict[str, Manifest]) -> Sequence[Descriptor]:
         """Return the members of an index."""
@@ -306,17 +318,17 @@ class Copying:
                 return ()
         return lists[digest].manifests
 
-    def _read(
+    def _read_manifests(
         self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
     ) -> dict[str, Manifest]:
         """Return manifests by digest; artifacts that are listed but do not exist are left out."""
-        listed = {each.digest for found in artifacts.values() for each in found}
+        list_images = {each.digest for found in artifacts.values() for each in found}
 
         def read(digest: str) -> Manifest | None:
             try:
                 return known.get(digest) or self.source.manifest(digest)
             except NoSuchImageError:
-                if digest not in listed and not self.partial:
+                if digest not in list_images and not self.partial:
                     raise
                 logger.warning("%s@%s is listed but does not exist", self.source.reference, digest)
                 return None

@@ -27,7 +27,7 @@ _APPENDING = "the record"
 
 
 @dataclass(frozen=True)
-class Move:
+class TagMove:
     """Digests of a tag before and after a change; empty for none."""
 
     before: str
@@ -35,7 +35,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """A line of the journal.
 
     :param id: the same in both lines of a change
@@ -60,17 +60,17 @@ class Entry:
     nvr: str
     digest: str
     source: str = ""
-    tags: Mapping[str, Move] = field(default_factory=dict)
+    tags: Mapping[str, TagMove] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     by: Mapping[str, str] = field(default_factory=dict)
     ended: str = ""
 
     @classmethod
-    def begin(cls, what: str, **facts: Any) -> Entry:
+    def start(cls, what: str, **values: Any) -> JournalEntry:
         """Return the entry for a change that starts now."""
-        return cls(id=uuid.uuid4().hex, time=_now(), what=what, state=BEGUN, by=_person(), **facts)
+        return cls(id=uuid.uuid4().hex, time=_now(), what=what, state=BEGUN, by=_author(), **values)
 
-    def done(self) -> Entry:
+    def done(self) -> JournalEntry:
         """Return the entry for the end of the change."""
         return replace(self, state=DONE, ended=_now())
 
@@ -79,23 +79,23 @@ class Entry:
         return json.dumps({"format": FORMAT, **asdict(self)}).encode() + b"\n"
 
     @classmethod
-    def read(cls, line: bytes) -> Entry:
+    def read(cls, line: bytes) -> JournalEntry:
         """Parse a line.
 
         :raises ValueError: if it is invalid, or of a newer format
         """
-        facts = json.loads(line)
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        values = json.loads(line)
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError(f"not of format {FORMAT}")
-        known = {each.name: facts[each.name] for each in fields(cls) if each.name in facts}
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
         try:
-            tags = {tag: Move(str(move["before"]), str(move["after"])) for tag, move in facts["tags"].items()}
-            return cls(**{**known, "tags": tags, "deleted": tuple(facts["deleted"])})
+            tags = {tag: TagMove(str(move["before"]), str(move["after"])) for tag, move in values["tags"].items()}
+            return cls(**{**known, "tags": tags, "deleted": tuple(values["deleted"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{error} is missing or wrong") from error
 
     @property
-    def who(self) -> str:
+    def author(self) -> str:
         """The author as user@host; with sudo, the user who called it."""
         user = self.by.get("sudo_user") or self.by.get("user") or "unknown"
         return printable_line(f"{user}@{self.by.get('host') or 'unknown'}")
@@ -105,7 +105,7 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _person() -> dict[str, str]:
+def _author() -> dict[str, str]:
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -114,7 +114,7 @@ def _person() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Record:
+class Journal:
     """The journal file.
 
     :param path: None: nothing is recorded
@@ -127,7 +127,7 @@ class Record:
         """Locks between processes that use this journal."""
         return Locks(self.path.with_name(f"{self.path.name}.lock") if self.path else None)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JournalEntry]:
         """Return all entries, the oldest first; an incomplete last line is ignored.
 
         :raises ConfigurationError: if the file cannot be read, or a line is invalid
@@ -138,25 +138,25 @@ class Record:
             return []
         except OSError as error:
             raise ConfigurationError(f"the promotion journal {self.path} cannot be read: {error.strerror}") from error
-        found = []
+        entries = []
         for number, line in enumerate(content.split(b"\n")[:-1], 1):
             try:
-                found.append(Entry.read(line))
+                entries.append(JournalEntry.read(line))
             except ValueError as error:
                 raise ConfigurationError(
                     f"invalid line {number} in the promotion journal {self.path}: {printable_line(str(error))[:200]}",
                     solution="correct the line, or remove it and keep a copy",
                 ) from error
-        return found
+        return entries
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Append an entry and sync it to disk.
 
         :raises FedpkgContainerError: if it cannot be written; nothing of it remains
         """
         if self.path is None:
             return
-        with self.locks.held(_APPENDING):
+        with self.locks.hold(_APPENDING):
             try:
                 _append(self.path, entry.line())
             except OSError as error:
@@ -183,7 +183,7 @@ class Record:
 def _append(path: Path, line: bytes) -> None:
     is_new = not path.exists()
     with path.open("ab+", buffering=0) as file:
-        size = _whole(file.fileno())
+        size = _truncate_to_lines(file.fileno())
         try:
             rest = memoryview(line)
             while rest:
@@ -193,14 +193,14 @@ def _append(path: Path, line: bytes) -> None:
             os.ftruncate(file.fileno(), size)
             raise
     if is_new:
-        folder = os.open(path.parent, os.O_RDONLY)
+        directory = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(directory)
         finally:
-            os.close(folder)
+            os.close(directory)
 
 
-def _whole(descriptor: int) -> int:
+def _truncate_to_lines(descriptor: int) -> int:
     """Truncate a file to its complete lines, and return the size.
 
     An incomplete line is the rest of a killed process, which has not made the change that it describes.
@@ -209,9 +209,9 @@ def _whole(descriptor: int) -> int:
     end = size
     while end:
         start = max(end - 4096, 0)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
             break
         end = start
     if end != size:
@@ -231,14 +231,14 @@ class RepositoryHistory:
     """
 
     builds: dict[str, str] = field(default_factory=dict)
-    promoted: defaultdict[str, dict[str, Entry]] = field(default_factory=lambda: defaultdict(dict))
+    promoted: defaultdict[str, dict[str, JournalEntry]] = field(default_factory=lambda: defaultdict(dict))
     tags: defaultdict[str, defaultdict[str, set[str]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
-    unfinished: dict[str, Entry] = field(default_factory=dict)
-    holders: dict[str, list[str]] = field(default_factory=dict)
+    unfinished: dict[str, JournalEntry] = field(default_factory=dict)
+    tag_history: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Apply the next entry."""
         self.builds[entry.digest] = entry.nvr
         if entry.what == PROMOTE:
@@ -250,44 +250,46 @@ class RepositoryHistory:
         if entry.what == PROMOTE:
             self.promoted[entry.digest][entry.target] = entry
         else:
-            self._take_back(entry)
+            self._apply_reversal(entry)
         for tag, move in entry.tags.items():
-            self._hold(tag, move.before if entry.what == PROMOTE else "")
-            self._hold(tag, move.after)
+            self._append_digest(tag, move.before if entry.what == PROMOTE else "")
+            self._append_digest(tag, move.after)
 
     def before(self, tag: str, digest: str) -> list[str]:
         """Return the digests of a tag before a digest, the last first."""
-        held = self.holders.get(tag, [])
-        if digest in held:
-            held = held[: len(held) - 1 - held[::-1].index(digest)]
-        return [each for each in dict.fromkeys(reversed(held)) if each != digest]
+        digests = self.tag_history.get(tag, [])
+        if digest in digests:
+            digests = digests[: len(digests) - 1 - digests[::-1].index(digest)]
+        return [each for each in dict.fromkeys(reversed(digests)) if each != digest]
 
-    def would_forget(self, digest: str) -> bool:
+    def is_rollback_target(self, digest: str) -> bool:
         """Return whether a tag could be moved back to a digest."""
-        return any(digest in held[:-1] for held in self.holders.values())
+        return any(digest in digests[:-1] for digests in self.tag_history.values())
 
     def digests(self, nvr: str, target: str) -> list[str]:
         """Return the digests under which a build was promoted to a target, the last first."""
         return [digest for digest, name in reversed(self.builds.items()) if name == nvr and target in self.tags[digest]]
 
-    def _take_back(self, entry: Entry) -> None:
-        gone = entry.digest in entry.deleted
-        if gone:
+    def _apply_reversal(self, entry: JournalEntry) -> None:
+        is_deleted = entry.digest in entry.deleted
+        if is_deleted:
             self.promoted.pop(entry.digest, None)
-        for tag, held in self.holders.items():
-            if gone or tag in entry.tags or held[-1:] != [entry.digest]:  # otherwise the tag could not be moved back
-                self.holders[tag] = [each for each in held if each != entry.digest]
+        for tag, digests in self.tag_history.items():
+            if (
+                is_deleted or tag in entry.tags or digests[-1:] != [entry.digest]
+            ):  # otherwise the tag could not be moved back
+                self.tag_history[tag] = [each for each in digests if each != entry.digest]
 
-    def _hold(self, tag: str, digest: str) -> None:
-        held = self.holders.setdefault(tag, [])
-        if digest and (not held or held[-1] != digest):
-            held.append(digest)
+    def _append_digest(self, tag: str, digest: str) -> None:
+        digests = self.tag_history.setdefault(tag, [])
+        if digest and (not digests or digests[-1] != digest):
+            digests.append(digest)
 
 
 class History:
     """History of all repositories in a journal."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[JournalEntry]) -> None:
         self._repositories: defaultdict[str, RepositoryHistory] = defaultdict(RepositoryHistory)
         for each in entries:
             self._repositories[each.repository].add(each)

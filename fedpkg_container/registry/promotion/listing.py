@@ -11,9 +11,9 @@ from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.journal import Entry, History, Record
-from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
-from fedpkg_container.registry.promotion.unpromote import heads_of
+from fedpkg_container.registry.promotion.journal import History, Journal, JournalEntry
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
+from fedpkg_container.registry.promotion.unpromote import current_digests
 from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
@@ -21,11 +21,11 @@ from fedpkg_container.registry.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
-REQUESTS = 16
+MAX_REQUESTS = 16
 
 
 @dataclass(frozen=True)
-class Listed:
+class PromotedImage:
     """An image in a target.
 
     :param repository: with its registry
@@ -44,7 +44,7 @@ class Listed:
     by: str
 
 
-def listed(site: DistributionSite, target: Target, names: Sequence[str]) -> list[Listed]:
+def list_images(site: DistributionSite, target: Target, names: Sequence[str]) -> list[PromotedImage]:
     """Return the tagged images of a target, sorted by repository and tags.
 
     :param names: repositories, without registry and prefix; all if empty
@@ -54,17 +54,21 @@ def listed(site: DistributionSite, target: Target, names: Sequence[str]) -> list
     wrong = [f"{name!r} {problem}" for name in names if (problem := repository_problem(name))]
     if wrong:
         raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
-    history = History(Record(site.record).entries())
-    with Registry(target.access).http(target.registry) as http, WorkerPool(REQUESTS) as requests:
-        places = [target.repository(name) for name in names] or _all(http, target, history)
-        found = [each for place in places for each in _images(Repository(http, place.repository), history, requests)]
-        missing = [str(place) for place in places if names and str(place) not in {each.repository for each in found}]
+    history = History(Journal(site.journal).entries())
+    with Registry(target.access).http(target.registry) as http, WorkerPool(MAX_REQUESTS) as requests:
+        references = [target.repository(name) for name in names] or _all_repositories(http, target, history)
+        images = [
+            each for place in references for each in _images(Repository(http, place.repository), history, requests)
+        ]
+        missing = [
+            str(place) for place in references if names and str(place) not in {each.repository for each in images}
+        ]
     if missing:
         raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
-    return found
+    return images
 
 
-def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageReference]:
+def _all_repositories(http: RegistryHTTP, target: Target, history: History) -> list[ImageReference]:
     """Return the repositories of a target; those in the journal if the registry has no catalog."""
     prefix = f"{target.prefix}/" if target.prefix else ""
     try:
@@ -73,37 +77,37 @@ def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageRefe
         raise
     except RegistryError as error:
         logger.warning("%s: showing the repositories in the promotion journal", error.reason)
-        places = map(ImageReference.parse, history.repositories())
-        names = [each.repository for each in places if each.registry == target.registry]
+        references = map(ImageReference.parse, history.repositories())
+        names = [each.repository for each in references if each.registry == target.registry]
     return [ImageReference(target.registry, each) for each in sorted(names) if each.startswith(prefix)]
 
 
-def _images(repository: Repository, history: History, requests: WorkerPool) -> list[Listed]:
-    known = history.of(str(repository.reference))
-    identities = Identities(repository, known.builds)
+def _images(repository: Repository, history: History, requests: WorkerPool) -> list[PromotedImage]:
+    repository_history = history.of(str(repository.reference))
+    nvr_lookup = NVRLookup(repository, repository_history.builds)
     names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
     tags: dict[str, list[str]] = {}
-    for tag, head in heads_of(repository, names, requests).items():
+    for tag, head in current_digests(repository, names, requests).items():
         tags.setdefault(head, []).append(tag)
 
-    def image(digest: str) -> Listed | None:
+    def image(digest: str) -> PromotedImage | None:
         try:
             manifest = repository.manifest(digest)
         except NoSuchImageError:  # deleted in the meantime
             return None
-        nvr, entry = identities.of(digest), _last(known.promoted.get(digest, {}).values())
-        return Listed(
+        nvr, entry = nvr_lookup.of(digest), _latest(repository_history.promoted.get(digest, {}).values())
+        return PromotedImage(
             repository=str(repository.reference),
             digest=digest,
             tags=tuple(tags[digest]),
             nvr=str(nvr) if nvr else "",
             arches=tuple(arches_of(manifest)),
             promoted=entry.time if entry else "",
-            by=entry.who if entry else "",
+            by=entry.author if entry else "",
         )
 
     return [each for each in requests.map(image, tags) if each]
 
 
-def _last(entries: Iterable[Entry]) -> Entry | None:
+def _latest(entries: Iterable[JournalEntry]) -> JournalEntry | None:
     return max(entries, key=lambda each: each.time, default=None)

@@ -21,7 +21,7 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 
 #: Seconds to wait for another process, and between two attempts.
 TIMEOUT = 600.0
-LOOK = 0.02
+POLL_INTERVAL = 0.02
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Locks:
     """
 
     path: Path | None
-    _own: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _thread_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _canceled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -40,13 +40,13 @@ class Locks:
         self._canceled.set()
 
     @contextlib.contextmanager
-    def held(self, name: str) -> Iterator[None]:
+    def hold(self, name: str) -> Iterator[None]:
         """Hold a lock.
 
         :raises FedpkgContainerError: if another process holds it for longer than ``TIMEOUT``, or after ``cancel``
         :raises ConfigurationError: if the lock file cannot be opened
         """
-        with self._own[name]:
+        with self._thread_locks[name]:
             if self.path is None:
                 yield
                 return
@@ -65,18 +65,18 @@ class Locks:
 
     def _wait(self, descriptor: int, name: str) -> None:
         start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
-        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+        lock_request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
         deadline = time.monotonic() + TIMEOUT
         while True:
             try:
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock_request)
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise FedpkgContainerError(
                         f"another process has held the lock of {name} for {TIMEOUT:g} s",
                         solution="check what it is waiting for",
                     ) from None
-                if self._canceled.wait(LOOK):
+                if self._canceled.wait(POLL_INTERVAL):
                     raise FedpkgContainerError(f"{name}: canceled", solution="run the command again") from None
             else:
                 return

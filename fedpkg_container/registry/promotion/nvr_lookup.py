@@ -13,7 +13,7 @@ from fedpkg_container.registry.repository import Repository
 from fedpkg_container.text import printable_line
 
 
-def parsed(nvr: str) -> NVR:
+def parse_nvr(nvr: str) -> NVR:
     """Parse an NVR from the journal.
 
     :raises ConfigurationError: if it is invalid
@@ -32,26 +32,26 @@ def arches_of(manifest: Manifest) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Identities:
+class NVRLookup:
     """Finds the builds of the images of one repository.
 
-    :param recorded: digest → NVR, from the journal
+    :param journal_nvrs: digest → NVR, from the journal
     """
 
     repository: Repository
-    recorded: Mapping[str, str]
-    _read: dict[str, NVR | None] = field(default_factory=dict)
+    journal_nvrs: Mapping[str, str]
+    _cache: dict[str, NVR | None] = field(default_factory=dict)
 
     def of(self, digest: str) -> NVR | None:
         """Return the build of an image; None if unknown.
 
         :raises RegistryUnavailableError: if the registry is unavailable
         """
-        if digest in self.recorded:
-            return parsed(self.recorded[digest])
-        if digest not in self._read:
-            self._read[digest] = self._by_labels(digest)
-        return self._read[digest]
+        if digest in self.journal_nvrs:
+            return parse_nvr(self.journal_nvrs[digest])
+        if digest not in self._cache:
+            self._cache[digest] = self._by_labels(digest)
+        return self._cache[digest]
 
     def _by_labels(self, digest: str) -> NVR | None:
         try:

@@ -13,18 +13,18 @@ from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.promotion.copying import Blobs, Content, Copying, copy_deadline
-from fedpkg_container.registry.promotion.journal import PROMOTE, Entry, History, Move, Record
-from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
-from fedpkg_container.registry.promotion.result import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
+from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
+from fedpkg_container.registry.promotion.journal import PROMOTE, History, Journal, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import (
     ALREADY,
     KEPT,
     SET,
-    Rules,
     SignatureTags,
     TagChange,
-    Tagging,
+    TagRules,
+    TagUpdater,
     wanted_tags,
 )
 from fedpkg_container.registry.repository import Repository
@@ -32,25 +32,25 @@ from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
 
 #: Concurrent requests per image that is promoted, and in total.
-REQUESTS_EACH = 4
-MOST_REQUESTS = 32
+REQUESTS_PER_BUILD = 4
+MAX_REQUESTS = 32
 
 
 @dataclass(frozen=True)
-class Wish:
+class PromoteOptions:
     """How builds are to be promoted.
 
     :param dry_run: change nothing
     :param verify: read and hash all copied blobs, including mounted ones
     """
 
-    rules: Rules = field(default_factory=Rules)
+    rules: TagRules = field(default_factory=TagRules)
     dry_run: bool = False
     verify: bool = False
 
 
 @dataclass(frozen=True)
-class Promotion:
+class Promoter:
     """Promotes builds to one target.
 
     :param source: the candidate registry
@@ -60,37 +60,37 @@ class Promotion:
 
     site: DistributionSite
     target: Target
-    wish: Wish
+    options: PromoteOptions
     source: RegistryHTTP
     destination: RegistryHTTP
-    record: Record
+    journal: Journal
     history: History
-    blobs: Blobs
+    blobs: BlobCopier
     requests: WorkerPool
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
-    def promote(self, candidate: Candidate | NoCandidate) -> Outcome:
+    def promote(self, candidate: Candidate | NoCandidate) -> PromotionResult:
         """Promote one build; errors are reported in the result."""
         began = time.monotonic()
-        outcome = Outcome(str(candidate.nvr))
+        result = PromotionResult(str(candidate.nvr))
         try:
             if isinstance(candidate, NoCandidate):
                 raise RefusedError(candidate.reason, solution=candidate.solution)
-            self._refuse(candidate)
-            _Image(self, candidate, outcome).promote()
+            self._check_accepted(candidate)
+            _BuildPromotion(self, candidate, result).promote()
         except FedpkgContainerError as error:
-            outcome.state = REFUSED if isinstance(error, RefusedError) else FAILED
-            outcome.error, outcome.solution = error.reason, error.solution
-        outcome.seconds = time.monotonic() - began
-        return outcome
+            result.state = REFUSED if isinstance(error, RefusedError) else FAILED
+            result.error, result.solution = error.reason, error.solution
+        result.seconds = time.monotonic() - began
+        return result
 
     def cancel(self) -> None:
         """Cancel all requests and stop waiting for locks."""
         self.source.cancel()
         self.destination.cancel()
-        self.record.locks.cancel()
+        self.journal.locks.cancel()
 
-    def _refuse(self, candidate: Candidate) -> None:
+    def _check_accepted(self, candidate: Candidate) -> None:
         """Check that the target accepts a build.
 
         :raises RefusedError: if not
@@ -109,147 +109,149 @@ class Promotion:
             )
 
 
-class _Image:
+class _BuildPromotion:
     """The promotion of one build.
 
-    :param outcome: filled in
+    :param result: filled in
     """
 
-    def __init__(self, promotion: Promotion, candidate: Candidate, outcome: Outcome) -> None:
-        target, image = promotion.target, candidate.image
-        place = target.repository(image.repository)
-        self.promotion, self.candidate, self.outcome = promotion, candidate, outcome
-        self.known = promotion.history.of(str(place))
+    def __init__(self, promoter: Promoter, candidate: Candidate, result: PromotionResult) -> None:
+        target, image = promoter.target, candidate.image
+        reference = target.repository(image.repository)
+        self.promoter, self.candidate, self.result = promoter, candidate, result
+        self.history = promoter.history.of(str(reference))
         self.tags = wanted_tags(candidate, target)
-        self.repository = Repository(promotion.destination, place.repository)
-        self.tagging = Tagging(self.repository, Identities(self.repository, self.known.builds), promotion.wish.rules)
-        self.copying = Copying(
-            Repository(promotion.source, image.repository),
-            self.repository,
-            promotion.blobs,
-            promotion.requests,
-            copy_deadline(f"promoting {candidate.nvr}", target.access.timeout),
-            signatures=promotion.signatures,
-            nearby=tuple(target.repository(each.repository).repository for each in candidate.parents),
+        self.repository = Repository(promoter.destination, reference.repository)
+        self.tag_updater = TagUpdater(
+            self.repository, NVRLookup(self.repository, self.history.builds), promoter.options.rules
         )
-        outcome.source, outcome.repository, outcome.digest = str(image), str(place), image.digest
+        self.copier = ImageCopier(
+            Repository(promoter.source, image.repository),
+            self.repository,
+            promoter.blobs,
+            promoter.requests,
+            copy_deadline(f"promoting {candidate.nvr}", target.access.timeout),
+            signatures=promoter.signatures,
+            mount_sources=tuple(target.repository(each.repository).repository for each in candidate.parents),
+        )
+        result.source, result.repository, result.digest = str(image), str(reference), image.digest
 
     def promote(self) -> None:
         """Copy the image, set its tags and record the promotion.
 
         :raises FedpkgContainerError: if it is refused or fails
         """
-        self.outcome.tags = self._decide()  # before copying, since this may refuse the build
-        content = self.copying.survey(self.candidate.image.digest)
-        self._tell(content)
-        if self.promotion.wish.dry_run:
-            self.copying.foresee(content, self.outcome.blobs)
-            self.outcome.state = PLANNED if self._has_work(content) else UNCHANGED
+        self.result.tags = self._plan_tags()  # before copying, since this may refuse the build
+        content = self.copier.inspect(self.candidate.image.digest)
+        self._describe(content)
+        if self.promoter.options.dry_run:
+            self.copier.predict(content, self.result.blobs)
+            self.result.state = PLANNED if self._has_work(content) else UNCHANGED
             return
-        self.copying.carry_out(content, self.outcome.blobs)
-        if _settled(self.outcome.tags) and self._is_recorded():
-            self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
+        self.copier.copy_missing(content, self.result.blobs)
+        if _is_up_to_date(self.result.tags) and self._is_recorded():
+            self.result.state = PROMOTED if self._has_work(content) else UNCHANGED
             return
-        with self.promotion.record.locks.held(self.outcome.repository):
-            self.outcome.tags = self._decide()
-            self._tag(content.manifest)
-        self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
+        with self.promoter.journal.locks.hold(self.result.repository):
+            self.result.tags = self._plan_tags()
+            self.update_floating_tags(content.manifest)
+        self.result.state = PROMOTED if self._has_work(content) else UNCHANGED
 
-    def _decide(self) -> list[TagChange]:
-        heads = self.promotion.requests.map(self._head, self.tags)
-        return self.tagging.decide(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
+    def _plan_tags(self) -> list[TagChange]:
+        heads = self.promoter.requests.map(self._current_digest, self.tags)
+        return self.tag_updater.plan(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
 
-    def _head(self, tag: str) -> str:
+    def _current_digest(self, tag: str) -> str:
         """Return a tag's digest; empty for a tag that the registry broke during an interrupted promotion."""
         try:
             return self.repository.head(tag)
         except RegistryUnavailableError:
-            begun = self.known.unfinished.get(self.candidate.image.digest)
-            if begun and tag in begun.tags:
+            unfinished = self.history.unfinished.get(self.candidate.image.digest)
+            if unfinished and tag in unfinished.tags:
                 return ""
             raise
 
-    def _tell(self, content: Content) -> None:
-        self.outcome.arches = arches_of(content.manifest)
-        self.outcome.manifests = [each.digest for each in (*content.missing, *content.new_signatures.values())]
-        self.outcome.artifacts = content.attached
+    def _describe(self, content: ImageContent) -> None:
+        self.result.arches = arches_of(content.manifest)
+        self.result.manifests = [each.digest for each in (*content.missing, *content.new_signatures.values())]
+        self.result.artifacts = content.artifact_count
 
-    def _has_work(self, content: Content) -> bool:
-        return bool(content.missing or content.new_signatures) or not _settled(self.outcome.tags)
+    def _has_work(self, content: ImageContent) -> bool:
+        return bool(content.missing or content.new_signatures) or not _is_up_to_date(self.result.tags)
 
     def _is_recorded(self) -> bool:
         return (
-            self.promotion.record.path is None
-            or self.promotion.target.name in self.known.promoted[self.candidate.image.digest]
+            self.promoter.journal.path is None
+            or self.promoter.target.name in self.history.promoted[self.candidate.image.digest]
         )
 
-    def _tag(self, manifest: Manifest) -> None:
-        """Set the tags, between the two journal entries of the change."""
-        changes = [each for each in self.outcome.tags if each.what == SET]
-        entry = Entry.begin(
+    def update_floating_tags(self, manifest: Manifest) -> None:
+        """Set the release tag and move the floating tags, between the two journal entries of the change."""
+        changes = [each for each in self.result.tags if each.what == SET]
+        entry = JournalEntry.start(
             PROMOTE,
-            target=self.promotion.target.name,
-            repository=self.outcome.repository,
+            target=self.promoter.target.name,
+            repository=self.result.repository,
             nvr=str(self.candidate.nvr),
             digest=manifest.digest,
-            source=self.outcome.source,
-            tags={each.tag: self._move(each) for each in self.outcome.tags if each.what != KEPT},
+            source=self.result.source,
+            tags={each.tag: self._tag_move(each) for each in self.result.tags if each.what != KEPT},
         )
-        self.promotion.record.append(entry)
+        self.promoter.journal.append(entry)
         for change in changes:
-            self.tagging.set(change, manifest)
-        self.promotion.record.append(entry.done())
+            self.tag_updater.set_tag(change, manifest)
+        self.promoter.journal.append(entry.done())
 
-    def _move(self, change: TagChange) -> Move:
+    def _tag_move(self, change: TagChange) -> TagMove:
         """Return a tag's move for the journal, including that of an interrupted promotion of the same build."""
-        begun = self.known.unfinished.get(change.after)
-        if change.what == ALREADY and begun and begun.what == PROMOTE and change.tag in begun.tags:
-            return begun.tags[change.tag]
-        return Move(change.before, change.after)
+        unfinished = self.history.unfinished.get(change.after)
+        if change.what == ALREADY and unfinished and unfinished.what == PROMOTE and change.tag in unfinished.tags:
+            return unfinished.tags[change.tag]
+        return TagMove(change.before, change.after)
 
 
-def _settled(changes: Sequence[TagChange]) -> bool:
+def _is_up_to_date(changes: Sequence[TagChange]) -> bool:
     return all(each.what != SET for each in changes)
 
 
-Found = Union[Candidate, NoCandidate]
+BuildCandidate = Union[Candidate, NoCandidate]
 
 
 def promote(
     site: DistributionSite,
     target: Target,
-    found: Sequence[Found],
-    wish: Wish,
+    builds: Sequence[BuildCandidate],
+    options: PromoteOptions,
     *,
-    told: Callable[[Outcome], None] = lambda _: None,
+    on_result: Callable[[PromotionResult], None] = lambda _: None,
     progress: Progress | None = None,
-) -> list[Outcome]:
+) -> list[PromotionResult]:
     """Promote builds concurrently; a failure of one does not stop the others.
 
     :param on_result: called for each build as soon as its result is known, in any thread; not for builds that are
         canceled by an interruption
     :raises ConfigurationError: if the journal cannot be read or written; nothing was done
     """
-    record, progress = Record(site.record), progress or Progress()
-    history = History(record.entries())
-    if not wish.dry_run:
-        record.check()
-    candidates, destination = Registry(site.candidates.access), Registry(target.access)
+    journal, progress = Journal(site.journal), progress or Progress()
+    history = History(journal.entries())
+    if not options.dry_run:
+        journal.check()
+    registry, target_registry = Registry(site.candidates.access), Registry(target.access)
     with (
-        candidates.http(site.candidates.registry) as source,
-        destination.http(target.registry) as there,
-        WorkerPool(min(site.parallel * REQUESTS_EACH, MOST_REQUESTS)) as requests,
+        registry.http(site.candidates.registry) as source,
+        target_registry.http(target.registry) as destination,
+        WorkerPool(min(site.parallel * REQUESTS_PER_BUILD, MAX_REQUESTS)) as requests,
     ):
-        blobs = Blobs(wish.verify, progress.received)
-        promotion = Promotion(site, target, wish, source, there, record, history, blobs, requests)
-        progress.began("promoting", len(found))
+        blobs = BlobCopier(options.verify, progress.received)
+        promoter = Promoter(site, target, options, source, destination, journal, history, blobs, requests)
+        progress.began("promoting", len(builds))
 
-        def one(each: Found) -> Outcome:
-            outcome = promotion.promote(each)
-            if outcome.is_good or not source.is_canceled:
-                told(outcome)
+        def promote_build(build: BuildCandidate) -> PromotionResult:
+            result = promoter.promote(build)
+            if result.succeeded or not source.is_canceled:
+                on_result(result)
             progress.advanced()
-            return outcome
+            return result
 
-        with WorkerPool(site.parallel, cancel=promotion.cancel) as builds:
-            return builds.map(one, found)
+        with WorkerPool(site.parallel, cancel=promoter.cancel) as workers:
+            return workers.map(promote_build, builds)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedpkg_container.registry.promotion.copying import Tally
+from fedpkg_container.registry.promotion.copying import BlobCounts
 from fedpkg_container.registry.promotion.tagging import TagChange
 
 #: Version of the report; raised when a field changes its meaning.
@@ -23,7 +23,7 @@ PROMOTED, UNPROMOTED, UNCHANGED, PLANNED, REFUSED, FAILED = (
 
 
 @dataclass
-class Outcome:
+class PromotionResult:
     """Result for one build.
 
     :param state: promoted, unpromoted, unchanged, planned, refused or failed
@@ -49,7 +49,7 @@ class Outcome:
     tags: Sequence[TagChange] = ()
     manifests: Sequence[str] = ()
     artifacts: int = 0
-    blobs: Tally = field(default_factory=Tally)
+    blobs: BlobCounts = field(default_factory=BlobCounts)
     deleted: Sequence[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -57,13 +57,13 @@ class Outcome:
     solution: str = ""
 
     @property
-    def is_good(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether everything requested was done."""
         return self.state not in (REFUSED, FAILED) and not self.error
 
     def report(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
-        tally = self.blobs
+        counts = self.blobs
         return {
             "nvr": self.nvr,
             "state": self.state,
@@ -77,8 +77,8 @@ class Outcome:
             ],
             "manifests": list(self.manifests),
             "artifacts": self.artifacts,
-            "blobs": {"mounted": tally.mounted, "sent": tally.sent, "present": tally.present},
-            "bytes": {"mounted": tally.bytes_mounted, "sent": tally.bytes_sent},
+            "blobs": {"mounted": counts.mounted, "sent": counts.sent, "present": counts.present},
+            "bytes": {"mounted": counts.bytes_mounted, "sent": counts.bytes_sent},
             "deleted": list(self.deleted),
             "kept": dict(self.kept),
             "seconds": round(self.seconds, 3),
@@ -87,12 +87,12 @@ class Outcome:
         }
 
 
-def report(target: str, outcomes: Sequence[Outcome], *, dry_run: bool, seconds: float) -> dict[str, Any]:
+def report(target: str, results: Sequence[PromotionResult], *, dry_run: bool, seconds: float) -> dict[str, Any]:
     """Return the report of a command as a JSON object."""
     return {
         "format": FORMAT,
         "target": target,
         "dry_run": dry_run,
         "seconds": round(seconds, 3),
-        "images": [each.report() for each in outcomes],
+        "images": [each.report() for each in results],
     }

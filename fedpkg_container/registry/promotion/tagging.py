@@ -15,8 +15,8 @@ from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.registry.config import RECORDED, VERSION, Target
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.journal import Move
-from fedpkg_container.registry.promotion.nvr_lookup import Identities
+from fedpkg_container.registry.promotion.journal import TagMove
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class SignatureTags:
     """cosign's tags in repositories, listed once per repository; thread-safe."""
 
-    _known: dict[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    _tags: dict[str, Mapping[str, list[str]]] = field(default_factory=dict)
     _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def of(self, repository: Repository, digests: Iterable[str]) -> list[str]:
@@ -36,21 +36,21 @@ class SignatureTags:
         :raises RegistryError: if the request fails
         """
         with self._locks[repository.name]:
-            if repository.name not in self._known:
-                self._known[repository.name] = _by_image(repository)
-        known = self._known[repository.name]
-        return [tag for digest in digests for tag in known.get(fallback_tag(digest), ())]
+            if repository.name not in self._tags:
+                self._tags[repository.name] = _tags_by_image(repository)
+        tags = self._tags[repository.name]
+        return [tag for digest in digests for tag in tags.get(fallback_tag(digest), ())]
 
 
-def _by_image(repository: Repository) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _tags_by_image(repository: Repository) -> Mapping[str, list[str]]:
+    tags: dict[str, list[str]] = {}
     for tag in repository.tags():
         if fallback_tag_of(tag) and not is_fallback_tag(tag):
-            found.setdefault(fallback_tag_of(tag), []).append(tag)
-    return found
+            tags.setdefault(fallback_tag_of(tag), []).append(tag)
+    return tags
 
 
-def is_wanted(tag: str, manifest: Manifest, target: Repository) -> bool:
+def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> bool:
     """Return whether cosign's manifest is to be copied: the target has none, or one with fewer signatures.
 
     :raises RegistryError: if the target cannot be read
@@ -58,8 +58,8 @@ def is_wanted(tag: str, manifest: Manifest, target: Repository) -> bool:
     head = target.head(tag)
     if not head or head == manifest.digest:
         return not head
-    there = {each.digest for each in target.manifest(head).blobs[1:]}
-    if there <= {each.digest for each in manifest.blobs[1:]}:
+    target_signatures = {each.digest for each in target.manifest(head).blobs[1:]}
+    if target_signatures <= {each.digest for each in manifest.blobs[1:]}:
         return True
     logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False
@@ -70,7 +70,7 @@ SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
 
 
 @dataclass(frozen=True)
-class Rules:
+class TagRules:
     """Permissions for tag changes that are refused by default.
 
     :param downgrade: move tags to an older build
@@ -98,9 +98,9 @@ class TagChange:
     why: str = ""
 
     @property
-    def move(self) -> Move:
+    def move(self) -> TagMove:
         """The change as recorded in the journal."""
-        return Move(self.before, self.after)
+        return TagMove(self.before, self.after)
 
 
 def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
@@ -117,17 +117,17 @@ def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Tagging:
+class TagUpdater:
     """Plans and makes the tag changes of one repository.
 
     :param rules: permitted changes
     """
 
     repository: Repository
-    identities: Identities
-    rules: Rules
+    nvr_lookup: NVRLookup
+    rules: TagRules
 
-    def decide(self, nvr: NVR, digest: str, tags: Sequence[str], heads: Sequence[str]) -> list[TagChange]:
+    def plan(self, nvr: NVR, digest: str, tags: Sequence[str], heads: Sequence[str]) -> list[TagChange]:
         """Return the change of each tag; the first tag is that of version and release.
 
         :param heads: current digest of each tag
@@ -140,37 +140,38 @@ class Tagging:
                 solution="rebuild with another release; a tag of version and release is never moved",
             )
         first = TagChange(primary, before, digest, ALREADY if before else SET)
-        return [first, *(self._floating(nvr, digest, tag, head) for tag, head in zip(tags[1:], heads[1:]))]
+        return [first, *(self._plan_floating_tag(nvr, digest, tag, head) for tag, head in zip(tags[1:], heads[1:]))]
 
-    def set(self, change: TagChange, manifest: Manifest) -> None:
+    def set_tag(self, change: TagChange, manifest: Manifest) -> None:
         """Set a tag to a build, and read it back.
 
         :raises RegistryError: if it has another digest
         """
         self.repository.put_manifest(change.tag, manifest)
-        found = self.repository.head(change.tag)
-        if found != change.after:
+        current = self.repository.head(change.tag)
+        if current != change.after:
             raise RegistryError(
-                f"{self._name(change.tag)} was set to {change.after}, but is now {found or 'missing'}",
+                f"{self._name(change.tag)} was set to {change.after}, but is now {current or 'missing'}",
                 solution="check who else sets tags there, and run it again",
             )
 
-    def _floating(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
+    def _plan_floating_tag(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
         if before == digest:
             return TagChange(tag, before, digest, ALREADY)
         if not before:
             return TagChange(tag, "", digest, SET)
-        holder = self.identities.of(before)
-        if holder is None or holder.name != nvr.name:
-            what = f"an image of {holder.name} ({holder})" if holder else "an image of an unknown build"
+        current_build = self.nvr_lookup.of(before)
+        if current_build is None or current_build.name != nvr.name:
+            holder = f"{current_build.name} ({current_build})" if current_build else "an unknown build"
+            what = f"an image of {holder}"
             if not self.rules.replace:
                 raise RefusedError(
                     f"{self._name(tag)} is {what}: {before}", solution=f"check it; --replace moves the tag to {nvr}"
                 )
             return TagChange(tag, before, digest, SET, f"it was {what}")
-        if compare(holder, nvr) > 0 and not self.rules.downgrade:
-            return TagChange(tag, before, before, KEPT, f"it belongs to {holder}, which is newer")
-        return TagChange(tag, before, digest, SET, f"it was {holder}")
+        if compare(current_build, nvr) > 0 and not self.rules.downgrade:
+            return TagChange(tag, before, before, KEPT, f"it belongs to {current_build}, which is newer")
+        return TagChange(tag, before, digest, SET, f"it was {current_build}")
 
     def _name(self, tag: str) -> str:
         return str(self.repository.reference.tagged(tag))

@@ -20,7 +20,7 @@ PARALLEL = 8
 _MARK = "prune-"
 
 
-def mark(digest: str) -> str:
+def temporary_tag(digest: str) -> str:
     """Return the temporary tag of an untagged member while its index is deleted, so that a later prune can find it."""
     return f"{_MARK}{digest.partition(':')[2]}"[:128]
 
@@ -81,16 +81,16 @@ class Inventory:
                 waiting += [member.digest for member in manifest.manifests] if manifest else []
         return list(found)
 
-    def is_marked(self, digest: str) -> bool:
+    def has_temporary_tag(self, digest: str) -> bool:
         """Return whether an interrupted prune left an image, which has no tag but the temporary one."""
-        return self.by_digest.get(digest) == (mark(digest),)
+        return self.by_digest.get(digest) == (temporary_tag(digest),)
 
     @cached_property
     def _known(self) -> frozenset[str]:
         return frozenset(each for digest in self.by_digest for each in self.reach(digest))
 
 
-def take(repository: Repository) -> Inventory:
+def read_inventory(repository: Repository) -> Inventory:
     """Read the contents of a repository; empty if it does not exist.
 
     :raises RegistryError: if something cannot be read

@@ -8,49 +8,49 @@ from functools import cached_property
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.registry.pruning.inventory import Inventory
-from fedpkg_container.registry.pruning.retention import Verdict
+from fedpkg_container.registry.pruning.retention import Decision
 from fedpkg_container.registry.repository import Repository
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PrunePlan:
     """What is to be kept and deleted in a repository.
 
     :param decisions: one per tagged image
     """
 
     inventory: Inventory
-    verdicts: Sequence[Verdict]
+    decisions: Sequence[Decision]
 
     @cached_property
-    def stays(self) -> frozenset[str]:
+    def kept_digests(self) -> frozenset[str]:
         """Digests that must not be deleted.
 
         An artifact, e.g. an SBOM, is kept if its image is, and so is everything in a kept index.
         """
-        going = {each.digest for each in self.verdicts if not each.stays}
-        kept = self._reached(digest for digest in self.inventory.roots if digest not in going)
+        to_delete = {each.digest for each in self.decisions if not each.keep}
+        to_keep = self._reached(digest for digest in self.inventory.roots if digest not in to_delete)
         while True:
-            lost = self._lost(going, kept)
-            more = kept | self._reached(digest for digest in self.inventory.owners if digest not in lost)
-            if more == kept:
-                return frozenset(kept)
-            kept = more
+            deleted = self._deleted_with(to_delete, to_keep)
+            more = to_keep | self._reached(digest for digest in self.inventory.owners if digest not in deleted)
+            if more == to_keep:
+                return frozenset(to_keep)
+            to_keep = more
 
-    def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
+    def _deleted_with(self, to_delete: Iterable[str], to_keep: set[str]) -> set[str]:
         """Return the digests deleted along with some images: their members and the artifacts of all of these.
 
         A member that is itself tagged as an artifact is deleted only with its image, inside the index or not.
         """
-        lost: set[str] = set()
-        more = self._own(going) - kept
+        deleted: set[str] = set()
+        more = self._exclusive(to_delete) - to_keep
         while more:
-            lost |= more
-            artifacts = [each for each, owner in self.inventory.owners.items() if owner in lost]
-            more = self._own(artifacts) - kept - lost
-        return lost
+            deleted |= more
+            artifacts = [each for each, owner in self.inventory.owners.items() if owner in deleted]
+            more = self._exclusive(artifacts) - to_keep - deleted
+        return deleted
 
-    def _own(self, digests: Iterable[str]) -> set[str]:
+    def _exclusive(self, digests: Iterable[str]) -> set[str]:
         """Return manifests and everything below them, without members that belong to another image."""
         return {each for digest in digests for each in self.inventory.reach(digest, self.inventory.owners)}
 
@@ -58,21 +58,21 @@ class Judgement:
         return {each for digest in digests for each in self.inventory.reach(digest)}
 
     @property
-    def going(self) -> list[Verdict]:
+    def to_delete(self) -> list[Decision]:
         """Images to delete, indexes first, because they may contain other tagged images."""
-        found = [each for each in self.verdicts if not each.stays and each.digest not in self.stays]
+        found = [each for each in self.decisions if not each.keep and each.digest not in self.kept_digests]
         return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_index)
 
     @property
-    def kept(self) -> list[Verdict]:
+    def to_keep(self) -> list[Decision]:
         """Images to keep, including members of kept indexes."""
-        return [self._shared(each) for each in self.verdicts if each.digest in self.stays]
+        return [self._shared(each) for each in self.decisions if each.digest in self.kept_digests]
 
     @staticmethod
-    def _shared(verdict: Verdict) -> Verdict:
-        if verdict.stays:
-            return verdict
-        return Verdict(verdict.digest, verdict.tags, True, "part of an image index that is kept", verdict.age)
+    def _shared(decision: Decision) -> Decision:
+        if decision.keep:
+            return decision
+        return Decision(decision.digest, decision.tags, True, "part of an image index that is kept", decision.age)
 
 
 def size(repository: Repository, inventory: Inventory, digest: str) -> int | None:

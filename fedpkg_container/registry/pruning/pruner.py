@@ -21,10 +21,10 @@ from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
-from fedpkg_container.registry.pruning.inventory import PARALLEL, mark, take
-from fedpkg_container.registry.pruning.plan import Judgement, size
-from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
-from fedpkg_container.registry.pruning.retention import DAY, Needs, Verdict
+from fedpkg_container.registry.pruning.inventory import PARALLEL, read_inventory, temporary_tag
+from fedpkg_container.registry.pruning.plan import PrunePlan, size
+from fedpkg_container.registry.pruning.report import DeletionResult, EmptiedRepository, KeptImage, PrunedImage, Report
+from fedpkg_container.registry.pruning.retention import DAY, Decision, RetentionPolicy
 from fedpkg_container.registry.referrers import fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
@@ -35,38 +35,38 @@ class ChangedError(FedpkgContainerError):
 
 
 @dataclass
-class Deletion:
+class ImageDeleter:
     """Deletes the images of a plan.
 
     :param after: called after each request that changed something; for tests
     """
 
     repository: Repository
-    judgement: Judgement
+    plan: PrunePlan
     after: Callable[[str], None] = lambda _: None
-    _marks: set[str] = field(default_factory=set)
+    _temporary_tags: set[str] = field(default_factory=set)
 
-    def delete(self, image: Verdict) -> None:
+    def delete(self, image: Decision) -> None:
         """Delete an image with everything that no other image shares.
 
         :raises ChangedError: if the repository was changed in the meantime; the image still exists
         :raises RegistryError: if a request fails
         """
         self._check(image)
-        below = [each for each in self.judgement.inventory.reach(image.digest)[1:] if self._goes(each)]
+        below = [each for each in self.plan.inventory.reach(image.digest)[1:] if self._is_to_delete(each)]
         for each in below:
-            self._mark(each)
+            self._protect(each)
         self._delete(image.digest)
         for each in below:
             self._delete(each)
 
-    def _goes(self, digest: str) -> bool:
-        return digest not in self.judgement.stays
+    def _is_to_delete(self, digest: str) -> bool:
+        return digest not in self.plan.kept_digests
 
-    def _check(self, image: Verdict) -> None:
+    def _check(self, image: Decision) -> None:
         """Check that the repository is unchanged."""
-        inventory = self.judgement.inventory
-        new = set(self.repository.tags()) - set(inventory.tags) - self._marks
+        inventory = self.plan.inventory
+        new = set(self.repository.tags()) - set(inventory.tags) - self._temporary_tags
         new = {tag for tag in new if tag not in inventory.empty or self.repository.head(tag)}
         if new:
             raise ChangedError(f"{self.repository.reference} has a new tag {sorted(new)[0]}")
@@ -74,15 +74,15 @@ class Deletion:
             if self.repository.head(tag) not in (image.digest, ""):
                 raise ChangedError(f"{self.repository.reference}:{tag} was moved")
 
-    def _mark(self, digest: str) -> None:
-        if digest in self.judgement.inventory.by_digest:
+    def _protect(self, digest: str) -> None:
+        if digest in self.plan.inventory.by_digest:
             return
         try:
             manifest = self.repository.manifest(digest)
         except NoSuchImageError:
             return
-        self._marks.add(mark(digest))
-        self.repository.put_manifest(mark(digest), manifest)
+        self._temporary_tags.add(temporary_tag(digest))
+        self.repository.put_manifest(temporary_tag(digest), manifest)
         self.after(f"marked {digest}")
 
     def _delete(self, digest: str, depth: int = 0) -> None:
@@ -96,20 +96,20 @@ class Deletion:
     def _belonging(self, digest: str) -> list[str]:
         """Return what belongs to an image, its referrers index last, because the others are found by it."""
         found = [each.digest for each in referrers(self.repository, digest)]
-        found += [each for each, owner in self.judgement.inventory.owners.items() if owner == digest]
+        found += [each for each, owner in self.plan.inventory.owners.items() if owner == digest]
         listed = self.repository.head(fallback_tag(digest))
         first = dict.fromkeys(each for each in found if each != listed)
-        return [each for each in (*first, listed) if each and each != digest and self._goes(each)]
+        return [each for each in (*first, listed) if each and each != digest and self._is_to_delete(each)]
 
 
 #: Maximum difference between the clocks of this machine and the registry, seconds.
-SKEW = 3600.0
+MAX_CLOCK_SKEW = 3600.0
 #: Attempts to delete in a repository that other clients change concurrently.
-ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PruneOptions:
     """What to prune.
 
     :param keep: retention period of unneeded images, days
@@ -132,7 +132,7 @@ class Pruner:
 
     site: DistributionSite
     records: Records
-    wanted: Wanted
+    options: PruneOptions
     notice: Callable[[str], None] = lambda _: None
     after: Callable[[str], None] = lambda _: None
 
@@ -143,49 +143,56 @@ class Pruner:
         :raises LostContactError: if Koji cannot be reached; nothing more is deleted
         :raises ConfigurationError: if the configuration is contradictory
         """
-        with self._opened() as (http, needs):
+        with self._open() as (http, policy):
             names = list(repositories(http))
-            report = self._stage([Repository(http, name) for name in names if staging.is_staging(name)])
-            places = [Repository(http, name) for name in self._candidates(names)]
-            judged, problems = self._judge(places, needs)
-            going = [(place, judgement, each) for place, judgement in judged.items() for each in judgement.going]
+            report = self._staging_report([Repository(http, name) for name in names if staging.is_staging(name)])
+            repos = [Repository(http, name) for name in self._candidate_repositories(names)]
+            plans, problems = self._make_plans(repos, policy)
+            to_delete = [(repository, plan, each) for repository, plan in plans.items() for each in plan.to_delete]
             with ThreadPoolExecutor(PARALLEL) as pool:
-                sizes = list(pool.map(lambda each: size(each[0], each[1].inventory, each[2].digest), going))
+                sizes = list(pool.map(lambda each: size(each[0], each[1].inventory, each[2].digest), to_delete))
             report = replace(
                 report,
-                images=[Pruned(place.name, each, bytes_) for (place, _, each), bytes_ in zip(going, sizes)],
-                kept=[Kept(place.name, verdict) for place, judgement in judged.items() for verdict in judgement.kept],
+                images=[
+                    PrunedImage(repository.name, each, bytes_)
+                    for (repository, _, each), bytes_ in zip(to_delete, sizes)
+                ],
+                kept=[
+                    KeptImage(repository.name, decision)
+                    for repository, plan in plans.items()
+                    for decision in plan.to_keep
+                ],
                 problems=problems,
             )
-            return self._delete(report, judged, http, needs) if self.wanted.deletes else report
+            return self._delete(report, plans, http, policy) if self.options.deletes else report
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[tuple[RegistryHTTP, Needs]]:
+    def _open(self) -> Iterator[tuple[RegistryHTTP, RetentionPolicy]]:
         """Open the candidate registry and all targets, and yield the registry with the retention policy."""
         own = self.site.candidates
         with contextlib.ExitStack() as stack:
             http = stack.enter_context(Registry(own.access).http(own.registry))
-            now = _agreed(http)
+            now = _checked_time(http)
             targets = []
             for target in self.site.targets.values():
-                there = stack.enter_context(Registry(target.access).http(target.registry))
-                there.request("GET", "/v2/", expected=(200, 401, 403))
-                targets.append((target, there))
-            yield http, Needs(self.records, targets, now, self.wanted.keep * DAY)
+                target_http = stack.enter_context(Registry(target.access).http(target.registry))
+                target_http.request("GET", "/v2/", expected=(200, 401, 403))
+                targets.append((target, target_http))
+            yield http, RetentionPolicy(self.records, targets, now, self.options.keep * DAY)
 
-    def _stage(self, places: Sequence[Repository]) -> Report:
+    def _staging_report(self, repos: Sequence[Repository]) -> Report:
         """Return a report of the staging repositories."""
-        report = Report(self.site.candidates.registry, self.wanted.keep, self.wanted.deletes)
-        if not self.wanted.staging:
+        report = Report(self.site.candidates.registry, self.options.keep, self.options.deletes)
+        if not self.options.staging:
             return report
-        found = staging.list_staged(places, self.records)
+        found = staging.list_staged(repos, self.records)
         return replace(
             report,
-            emptied=[Emptied(each) for each in found if each.ended],
+            emptied=[EmptiedRepository(each) for each in found if each.ended],
             waiting=[each for each in found if not each.ended],
         )
 
-    def _candidates(self, names: Sequence[str]) -> list[str]:
+    def _candidate_repositories(self, names: Sequence[str]) -> list[str]:
         """Return the candidate repositories, without those of targets in the same registry."""
         own = self.site.candidates.registry
         shared = [target for target in self.site.targets.values() if target.registry == own]
@@ -195,112 +202,116 @@ class Pruner:
                     f"target {target.name} is the candidate registry {own} itself, so that all images in it are needed",
                     solution="use another registry for the target, or set a prefix",
                 )
-        if not self.wanted.candidates:
+        if not self.options.candidates:
             return []
         taken = tuple(f"{target.prefix}/" for target in shared)
         return [each for each in names if not staging.is_staging(each) and not each.startswith(taken)]
 
-    def _judge(self, places: Sequence[Repository], needs: Needs) -> tuple[dict[Repository, Judgement], list[str]]:
+    def _make_plans(
+        self, repos: Sequence[Repository], policy: RetentionPolicy
+    ) -> tuple[dict[Repository, PrunePlan], list[str]]:
         """Return the plans of repositories, and the problems with those that cannot be read."""
-        judged, problems = {}, []
-        for place in places:
+        plans, problems = {}, []
+        for repository in repos:
             try:
-                inventory = take(place)
+                inventory = read_inventory(repository)
                 _ = inventory.owners  # raises for invalid manifests
             except RegistryUnavailableError:
                 raise
             except RegistryError as error:
-                problems.append(f"{place.reference} is skipped: {error.reason}")
+                problems.append(f"{repository.reference} is skipped: {error.reason}")
                 continue
-            judged[place] = Judgement(inventory, needs.verdicts(inventory))
-        return judged, problems
+            plans[repository] = PrunePlan(inventory, policy.decide(inventory))
+        return plans, problems
 
     def _delete(
-        self, report: Report, judged: Mapping[Repository, Judgement], http: RegistryHTTP, needs: Needs
+        self, report: Report, plans: Mapping[Repository, PrunePlan], http: RegistryHTTP, policy: RetentionPolicy
     ) -> Report:
-        emptied = [self._empty(each, Repository(http, each.staged.repository)) for each in report.emptied]
-        outcomes: dict[tuple[str, str], Outcome] = {}
-        for place, judgement in judged.items():
-            if judgement.going:
-                found = self._delete_in(place, {each.digest: each for each in judgement.going}, needs)
-                outcomes.update({(place.name, digest): outcome for digest, outcome in found.items()})
-        images = [replace(each, outcome=outcomes[each.repository, each.verdict.digest]) for each in report.images]
+        emptied = [self._empty_staging(each, Repository(http, each.staged.repository)) for each in report.emptied]
+        results: dict[tuple[str, str], DeletionResult] = {}
+        for repository, plan in plans.items():
+            if plan.to_delete:
+                found = self._delete_in(repository, {each.digest: each for each in plan.to_delete}, policy)
+                results.update({(repository.name, digest): result for digest, result in found.items()})
+        images = [replace(each, result=results[each.repository, each.decision.digest]) for each in report.images]
         return replace(report, emptied=emptied, images=images)
 
-    def _empty(self, each: Emptied, place: Repository) -> Emptied:
+    def _empty_staging(self, each: EmptiedRepository, repository: Repository) -> EmptiedRepository:
         try:
-            staging.delete_manifests(place)
+            staging.delete_manifests(repository)
         except RegistryUnavailableError:
             raise
         except RegistryError as error:
-            return replace(each, outcome=Outcome(problem=_told(error)))
-        self.notice(f"emptied {place.reference}")
-        self.after(f"emptied {place.name}")
-        return replace(each, outcome=Outcome(done=True))
+            return replace(each, result=DeletionResult(problem=_problem_text(error)))
+        self.notice(f"emptied {repository.reference}")
+        self.after(f"emptied {repository.name}")
+        return replace(each, result=DeletionResult(done=True))
 
-    def _delete_in(self, place: Repository, wanted: Mapping[str, Verdict], needs: Needs) -> dict[str, Outcome]:
+    def _delete_in(
+        self, repository: Repository, decisions: Mapping[str, Decision], policy: RetentionPolicy
+    ) -> dict[str, DeletionResult]:
         """Delete images in one repository that are still unneeded; return the result for each."""
-        outcomes: dict[str, Outcome] = {}
-        for _ in range(ATTEMPTS):
-            judged, problems = self._judge([place], needs)
+        results: dict[str, DeletionResult] = {}
+        for _ in range(MAX_ATTEMPTS):
+            plans, problems = self._make_plans([repository], policy)
             if problems:
-                return {**dict.fromkeys(wanted, Outcome(problem=problems[0])), **outcomes}
-            judgement = judged[place]
-            for each in wanted.keys() - outcomes.keys() - judgement.inventory.by_digest.keys():
-                outcomes[each] = Outcome(done=True)  # deleted with another image, or by another client
-            outcomes.update(_spared(judgement, wanted.keys() - outcomes.keys(), wanted))
+                return {**dict.fromkeys(decisions, DeletionResult(problem=problems[0])), **results}
+            plan = plans[repository]
+            for each in decisions.keys() - results.keys() - plan.inventory.by_digest.keys():
+                results[each] = DeletionResult(done=True)  # deleted with another image, or by another client
+            results.update(_needed_now(plan, decisions.keys() - results.keys(), decisions))
             try:
-                self._delete_judged(place, judgement, wanted, outcomes)
+                self._delete_planned(repository, plan, decisions, results)
             except ChangedError as error:
                 self.notice(f"{error.reason}; planning it again")
                 continue
-            return outcomes
-        problem = Outcome(problem="the repository keeps changing")
-        return {**dict.fromkeys(wanted, problem), **outcomes}
+            return results
+        problem = DeletionResult(problem="the repository keeps changing")
+        return {**dict.fromkeys(decisions, problem), **results}
 
-    def _delete_judged(
-        self, place: Repository, judgement: Judgement, wanted: Collection[str], outcomes: dict[str, Outcome]
+    def _delete_planned(
+        self, repository: Repository, plan: PrunePlan, decisions: Collection[str], results: dict[str, DeletionResult]
     ) -> None:
-        deletion = Deletion(place, judgement, self.after)
-        for verdict in judgement.going:
-            if verdict.digest not in wanted or verdict.digest in outcomes:
+        deleter = ImageDeleter(repository, plan, self.after)
+        for decision in plan.to_delete:
+            if decision.digest not in decisions or decision.digest in results:
                 continue
             try:
-                deletion.delete(verdict)
+                deleter.delete(decision)
             except RegistryUnavailableError:
                 raise
             except RegistryError as error:
-                outcomes[verdict.digest] = Outcome(problem=_told(error))
+                results[decision.digest] = DeletionResult(problem=_problem_text(error))
                 continue
-            outcomes[verdict.digest] = Outcome(done=True)
-            self.notice(f"deleted {place.reference}@{verdict.digest} ({', '.join(verdict.tags)})")
+            results[decision.digest] = DeletionResult(done=True)
+            self.notice(f"deleted {repository.reference}@{decision.digest} ({', '.join(decision.tags)})")
 
 
-def _told(error: RegistryError) -> str:
+def _problem_text(error: RegistryError) -> str:
     return f"{error.reason} ({error.solution})" if error.solution else error.reason
 
 
-def _spared(judgement: Judgement, digests: Collection[str], before: Mapping[str, Verdict]) -> dict[str, Outcome]:
+def _needed_now(plan: PrunePlan, digests: Collection[str], before: Mapping[str, Decision]) -> dict[str, DeletionResult]:
     """Return results for images that are needed now, or have a new tag."""
-    spared = {each.digest: Outcome(needed=each.why) for each in judgement.kept if each.digest in digests}
-    for each in judgement.going:
+    spared = {each.digest: DeletionResult(needed=each.why) for each in plan.to_keep if each.digest in digests}
+    for each in plan.to_delete:
         new = set(each.tags) - set(before[each.digest].tags) if each.digest in digests else set()
         if new:
-            spared[each.digest] = Outcome(needed=f"it was given the tag {min(new)} in the meantime")
+            spared[each.digest] = DeletionResult(needed=f"it was given the tag {min(new)} in the meantime")
     return spared
 
 
-def _agreed(http: RegistryHTTP) -> float:
+def _checked_time(http: RegistryHTTP) -> float:
     """Return the current time after comparing it with the registry's: a wrong clock would make every image look old."""
     answer = http.request("GET", "/v2/", expected=(200, 401, 403))
     now = time.time()
     try:
-        theirs = email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        registry_time = email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
     except (TypeError, ValueError):
         return now
-    if abs(theirs - now) > SKEW:
+    if abs(registry_time - now) > MAX_CLOCK_SKEW:
         raise FedpkgContainerError(
-            f"the clocks of this machine and of {http.host} differ by {abs(theirs - now) / 3600:.1f} hours",
+            f"the clocks of this machine and of {http.host} differ by {abs(registry_time - now) / 3600:.1f} hours",
             solution="fix whichever clock is wrong; image ages are computed from it",
         )
     return now

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fedpkg_container.registry.pruning.retention import DAY, Verdict
+from fedpkg_container.registry.pruning.retention import DAY, Decision
 from fedpkg_container.registry.staging import Staged
 
 #: Version of the JSON report; raised when its keys change.
@@ -14,7 +14,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeletionResult:
     """Result for an image or a staging repository.
 
     :param done: whether it was deleted; False in a dry run
@@ -28,32 +28,32 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PrunedImage:
     """An image to delete.
 
     :param size: bytes of its layers and configurations, including those shared with other images; None if unknown
     """
 
     repository: str
-    verdict: Verdict
+    decision: Decision
     size: int | None
-    outcome: Outcome = Outcome()
+    result: DeletionResult = DeletionResult()
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptImage:
     """An image to keep."""
 
     repository: str
-    verdict: Verdict
+    decision: Decision
 
 
 @dataclass(frozen=True)
-class Emptied:
+class EmptiedRepository:
     """A staging repository whose task has ended."""
 
     staged: Staged
-    outcome: Outcome = Outcome()
+    result: DeletionResult = DeletionResult()
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class Report:
     registry: str
     keep: int
     deletes: bool
-    images: Sequence[Pruned] = ()
-    kept: Sequence[Kept] = ()
-    emptied: Sequence[Emptied] = ()
+    images: Sequence[PrunedImage] = ()
+    kept: Sequence[KeptImage] = ()
+    emptied: Sequence[EmptiedRepository] = ()
     waiting: Sequence[Staged] = ()
     problems: Sequence[str] = ()
 
     @property
     def failed(self) -> bool:
         """Whether something could not be done."""
-        outcomes = [*(each.outcome for each in self.images), *(each.outcome for each in self.emptied)]
-        return bool(self.problems) or any(each.problem for each in outcomes)
+        results = [*(each.result for each in self.images), *(each.result for each in self.emptied)]
+        return bool(self.problems) or any(each.problem for each in results)
 
-    def packed(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
         return {
             "version": VERSION,
@@ -89,22 +89,22 @@ class Report:
             "keep_days": self.keep,
             "dry_run": not self.deletes,
             "images": [
-                {**_packed(each.repository, each.verdict), "size": each.size, **asdict(each.outcome)}
+                {**_decision_json(each.repository, each.decision), "size": each.size, **asdict(each.result)}
                 for each in self.images
             ],
-            "kept": [_packed(each.repository, each.verdict) for each in self.kept],
-            "staging": [{**asdict(each.staged), **asdict(each.outcome)} for each in self.emptied],
+            "kept": [_decision_json(each.repository, each.decision) for each in self.kept],
+            "staging": [{**asdict(each.staged), **asdict(each.result)} for each in self.emptied],
             "staging_kept": [asdict(each) for each in self.waiting],
             "problems": list(self.problems),
         }
 
 
-def _packed(repository: str, verdict: Verdict) -> dict[str, Any]:
-    age = None if verdict.age is None else round(verdict.age / DAY, 2)
+def _decision_json(repository: str, decision: Decision) -> dict[str, Any]:
+    age = None if decision.age is None else round(decision.age / DAY, 2)
     return {
         "repository": repository,
-        "digest": verdict.digest,
-        "tags": list(verdict.tags),
+        "digest": decision.digest,
+        "tags": list(decision.tags),
         "age_days": age,
-        "why": verdict.why,
+        "why": decision.why,
     }

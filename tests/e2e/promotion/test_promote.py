@@ -11,8 +11,8 @@ import pytest
 
 from fedpkg_container.model.koji_images import NoCandidate
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.registry.promotion.journal import Record
-from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.referrers import Artifact, attach, referrers
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
@@ -146,9 +146,9 @@ def test_a_newer_build_takes_the_floating_tags_and_an_older_one_does_not(bench: 
     (outcome,) = bench.promote(other)
     assert [(each.tag, each.what) for each in outcome.tags] == [("1.9-3", "set"), ("1.9", "set"), ("latest", "kept")]
     assert outcome.tags[2].why == "it belongs to hello-1.10-1, which is newer"
-    assert outcome.is_good
+    assert outcome.succeeded
     assert bench.tags(old)["latest"] == new.image.digest
-    (outcome,) = bench.promote(other, rules=Rules(downgrade=True))
+    (outcome,) = bench.promote(other, rules=TagRules(downgrade=True))
     assert [(each.tag, each.what) for each in outcome.tags][2] == ("latest", "set")
     assert bench.tags(old)["latest"] == other.image.digest
 
@@ -189,7 +189,7 @@ def test_a_tag_of_something_else_is_not_taken(labels: object, said: str, bench: 
     assert re.search(f"latest {said}", outcome.error)
     assert "--replace" in outcome.solution
     assert "2-1" not in bench.tags(candidate), "nothing of it is set"
-    (outcome,) = bench.promote(candidate, rules=Rules(replace=True))
+    (outcome,) = bench.promote(candidate, rules=TagRules(replace=True))
     assert outcome.state == "promoted"
     assert bench.tags(candidate)["latest"] == candidate.image.digest
 
@@ -197,7 +197,7 @@ def test_a_tag_of_something_else_is_not_taken(labels: object, said: str, bench: 
 def test_a_tag_of_version_and_release_is_never_set_anew(bench: Bench) -> None:
     first, second = bench.build(), bench.build()
     bench.promote(first)
-    (outcome,) = bench.promote(second, rules=Rules(downgrade=True, replace=True))
+    (outcome,) = bench.promote(second, rules=TagRules(downgrade=True, replace=True))
     assert (outcome.state, outcome.manifests) == ("refused", ())
     assert "1.0-1 exists, and is something else" in outcome.error
     assert set(bench.tags(first).values()) == {first.image.digest}
@@ -251,12 +251,12 @@ def test_the_record_says_what_when_and_by_whom(bench: Bench, monkeypatch: pytest
     monkeypatch.setenv("SUDO_USER", "releng")
     candidate = bench.build()
     bench.promote(candidate)
-    begun, done = Record(bench.site.record).entries()
+    begun, done = Journal(bench.site.journal).entries()
     assert (begun.state, done.state, begun.id) == ("begun", "done", done.id)
     assert (done.nvr, done.digest, done.source) == ("hello-1.0-1", candidate.image.digest, str(candidate.image))
     assert done.repository == str(bench.place(candidate))
     assert {tag: move.before for tag, move in done.tags.items()} == {"1.0-1": "", "1.0": "", "latest": ""}
-    assert done.who.startswith("releng@")
+    assert done.author.startswith("releng@")
 
 
 def test_recorded_floating_tags(bench: Bench) -> None:

@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 from fedpkg_container.model.koji_images import Candidate
-from fedpkg_container.registry.promotion.journal import Record
+from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.box_hub import RunningHub
 from tests.support.promoting import KOJI_TAG, Bench, make_site, site_file
@@ -107,9 +107,9 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     assert again.out.splitlines()[0] == f"{first.nvr} in {place}: nothing to do"
     both = desk.type("promote", str(second.nvr), str(first.nvr), "--json")
     assert [each["state"] for each in both.report["images"]] == ["promoted", "unchanged"]
-    listed = desk.type("list", desk.name)
-    assert f"{place}: 1.0 1.0-2 latest\n    {second.nvr}, promoted " in listed.out
-    assert f"    {second.image.digest}\n    arches: amd64, arm64\n" in listed.out
+    list_images = desk.type("list", desk.name)
+    assert f"{place}: 1.0 1.0-2 latest\n    {second.nvr}, promoted " in list_images.out
+    assert f"    {second.image.digest}\n    arches: amd64, arm64\n" in list_images.out
     taken = desk.type("unpromote", str(second.nvr))
     assert f"    latest  set: it goes back to {first.nvr}\n" in taken.out
     assert desk.bench.tags(first)["latest"] == first.image.digest
@@ -117,8 +117,8 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     assert f"    to be deleted:\n        {second.image.digest}\n" in foreseen.out
     deleted = desk.type("unpromote", str(second.nvr), "--delete", "--json")
     assert len(deleted.report["images"][0]["deleted"]) == 1 + 2 + 4 + 4, "list, arches, artifacts, lists of them"
-    listed = desk.type("list", desk.name, "--json")
-    assert [each["nvr"] for each in listed.report["images"]] == [str(first.nvr)]
+    list_images = desk.type("list", desk.name, "--json")
+    assert [each["nvr"] for each in list_images.report["images"]] == [str(first.nvr)]
     desk.bench.assert_promoted(first)
 
 
@@ -215,7 +215,7 @@ def test_no_hub(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_broken_or_cannot_be_written(desk: Desk) -> None:
-    candidate, record = desk.build(), desk.bench.site.record
+    candidate, record = desk.build(), desk.bench.site.journal
     assert record
     record.write_text('{"format": 1}\n')
     for command in (["promote", str(candidate.nvr)], ["list"], ["unpromote", str(candidate.nvr)]):
@@ -223,11 +223,11 @@ def test_a_record_that_is_broken_or_cannot_be_written(desk: Desk) -> None:
         assert (typed.status, f"line 1 of the record {record} cannot be read" in typed.err) == (2, True)
     record.write_text('{"format": 2}\n')
     assert "not of format 1" in desk.type("list").err
-    desk.bench.site = replace(desk.bench.site, record=Path("/nowhere/at/all.jsonl"))
+    desk.bench.site = replace(desk.bench.site, journal=Path("/nowhere/at/all.jsonl"))
     typed = desk.type("promote", str(candidate.nvr))
     assert (typed.status, "/nowhere/at/all.jsonl cannot be written" in typed.err) == (2, True)
     assert desk.bench.tags(candidate) == {}
-    desk.bench.site = replace(desk.bench.site, record=None)
+    desk.bench.site = replace(desk.bench.site, journal=None)
     assert desk.type("promote", str(candidate.nvr)).status == 0
     typed = desk.type("unpromote", str(candidate.nvr))
     assert (typed.status, "there is no record of what was promoted" in typed.err) == (2, True)
@@ -248,7 +248,7 @@ def test_passwords_are_shown_nowhere(password: str, desk: Desk, folder: Path, tm
     if password != PASSWORD:
         assert f"{host} refuses " in typed.report["images"][0]["error"]
     assert desk.auth_file
-    record = desk.bench.site.record
+    record = desk.bench.site.journal
     shown = typed.out + typed.err + (record.read_text() if record and record.exists() else "")
     encoded = json.loads(desk.auth_file.read_text())["auths"][host]["auth"]
     assert password not in shown
@@ -275,7 +275,7 @@ def test_a_command_that_is_ended_and_repeated(number: signal.Signals, desk: Desk
         assert desk.bench.tags(candidate) == {}
         assert desk.type("promote", str(candidate.nvr)).status == 0
         desk.bench.assert_promoted(candidate)
-        assert [each.state for each in Record(desk.bench.site.record).entries()][-1] == "done"
+        assert [each.state for each in Journal(desk.bench.site.journal).entries()][-1] == "done"
 
 
 def test_targets_of_one_site(desk: Desk) -> None:
@@ -286,7 +286,7 @@ def test_targets_of_one_site(desk: Desk) -> None:
     assert desk.type("promote", str(candidate.nvr), "--to", "testing").status == 0
     assert set(desk.bench.tags(candidate, to="testing")) == {"1-1", "1", "testing"}
     assert fallback_tag(candidate.image.digest) in desk.bench.all_tags(candidate, to="testing")
-    listed = desk.type("list", "--to", "testing", desk.name).out
-    assert f"testing/{desk.name}: 1 1-1 testing\n" in listed
+    list_images = desk.type("list", "--to", "testing", desk.name).out
+    assert f"testing/{desk.name}: 1 1-1 testing\n" in list_images
     user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    assert f" by {user}@" in listed
+    assert f" by {user}@" in list_images

@@ -16,9 +16,9 @@ import pytest
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import Descriptor
-from fedpkg_container.registry.promotion.journal import Record
-from fedpkg_container.registry.promotion.listing import listed
-from fedpkg_container.registry.promotion.tagging import Rules, TagChange, Tagging
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.listing import list_images
+from fedpkg_container.registry.promotion.tagging import TagChange, TagRules, TagUpdater
 from fedpkg_container.registry.repository import Repository
 from tests.support.promoting import Bench
 from tests.support.registries import docker_registry
@@ -109,7 +109,7 @@ def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder
     candidate = bench.build()
     with docker_registry(folder) as host:
         apart = to(bench, host)
-        assert apart.promote(candidate)[0].is_good
+        assert apart.promote(candidate)[0].succeeded
         (repository,) = (folder / f"data-{host.rpartition(':')[2]}/docker/registry/v2/repositories").glob("*/hello")
         shutil.rmtree(repository / "_manifests" / "tags")
         for path in repository.rglob("link"):
@@ -122,9 +122,9 @@ def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder
         path.write_bytes(b"")
         (outcome,) = apart.promote(candidate)
         assert (outcome.state, "/manifests/latest was answered with HTTP 500" in outcome.error) == ("failed", True)
-        assert apart.site.record
-        *lines, _ = apart.site.record.read_bytes().splitlines(keepends=True)
-        apart.site.record.write_bytes(b"".join(lines))  # the disk was full when the tag was set, which is not recorded
+        assert apart.site.journal
+        *lines, _ = apart.site.journal.read_bytes().splitlines(keepends=True)
+        apart.site.journal.write_bytes(b"".join(lines))  # the disk was full when the tag was set, which is not recorded
         assert apart.promote(candidate)[0].state == "promoted"
         assert apart.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
 
@@ -209,7 +209,7 @@ def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeyp
         (outcome,) = bench.promote(candidate)
     assert outcome.state == "failed"
     assert f"was set to {candidate.image.digest} and is {other.image.digest} now" in outcome.error
-    assert [each.state for each in Record(bench.site.record).entries()][-1] == "begun", "it is not recorded as done"
+    assert [each.state for each in Journal(bench.site.journal).entries()][-1] == "begun", "it is not recorded as done"
     (again,) = bench.promote(candidate)
     assert (again.state, bench.tags(candidate)["latest"]) == ("promoted", candidate.image.digest)
 
@@ -229,7 +229,7 @@ def test_a_tag_that_goes_between_listing_and_reading(bench: Bench, monkeypatch: 
         return found
 
     monkeypatch.setattr(Repository, "head", head)
-    found = listed(bench.site, bench.site.target("stable"), [])
+    found = list_images(bench.site, bench.site.target("stable"), [])
     assert [each.nvr for each in found if each.repository == str(bench.place(new))] == ["hello-2-1"]
     assert gone
 
@@ -248,8 +248,8 @@ def test_a_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
         assert {each.state for each in outcomes} == {"promoted"}
         for each in candidates[::10]:
             apart.assert_promoted(each)
-        assert len(Record(apart.site.record).entries()) == 200
-        found = listed(apart.site, apart.site.target("stable"), [])
+        assert len(Journal(apart.site.journal).entries()) == 200
+        found = list_images(apart.site, apart.site.target("stable"), [])
         assert len({each.repository for each in found}) == 100
         again = apart.promote(*candidates)
         assert {each.state for each in again} == {"unchanged"}
@@ -273,7 +273,7 @@ def test_two_promotions_at_once(bench: Bench) -> None:
     bench.assert_promoted(new)
     assert len(bench.all_tags(new)) == 4 + 2 * (1 + 2 + 1), "lists of referrers of both, of their arches and signatures"
     assert [each.state for each in bench.promote(old, new)] == ["unchanged"] * 2
-    Record(bench.site.record).entries()
+    Journal(bench.site.journal).entries()
 
 
 def test_an_image_that_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,8 +296,8 @@ def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) 
     """Its disk is full: no tag is set of which nobody would know why, and no half line is left."""
     builds = [bench.build(f"hello-1-{number}", artifacts=False, layers=1) for number in range(1, 7)]
     with small_disk(tmp_path / "disk", "8k") as disk:
-        bench.site = replace(bench.site, record=disk.folder / "promotions.jsonl")
-        assert bench.promote(builds[0])[0].is_good
+        bench.site = replace(bench.site, journal=disk.folder / "promotions.jsonl")
+        assert bench.promote(builds[0])[0].succeeded
         filler = disk.folder / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(b"x"):
@@ -306,23 +306,23 @@ def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) 
         failed = [each for each in outcomes if each.state == "failed"]
         assert len(failed) >= 3
         assert all("promotions.jsonl cannot be written: No space left on device" in each.error for each in failed)
-        entries = Record(bench.site.record).entries()
+        entries = Journal(bench.site.journal).entries()
         disk.resize("1M")
-        assert all(each.is_good for each in bench.promote(*builds))
-        assert Record(bench.site.record).entries()[: len(entries)] == entries
+        assert all(each.succeeded for each in bench.promote(*builds))
+        assert Journal(bench.site.journal).entries()[: len(entries)] == entries
         assert bench.tags(builds[0])["latest"] == builds[-1].image.digest
 
 
 def test_an_error_before_the_first_tag_sets_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = bench.build()
 
-    def broken(_: Tagging, change: TagChange, __: object) -> None:
+    def broken(_: TagUpdater, change: TagChange, __: object) -> None:
         from fedpkg_container.errors import RegistryError
 
         raise RegistryError(f"{change.tag} could not be set")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Tagging, "set", broken)
-        (outcome,) = bench.promote(candidate, rules=Rules())
+        patched.setattr(TagUpdater, "set", broken)
+        (outcome,) = bench.promote(candidate, rules=TagRules())
     assert outcome.error == "1.0-1 could not be set"
     assert bench.tags(candidate) == {}

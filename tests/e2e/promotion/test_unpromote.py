@@ -9,9 +9,9 @@ import pytest
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.promotion.journal import Record
-from fedpkg_container.registry.promotion.listing import listed
-from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.listing import list_images
+from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
 from tests.support.promoting import Bench, cosign
@@ -29,7 +29,7 @@ def test_tags_go_back_to_the_build_before(bench: Bench) -> None:
     )  # fmt: skip
     assert bench.tags(builds[0])["latest"] == builds[2].image.digest
     (outcome,) = bench.unpromote("hello-2-1")
-    assert (outcome.state, outcome.is_good) == ("unpromoted", False)
+    assert (outcome.state, outcome.succeeded) == ("unpromoted", False)
     assert "keeps the tags 2 of" in outcome.error, "nothing was 2 before"
     assert bench.tags(builds[0]) == {
         "1-1": builds[0].image.digest, "1-2": builds[1].image.digest, "2-1": builds[2].image.digest,
@@ -65,8 +65,8 @@ def test_a_build_before_that_is_not_there_any_more(bench: Bench, one: str) -> No
 def test_what_a_tag_was_before_anything_was_recorded(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     bench.promote(old)
-    assert bench.site.record
-    bench.site.record.unlink()
+    assert bench.site.journal
+    bench.site.journal.unlink()
     bench.promote(new)
     assert bench.unpromote("hello-1-2")[0].state == "unpromoted"
     assert bench.tags(old)["latest"] == old.image.digest
@@ -76,9 +76,9 @@ def test_a_promotion_that_was_interrupted_is_taken_back_too(bench: Bench) -> Non
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     bench.promote(old)
     bench.promote(new)
-    assert bench.site.record
-    *lines, _ = bench.site.record.read_bytes().splitlines(keepends=True)
-    bench.site.record.write_bytes(b"".join(lines))  # killed before it could record that it was done
+    assert bench.site.journal
+    *lines, _ = bench.site.journal.read_bytes().splitlines(keepends=True)
+    bench.site.journal.write_bytes(b"".join(lines))  # killed before it could record that it was done
     assert bench.unpromote("hello-1-2")[0].state == "unpromoted"
     assert {bench.tags(old)[tag] for tag in ("1", "latest")} == {old.image.digest}
 
@@ -86,7 +86,7 @@ def test_a_promotion_that_was_interrupted_is_taken_back_too(bench: Bench) -> Non
 def test_after_a_downgrade_tags_go_back_to_the_newer_build(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(new)
-    bench.promote(old, rules=Rules(downgrade=True))
+    bench.promote(old, rules=TagRules(downgrade=True))
     bench.unpromote("hello-1-1")
     assert bench.tags(old)["latest"] == new.image.digest
 
@@ -258,18 +258,18 @@ def test_the_record(bench: Bench) -> None:
     bench.promote(old)
     bench.promote(new)
     bench.unpromote("hello-1-2", delete=True)
-    begun, done = Record(bench.site.record).entries()[-2:]
+    begun, done = Journal(bench.site.journal).entries()[-2:]
     assert (begun.what, begun.state, done.state, begun.id) == ("unpromote", "begun", "done", done.id)
     assert {tag: (move.before, move.after) for tag, move in done.tags.items()} == dict.fromkeys(
         ["1", "latest"], (new.image.digest, old.image.digest)
     )
     assert done.deleted[0] == new.image.digest
-    (found,) = listed(bench.site, bench.site.target("stable"), ["hello"])
+    (found,) = list_images(bench.site, bench.site.target("stable"), ["hello"])
     assert (found.nvr, found.tags) == ("hello-1-1", ("1", "1-1", "latest"))
     assert found.promoted and found.by
 
 
 def test_no_record(bench: Bench) -> None:
-    bench.site = replace(bench.site, record=None)
+    bench.site = replace(bench.site, journal=None)
     with pytest.raises(ConfigurationError, match="no record of what was promoted"):
         bench.unpromote("hello-1-1")
