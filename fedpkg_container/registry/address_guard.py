@@ -51,7 +51,7 @@ class AddressGuard:
         if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
             return False
         if isinstance(ip, ipaddress.IPv4Address):
-            if any(ip in each for each in self._denied):
+            if any(ip in network for network in self._denied):
                 return False
         elif not ip.is_global or ip.is_site_local or ip.sixtofour or ip.teredo:
             return False

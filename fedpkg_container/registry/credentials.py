@@ -76,8 +76,8 @@ def from_helper(path: Path, helper: object, server: str) -> Credentials | None:
             program, path, server, getattr(error, "reason", "") or getattr(error, "strerror", "")
         ) from None
     try:
-        found = json.loads(output)
-        user, secret = found["Username"], found["Secret"]
+        fields = json.loads(output)
+        user, secret = fields["Username"], fields["Secret"]
     except (ValueError, LookupError, TypeError):
         raise _helper_error(program, path, server, "its output has no user name and secret") from None
     if user == _TOKEN_USER or not isinstance(user, str) or not isinstance(secret, str):
@@ -104,9 +104,9 @@ def find(repository: str, auth_file: Path | None) -> Credentials | None:
     """
     repository = _normalize(repository)
     for path in [auth_file] if auth_file else _default_paths():
-        found = _find_in_file(path, _content(path, required=auth_file is not None), repository)
-        if found:
-            return found
+        credentials = _find_in_file(path, _content(path, required=auth_file is not None), repository)
+        if credentials:
+            return credentials
     return None
 
 
@@ -115,7 +115,7 @@ def _find_in_file(path: Path, content: Mapping[str, Any], repository: str) -> Cr
     for name, helper in _table(content, "credHelpers").items():
         if _normalize(name) == registry:
             return from_helper(path, helper, name)
-    entries = {_normalize(name): each for name, each in _table(content, "auths").items()}
+    entries = {_normalize(name): entry for name, entry in _table(content, "auths").items()}
     for name in _names(repository):
         if entries.get(name):
             return _decode(path, name, entries[name])
@@ -156,8 +156,8 @@ def _content(path: Path, *, required: bool) -> dict[str, Any]:
 
 
 def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = content.get(name)
-    return found if isinstance(found, dict) else {}
+    table = content.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _normalize(name: str) -> str:

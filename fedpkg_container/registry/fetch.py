@@ -157,8 +157,8 @@ def fetch_image(
         (manifest,) = _run_concurrently(source, [lambda: _manifest(source, digest, limits)], deadline, tick)
         (directory / "version").write_text(_DIR_VERSION)
         (directory / "manifest.json").write_bytes(manifest.raw)
-        unique = {each.digest: each for each in manifest.blobs}
-        _run_concurrently(source, [_blob_job(source, each, directory) for each in unique.values()], deadline, tick)
+        unique = {blob.digest: blob for blob in manifest.blobs}
+        _run_concurrently(source, [_blob_job(source, blob, directory) for blob in unique.values()], deadline, tick)
     except BaseException:
         shutil.rmtree(directory)
         raise
@@ -177,16 +177,16 @@ def _manifest(source: Repository, digest: str, limits: FetchLimits) -> Manifest:
     if config.size > MAX_CONFIG_SIZE:
         raise RegistryError(f"the configuration of {where} is longer than {MAX_CONFIG_SIZE} bytes")
     sizes: dict[str, int] = {}
-    for each in manifest.blobs:
-        if each.is_foreign or each.fields.get("urls"):
+    for blob in manifest.blobs:
+        if blob.is_foreign or blob.fields.get("urls"):
             raise RegistryError(
-                f"{where} has a layer that is stored outside of its registry: {each.digest}",
+                f"{where} has a layer that is stored outside of its registry: {blob.digest}",
                 solution="use another base image; layers are fetched only from the image's own registry",
             )
-        if each.is_manifest or not each.digest.startswith("sha256:"):
-            raise RegistryError(f"{where} refers to an unsupported blob: {each.digest[:100]}")
-        if sizes.setdefault(each.digest, each.size) != each.size:
-            raise WrongContentError(f"the manifest of {where} states two sizes for {each.digest}")
+        if blob.is_manifest or not blob.digest.startswith("sha256:"):
+            raise RegistryError(f"{where} refers to an unsupported blob: {blob.digest[:100]}")
+        if sizes.setdefault(blob.digest, blob.size) != blob.size:
+            raise WrongContentError(f"the manifest of {where} states two sizes for {blob.digest}")
     if sum(sizes.values()) > limits.size:
         raise RegistryError(
             f"{where} is too large: {sum(sizes.values())} bytes; the limit is {limits.size} bytes",
@@ -209,7 +209,7 @@ def _run_concurrently(
 ) -> list[Result]:
     """Run jobs concurrently and return their results in order; the first error cancels all of them."""
     pool = concurrent.futures.ThreadPoolExecutor(PARALLEL)
-    futures = [pool.submit(each) for each in jobs]
+    futures = [pool.submit(job) for job in jobs]
     try:
         pending = set(futures)
         while pending:
@@ -218,16 +218,16 @@ def _run_concurrently(
                 timeout=min(TICK_INTERVAL, deadline.remaining),
                 return_when=concurrent.futures.FIRST_EXCEPTION,
             )
-            for each in done:
-                each.result()
+            for future in done:
+                future.result()
             if pending:
                 deadline.check()
                 tick()
     except BaseException:
-        if any(not each.cancel() and not each.done() for each in futures):
+        if any(not future.cancel() and not future.done() for future in futures):
             source.http.cancel()
             concurrent.futures.wait(futures, timeout=CANCEL_TIMEOUT)
         raise
     finally:
         pool.shutdown(wait=False)
-    return [each.result() for each in futures]
+    return [future.result() for future in futures]

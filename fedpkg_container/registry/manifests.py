@@ -97,16 +97,16 @@ class Manifest:
         """
         if len(raw) > MAX_MANIFEST_SIZE:
             raise RegistryError(f"the manifest of {where} is longer than {MAX_MANIFEST_SIZE} bytes")
-        found = digest_of(raw, validate_digest(digest) if digest else "sha256")
-        if digest and found != digest:
-            raise RegistryError(f"digest mismatch for {where}: the registry returned {found}")
+        actual = digest_of(raw, validate_digest(digest) if digest else "sha256")
+        if digest and actual != digest:
+            raise RegistryError(f"digest mismatch for {where}: the registry returned {actual}")
         try:
             content = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the manifest of {where} is not JSON: {error}") from error
         if not isinstance(content, dict):
             raise RegistryError(f"the manifest of {where} is not a JSON object")
-        return cls(found, raw, content)
+        return cls(actual, raw, content)
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Manifest:
@@ -131,7 +131,7 @@ class Manifest:
     def members(self) -> list[dict[str, Any]]:
         """Entries of an index: media type, digest, size and platform of each image; malformed ones are skipped."""
         entries = self.content.get("manifests")
-        return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
+        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
     @cached_property
     def manifests(self) -> tuple[Descriptor, ...]:
@@ -171,12 +171,12 @@ class Manifest:
     @property
     def platforms(self) -> list[dict[str, Any]]:
         """Platforms of the entries of an index; entries without one are skipped."""
-        said = (each.get("platform") for each in self.members)
-        return [each for each in said if isinstance(each, dict)]
+        values = (member.get("platform") for member in self.members)
+        return [value for value in values if isinstance(value, dict)]
 
     def architectures(self) -> list[str]:
         """Go names of the architectures of an index."""
-        return [str(each.get("architecture")) for each in self.platforms]
+        return [str(platform.get("architecture")) for platform in self.platforms]
 
     def digest_for(self, platform: Platform) -> str:
         """Return the digest of the image for a platform; its own digest if it is not an index.
@@ -186,10 +186,10 @@ class Manifest:
         """
         if not self.is_index:
             return self.digest
-        for each in self.members:
-            entries = each.get("platform")
-            if isinstance(entries, dict) and platform.fits(entries):
-                return Descriptor.of(each).digest
+        for member in self.members:
+            entry_platform = member.get("platform")
+            if isinstance(entry_platform, dict) and platform.fits(entry_platform):
+                return Descriptor.of(member).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
 
 
@@ -230,11 +230,11 @@ class ImageConfiguration:
 
         :raises RegistryError: if a value is not a string
         """
-        found = {key: self.content[key] for key in _PLATFORM if self.content.get(key) is not None}
-        for key, value in found.items():
+        platform = {key: self.content[key] for key in _PLATFORM if self.content.get(key) is not None}
+        for key, value in platform.items():
             if not isinstance(value, str):
                 raise self._invalid(f"{key} is not a string")
-        return {key: value for key, value in found.items() if value}
+        return {key: value for key, value in platform.items() if value}
 
     @property
     def labels(self) -> dict[str, str]:
@@ -259,10 +259,10 @@ class ImageConfiguration:
         :raises RegistryError: if they are missing
         """
         rootfs = self.content.get("rootfs")
-        found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        if not isinstance(found, list):
+        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(diff_ids, list):
             raise self._invalid("rootfs.diff_ids is not a list")
-        return [validate_digest(each) for each in found]
+        return [validate_digest(diff_id) for diff_id in diff_ids]
 
     def _invalid(self, what: str) -> RegistryError:
         return RegistryError(f"invalid image configuration of {self.where}: {what}")

@@ -103,8 +103,8 @@ def list_referrers(repository: Repository, image: str) -> Referrers:
     entries = referrers_from_api(repository, image)
     if entries is not None:
         return Referrers(entries, by_tag=False)
-    found = list(_fallback_index(repository, image).get("manifests") or [])
-    return Referrers(tuple(map(Descriptor.of, found)), by_tag=True)
+    descriptors = list(_fallback_index(repository, image).get("manifests") or [])
+    return Referrers(tuple(map(Descriptor.of, descriptors)), by_tag=True)
 
 
 def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
@@ -118,11 +118,11 @@ def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, 
         return None
     try:
         path = f"/v2/{repository.name}/referrers/{validate_digest(image)}"
-        found = list(pages(http, path, "manifests", repository.name, absent=NO_API_STATUSES))
+        descriptors = list(pages(http, path, "manifests", repository.name, absent=NO_API_STATUSES))
     except NoSuchImageError:  # registries with the API return an empty list
         http.without_referrers_api.add(repository.name)
         return None
-    return tuple(map(Descriptor.of, found))
+    return tuple(map(Descriptor.of, descriptors))
 
 
 def referrers(repository: Repository, image: str) -> list[Descriptor]:
@@ -144,8 +144,8 @@ def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mappin
     for _ in range(MAX_ATTEMPTS):
         index = _fallback_index(repository, image)
         entries = list(index.get("manifests") or [])
-        listed_digests = [each.get("digest") for each in entries if isinstance(each, dict)]
-        missing = [each for each in artifacts if each["digest"] not in listed_digests]
+        listed_digests = [entry.get("digest") for entry in entries if isinstance(entry, dict)]
+        missing = [artifact for artifact in artifacts if artifact["digest"] not in listed_digests]
         if not missing:
             return
         updated = Manifest.of({**index, "manifests": [*entries, *missing]})
@@ -182,8 +182,8 @@ def fallback_tag_of(tag: str) -> str:
 
     Such a tag is that of a referrers index, or cosign's with a suffix (``.sig``, ``.att``, ``.sbom``).
     """
-    found = _DERIVED_TAG.fullmatch(tag)
-    return found[1] if found else ""
+    match = _DERIVED_TAG.fullmatch(tag)
+    return match[1] if match else ""
 
 
 def _descriptor(artifact: Manifest) -> dict[str, Any]:
@@ -201,15 +201,15 @@ def _descriptor(artifact: Manifest) -> dict[str, Any]:
 def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any]:
     tag = fallback_tag(subject)
     try:
-        found = repository.manifest(tag)
+        index = repository.manifest(tag)
     except NoSuchImageError:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
-    if found.media_type != OCI_INDEX or not isinstance(found.content.get("manifests", []), list):
+    if index.media_type != OCI_INDEX or not isinstance(index.content.get("manifests", []), list):
         raise RegistryError(
             f"{repository.reference}:{tag} is not a referrers index",
             solution="check what was pushed under that tag, and delete it",
         )
-    return found.content
+    return index.content
 
 
 def _push_blob(repository: Repository, blob: bytes) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def pages(
             raise RegistryError(f"{http.host} returned an invalid list of {key}: {str(entries)[:200]!r}")
         yield from entries
         links = parse_header_links(response.headers.get("Link", ""))
-        next_url = next((each["url"] for each in links if each.get("rel") == "next"), None)
+        next_url = next((link["url"] for link in links if link.get("rel") == "next"), None)
         if next_url is None:
             return
         path = resolve_url(path, next_url)
@@ -115,10 +115,10 @@ class Repository:
         except NoSuchImageError:
             return ""
         stated_digest = response.headers.get("Docker-Content-Digest")
-        found = validate_digest(stated_digest) if stated_digest else self.manifest(name).digest
-        if ":" in name and found != name:
-            raise RegistryError(f"digest mismatch in {self.reference}: expected {name}, got {found}")
-        return found
+        current = validate_digest(stated_digest) if stated_digest else self.manifest(name).digest
+        if ":" in name and current != name:
+            raise RegistryError(f"digest mismatch in {self.reference}: expected {name}, got {current}")
+        return current
 
     def manifest(self, name: str) -> Manifest:
         """Return a manifest, verified against the requested digest.
@@ -128,10 +128,12 @@ class Repository:
         """
         response = self._request("GET", f"manifests/{name}", headers=_ACCEPT, max_bytes=MAX_MANIFEST_SIZE)
         digest = name if ":" in name else ""
-        found = Manifest.read(response.content, digest=digest, where=f"{self.reference}{'@' if digest else ':'}{name}")
-        if found.media_type not in MANIFEST_MEDIA_TYPES:
-            raise RegistryError(f"{self.reference}: {name} has an unknown media type: {found.media_type[:100]!r}")
-        return found
+        manifest = Manifest.read(
+            response.content, digest=digest, where=f"{self.reference}{'@' if digest else ':'}{name}"
+        )
+        if manifest.media_type not in MANIFEST_MEDIA_TYPES:
+            raise RegistryError(f"{self.reference}: {name} has an unknown media type: {manifest.media_type[:100]!r}")
+        return manifest
 
     def put_manifest(self, name: str, manifest: Manifest) -> Response:
         """Store a manifest under a tag, or under its digest; everything that it refers to must exist.

@@ -226,18 +226,18 @@ def _retry_after(text: str) -> float:
 
 def _error_text(response: Response) -> str:
     """Return the first errors in a response, as a suffix for a message."""
-    text = [f"{each.get('code', '')} {each.get('message', '')}".strip() for each in _errors(response)]
+    text = [f"{error.get('code', '')} {error.get('message', '')}".strip() for error in _errors(response)]
     return ": " + printable_line("; ".join(text))[:300] if text else ""
 
 
 def _error_codes(response: Response) -> list[object]:
-    return [each.get("code") for each in _errors(response)]
+    return [error.get("code") for error in _errors(response)]
 
 
 def _errors(response: Response) -> list[dict[str, Any]]:
     """Return the first errors in a response's JSON; empty if there are none."""
     try:
         errors = json.loads(response.content)["errors"][:3]
-        return [each for each in errors if isinstance(each, dict)]
+        return [error for error in errors if isinstance(error, dict)]
     except (ValueError, LookupError, TypeError, RecursionError):
         return []

@@ -86,8 +86,8 @@ class Session(requests.Session):
 
     def close(self) -> None:
         """Close idle connections."""
-        for each in self._adapters.values():
-            each.close()
+        for adapter in self._adapters.values():
+            adapter.close()
         super().close()
 
 
@@ -111,8 +111,8 @@ class OpenSockets:
         """Shut down all sockets, including those on which a thread waits, and any that are added later."""
         with self._lock:
             self._is_shut_down = True
-            for each in self._sockets:
-                _shut_down(each)
+            for sock in self._sockets:
+                _shut_down(sock)
 
     def pool_class(self, base: type[HTTPConnectionPool], guard: AddressGuard | None) -> type[HTTPConnectionPool]:
         """Return a connection pool class whose connections are tracked here and limited to allowed addresses.
@@ -186,9 +186,9 @@ class _Adapter(HTTPAdapter):
         sockets: OpenSockets,
         guard: AddressGuard | None,
     ) -> None:
-        authorities = tuple(dict.fromkeys(each for each in (*trusted, *certificates) if each.suffix == ".crt"))
+        authorities = tuple(dict.fromkeys(path for path in (*trusted, *certificates) if path.suffix == ".crt"))
         client_certificate = next(
-            (each for each in certificates if each.suffix == ".cert" and each.with_suffix(".key") in certificates), None
+            (path for path in certificates if path.suffix == ".cert" and path.with_suffix(".key") in certificates), None
         )
         self._has_authorities = bool(authorities)
         self._context = _context(
@@ -219,13 +219,13 @@ class _Adapter(HTTPAdapter):
 
 def _certificate_directory(host: str) -> Path | None:
     """Return the certificate directory of a host; None if there is none."""
-    directories = (each.expanduser() / host for each in DIRECTORIES)
-    return next((each for each in directories if each.is_dir()), None)
+    directories = (directory.expanduser() / host for directory in DIRECTORIES)
+    return next((directory for directory in directories if directory.is_dir()), None)
 
 
 def _files(directory: Path | None) -> tuple[Path, ...]:
     return (
-        tuple(sorted(each for each in directory.iterdir() if each.is_file()))
+        tuple(sorted(path for path in directory.iterdir() if path.is_file()))
         if directory and directory.is_dir()
         else ()
     )

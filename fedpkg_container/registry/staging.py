@@ -63,15 +63,15 @@ def list_staged(candidates: Iterable[Repository], records: Records) -> list[Stag
 
     :raises LostContactError: if Koji cannot be reached
     """
-    found = {each: _TASK.fullmatch(each.name) for each in candidates}
-    tasks = {each: int(match["task"]) for each, match in found.items() if match}
+    matches = {candidate: _TASK.fullmatch(candidate.name) for candidate in candidates}
+    tasks = {repository: int(match["task"]) for repository, match in matches.items() if match}
     with ThreadPoolExecutor(PARALLEL) as pool:
-        tags = dict(zip(tasks, pool.map(lambda each: sum(1 for _ in each.tags()), tasks)))
-    filled = {each: task for each, task in tasks.items() if tags[each]}
-    known = records.tasks(filled.values())
+        tags = dict(zip(tasks, pool.map(lambda repository: sum(1 for _ in repository.tags()), tasks)))
+    filled = {repository: task for repository, task in tasks.items() if tags[repository]}
+    task_records = records.tasks(filled.values())
     return [
-        Staged(each.name, task, tags[each], known[task].ended if task in known else None)
-        for each, task in filled.items()
+        Staged(repository.name, task, tags[repository], task_records[task].ended if task in task_records else None)
+        for repository, task in filled.items()
     ]
 
 
@@ -82,5 +82,5 @@ def prune_staging(registry: Registry, host: str, records: Records) -> int:
     """
     with registry.http(host) as http:
         candidates = {name: Repository(http, name) for name in repositories(http)}
-        found = list_staged(candidates.values(), records)
-        return sum(delete_manifests(candidates[each.repository]) for each in found if each.ended)
+        staged_repositories = list_staged(candidates.values(), records)
+        return sum(delete_manifests(candidates[staged.repository]) for staged in staged_repositories if staged.ended)

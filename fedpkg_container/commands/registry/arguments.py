@@ -109,7 +109,7 @@ def _file(parsed_args: argparse.Namespace) -> Path | None:
 
 def _complete_targets(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     """Return the targets in the site's configuration."""
-    return [each for each in target_names(_file(parsed_args)) if is_safe(each)]
+    return [target_name for target_name in target_names(_file(parsed_args)) if is_safe(target_name)]
 
 
 def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:

@@ -92,7 +92,7 @@ def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
             "warnings": list(imported.warnings),
         })  # fmt: skip
         return
-    complain(*(f"warning: {each}" for each in imported.warnings))
+    complain(*(f"warning: {warning}" for warning in imported.warnings))
     had = "already imported" if imported.was_there else "imported"
     say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
     if not in_tag and not imported.was_there:

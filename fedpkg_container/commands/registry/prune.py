@@ -30,8 +30,8 @@ def lines(report: Report) -> Iterator[str]:
     """Yield the lines of the report."""
     yield from _table(report)
     yield from _kept_lines(report)
-    number, size = len(report.images), sum(each.size or 0 for each in report.images)
-    done = sum(each.result.done for each in report.images), sum(each.result.done for each in report.emptied)
+    number, size = len(report.images), sum(image.size or 0 for image in report.images)
+    done = sum(image.result.done for image in report.images), sum(entry.result.done for entry in report.emptied)
     if report.deletes and (number or report.emptied):
         emptied = counted(len(report.emptied), "staging repository")
         yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
@@ -58,11 +58,11 @@ def garbage_collection(registry: str) -> str:
 
 def _table(report: Report) -> Iterator[str]:
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
-    for each in report.emptied:
-        tags = counted(each.staged.tags, "image")
-        why = _with_result(each.result, f"task {each.staged.task_id} has ended")
-        rows.append((f"{each.staged.repository} ({tags})", "", "", why))
-    rows += [_image_row(each) for each in report.images]
+    for entry in report.emptied:
+        tags = counted(entry.staged.tags, "image")
+        why = _with_result(entry.result, f"task {entry.staged.task_id} has ended")
+        rows.append((f"{entry.staged.repository} ({tags})", "", "", why))
+    rows += [_image_row(image) for image in report.images]
     if len(rows) > 1:
         yield from _aligned(rows)
         yield ""
@@ -111,15 +111,15 @@ def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
 
 def _kept_lines(report: Report) -> Iterator[str]:
     """Yield what is kept although it might be unneeded, and problems."""
-    for each in report.kept:
-        if each.decision.is_age_unknown:
-            yield f"kept {_name(each.repository, each.decision)}: {each.decision.why}"
+    for image in report.kept:
+        if image.decision.is_age_unknown:
+            yield f"kept {_name(image.repository, image.decision)}: {image.decision.why}"
     for place in report.waiting:
         why = "its task is unknown to Koji" if place.ended is None else f"task {place.task_id} has not ended"
         yield f"kept {place.repository}: {why}"
     for text in report.problems:
         yield f"problem: {text}"
-    reasons = Counter(each.decision.why for each in report.kept if not each.decision.is_age_unknown)
+    reasons = Counter(image.decision.why for image in report.kept if not image.decision.is_age_unknown)
     if reasons and not report.deletes:
         yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed or recent"
 

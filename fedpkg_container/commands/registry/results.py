@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def status(results: Sequence[PromotionResult]) -> int:
     """Return the exit status: 1 if a build was refused or failed."""
-    return 0 if all(each.succeeded for each in results) else 1
+    return 0 if all(result.succeeded for result in results) else 1
 
 
 def summary(results: Sequence[PromotionResult]) -> list[str]:
     """Return a line with the number of builds per state, if there are several builds."""
-    counts = Counter(each.state for each in results)
+    counts = Counter(result.state for result in results)
     what = ", ".join(f"{number} {state}" for state, number in counts.items())
     return [f"{len(results)} builds: {what}"] if len(results) > 1 else []
 
@@ -43,7 +43,7 @@ def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:
     lines = [f"    {result.digest}"]
     if result.arches:
         lines.append(f"    arches: {', '.join(result.arches)}")
-    lines += [f"    {_tag(each, is_plan=is_plan)}" for each in result.tags]
+    lines += [f"    {_tag(change, is_plan=is_plan)}" for change in result.tags]
     if result.manifests:
         artifacts = f"; SBOMs and signatures: {result.artifacts}" if result.artifacts else ""
         copied = "manifests to be copied" if is_plan else "manifests copied"

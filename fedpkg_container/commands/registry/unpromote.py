@@ -47,6 +47,6 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
         say(*summary(results))
-        if any(each.deleted for each in results) and not arguments.dry_run:
+        if any(result.deleted for result in results) and not arguments.dry_run:
             say(garbage_collection(target.registry))
     return status(results)

@@ -106,7 +106,7 @@ class Archives:
             for reason in reasons:
                 in_doubt.add(repository)
                 summary.fail(reason)
-        missing = [each for each in wanted.values() if each.path not in existing or not self._is_current(each)]
+        missing = [item for item in wanted.values() if item.path not in existing or not self._is_current(item)]
         progress.began("archives", len(missing))
         for outcome in pool.as_completed([] if summary.dry_run else missing, self._create):
             progress.advanced()
@@ -114,7 +114,7 @@ class Archives:
                 raise outcome.error
             if outcome.error is not None:
                 summary.fail(f"{outcome.job.path}: {outcome.error.reason}")
-        summary.archives = sum(summary.dry_run or self._is_current(each) for each in missing)
+        summary.archives = sum(summary.dry_run or self._is_current(item) for item in missing)
         return WantedArchives(frozenset(wanted), frozenset(in_doubt))
 
     def _builds(self, tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str, list[str]]]:
@@ -151,9 +151,9 @@ class Archives:
         path = self.tree.path(repository, configuration)
         try:
             with path.open("rb") as file:
-                found = json.loads(file.read(_MAX_CONFIG_SIZE))
-            variant = str(found.get("variant") or "")
-            platform = Platform(str(found["architecture"]), variant if _VARIANT.fullmatch(variant) else "")
+                configuration_json = json.loads(file.read(_MAX_CONFIG_SIZE))
+            variant = str(configuration_json.get("variant") or "")
+            platform = Platform(str(configuration_json["architecture"]), variant if _VARIANT.fullmatch(variant) else "")
             koji_arch(platform.architecture)
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RegistryError(
@@ -197,8 +197,8 @@ class Archives:
 
     def contents(self) -> set[Path]:
         """Return the archives in the tree, as relative paths."""
-        found = self.tree.directory.glob(f"{ARCHIVES}/**/*{SUFFIX}")
-        return {path.relative_to(self.tree.directory) for path in found if path.is_file()}
+        paths = self.tree.directory.glob(f"{ARCHIVES}/**/*{SUFFIX}")
+        return {path.relative_to(self.tree.directory) for path in paths if path.is_file()}
 
     def checksum(self, path: Path) -> str:
         """Return the SHA-256 in the checksum file of an archive; empty if there is no valid one.
@@ -209,8 +209,8 @@ class Archives:
             text = _checksum_path(self.tree.directory / path).read_text()
         except (OSError, UnicodeDecodeError):
             return ""
-        found = re.fullmatch(rf"# .*\n(?P<checksum>[0-9a-f]{{64}})  {re.escape(path.name)}\n", text)
-        return found["checksum"] if found else ""
+        match = re.fullmatch(rf"# .*\n(?P<checksum>[0-9a-f]{{64}})  {re.escape(path.name)}\n", text)
+        return match["checksum"] if match else ""
 
     def remove(self, path: Path) -> None:
         """Remove an archive and its checksum file."""
@@ -236,7 +236,7 @@ def _arch_names(platforms: Iterable[Platform], *, all_known: bool) -> dict[str, 
         return not platform.variant or platform_of(koji_arch(platform.architecture, platform.variant)) == platform
 
     named: dict[str, Platform] = {}
-    for platform in sorted(platforms, key=lambda each: (bool(each.variant), not is_plain(each))):
+    for platform in sorted(platforms, key=lambda platform_: (bool(platform_.variant), not is_plain(platform_))):
         arch = koji_arch(platform.architecture, platform.variant)
         if all_known or is_plain(platform):
             named.setdefault(f"{arch}-{platform.variant}" if platform.variant and arch in named else arch, platform)

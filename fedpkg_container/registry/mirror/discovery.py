@@ -49,7 +49,7 @@ class ReachableSet:
 
 
 def find_reachable(
-    tags: Mapping[str, str], images: Mapping[str, Image], listed: Callable[[str], Iterable[str]]
+    tags: Mapping[str, str], images: Mapping[str, Image], referrers_of: Callable[[str], Iterable[str]]
 ) -> ReachableSet:
     """Return what is reachable from tags.
 
@@ -69,7 +69,7 @@ def find_reachable(
                 reach.unknown.add(digest)
                 continue
             reach.add(digest, image)
-            following.update(image.members, listed(digest))
+            following.update(image.members, referrers_of(digest))
             if fallback_tag(digest) in tags:
                 following.add(tags[fallback_tag(digest)])
         level = following - reach.manifests - reach.unknown
@@ -118,14 +118,14 @@ class Discovery:
     def read_tags(self, repositories: Iterable[str]) -> None:
         """Read the tags of repositories; the state keeps the old tags of those that cannot be read completely."""
         jobs = [(name, "") for name in repositories]
-        listed = {name: tags for (name, _), tags in self._run_jobs("repositories", jobs, self._tags)}
-        found: dict[str, dict[str, str]] = {name: {} for name in listed}
-        heads = [(name, tag) for name, tags in listed.items() for tag in tags]
+        tag_names = {name: tags for (name, _), tags in self._run_jobs("repositories", jobs, self._tags)}
+        digests: dict[str, dict[str, str]] = {name: {} for name in tag_names}
+        heads = [(name, tag) for name, tags in tag_names.items() for tag in tags]
         for (name, tag), digest in self._run_jobs("tags", heads, self._head):
             self.queried += 1
             if digest:  # empty: deleted since the listing
-                found[name][tag] = digest
-        self.state.tags.update({name: tags for name, tags in found.items() if name not in self.failed})
+                digests[name][tag] = digest
+        self.state.tags.update({name: tags for name, tags in digests.items() if name not in self.failed})
 
     def find_reachable(
         self, repositories: Iterable[str], *, refresh: bool, touched: Iterable[str]
@@ -186,13 +186,13 @@ class Discovery:
         A refresh queries one of the repositories without referrers API, in turn, and those that had it before: a
         registry without the API costs one request per run, and one that gets the API is detected.
         """
-        known, unlisted = self.state.referrers, self.state.facts.get(NO_REFERRERS, "").split()
+        referrers, without_api = self.state.referrers, self.state.facts.get(NO_REFERRERS, "").split()
         if refresh:
-            once = {name for (name, _), listed in known.items() if listed}
-            there = {name for name in names if self.state.tags[name]}
-            unlisted = [name for name in unlisted if name in there - once][1:]
-        self._without_api = dict.fromkeys(unlisted)
-        self._requery = {job for job in known if refresh or job[0] in touched}
+            with_api = {name for (name, _), listed in referrers.items() if listed}
+            non_empty = {name for name in names if self.state.tags[name]}
+            without_api = [name for name in without_api if name in non_empty - with_api][1:]
+        self._without_api = dict.fromkeys(without_api)
+        self._requery = {job for job in referrers if refresh or job[0] in touched}
 
     def _known_referrers(self, job: Job) -> tuple[str, ...] | None:
         """Return the known referrers of an image; None if they must be queried."""
@@ -211,11 +211,11 @@ class Discovery:
         before = set(self.state.facts.get(NO_REFERRERS, "").split())
         for batch in (list(first.values()), [job for job in jobs if first[job[0]] != job]):
             batch = [job for job in batch if job[0] not in self._without_api]
-            for job, listed in self._run_jobs("referrers", batch, self._referrers):
-                if listed is None:
+            for job, referrers in self._run_jobs("referrers", batch, self._referrers):
+                if referrers is None:
                     self._without_api[job[0]] = None
                     continue
-                self.state.referrers[job] = listed
+                self.state.referrers[job] = referrers
                 self._requery.discard(job)
                 if job[0] in before:  # the API is available now, so it may be for the others too
                     before.clear()
@@ -236,8 +236,8 @@ class Discovery:
             return None
 
     def _referrers(self, name: str, digest: str) -> tuple[str, ...] | None:
-        listed = referrers_from_api(Repository(self.http, name), digest)
-        return None if listed is None else tuple(each.digest for each in listed)
+        referrers = referrers_from_api(Repository(self.http, name), digest)
+        return None if referrers is None else tuple(referrer.digest for referrer in referrers)
 
     def _run_jobs(self, step: str, jobs: list[Job], work: Callable[[str, str], Result]) -> Iterator[tuple[Job, Result]]:
         """Run jobs concurrently; once a job of a repository fails, its other jobs and results are dropped."""

@@ -129,7 +129,7 @@ def find_missing(contents: Contents, reached: Mapping[str, ReachableSet], summar
     for name, blobs in contents.items():
         for entry in blobs.values():
             repositories_with.setdefault(Blob(entry.digest, entry.size), set()).add(name)
-    for blob, names in sorted(wanted.values(), key=lambda each: (-each[0].size, each[0].digest)):
+    for blob, names in sorted(wanted.values(), key=lambda item: (-item[0].size, item[0].digest)):
         sources = repositories_with.get(blob, set())
         lacking = [name for name in names if name not in sources]
         summary.present += len(names) - len(lacking)
@@ -157,20 +157,20 @@ class BlobFetcher:
     summary: Summary
     dry_run: bool = False
 
-    def fetch_missing(self, lacking: list[MissingBlob]) -> None:
+    def fetch_missing(self, missing_blobs: list[MissingBlob]) -> None:
         """Link or fetch missing blobs; failures are noted and do not stop the others.
 
         :raises OSError: if files cannot be written
         """
-        for each in lacking:
-            if each.source:
-                self._link(each)
-        fetched = [each for each in lacking if not each.source]
+        for missing in missing_blobs:
+            if missing.source:
+                self._link(missing)
+        fetched = [missing for missing in missing_blobs if not missing.source]
         if self.dry_run:
-            for each in fetched:
-                self._count(each)
+            for missing in fetched:
+                self._count(missing)
             return
-        self.progress.began("blobs", len(fetched), sum(each.blob.size for each in fetched))
+        self.progress.began("blobs", len(fetched), sum(missing.blob.size for missing in fetched))
         skipped = 0
         for outcome in self.pool.as_completed(fetched, self._fetch):
             self.progress.advanced()
@@ -190,14 +190,14 @@ class BlobFetcher:
         self.summary.linked += len(fetched.repositories) - 1
         self.summary.received += fetched.blob.size if self.dry_run else 0
 
-    def _link(self, each: MissingBlob) -> None:
-        for name in each.repositories:
+    def _link(self, missing: MissingBlob) -> None:
+        for name in missing.repositories:
             if not self.dry_run:
-                self.tree.link_blob(each.blob.digest, each.source, name)
+                self.tree.link_blob(missing.blob.digest, missing.source, name)
             self.summary.linked += 1
 
-    def _fetch(self, each: MissingBlob) -> None:
-        first, *others = each.repositories
-        self.tree.publish_blob(self.downloader.fetch(each.blob, each.repositories), each.blob.digest, first)
+    def _fetch(self, missing: MissingBlob) -> None:
+        first, *others = missing.repositories
+        self.tree.publish_blob(self.downloader.fetch(missing.blob, missing.repositories), missing.blob.digest, first)
         for name in others:
-            self.tree.link_blob(each.blob.digest, first, name)
+            self.tree.link_blob(missing.blob.digest, first, name)

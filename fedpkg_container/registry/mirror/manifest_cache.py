@@ -58,7 +58,7 @@ class Image:
     def text(self) -> str:
         """Serialized form."""
         return json.dumps(
-            [self.members, [[each.digest, each.size] for each in self.blobs], self.foreign, self.is_image],
+            [self.members, [[blob.digest, blob.size] for blob in self.blobs], self.foreign, self.is_image],
             separators=(",", ":"),
         )
 

@@ -159,10 +159,10 @@ def make_directories(path: Path, top: Path) -> None:
     while path != top and not path.is_dir():
         missing.append(path)
         path = path.parent
-    for each in reversed(missing):
+    for parent in reversed(missing):
         with contextlib.suppress(FileExistsError):  # another thread created it
-            each.mkdir()
-            each.chmod(DIRECTORY_MODE)
+            parent.mkdir()
+            parent.chmod(DIRECTORY_MODE)
 
 
 def publish(text: str, path: Path, staging_dir: Path) -> None:

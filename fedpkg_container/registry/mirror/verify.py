@@ -91,11 +91,11 @@ class Verifier:
         return hasher.hexdigest()
 
     def _remove(self, names: list[BlobEntry], contents: Contents) -> None:
-        for each in names:
-            logger.warning("%s/%s does not match its digest", each.repository, each.digest)
-            del contents[each.repository][each.digest]
+        for entry in names:
+            logger.warning("%s/%s does not match its digest", entry.repository, entry.digest)
+            del contents[entry.repository][entry.digest]
             if not self.dry_run:
-                self.tree.remove(each.repository, each.digest)
+                self.tree.remove(entry.repository, entry.digest)
 
     def _hardlink_copies(self, copies: list[list[BlobEntry]]) -> int:
         """Replace copies of a blob by hard links to the one with the most links; return the number of changes.
@@ -104,7 +104,7 @@ class Verifier:
         """
         primary, *others = sorted(copies, key=lambda names: (-len(names), names[0].inode))
         return sum(
-            self.dry_run or self.tree.hardlink(each.digest, primary[0].repository, each.repository)
+            self.dry_run or self.tree.hardlink(entry.digest, primary[0].repository, entry.repository)
             for names in others
-            for each in names
+            for entry in names
         )

@@ -175,13 +175,13 @@ class ImageContent:
     def blobs(self) -> list[Descriptor]:
         """Distinct blobs of the missing manifests, without foreign layers."""
         manifests = (*self.missing, *self.new_signatures.values())
-        found = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
-        return list(found.values())
+        unique = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
+        return list(unique.values())
 
     @property
     def artifact_count(self) -> int:
         """Number of SBOMs, signatures and other artifacts."""
-        return len({each.digest for list_images in self.artifacts.values() for each in list_images}) + len(
+        return len({artifact.digest for artifacts in self.artifacts.values() for artifact in artifacts}) + len(
             self.signatures
         )
 
@@ -211,31 +211,38 @@ class ImageCopier:
         :raises RegistryError: if the image does not exist, or is invalid
         """
         manifest = self.source.manifest(digest)
-        lists = {manifest.digest: manifest}
+        indexes = {manifest.digest: manifest}
         digests: dict[str, None] = {}
         artifacts: dict[str, tuple[Descriptor, ...]] = {}
         pending = [Descriptor.of(manifest.descriptor)]
         for _ in range(referrers.MAX_DEPTH + 1):
-            known = len(digests)
+            count = len(digests)
             for root in pending:
-                self._collect_digests(root, lists, digests)
-            subjects = list(digests)[known:]
-            found = self.requests.map(lambda each: referrers.list_referrers(self.source, each).artifacts, subjects)
-            artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
-            pending = [each for list_images in found for each in list_images if each.digest not in digests]
+                self._collect_digests(root, indexes, digests)
+            subjects = list(digests)[count:]
+            results = self.requests.map(
+                lambda subject: referrers.list_referrers(self.source, subject).artifacts, subjects
+            )
+            artifacts.update({subject: result for subject, result in zip(subjects, results) if result})
+            pending = [artifact for result in results for artifact in result if artifact.digest not in digests]
             if not pending:
                 break
         else:
             raise RegistryError(f"{self.source.reference}@{digest}: artifacts are nested too deeply")
-        there = self.requests.map(lambda each: manifest_exists(self.target, each), digests)
-        wanted = [each for each, exists in zip(digests, there) if not exists]
-        missing = self._read_manifests(wanted, lists, artifacts)
-        kept = {subject: tuple(each for each in list_images if each.digest not in wanted or each.digest in missing)
-                for subject, list_images in artifacts.items()}  # fmt: skip
+        existence = self.requests.map(lambda item: manifest_exists(self.target, item), digests)
+        wanted = [item for item, exists in zip(digests, existence) if not exists]
+        missing = self._read_manifests(wanted, indexes, artifacts)
+        unreadable = set(wanted) - missing.keys()
+        existing_artifacts = {
+            subject: tuple(artifact for artifact in result if artifact.digest not in unreadable)
+            for subject, result in artifacts.items()
+        }
         signatures, new_signatures = self._signatures(digests)
-        return ImageContent(manifest, tuple(digests), tuple(missing.values()), kept, signatures, new_signatures)
+        return ImageContent(
+            manifest, tuple(digests), tuple(missing.values()), existing_artifacts, signatures, new_signatures
+        )
 
-    def copy_missing(self, content: ImageContent, tally: BlobCounts) -> None:
+    def copy_missing(self, content: ImageContent, counts: BlobCounts) -> None:
         """Copy what is missing.
 
         :raises RegistryError: if something cannot be copied
@@ -245,36 +252,36 @@ class ImageCopier:
             method = self.blobs.copy(
                 blob, self.source, self.target, mount_sources=self.mount_sources, deadline=self.deadline
             )
-            tally.add(method, blob.size)
+            counts.add(method, blob.size)
 
         self.requests.map(copy, content.blobs)
-        images = [each for each in content.missing if not each.is_index]
-        listing = set(self.requests.map(self._put, images))
-        listing |= {self._put(each) for each in content.missing if each.is_index}
+        images = [manifest for manifest in content.missing if not manifest.is_index]
+        registered = set(self.requests.map(self._put, images))
+        registered |= {self._put(manifest) for manifest in content.missing if manifest.is_index}
         for subject, artifacts in content.artifacts.items():
-            if any(each.digest not in listing for each in artifacts):
+            if any(artifact.digest not in registered for artifact in artifacts):
                 self._add_referrers(subject, artifacts)
         for tag, manifest in content.new_signatures.items():
             self.target.put_manifest(tag, manifest)
 
-    def predict(self, content: ImageContent, tally: BlobCounts) -> None:
+    def predict(self, content: ImageContent, counts: BlobCounts) -> None:
         """Count what ``copy_missing`` would do."""
-        method = self.requests.map(lambda blob: self.blobs.predict(blob, self.source, self.target), content.blobs)
-        for blob, each in zip(content.blobs, method):
-            tally.add(each, blob.size)
+        methods = self.requests.map(lambda blob: self.blobs.predict(blob, self.source, self.target), content.blobs)
+        for blob, method in zip(content.blobs, methods):
+            counts.add(method, blob.size)
 
     def _signatures(self, digests: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Manifest]]:
         """Return cosign's tags, and the manifests of those that are to be copied."""
         tags = self.signatures.of(self.source, digests) if not self.partial else []
-        found = dict(zip(tags, self.requests.map(self.source.manifest, tags)))
-        wanted = self.requests.map(lambda tag: should_copy_signatures(tag, found[tag], self.target), tags)
-        return tuple(tags), {tag: found[tag] for tag, is_wanted in zip(tags, wanted) if is_wanted}
+        manifests = dict(zip(tags, self.requests.map(self.source.manifest, tags)))
+        wanted = self.requests.map(lambda tag: should_copy_signatures(tag, manifests[tag], self.target), tags)
+        return tuple(tags), {tag: manifests[tag] for tag, is_wanted in zip(tags, wanted) if is_wanted}
 
     def _put(self, manifest: Manifest) -> str:
         """Store a manifest; return its digest if the registry has registered its subject, else an empty string."""
         self.deadline.check()
-        answer = self.target.put_manifest(manifest.digest, manifest)
-        return manifest.digest if answer.headers.get("OCI-Subject") else ""
+        response = self.target.put_manifest(manifest.digest, manifest)
+        return manifest.digest if response.headers.get("OCI-Subject") else ""
 
     def _add_referrers(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
         """Add artifacts to the referrers index of a target without referrers API."""
@@ -282,55 +289,55 @@ class ImageCopier:
             self.target.name in self.target.http.without_referrers_api
             or referrers.list_referrers(self.target, subject).by_tag
         ):
-            referrers.add_referrers(self.target, subject, [each.fields for each in artifacts])
+            referrers.add_referrers(self.target, subject, [artifact.fields for artifact in artifacts])
 
     def _collect_digests(
-        self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0
+        self, root: Descriptor, indexes: dict[str, Manifest], digests: dict[str, None], depth: int = 0
     ) -> None:
         """Add the digests of all members of a manifest, and then its own.
 
-        :param lists: manifests of indexes read so far; updated
-        :param found: digests added so far; updated
+        :param indexes: manifests of indexes read so far; updated
+        :param digests: digests added so far; updated
         """
-        if root.digest in found:
+        if root.digest in digests:
             return
-        if root.media_type in INDEX_MEDIA_TYPES or root.digest in lists:
+        if root.media_type in INDEX_MEDIA_TYPES or root.digest in indexes:
             if depth > MAX_INDEX_DEPTH:
                 raise RegistryError(f"{self.source.reference}: image indexes are nested too deeply")
-            for member in self._members(root.digest, lists):
+            for member in self._members(root.digest, indexes):
                 if not member.is_manifest:
                     raise RegistryError(
                         f"{self.source.reference}@{root.digest} lists a non-image: {member.media_type[:100]!r}"
                     )
-                self._collect_digests(member, lists, found, depth + 1)
-        found[root.digest] = None
-        if len(found) > MAX_MANIFESTS:
+                self._collect_digests(member, indexes, digests, depth + 1)
+        digests[root.digest] = None
+        if len(digests) > MAX_MANIFESTS:
             raise RegistryError(f"an image of {self.source.reference} has more than {MAX_MANIFESTS} manifests")
 
-    def _members(self, digest: str, lists: dict[str, Manifest]) -> Sequence[Descriptor]:
+    def _members(self, digest: str, indexes: dict[str, Manifest]) -> Sequence[Descriptor]:
         """Return the members of an index."""
-        if digest not in lists:
+        if digest not in indexes:
             try:
-                lists[digest] = self.source.manifest(digest)
+                indexes[digest] = self.source.manifest(digest)
             except NoSuchImageError:
                 if not self.partial:
                     raise
                 return ()
-        return lists[digest].manifests
+        return indexes[digest].manifests
 
     def _read_manifests(
-        self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
+        self, digests: Sequence[str], indexes: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
     ) -> dict[str, Manifest]:
         """Return manifests by digest; artifacts that are listed but do not exist are left out."""
-        list_images = {each.digest for found in artifacts.values() for each in found}
+        artifact_digests = {artifact.digest for result in artifacts.values() for artifact in result}
 
         def read(digest: str) -> Manifest | None:
             try:
-                return known.get(digest) or self.source.manifest(digest)
+                return indexes.get(digest) or self.source.manifest(digest)
             except NoSuchImageError:
-                if digest not in list_images and not self.partial:
+                if digest not in artifact_digests and not self.partial:
                     raise
                 logger.warning("%s@%s is listed but does not exist", self.source.reference, digest)
                 return None
 
-        return {each.digest: each for each in self.requests.map(read, digests) if each}
+        return {manifest.digest: manifest for manifest in self.requests.map(read, digests) if manifest}

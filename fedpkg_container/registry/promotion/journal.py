@@ -278,7 +278,7 @@ class RepositoryHistory:
             if (
                 is_deleted or tag in entry.tags or digests[-1:] != [entry.digest]
             ):  # otherwise the tag could not be moved back
-                self.tag_history[tag] = [each for each in digests if each != entry.digest]
+                self.tag_history[tag] = [digest for digest in digests if digest != entry.digest]
 
     def _append_digest(self, tag: str, digest: str) -> None:
         digests = self.tag_history.setdefault(tag, [])
@@ -291,8 +291,8 @@ class History:
 
     def __init__(self, entries: Iterable[JournalEntry]) -> None:
         self._repositories: defaultdict[str, RepositoryHistory] = defaultdict(RepositoryHistory)
-        for each in entries:
-            self._repositories[each.repository].add(each)
+        for entry in entries:
+            self._repositories[entry.repository].add(entry)
 
     def of(self, repository: str) -> RepositoryHistory:
         """Return the history of a repository; empty if there are no entries.

@@ -58,10 +58,10 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
     with Registry(target.access).http(target.registry) as http, WorkerPool(MAX_REQUESTS) as requests:
         references = [target.repository(name) for name in names] or _all_repositories(http, target, history)
         images = [
-            each for place in references for each in _images(Repository(http, place.repository), history, requests)
+            image for place in references for image in _images(Repository(http, place.repository), history, requests)
         ]
         missing = [
-            str(place) for place in references if names and str(place) not in {each.repository for each in images}
+            str(place) for place in references if names and str(place) not in {image.repository for image in images}
         ]
     if missing:
         raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
@@ -78,8 +78,8 @@ def _all_repositories(http: RegistryHTTP, target: Target, history: History) -> l
     except RegistryError as error:
         logger.warning("%s: showing the repositories in the promotion journal", error.reason)
         references = map(ImageReference.parse, history.repositories())
-        names = [each.repository for each in references if each.registry == target.registry]
-    return [ImageReference(target.registry, each) for each in sorted(names) if each.startswith(prefix)]
+        names = [reference.repository for reference in references if reference.registry == target.registry]
+    return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
 
 
 def _images(repository: Repository, history: History, requests: WorkerPool) -> list[PromotedImage]:
@@ -110,4 +110,4 @@ def _images(repository: Repository, history: History, requests: WorkerPool) -> l
 
 
 def _latest(entries: Iterable[JournalEntry]) -> JournalEntry | None:
-    return max(entries, key=lambda each: each.time, default=None)
+    return max(entries, key=lambda entry: entry.time, default=None)

@@ -28,7 +28,11 @@ def parse_nvr(nvr: str) -> NVR:
 
 def arches_of(manifest: Manifest) -> list[str]:
     """Return the Go names of an index's architectures, without attestations; empty for a single image."""
-    return [printable_line(each) for each in manifest.architectures() if each not in ("unknown", "None")]
+    return [
+        printable_line(architecture)
+        for architecture in manifest.architectures()
+        if architecture not in ("unknown", "None")
+    ]
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class _BuildPromotion:
             promoter.requests,
             copy_deadline(f"promoting {candidate.nvr}", target.access.timeout),
             signatures=promoter.signatures,
-            mount_sources=tuple(target.repository(each.repository).repository for each in candidate.parents),
+            mount_sources=tuple(target.repository(parent.repository).repository for parent in candidate.parents),
         )
         result.source, result.repository, result.digest = str(image), str(reference), image.digest
 
@@ -173,7 +173,7 @@ class _BuildPromotion:
 
     def _describe(self, content: ImageContent) -> None:
         self.result.arches = arches_of(content.manifest)
-        self.result.manifests = [each.digest for each in (*content.missing, *content.new_signatures.values())]
+        self.result.manifests = [manifest.digest for manifest in (*content.missing, *content.new_signatures.values())]
         self.result.artifacts = content.artifact_count
 
     def _has_work(self, content: ImageContent) -> bool:
@@ -187,7 +187,7 @@ class _BuildPromotion:
 
     def update_floating_tags(self, manifest: Manifest) -> None:
         """Set the release tag and move the floating tags, between the two journal entries of the change."""
-        changes = [each for each in self.result.tags if each.what == SET]
+        changes = [change for change in self.result.tags if change.what == SET]
         entry = JournalEntry.start(
             PROMOTE,
             target=self.promoter.target.name,
@@ -195,7 +195,7 @@ class _BuildPromotion:
             nvr=str(self.candidate.nvr),
             digest=manifest.digest,
             source=self.result.source,
-            tags={each.tag: self._tag_move(each) for each in self.result.tags if each.what != KEPT},
+            tags={change.tag: self._tag_move(change) for change in self.result.tags if change.what != KEPT},
         )
         self.promoter.journal.append(entry)
         for change in changes:
@@ -211,7 +211,7 @@ class _BuildPromotion:
 
 
 def _is_up_to_date(changes: Sequence[TagChange]) -> bool:
-    return all(each.what != SET for each in changes)
+    return all(change.what != SET for change in changes)
 
 
 BuildCandidate = Union[Candidate, NoCandidate]

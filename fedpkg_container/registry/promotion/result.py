@@ -72,8 +72,14 @@ class PromotionResult:
             "digest": self.digest,
             "arches": list(self.arches),
             "tags": [
-                {"tag": each.tag, "what": each.what, "before": each.before, "after": each.after, "why": each.why}
-                for each in self.tags
+                {
+                    "tag": change.tag,
+                    "what": change.what,
+                    "before": change.before,
+                    "after": change.after,
+                    "why": change.why,
+                }
+                for change in self.tags
             ],
             "manifests": list(self.manifests),
             "artifacts": self.artifacts,
@@ -94,5 +100,5 @@ def report(target: str, results: Sequence[PromotionResult], *, dry_run: bool, se
         "target": target,
         "dry_run": dry_run,
         "seconds": round(seconds, 3),
-        "images": [each.report() for each in results],
+        "images": [result.report() for result in results],
     }

@@ -58,8 +58,8 @@ def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> 
     head = target.head(tag)
     if not head or head == manifest.digest:
         return not head
-    target_signatures = {each.digest for each in target.manifest(head).blobs[1:]}
-    if target_signatures <= {each.digest for each in manifest.blobs[1:]}:
+    target_signatures = {blob.digest for blob in target.manifest(head).blobs[1:]}
+    if target_signatures <= {blob.digest for blob in manifest.blobs[1:]}:
         return True
     logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False

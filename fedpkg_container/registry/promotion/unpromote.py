@@ -55,7 +55,7 @@ def plan_deletion(
     :param heads: digest of every tag in the repository
     """
     image = content.manifest.digest
-    lists = {fallback_tag(each): each for each in content.digests}
+    lists = {fallback_tag(subject): subject for subject in content.digests}
     others = {tag: head for tag, head in heads.items() if head != image and fallback_tag_of(tag) not in lists}
     reached = _reached(repository, others, requests)
     kept: dict[str, str] = {}
@@ -64,8 +64,8 @@ def plan_deletion(
             kept[digest] = f"also referenced by the tag {reached[digest]}"
     for subject, artifacts in content.artifacts.items():
         if subject in kept:
-            kept.update({each.digest: f"refers to {subject}, which is kept" for each in artifacts})
-    rest = [each for each in content.digests if each != image and each not in kept]
+            kept.update({artifact.digest: f"refers to {subject}, which is kept" for artifact in artifacts})
+    rest = [item for item in content.digests if item != image and item not in kept]
     existing = requests.map(repository.head, rest)
     rest = [digest for digest, head in zip(rest, existing) if head]
     belonging = {tag: lists[fallback_tag_of(tag)] for tag in heads if fallback_tag_of(tag) in lists}
@@ -94,16 +94,16 @@ def _reached(repository: Repository, heads: Mapping[str, str], requests: WorkerP
     pending = list(reached)
     for _ in range(MAX_INDEX_DEPTH):
         members = requests.map(lambda digest: _members(repository, digest), pending)
-        found = {member: reached[digest] for digest, list_images in zip(pending, members) for member in list_images}
-        pending = [each for each in found if each not in reached]
-        reached.update({each: found[each] for each in pending})
+        new = {member: reached[digest] for digest, listed in zip(pending, members) for member in listed}
+        pending = [member for member in new if member not in reached]
+        reached.update({member: new[member] for member in pending})
     return reached
 
 
 def _members(repository: Repository, digest: str) -> list[str]:
     """Return the members of an index; empty for other manifests and missing ones."""
     try:
-        return [each.digest for each in repository.manifest(digest).manifests]
+        return [manifest.digest for manifest in repository.manifest(digest).manifests]
     except NoSuchImageError:
         return []
 
@@ -190,9 +190,11 @@ class _BuildReversal:
         self.result.kept = plan.kept
         if plan.digests:
             self._check_shared(changes)
-            changes = [each if each.what == SET else TagChange(each.tag, self.digest, "", REMOVED) for each in changes]
+            changes = [
+                change if change.what == SET else TagChange(change.tag, self.digest, "", REMOVED) for change in changes
+            ]
         self.result.tags, self.result.deleted = changes, plan.digests
-        moves = [each for each in changes if each.what == SET]
+        moves = [change for change in changes if change.what == SET]
         has_work = bool(moves or plan.digests)
         self.result.state = (PLANNED if self.unpromoter.dry_run else UNPROMOTED) if has_work else UNCHANGED
         if not self.unpromoter.dry_run and (has_work or self._needs_entry()):
@@ -230,7 +232,7 @@ class _BuildReversal:
         return plan_deletion(self.repository, copier.inspect(self.digest), heads, self.unpromoter.requests)
 
     def _check_shared(self, changes: Sequence[TagChange]) -> None:
-        shared = [each.tag for each in changes if each.what == KEPT and each.why == NOT_OURS]
+        shared = [change.tag for change in changes if change.what == KEPT and change.why == NOT_OURS]
         if shared:
             raise RefusedError(
                 f"{self.repository.reference}@{self.digest} has tags that were not set by promote and would be deleted"
@@ -246,7 +248,7 @@ class _BuildReversal:
             repository=self.result.repository,
             nvr=self.nvr,
             digest=self.digest,
-            tags={**self._interrupted_moves(heads), **{each.tag: each.move for each in moves}},
+            tags={**self._interrupted_moves(heads), **{change.tag: change.move for change in moves}},
             deleted=plan.digests,
         )
         self.unpromoter.journal.append(entry)
@@ -265,7 +267,7 @@ class _BuildReversal:
 
     def _report_stuck_tags(self, changes: Sequence[TagChange]) -> None:
         """Report tags that still refer to the build because there is no previous one."""
-        stuck = [each.tag for each in changes if each.what == KEPT and each.why == NO_BUILD_BEFORE]
+        stuck = [change.tag for change in changes if change.what == KEPT and change.why == NO_BUILD_BEFORE]
         if stuck:
             self.result.error = (
                 f"{self.nvr} keeps the tags {' '.join(stuck)} of {self.repository.reference}: {NO_BUILD_BEFORE}"

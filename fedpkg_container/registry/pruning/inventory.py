@@ -42,24 +42,24 @@ class Inventory:
     @cached_property
     def by_digest(self) -> Mapping[str, tuple[str, ...]]:
         """Digest → its tags."""
-        found: dict[str, list[str]] = {}
+        tags_of: dict[str, list[str]] = {}
         for tag, digest in sorted(self.tags.items()):
-            found.setdefault(digest, []).append(tag)
-        return {digest: tuple(tags) for digest, tags in found.items()}
+            tags_of.setdefault(digest, []).append(tag)
+        return {digest: tuple(tags) for digest, tags in tags_of.items()}
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
         """Digest of a tagged artifact → its image; empty if the image is not in the repository."""
-        subjects = {fallback_tag(each): each for each in self._known}
-        found = {}
+        subjects = {fallback_tag(tag): tag for tag in self._known}
+        owners = {}
         for digest, tags in self.by_digest.items():
             subject = self.manifests[digest].subject
             named = list(filter(None, map(fallback_tag_of, tags)))
             if subject:
-                found[digest] = subject if subject in self._known else ""
+                owners[digest] = subject if subject in self._known else ""
             elif len(named) == len(tags):
-                found[digest] = next((subjects[each] for each in named if each in subjects), "")
-        return found
+                owners[digest] = next((subjects[tag] for tag in named if tag in subjects), "")
+        return owners
 
     @property
     def roots(self) -> list[str]:
@@ -71,15 +71,15 @@ class Inventory:
 
         :param without: digests below it to leave out, with everything reachable only through them
         """
-        found: dict[str, None] = {}
+        reached: dict[str, None] = {}
         waiting = [digest]
         while waiting:
-            each = waiting.pop()
-            if each not in found and (each == digest or each not in without):
-                found[each] = None
-                manifest = self.manifests.get(each)
+            current = waiting.pop()
+            if current not in reached and (current == digest or current not in without):
+                reached[current] = None
+                manifest = self.manifests.get(current)
                 waiting += [member.digest for member in manifest.manifests] if manifest else []
-        return list(found)
+        return list(reached)
 
     def has_temporary_tag(self, digest: str) -> bool:
         """Return whether an interrupted prune left an image, which has no tag but the temporary one."""
@@ -87,7 +87,7 @@ class Inventory:
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        return frozenset(each for digest in self.by_digest for each in self.reach(digest))
+        return frozenset(reached for digest in self.by_digest for reached in self.reach(digest))
 
 
 def read_inventory(repository: Repository) -> Inventory:
@@ -106,15 +106,20 @@ def read_inventory(repository: Repository) -> Inventory:
 
 def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterable[str]) -> dict[str, Manifest]:
     """Return manifests and nested indexes by digest; those deleted in the meantime are left out."""
-    found: dict[str, Manifest] = {}
+    manifests: dict[str, Manifest] = {}
     wanted = list(dict.fromkeys(digests))
     for _ in range(MAX_INDEX_DEPTH):
-        read = [each for each in pool.map(lambda digest: _manifest(repository, digest), wanted) if each]
-        found.update({each.digest: each for each in read})
-        below = {member.digest for each in read for member in each.manifests if member.media_type in INDEX_MEDIA_TYPES}
-        wanted = [each for each in below if each not in found]
+        read = [manifest for manifest in pool.map(lambda digest: _manifest(repository, digest), wanted) if manifest]
+        manifests.update({manifest.digest: manifest for manifest in read})
+        below = {
+            member.digest
+            for manifest in read
+            for member in manifest.manifests
+            if member.media_type in INDEX_MEDIA_TYPES
+        }
+        wanted = [manifest for manifest in below if manifest not in manifests]
         if not wanted:
-            return found
+            return manifests
     raise RegistryError(f"image indexes in {repository.reference} are nested more than {MAX_INDEX_DEPTH} levels deep")
 
 

@@ -28,7 +28,7 @@ class PrunePlan:
 
         An artifact, e.g. an SBOM, is kept if its image is, and so is everything in a kept index.
         """
-        to_delete = {each.digest for each in self.decisions if not each.keep}
+        to_delete = {decision.digest for decision in self.decisions if not decision.keep}
         to_keep = self._reached(digest for digest in self.inventory.roots if digest not in to_delete)
         while True:
             deleted = self._deleted_with(to_delete, to_keep)
@@ -46,27 +46,29 @@ class PrunePlan:
         more = self._exclusive(to_delete) - to_keep
         while more:
             deleted |= more
-            artifacts = [each for each, owner in self.inventory.owners.items() if owner in deleted]
+            artifacts = [artifact for artifact, owner in self.inventory.owners.items() if owner in deleted]
             more = self._exclusive(artifacts) - to_keep - deleted
         return deleted
 
     def _exclusive(self, digests: Iterable[str]) -> set[str]:
         """Return manifests and everything below them, without members that belong to another image."""
-        return {each for digest in digests for each in self.inventory.reach(digest, self.inventory.owners)}
+        return {reached for digest in digests for reached in self.inventory.reach(digest, self.inventory.owners)}
 
     def _reached(self, digests: Iterable[str]) -> set[str]:
-        return {each for digest in digests for each in self.inventory.reach(digest)}
+        return {reached for digest in digests for reached in self.inventory.reach(digest)}
 
     @property
     def to_delete(self) -> list[Decision]:
         """Images to delete, indexes first, because they may contain other tagged images."""
-        found = [each for each in self.decisions if not each.keep and each.digest not in self.kept_digests]
-        return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_index)
+        images = [
+            decision for decision in self.decisions if not decision.keep and decision.digest not in self.kept_digests
+        ]
+        return sorted(images, key=lambda decision: not self.inventory.manifests[decision.digest].is_index)
 
     @property
     def to_keep(self) -> list[Decision]:
         """Images to keep, including members of kept indexes."""
-        return [self._shared(each) for each in self.decisions if each.digest in self.kept_digests]
+        return [self._shared(decision) for decision in self.decisions if decision.digest in self.kept_digests]
 
     @staticmethod
     def _shared(decision: Decision) -> Decision:
@@ -79,8 +81,8 @@ def size(repository: Repository, inventory: Inventory, digest: str) -> int | Non
     """Return the total bytes of layers and configurations of an image or index; None if they cannot be read."""
     blobs: dict[str, int] = {}
     try:
-        for each in inventory.reach(digest):
-            manifest = inventory.manifests.get(each) or repository.manifest(each)
+        for reached in inventory.reach(digest):
+            manifest = inventory.manifests.get(reached) or repository.manifest(reached)
             blobs.update({blob.digest: blob.size for blob in manifest.blobs})
     except RegistryUnavailableError:
         raise

@@ -53,12 +53,12 @@ class ImageDeleter:
         :raises RegistryError: if a request fails
         """
         self._check(image)
-        below = [each for each in self.plan.inventory.reach(image.digest)[1:] if self._is_to_delete(each)]
-        for each in below:
-            self._protect(each)
+        below = [digest for digest in self.plan.inventory.reach(image.digest)[1:] if self._is_to_delete(digest)]
+        for digest in below:
+            self._protect(digest)
         self._delete(image.digest)
-        for each in below:
-            self._delete(each)
+        for digest in below:
+            self._delete(digest)
 
     def _is_to_delete(self, digest: str) -> bool:
         return digest not in self.plan.kept_digests
@@ -88,18 +88,22 @@ class ImageDeleter:
     def _delete(self, digest: str, depth: int = 0) -> None:
         """Delete a manifest, its artifacts first."""
         if depth < MAX_INDEX_DEPTH:
-            for each in self._belonging(digest):
-                self._delete(each, depth + 1)
+            for artifact in self._belonging(digest):
+                self._delete(artifact, depth + 1)
         if self.repository.delete_manifest(digest):
             self.after(f"deleted {digest}")
 
     def _belonging(self, digest: str) -> list[str]:
         """Return what belongs to an image, its referrers index last, because the others are found by it."""
-        found = [each.digest for each in referrers(self.repository, digest)]
-        found += [each for each, owner in self.plan.inventory.owners.items() if owner == digest]
-        listed = self.repository.head(fallback_tag(digest))
-        first = dict.fromkeys(each for each in found if each != listed)
-        return [each for each in (*first, listed) if each and each != digest and self._is_to_delete(each)]
+        artifacts = [referrer.digest for referrer in referrers(self.repository, digest)]
+        artifacts += [artifact for artifact, owner in self.plan.inventory.owners.items() if owner == digest]
+        referrers_index = self.repository.head(fallback_tag(digest))
+        first = dict.fromkeys(artifact for artifact in artifacts if artifact != referrers_index)
+        return [
+            artifact
+            for artifact in (*first, referrers_index)
+            if artifact and artifact != digest and self._is_to_delete(artifact)
+        ]
 
 
 #: Maximum difference between the clocks of this machine and the registry, seconds.
@@ -148,14 +152,16 @@ class Pruner:
             report = self._staging_report([Repository(http, name) for name in names if staging.is_staging(name)])
             repos = [Repository(http, name) for name in self._candidate_repositories(names)]
             plans, problems = self._make_plans(repos, policy)
-            to_delete = [(repository, plan, each) for repository, plan in plans.items() for each in plan.to_delete]
+            to_delete = [
+                (repository, plan, decision) for repository, plan in plans.items() for decision in plan.to_delete
+            ]
             with ThreadPoolExecutor(PARALLEL) as pool:
-                sizes = list(pool.map(lambda each: size(each[0], each[1].inventory, each[2].digest), to_delete))
+                sizes = list(pool.map(lambda item: size(item[0], item[1].inventory, item[2].digest), to_delete))
             report = replace(
                 report,
                 images=[
-                    PrunedImage(repository.name, each, bytes_)
-                    for (repository, _, each), bytes_ in zip(to_delete, sizes)
+                    PrunedImage(repository.name, decision, bytes_)
+                    for (repository, _, decision), bytes_ in zip(to_delete, sizes)
                 ],
                 kept=[
                     KeptImage(repository.name, decision)
@@ -185,11 +191,11 @@ class Pruner:
         report = Report(self.site.candidates.registry, self.options.keep, self.options.deletes)
         if not self.options.staging:
             return report
-        found = staging.list_staged(repos, self.records)
+        staged = staging.list_staged(repos, self.records)
         return replace(
             report,
-            emptied=[EmptiedRepository(each) for each in found if each.ended],
-            waiting=[each for each in found if not each.ended],
+            emptied=[EmptiedRepository(repo) for repo in staged if repo.ended],
+            waiting=[repo for repo in staged if not repo.ended],
         )
 
     def _candidate_repositories(self, names: Sequence[str]) -> list[str]:
@@ -205,7 +211,7 @@ class Pruner:
         if not self.options.candidates:
             return []
         taken = tuple(f"{target.prefix}/" for target in shared)
-        return [each for each in names if not staging.is_staging(each) and not each.startswith(taken)]
+        return [name for name in names if not staging.is_staging(name) and not name.startswith(taken)]
 
     def _make_plans(
         self, repos: Sequence[Repository], policy: RetentionPolicy
@@ -227,25 +233,30 @@ class Pruner:
     def _delete(
         self, report: Report, plans: Mapping[Repository, PrunePlan], http: RegistryHTTP, policy: RetentionPolicy
     ) -> Report:
-        emptied = [self._empty_staging(each, Repository(http, each.staged.repository)) for each in report.emptied]
+        emptied = [
+            self._empty_staging(emptied_repository, Repository(http, emptied_repository.staged.repository))
+            for emptied_repository in report.emptied
+        ]
         results: dict[tuple[str, str], DeletionResult] = {}
         for repository, plan in plans.items():
             if plan.to_delete:
-                found = self._delete_in(repository, {each.digest: each for each in plan.to_delete}, policy)
-                results.update({(repository.name, digest): result for digest, result in found.items()})
-        images = [replace(each, result=results[each.repository, each.decision.digest]) for each in report.images]
+                repository_results = self._delete_in(
+                    repository, {decision.digest: decision for decision in plan.to_delete}, policy
+                )
+                results.update({(repository.name, digest): result for digest, result in repository_results.items()})
+        images = [replace(image, result=results[image.repository, image.decision.digest]) for image in report.images]
         return replace(report, emptied=emptied, images=images)
 
-    def _empty_staging(self, each: EmptiedRepository, repository: Repository) -> EmptiedRepository:
+    def _empty_staging(self, emptied: EmptiedRepository, repository: Repository) -> EmptiedRepository:
         try:
             staging.delete_manifests(repository)
         except RegistryUnavailableError:
             raise
         except RegistryError as error:
-            return replace(each, result=DeletionResult(problem=_problem_text(error)))
+            return replace(emptied, result=DeletionResult(problem=_problem_text(error)))
         self.notice(f"emptied {repository.reference}")
         self.after(f"emptied {repository.name}")
-        return replace(each, result=DeletionResult(done=True))
+        return replace(emptied, result=DeletionResult(done=True))
 
     def _delete_in(
         self, repository: Repository, decisions: Mapping[str, Decision], policy: RetentionPolicy
@@ -257,8 +268,8 @@ class Pruner:
             if problems:
                 return {**dict.fromkeys(decisions, DeletionResult(problem=problems[0])), **results}
             plan = plans[repository]
-            for each in decisions.keys() - results.keys() - plan.inventory.by_digest.keys():
-                results[each] = DeletionResult(done=True)  # deleted with another image, or by another client
+            for digest in decisions.keys() - results.keys() - plan.inventory.by_digest.keys():
+                results[digest] = DeletionResult(done=True)  # deleted with another image, or by another client
             results.update(_needed_now(plan, decisions.keys() - results.keys(), decisions))
             try:
                 self._delete_planned(repository, plan, decisions, results)
@@ -293,11 +304,13 @@ def _problem_text(error: RegistryError) -> str:
 
 def _needed_now(plan: PrunePlan, digests: Collection[str], before: Mapping[str, Decision]) -> dict[str, DeletionResult]:
     """Return results for images that are needed now, or have a new tag."""
-    spared = {each.digest: DeletionResult(needed=each.why) for each in plan.to_keep if each.digest in digests}
-    for each in plan.to_delete:
-        new = set(each.tags) - set(before[each.digest].tags) if each.digest in digests else set()
+    spared = {
+        decision.digest: DeletionResult(needed=decision.why) for decision in plan.to_keep if decision.digest in digests
+    }
+    for decision in plan.to_delete:
+        new = set(decision.tags) - set(before[decision.digest].tags) if decision.digest in digests else set()
         if new:
-            spared[each.digest] = DeletionResult(needed=f"it was given the tag {min(new)} in the meantime")
+            spared[decision.digest] = DeletionResult(needed=f"it was given the tag {min(new)} in the meantime")
     return spared
 
 

@@ -78,8 +78,8 @@ class Report:
     @property
     def failed(self) -> bool:
         """Whether something could not be done."""
-        results = [*(each.result for each in self.images), *(each.result for each in self.emptied)]
-        return bool(self.problems) or any(each.problem for each in results)
+        results = [*(image.result for image in self.images), *(entry.result for entry in self.emptied)]
+        return bool(self.problems) or any(result.problem for result in results)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -89,12 +89,12 @@ class Report:
             "keep_days": self.keep,
             "dry_run": not self.deletes,
             "images": [
-                {**_decision_json(each.repository, each.decision), "size": each.size, **asdict(each.result)}
-                for each in self.images
+                {**_decision_json(image.repository, image.decision), "size": image.size, **asdict(image.result)}
+                for image in self.images
             ],
-            "kept": [_decision_json(each.repository, each.decision) for each in self.kept],
-            "staging": [{**asdict(each.staged), **asdict(each.result)} for each in self.emptied],
-            "staging_kept": [asdict(each) for each in self.waiting],
+            "kept": [_decision_json(image.repository, image.decision) for image in self.kept],
+            "staging": [{**asdict(entry.staged), **asdict(entry.result)} for entry in self.emptied],
+            "staging_kept": [asdict(entry) for entry in self.waiting],
             "problems": list(self.problems),
         }
 

@@ -61,18 +61,20 @@ class RetentionPolicy:
         :raises LostContactError: if Koji cannot be reached
         """
         unique_tags = {digest: _unique_tags(inventory.by_digest[digest]) for digest in inventory.roots}
-        numbers = {each.number for found in unique_tags.values() for each in found if each.kind != IMPORT}
+        numbers = {tag.number for tags in unique_tags.values() for tag in tags if tag.kind != IMPORT}
         tasks = self.records.tasks(numbers)
-        reached = {each for digest in inventory.roots for each in inventory.reach(digest)}
+        reached = {reached for digest in inventory.roots for reached in inventory.reach(digest)}
         records = self.records.images(reached, self.now - self.keep)
-        found = [
+        decisions = [
             self._decide(inventory, digest, _confirmed(unique_tags[digest], tasks), tasks, records)
             for digest in inventory.roots
         ]
-        if all(each.keep for each in found):
-            return found
+        if all(decision.keep for decision in decisions):
+            return decisions
         reasons = self._reachable_from_targets(inventory.repository)
-        return [each if each.keep else _unless_reachable(each, inventory, reasons) for each in found]
+        return [
+            decision if decision.keep else _unless_reachable(decision, inventory, reasons) for decision in decisions
+        ]
 
     def _decide(
         self,
@@ -84,15 +86,15 @@ class RetentionPolicy:
     ) -> Decision:
         tags = inventory.by_digest[digest]
         record = records.get(digest, Record())
-        created = record.completed or max((each.made for each in unique_tags), default=None)
+        created = record.completed or max((unique_tag.made for unique_tag in unique_tags), default=None)
         age = None if created is None else self.now - created
-        reasons_to_keep = [records[each].needed for each in inventory.reach(digest) if each in records]
+        reasons_to_keep = [records[reached].needed for reached in inventory.reach(digest) if reached in records]
         reason = next(filter(None, reasons_to_keep), "")
         if reason:
             return Decision(digest, tags, True, reason, age)
-        for each in unique_tags:
-            if each.number in tasks and not tasks[each.number].ended:
-                return Decision(digest, tags, True, f"task {each.number} is building it", age)
+        for unique_tag in unique_tags:
+            if unique_tag.number in tasks and not tasks[unique_tag.number].ended:
+                return Decision(digest, tags, True, f"task {unique_tag.number} is building it", age)
         if inventory.has_temporary_tag(digest):
             return Decision(digest, tags, False, "left by an interrupted prune", age)
         if age is None:
@@ -103,31 +105,35 @@ class RetentionPolicy:
 
     def _reachable_from_targets(self, name: str) -> dict[str, str]:
         """Return digests reachable from tags in the targets, each with the reason to keep it."""
-        found = {}
+        reasons = {}
         for target, http in self.targets:
             target_inventory = read_inventory(Repository(http, target.repository(name).repository))
             for tag, digest in target_inventory.tags.items():
-                found.update(
+                reasons.update(
                     dict.fromkeys(
                         target_inventory.reach(digest), f"{target.name} has it as {target_inventory.repository}:{tag}"
                     )
                 )
-        return found
+        return reasons
 
 
 def _unique_tags(tags: Iterable[str]) -> list[UniqueTag]:
-    return [found for found in map(UniqueTag.read, tags) if found]
+    return [unique_tag for unique_tag in map(UniqueTag.read, tags) if unique_tag]
 
 
 def _confirmed(unique_tags: Iterable[UniqueTag], tasks: Mapping[int, TaskRecord]) -> list[UniqueTag]:
     """Return the unique tags: version and date look the same, but no task of that number builds containers."""
-    return [each for each in unique_tags if each.kind or each.number not in tasks or tasks[each.number].builds]
+    return [
+        unique_tag
+        for unique_tag in unique_tags
+        if unique_tag.kind or unique_tag.number not in tasks or tasks[unique_tag.number].builds
+    ]
 
 
 def _reason_to_delete(record: Record, unique_tags: Sequence[UniqueTag]) -> str:
     if record.nvrs:
         return f"{record.nvrs[0]} is in no Koji tag"
-    newest = max(unique_tags, key=lambda each: each.made)
+    newest = max(unique_tags, key=lambda unique_tag: unique_tag.made)
     if newest.kind == IMPORT:
         return "interrupted import"
     kind = "scratch build" if newest.kind == SCRATCH else "not recorded in any build"

@@ -139,7 +139,7 @@ def render(front: FrontEnd) -> str:
         key=str(front.key),
         switch=str(front.switch),
         registry=str(front.registry_address),
-        ports="\n".join(f"# Listen {_port(each)}" for each in (*front.listen_addresses, *front.plain_addresses)),
+        ports="\n".join(f"# Listen {_port(address)}" for address in (*front.listen_addresses, *front.plain_addresses)),
         listen=_listen(front.listen_addresses),
         pattern=BLOB,
         conditions=_conditions(front),
@@ -154,12 +154,12 @@ def _port(listen: Listen) -> str:
 
 
 def _listen(addresses: tuple[Listen, ...]) -> str:
-    return " ".join(f"{each.address or '*'}:{each.port}" for each in addresses)
+    return " ".join(f"{address.address or '*'}:{address.port}" for address in addresses)
 
 
 def _conditions(front: FrontEnd) -> str:
     """Return the optional conditions."""
-    networks = "\n".join(f"RewriteCond expr \"! -R '{each}'\"" for each in front.networks)
+    networks = "\n".join(f"RewriteCond expr \"! -R '{network}'\"" for network in front.networks)
     return joined(
         [
             _NETWORKS.fill(networks=networks) if networks else "",

@@ -199,14 +199,18 @@ def identifier(name: str) -> str:
 
 def _networks(front: FrontEnd, slug: str) -> str:
     return (
-        _NETWORKS.fill(slug=slug, networks="\n".join(f"{each} 1;" for each in front.networks)) if front.networks else ""
+        _NETWORKS.fill(slug=slug, networks="\n".join(f"{network} 1;" for network in front.networks))
+        if front.networks
+        else ""
     )
 
 
 def _listen(addresses: tuple[Listen, ...], options: str) -> str:
     lines = []
-    for each in addresses:
-        names = [f"{each.address}:{each.port}"] if each.address else [str(each.port), f"[::]:{each.port}"]
+    for address in addresses:
+        names = (
+            [f"{address.address}:{address.port}"] if address.address else [str(address.port), f"[::]:{address.port}"]
+        )
         lines += [f"listen {name}{options};" for name in names]
     return "\n".join(lines)
 

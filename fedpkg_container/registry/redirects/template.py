@@ -36,7 +36,9 @@ class Template(string.Template):
             if not alone:
                 lines.append(type(self)(line).substitute(values))
             elif values[alone[2]]:
-                lines += [f"{alone[1]}{each}" if each else "" for each in values[alone[2]].splitlines()]
+                lines += [
+                    f"{alone[1]}{value_line}" if value_line else "" for value_line in values[alone[2]].splitlines()
+                ]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines).strip("\n")) + "\n"
 
 
