@@ -109,7 +109,7 @@ def test_what_cannot_be_used(it: Mirrored, arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_a_folder_that_is_none(it: Mirrored, more: tuple[str, ...]) -> None:
     it.tree.write_text("mine")
-    assert f"error: {it.tree} is no folder" in it.call(*more, status=2)
+    assert f"error: {it.tree} is not a directory" in it.call(*more, status=2)
     assert it.tree.read_text() == "mine"
 
 

@@ -170,7 +170,7 @@ def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
         report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE, after=somebody).run()
         assert [each.result.done for each in report.images].count(True) == 1
         assert [each.result.needed for each in report.images if not each.result.done] == [
-            "it has got the tag found meanwhile"
+            "it was given the tag found in the meantime"
         ]
         assert repository.head("found") == wanted[0].digest
 

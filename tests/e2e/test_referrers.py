@@ -78,7 +78,7 @@ def test_a_tag_that_is_no_list_is_not_overwritten(plain: tuple[Registry, str]) -
     registry, host = plain
     image = ImageReference(host, "hello/web", digest=push_image(registry, host, "hello/web", "three"))
     registry.set_tags(image, [fallback_tag(image.digest)])
-    with registry.repository(image) as repository, pytest.raises(RegistryError, match="is no list of referrers"):
+    with registry.repository(image) as repository, pytest.raises(RegistryError, match="is not a referrers index"):
         attach(repository, image.digest, SBOM)
 
 

@@ -25,7 +25,7 @@ from tests.support.pushing import image
 from tests.support.registries import PASSWORD, access
 from tests.support.registry_clients import Serve
 
-CLOSED = "is at an address that builders of this site do not connect to"
+CLOSED = "resolves to an address that builders of this site may not connect to"
 
 
 @contextmanager

@@ -75,13 +75,13 @@ def test_what_is_done_again_as_a_whole_is_not_done_again_in_parts(serve: Serve) 
 def test_addresses_that_are_none(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["GET"] = [Fault(302, {"Location": "https://[none"})]
-    with pytest.raises(RegistryError, match="leads to what is no address"):
+    with pytest.raises(RegistryError, match="invalid URL from"):
         repository.manifest("latest")
     server.faults["POST"] = [Fault(202, {"Location": "https://[none"})]
-    with pytest.raises(RegistryError, match="leads to what is no address"):
+    with pytest.raises(RegistryError, match="invalid URL from"):
         repository.push(b"content")
     server.faults["/tags/list"] = [Fault(200, {"Link": '<https://[none>; rel="next"'}, b'{"tags": []}')]
-    with pytest.raises(RegistryError, match="leads to what is no address"):
+    with pytest.raises(RegistryError, match="invalid URL from"):
         list(repository.tags())
 
 
@@ -103,7 +103,7 @@ def test_lists_that_are_none(serve: Serve, listed: object) -> None:
     server["hello"].manifests[referrers.fallback_tag(digest)] = json.dumps(
         {"mediaType": OCI_INDEX, "manifests": listed}
     ).encode()
-    with pytest.raises(RegistryError, match="no list of referrers"):
+    with pytest.raises(RegistryError, match="not a referrers index"):
         referrers.list_referrers(repository, digest)
 
 
@@ -141,9 +141,9 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(serve: Serve, tmp_p
         server.address, certificates=tmp_path / "certs", auth_file=None, timeout=slowed(0.5), attempts=2
     )
     server.faults["GET"] = [Fault(200, kind=DRIP)] * 10
-    with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
+    with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         slow.request("GET", "/v2/hello/manifests/latest", repository="hello")
-    with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
+    with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         Repository(slow, "hello").blob(config)
     assert len(server.faults["GET"]) == 6, "it is asked twice each time"
 
@@ -227,7 +227,7 @@ def test_what_a_registry_says_of_what_is_not_there(serve: Serve) -> None:
     server, repository = serve()
     said = b'{"errors": [{"code": "NAME_UNKNOWN", "message": "project fedora not found"}]}'
     server.faults["POST"] = [Fault(404, {}, said)]
-    with pytest.raises(RegistryError, match="there is no such thing: NAME_UNKNOWN project fedora not found"):
+    with pytest.raises(RegistryError, match="not found: NAME_UNKNOWN project fedora not found"):
         repository.push(b"content")
 
 

@@ -65,7 +65,9 @@ def test_a_page_of_another_server_is_not_asked_for(serve: Serve) -> None:
     server, repository = serve()
     away = Fault(200, {"Link": '<https://127.0.0.1:9/v2/hello/tags/list>; rel="next"'}, b'{"tags": []}')
     server.faults["/tags/list"] = [away]
-    with pytest.raises(RegistryError, match="sends on to another server: https://127.0.0.1:9/"):
+    with pytest.raises(
+        RegistryError, match="redirected to a different host, which is not allowed here: https://127.0.0.1:9/"
+    ):
         list(repository.tags())
 
 
@@ -197,7 +199,7 @@ def test_head_without_a_digest_reads_the_manifest(serve: Serve) -> None:
 def test_a_digest_that_is_none_in_an_answer(serve: Serve, digest: str) -> None:
     server, repository = serve(token=False)
     server.faults["HEAD"] = [Fault(200, {"Docker-Content-Digest": digest})]
-    with pytest.raises(RegistryError, match="not a digest"):
+    with pytest.raises(RegistryError, match="invalid or unsupported digest"):
         repository.head("latest")
 
 

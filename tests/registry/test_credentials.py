@@ -48,7 +48,7 @@ def test_tokens_that_the_registry_takes_no_more(serve: Serve) -> None:
 
 def test_a_wrong_password_is_not_shown(serve: Serve) -> None:
     _, repository = serve(password="not the secret")
-    with pytest.raises(RegistryError, match="gives no token") as raised:
+    with pytest.raises(RegistryError, match="issued no token") as raised:
         repository.manifest("latest")
     assert "not the secret" not in f"{raised.value!r}{raised.value.__cause__!r}{raised.value.__context__!r}"
 
@@ -79,7 +79,7 @@ def test_a_server_of_tokens_that_fails_for_a_moment(serve: Serve) -> None:
 def test_servers_of_tokens_that_cannot_be_trusted(serve: Serve, realm: str) -> None:
     server, repository = serve()
     server.faults["GET /v2/"] = [Fault(401, {"WWW-Authenticate": f'Bearer realm="{realm}"'})]
-    with pytest.raises(RegistryError, match="no server for tokens that can be trusted"):
+    with pytest.raises(RegistryError, match="is not https"):
         repository.manifest("latest")
 
 
@@ -143,12 +143,12 @@ def test_redirections_that_are_not_followed(serve: Serve, elsewhere: MemoryRegis
     server, repository = serve(token=False)
     away = Fault(302, {"Location": f"https://{elsewhere.address}/v2/hello/manifests/latest"})
     server.faults["GET /v2/hello/manifests/"] = [away]
-    with pytest.raises(RegistryError, match="sends on to another server"):
+    with pytest.raises(RegistryError, match="redirected to a different host"):
         repository.manifest("latest")
     (config, *_) = Manifest.read(latest(server)).blobs
     for place in ("file:///etc/passwd", "ftp://127.0.0.1/x"):
         server.faults["/blobs/"] = [Fault(302, {"Location": place})]
-        with pytest.raises(RegistryError, match="sends on to another server"):
+        with pytest.raises(RegistryError, match="redirected to a different host"):
             repository.blob(config)
     server.faults["/blobs/"] = [Fault(302, {"Location": f"/v2/hello/blobs/{config.digest}"})] * 20
     with pytest.raises(RegistryError, match="without end"):
@@ -160,7 +160,7 @@ def test_redirections_that_are_not_followed(serve: Serve, elsewhere: MemoryRegis
 def test_uploads_go_to_the_registry_alone(serve: Serve, elsewhere: MemoryRegistry) -> None:
     server, repository = serve(token=False)
     server.faults["POST"] = [Fault(202, {"Location": f"https://{elsewhere.address}/upload"}, b"")]
-    with pytest.raises(RegistryError, match="sends on to another server"):
+    with pytest.raises(RegistryError, match="redirected to a different host"):
         repository.push(b"content")
     server.faults["POST"] = [Fault(307, {"Location": f"https://{elsewhere.address}/upload"}, b"")]
     with pytest.raises(RegistryError):

@@ -48,7 +48,7 @@ def _values(parser: argparse.ArgumentParser, line: str) -> Iterator[tuple[str, a
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
                 yield from _values(command, f"{line} {name}")
-        elif action.nargs != 0 and action.dest != "extra_args":
+        elif action.nargs != 0 and action.dest != "extra_args" and action.help is not argparse.SUPPRESS:
             yield " ".join([line, *action.option_strings[-1:], ""]), action
 
 

@@ -47,6 +47,16 @@ def test_limits_of_base_images(tmp_path: Path) -> None:
     assert "[limits] archive_members = none: must be a number of files" in raised.value.solution
 
 
+def test_the_deprecated_name_of_retry_timeout_is_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stable = read_site(_file(tmp_path, f"{SMALLEST}patience = 7\n")).target("stable")
+    assert stable.access.retry_timeout == 7
+    assert "warning: [target stable] patience is deprecated; use retry_timeout instead" in caplog.text
+    both = read_site(_file(tmp_path, f"{SMALLEST}patience = 7\nretry_timeout = 8\n")).target("stable")
+    assert both.access.retry_timeout == 8
+
+
 def test_targets_of_other_kinds(tmp_path: Path) -> None:
     more = "[target testing]\nregistry = r.example.org\nkoji_tags = *-testing\nprefix = fedora/testing/\n"
     testing = read_site(_file(tmp_path, SMALLEST + more)).target("testing")

@@ -79,7 +79,7 @@ def test_a_line_that_is_something_else(line: str, tmp_path: Path) -> None:
     with (tmp_path / "record.jsonl").open("a") as file:
         file.write(f"{line}\n")
     record.append(entry())
-    with pytest.raises(ConfigurationError, match="line 2 of the record"):
+    with pytest.raises(ConfigurationError, match="invalid line 2 in the promotion journal"):
         record.entries()
 
 
@@ -126,7 +126,7 @@ def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatc
     with locks.hold("other"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 0.1)
-    with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.hold("hello"):
+    with pytest.raises(FedpkgContainerError, match="another process has held the lock of hello"), locks.hold("hello"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", PATIENCE)
     threading.Timer(0.2, locks.cancel).start()

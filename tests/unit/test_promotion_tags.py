@@ -93,5 +93,5 @@ def test_another_component_is_refused_even_where_downgrades_are_allowed() -> Non
 
 def test_the_tag_of_version_and_release_is_one_image_for_ever() -> None:
     made = tagging(TagRules(downgrade=True, replace=True), held="hello-1.0-1")
-    with pytest.raises(RefusedError, match="exists, and is something else: sha256:held"):
+    with pytest.raises(RefusedError, match="exists with another image: sha256:held"):
         made.plan(candidate().nvr, "sha256:new", ["1.0-1", "latest"], ["sha256:held", ""])

@@ -110,7 +110,7 @@ def test_an_old_tag_of_a_member_of_a_list_that_stays_stays() -> None:
     member = _image(1)
     inventory = _tagged([(_stamp(90), member), ("latest", _list(member))])
     (kept,) = (each for each in _judged(inventory).to_keep if each.digest == member.digest)
-    assert kept.why == "it is in a list that stays"
+    assert kept.why == "part of an image index that is kept"
 
 
 def test_what_belongs_to_an_image_follows_it() -> None:

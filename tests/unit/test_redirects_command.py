@@ -91,7 +91,7 @@ def test_one_kind_must_be_named(tmp_path: Path) -> None:
     [
         ("mirror = https://cdn.example.org/", "", "[redirects] mirror is missing"),
         ("via = cdn77", "vai = cdn77", "[redirects] vai: no such setting"),
-        ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the header Via"),
+        ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the Via header"),
         ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: must be an absolute path"),
         ("10.0.0.0/8", "10.0.0.1/8", "[redirects] networks = 10.0.0.1/8: must be a network"),
     ],

@@ -48,7 +48,7 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
                 " /v2/x/blobs/uploads/ in r.example.org: received unexpected HTTP status: 500 Internal Server Error"
             ),
             RegistryUnavailableError,
-            "fails, needed for 127.0.0.1:34043/denied/not-found:404: writing blob",
+            "failed (required for 127.0.0.1:34043/denied/not-found:404): writing blob",
         ),
         ("writing blob: uploading layer chunked: unexpected EOF", RegistryUnavailableError, "unexpected EOF"),
         ("", RegistryError, "no reason given"),
@@ -63,10 +63,10 @@ def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (RegistryUnavailableError("PUT https://x was answered with HTTP 500"), "127.0.0.1:34043 fails, needed for"),
-        (RegistryUnavailableError("PUT https://x: [Errno 111] Connection refused"), "cannot be reached, needed for"),
-        (RegistryError("PUT https://x: Read timed out. (read timeout=60)"), "does not answer, or is too slow, needed"),
-        (NoSuchImageError("GET https://x: there is no such thing"), "GET https://x: there is no such thing"),
+        (RegistryUnavailableError("PUT https://x: HTTP 500"), "127.0.0.1:34043 failed (required for"),
+        (RegistryUnavailableError("PUT https://x: [Errno 111] Connection refused"), "cannot be reached (required for"),
+        (RegistryError("PUT https://x: Read timed out. (read timeout=60)"), "does not respond in time (required"),
+        (NoSuchImageError("GET https://x: not found"), "GET https://x: not found"),
     ],
 )
 def test_requests_that_fail_are_told_of_in_the_same_words(error: RegistryError, text: str) -> None:

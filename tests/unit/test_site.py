@@ -29,6 +29,14 @@ def test_a_registry_is_enough(tmp_path: Path) -> None:
     assert (site.access.timeout, site.access.retry_timeout) == (1800, 60)
 
 
+def test_the_deprecated_name_of_retry_timeout_is_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\npatience = 7\n"))
+    assert site.access.retry_timeout == 7
+    assert "warning: [registry] patience is deprecated; use retry_timeout instead" in caplog.text
+
+
 def test_labels_keep_their_spelling(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[labels]\nvendor = The Site\nio.Example = 50%\n"
     assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}

@@ -271,5 +271,5 @@ def test_the_record(bench: Bench) -> None:
 
 def test_no_record(bench: Bench) -> None:
     bench.site = replace(bench.site, journal=None)
-    with pytest.raises(ConfigurationError, match="no record of what was promoted"):
+    with pytest.raises(ConfigurationError, match="no promotion journal is configured"):
         bench.unpromote("hello-1-1")
