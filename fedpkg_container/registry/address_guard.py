@@ -36,14 +36,14 @@ class AddressGuard:
 
     @cached_property
     def _denied(self) -> tuple[ipaddress.IPv4Network, ...]:
-        return tuple(ipaddress.IPv4Network(each) for each in (*CLOSED, *self.denied))
+        return tuple(ipaddress.IPv4Network(network) for network in (*CLOSED, *self.denied))
 
     def trusts(self, host: str) -> bool:
         """Return whether a host may have any address.
 
         :param host: with the port unless it is 443
         """
-        return normalize_host(host) in {normalize_host(each) for each in self.hosts}
+        return normalize_host(host) in {normalize_host(trusted) for trusted in self.hosts}
 
     def allows(self, address: str) -> bool:
         """Return whether the builder may connect to an IP address of a host that the site does not trust."""
@@ -68,14 +68,14 @@ class AddressGuard:
         shown = f"[{host}]" if ":" in host else host
         if self.trusts(shown if port == 443 else f"{shown}:{port}"):
             return resolve(host, port)
-        found = [each for each in resolve(host, port) if self.allows(each)]
-        if not found:
+        allowed = [address for address in resolve(host, port) if self.allows(address)]
+        if not allowed:
             # The message leaves out the address: packagers must not resolve names of the builder's network.
             raise ClosedAddressError(
                 f"{shown}:{port} resolves to an address that builders of this site may not connect to",
                 solution="use another host, or ask the site administrators to allow it (docs/site.md, allowed_hosts)",
             )
-        return found
+        return allowed
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -84,10 +84,10 @@ def resolve(host: str, port: int) -> list[str]:
     :raises OSError: if the name cannot be resolved
     """
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        results = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except UnicodeError as error:  # an empty or too long label
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from error
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+    return list(dict.fromkeys(str(result[4][0]) for result in results))
 
 
 def _embedded(ip: _Address) -> _Address:

@@ -41,8 +41,8 @@ def scope(method: str, repository: str) -> str:
 
 def _with_named_actions(scopes: Sequence[str], challenge_scope: str) -> list[str]:
     """Return scopes with the registry's name for actions: a deletion is ``delete`` for some, ``*`` for others."""
-    known = {each.rpartition(":")[0]: each for each in challenge_scope.split()}
-    return [known.get(each.rpartition(":")[0], each) for each in scopes]
+    named = {item.rpartition(":")[0]: item for item in challenge_scope.split()}
+    return [named.get(item.rpartition(":")[0], item) for item in scopes]
 
 
 class TokenCache:
@@ -78,7 +78,7 @@ class TokenCache:
 
     def _authorization(self, challenge: str, scopes: Sequence[str], request_token: TokenRequest) -> str:
         kind, _, rest = challenge.partition(" ")
-        repository = next((each.split(":")[1] for each in scopes if each.startswith("repository:")), "")
+        repository = next((item.split(":")[1] for item in scopes if item.startswith("repository:")), "")
         basic = self._basic_header(repository)
         if kind.lower() != "bearer":
             return basic

@@ -58,8 +58,8 @@ def put_image(
     :param mounted_from: other repositories of the registry that may have blobs of the image
     :raises RegistryError: if it cannot be stored
     """
-    for blob in {each.digest: each for each in manifest.blobs}.values():
-        if target.has_blob(blob.digest) or any(target.mount(blob.digest, each) for each in mounted_from):
+    for blob in {blob.digest: blob for blob in manifest.blobs}.values():
+        if target.has_blob(blob.digest) or any(target.mount(blob.digest, repository) for repository in mounted_from):
             continue
         target.http.retry(lambda blob=blob: target.upload(blob, chunks(blob)))  # type: ignore[misc]
     target.http.retry(lambda: target.put_manifest(name, manifest))

@@ -40,10 +40,10 @@ def validate_digest(digest: object) -> str:
 
     :raises RegistryError: if it is not a valid digest
     """
-    found = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-    if found is None or ALGORITHMS.get(found["algorithm"]) != len(found["hex"]):
+    match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
+    if match is None or ALGORITHMS.get(match["algorithm"]) != len(match["hex"]):
         raise RegistryError(f"invalid or unsupported digest: {str(digest)[:200]!r}")
-    return found[0]
+    return match[0]
 
 
 def verify_chunks(chunks: Iterable[bytes], digest: str, size: int, *, prefix: Iterable[bytes] = ()) -> Iterator[bytes]:

@@ -53,8 +53,8 @@ def error_from_output(image: ImageReference, output: str) -> RegistryError:
     where = image.registry or "the registry"
     if _UNREACHABLE.search(output):
         last_line = output.strip().splitlines()[-1]
-        found = _REASON.search(last_line)
-        reason = found[1] if found else last_line[-200:]
+        match = _REASON.search(last_line)
+        reason = match[1] if match else last_line[-200:]
         error_class = RegistryUnavailableError if _TEMPORARY.search(output) else RegistryError
         return error_class(
             f"{where} cannot be reached (required for {image}): {reason}",

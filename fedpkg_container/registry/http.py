@@ -190,7 +190,7 @@ class RegistryHTTP:
         :raises RegistryError: on other errors
         """
         url = self._url(path)
-        scopes = [scope(each, name) for each, name in ((method, repository), ("GET", source)) if name]
+        scopes = [scope(action, name) for action, name in ((method, repository), ("GET", source)) if name]
 
         def once() -> Response:
             with self._request_authorized(

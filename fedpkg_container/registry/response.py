@@ -31,8 +31,8 @@ MAX_CAUSE = 500
 
 def root_cause(text: str) -> str:
     """Return the cause of a connection error, e.g. ``Connection refused``; the whole text if none is recognized."""
-    found = _CAUSES.search(text)
-    return printable_line(found[found.lastindex or 0] if found else text)[:MAX_CAUSE]
+    match = _CAUSES.search(text)
+    return printable_line(match[match.lastindex or 0] if match else text)[:MAX_CAUSE]
 
 
 #: Maximum length of a response that is read into memory, bytes, and maximum time for that, seconds.

@@ -154,8 +154,8 @@ class Registry:
 
     def tags(self, repository: ImageReference) -> list[str]:
         """Return the tags of a repository; empty if it does not exist."""
-        with self.repository(repository) as found:
-            return list(found.tags())
+        with self.repository(repository) as opened:
+            return list(opened.tags())
 
     def set_tags(self, image: ImageReference, tags: Iterable[str]) -> None:
         """Set tags to an image with all its architectures, by storing its manifest under each of them.

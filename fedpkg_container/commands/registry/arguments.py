@@ -48,10 +48,10 @@ def parallel(text: str) -> int:
 
 def size(text: str) -> int:
     """Parse a number of bytes."""
-    found = size_of(text)
-    if found is None:
+    number = size_of(text)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, e.g. 500K or 20M")
-    return found
+    return number
 
 
 #: Bytes read from the end of the promotion journal for completion: several hundred promotions.
@@ -116,17 +116,17 @@ def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[
     """Return the builds at the end of the journal, with the times of their promotion."""
     from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, JournalEntry
 
-    found: dict[str, str] = {}
+    promoted: dict[str, str] = {}
     for line in _tail(journal_path(_file(parsed_args))).split(b"\n"):
         with suppress(ValueError):  # invalid lines, including an incomplete first one
             entry = JournalEntry.read(line)
             if entry.target != parsed_args.to:
                 continue
             if entry.what == PROMOTE:
-                found[entry.nvr] = f"promoted {entry.time}"
+                promoted[entry.nvr] = f"promoted {entry.time}"
             elif entry.state == DONE and entry.deleted:
-                found.pop(entry.nvr, None)
-    return {nvr: when for nvr, when in found.items() if is_safe(nvr) and is_safe(when)}
+                promoted.pop(entry.nvr, None)
+    return {nvr: when for nvr, when in promoted.items() if is_safe(nvr) and is_safe(when)}
 
 
 def _tail(path: Path | None) -> bytes:

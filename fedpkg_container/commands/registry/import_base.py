@@ -72,10 +72,10 @@ def _destination(session: Any, target: str) -> str:
 
     if not target:
         return ""
-    found = session.getBuildTarget(target)
-    if not found:
+    build_target = session.getBuildTarget(target)
+    if not build_target:
         raise RefusedError(f"the hub has no build target {target}", solution="list them: koji list-targets")
-    return str(found["dest_tag_name"])
+    return str(build_target["dest_tag_name"])
 
 
 def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:

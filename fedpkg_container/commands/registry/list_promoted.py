@@ -31,18 +31,18 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
-    found = list_images(site, target, arguments.repository)
+    images = list_images(site, target, arguments.repository)
     if arguments.json:
-        say_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
+        say_json({"format": FORMAT, "target": target.name, "images": [asdict(image) for image in images]})
         return 0
-    if not found:
+    if not images:
         complain(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
-    for each in found:
-        when = f"promoted {each.promoted} by {each.by}" if each.promoted else "not in the promotion journal"
+    for image in images:
+        when = f"promoted {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
         say(
-            f"{each.repository}: {' '.join(each.tags)}",
-            f"    {each.nvr or 'unknown build'}, {when}",
-            f"    {each.digest}",
-            f"    arches: {', '.join(each.arches) or 'unknown'}",
+            f"{image.repository}: {' '.join(image.tags)}",
+            f"    {image.nvr or 'unknown build'}, {when}",
+            f"    {image.digest}",
+            f"    arches: {', '.join(image.arches) or 'unknown'}",
         )
     return 0

@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     target = site.target(arguments.to)
     tag = koji_tag(arguments)
     if bool(arguments.nvr) == bool(tag):
-        wrong = "NVRs and --koji-tag exclude each other" if arguments.nvr else "no build is given"
-        raise UsageError(wrong, solution="name NVRs, or use --koji-tag TAG for the latest builds in a Koji tag")
+        problem = "NVRs and --koji-tag exclude each other" if arguments.nvr else "no build is given"
+        raise UsageError(problem, solution="name NVRs, or use --koji-tag TAG for the latest builds in a Koji tag")
     if tag and not target.allows(tag):
         raise UsageError(
             f"target {target.name!r} does not accept builds from Koji tag {tag}",
@@ -60,13 +60,13 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         )
     session = anonymous(site.profile)
     with contact(session.baseurl):
-        found = tagged(session, tag) if tag else candidates(session, arguments.nvr)
+        builds = tagged(session, tag) if tag else candidates(session, arguments.nvr)
     options = PromoteOptions(
         TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify
     )
     on_result = (lambda _: None) if arguments.json else show
     with shown() as progress:
-        results = promote(site, target, found, options, on_result=on_result, progress=progress)
+        results = promote(site, target, builds, options, on_result=on_result, progress=progress)
     if arguments.json:
         seconds = time.monotonic() - began
         say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))

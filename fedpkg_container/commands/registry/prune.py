@@ -114,9 +114,9 @@ def _kept_lines(report: Report) -> Iterator[str]:
     for image in report.kept:
         if image.decision.is_age_unknown:
             yield f"kept {_name(image.repository, image.decision)}: {image.decision.why}"
-    for place in report.waiting:
-        why = "its task is unknown to Koji" if place.ended is None else f"task {place.task_id} has not ended"
-        yield f"kept {place.repository}: {why}"
+    for staged in report.waiting:
+        why = "its task is unknown to Koji" if staged.ended is None else f"task {staged.task_id} has not ended"
+        yield f"kept {staged.repository}: {why}"
     for text in report.problems:
         yield f"problem: {text}"
     reasons = Counter(image.decision.why for image in report.kept if not image.decision.is_age_unknown)

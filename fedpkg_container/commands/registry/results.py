@@ -58,8 +58,11 @@ def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")
     if result.deleted:
-        lines += [f"    {'to be deleted' if is_plan else 'deleted'}:", *(f"        {each}" for each in result.deleted)]
-    lines += [f"    {each}  kept: {why}" for each, why in result.kept.items()]
+        lines += [
+            f"    {'to be deleted' if is_plan else 'deleted'}:",
+            *(f"        {digest}" for digest in result.deleted),
+        ]
+    lines += [f"    {digest}  kept: {why}" for digest, why in result.kept.items()]
     return lines
 
 

@@ -188,7 +188,7 @@ class Discovery:
         """
         referrers, without_api = self.state.referrers, self.state.facts.get(NO_REFERRERS, "").split()
         if refresh:
-            with_api = {name for (name, _), listed in referrers.items() if listed}
+            with_api = {name for (name, _), entries in referrers.items() if entries}
             non_empty = {name for name in names if self.state.tags[name]}
             without_api = [name for name in without_api if name in non_empty - with_api][1:]
         self._without_api = dict.fromkeys(without_api)

@@ -49,8 +49,8 @@ class Image:
             raise RegistryError(f"{manifest.digest} has a manifest as layer")
         return cls(
             members=tuple(dict.fromkeys(member.digest for member in manifest.manifests)),
-            blobs=tuple(dict.fromkeys(Blob(each.digest, each.size) for each in blobs if not each.is_foreign)),
-            foreign=sum(each.is_foreign for each in blobs),
+            blobs=tuple(dict.fromkeys(Blob(blob.digest, blob.size) for blob in blobs if not blob.is_foreign)),
+            foreign=sum(blob.is_foreign for blob in blobs),
             is_image=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
         )
 

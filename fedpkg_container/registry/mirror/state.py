@@ -98,8 +98,8 @@ class State:
             except sqlite3.OperationalError:  # no space or no permission: the file is not damaged
                 raise
             except sqlite3.DatabaseError:
-                for each in (path, path.with_name(f"{path.name}-journal")):
-                    each.unlink(missing_ok=True)
+                for file in (path, path.with_name(f"{path.name}-journal")):
+                    file.unlink(missing_ok=True)
                 self._write(path)
         except sqlite3.Error as error:
             raise OSError(f"{path} cannot be written: {error}") from error
@@ -117,7 +117,7 @@ class State:
     def _rows(self) -> Iterator[tuple[str, set[tuple[object, ...]]]]:
         yield "images", {(digest, image.text) for digest, image in self.images.items()}
         yield "tags", {(name, tag, digest) for name, tags in self.tags.items() for tag, digest in tags.items()}
-        yield "referrers", {(*key, json.dumps(listed)) for key, listed in self.referrers.items()}
+        yield "referrers", {(*key, json.dumps(digests)) for key, digests in self.referrers.items()}
         yield "unreached", set(self.unreached.items())
         yield "facts", set(self.facts.items())
 
@@ -127,7 +127,7 @@ class State:
         :param reached: digests of the referenced ones
         """
         self.images = {digest: image for digest, image in self.images.items() if digest in reached}
-        self.referrers = {key: listed for key, listed in self.referrers.items() if key[1] in reached}
+        self.referrers = {key: digests for key, digests in self.referrers.items() if key[1] in reached}
 
 
 def _replace(database: sqlite3.Connection, table: str, rows: set[tuple[object, ...]]) -> None:

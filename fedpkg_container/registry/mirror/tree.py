@@ -67,10 +67,10 @@ class Tree:
 
     def contents(self) -> Contents:
         """Return the blobs in the tree; other files are ignored."""
-        found: Contents = {}
+        contents: Contents = {}
         for entry in self._entries():
-            found.setdefault(entry.repository, {})[entry.digest] = entry
-        return found
+            contents.setdefault(entry.repository, {})[entry.digest] = entry
+        return contents
 
     def _entries(self) -> Iterator[BlobEntry]:
         # A component of a repository name may be "blobs": a file in the last such directory whose name contains a

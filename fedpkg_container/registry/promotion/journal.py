@@ -87,7 +87,7 @@ class JournalEntry:
         values = json.loads(line)
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError(f"not of format {FORMAT}")
-        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
         try:
             tags = {tag: TagMove(str(move["before"]), str(move["after"])) for tag, move in values["tags"].items()}
             return cls(**{**known, "tags": tags, "deleted": tuple(values["deleted"])})
@@ -172,8 +172,8 @@ class Journal:
         """
         if self.path is None:
             return
-        place = self.path if self.path.exists() else self.path.parent
-        if not place.exists() or not os.access(place, os.W_OK) or self.path.is_dir():
+        location = self.path if self.path.exists() else self.path.parent
+        if not location.exists() or not os.access(location, os.W_OK) or self.path.is_dir():
             raise ConfigurationError(
                 f"the promotion journal {self.path} cannot be written",
                 solution="create its directory, or correct [promotion] record",
@@ -260,7 +260,7 @@ class RepositoryHistory:
         digests = self.tag_history.get(tag, [])
         if digest in digests:
             digests = digests[: len(digests) - 1 - digests[::-1].index(digest)]
-        return [each for each in dict.fromkeys(reversed(digests)) if each != digest]
+        return [previous for previous in dict.fromkeys(reversed(digests)) if previous != digest]
 
     def is_rollback_target(self, digest: str) -> bool:
         """Return whether a tag could be moved back to a digest."""

@@ -58,10 +58,14 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
     with Registry(target.access).http(target.registry) as http, WorkerPool(MAX_REQUESTS) as requests:
         references = [target.repository(name) for name in names] or _all_repositories(http, target, history)
         images = [
-            image for place in references for image in _images(Repository(http, place.repository), history, requests)
+            image
+            for reference in references
+            for image in _images(Repository(http, reference.repository), history, requests)
         ]
         missing = [
-            str(place) for place in references if names and str(place) not in {image.repository for image in images}
+            str(reference)
+            for reference in references
+            if names and str(reference) not in {image.repository for image in images}
         ]
     if missing:
         raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
@@ -106,7 +110,7 @@ def _images(repository: Repository, history: History, requests: WorkerPool) -> l
             by=entry.author if entry else "",
         )
 
-    return [each for each in requests.map(image, tags) if each]
+    return [listed for listed in requests.map(image, tags) if listed]
 
 
 def _latest(entries: Iterable[JournalEntry]) -> JournalEntry | None:

@@ -94,7 +94,7 @@ def _reached(repository: Repository, heads: Mapping[str, str], requests: WorkerP
     pending = list(reached)
     for _ in range(MAX_INDEX_DEPTH):
         members = requests.map(lambda digest: _members(repository, digest), pending)
-        new = {member: reached[digest] for digest, listed in zip(pending, members) for member in listed}
+        new = {member: reached[digest] for digest, manifests in zip(pending, members) for member in manifests}
         pending = [member for member in new if member not in reached]
         reached.update({member: new[member] for member in pending})
     return reached

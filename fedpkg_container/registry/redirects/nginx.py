@@ -190,11 +190,11 @@ def identifier(name: str) -> str:
     A label neither starts nor ends with a dash, so a single ``_`` stands for a dot and two for a dash. A long name is
     truncated, with three and a digest appended.
     """
-    made = name.replace("-", "__").replace(".", "_")
-    if len(made) <= _LONGEST:
-        return made
+    result = name.replace("-", "__").replace(".", "_")
+    if len(result) <= _LONGEST:
+        return result
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return f"{made[: _LONGEST - 3 - len(digest)].rstrip('_')}___{digest}"
+    return f"{result[: _LONGEST - 3 - len(digest)].rstrip('_')}___{digest}"
 
 
 def _networks(front: FrontEnd, slug: str) -> str:

@@ -236,7 +236,10 @@ class FrontEnd:
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         """Yield valid settings that contradict each other."""
-        names, ports = set(_right(self.names, host_name)), {each.port for each in _right(self.listen, Listen.parse)}
+        names, ports = (
+            set(_right(self.names, host_name)),
+            {address.port for address in _right(self.listen, Listen.parse)},
+        )
         for name in sorted(names & set(_right(self.no_cdn_names, host_name))):
             yield "no_cdn_names", f"= {name}: is also in names"
         for registry in _right([self.registry], Address.parse):
