@@ -270,7 +270,7 @@ def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene
     finally:
         data.write_bytes(content)
     assert report.failed
-    assert "hello is left alone" in report.problems[0]
+    assert "hello is skipped" in report.problems[0]
     assert scene.held("other") == {}
 
 

@@ -142,7 +142,7 @@ def test_what_a_broken_prune_left_goes_whatever_its_age_unless_it_is_needed() ->
         (temporary_tag(needed.digest), needed),
         ("prune-" + "0" * 64, _image(4)),
     ])  # fmt: skip
-    records = ToldRecords({needed.digest: Record(("hello-1-1",), NOW, "it is young")})
+    records = ToldRecords({needed.digest: Record(("hello-1-1",), NOW, "newer than the retention period")})
     assert _going(inventory, records) == {temporary_tag(left.digest)}
 
 

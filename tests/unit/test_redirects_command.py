@@ -76,7 +76,7 @@ def test_a_site_without_a_front_end(tmp_path: Path) -> None:
     assert read_site(path).front_end is None
     done = _run(path, "--nginx")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "says nothing of a front end" in done.stderr
+    assert "does not configure a front end" in done.stderr
     assert "docs/redirects.md" in done.stderr
 
 
