@@ -1,4 +1,4 @@
-"""How blobs come to a target: mounted, found there, or sent, by promotions that run at the same time."""
+"""How concurrent promotions copy blobs: mounted, already present, or sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.memory_registry import Fault
 from tests.support.registry_clients import Serve, latest
 
 
-def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
+def test_blob_shared_by_images_is_sent_once(serve: Serve) -> None:
     source, here = serve(token=False)
     target, there = serve(token=False)
     (config, *_) = Manifest.read(latest(source)).blobs
@@ -31,7 +31,7 @@ def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("refused", [401, 403, 405])
-def test_where_a_mount_is_refused_the_blob_is_sent(serve: Serve, refused: int) -> None:
+def test_blob_is_sent_if_the_mount_is_refused(serve: Serve, refused: int) -> None:
     server, here = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
     there = Repository(here.http, "elsewhere")

@@ -1,4 +1,4 @@
-"""Images fetched into a directory: what comes is what the digests say, within the limits, or nothing stays."""
+"""Fetching images into a directory: content matches the digests and limits, or nothing is kept."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def changed(server: MemoryRegistry, source: Repository, **facts: Any) -> str:
 
 
 @pytest.mark.parametrize("kind", [MANIFEST, OCI_MANIFEST])
-def test_an_image_is_kept_byte_for_byte(serve: Serve, tmp_path: Path, kind: str) -> None:
+def test_image_is_stored_unchanged(serve: Serve, tmp_path: Path, kind: str) -> None:
     server, source = serve()
     pushed = image(source, "two", kind=kind, layers=[b"x" * 300_000, b"x" * 300_000])
     manifest = fetch(source, pushed.digest, tmp_path / "image")
@@ -56,7 +56,7 @@ def test_an_image_is_kept_byte_for_byte(serve: Serve, tmp_path: Path, kind: str)
     assert read == manifest.raw
 
 
-def test_what_breaks_off_is_continued(serve: Serve, tmp_path: Path) -> None:
+def test_interrupted_transfer_is_resumed(serve: Serve, tmp_path: Path) -> None:
     server, source = serve()
     pushed = image(source, "two", layers=[b"0123456789" * 1000])
     layer = pushed.blobs[-1].digest
@@ -66,7 +66,7 @@ def test_what_breaks_off_is_continued(serve: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault(200, body=b"something else"), Fault(200, body=b"")])
-def test_wrong_content_is_not_kept(serve: Serve, tmp_path: Path, fault: Fault) -> None:
+def test_wrong_content_is_removed(serve: Serve, tmp_path: Path, fault: Fault) -> None:
     server, source = serve()
     pushed = image(source, "two")
     server.faults[f"GET .*{pushed.blobs[-1].digest}"] = [fault] * 20
@@ -75,7 +75,7 @@ def test_wrong_content_is_not_kept(serve: Serve, tmp_path: Path, fault: Fault) -
     assert list(tmp_path.glob("image*")) == []
 
 
-def test_another_manifest_than_the_digest_says_is_refused(serve: Serve, tmp_path: Path) -> None:
+def test_manifest_with_wrong_digest_is_refused(serve: Serve, tmp_path: Path) -> None:
     server, source = serve()
     pushed = image(source, "two")
     server["hello"].manifests[pushed.digest] = server["hello"].manifests["latest"]
@@ -84,7 +84,7 @@ def test_another_manifest_than_the_digest_says_is_refused(serve: Serve, tmp_path
     assert not (tmp_path / "image").exists()
 
 
-def test_what_is_not_there_is_named(serve: Serve, tmp_path: Path) -> None:
+def test_missing_content_is_reported(serve: Serve, tmp_path: Path) -> None:
     server, source = serve()
     pushed = image(source, "two")
     del server["hello"].blobs[pushed.blobs[-1].digest]
@@ -95,7 +95,7 @@ def test_what_is_not_there_is_named(serve: Serve, tmp_path: Path) -> None:
     assert not (tmp_path / "image").exists()
 
 
-def test_an_image_that_is_too_large_is_refused_before_any_blob(serve: Serve, tmp_path: Path) -> None:
+def test_too_large_image_is_refused_before_any_blob(serve: Serve, tmp_path: Path) -> None:
     server, source = serve()
     pushed = image(source, "two", layers=[b"x" * 1000])
     server.seen.clear()
@@ -106,7 +106,7 @@ def test_an_image_that_is_too_large_is_refused_before_any_blob(serve: Serve, tmp
     assert server.asked("/blobs/") == 0
 
 
-def test_sizes_that_a_manifest_plays_down_do_not_help(serve: Serve, tmp_path: Path) -> None:
+def test_understated_sizes_are_detected(serve: Serve, tmp_path: Path) -> None:
     server, source = serve()
     first = json.loads(server["hello"].manifests["latest"])
     small = {**first["layers"][0], "size": 1}
@@ -126,7 +126,7 @@ def test_sizes_that_a_manifest_plays_down_do_not_help(serve: Serve, tmp_path: Pa
         ({"size": 7}, "states two sizes"),
     ],
 )
-def test_layers_that_are_not_fetched(serve: Serve, tmp_path: Path, facts: dict[str, Any], message: str) -> None:
+def test_unsupported_layers_are_refused(serve: Serve, tmp_path: Path, facts: dict[str, Any], message: str) -> None:
     server, source = serve()
     layer = json.loads(server["hello"].manifests["latest"])["layers"][0]
     digest = changed(server, source, layers=[layer, {**layer, **facts}])
@@ -137,7 +137,7 @@ def test_layers_that_are_not_fetched(serve: Serve, tmp_path: Path, facts: dict[s
     assert not (tmp_path / "image").exists()
 
 
-def test_a_list_is_not_an_image(serve: Serve, tmp_path: Path) -> None:
+def test_index_is_not_an_image(serve: Serve, tmp_path: Path) -> None:
     _, source = serve()
     with pytest.raises(RegistryError, match="is an image index"):
         fetch(source, index(source, image(source, "two")).digest, tmp_path / "image")
@@ -149,7 +149,7 @@ class CanceledError(Exception):
 
 @pytest.mark.parametrize("kind", [HANG, DRIP])
 @pytest.mark.parametrize("what", ["manifests", "blobs"])
-def test_a_tick_ends_a_transfer_at_once(serve: Serve, tmp_path: Path, what: str, kind: str) -> None:
+def test_exception_in_tick_stops_the_transfer(serve: Serve, tmp_path: Path, what: str, kind: str) -> None:
     server, source = serve()
     pushed = image(source, "two", layers=[b"x" * 5000])
     name = pushed.digest if what == "manifests" else pushed.blobs[-1].digest
@@ -171,7 +171,7 @@ def test_a_tick_ends_a_transfer_at_once(serve: Serve, tmp_path: Path, what: str,
 
 
 @pytest.mark.parametrize("what", ["manifests", "blobs"])
-def test_a_deadline_ends_a_transfer(serve: Serve, tmp_path: Path, what: str) -> None:
+def test_deadline_stops_the_transfer(serve: Serve, tmp_path: Path, what: str) -> None:
     server, source = serve()
     pushed = image(source, "two")
     server.faults[f"GET .*{what}/"] = [Fault(200, kind=HANG)] * 50

@@ -1,4 +1,4 @@
-"""The parts of a mirror that need no registry."""
+"""Parts of the mirror that need no registry."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TestTree:
     @given(
         st.text(max_size=40) | st.sampled_from(["..", "a/../b", "/etc", "a//b", "A", "a/.", "a\n", "", "a:b", "a@b"])
     )
-    def test_no_name_leads_out_of_it(self, name: str) -> None:
+    def test_no_name_escapes(self, name: str) -> None:
         tree = Tree(Path("/top"), Path("/top/aside"))
         try:
             path = tree.path(name, digest(1))
@@ -53,11 +53,11 @@ class TestTree:
         assert path.parts[:3] == ("/", "top", "v2") and path.parts[-2:] == ("blobs", digest(1))
 
     @pytest.mark.parametrize("text", ["sha256:" + 63 * "0", "sha256:" + 64 * "G", "md5:" + 32 * "0", "../x", ""])
-    def test_no_digest_leads_out_of_it(self, text: str) -> None:
+    def test_no_digest_escapes(self, text: str) -> None:
         with pytest.raises(RegistryError):
             Tree(Path("/top"), Path("/top/aside")).path("a", text)
 
-    def test_what_is_not_ours_is_passed_over(self, tmp_path: Path) -> None:
+    def test_other_files_are_ignored(self, tmp_path: Path) -> None:
         tree = Tree(tmp_path, tmp_path)
         folder = tmp_path / "v2/a/blobs"
         folder.mkdir(parents=True)
@@ -86,12 +86,12 @@ class TestTree:
 
 
 class TestClock:
-    def test_on_one_machine_that_runs_on_nobody_can_set_it(self) -> None:
+    def test_wall_clock_is_ignored_within_a_boot(self) -> None:
         then = ClockReading(1000.0, "boot", 10.0)
         assert ClockReading(9e9, "boot", 17.0).since(then, limit=5.0) == 7.0
         assert ClockReading(0.0, "boot", 17.0).since(then, limit=5.0) == 7.0
 
-    def test_over_a_start_it_is_bounded(self) -> None:
+    def test_elapsed_time_across_boots_is_limited(self) -> None:
         then = ClockReading(1000.0, "boot", 10.0)
         assert ClockReading(1003.0, "other", 0.0).since(then, limit=5.0) == 3.0
         assert ClockReading(9e9, "other", 0.0).since(then, limit=5.0) == 5.0
@@ -114,8 +114,8 @@ class TestGrace:
             max_size=30,
         )
     )
-    def test_nothing_goes_before_its_time(self, steps: list[tuple[float, float, bool, bool]]) -> None:
-        """Whatever happens to the clock: each start of the machine may take a quarter of the time away, no more."""
+    def test_nothing_expires_early(self, steps: list[tuple[float, float, bool, bool]]) -> None:
+        """Whatever happens to the clock: each boot adds at most a quarter of the grace period."""
         state, passed, jump, running, boots, seen = State(), 0.0, 0.0, 0.0, 0, -1.0
         for seconds, set_by, anew, doubt in steps:
             passed, jump, running = passed + seconds, jump + set_by, running + seconds
@@ -129,7 +129,7 @@ class TestGrace:
                 assert passed - seen + boots * 7 * DAY / 4 >= 7 * DAY - 1
                 return
 
-    def test_what_is_in_doubt_gets_no_older(self) -> None:
+    def test_paths_in_doubt_do_not_age(self) -> None:
         state = State()
         expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 0), grace=10)
         expired(state, [], lambda _: True, now=ClockReading(0, "a", 100), grace=10)
@@ -138,7 +138,7 @@ class TestGrace:
 
 
 class TestWalk:
-    def test_lists_images_and_what_refers_to_them(self) -> None:
+    def test_indexes_images_and_referrers(self) -> None:
         images = {
             digest(1): Image(members=(digest(2), digest(3))),
             digest(2): Image(blobs=(Blob(digest(10), 1),)),
@@ -159,11 +159,11 @@ class TestWalk:
         assert reach.blobs == {digest(10): 1, digest(11): 2, digest(12): 3, digest(13): 4}
         assert not reach.unknown
 
-    def test_what_must_be_read_first(self) -> None:
+    def test_unknown_manifests(self) -> None:
         reach = find_reachable({"a": digest(1)}, {digest(1): Image(members=(digest(2),))}, lambda _: ())
         assert reach.unknown == {digest(2)}
 
-    def test_lists_without_end(self) -> None:
+    def test_endless_nesting(self) -> None:
         deep = {digest(number): Image(members=(digest(number + 1),)) for number in range(100)}
         with pytest.raises(RegistryError, match="deeper"):
             find_reachable({"a": digest(0)}, deep, lambda _: ())
@@ -178,7 +178,7 @@ class TestWalk:
 
 
 class TestRecord:
-    def test_what_was_touched_since(self, tmp_path: Path) -> None:
+    def test_changes_since_a_position(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
         first = journal_changes(path, "")
         assert first.repositories is None
@@ -195,7 +195,7 @@ class TestRecord:
         assert third.repositories == frozenset("d")
         assert journal_changes(path, third.position).repositories == frozenset()
 
-    def test_a_change_is_open_until_it_is_done(self, tmp_path: Path) -> None:
+    def test_unfinished_changes_are_included(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
         entry = begun(path, "registry.example.org/a")
         position = journal_changes(path, "").position
@@ -208,7 +208,7 @@ class TestRecord:
         assert journal_changes(path, position).repositories == frozenset()
 
     @pytest.mark.parametrize("change", [lambda text: text[::-1], lambda text: text[:-1], lambda _: b""])
-    def test_another_file(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    def test_replaced_journal(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
         position = journal_changes(path, "").position
@@ -216,7 +216,7 @@ class TestRecord:
         assert journal_changes(path, position).repositories is None
 
     @pytest.mark.parametrize("line", ["no json", "[]", "{}", "1", "\x00", '{"format": 2}'])
-    def test_a_line_that_cannot_be_read(self, tmp_path: Path, line: str) -> None:
+    def test_invalid_line(self, tmp_path: Path, line: str) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
         position = journal_changes(path, "").position
@@ -224,7 +224,7 @@ class TestRecord:
             file.write(f"{line}\n")
         assert journal_changes(path, position).repositories is None
 
-    def test_a_record_that_cannot_be_read(self, tmp_path: Path) -> None:
+    def test_unreadable_journal(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
             journal_changes(tmp_path, "")
 
@@ -238,7 +238,7 @@ class TestState:
         facts={"registry": "r.example.org"},
     )
 
-    def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
+    def test_round_trip(self, tmp_path: Path) -> None:
         path = tmp_path / "state"
         self.FULL.write(path)
         assert State.read(path, "r.example.org") == self.FULL
@@ -248,14 +248,14 @@ class TestState:
         assert State.read(path, "r.example.org") == smaller
 
     @pytest.mark.parametrize("content", [b"", b"nothing that SQLite knows" * 100])
-    def test_a_file_that_is_none(self, tmp_path: Path, content: bytes) -> None:
+    def test_invalid_file(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "state"
         path.write_bytes(content)
         assert State.read(path, "r.example.org").images == {}
         self.FULL.write(path)
         assert State.read(path, "r.example.org") == self.FULL
 
-    def test_of_another_version(self, tmp_path: Path) -> None:
+    def test_other_version(self, tmp_path: Path) -> None:
         path = tmp_path / "state"
         with sqlite3.connect(path) as database:
             database.executescript("CREATE TABLE images (x TEXT); PRAGMA user_version = 99;")
@@ -264,13 +264,13 @@ class TestState:
         self.FULL.write(path)
         assert State.read(path, "r.example.org") == self.FULL
 
-    def test_that_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_unwritable_file(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="cannot be written"):
             self.FULL.write(tmp_path / "missing/state")
 
 
 class TestCrew:
-    def test_every_job_ends_once(self) -> None:
+    def test_each_job_has_one_result(self) -> None:
         def work(number: int) -> int:
             if number % 10 == 0:
                 raise RegistryError("ten")
@@ -283,7 +283,7 @@ class TestCrew:
         assert sorted(each.job for each in outcomes) == list(range(100))
         assert sum(each.error is not None for each in outcomes) == 20
 
-    def test_a_registry_that_is_away(self) -> None:
+    def test_unavailable_registry(self) -> None:
         begun = []
 
         def work(number: int) -> None:
@@ -296,14 +296,14 @@ class TestCrew:
         assert len(outcomes) == 1000 and MAX_CONSECUTIVE_FAILURES <= len(begun) < 1000
         assert sum(isinstance(each.error, JobSkippedError) for each in outcomes) == 1000 - len(begun)
 
-    def test_a_registry_that_only_fails(self) -> None:
+    def test_failing_registry(self) -> None:
         def work(_: int) -> None:
             raise RegistryUnavailableError("broken")
 
         with WorkerPool(2) as pool:
             assert not any(isinstance(each.error, JobSkippedError) for each in pool.as_completed(range(20), work))
 
-    def test_jobs_under_way_are_told_to_stop(self) -> None:
+    def test_running_jobs_are_stopped(self) -> None:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt), WorkerPool(4) as pool:
             for _ in pool.as_completed(range(8), lambda number: number and pool.stop.wait(2 * PATIENCE)):
@@ -331,7 +331,7 @@ class TestCrew:
         assert canceled.is_set()
 
 
-def test_a_limit_of_bytes() -> None:
+def test_bandwidth_limit() -> None:
     throttle, stop = Throttle(1 << 20), threading.Event()
     began = time.monotonic()
     for _ in range(6):
@@ -343,7 +343,7 @@ def test_a_limit_of_bytes() -> None:
     assert time.monotonic() - began < PATIENCE
 
 
-def test_a_lock_says_who_holds_it(tmp_path: Path) -> None:
+def test_lock_names_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("left by a process that was killed\n")
     with locked(path, tmp_path):
@@ -354,7 +354,7 @@ def test_a_lock_says_who_holds_it(tmp_path: Path) -> None:
         pass
 
 
-def test_a_list_of_files_passes_over_what_is_not_served(tmp_path: Path) -> None:
+def test_file_list_omits_unserved_files(tmp_path: Path) -> None:
     for name in ("b", "a", ".hidden/x", "fullfiletimelist-old", "c\td", "archives/x/y"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("content")
@@ -382,12 +382,12 @@ def test_koji_names_of_arches(architecture: str, variant: str, arch: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["../x", "", "a b", "A", "x" * 40])
-def test_what_is_no_arch(text: str) -> None:
+def test_unknown_architectures(text: str) -> None:
     with pytest.raises(ValueError, match="not an arch"):
         koji_arch(text)
 
 
-def test_images_are_kept_as_they_were() -> None:
+def test_cached_images_round_trip() -> None:
     image = Image((digest(1),), (Blob(digest(2), 3),), 4, True)
     assert Image.from_text(image.text) == image
     assert json.loads(image.text)

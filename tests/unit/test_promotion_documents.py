@@ -1,4 +1,4 @@
-"""docs/promotion.md names every option of its commands, and every field of the record."""
+"""docs/promotion.md documents all options of the commands and all fields of the journal."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def test_every_option_is_documented(module: object) -> None:
     assert [each for each in options if each not in TEXT] == []
 
 
-def test_every_field_of_the_record_is_documented() -> None:
+def test_every_journal_field_is_documented() -> None:
     assert [each.name for each in fields(JournalEntry) if f"`{each.name}`" not in TEXT] == []

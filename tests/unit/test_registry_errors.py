@@ -1,4 +1,4 @@
-"""What skopeo and buildah say of registries, told apart by what it means and never by a number in an address."""
+"""Errors of skopeo and buildah, classified by their meaning and never by a number in a URL."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
         ("", RegistryError, "no reason given"),
     ],
 )
-def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
+def test_classification(said: str, kind: type[RegistryError], text: str) -> None:
     error = error_from_output(IMAGE, said)
     assert type(error) is kind
     assert text in error.reason
@@ -69,14 +69,14 @@ def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
         (NoSuchImageError("GET https://x: not found"), "GET https://x: not found"),
     ],
 )
-def test_requests_that_fail_are_told_of_in_the_same_words(error: RegistryError, text: str) -> None:
+def test_http_errors_have_the_same_form(error: RegistryError, text: str) -> None:
     told = error_for_image(IMAGE, error)
     assert type(told) is type(error)
     assert text in told.reason
     assert error.reason in told.reason
 
 
-def test_a_list_with_members_that_say_nothing_of_their_platform() -> None:
+def test_index_entries_without_platform() -> None:
     members = [
         {"digest": "sha256:1", "platform": None},
         {"digest": "sha256:2"},

@@ -1,4 +1,4 @@
-"""Registries that are asked again, and tasks that look whether they were canceled."""
+"""Retries while a registry is unavailable, and polling for cancellation of a task."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def _failing(times: int, error: RegistryError) -> tuple[Any, list[int]]:
     return act, attempts
 
 
-def test_a_registry_that_comes_back() -> None:
+def test_registry_becomes_available() -> None:
     act, attempts = _failing(3, RegistryUnavailableError("away"))
     assert retry(act, 5) == "done"
     assert len(attempts) == 4
 
 
-def test_a_registry_that_stays_away() -> None:
+def test_registry_stays_unavailable() -> None:
     act, attempts = _failing(1000, RegistryUnavailableError("away"))
     with pytest.raises(RegistryUnavailableError, match="away"):
         retry(act, 0.2)
     assert 3 < len(attempts) < 40
 
 
-def test_no_patience_is_one_attempt() -> None:
+def test_zero_timeout_is_one_attempt() -> None:
     act, attempts = _failing(1, RegistryUnavailableError("away"))
     with pytest.raises(RegistryUnavailableError):
         retry(act, 0)
@@ -53,7 +53,7 @@ def test_no_patience_is_one_attempt() -> None:
 
 
 @pytest.mark.parametrize("error", [RegistryError("refused"), NoSuchImageError("missing")])
-def test_what_stays_wrong_is_not_tried_again(error: RegistryError) -> None:
+def test_permanent_errors_are_not_retried(error: RegistryError) -> None:
     act, attempts = _failing(1, error)
     with pytest.raises(type(error)):
         retry(act, 5)
@@ -72,7 +72,7 @@ class _Hub:
         return {"state": self.state}
 
 
-def test_a_task_that_was_canceled_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canceled_task_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = _Hub()
     cancellation = Cancellation(hub, 1)
     cancellation.check()

@@ -1,4 +1,4 @@
-"""What a prune takes: never what a tag that stays reaches, whatever the repository looks like."""
+"""Prune plans: nothing reachable from a kept tag is deleted, whatever the repository contains."""
 
 from __future__ import annotations
 
@@ -52,52 +52,52 @@ def _going(inventory: Inventory, records: ToldRecords | None = None) -> set[str]
     return {tag for each in _judged(inventory, records).to_delete for tag in each.tags}
 
 
-def test_scratch_builds_go_when_they_are_old() -> None:
+def test_old_scratch_builds_are_deleted() -> None:
     old, young = _image(1), _image(2)
     inventory = _tagged([(_stamp(31), old), (_stamp(29), young)])
     assert _going(inventory) == {_stamp(31)}
 
 
-def test_what_says_not_how_old_it_is_stays_and_is_named() -> None:
+def test_images_of_unknown_age_are_kept_and_reported() -> None:
     (kept,) = _judged(_inventory(latest=_image(1))).to_keep
     assert kept.is_age_unknown
 
 
-def test_the_newest_of_several_unique_tags_counts() -> None:
+def test_newest_unique_tag_counts() -> None:
     image = _image(1)
     assert _going(_tagged([(_stamp(90), image), (_stamp(1, 8), image)])) == set()
 
 
-def test_a_stamp_of_the_future_is_young() -> None:
+def test_time_in_the_future_counts_as_recent() -> None:
     assert _going(_tagged([(_stamp(-400), _image(1))])) == set()
 
 
-def test_koji_knows_better_than_a_tag_how_old_an_image_is() -> None:
+def test_koji_takes_precedence_for_the_age() -> None:
     image = _image(1)
     inventory = _tagged([(_stamp(1, kind=""), image), ("1.0-1", image)])
     records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY)}, {7: ENDED})
     assert _going(inventory, records) == {_stamp(1, kind=""), "1.0-1"}
 
 
-def test_what_koji_needs_stays_and_the_reason_is_said() -> None:
+def test_images_needed_by_koji_are_kept_with_reason() -> None:
     image = _image(1)
     records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY, "it is in tag f42")})
     (kept,) = _judged(_tagged([(_stamp(90), image)]), records).to_keep
     assert kept.why == "it is in tag f42"
 
 
-def test_an_image_of_a_task_that_still_runs_stays() -> None:
+def test_image_of_a_running_task_is_kept() -> None:
     assert _going(_tagged([(_stamp(90), _image(1))]), ToldRecords(known_tasks={7: RUNNING})) == set()
 
 
-def test_a_version_and_a_date_are_no_unique_tag() -> None:
+def test_version_and_date_is_not_a_unique_tag() -> None:
     image = _tagged([(_stamp(400, number=42, kind=""), _image(1))])
     other = ToldRecords(known_tasks={42: TaskRecord(builds=False, ended=True)})
     assert _going(image, other) == set()
     assert _going(image, ToldRecords(known_tasks={42: ENDED})) == {_stamp(400, number=42, kind="")}
 
 
-def test_a_member_that_another_list_has_stays() -> None:
+def test_member_of_another_index_is_kept() -> None:
     shared, own = _image(1), _image(2)
     old, new = _list(shared, own), _list(shared, kind=OCI_INDEX)
     judged = _judged(_tagged([(_stamp(90), old), ("1.0-2", new)]))
@@ -106,14 +106,14 @@ def test_a_member_that_another_list_has_stays() -> None:
     assert own.digest not in judged.kept_digests
 
 
-def test_an_old_tag_of_a_member_of_a_list_that_stays_stays() -> None:
+def test_tagged_member_of_a_kept_index_is_kept() -> None:
     member = _image(1)
     inventory = _tagged([(_stamp(90), member), ("latest", _list(member))])
     (kept,) = (each for each in _judged(inventory).to_keep if each.digest == member.digest)
     assert kept.why == "part of an image index that is kept"
 
 
-def test_what_belongs_to_an_image_follows_it() -> None:
+def test_artifacts_follow_their_image() -> None:
     gone, kept = _image(1), _image(2)
     boms = [_image(3, gone), _image(4, kept)]
     lists = [_list(each, kind=OCI_INDEX) for each in boms]
@@ -127,7 +127,7 @@ def test_what_belongs_to_an_image_follows_it() -> None:
     assert not {lists[0].digest, boms[0].digest, _image(5).digest} & judged.kept_digests
 
 
-def test_what_belongs_to_an_image_that_is_not_there_stays() -> None:
+def test_artifacts_of_a_missing_image_are_kept() -> None:
     bom = _image(2, _image(1))
     listed = _list(bom, kind=OCI_INDEX)
     judged = _judged(_tagged([(fallback_tag(_image(1).digest), listed), (_stamp(90), bom)]))
@@ -135,7 +135,7 @@ def test_what_belongs_to_an_image_that_is_not_there_stays() -> None:
     assert {bom.digest, listed.digest} <= judged.kept_digests
 
 
-def test_what_a_broken_prune_left_goes_whatever_its_age_unless_it_is_needed() -> None:
+def test_leftovers_of_an_interrupted_prune_are_deleted_unless_needed() -> None:
     left, listed, needed = _image(1), _image(2), _image(3)
     inventory = _tagged([
         (temporary_tag(left.digest), left), (temporary_tag(listed.digest), listed), ("latest", _list(listed)),
@@ -173,7 +173,7 @@ _STRAY, _ABSENT = _image(1), _image(0)
 @given(_repositories())
 @example((_tagged([(fallback_tag(_ABSENT.digest), _STRAY), (_stamp(90), _list(_STRAY))]), ToldRecords()))
 @example((_tagged([(fallback_tag(_STRAY.digest), _STRAY), (_stamp(90), _list(_STRAY))]), ToldRecords()))
-def test_nothing_goes_that_a_tag_reaches_which_stays(made: tuple[Inventory, ToldRecords]) -> None:
+def test_nothing_reachable_from_a_kept_tag_is_deleted(made: tuple[Inventory, ToldRecords]) -> None:
     inventory, records = made
     judged = _judged(inventory, records)
     going = {digest for each in judged.to_delete for digest in inventory.reach(each.digest)} - judged.kept_digests
@@ -201,7 +201,7 @@ def _owners(inventory: Inventory, digest: str) -> list[str]:
 
 @pytest.mark.parametrize("listed", [True, False], ids=["in an expired list", "in no list"])
 @pytest.mark.parametrize("owner", ["absent", "staying", "itself", "each other", "its own member"])
-def test_an_artifact_whose_image_does_not_go_stays_in_an_expired_list_too(owner: str, listed: bool) -> None:
+def test_artifact_of_a_kept_image_is_kept_in_an_expired_index(owner: str, listed: bool) -> None:
     other, member = _image(2), _image(3)
     stray = _list(member) if owner == "its own member" else _image(1)
     subject = {"itself": stray, "its own member": member}.get(owner, other)
@@ -215,7 +215,7 @@ def test_an_artifact_whose_image_does_not_go_stays_in_an_expired_list_too(owner:
     assert {digest for _, each in tags for digest in judged.inventory.reach(each.digest)} <= judged.kept_digests
 
 
-def test_an_artifact_of_a_member_goes_with_an_expired_list_that_has_both() -> None:
+def test_artifact_of_a_member_is_deleted_with_an_expired_index() -> None:
     member = _image(1)
     artifact = _image(2, member)
     expired = _list(member, artifact)
@@ -224,12 +224,12 @@ def test_an_artifact_of_a_member_goes_with_an_expired_list_that_has_both() -> No
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 4_000_000_000), st.sampled_from(["", "scratch", "import"]))
-def test_unique_tags_are_read_as_they_are_written(number: int, made: int, kind: str) -> None:
+def test_unique_tags_round_trip(number: int, made: int, kind: str) -> None:
     tag = UniqueTag(number, float(made), kind)
     assert UniqueTag.read(str(tag)) == tag
     assert UniqueTag.read(f"{tag}-oci") == tag
 
 
-def test_other_tags_are_no_unique_tags() -> None:
+def test_other_tags_are_not_unique_tags() -> None:
     for text in ("latest", "1.0-1", "7-20261301000000", "scratch-7", "7-2026010100000", "x-7-20260101000000", MANIFEST):
         assert UniqueTag.read(text) is None

@@ -1,4 +1,4 @@
-"""What is left of the messages of requests and urllib3: the cause, in its own words."""
+"""Extraction of the cause from messages of requests and urllib3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import requests
 from fedpkg_container.registry.response import MAX_CAUSE, root_cause
 
 
-def test_connections_that_are_refused() -> None:
+def test_refused_connections() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(requests.ConnectionError) as raised:
