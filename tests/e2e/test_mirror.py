@@ -280,5 +280,5 @@ def test_with_a_password(tmp_path: Path) -> None:
         content["auths"][it.host]["auth"] = "cHVzaGVyOndyb25n"
         it.access.auth_file.write_text(json.dumps(content))
         summary = it.run(grace=0)
-        assert len(summary.errors) == 1 and "refuses" in summary.errors[0]
+        assert len(summary.errors) == 1 and "denied" in summary.errors[0]
         assert len(it.blobs()) == 2

@@ -51,7 +51,7 @@ def test_what_people_see(it: Mirrored) -> None:
     assert said.startswith(f"dry run, nothing was changed: {it.tree}: 3 new blobs (")
     assert not it.tree.exists()
     said = it.call()
-    assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 asked for), 1 manifest;" in said
+    assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 queried), 1 manifest;" in said
     assert "\x1b" not in said  # no bar, since this is no terminal
     assert "0 new blobs, 3 present\n" in it.call()
     other = it.folder / "elsewhere"
@@ -114,7 +114,7 @@ def test_a_folder_that_is_none(it: Mirrored, more: tuple[str, ...]) -> None:
 
 
 def test_a_folder_without_a_name(it: Mirrored) -> None:
-    assert "argument DIR: it is empty" in it.call("", status=2)
+    assert "argument DIR: must be a directory" in it.call("", status=2)
 
 
 def test_patterns_that_fit_nothing(it: Mirrored) -> None:

@@ -153,7 +153,7 @@ def test_what_came_stays_when_the_run_is_given_up(it: Mirrored, offset: int) -> 
         downloads = BlobDownloader(
             http, partial, Throttle(0), threading.Event(), lambda _: http.cancel(), lambda _: None
         )
-        with pytest.raises(RegistryError, match="given up"):
+        with pytest.raises(RegistryError, match="request canceled"):
             downloads.fetch(Blob(digest, len(LARGE)), ["hello"])
     assert len(part.read_bytes()) > offset
     assert LARGE.startswith(part.read_bytes())

@@ -50,13 +50,13 @@ def test_circular_and_endless_pages(serve: Serve, monkeypatch: pytest.MonkeyPatc
     server, repository = serve()
     same = Fault(200, {"Link": '</v2/hello/tags/list?last=a>; rel="next"'}, b'{"tags": ["a"]}')
     server.faults["/tags/list"] = [same] * 10
-    with pytest.raises(RegistryError, match="lists tags without end"):
+    with pytest.raises(RegistryError, match="returned an endless list of tags"):
         list(repository.tags())
     assert len(server.faults["/tags/list"]) == 8
     monkeypatch.setattr(repositories_of, "MAX_PAGES", 5)
     following = [f'</v2/hello/tags/list?last={number}>; rel="next"' for number in range(9)]
     server.faults["/tags/list"] = [Fault(200, {"Link": each}, b'{"tags": ["a"]}') for each in following]
-    with pytest.raises(RegistryError, match="lists tags without end"):
+    with pytest.raises(RegistryError, match="returned an endless list of tags"):
         list(repository.tags())
     assert len(server.faults["/tags/list"]) == 4
 
@@ -124,7 +124,9 @@ def test_longer_waits_are_logged_once(serve: Serve, caplog: pytest.LogCaptureFix
     server.faults["GET"] = [Fault(503, {"Retry-After": "1"})] * 4
     assert repository.manifest("latest")
     (told,) = caplog.messages
-    assert told.startswith(f"waiting for {server.address}: GET https://{server.address}/v2/hello/manifests/latest")
+    assert told.startswith(
+        f"registry {server.address} is unavailable, retrying: GET https://{server.address}/v2/hello/manifests/latest"
+    )
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 416, 418])
@@ -176,15 +178,15 @@ def test_digest_mismatch_is_an_error(serve: Serve) -> None:
     server, repository = serve(token=False)
     digest = digest_of(latest(server))
     server["hello"].manifests[digest] += b" "
-    with pytest.raises(RegistryError, match="something else"):
+    with pytest.raises(RegistryError, match="digest mismatch"):
         repository.manifest(digest)
     server.faults["HEAD"] = [Fault(200, {"Docker-Content-Digest": "sha256:" + "0" * 64})]
-    with pytest.raises(RegistryError, match="something else"):
+    with pytest.raises(RegistryError, match="digest mismatch"):
         repository.head(digest)
     (config, *_) = Manifest.read(latest(server)).blobs
     content = server["hello"].blobs[config.digest]
     server["hello"].blobs[config.digest] = b"x" * len(content)
-    with pytest.raises(RegistryError, match="is something else"):
+    with pytest.raises(RegistryError, match="digest mismatch"):
         repository.blob(config)
 
 
@@ -219,7 +221,7 @@ def test_too_long_response_is_refused(serve: Serve) -> None:
     with pytest.raises(RegistryError, match=f"longer than {response.MAX_RESPONSE_SIZE} bytes"):
         list(repository.tags())
     large = Descriptor.of({"digest": "sha256:" + "0" * 64, "size": 10**8, "mediaType": "x"})
-    with pytest.raises(RegistryError, match="is longer than"):
+    with pytest.raises(RegistryError, match="longer than"):
         repository.blob(large)
 
 

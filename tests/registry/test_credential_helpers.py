@@ -71,7 +71,7 @@ def test_helper_without_credentials(helper: Helper, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [("the store is locked\n", 1, "the store is locked"),
-     ("nonsense", 0, "something else"), ("[]", 0, "something else"),
+     ("nonsense", 0, "no user name and secret"), ("[]", 0, "no user name and secret"),
      (json.dumps({"Username": "<token>", "Secret": PASSWORD}), 0, "identity token"),
      (json.dumps({"Username": 5, "Secret": PASSWORD}), 0, "identity token")],
 )  # fmt: skip

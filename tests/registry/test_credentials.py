@@ -41,7 +41,7 @@ def test_rejected_new_tokens_are_an_error(serve: Serve) -> None:
     server.faults["GET /v2/"] = [
         Fault(401, {"WWW-Authenticate": f'Bearer realm="https://{server.address}/token",service="x"'})
     ] * 5
-    with pytest.raises(RegistryError, match=r"refuses GET .* \(HTTP 401\)"):
+    with pytest.raises(RegistryError, match=r"denied GET .* \(HTTP 401\)"):
         repository.manifest("latest")
     assert len(server.faults["GET /v2/"]) == 3
 
@@ -129,7 +129,7 @@ def test_redirected_blob_is_verified(serve: Serve, elsewhere: MemoryRegistry) ->
     elsewhere["hello"].blobs[config.digest] = b"x" * config.size
     place = f"https://{elsewhere.address}/v2/hello/blobs/{config.digest}"
     server.faults["/blobs/"] = [Fault(302, {"Location": place})]
-    with pytest.raises(RegistryError, match="is something else"):
+    with pytest.raises(RegistryError, match="digest mismatch"):
         repository.blob(config)
 
 
@@ -153,7 +153,7 @@ def test_redirects_that_are_not_followed(serve: Serve, elsewhere: MemoryRegistry
         with pytest.raises(RegistryError, match="redirected to a different host"):
             repository.blob(config)
     server.faults["/blobs/"] = [Fault(302, {"Location": f"/v2/hello/blobs/{config.digest}"})] * 20
-    with pytest.raises(RegistryError, match="without end"):
+    with pytest.raises(RegistryError, match="too many redirects"):
         repository.blob(config)
     assert len(server.faults["/blobs/"]) == 20 - 1 - client.MAX_REDIRECTS
     assert elsewhere.seen == []
@@ -227,7 +227,7 @@ def test_deletion_uses_the_registrys_action_name(serve: Serve) -> None:
     server, repository = serve()
     told = 'Bearer realm="https://{}/token",service="x",scope="repository:hello:{} repository:other:*"'
     server.faults["DELETE"] = [Fault(401, {"WWW-Authenticate": told.format(server.address, "delete")})]
-    with pytest.raises(RegistryError, match="refuses DELETE"):
+    with pytest.raises(RegistryError, match="denied DELETE"):
         repository.delete_manifest(digest_of(latest(server)))
     assert server.seen[-1][2].endswith("-for-repository:hello:delete"), "and nothing of another repository"
 

@@ -165,7 +165,7 @@ class TestWalk:
 
     def test_endless_nesting(self) -> None:
         deep = {digest(number): Image(members=(digest(number + 1),)) for number in range(100)}
-        with pytest.raises(RegistryError, match="deeper"):
+        with pytest.raises(RegistryError, match="levels deep"):
             find_reachable({"a": digest(0)}, deep, lambda _: ())
         shallow = {digest(number): Image(members=(digest(number + 1),)) for number in range(MAX_DEPTH - 1)}
         find_reachable({"a": digest(0)}, {**shallow, digest(MAX_DEPTH - 1): Image()}, lambda _: ())

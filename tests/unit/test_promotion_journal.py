@@ -130,7 +130,7 @@ def test_locks_are_named_and_released_at_exit(tmp_path: Path, monkeypatch: pytes
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", PATIENCE)
     threading.Timer(0.2, locks.cancel).start()
-    with pytest.raises(FedpkgContainerError, match="given up"), locks.hold("hello"):
+    with pytest.raises(FedpkgContainerError, match="canceled"), locks.hold("hello"):
         pass
     child.kill()
     child.join(PATIENCE)

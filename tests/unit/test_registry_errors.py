@@ -35,7 +35,7 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
         (
             "requested access to the resource is denied: unauthorized: authentication required",
             RegistryError,
-            "refuses access",
+            "denied access",
         ),
         (
             "reading manifest in 127.0.0.1:34043/denied/not-found: x509: certificate signed by unknown authority",

@@ -248,7 +248,7 @@ def test_passwords_are_shown_nowhere(password: str, desk: Desk, folder: Path, tm
         typed = desk.type("--debug", "promote", str(candidate.nvr), "--json")
     assert typed.status == (0 if password == PASSWORD else 1)
     if password != PASSWORD:
-        assert f"{host} refuses " in typed.report["images"][0]["error"]
+        assert f"{host} denied " in typed.report["images"][0]["error"]
     assert desk.auth_file
     record = desk.bench.site.journal
     shown = typed.out + typed.err + (record.read_text() if record and record.exists() else "")

@@ -238,7 +238,7 @@ def test_a_registry_that_deletes_nothing(bench: Bench, folder: Path) -> None:
         bench.site = replace(bench.site, targets={"stable": target})
         bench.promote(candidate)
         (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
-        assert (outcome.state, f"{host} deletes nothing" in outcome.error) == ("failed", True)
+        assert (outcome.state, f"deletion is disabled on {host}" in outcome.error) == ("failed", True)
         assert "storage.delete.enabled" in outcome.solution
         bench.assert_promoted(candidate)
 
