@@ -120,7 +120,7 @@ def test_a_folder_without_a_name(it: Mirrored) -> None:
 def test_patterns_that_fit_nothing(it: Mirrored) -> None:
     it.storage.image("fedora/hello", "1-1")
     said = it.call("--repository", "fedora/x*", "--repository", "other", status=1)
-    assert f"error: no repository of {it.host} is like fedora/x* other; it has 1" in said
+    assert f"error: no repository of {it.host} matches fedora/x* other; it has 1" in said
 
 
 def test_every_option_is_documented() -> None:

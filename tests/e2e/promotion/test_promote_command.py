@@ -107,9 +107,9 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     assert again.out.splitlines()[0] == f"{first.nvr} in {place}: nothing to do"
     both = desk.type("promote", str(second.nvr), str(first.nvr), "--json")
     assert [each["state"] for each in both.report["images"]] == ["promoted", "unchanged"]
-    list_images = desk.type("list", desk.name)
-    assert f"{place}: 1.0 1.0-2 latest\n    {second.nvr}, promoted " in list_images.out
-    assert f"    {second.image.digest}\n    arches: amd64, arm64\n" in list_images.out
+    listing = desk.type("list", desk.name)
+    assert f"{place}: 1.0 1.0-2 latest\n    {second.nvr}, promoted " in listing.out
+    assert f"    {second.image.digest}\n    arches: amd64, arm64\n" in listing.out
     taken = desk.type("unpromote", str(second.nvr))
     assert f"    latest  set: back to {first.nvr}\n" in taken.out
     assert desk.bench.tags(first)["latest"] == first.image.digest
@@ -117,8 +117,8 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     assert f"    to be deleted:\n        {second.image.digest}\n" in foreseen.out
     deleted = desk.type("unpromote", str(second.nvr), "--delete", "--json")
     assert len(deleted.report["images"][0]["deleted"]) == 1 + 2 + 4 + 4, "list, arches, artifacts, lists of them"
-    list_images = desk.type("list", desk.name, "--json")
-    assert [each["nvr"] for each in list_images.report["images"]] == [str(first.nvr)]
+    listing = desk.type("list", desk.name, "--json")
+    assert [each["nvr"] for each in listing.report["images"]] == [str(first.nvr)]
     desk.bench.assert_promoted(first)
 
 
@@ -288,7 +288,7 @@ def test_targets_of_one_site(desk: Desk) -> None:
     assert desk.type("promote", str(candidate.nvr), "--to", "testing").status == 0
     assert set(desk.bench.tags(candidate, to="testing")) == {"1-1", "1", "testing"}
     assert fallback_tag(candidate.image.digest) in desk.bench.all_tags(candidate, to="testing")
-    list_images = desk.type("list", "--to", "testing", desk.name).out
-    assert f"testing/{desk.name}: 1 1-1 testing\n" in list_images
+    listing = desk.type("list", "--to", "testing", desk.name).out
+    assert f"testing/{desk.name}: 1 1-1 testing\n" in listing
     user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    assert f" by {user}@" in list_images
+    assert f" by {user}@" in listing

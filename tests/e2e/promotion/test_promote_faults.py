@@ -208,7 +208,7 @@ def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeyp
         patched.setattr(Repository, "put_manifest", put)
         (outcome,) = bench.promote(candidate)
     assert outcome.state == "failed"
-    assert f"was set to {candidate.image.digest} and is {other.image.digest} now" in outcome.error
+    assert f"was set to {candidate.image.digest}, but is now {other.image.digest}" in outcome.error
     assert [each.state for each in Journal(bench.site.journal).entries()][-1] == "begun", "it is not recorded as done"
     (again,) = bench.promote(candidate)
     assert (again.state, bench.tags(candidate)["latest"]) == ("promoted", candidate.image.digest)
