@@ -1,4 +1,4 @@
-"""Registries that die, lie or lose things, disks that are full, mirrors that are killed: what is served stays right."""
+"""Mirror with faults: registries that fail, lie or lose content, full disks, kills: served files stay correct."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def wait_for_part(it: Mirrored) -> None:
     eventually(lambda: bool(list(it.tree.glob(".mirror/partial/sha256:*"))), lambda: list(it.tree.glob("**/*")))
 
 
-def test_a_registry_that_is_down_deletes_nothing(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+def test_unavailable_registry_deletes_nothing(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
     it, stack = mortal
     several(it)
     it.run()
@@ -64,7 +64,7 @@ def test_a_registry_that_is_down_deletes_nothing(mortal: tuple[Mirrored, context
     assert it.blobs() == before
 
 
-def test_a_registry_killed_in_the_middle(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+def test_registry_killed_during_a_run(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
     it, stack = mortal
     several(it)
 
@@ -84,7 +84,7 @@ def test_a_registry_killed_in_the_middle(mortal: tuple[Mirrored, contextlib.Exit
     assert (summary.errors, summary.present, len(it.blobs())) == ([], there, 12)
 
 
-def test_a_registry_that_is_away_is_not_asked_for_everything(
+def test_unavailable_registry_is_not_queried_for_everything(
     mortal: tuple[Mirrored, contextlib.ExitStack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     it, stack = mortal
@@ -98,7 +98,7 @@ def test_a_registry_that_is_away_is_not_asked_for_everything(
     assert len(it.blobs()) == 30
 
 
-def test_an_empty_catalog_deletes_nothing(it: Mirrored) -> None:
+def test_empty_catalog_deletes_nothing(it: Mirrored) -> None:
     several(it, 2)
     it.run()
     (it.storage.root / "docker").rename(it.storage.root / "elsewhere")
@@ -108,7 +108,7 @@ def test_an_empty_catalog_deletes_nothing(it: Mirrored) -> None:
         assert len(it.blobs()) == 4
 
 
-def test_one_repository_that_fails(it: Mirrored) -> None:
+def test_one_failing_repository(it: Mirrored) -> None:
     several(it, 3)
     it.run()
     it.storage.untag("r1", "1-1")
@@ -124,7 +124,7 @@ def test_one_repository_that_fails(it: Mirrored) -> None:
     assert (summary.errors, summary.deleted) == ([], 2)
 
 
-def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_moved_before_its_image_is_read(it: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
     old = it.storage.image("hello", "1-1", "latest", layers=[b"old"])
     looked = discovery.Discovery._head
 
@@ -143,7 +143,7 @@ def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: py
     assert b"new" in {path.read_bytes() for path in it.tree.rglob("sha256:*")}
 
 
-def test_a_tag_that_leads_to_nothing(it: Mirrored) -> None:
+def test_tag_without_manifest(it: Mirrored) -> None:
     several(it, 1)
     lost = it.storage.image("lost", "1-1", layers=[b"lost"])
     it.storage.forget("lost", lost.digest)
@@ -155,7 +155,7 @@ def test_a_tag_that_leads_to_nothing(it: Mirrored) -> None:
     assert {each.partition("/")[0] for each in it.blobs()} == {"r0"}
 
 
-def test_two_mirrors_on_one_folder(it: Mirrored) -> None:
+def test_concurrent_runs_on_one_tree(it: Mirrored) -> None:
     several(it)
     it.site("rate = 1M\n")
     with it.start() as first:
@@ -171,7 +171,7 @@ def test_two_mirrors_on_one_folder(it: Mirrored) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_with_a_summary(it: Mirrored, number: signal.Signals) -> None:
+def test_signal_stops_a_run_with_a_summary(it: Mirrored, number: signal.Signals) -> None:
     several(it)
     it.site("rate = 1M\n")
     with it.start("--json") as process:
@@ -190,7 +190,7 @@ def test_a_signal_ends_a_run_with_a_summary(it: Mirrored, number: signal.Signals
         assert summary.received < 6 << 20
 
 
-def test_a_signal_ends_a_run_that_waits_for_the_registry(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+def test_signal_stops_a_run_that_is_retrying(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
     it, stack = mortal
     several(it)
     it.site("rate = 1M\n")
@@ -206,7 +206,7 @@ def test_a_signal_ends_a_run_that_waits_for_the_registry(mortal: tuple[Mirrored,
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(it: Mirrored) -> None:
+def test_killed_at_any_time(it: Mirrored) -> None:
     several(it, 4)
     it.storage.image("r0", "1-2", layers=[LARGE])
     it.site("rate = 4M\n")
@@ -226,7 +226,7 @@ def test_killed_at_any_moment(it: Mirrored) -> None:
     assert it.run().present == 10
 
 
-def test_a_disk_that_is_full(it: Mirrored) -> None:
+def test_full_disk(it: Mirrored) -> None:
     several(it, 6)
     it.site()
     with small_disk(it.tree, "3M") as disk:
@@ -239,7 +239,7 @@ def test_a_disk_that_is_full(it: Mirrored) -> None:
         assert len(it.blobs()) == 12
 
 
-def test_a_full_disk_heals_by_what_has_expired(it: Mirrored) -> None:
+def test_full_disk_recovers_by_expired_files(it: Mirrored) -> None:
     for name in ("a", "b"):
         it.storage.image(name, "1-1", layers=[name.encode() + LARGE[: 1 << 20]])
     with small_disk(it.tree, "3M"):
@@ -252,7 +252,7 @@ def test_a_full_disk_heals_by_what_has_expired(it: Mirrored) -> None:
         assert {each.partition("/")[0] for each in it.blobs()} == {"b", "c"}
 
 
-def test_a_hundred_repositories(it: Mirrored) -> None:
+def test_hundred_repositories(it: Mirrored) -> None:
     for number in range(100):
         for build in range(3):
             it.storage.image(
@@ -267,7 +267,7 @@ def test_a_hundred_repositories(it: Mirrored) -> None:
     assert (again.new, again.present, again.requests) == (0, 300, 1 + 100 + 300)
 
 
-def test_a_registry_of_another_name_does_not_get_what_is_remembered(it: Mirrored, tmp_path: Path) -> None:
+def test_state_of_another_registry_is_ignored(it: Mirrored, tmp_path: Path) -> None:
     several(it, 2)
     it.run()
     other = tmp_path / "other"
@@ -281,7 +281,7 @@ def test_a_registry_of_another_name_does_not_get_what_is_remembered(it: Mirrored
     assert (summary.new, summary.deleted) == (2, 4)
 
 
-def test_a_layer_that_one_repository_has_lost_comes_from_another(it: Mirrored) -> None:
+def test_layer_missing_in_one_repository_is_fetched_from_another(it: Mirrored) -> None:
     first = it.storage.image("a", "1-1", layers=[b"shared"])
     it.storage.image("b", "1-1", layers=[b"shared"])
     shared = first.blobs[1].digest
@@ -292,7 +292,7 @@ def test_a_layer_that_one_repository_has_lost_comes_from_another(it: Mirrored) -
     assert len(it.blobs()) == 4
 
 
-def test_repositories_that_disagree_about_a_blob(it: Mirrored) -> None:
+def test_repositories_with_different_sizes_of_a_blob(it: Mirrored) -> None:
     right = it.storage.image("right", "1-1", layers=[b"content"]).blobs[1]
     it.storage.blob("wrong", b"content")
     it.storage.image("wrong", "1-1", extra=[{**right.fields, "size": 5}])
@@ -303,7 +303,7 @@ def test_repositories_that_disagree_about_a_blob(it: Mirrored) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../../tmp/x", "/etc", "a/../b", "UPPER", "a:b", ""])
-def test_a_catalog_that_names_what_is_no_repository(tmp_path: Path, name: str) -> None:
+def test_catalog_with_invalid_name(tmp_path: Path, name: str) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps({"repositories": ["fine", name]}).encode()

@@ -1,4 +1,4 @@
-"""A mirror of ten thousand blobs that finds nothing new is done in seconds."""
+"""A mirror of ten thousand unchanged blobs is checked in seconds."""
 
 from __future__ import annotations
 

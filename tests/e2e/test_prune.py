@@ -1,4 +1,4 @@
-"""Pruning real registries: what goes, what stays, in which order, and what happens in the middle of it."""
+"""prune with real registries: what is deleted and kept, in which order, and after interruptions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def scene(registries: tuple[Path, str, str]) -> Iterator[Scene]:
             Repository(promoted, "fedora/hello").delete_manifest(digest)
 
 
-def test_old_builds_go_with_all_that_is_theirs_and_young_ones_stay_whole(scene: Scene) -> None:
+def test_old_builds_are_deleted_completely_and_recent_ones_kept(scene: Scene) -> None:
     old = build(scene["hello"], "old", stamp(31), "old")
     young = build(scene["hello"], "young", stamp(29, 8), "latest")
     said = scene.prune(replace(DELETE, deletes=False))
@@ -66,7 +66,7 @@ def test_old_builds_go_with_all_that_is_theirs_and_young_ones_stay_whole(scene: 
     assert len(scene.held()) == 2 + 2 + 1, sorted(scene.held())
 
 
-def test_what_two_lists_share_stays_with_the_one_that_stays(scene: Scene) -> None:
+def test_members_shared_with_a_kept_index_are_kept(scene: Scene) -> None:
     old, members = build(scene["hello"], "shared", stamp(90))
     extra = image(scene["hello"], "only in the old one")
     older = listing(scene["hello"], members[0], extra, tags=[stamp(91, 8)])
@@ -76,7 +76,7 @@ def test_what_two_lists_share_stays_with_the_one_that_stays(scene: Scene) -> Non
     assert not any(scene["hello"].head(each.digest) for each in (old, older, extra))
 
 
-def test_lists_in_two_formats_go_together_or_stay_together(scene: Scene) -> None:
+def test_indexes_in_two_formats_are_treated_alike(scene: Scene) -> None:
     made, members = build(scene["hello"], "docker", stamp(60, kind=""), "1.0-1")
     other = index(scene["hello"], image(scene["hello"], "oci"), tags=[f"{stamp(60, kind='')}-oci"])
     scene.records.known = {
@@ -90,7 +90,7 @@ def test_lists_in_two_formats_go_together_or_stay_together(scene: Scene) -> None
     assert scene.held() == {}
 
 
-def test_what_a_target_has_stays_under_whatever_tag(scene: Scene) -> None:
+def test_images_in_a_target_are_kept(scene: Scene) -> None:
     made, members = build(scene["hello"], "promoted", stamp(90))
     there = Repository(scene.stable, "fedora/hello")
     copies = [image(there, f"promoted for {arch}", arch=arch) for arch in ("amd64", "arm64")]
@@ -103,7 +103,7 @@ def test_what_a_target_has_stays_under_whatever_tag(scene: Scene) -> None:
     assert is_gone(scene["hello"], made, members)
 
 
-def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Scene) -> None:
+def test_killed_after_every_step_and_repeated_it_converges(scene: Scene) -> None:
     kept, kept_members = build(scene["hello"], "kept", "1.0-1")
     steps = 0
     for number in range(1, 40):
@@ -134,8 +134,8 @@ def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Sc
 
 
 @pytest.mark.parametrize("push", [listing, index])
-def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Callable[..., Manifest]) -> None:
-    """The same list under another tag, or another list of the same images."""
+def test_images_pushed_after_planning_are_not_deleted(scene: Scene, push: Callable[..., Manifest]) -> None:
+    """The same index under another tag, or another index of the same images."""
     made, members = build(scene["hello"], "first", stamp(90))
     second = build(scene["hello"], "second", stamp(91, 8))
     new: list[Manifest] = []
@@ -152,8 +152,8 @@ def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Ca
     assert all(scene["hello"].head(each["digest"]) for each in found.members), "the new list is whole"
 
 
-def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
-    """A registry that is killed while it deletes a manifest leaves its tags; one of them gets a meaning meanwhile."""
+def test_tags_without_manifest(tmp_path: Path) -> None:
+    """A registry killed while it deletes a manifest leaves its tags; one of them is set again in the meantime."""
     with docker_registry(tmp_path) as host, Registry(access(tmp_path)).http(host) as http:
         repository = Repository(http, "hello")
         first, second = (build(repository, str(number), stamp(90, number)) for number in (1, 2))
@@ -175,7 +175,7 @@ def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
         assert repository.head("found") == wanted[0].digest
 
 
-def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:
+def test_tag_moved_after_planning_is_kept(scene: Scene) -> None:
     old = [build(scene["hello"], f"old {number}", stamp(90, number), f"moves-{number}") for number in (1, 2)]
     young = image(scene["hello"], "young", stamp(1))
 
@@ -189,7 +189,7 @@ def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:
     assert scene["hello"].head("moves-1") == scene["hello"].head("moves-2") == young.digest
 
 
-def test_needed_since_the_listing(scene: Scene) -> None:
+def test_image_needed_after_planning_is_kept(scene: Scene) -> None:
     made, members = build(scene["other"], "tagged meanwhile", stamp(90))
     gone = build(scene["hello"], "gone", stamp(90))
 
@@ -203,7 +203,7 @@ def test_needed_since_the_listing(scene: Scene) -> None:
     assert not report.failed
 
 
-def test_staging_of_tasks_that_have_ended(scene: Scene) -> None:
+def test_staging_of_finished_tasks(scene: Scene) -> None:
     for number in (7, 8, 9):
         image(scene[f"staging/task-{number}"], "staged", "x86_64-1")
     scene.records.known_tasks = {7: ENDED, 8: RUNNING}
@@ -216,7 +216,7 @@ def test_staging_of_tasks_that_have_ended(scene: Scene) -> None:
     assert scene.held("staging/task-8")
 
 
-def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_koji_or_target_deletes_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     made = build(scene["hello"], "old", stamp(90))
     image(scene["staging/task-7"], "staged", "x86_64-1")
     scene.records.known_tasks = {7: ENDED}
@@ -234,7 +234,7 @@ def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monk
     assert scene.held("staging/task-7")
 
 
-def test_a_target_in_the_candidate_registry(scene: Scene) -> None:
+def test_target_in_the_candidate_registry(scene: Scene) -> None:
     own = scene.site.candidates.registry
     within = Target("stable", own, access(scene.folder), "other", ("*",))
     scene.site = replace(scene.site, targets={"stable": within})
@@ -248,7 +248,7 @@ def test_a_target_in_the_candidate_registry(scene: Scene) -> None:
         scene.prune()
 
 
-def test_a_clock_that_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_clock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     image(scene["hello"], "young", stamp(1))
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 60 * DAY)
@@ -257,7 +257,7 @@ def test_a_clock_that_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) ->
     assert scene.held()
 
 
-def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene) -> None:
+def test_repository_with_invalid_manifest_is_skipped(scene: Scene) -> None:
     broken = image(scene["hello"], "broken", stamp(90))
     image(scene["other"], "old", stamp(90))
     root = next(scene.folder.glob(f"data-{scene.site.candidates.registry.rpartition(':')[2]}"))
@@ -274,7 +274,7 @@ def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene
     assert scene.held("other") == {}
 
 
-def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
+def test_registry_with_deletion_disabled(tmp_path: Path) -> None:
     with docker_registry(tmp_path, delete=False) as host, Registry(access(tmp_path)).http(host) as http:
         image(Repository(http, "hello"), "old", stamp(90))
         report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE).run()
@@ -282,7 +282,7 @@ def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
     assert "deletion is disabled" in report.images[0].result.problem
 
 
-def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
+def test_registry_with_referrers_api(tmp_path: Path) -> None:
     with memory_registry(tmp_path, token=False) as server:
         with Registry(access(tmp_path)).http(server.address) as http:
             made, members = build(Repository(http, "hello"), "old", stamp(90))
@@ -294,7 +294,7 @@ def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
         assert len(server["hello"].digests) == 3 + 2 + 1, "a list, two arches, their SBOMs, one signature"
 
 
-def test_garbage_collection_afterwards_takes_the_layers_and_leaves_the_rest(tmp_path: Path) -> None:
+def test_garbage_collection_afterwards_removes_only_deleted_layers(tmp_path: Path) -> None:
     with docker_registry(tmp_path) as host, Registry(access(tmp_path)).http(host) as http:
         repository = Repository(http, "hello")
         big = image(repository, "old", layers=[b"x" * 1_000_000])

@@ -1,4 +1,4 @@
-"""The commands promote, list and unpromote as people type them: a real hub, real registries, and everything wrong."""
+"""The commands promote, list and unpromote with a real hub and real registries, including invalid input."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def desk(folder: Path, one: str, recorder: Recorder, hub: RunningHub, tmp_path: 
     return Desk(bench, recorder, environment(hub, tmp_path / "home"))
 
 
-def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
+def test_promote_list_and_unpromote(desk: Desk) -> None:
     first, second = desk.build("hello-1.0-1"), desk.build("hello-1.0-2")
     place = str(desk.bench.place(first))
     planned = desk.type("promote", str(first.nvr), "--dry-run")
@@ -122,7 +122,7 @@ def test_a_build_on_its_way_there_and_back(desk: Desk) -> None:
     desk.bench.assert_promoted(first)
 
 
-def test_the_report(desk: Desk) -> None:
+def test_json_report(desk: Desk) -> None:
     candidate = desk.build()
     report = desk.type("promote", str(candidate.nvr), "no-such-build", "--json").report
     assert (report["format"], report["target"], report["dry_run"]) == (1, "stable", False)
@@ -136,7 +136,7 @@ def test_the_report(desk: Desk) -> None:
     )  # fmt: skip
 
 
-def test_the_builds_of_a_tag(desk: Desk) -> None:
+def test_builds_of_a_koji_tag(desk: Desk) -> None:
     tag = f"{desk.name}-container-updates"
     old, new = (replace(desk.bench.build(f"{desk.name}-1-{each}", desk.name), koji_tags=(tag,)) for each in (1, 2))
     for each in (old, new):
@@ -147,7 +147,7 @@ def test_the_builds_of_a_tag(desk: Desk) -> None:
     assert [each["nvr"] for each in report["images"]] == [str(new.nvr)], "the latest of each package, of images alone"
 
 
-def test_what_koji_says_of_parents_and_floating_tags_is_used(desk: Desk) -> None:
+def test_parents_and_floating_tags_recorded_in_koji_are_used(desk: Desk) -> None:
     target = replace(desk.bench.site.target("stable"), floating=("recorded",))
     desk.bench.site = replace(desk.bench.site, targets={"stable": target})
     candidate = replace(desk.bench.build(f"{desk.name}-1-1", desk.name), floating=("f42", "rawhide"))
@@ -156,7 +156,7 @@ def test_what_koji_says_of_parents_and_floating_tags_is_used(desk: Desk) -> None
     assert [each["tag"] for each in report["images"][0]["tags"]] == ["1-1", "f42", "rawhide"]
 
 
-def test_builds_that_are_not_let_through(desk: Desk) -> None:
+def test_builds_that_are_not_accepted(desk: Desk) -> None:
     base = desk.bench.build(f"{desk.name}-1-1", desk.name)
     elsewhere = replace(base, koji_tags=("f42-container-candidate",))
     no_image = replace(base, nvr=replace(base.nvr, release="2"))
@@ -210,13 +210,13 @@ def test_wrong_input(words: list[str], status: int, said: str, desk: Desk) -> No
     assert "\x1b" not in typed.err
 
 
-def test_no_hub(desk: Desk, tmp_path: Path) -> None:
+def test_unreachable_hub(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "home" / ".koji" / "config").write_text("[box]\nserver = https://127.0.0.1:9/kojihub\n")
     typed = desk.type("promote", "x-1-1")
     assert (typed.status, "127.0.0.1:9/kojihub cannot be reached" in typed.err) == (5, True)
 
 
-def test_a_record_that_is_broken_or_cannot_be_written(desk: Desk) -> None:
+def test_invalid_or_unwritable_journal(desk: Desk) -> None:
     candidate, record = desk.build(), desk.bench.site.journal
     assert record
     record.write_text('{"format": 1}\n')
@@ -236,7 +236,7 @@ def test_a_record_that_is_broken_or_cannot_be_written(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "a wrong secret"])
-def test_passwords_are_shown_nowhere(password: str, desk: Desk, folder: Path, tmp_path: Path) -> None:
+def test_passwords_are_not_disclosed(password: str, desk: Desk, folder: Path, tmp_path: Path) -> None:
     candidate = desk.build()
     own = tmp_path / "own"
     own.mkdir()
@@ -259,8 +259,8 @@ def test_passwords_are_shown_nowhere(password: str, desk: Desk, folder: Path, tm
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_command_that_is_ended_and_repeated(number: signal.Signals, desk: Desk, folder: Path) -> None:
-    """While it sends layers to another registry, which reads none of them to its end."""
+def test_interrupted_command_can_be_repeated(number: signal.Signals, desk: Desk, folder: Path) -> None:
+    """Interrupted while it sends layers to a registry that does not read them completely."""
     candidate = desk.build(layers=3, size=3_000_000)
     with docker_registry(folder) as host, lossy_proxy(int(host.rpartition(":")[2]), hold_after=1_000_000) as proxy:
         target = replace(desk.bench.site.target("stable"), registry=f"127.0.0.1:{proxy.port}")
@@ -280,7 +280,7 @@ def test_a_command_that_is_ended_and_repeated(number: signal.Signals, desk: Desk
         assert [each.state for each in Journal(desk.bench.site.journal).entries()][-1] == "done"
 
 
-def test_targets_of_one_site(desk: Desk) -> None:
+def test_two_targets_of_a_site(desk: Desk) -> None:
     tag = f"{desk.name}-testing"
     candidate = replace(desk.bench.build(f"{desk.name}-1-1", desk.name), koji_tags=(tag,))
     desk.recorder.record(candidate)

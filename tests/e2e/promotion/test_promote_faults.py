@@ -1,4 +1,4 @@
-"""promote when something fails: registries that go away or are full, blobs that are broken, others at the same time."""
+"""promote with faults: unavailable registries, full disks, corrupt blobs, and concurrent changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def layer_of(bench: Bench, candidate: Candidate) -> Descriptor:
         return repository.manifest(member.digest).blobs[1]
 
 
-def test_the_target_goes_away_and_comes_back(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_becomes_unavailable_and_returns(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate, uploads = bench.build(layers=4), []
     with contextlib.ExitStack() as running:
         host = running.enter_context(docker_registry(folder))
@@ -83,7 +83,7 @@ def test_the_target_goes_away_and_comes_back(bench: Bench, folder: Path, monkeyp
         apart.assert_promoted(candidate)
 
 
-def test_the_candidate_registry_is_away(bench: Bench) -> None:
+def test_candidate_registry_is_unavailable(bench: Bench) -> None:
     candidate = bench.build()
     bench.site = replace(bench.site, candidates=replace(bench.site.candidates, registry="127.0.0.1:9"))
     (outcome,) = bench.promote(replace(candidate, image=replace(candidate.image, registry="127.0.0.1:9")))
@@ -91,7 +91,7 @@ def test_the_candidate_registry_is_away(bench: Bench) -> None:
     assert bench.tags(candidate) == {}
 
 
-def test_the_targets_disk_is_full(bench: Bench, folder: Path, tmp_path: Path) -> None:
+def test_full_disk_of_the_target(bench: Bench, folder: Path, tmp_path: Path) -> None:
     candidate = bench.build(layers=4, size=1_000_000)
     with small_disk(tmp_path / "disk", "3M") as disk, docker_registry(folder, data=disk.folder) as host:
         apart = to(bench, host)
@@ -104,8 +104,8 @@ def test_the_targets_disk_is_full(bench: Bench, folder: Path, tmp_path: Path) ->
         apart.assert_promoted(candidate)
 
 
-def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder: Path) -> None:
-    """docker-registry keeps empty files of what it was writing, and answers 500 when it is asked for that."""
+def test_blobs_broken_by_a_full_disk_are_sent_again(bench: Bench, folder: Path) -> None:
+    """docker-registry keeps empty files after a failed write, and responds with HTTP 500 for them."""
     candidate = bench.build()
     with docker_registry(folder) as host:
         apart = to(bench, host)
@@ -129,7 +129,7 @@ def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder
         assert apart.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
 
 
-def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_blob_is_refused(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     layer = layer_of(bench, candidate)
     path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
@@ -149,9 +149,7 @@ def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Pat
         assert apart.promote(candidate)[0].state == "promoted"
 
 
-def test_a_blob_that_was_changed_is_refused_within_a_registry_when_all_are_read(
-    bench: Bench, folder: Path, one: str
-) -> None:
+def test_corrupt_blob_is_refused_within_a_registry_with_verify(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     layer = layer_of(bench, candidate)
     path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
@@ -162,7 +160,7 @@ def test_a_blob_that_was_changed_is_refused_within_a_registry_when_all_are_read(
     assert bench.tags(candidate) == {}
 
 
-def test_a_manifest_that_was_changed(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_manifest(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     path = blob_file(folder / f"data-{one.rpartition(':')[2]}", candidate.image.digest)
     path.write_bytes(path.read_bytes() + b" ")
@@ -171,8 +169,8 @@ def test_a_manifest_that_was_changed(bench: Bench, folder: Path, one: str) -> No
     assert bench.tags(candidate) == {}
 
 
-def test_a_tag_that_moves_between_looking_and_setting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who knows nothing of our record sets a newer build meanwhile: it is seen before the tag is set."""
+def test_tag_moved_between_check_and_update(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another client sets a newer build in the meantime, which is detected before the tag is set."""
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(new)
     place = bench.place(new)
@@ -193,7 +191,7 @@ def test_a_tag_that_moves_between_looking_and_setting(bench: Bench, monkeypatch:
     assert str(place) == outcome.repository
 
 
-def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_with_another_digest_when_read_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     other, candidate = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(other)
     real = Repository.put_manifest
@@ -214,7 +212,7 @@ def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeyp
     assert (again.state, bench.tags(candidate)["latest"]) == ("promoted", candidate.image.digest)
 
 
-def test_a_tag_that_goes_between_listing_and_reading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_deleted_between_listing_and_reading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(old)
     bench.promote(new)
@@ -235,7 +233,7 @@ def test_a_tag_that_goes_between_listing_and_reading(bench: Bench, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_a_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
+def test_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
     layer = b"a layer that all of them have" * 500
     bench.site = replace(bench.site, parallel=8)
     candidates = [
@@ -264,8 +262,8 @@ def _at_once(*acts: Callable[[], object]) -> None:
     assert [each.exitcode for each in children] == [0] * len(children)
 
 
-def test_two_promotions_at_once(bench: Bench) -> None:
-    """Of an older and a newer build, and both twice: the newer one has the floating tags, whoever comes last."""
+def test_concurrent_promotions(bench: Bench) -> None:
+    """Of an older and a newer build, both twice: the newer one gets the floating tags in any order."""
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     _at_once(*(partial(bench.promote, each) for each in (new, old, new, old)))
     assert bench.tags(new) == {"1-1": old.image.digest, **dict.fromkeys(["1-2", "1", "latest"], new.image.digest)}
@@ -276,7 +274,7 @@ def test_two_promotions_at_once(bench: Bench) -> None:
     Journal(bench.site.journal).entries()
 
 
-def test_an_image_that_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_timeout(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = bench.build()
     target = bench.site.target("stable")
     bench.site = replace(bench.site, targets={"stable": replace(target, access=replace(target.access, timeout=0.5))})
@@ -292,8 +290,8 @@ def test_an_image_that_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPa
     assert bench.tags(candidate) == {}
 
 
-def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) -> None:
-    """Its disk is full: no tag is set of which nobody would know why, and no half line is left."""
+def test_full_disk_of_the_journal(bench: Bench, tmp_path: Path) -> None:
+    """No tag is set without a journal entry, and no incomplete line is left."""
     builds = [bench.build(f"hello-1-{number}", artifacts=False, layers=1) for number in range(1, 7)]
     with small_disk(tmp_path / "disk", "8k") as disk:
         bench.site = replace(bench.site, journal=disk.folder / "promotions.jsonl")
@@ -313,7 +311,7 @@ def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) 
         assert bench.tags(builds[0])["latest"] == builds[-1].image.digest
 
 
-def test_an_error_before_the_first_tag_sets_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_before_the_first_tag(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = bench.build()
 
     def broken(_: TagUpdater, change: TagChange, __: object) -> None:

@@ -1,4 +1,4 @@
-"""Promotions and their taking back, killed after every request that they make, and repeated: they converge."""
+"""promote and unpromote killed after each of their requests and repeated: they converge."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def assert_whole(bench: Bench, candidate: Candidate) -> None:
 
 
 def promoting(bench: Bench, step: int) -> int:
-    """Promote a build over an older one, killed after each request; how many kills that were."""
+    """Promote a build over an older one, killed after each request; return the number of kills."""
     old, new = (bench.build(f"hello-1-{release}", layers=1) for release in (1, 2))
     for number in itertools.count(1, step):
         there = elsewhere(bench, number)
@@ -72,7 +72,7 @@ def promoting(bench: Bench, step: int) -> int:
 
 
 def taking_back(bench: Bench, step: int) -> int:
-    """Take a build back and delete it, killed after each request; how many kills that were."""
+    """Unpromote and delete a build, killed after each request; return the number of kills."""
     layer = b"a layer that both have" * 50
     old, new = (bench.build(f"hello-1-{release}", layers=1, shared=[layer]) for release in (1, 2))
     for number in itertools.count(1, step):
@@ -103,7 +103,7 @@ def manifests_left(bench: Bench, candidate: Candidate, digests: set[str]) -> lis
         return [each for each in sorted(digests) if repository.head(each)]
 
 
-def test_promotion_killed_now_and_then(bench: Bench) -> None:
+def test_promotion_killed_at_some_requests(bench: Bench) -> None:
     assert promoting(bench, STEP) > 2
 
 
@@ -114,12 +114,12 @@ def test_promotion_killed_after_every_request(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", ["mounted"], indirect=True)
-def test_taking_back_killed_now_and_then(bench: Bench) -> None:
+def test_unpromotion_killed_at_some_requests(bench: Bench) -> None:
     assert taking_back(bench, STEP) > 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("bench", ["mounted"], indirect=True)
-def test_taking_back_killed_after_every_request(bench: Bench) -> None:
+def test_unpromotion_killed_after_every_request(bench: Bench) -> None:
     assert taking_back(bench, 1) > 30
