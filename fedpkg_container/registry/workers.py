@@ -148,7 +148,7 @@ class WorkerPool:
                 return
             try:
                 result = function(job)
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever reads the result
+            except BaseException as error:  # noqa: BLE001 - raised again by future.result()
                 future.set_exception(error)
             else:
                 future.set_result(result)
