@@ -17,34 +17,20 @@ from fedpkg_container.model.reference import ImageReference
 
 #: Solution for a registry that fails.
 CONTACT_ADMINISTRATORS = "try again later; if this persists, contact the site administrators"
-
-
 #: Error texts of programs and registries; the first match counts.
 _UNREACHABLE = re.compile(
     r"connection refused|no such host|i/o timeout|no route to host|connection reset", re.IGNORECASE
 )
-
-
 #: Errors that may be temporary; a wrong name is not.
 _TEMPORARY = re.compile(r"connection refused|i/o timeout|no route to host|connection reset", re.IGNORECASE)
-
-
 #: Go's text for a failed connection, at the end of a program's output.
 _REASON = re.compile(r": ((?:dial|lookup|read|write) [^\"]+)\"?$")
-
-
 _LATE = re.compile(r"\btimed out\b")
-
-
 _BROKEN = re.compile(r"\b5[0-9][0-9] \(?[A-Z]|unexpected EOF|: EOF\b|TLS handshake timeout")
-
-
 _MISSING = re.compile(
     r"manifest unknown|name unknown|repository name not known|status code (from registry )?404|status: 404",
     re.IGNORECASE,
 )
-
-
 _REFUSED = re.compile(r"\bunauthorized\b|: denied\b|authentication required", re.IGNORECASE)
 
 

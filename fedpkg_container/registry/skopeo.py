@@ -86,7 +86,7 @@ class Registry:
         with self._image(image) as repository:
             return repository.manifest(image.digest or image.tag or "latest")
 
-    def settings(self, image: ImageReference, platform: Platform | None = None) -> dict[str, Any]:
+    def configuration(self, image: ImageReference, platform: Platform | None = None) -> dict[str, Any]:
         """Return the parsed image configuration.
 
         :param platform: selects an image of an image index
@@ -100,12 +100,12 @@ class Registry:
                 raise RegistryError(f"{image} has no readable configuration")
             content = repository.blob(manifest.blobs[0])
         try:
-            settings = json.loads(content)
+            configuration = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {image} is not JSON: {error}") from error
-        if not isinstance(settings, dict) or not isinstance(settings.get("config") or {}, dict):
+        if not isinstance(configuration, dict) or not isinstance(configuration.get("config") or {}, dict):
             raise RegistryError(f"invalid image configuration of {image}")
-        return settings
+        return configuration
 
     @contextlib.contextmanager
     def _image(self, image: ImageReference) -> Iterator[Repository]:
@@ -116,7 +116,9 @@ class Registry:
             except NoSuchImageError as error:
                 raise no_such_image(image) from error
 
-    def bring(self, source: str, options: Sequence[str], target: ImageReference, *, exactly: bool) -> None:
+    def copy_image(
+        self, source: str, options: Sequence[str], target: ImageReference, *, preserve_digests: bool
+    ) -> None:
         """Copy an image with all its architectures to a registry, from any source that skopeo supports.
 
         :param source: in skopeo's notation
@@ -124,8 +126,8 @@ class Registry:
         :param preserve_digests: fail if a manifest would have to be converted
         :raises RegistryError: if it cannot be copied
         """
-        exact = ["--preserve-digests"] if exactly else []
-        arguments = ["copy", "--quiet", "--all", *exact, *options, *self.access.options("dest-")]
+        preserve = ["--preserve-digests"] if preserve_digests else []
+        arguments = ["copy", "--quiet", "--all", *preserve, *options, *self.access.options("dest-")]
         self._skopeo(*arguments, source, f"docker://{target}", image=target, timeout=self.access.timeout)
 
     def _skopeo(self, *arguments: str, image: ImageReference, timeout: float = READ_TIMEOUT) -> bytes:

@@ -164,7 +164,7 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
         (trusted / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
         upstream = ImageReference(host, "upstream/base", tag="41")
         registry = Registry(access(scene.folder))
-        registry.bring(f"oci:{layout}:x86_64", [], upstream, exactly=True)
+        registry.copy_image(f"oci:{layout}:x86_64", [], upstream, preserve_digests=True)
         digest = registry.manifest(upstream).digest
         assert scene.run("import-base", str(upstream), "--nvr", nvr, "--koji-tag", demo_site.DEST_TAG) == 0
     assert f"{nvr} imported" in capsys.readouterr().out

@@ -231,7 +231,7 @@ class BaseImport:
         """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
         unique = repository.tagged(tags.unique)
         self.log.say(f"bringing {source.shown} to {unique}")
-        self._registry.bring(source.transport, source.options, unique, exactly=bool(source.digest))
+        self._registry.copy_image(source.transport, source.options, unique, preserve_digests=bool(source.digest))
         with self._registry.repository(unique) as there:
             manifest = there.manifest(tags.unique)
             others = {}

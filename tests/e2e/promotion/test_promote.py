@@ -292,7 +292,7 @@ def test_skopeo_reads_the_promoted_image(bench: Bench) -> None:
     bench.promote(candidate)
     registry = Registry(bench.site.candidates.access)
     assert registry.manifest(bench.place(candidate).tagged("latest")).digest == candidate.image.digest
-    settings = registry.settings(bench.place(candidate).tagged("1.0-1"), Platform("arm64"))
+    settings = registry.configuration(bench.place(candidate).tagged("1.0-1"), Platform("arm64"))
     assert settings["config"]["Labels"]["com.redhat.component"] == "hello"
 
 
