@@ -19,6 +19,14 @@ from fedpkg_container.text import printable_line
 #: Docker's registry: image names use another host than its API; clients treat all of these as the same.
 DOCKER, _DOCKER_API = "docker.io", "registry-1.docker.io"
 _DOCKER_NAMES = frozenset({DOCKER, "index.docker.io", _DOCKER_API})
+#: Seconds; a helper may prompt for a passphrase.
+TIMEOUT = 60.0
+#: Valid helper names: part of a program name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+#: User name that marks an identity token, which must be exchanged for other tokens.
+_TOKEN_USER = "<token>"  # noqa: S105
+#: Output of helpers for an unknown server.
+_UNKNOWN = "credentials not found"
 
 
 def normalize_host(host: str) -> str:
@@ -31,16 +39,6 @@ def normalize_host(host: str) -> str:
 def api_host(host: str) -> str:
     """Return the host, with port, that serves a registry's API."""
     return _DOCKER_API if normalize_host(host) == DOCKER else host
-
-
-#: Seconds; a helper may prompt for a passphrase.
-TIMEOUT = 60.0
-#: Valid helper names: part of a program name.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-#: User name that marks an identity token, which must be exchanged for other tokens.
-_TOKEN_USER = "<token>"  # noqa: S105
-#: Output of helpers for an unknown server.
-_UNKNOWN = "credentials not found"
 
 
 @dataclass(frozen=True)

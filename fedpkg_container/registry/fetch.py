@@ -18,6 +18,17 @@ from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.response import Stream
 
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?:[0-9]+|\*)")
+Result = TypeVar("Result")
+#: Content of the ``version`` file of the ``dir:`` transport (containers/image, directory_dest.go).
+_DIR_VERSION = "Directory Transport Version: 1.1\n"
+#: Number of concurrent blob transfers.
+PARALLEL = 4
+#: Seconds between two calls of ``tick``.
+TICK_INTERVAL = 1.0
+#: Seconds to wait for canceled transfers to end.
+CANCEL_TIMEOUT = 5.0
+#: Maximum number of layers; overlay allows fewer.
+MAX_LAYERS = 1000
 
 
 def receive_blob(
@@ -102,20 +113,6 @@ def _read_prefix(path: Path, size: int) -> Iterator[bytes]:
         while size and (chunk := file.read(min(size, 1 << 20))):
             size -= len(chunk)
             yield chunk
-
-
-Result = TypeVar("Result")
-
-#: Content of the ``version`` file of the ``dir:`` transport (containers/image, directory_dest.go).
-_DIR_VERSION = "Directory Transport Version: 1.1\n"
-#: Number of concurrent blob transfers.
-PARALLEL = 4
-#: Seconds between two calls of ``tick``.
-TICK_INTERVAL = 1.0
-#: Seconds to wait for canceled transfers to end.
-CANCEL_TIMEOUT = 5.0
-#: Maximum number of layers; overlay allows fewer.
-MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ MAX_DESCRIPTOR_SIZE = (1 << 63) - 1
 MAX_MANIFEST_SIZE = 4 * 1024 * 1024
 #: Maximum length of an image configuration, bytes (as in containers/image).
 MAX_CONFIG_SIZE = 4 * 1024 * 1024
+#: Keys of the platform in a configuration.
+_PLATFORM = ("architecture", "os", "variant")
 
 
 @dataclass(frozen=True)
@@ -191,10 +193,6 @@ class Manifest:
             if isinstance(entry_platform, dict) and platform.fits(entry_platform):
                 return Descriptor.of(member).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
-
-
-#: Keys of the platform in a configuration.
-_PLATFORM = ("architecture", "os", "variant")
 
 
 @dataclass(frozen=True)

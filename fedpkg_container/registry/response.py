@@ -27,14 +27,6 @@ _CAUSES = re.compile(
     r"|'(?P<broken>Connection broken)"
 )
 MAX_CAUSE = 500
-
-
-def root_cause(text: str) -> str:
-    """Return the cause of a connection error, e.g. ``Connection refused``; the whole text if none is recognized."""
-    match = _CAUSES.search(text)
-    return printable_line(match[match.lastindex or 0] if match else text)[:MAX_CAUSE]
-
-
 #: Maximum length of a response that is read into memory, bytes, and maximum time for that, seconds.
 MAX_RESPONSE_SIZE = 64 * 1024 * 1024
 MAX_READ_TIME = 300.0
@@ -49,6 +41,12 @@ _QUERY = re.compile(r"\?[^\s'\")]*")
 _BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 #: OpenSSL's errors for a server that cannot be trusted or does not use TLS.
 _UNTRUSTED = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
+
+
+def root_cause(text: str) -> str:
+    """Return the cause of a connection error, e.g. ``Connection refused``; the whole text if none is recognized."""
+    match = _CAUSES.search(text)
+    return printable_line(match[match.lastindex or 0] if match else text)[:MAX_CAUSE]
 
 
 @dataclass(frozen=True)

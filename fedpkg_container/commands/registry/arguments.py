@@ -14,6 +14,8 @@ from fedpkg_container.registry.config_path import journal_path, target_names
 from fedpkg_container.settings import size_of
 
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
+#: Bytes read from the end of the promotion journal for completion: several hundred promotions.
+JOURNAL_TAIL = 2**18
 
 
 def directory(text: str) -> Path:
@@ -52,10 +54,6 @@ def size(text: str) -> int:
     if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, e.g. 500K or 20M")
     return number
-
-
-#: Bytes read from the end of the promotion journal for completion: several hundred promotions.
-JOURNAL_TAIL = 2**18
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
     from fedpkg_container.registry.mirror.options import Options, Summary
 
+HELP = "export blobs as a tree of files for web servers and mirrors"
+
 
 def summary_lines(summary: Summary, directory: Path, *, verified: bool) -> Iterator[str]:
     """Yield the summary in a few lines.
@@ -47,9 +49,6 @@ def summary_lines(summary: Summary, directory: Path, *, verified: bool) -> Itera
         f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.queried} queried),"
         f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )
-
-
-HELP = "export blobs as a tree of files for web servers and mirrors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,8 @@ machine:
   3. set readonly.enabled to false again and restart it; it caches the existence
      of deleted blobs"""
 
+HELP = "delete staging images and old candidates that are not needed"
+
 
 def lines(report: Report) -> Iterator[str]:
     """Yield the lines of the report."""
@@ -122,9 +124,6 @@ def _kept_lines(report: Report) -> Iterator[str]:
     reasons = Counter(image.decision.why for image in report.kept if not image.decision.is_age_unknown)
     if reasons and not report.deletes:
         yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed or recent"
-
-
-HELP = "delete staging images and old candidates that are not needed"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,13 @@ from fedpkg_container.registry.workers import JobSkippedError, WorkerPool
 
 #: Maximum nesting of indexes and of artifacts that refer to artifacts.
 MAX_DEPTH = MAX_INDEX_DEPTH + MAX_ARTIFACT_DEPTH
+Result = TypeVar("Result")
+#: Repository and tag, digest or nothing.
+Job = tuple[str, str]
+#: How often a repository is read again because its tags moved before the manifests were read.
+MAX_REREADS = 3
+#: State key: space-separated repositories without referrers API, the one queried longest ago first.
+NO_REFERRERS = "no referrers"
 
 
 @dataclass
@@ -81,16 +88,6 @@ def find_reachable(
     if served:
         raise RegistryError(f"{served} is a manifest and also a layer of another manifest")
     return reach
-
-
-Result = TypeVar("Result")
-#: Repository and tag, digest or nothing.
-Job = tuple[str, str]
-
-#: How often a repository is read again because its tags moved before the manifests were read.
-MAX_REREADS = 3
-#: State key: space-separated repositories without referrers API, the one queried longest ago first.
-NO_REFERRERS = "no referrers"
 
 
 @dataclass

@@ -20,6 +20,9 @@ from fedpkg_container.text import printable_line
 
 #: Bytes before a journal position that must be unchanged.
 _CHECKED_BYTES = 4096
+#: State keys: position in the journal, selected repositories, clock reading of the last full run and of the last
+#: refresh of referrers.
+_POSITION, _WANTED, _FULL, REFERRERS = "position", "wanted", "full", "referrers asked for"
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,6 @@ def _repository(entry: JournalEntry) -> str:
 
 def _position(content: bytes) -> str:
     return f"{len(content)} {digest_of(content[-_CHECKED_BYTES:])}"
-
-
-#: State keys: position in the journal, selected repositories, clock reading of the last full run and of the last
-#: refresh of referrers.
-_POSITION, _WANTED, _FULL, REFERRERS = "position", "wanted", "full", "referrers asked for"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ BLOBS, ARCHIVES = TOPS = ("v2", "archives")
 FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
 #: Errors of link(2) that are handled by copying: too many links, or no support for hard links.
 _LINK_ERRORS = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
+_NAME = "fullfiletimelist-"
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_NAME = "fullfiletimelist-"
 
 
 def write_file_list(directory: Path, staging_dir: Path) -> bool:

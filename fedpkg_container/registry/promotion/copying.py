@@ -20,6 +20,9 @@ from fedpkg_container.registry.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
+#: Maximum number of manifests of an image.
+MAX_MANIFESTS = 2000
+
 
 def manifest_exists(repository: Repository, digest: str) -> bool:
     """Return whether a manifest exists and can be read."""
@@ -146,10 +149,6 @@ def _mount(target: Repository, blob: Descriptor, source_name: str) -> bool:
         raise
     except RegistryError:
         return False
-
-
-#: Maximum number of manifests of an image.
-MAX_MANIFESTS = 2000
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from fedpkg_container.registry.workers import WorkerPool
 #: Concurrent requests per image that is promoted, and in total.
 REQUESTS_PER_BUILD = 4
 MAX_REQUESTS = 32
+BuildCandidate = Union[Candidate, NoCandidate]
 
 
 @dataclass(frozen=True)
@@ -212,9 +213,6 @@ class _BuildPromotion:
 
 def _is_up_to_date(changes: Sequence[TagChange]) -> bool:
     return all(change.what != SET for change in changes)
-
-
-BuildCandidate = Union[Candidate, NoCandidate]
 
 
 def promote(

@@ -22,6 +22,9 @@ from fedpkg_container.registry.repository import Repository
 
 logger = logging.getLogger(__name__)
 
+#: What happens to a tag.
+SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
+
 
 @dataclass(frozen=True)
 class SignatureTags:
@@ -63,10 +66,6 @@ def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> 
         return True
     logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False
-
-
-#: What happens to a tag.
-SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
 
+REQUESTS = 8
+#: Reasons for keeping a tag.
+NOT_OURS = "it was not set by promote"
+NO_BUILD_BEFORE = "there is no previous build"
+
 
 def current_digests(repository: Repository, tags: Sequence[str], requests: WorkerPool) -> dict[str, str]:
     """Return the current digests of tags; deleted tags are left out."""
@@ -106,12 +111,6 @@ def _members(repository: Repository, digest: str) -> list[str]:
         return [manifest.digest for manifest in repository.manifest(digest).manifests]
     except NoSuchImageError:
         return []
-
-
-REQUESTS = 8
-#: Reasons for keeping a tag.
-NOT_OURS = "it was not set by promote"
-NO_BUILD_BEFORE = "there is no previous build"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ from fedpkg_container.registry.referrers import fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 
+#: Maximum difference between the clocks of this machine and the registry, seconds.
+MAX_CLOCK_SKEW = 3600.0
+#: Attempts to delete in a repository that other clients change concurrently.
+MAX_ATTEMPTS = 5
+
 
 class ChangedError(FedpkgContainerError):
     """A repository was changed after it was planned."""
@@ -104,12 +109,6 @@ class ImageDeleter:
             for artifact in (*first, referrers_index)
             if artifact and artifact != digest and self._is_to_delete(artifact)
         ]
-
-
-#: Maximum difference between the clocks of this machine and the registry, seconds.
-MAX_CLOCK_SKEW = 3600.0
-#: Attempts to delete in a repository that other clients change concurrently.
-MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)

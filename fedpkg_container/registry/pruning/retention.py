@@ -13,6 +13,7 @@ from fedpkg_container.registry.pruning.inventory import Inventory, read_inventor
 from fedpkg_container.registry.repository import Repository
 
 DAY = 24 * 3600.0
+AGE_UNKNOWN = "age unknown"
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,6 @@ class Decision:
     def is_age_unknown(self) -> bool:
         """Whether it is kept only because its age is unknown."""
         return self.keep and self.age is None and self.why == AGE_UNKNOWN
-
-
-AGE_UNKNOWN = "age unknown"
 
 
 @dataclass(frozen=True)

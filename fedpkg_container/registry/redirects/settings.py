@@ -22,6 +22,10 @@ _PATH = re.compile(r"/[\w./@+,=:~ -]*")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~+=:@-]+)*")
 _PSEUDONYM = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:_-]*[A-Za-z0-9])?")
 _PORTS = {"http": 80, "https": 443}
+_Value = TypeVar("_Value", str, Path)
+_Parsed = TypeVar("_Parsed")
+#: File that turns redirects off. In /etc because SELinux allows web servers to read there.
+SWITCH = Path("/etc/fedpkg-container/redirects-off")
 
 
 def host_name(text: str) -> str:
@@ -148,13 +152,6 @@ def _port(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,4}", text, re.ASCII) or int(text) > 65535:
         raise ValueError
     return int(text)
-
-
-_Value = TypeVar("_Value", str, Path)
-_Parsed = TypeVar("_Parsed")
-
-#: File that turns redirects off. In /etc because SELinux allows web servers to read there.
-SWITCH = Path("/etc/fedpkg-container/redirects-off")
 
 
 class FrontEndError(ConfigurationError):
