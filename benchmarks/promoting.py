@@ -97,8 +97,8 @@ class Bench:
 
     def _promote(self, number: int) -> None:
         site = make_site(self.folder, self.candidate, self.stable, access=access(self.folder), prefix=f"ours/{number}")
-        path = site_file(replace(site, record=self.folder / f"{self.stable}-{number}.jsonl"))
-        command = [PROGRAM, "--config", str(path), "promote", "--tag", KOJI_TAG, "--json"]
+        path = site_file(replace(site, journal=self.folder / f"{self.stable}-{number}.jsonl"))
+        command = [PROGRAM, "--config", str(path), "promote", "--koji-tag", KOJI_TAG, "--json"]
         run(command, env=self.environment, timeout=TIMEOUT)
 
     def _skopeo(self, candidates: Sequence[Candidate], number: int) -> None:

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The program ``fedpkg-container-registry``: the way of images from a candidate registry to everybody."""
+"""The program ``fedpkg-container-registry``: distribution of images from the candidate registry."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PROGRAM = "fedpkg-container-registry"
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The arguments of all commands."""
+    """Return the parser with all commands."""
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Bring container images from Koji's candidate registry to everybody."
+        prog=PROGRAM, description="Distribute container images from Koji's candidate registry."
     )
     _add_common(parser, default=None)
     parser.set_defaults(files=True)
@@ -32,27 +32,27 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
-    """The options that may stand before or after the command; without a default, what stood before it counts."""
-    parser.add_argument("--config", type=Path, metavar="FILE", default=default, help="the site's configuration")
+    """Add options that are valid before and after the command; the suppressed default keeps a value given before."""
+    parser.add_argument("--config", type=Path, metavar="FILE", default=default, help="configuration of the site")
     parser.add_argument(
-        "--debug", action="store_true", default=default, help="say what is asked of registries, and show tracebacks"
+        "--debug", action="store_true", default=default, help="log registry requests and show tracebacks"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a command; the exit status."""
+    """Run a command and return the exit status."""
     import logging
 
     from fedpkg_container.commands.terminal import Complaints, complain_of_error
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.registry.config import read_site
     from fedpkg_container.registry.config_path import configuration_path
-    from fedpkg_container.registry.response import without_queries
+    from fedpkg_container.registry.response import redact_queries
     from fedpkg_container.signals import interruptible
     from fedpkg_container.text import os_error_text
 
     complaints = Complaints()
-    complaints.addFilter(without_queries)
+    complaints.addFilter(redact_queries)
     logging.basicConfig(
         format="%(message)s", handlers=[complaints], level=logging.DEBUG if arguments.debug else logging.WARNING
     )
@@ -73,12 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
         complain_of_error(os_error_text(error))
         return 1
     except KeyboardInterrupt:
-        complain_of_error("interrupted", "run it again: what is done already is found done")
+        complain_of_error("interrupted", "rerun the command; completed steps are skipped")
         return 130
 
 
 def main() -> None:
-    """The program's entry: the only place that exits."""
+    """Run the program and exit."""
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
         from fedpkg_container.completion.answer import answer_with

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import ipaddress
+import logging
 import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from types import MappingProxyType
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.reference import ImageReference
+
+logger = logging.getLogger(__name__)
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", re.IGNORECASE)
@@ -55,6 +58,16 @@ class Settings:
     def complain(self, section: str, option: str, what: str) -> None:
         """Remember that something is wrong."""
         self._problems.append(f"[{section}] {option} {what}")
+
+    def renamed(self, section: str, old: str, new: str) -> None:
+        """Accept the old name of a setting, with a warning; the new name takes precedence."""
+        if not self._parser.has_option(section, old):
+            return
+        logger.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
+        value = self._parser.get(section, old)
+        self._parser.remove_option(section, old)
+        if not self._parser.has_option(section, new):
+            self._parser.set(section, new, value)
 
     def problems(
         self,

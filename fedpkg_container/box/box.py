@@ -208,7 +208,7 @@ class Box:
         session = self.session(ADMIN)
         certificates = self.layout.builder(self.layout.builders[0]) / "certs"
         registry = Registry(Access(certificates))
-        deleted = staging.prune(registry, self.layout.registry_address, KojiRecords(session))
+        deleted = staging.prune_staging(registry, self.layout.registry_address, KojiRecords(session))
         session.logout()
         return deleted
 

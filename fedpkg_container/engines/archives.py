@@ -26,8 +26,8 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramOutputError, RegistryError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
 from fedpkg_container.process import OUTPUT_LIMIT, run
-from fedpkg_container.registry.digests import checked, digest_of
-from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, Descriptor, ImageConfiguration, Manifest
+from fedpkg_container.registry.digests import digest_of, validate_digest
+from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, OCI_INDEX, Descriptor, ImageConfiguration, Manifest
 
 #: Seconds for reading an archive.
 TIMEOUT = 1800.0
@@ -50,7 +50,7 @@ _COPIES, _OWN_FILES = 3, 10**8
 #: Bytes of memory that decompression may need: xz with its largest dictionary of usual presets takes 65 MB.
 _DECOMPRESSION_MEMORY = 10**9
 #: The longest blob that is read into memory, bytes: configurations.
-LONGEST_BLOB = 8 * 1024 * 1024
+MAX_BLOB_SIZE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,15 @@ class ImageFolder:
 
         :raises RegistryError: it is not there, or something else
         """
-        name = f"{checked(digest).partition(':')[2]}.manifest.json" if digest else "manifest.json"
-        return Manifest.read(self._read(name, LONGEST_MANIFEST), digest=digest, where=name)
+        name = f"{validate_digest(digest).partition(':')[2]}.manifest.json" if digest else "manifest.json"
+        return Manifest.read(self._read(name, MAX_MANIFEST_SIZE), digest=digest, where=name)
 
     def blob(self, blob: Descriptor) -> bytes:
         """A small blob.
 
         :raises RegistryError: it is not there, or something else
         """
-        content = self._read(blob.digest.partition(":")[2], LONGEST_BLOB)
+        content = self._read(blob.digest.partition(":")[2], MAX_BLOB_SIZE)
         if digest_of(content, blob.digest) != blob.digest:
             raise RegistryError(f"what the archive has as {blob.digest} is something else")
         return content
@@ -294,7 +294,7 @@ def _layout(archive: Path, layout: Path, below: Path) -> Path:
     :raises UsageError: it names none
     """
     try:
-        index = json.loads(_plain(layout / "index.json", below, LONGEST_MANIFEST))
+        index = json.loads(_plain(layout / "index.json", below, MAX_MANIFEST_SIZE))
         members = [Descriptor.of(each) for each in index["manifests"]]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, RegistryError) as error:
         raise UsageError(f"{archive} has no index of an OCI layout that can be read: {error}") from error
@@ -310,16 +310,16 @@ def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, A
 
     :raises RegistryError: it cannot be read
     """
-    facts = dict(member.facts)
+    facts = dict(member.fields)
     if not member.is_manifest or facts.get("platform"):
         return facts
     folder = ImageFolder(layout / "blobs" / "sha256", OCI, below)
     try:
-        raw = _plain(folder.path / member.digest.partition(":")[2], below, LONGEST_MANIFEST)
+        raw = _plain(folder.path / member.digest.partition(":")[2], below, MAX_MANIFEST_SIZE)
     except OSError as error:
         raise NoSuchImageError(f"the archive has no {member.digest}: {error.strerror}") from error
     manifest = Manifest.read(raw, digest=member.digest, where=member.digest)
-    return facts if manifest.is_list else {**facts, "platform": platform(folder.blob(manifest.blobs[0]))}
+    return facts if manifest.is_index else {**facts, "platform": platform(folder.blob(manifest.blobs[0]))}
 
 
 def platform(configuration: bytes) -> dict[str, str]:

@@ -32,10 +32,11 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.digests import checked
+from fedpkg_container.registry.digests import validate_digest
+from fedpkg_container.registry.errors import CONTACT_ADMINISTRATORS
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.skopeo import TELL, Access, Registry
+from fedpkg_container.registry.skopeo import Access, Registry
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class BaseImage:
 
     def blob(self, digest: str) -> Path:
         """The file of a blob."""
-        return self.content / checked(digest).partition(":")[2]
+        return self.content / validate_digest(digest).partition(":")[2]
 
 
 class BaseImages:
@@ -211,9 +212,9 @@ class BaseImages:
         self, image: ImageReference, platform: Platform, deadline: Deadline | None, tick: Callable[[], None]
     ) -> BaseImage:
         tick()
-        own = Deadline(f"fetching {image}", self._access.timeout, TELL, RegistryError)
+        own = Deadline(f"fetching {image}", self._access.timeout, CONTACT_ADMINISTRATORS, RegistryError)
         deadline = deadline.within(own) if deadline else own
-        registry = Registry(replace(self._access.impatient(), deadline=deadline))
+        registry = Registry(replace(self._access.without_retries(), deadline=deadline))
         exact = image.at(registry.manifest(image).digest_for(platform))
         with self._names():
             directory = self._directory(exact)

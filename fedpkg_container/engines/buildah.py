@@ -32,7 +32,7 @@ from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import background, run, stream
 from fedpkg_container.registry.copy import put_image
-from fedpkg_container.registry.manifests import LIST_TYPES, LONGEST_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import INDEX_TYPES, MAX_MANIFEST_SIZE, Descriptor, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.text import printable
 
@@ -153,7 +153,7 @@ class Exporting:
             manifests = {}
             for kind in self.kinds:
                 with open_plain(self._target / f"{kind}.json", self._work) as file:
-                    manifests[kind] = Manifest.read(file.read(LONGEST_MANIFEST + 1), where=kind)
+                    manifests[kind] = Manifest.read(file.read(MAX_MANIFEST_SIZE + 1), where=kind)
             self._exported = Exported(manifests, self._target, self._work)
         return self._exported
 
@@ -438,7 +438,7 @@ class Buildah:
                 config = json.loads(repository.blob(manifest.blobs[0]))
                 platform = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
                 listed.append({**manifest.descriptor, "platform": platform})
-            made = Manifest.of({"schemaVersion": 2, "mediaType": LIST_TYPES[kind], "manifests": listed})
+            made = Manifest.of({"schemaVersion": 2, "mediaType": INDEX_TYPES[kind], "manifests": listed})
             repository.put_manifest(target.tag, made)
         return made.digest
 

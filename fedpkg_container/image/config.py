@@ -38,7 +38,7 @@ _KNOWN = {
         "sources",
         "formats",
         "timeout",
-        "patience",
+        "retry_timeout",
         "allowed_hosts",
     },
     "engine": {"state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
@@ -62,7 +62,7 @@ _KNOWN = {
 }
 _GIGABYTE = 10**9
 #: Seconds for which a registry that fails is asked again, where the site says nothing.
-PATIENCE = 60
+RETRY_TIMEOUT = 60
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Site:
 
         :param deadline: when all requests have to have ended
         """
-        return replace(self.access.impatient(), deadline=deadline)
+        return replace(self.access.without_retries(), deadline=deadline)
 
     def allows_source(self, image: ImageReference) -> bool:
         """Whether images may be built on this one."""
@@ -275,11 +275,12 @@ def _named_hosts(settings: Settings) -> tuple[str, ...]:
 
 
 def _access(settings: Settings, guard: AddressGuard) -> Access:
+    settings.renamed("registry", "patience", "retry_timeout")
     return Access(
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        patience=settings.number("registry", "patience", PATIENCE, unit="seconds", least=0),
+        retry_timeout=settings.number("registry", "retry_timeout", RETRY_TIMEOUT, unit="seconds", least=0),
         guard=guard,
     )
 

@@ -174,7 +174,7 @@ class ContainerBuild:
         stage = ImageReference(self.site.candidate, staging.staging_repository(self.task.id))
         try:
             with uninterrupted():
-                staging.empty(Registry(self.site.access.impatient(timeout)), stage)
+                staging.empty_staging(Registry(self.site.access.without_retries(timeout)), stage)
         except FedpkgContainerError as error:
             logger.warning("%s could not be emptied: %s", stage, error)
 

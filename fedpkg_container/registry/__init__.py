@@ -1,1 +1,1 @@
-"""What is said to registries: references, manifests, copies, and the emptying of staging."""
+"""Client for container registries, and what runs on it: promotion, mirror, pruning, import, redirects."""

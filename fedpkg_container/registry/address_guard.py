@@ -1,4 +1,4 @@
-"""Which addresses a builder connects to for a packager or a registry: none of its own, and none that are closed."""
+"""Filter for the addresses that a builder connects to on behalf of packagers: never its own, never denied networks."""
 
 from __future__ import annotations
 
@@ -12,86 +12,86 @@ from typing import Union
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.limits import CLOSED
-from fedpkg_container.registry.credentials import plain
+from fedpkg_container.registry.credentials import normalize_host
 
 _Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
-#: Where translators of IPv6-only networks put the address of a host that has IPv4 only, in the last 32 bits (RFC 6052).
+#: Prefix in which NAT64 gateways of IPv6-only networks embed an IPv4 address, in the last 32 bits (RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class ClosedAddressError(RegistryError):
-    """A host is at an address that builders do not connect to."""
+    """A host resolves to addresses that builders must not connect to."""
 
 
 @dataclass(frozen=True)
 class AddressGuard:
-    """The addresses that a builder connects to.
+    """The addresses that a builder may connect to.
 
-    :param denied: networks of IPv4 that the site closes, besides ``CLOSED``: ``10.0.0.0/8``
-    :param hosts: hosts, with their port where it is not 443, that the site names: they may be at any address
+    :param denied: IPv4 networks that the site denies besides ``CLOSED``, e.g. ``10.0.0.0/8``
+    :param hosts: hosts that may have any address, with the port unless it is 443
     """
 
     denied: Sequence[str] = ()
     hosts: Sequence[str] = ()
 
     @cached_property
-    def _closed(self) -> tuple[ipaddress.IPv4Network, ...]:
-        return tuple(ipaddress.IPv4Network(each) for each in (*CLOSED, *self.denied))
+    def _denied(self) -> tuple[ipaddress.IPv4Network, ...]:
+        return tuple(ipaddress.IPv4Network(network) for network in (*CLOSED, *self.denied))
 
     def trusts(self, host: str) -> bool:
-        """Whether the site names a host, so that it may be at any address.
+        """Return whether a host may have any address.
 
-        :param host: with its port where that is not 443
+        :param host: with the port unless it is 443
         """
-        return plain(host) in {plain(each) for each in self.hosts}
+        return normalize_host(host) in {normalize_host(trusted) for trusted in self.hosts}
 
     def allows(self, address: str) -> bool:
-        """Whether the builder connects to an IP address of a host that the site does not name."""
+        """Return whether the builder may connect to an IP address of a host that the site does not trust."""
         ip = _embedded(ipaddress.ip_address(address.partition("%")[0]))
         if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
             return False
         if isinstance(ip, ipaddress.IPv4Address):
-            if any(ip in each for each in self._closed):
+            if any(ip in network for network in self._denied):
                 return False
         elif not ip.is_global or ip.is_site_local or ip.sixtofour or ip.teredo:
             return False
-        return not _is_own(str(ip))
+        return not _is_local(str(ip))
 
     def addresses(self, host: str, port: int) -> list[str]:
-        """Resolve a host; the IP addresses of it to which the builder connects, in the resolver's order.
+        """Resolve a host to the IP addresses that the builder may connect to, in the resolver's order.
 
-        A connection is to be made to one of these, never by name: another query could have another answer.
+        Connect to one of these addresses, never by name: a second query could return a different address.
 
-        :raises ClosedAddressError: there are none
-        :raises OSError: the name cannot be resolved
+        :raises ClosedAddressError: if none is allowed
+        :raises OSError: if the name cannot be resolved
         """
         shown = f"[{host}]" if ":" in host else host
         if self.trusts(shown if port == 443 else f"{shown}:{port}"):
             return resolve(host, port)
-        found = [each for each in resolve(host, port) if self.allows(each)]
-        if not found:
-            # Without the address: names of the builder's network are not resolved for packagers.
+        allowed = [address for address in resolve(host, port) if self.allows(address)]
+        if not allowed:
+            # The message leaves out the address: packagers must not resolve names of the builder's network.
             raise ClosedAddressError(
-                f"{shown}:{port} is at an address that builders of this site do not connect to",
-                solution="use another host, or ask the site's administrators to name it (docs/site.md, allowed_hosts)",
+                f"{shown}:{port} resolves to an address that builders of this site may not connect to",
+                solution="use another host, or ask the site administrators to allow it (docs/site.md, allowed_hosts)",
             )
-        return found
+        return allowed
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The IP addresses of a host, in the resolver's order.
+    """Return the IP addresses of a host, in the resolver's order.
 
-    :raises OSError: the name cannot be resolved
+    :raises OSError: if the name cannot be resolved
     """
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:  # a part of the name is empty or too long
+        results = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # an empty or too long label
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from error
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+    return list(dict.fromkeys(str(result[4][0]) for result in results))
 
 
 def _embedded(ip: _Address) -> _Address:
-    """The IPv4 address to which an IPv6 address leads, for the two kinds that reach hosts with IPv4 only."""
+    """Return the IPv4 address embedded in an IPv4-mapped or NAT64 address; any other address unchanged."""
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             return ip.ipv4_mapped
@@ -100,8 +100,8 @@ def _embedded(ip: _Address) -> _Address:
     return ip
 
 
-def _is_own(address: str) -> bool:
-    """Whether an address is one of this machine's: only then can something be bound to it."""
+def _is_local(address: str) -> bool:
+    """Return whether an address belongs to this machine, by trying to bind to it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as attempt:

@@ -1,7 +1,7 @@
-"""What authorizes requests to a registry: a name and password, or tokens that its server gives for them.
+"""Authorization of registry requests: user and password, or bearer tokens of the registry's token server.
 
-The registry says which (``WWW-Authenticate``); it is asked once, and tokens are kept for each repository and action
-until the registry takes one no longer (distribution's token authentication specification).
+The registry names the scheme in ``WWW-Authenticate``. Tokens are cached per repository and action until the registry
+rejects them (distribution's token authentication specification).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import credentials
 from fedpkg_container.text import printable_line
 
-#: Asks a server of tokens: address and ``Authorization``; status and the object that came.
-Ask = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
+#: Fetches a token: URL and ``Authorization`` header → HTTP status and the JSON object of the response.
+TokenRequest = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
 
 
-#: What stands for the list of all repositories.
+#: Stands for the list of all repositories.
 CATALOG = "*"
 
 
 def scope(method: str, repository: str) -> str:
-    """What a request needs to be allowed, as servers of tokens name it.
+    """Return the scope that a request needs, in the notation of token servers.
 
-    :param repository: or ``CATALOG``
+    :param repository: its name, or ``CATALOG``
     """
     if repository == CATALOG:
         return "registry:catalog:*"
@@ -39,14 +39,14 @@ def scope(method: str, repository: str) -> str:
     return f"repository:{repository}:{actions}"
 
 
-def _named(scopes: Sequence[str], told: str) -> list[str]:
-    """Scopes with the actions that the registry names for them: some call a deletion ``delete``, others ``*``."""
-    known = {each.rpartition(":")[0]: each for each in told.split()}
-    return [known.get(each.rpartition(":")[0], each) for each in scopes]
+def _with_named_actions(scopes: Sequence[str], challenge_scope: str) -> list[str]:
+    """Return scopes with the registry's name for actions: a deletion is ``delete`` for some, ``*`` for others."""
+    named = {item.rpartition(":")[0]: item for item in challenge_scope.split()}
+    return [named.get(item.rpartition(":")[0], item) for item in scopes]
 
 
-class Authorizations:
-    """What authorizes requests to one registry; for several threads.
+class TokenCache:
+    """Authorization headers for one registry, cached by scope; thread-safe.
 
     :param host: the registry
     :param auth_file: credentials; None for the user's own
@@ -59,54 +59,57 @@ class Authorizations:
         self._headers: dict[tuple[str, ...], str] = {}
 
     def header(self, scopes: Sequence[str]) -> str:
-        """The header for a request; empty when nothing was asked for yet."""
+        """Return the cached header for scopes; empty before the registry has sent a challenge."""
         return self._headers.get(tuple(scopes), "")
 
-    def answer(self, challenge: str, scopes: Sequence[str], refused: str, ask: Ask) -> str:
-        """The header that a registry asked for.
+    def authorize(self, challenge: str, scopes: Sequence[str], refused: str, request_token: TokenRequest) -> str:
+        """Return the header that a registry's challenge requires.
 
-        :param challenge: its ``WWW-Authenticate``
-        :param refused: the header with which it was asked
-        :raises RegistryError: there is none
+        :param challenge: value of ``WWW-Authenticate``
+        :param refused: the header that the registry rejected
+        :raises RegistryError: if no token is issued
         """
         with self._locks[tuple(scopes)]:
             known = self._headers.get(tuple(scopes), "")
-            if known != refused:  # another thread was faster
+            if known != refused:  # another thread has renewed it
                 return known
-            self._headers[tuple(scopes)] = made = self._made(challenge, scopes, ask)
-            return made
+            self._headers[tuple(scopes)] = header = self._authorization(challenge, scopes, request_token)
+            return header
 
-    def _made(self, challenge: str, scopes: Sequence[str], ask: Ask) -> str:
+    def _authorization(self, challenge: str, scopes: Sequence[str], request_token: TokenRequest) -> str:
         kind, _, rest = challenge.partition(" ")
-        repository = next((each.split(":")[1] for each in scopes if each.startswith("repository:")), "")
-        basic = self._basic(repository)
+        repository = next((item.split(":")[1] for item in scopes if item.startswith("repository:")), "")
+        basic = self._basic_header(repository)
         if kind.lower() != "bearer":
             return basic
-        wanted: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
-        realm = wanted.get("realm") or ""
-        server = _server(realm)
+        parameters: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
+        realm = parameters.get("realm") or ""
+        server = _token_server(realm)
         if not server:
             shown = printable_line(realm)[:200]
-            raise RegistryError(f"{self._host} names no server for tokens that can be trusted: {shown!r}")
-        asked = {"service": wanted.get("service") or "", "scope": _named(scopes, wanted.get("scope") or "")}
-        url = requests.Request("GET", realm, params=asked).prepare().url or realm
-        status, found = ask(url, basic)
-        token = found.get("token") or found.get("access_token")
+            raise RegistryError(f"token server URL of {self._host} is not https: {shown!r}")
+        query = {
+            "service": parameters.get("service") or "",
+            "scope": _with_named_actions(scopes, parameters.get("scope") or ""),
+        }
+        url = requests.Request("GET", realm, params=query).prepare().url or realm
+        status, content = request_token(url, basic)
+        token = content.get("token") or content.get("access_token")
         if status != 200 or not isinstance(token, str) or not token.isprintable():
-            wanted_for = f"{self._host}/{repository}".rstrip("/")
+            resource = f"{self._host}/{repository}".rstrip("/")
             raise RegistryError(
-                f"{server} gives no token for {wanted_for} (HTTP {status})",
+                f"{server} issued no token for {resource} (HTTP {status})",
                 solution="check the credentials in the auth file",
             )
         return f"Bearer {token}"
 
-    def _basic(self, repository: str) -> str:
+    def _basic_header(self, repository: str) -> str:
         known = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
         return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""
 
 
-def _server(realm: str) -> str:
-    """Return host and port of a token server; empty for what is not an HTTPS URL."""
+def _token_server(realm: str) -> str:
+    """Return host and port of a token server; empty unless the realm is an HTTPS URL."""
     try:
         parts = urlsplit(realm)
         requests.Request("GET", realm).prepare()

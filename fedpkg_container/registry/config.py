@@ -1,4 +1,4 @@
-"""What a site decides for the way of its images to everybody: one INI file, read by ``fedpkg-container-registry``."""
+"""Configuration of ``fedpkg-container-registry``: one INI file per site."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 from fedpkg_container.text import counted
 
-#: Words among a target's floating tags that are not tags themselves.
+#: Placeholders in the list of floating tags.
 VERSION, RECORDED = "version", "recorded"
-#: Seconds for which a registry that fails is asked again, where the site says nothing.
-PATIENCE = 60
+#: Default of ``retry_timeout``, seconds.
+RETRY_TIMEOUT = 60
 
-_ACCESS = {"certificates", "auth_file", "timeout", "patience"}
+_ACCESS = {"certificates", "auth_file", "timeout", "retry_timeout"}
 _KNOWN = {
     "koji": {"profile"},
     "candidate": {"registry", "keep", *_ACCESS},
@@ -39,14 +39,14 @@ _TARGET = {"registry", "prefix", "koji_tags", "floating", *_ACCESS}
 
 @dataclass(frozen=True)
 class Target:
-    """Where images are promoted to.
+    """A registry, or a part of one, to which images are promoted.
 
-    :param name: of its section, ``stable``
+    :param name: name of its section, e.g. ``stable``
     :param registry: host and port
-    :param prefix: what stands before the repositories' names, without a slash at its end; may be empty
-    :param koji_tags: patterns of the Koji tags of which a build must be in one
-    :param floating: tags that move to each newer build, in the order in which they are set; ``version`` and
-        ``recorded`` stand for the build's version, and for what Koji recorded of it
+    :param prefix: prefix of repository names, without trailing slash; may be empty
+    :param koji_tags: patterns; a build must be in a matching Koji tag
+    :param floating: tags that move to newer builds, in the order in which they are set; ``version`` stands for the
+        build's version, ``recorded`` for the floating tags recorded in Koji
     """
 
     name: str
@@ -57,11 +57,11 @@ class Target:
     floating: tuple[str, ...] = (VERSION, "latest")
 
     def repository(self, name: str) -> ImageReference:
-        """Where a repository of the candidate registry comes to be."""
+        """Return the target's repository for a repository of the candidate registry."""
         return ImageReference(self.registry, f"{self.prefix}/{name}" if self.prefix else name)
 
-    def lets_through(self, koji_tag: str) -> bool:
-        """Whether builds in a tag of Koji may be promoted."""
+    def allows(self, koji_tag: str) -> bool:
+        """Return whether builds in a Koji tag may be promoted."""
         return any(fnmatch.fnmatchcase(koji_tag, pattern) for pattern in self.koji_tags)
 
 
@@ -69,7 +69,7 @@ class Target:
 class Candidates:
     """The registry that builders push to.
 
-    :param keep: days after which an image that nobody needs may be pruned
+    :param keep: retention period of unneeded images, days
     """
 
     registry: str
@@ -79,10 +79,10 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Importer:
-    """The content generator as which base images are imported; see the builders' ``[content_generator]``.
+    """Content generator account for importing base images; see ``[content_generator]`` of the builders.
 
-    :param archives: whether images are stored in Koji; otherwise it records them without their content
-    :param state: folder in which images are kept while they are looked into
+    :param archives: whether images are stored in Koji; otherwise only their metadata is recorded
+    :param state: directory for images while they are inspected
     """
 
     name: str = "fedpkg-container"
@@ -96,17 +96,17 @@ class Importer:
 
 @dataclass(frozen=True)
 class Mirroring:
-    """What is exported for mirrors.
+    """Settings of the mirror.
 
-    :param target: whose tags are followed
-    :param registry: the name under which it is asked; empty: the target's own. Where a front end sends clients to the
-        mirrors, this is one under which it does not
-    :param directory: None: it is named on the command line
-    :param repositories: patterns of the repositories
-    :param parallel: requests at the same time
-    :param grace: days for which a blob stays that no tag reaches
-    :param rate: bytes a second for all requests together; 0 for no limit
-    :param archives: whether images are exported as archives too
+    :param target: the target whose tags are followed
+    :param registry: host and port to fetch from, where a front end redirects clients of the target's own name to the
+        mirrors; empty: the target's own
+    :param directory: output directory; None: must be given on the command line
+    :param repositories: patterns of repository names
+    :param parallel: number of concurrent requests
+    :param grace: days for which unreferenced blobs are kept
+    :param rate: bandwidth limit for all requests together, bytes per second; 0 for none
+    :param archives: whether images are also exported as docker-archives
     """
 
     target: str = "stable"
@@ -121,14 +121,14 @@ class Mirroring:
 
 @dataclass(frozen=True)
 class DistributionSite:
-    """A site's decisions.
+    """The parsed configuration of a site.
 
-    :param path: the file that they were read from
-    :param profile: koji's
-    :param record: the file that says what was promoted; None: nothing is recorded
-    :param parallel: images that are promoted at the same time
-    :param limits: of base images that are imported
-    :param front_end: before the stable registry; None: there is none, or the site does not say
+    :param path: the configuration file
+    :param profile: Koji profile
+    :param journal: the promotion journal; None: promotions are not recorded
+    :param parallel: number of images promoted concurrently
+    :param limits: size limits for imported base images
+    :param front_end: web server in front of the stable registry; None: not configured
     """
 
     path: Path
@@ -136,33 +136,33 @@ class DistributionSite:
     candidates: Candidates
     importer: Importer
     targets: Mapping[str, Target]
-    record: Path | None
+    journal: Path | None
     parallel: int
     mirroring: Mirroring
     limits: ImageLimits = DEFAULT_LIMITS
     front_end: FrontEnd | None = None
 
     def access(self, host: str) -> Access:
-        """How a registry is reached: as the site says where it is one of its own, else as podman reaches it."""
+        """Return the configured access to a registry of the site; podman's defaults for any other."""
         own = {target.registry: target.access for target in self.targets.values()}
         return {**own, self.candidates.registry: self.candidates.access}.get(host, Access())
 
     def target(self, name: str) -> Target:
-        """A target by name.
+        """Return a target by name.
 
-        :raises UsageError: there is none
+        :raises UsageError: if it is not configured
         """
         if name not in self.targets:
-            known = f"name one of these: {', '.join(self.targets)}" if self.targets else "there is none yet"
+            known = f"choose one of {', '.join(self.targets)}" if self.targets else "no target is configured"
             raise UsageError(f"{self.path} has no target {name!r}", solution=f"{known}; or add [target {name}]")
         return self.targets[name]
 
 
 def read_site(path: Path, *, files: bool = True) -> DistributionSite:
-    """Read the site's file.
+    """Read a site's configuration.
 
-    :param files: whether files that it names, as certificates, must be there
-    :raises ConfigurationError: it cannot be read, or some of its values are wrong; all are named
+    :param files: whether files that it refers to, e.g. certificates, must exist
+    :raises ConfigurationError: if it cannot be read or has invalid values; the error lists all of them
     """
     settings = Settings.read(path, documentation=DOCUMENTATION, files=files)
     names = settings.named("target")
@@ -176,7 +176,7 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         ),
         importer=_importer(settings),
         targets={name: _target(settings, name) for name in names},
-        record=settings.path("promotion", "record", exists=False),
+        journal=settings.path("promotion", "record", exists=False),
         parallel=settings.number("promotion", "parallel", 4, unit="images"),
         mirroring=_mirroring(settings, names),
         limits=_limits(settings),
@@ -192,11 +192,12 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
 
 
 def _access(settings: Settings, section: str) -> Access:
+    settings.renamed(section, "patience", "retry_timeout")
     return Access(
         settings.path(section, "certificates"),
         settings.path(section, "auth_file"),
         timeout=settings.number(section, "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        patience=settings.number(section, "patience", PATIENCE, unit="seconds", least=0),
+        retry_timeout=settings.number(section, "retry_timeout", RETRY_TIMEOUT, unit="seconds", least=0),
     )
 
 
@@ -211,7 +212,7 @@ def _target(settings: Settings, name: str) -> Target:
             settings.complain(section, "floating", f"= {word}: {tag_problem(word)}")
     koji_tags = settings.words(section, "koji_tags")
     if not koji_tags:
-        settings.complain(section, "koji_tags", "is missing: the tags of Koji whose builds may be promoted")
+        settings.complain(section, "koji_tags", "is missing: the Koji tags whose builds may be promoted")
     return Target(name, settings.registry(section, "registry"), _access(settings, section), prefix, koji_tags, floating)
 
 
@@ -255,9 +256,9 @@ def _limits(settings: Settings) -> ImageLimits:
 
 
 def _front_end(settings: Settings) -> FrontEnd | None:
-    """The front end; None where the site says nothing of one, or something that is wrong, which is remembered.
+    """Return the front end; None if the site has none, or after noting that its settings are invalid.
 
-    The files that it names need not be there: it may be for another machine.
+    Files that it refers to need not exist: the front end may run on another machine.
     """
     section = "redirects"
     if not settings.section(section):

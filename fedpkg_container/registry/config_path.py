@@ -1,4 +1,4 @@
-"""Where the site's file is, and the names in it that a TAB offers: without anything that is slow to load."""
+"""Location of the site's configuration, and the names in it for tab completion; imports nothing slow."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from pathlib import Path
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.settings import Settings
 
-#: The variable that names the file, and where it is otherwise, below ``$XDG_CONFIG_HOME`` and below ``/etc``.
+#: Environment variable with the path, and the default path below ``$XDG_CONFIG_HOME`` and ``/etc``.
 VARIABLE = "FEDPKG_CONTAINER_REGISTRY_CONF"
 _BELOW = Path("fedpkg-container") / "registry.conf"
-#: Where its settings are described: on an installed system, and in the source.
+#: Where the settings are documented: installed, and in the source tree.
 DOCUMENTATION = "fedpkg-container-registry(1), docs/distribution.md"
 
 
 def configuration_path(named: Path | None) -> Path:
-    """The site's file: the one that was named, that of the variable, the user's own, or the machine's.
+    """Return the configuration file: the named one, then that of the variable, the user's, and the system's.
 
-    :raises ConfigurationError: there is none
+    :raises ConfigurationError: if it does not exist
     """
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _BELOW
-    everybodys = Path("/etc") / _BELOW
+    user_path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / _BELOW
+    system_path = Path("/etc") / _BELOW
     variable = os.environ.get(VARIABLE)
-    asked = named or (Path(variable) if variable else None)
-    found = asked or (own if own.is_file() else everybodys)
-    if not found.is_file():
-        tried = "" if asked else f" (nor {own})"
+    requested = named or (Path(variable) if variable else None)
+    path = requested or (user_path if user_path.is_file() else system_path)
+    if not path.is_file():
+        hint = "" if requested else f" (nor {user_path})"
         raise ConfigurationError(
-            f"there is no configuration file {found}{tried}",
-            solution=f"write it ({DOCUMENTATION}), or name another with --config",
+            f"no configuration file {path}{hint}",
+            solution=f"create it ({DOCUMENTATION}), or name another one with --config",
         )
-    return found
+    return path
 
 
 def target_names(named: Path | None) -> tuple[str, ...]:
-    """The names of a site's targets; none where its file is not there or cannot be read.
+    """Return the names of a site's targets; empty if its configuration cannot be read.
 
-    :param named: the file, where one is named
+    :param named: the configuration file, if given on the command line
     """
     try:
         return Settings.read(configuration_path(named)).named("target")
@@ -45,10 +45,10 @@ def target_names(named: Path | None) -> tuple[str, ...]:
         return ()
 
 
-def record_path(named: Path | None) -> Path | None:
-    """The record of promotions that a site's file names; None where it names none, or cannot be read.
+def journal_path(named: Path | None) -> Path | None:
+    """Return the path of a site's promotion journal; None if none is configured or the file cannot be read.
 
-    :param named: the file, where one is named
+    :param named: the configuration file, if given on the command line
     """
     try:
         path = Settings.read(configuration_path(named)).text("promotion", "record")

@@ -1,4 +1,4 @@
-"""Bringing blobs, and images, into another repository."""
+"""Copying blobs and images between repositories."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from fedpkg_container.registry.manifests import Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 
 
-def send(
+def copy_blob(
     blob: Descriptor,
     source: Repository,
     target: Repository,
     *,
-    watched: Callable[[Iterator[bytes]], Iterable[bytes]] = lambda chunks: chunks,
+    wrap_chunks: Callable[[Iterator[bytes]], Iterable[bytes]] = lambda chunks: chunks,
 ) -> None:
-    """Send a blob as it comes; from its beginning again when one of the two registries fails meanwhile.
+    """Stream a blob to another repository; start over if either registry fails temporarily.
 
-    :param watched: hands the content on, and may end it
-    :raises RegistryError: it is not there, is not what its digest says, or is not taken
+    :param wrap_chunks: wraps the content, e.g. to count it; may raise to stop the copy
+    :raises RegistryError: if the blob does not exist, has a different digest, or is rejected
     """
 
-    def once() -> None:
+    def attempt() -> None:
         with source.open_blob(blob.digest) as stream:
-            target.upload(blob, watched(stream.chunks))
+            target.upload(blob, wrap_chunks(stream.chunks))
 
-    target.http.again(once)
+    target.http.retry(attempt)
 
 
-def carry(digest: str, source: Repository, target: Repository) -> Manifest:
-    """Bring one image to another repository of its registry; its manifest.
+def copy_manifest(digest: str, source: Repository, target: Repository) -> Manifest:
+    """Copy one image to another repository of the same registry, and return its manifest.
 
-    Its blobs are mounted, and sent only where the registry does not do that.
+    Blobs are mounted; they are sent only if the registry does not support that.
 
-    :raises RegistryError: it could not be brought there
+    :raises RegistryError: if it cannot be copied
     """
     manifest = source.manifest(digest)
     for blob in manifest.blobs:
         if not blob.is_foreign and not target.mount(blob.digest, source.name):
-            send(blob, source, target)
+            copy_blob(blob, source, target)
     target.put_manifest(digest, manifest)
     return manifest
 
@@ -51,15 +51,15 @@ def put_image(
     *,
     mounted_from: Sequence[str] = (),
 ) -> None:
-    """Store an image: its blobs, unless they are in the repository or can be mounted, then its manifest.
+    """Store an image: its missing blobs, mounted where possible, then its manifest.
 
-    :param name: a tag, or the digest
+    :param name: tag or digest
     :param chunks: yields the content of a blob
     :param mounted_from: other repositories of the registry that may have blobs of the image
-    :raises RegistryError: it could not be stored
+    :raises RegistryError: if it cannot be stored
     """
-    for blob in {each.digest: each for each in manifest.blobs}.values():
-        if target.has_blob(blob.digest) or any(target.mount(blob.digest, each) for each in mounted_from):
+    for blob in {blob.digest: blob for blob in manifest.blobs}.values():
+        if target.has_blob(blob.digest) or any(target.mount(blob.digest, repository) for repository in mounted_from):
             continue
-        target.http.again(lambda blob=blob: target.upload(blob, chunks(blob)))  # type: ignore[misc]
-    target.http.again(lambda: target.put_manifest(name, manifest))
+        target.http.retry(lambda blob=blob: target.upload(blob, chunks(blob)))  # type: ignore[misc]
+    target.http.retry(lambda: target.put_manifest(name, manifest))

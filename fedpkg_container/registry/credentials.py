@@ -1,4 +1,4 @@
-"""Credentials for a registry: from the auth file that podman, skopeo and docker share, or from a credential helper."""
+"""Credentials for a registry: from the auth file shared by podman, skopeo and docker, or from a credential helper."""
 
 from __future__ import annotations
 
@@ -16,111 +16,112 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, Pr
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
-#: Docker's registry, whose images are named by another host than the one that answers; its clients use all of these.
+#: Docker's registry: image names use another host than its API; clients treat all of these as the same.
 DOCKER, _DOCKER_API = "docker.io", "registry-1.docker.io"
 _DOCKER_NAMES = frozenset({DOCKER, "index.docker.io", _DOCKER_API})
+#: Seconds; a helper may prompt for a passphrase.
+TIMEOUT = 60.0
+#: Valid helper names: part of a program name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+#: User name that marks an identity token, which must be exchanged for other tokens.
+_TOKEN_USER = "<token>"  # noqa: S105
+#: Output of helpers for an unknown server.
+_UNKNOWN = "credentials not found"
 
 
-def plain(host: str) -> str:
-    """A host as it is compared: in lower case, without the port that goes without saying, by one of its names."""
+def normalize_host(host: str) -> str:
+    """Return a host in canonical form for comparison: lower case, without port 443, Docker's aliases unified."""
     host = host.lower()
     host = host[: -len(":443")] if host.endswith(":443") else host
     return DOCKER if host in _DOCKER_NAMES else host
 
 
-def api(host: str) -> str:
-    """The host, with its port, at which a registry answers."""
-    return _DOCKER_API if plain(host) == DOCKER else host
-
-
-#: Seconds: a helper may ask somebody for the word that opens its store.
-TIMEOUT = 60.0
-#: What the name of a helper may be: a part of a program's name.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-#: The user name beside an identity token, for which registries give others.
-_NOBODY = "<token>"
-#: What helpers say of a server that they do not know.
-_UNKNOWN = "credentials not found"
+def api_host(host: str) -> str:
+    """Return the host, with port, that serves a registry's API."""
+    return _DOCKER_API if normalize_host(host) == DOCKER else host
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A name and a password; the password is never shown."""
+    """User and password; the representation hides the password."""
 
     user: str
     password: str = field(repr=False)
 
 
 def from_helper(path: Path, helper: object, server: str) -> Credentials | None:
-    """The credentials that a helper has for a server; None when it has none.
+    """Return a helper's credentials for a server; None if it has none.
 
-    :param path: the auth file that names it, for errors
+    :param path: the auth file that names the helper, for errors
     :param helper: its name, without ``docker-credential-``
-    :raises ConfigurationError: it is no name, is not there, fails, or answers something else; nothing secret is said
+    :raises ConfigurationError: if the name is invalid, or the helper is missing, fails or prints invalid output; the
+        message contains no secret
     """
     if not isinstance(helper, str) or not _NAME.fullmatch(helper):
         raise ConfigurationError(
-            f"the auth file {path} names a credential helper that cannot be one: {printable_line(str(helper))[:80]!r}",
-            solution="name it without docker-credential-",
+            f"the auth file {path} names an invalid credential helper: {printable_line(str(helper))[:80]!r}",
+            solution="give its name without docker-credential-",
         )
     program = f"docker-credential-{helper}"
     try:
-        answer = run([program, "get"], timeout=TIMEOUT, stdin=server.encode()).stdout
+        output = run([program, "get"], timeout=TIMEOUT, stdin=server.encode()).stdout
     except ProgramError as error:
         if _UNKNOWN in error.output:
             return None
-        raise _failed(program, path, server, printable_line(error.output)[:200]) from None
+        raise _helper_error(program, path, server, printable_line(error.output)[:200]) from None
     except (FedpkgContainerError, OSError) as error:
-        raise _failed(program, path, server, getattr(error, "reason", "") or getattr(error, "strerror", "")) from None
+        raise _helper_error(
+            program, path, server, getattr(error, "reason", "") or getattr(error, "strerror", "")
+        ) from None
     try:
-        found = json.loads(answer)
-        user, secret = found["Username"], found["Secret"]
+        fields = json.loads(output)
+        user, secret = fields["Username"], fields["Secret"]
     except (ValueError, LookupError, TypeError):
-        raise _failed(program, path, server, "it answers something else than a user and a secret") from None
-    if user == _NOBODY or not isinstance(user, str) or not isinstance(secret, str):
-        raise _failed(program, path, server, "what it has is an identity token, which is not understood")
+        raise _helper_error(program, path, server, "its output has no user name and secret") from None
+    if user == _TOKEN_USER or not isinstance(user, str) or not isinstance(secret, str):
+        raise _helper_error(program, path, server, "identity tokens are not supported")
     return Credentials(user, secret)
 
 
-def _failed(program: str, path: Path, server: str, reason: str) -> ConfigurationError:
+def _helper_error(program: str, path: Path, server: str, reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{program}, which {path} names, gives no credentials for {printable_line(server)}: {reason}",
-        solution=f"try it: echo SERVER | {program} get; or keep a password in the file: skopeo login",
+        f"{program} (configured in {path}) returned no credentials for {printable_line(server)}: {reason}",
+        solution=f"try: echo SERVER | {program} get; or store a password in the auth file: skopeo login",
     )
 
 
 def find(repository: str, auth_file: Path | None) -> Credentials | None:
-    """The credentials for a repository: those of the longest name that it begins with; None when there are none.
+    """Return the credentials for a repository, those of the longest matching name; None if there are none.
 
-    A credential helper is asked that the file names for the registry (``credHelpers``), or for all that is not in it
-    itself (``credsStore``).
+    A helper configured for the registry (``credHelpers``) takes precedence; ``credsStore`` is used for registries
+    without an entry.
 
-    :param repository: with its registry, ``registry.example.org/fedora/hello``
+    :param repository: with its registry, e.g. ``registry.example.org/fedora/hello``
     :param auth_file: None for the user's own files
-    :raises ConfigurationError: the file cannot be read, or a helper fails; nothing secret is in the message
+    :raises ConfigurationError: if the file cannot be read or a helper fails; the message contains no secret
     """
-    repository = _compared(repository)
-    for path in [auth_file] if auth_file else _usual():
-        found = _in_file(path, _content(path, required=auth_file is not None), repository)
-        if found:
-            return found
+    repository = _normalize(repository)
+    for path in [auth_file] if auth_file else _default_paths():
+        credentials = _find_in_file(path, _content(path, required=auth_file is not None), repository)
+        if credentials:
+            return credentials
     return None
 
 
-def _in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
+def _find_in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
     registry = repository.partition("/")[0]
     for name, helper in _table(content, "credHelpers").items():
-        if _compared(name) == registry:
+        if _normalize(name) == registry:
             return from_helper(path, helper, name)
-    entries = {_compared(name): each for name, each in _table(content, "auths").items()}
+    entries = {_normalize(name): entry for name, entry in _table(content, "auths").items()}
     for name in _names(repository):
         if entries.get(name):
-            return _decoded(path, name, entries[name])
+            return _decode(path, name, entries[name])
     return from_helper(path, content["credsStore"], _server(registry)) if content.get("credsStore") else None
 
 
-def _usual() -> Iterator[Path]:
-    """Where the credentials of the user are, in the order in which skopeo looks."""
+def _default_paths() -> Iterator[Path]:
+    """Yield the paths of the user's auth files, in skopeo's order."""
     if os.environ.get("REGISTRY_AUTH_FILE"):
         yield Path(os.environ["REGISTRY_AUTH_FILE"])
         return
@@ -131,7 +132,7 @@ def _usual() -> Iterator[Path]:
 
 
 def _names(repository: str) -> Iterator[str]:
-    """The repository, then each name that stands before a slash in it, the registry last."""
+    """Yield the repository and each of its parent paths, down to the registry."""
     name = repository
     while name:
         yield name
@@ -144,39 +145,39 @@ def _content(path: Path, *, required: bool) -> dict[str, Any]:
     except FileNotFoundError:
         if not required:
             return {}
-        raise ConfigurationError(f"there is no auth file {path}", solution="make it: skopeo login") from None
+        raise ConfigurationError(f"no auth file {path}", solution="create it: skopeo login") from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the auth file {path} cannot be read: {type(error).__name__}", solution="make it anew: skopeo login"
+            f"the auth file {path} cannot be read: {type(error).__name__}", solution="recreate it: skopeo login"
         ) from None
     return content if isinstance(content, dict) else {}
 
 
 def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = content.get(name)
-    return found if isinstance(found, dict) else {}
+    table = content.get(name)
+    return table if isinstance(table, dict) else {}
 
 
-def _compared(name: str) -> str:
-    """A name as it is compared; docker writes https:// before a registry, and a path after it."""
+def _normalize(name: str) -> str:
+    """Return a name in canonical form; docker writes https:// before a registry and a path after it."""
     if "://" in name:
-        return plain(name.partition("://")[2].partition("/")[0])
+        return normalize_host(name.partition("://")[2].partition("/")[0])
     host, slash, rest = name.partition("/")
-    return f"{plain(host)}{slash}{rest}"
+    return f"{normalize_host(host)}{slash}{rest}"
 
 
 def _server(registry: str) -> str:
-    """What a helper for all registries calls one of them."""
+    """Return the name by which a helper knows a registry."""
     return "https://index.docker.io/v1/" if registry == DOCKER else registry
 
 
-def _decoded(path: Path, name: str, entry: Any) -> Credentials:
+def _decode(path: Path, name: str, entry: Any) -> Credentials:
     try:
         user, colon, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
     except (KeyError, TypeError, ValueError, binascii.Error):
         colon = ""
     if not colon:
         raise ConfigurationError(
-            f"the auth file {path} has no user and password for {name}", solution=f"make it anew: skopeo login {name}"
+            f"the auth file {path} has no user and password for {name}", solution=f"recreate it: skopeo login {name}"
         )
     return Credentials(user, password)

@@ -1,4 +1,4 @@
-"""Digests of content: what registries name it by, and what everything that comes from one is checked with."""
+"""Content digests: parsing, computing and verifying."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError, WrongContentError
 
-#: The algorithms that can be checked (OCI image specification, go-digest), and hexadecimal digits of each.
+#: Supported algorithms (OCI image specification, go-digest) and their number of hexadecimal digits.
 ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _DIGEST = re.compile(r"(?P<algorithm>[a-z0-9]+):(?P<hex>[a-f0-9]+)")
 
 
 def digest_of(content: bytes, like: str = "sha256") -> str:
-    """The digest of some bytes.
+    """Return the digest of some bytes.
 
     :param like: the algorithm, or a digest of it
     """
@@ -24,9 +24,9 @@ def digest_of(content: bytes, like: str = "sha256") -> str:
 
 
 def file_digest(path: Path) -> str:
-    """The digest of a file's content.
+    """Return the SHA-256 digest of a file's content.
 
-    :raises OSError: it cannot be read
+    :raises OSError: if it cannot be read
     """
     hasher = hashlib.sha256()
     with path.open("rb") as file:
@@ -35,34 +35,34 @@ def file_digest(path: Path) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
-def checked(digest: object) -> str:
-    """A digest that came from outside: safe as a part of a path, and of an algorithm that can be checked.
+def validate_digest(digest: object) -> str:
+    """Return a digest from outside after validating it: safe in a path, and with a supported algorithm.
 
-    :raises RegistryError: it is none
+    :raises RegistryError: if it is not a valid digest
     """
-    found = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
-    if found is None or ALGORITHMS.get(found["algorithm"]) != len(found["hex"]):
-        raise RegistryError(f"not a digest that can be checked: {str(digest)[:200]!r}")
-    return found[0]
+    match = _DIGEST.fullmatch(digest) if isinstance(digest, str) else None
+    if match is None or ALGORITHMS.get(match["algorithm"]) != len(match["hex"]):
+        raise RegistryError(f"invalid or unsupported digest: {str(digest)[:200]!r}")
+    return match[0]
 
 
-def hashed(chunks: Iterable[bytes], digest: str, size: int, *, begun: Iterable[bytes] = ()) -> Iterator[bytes]:
-    """Hand on content as it comes; what is not that of the digest ends in an error before the last part is handed on.
+def verify_chunks(chunks: Iterable[bytes], digest: str, size: int, *, prefix: Iterable[bytes] = ()) -> Iterator[bytes]:
+    """Yield content while hashing it; raise before yielding the last chunk if size or digest do not match.
 
-    :param size: bytes that it must have altogether
-    :param begun: what of it came before, and is only hashed
-    :raises WrongContentError: it is something else
-    :raises RegistryUnavailableError: it ended too early
+    :param size: expected number of bytes altogether
+    :param prefix: content received earlier, which is only hashed
+    :raises WrongContentError: if the content differs
+    :raises RegistryUnavailableError: if it ends too early
     """
     hasher, length = hashlib.new(digest.partition(":")[0]), 0
-    for chunk in begun:
+    for chunk in prefix:
         hasher.update(chunk)
         length += len(chunk)
     last = b""
     for chunk in chunks:
         length += len(chunk)
         if length > size:
-            raise WrongContentError(f"{digest} has more than the {size} bytes that its manifest says")
+            raise WrongContentError(f"{digest} is longer than the {size} bytes stated in its manifest")
         hasher.update(chunk)
         if last:
             yield last
@@ -70,6 +70,6 @@ def hashed(chunks: Iterable[bytes], digest: str, size: int, *, begun: Iterable[b
     if length != size:
         raise RegistryUnavailableError(f"{digest} ended after {length} of {size} bytes")
     if hasher.hexdigest() != digest.partition(":")[2]:
-        raise WrongContentError(f"what came for {digest} is something else: {hasher.name}:{hasher.hexdigest()}")
+        raise WrongContentError(f"digest mismatch: expected {digest}, got {hasher.name}:{hasher.hexdigest()}")
     if last:
         yield last

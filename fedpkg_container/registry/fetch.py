@@ -1,4 +1,4 @@
-"""Fetching a blob into a file, or a whole image into a directory as skopeo's and buildah's ``dir:`` has it."""
+"""Fetching a blob into a file, or an image into a directory in the ``dir:`` format of skopeo and buildah."""
 
 from __future__ import annotations
 
@@ -12,12 +12,23 @@ from typing import TypeVar
 
 from fedpkg_container.errors import RegistryError, WrongContentError
 from fedpkg_container.model.limits import Deadline
-from fedpkg_container.registry.digests import hashed
-from fedpkg_container.registry.manifests import LONGEST_CONFIGURATION, Descriptor, Manifest
+from fedpkg_container.registry.digests import verify_chunks
+from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.response import Stream
 
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?:[0-9]+|\*)")
+Result = TypeVar("Result")
+#: Content of the ``version`` file of the ``dir:`` transport (containers/image, directory_dest.go).
+_DIR_VERSION = "Directory Transport Version: 1.1\n"
+#: Number of concurrent blob transfers.
+PARALLEL = 4
+#: Seconds between two calls of ``tick``.
+TICK_INTERVAL = 1.0
+#: Seconds to wait for canceled transfers to end.
+CANCEL_TIMEOUT = 5.0
+#: Maximum number of layers; overlay allows fewer.
+MAX_LAYERS = 1000
 
 
 def receive_blob(
@@ -29,32 +40,32 @@ def receive_blob(
     received: Callable[[int], None] = lambda _: None,
     resumed: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Fetch a blob into a file; what the file holds already is continued, and wrong content requested once more.
+    """Fetch a blob into a file, resuming a partial download; retry once after wrong content.
 
-    Failures of a moment are retried as those of single requests.
+    Temporary failures are retried as for single requests.
 
-    :param size: bytes that the blob must have
-    :param received: called with the number of bytes of each part, before it is written; may raise to end the transfer
-    :param resumed: called with the number of bytes that the file holds at the beginning of an attempt
-    :raises WrongContentError: wrong content came twice; the file is removed
-    :raises RegistryError: the blob is not there, or cannot be fetched; the file is left for the next attempt
-    :raises OSError: it cannot be written
+    :param size: expected number of bytes
+    :param received: called with the number of bytes of each chunk before it is written; may raise to stop the transfer
+    :param resumed: called with the number of bytes that the file holds at the start of an attempt
+    :raises WrongContentError: if wrong content was received twice; the file is removed
+    :raises RegistryError: if the blob does not exist or cannot be fetched; the file is kept for the next attempt
+    :raises OSError: if it cannot be written
     """
 
     def attempt() -> None:
         _receive(source, digest, size, path, received, resumed)
 
     try:
-        source.http.again(attempt)
+        source.http.retry(attempt)
         return
     except WrongContentError:
         path.unlink(missing_ok=True)
     try:
-        source.http.again(attempt)
+        source.http.retry(attempt)
     except WrongContentError as error:
         path.unlink(missing_ok=True)
         raise WrongContentError(
-            f"{source.reference}: {error.reason}", solution="see what is wrong with the registry's storage"
+            f"{source.reference}: {error.reason}", solution="check the registry's storage"
         ) from error
 
 
@@ -67,34 +78,34 @@ def _receive(
     resumed: Callable[[int], None],
 ) -> None:
     offset = path.stat().st_size if path.exists() else 0
-    if offset and offset >= size:  # an earlier run ended before the file got its place
-        for _ in hashed(_content(path, offset), digest, size):
+    if offset and offset >= size:  # an earlier run was stopped before it moved the complete file
+        for _ in verify_chunks(_read_prefix(path, offset), digest, size):
             received(0)
         return
     with source.open_blob(digest, offset=offset) as stream:
-        offset = _begin(stream, offset)
-        told = stream.headers.get("Content-Length", "")
-        if told.isdecimal() and offset + int(told) != size:
-            raise WrongContentError(f"{digest} has {offset + int(told)} bytes, its manifest says {size}")
+        offset = _start_offset(stream, offset)
+        length = stream.headers.get("Content-Length", "")
+        if length.isdecimal() and offset + int(length) != size:
+            raise WrongContentError(f"{digest} has {offset + int(length)} bytes, its manifest states {size}")
         resumed(offset)
         with path.open("r+b" if offset else "wb") as file:
             file.seek(offset)
-            for chunk in hashed(stream.chunks, digest, size, begun=_content(path, offset)):
+            for chunk in verify_chunks(stream.chunks, digest, size, prefix=_read_prefix(path, offset)):
                 received(len(chunk))
                 file.write(chunk)
 
 
-def _begin(stream: Stream, offset: int) -> int:
-    """Return where the content begins: a registry may send all of it though the rest was requested."""
+def _start_offset(stream: Stream, offset: int) -> int:
+    """Return the offset of the content: a registry may ignore the range and send everything."""
     if stream.status != 206:
         return 0
-    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", ""))
-    if found is None or int(found["first"]) != offset:
-        raise WrongContentError("another part came than was asked for")
+    match = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", ""))
+    if match is None or int(match["first"]) != offset:
+        raise WrongContentError("the server returned a different byte range than requested")
     return offset
 
 
-def _content(path: Path, size: int) -> Iterator[bytes]:
+def _read_prefix(path: Path, size: int) -> Iterator[bytes]:
     """Yield the first ``size`` bytes of a file."""
     if not size:
         return
@@ -104,30 +115,16 @@ def _content(path: Path, size: int) -> Iterator[bytes]:
             yield chunk
 
 
-Result = TypeVar("Result")
-
-#: The content of the file by which the transport knows its directories (containers/image, directory_dest.go).
-_VERSION = "Directory Transport Version: 1.1\n"
-#: Blobs that are fetched at the same time.
-PARALLEL = 4
-#: Seconds between two calls of ``tick``.
-INTERVAL = 1.0
-#: Seconds for which transfers that were broken off are waited for.
-LEAVE = 5.0
-#: Most layers of an image; overlay allows fewer.
-MOST_LAYERS = 1000
-
-
 @dataclass(frozen=True)
 class FetchLimits:
-    """How large an image may be.
+    """Size limits for an image.
 
-    :param size: bytes of configuration and layers as the registry has them, i.e. compressed
-    :param layers: how many layers it may have
+    :param size: bytes of configuration and layers as stored in the registry, i.e. compressed
+    :param layers: number of layers
     """
 
     size: int
-    layers: int = MOST_LAYERS
+    layers: int = MAX_LAYERS
 
 
 def fetch_image(
@@ -139,26 +136,26 @@ def fetch_image(
     deadline: Deadline,
     tick: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    """Fetch one image, not a list, into a new directory; everything in it is verified by digest.
+    """Fetch one image (not an image index) into a new directory, verifying all content by digest.
 
-    :param source: the repository; after an error its ``http`` may have been abandoned
+    :param source: the repository; its ``http`` may be canceled after an error
     :param digest: of the manifest
-    :param directory: must not exist; the caller decides who can read it, by its parent
-    :param tick: called before the first request and about every second; what it raises ends the transfer
+    :param directory: must not exist; its parent decides who can read it
+    :param tick: called before the first request and about every second; an exception that it raises stops the transfer
     :returns: the manifest
-    :raises WrongContentError: content is not what its digest says
-    :raises RegistryError: the image is not there, too large, or the registry cannot be reached
-    :raises BuildFailedError: the deadline has passed (or another kind, as the deadline says)
-    :raises OSError: a file cannot be written; the directory is removed after any error
+    :raises WrongContentError: if content does not match its digest
+    :raises RegistryError: if the image does not exist or is too large, or the registry cannot be reached
+    :raises BuildFailedError: if the deadline has passed (or another type, as the deadline defines)
+    :raises OSError: if a file cannot be written; the directory is removed after any error
     """
     tick()
     directory.mkdir()
     try:
-        (manifest,) = _run(source, [lambda: _manifest(source, digest, limits)], deadline, tick)
-        (directory / "version").write_text(_VERSION)
+        (manifest,) = _run_concurrently(source, [lambda: _manifest(source, digest, limits)], deadline, tick)
+        (directory / "version").write_text(_DIR_VERSION)
         (directory / "manifest.json").write_bytes(manifest.raw)
-        unique = {each.digest: each for each in manifest.blobs}
-        _run(source, [_transfer(source, each, directory) for each in unique.values()], deadline, tick)
+        unique = {blob.digest: blob for blob in manifest.blobs}
+        _run_concurrently(source, [_blob_job(source, blob, directory) for blob in unique.values()], deadline, tick)
     except BaseException:
         shutil.rmtree(directory)
         raise
@@ -166,68 +163,68 @@ def fetch_image(
 
 
 def _manifest(source: Repository, digest: str, limits: FetchLimits) -> Manifest:
-    """Return the manifest of an image within the limits."""
+    """Return the manifest of an image, checked against the limits."""
     where = source.reference.at(digest)
     manifest = source.manifest(digest)
-    if manifest.is_list:
-        raise RegistryError(f"{where} is a list of images, not an image")
+    if manifest.is_index:
+        raise RegistryError(f"{where} is an image index, not an image")
     config, *layers = manifest.blobs
     if len(layers) > limits.layers:
-        raise RegistryError(f"{where} has {len(layers)} layers, more than {limits.layers}")
-    if config.size > LONGEST_CONFIGURATION:
-        raise RegistryError(f"the configuration of {where} is longer than {LONGEST_CONFIGURATION} bytes")
+        raise RegistryError(f"{where} has {len(layers)} layers; the limit is {limits.layers}")
+    if config.size > MAX_CONFIG_SIZE:
+        raise RegistryError(f"the configuration of {where} is longer than {MAX_CONFIG_SIZE} bytes")
     sizes: dict[str, int] = {}
-    for each in manifest.blobs:
-        if each.is_foreign or each.facts.get("urls"):
+    for blob in manifest.blobs:
+        if blob.is_foreign or blob.fields.get("urls"):
             raise RegistryError(
-                f"{where} has a layer that is kept outside of its registry: {each.digest}",
-                solution="use another base image: layers are fetched from the image's own registry alone",
+                f"{where} has a layer that is stored outside of its registry: {blob.digest}",
+                solution="use another base image; layers are fetched only from the image's own registry",
             )
-        if each.is_manifest or not each.digest.startswith("sha256:"):
-            raise RegistryError(f"{where} refers to a blob that builders do not fetch: {each.digest[:100]}")
-        if sizes.setdefault(each.digest, each.size) != each.size:
-            raise WrongContentError(f"the manifest of {where} gives two sizes for {each.digest}")
+        if blob.is_manifest or not blob.digest.startswith("sha256:"):
+            raise RegistryError(f"{where} refers to an unsupported blob: {blob.digest[:100]}")
+        if sizes.setdefault(blob.digest, blob.size) != blob.size:
+            raise WrongContentError(f"the manifest of {where} states two sizes for {blob.digest}")
     if sum(sizes.values()) > limits.size:
         raise RegistryError(
-            f"{where} is larger than {limits.size} bytes: {sum(sizes.values())}",
-            solution="use a smaller base image; the limit is the site's",
+            f"{where} is too large: {sum(sizes.values())} bytes; the limit is {limits.size} bytes",
+            solution="use a smaller base image; the limit is set by the site",
         )
     return manifest
 
 
-def _transfer(source: Repository, blob: Descriptor, directory: Path) -> Callable[[], None]:
+def _blob_job(source: Repository, blob: Descriptor, directory: Path) -> Callable[[], None]:
     def received(_: int) -> None:
-        if source.http.is_abandoned:
-            raise RegistryError(f"{source.reference}: the transfer was ended")
+        if source.http.is_canceled:
+            raise RegistryError(f"{source.reference}: transfer canceled")
 
     path = directory / blob.digest.partition(":")[2]
     return lambda: receive_blob(source, blob.digest, blob.size, path, received=received, resumed=received)
 
 
-def _run(
+def _run_concurrently(
     source: Repository, jobs: Iterable[Callable[[], Result]], deadline: Deadline, tick: Callable[[], None]
 ) -> list[Result]:
-    """Do jobs at the same time; their results. The first error ends all of them."""
+    """Run jobs concurrently and return their results in order; the first error cancels all of them."""
     pool = concurrent.futures.ThreadPoolExecutor(PARALLEL)
-    futures = [pool.submit(each) for each in jobs]
+    futures = [pool.submit(job) for job in jobs]
     try:
         pending = set(futures)
         while pending:
             done, pending = concurrent.futures.wait(
                 pending,
-                timeout=min(INTERVAL, deadline.remaining),
+                timeout=min(TICK_INTERVAL, deadline.remaining),
                 return_when=concurrent.futures.FIRST_EXCEPTION,
             )
-            for each in done:
-                each.result()
+            for future in done:
+                future.result()
             if pending:
                 deadline.check()
                 tick()
     except BaseException:
-        if any(not each.cancel() and not each.done() for each in futures):
-            source.http.abandon()
-            concurrent.futures.wait(futures, timeout=LEAVE)
+        if any(not future.cancel() and not future.done() for future in futures):
+            source.http.cancel()
+            concurrent.futures.wait(futures, timeout=CANCEL_TIMEOUT)
         raise
     finally:
         pool.shutdown(wait=False)
-    return [each.result() for each in futures]
+    return [future.result() for future in futures]

@@ -1,4 +1,4 @@
-"""Requests to a registry (OCI distribution spec 1.1), with its authentication; repeated when it fails for a moment."""
+"""HTTP requests to a registry (OCI distribution spec 1.1) with authentication, redirects and retries."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from requests.auth import AuthBase
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.auth import Authorizations, scope
-from fedpkg_container.registry.credentials import api, plain
+from fedpkg_container.registry.auth import TokenCache, scope
+from fedpkg_container.registry.credentials import api_host, normalize_host
 from fedpkg_container.registry.response import (
-    LONGEST,
-    Answer,
+    MAX_RESPONSE_SIZE,
+    Response,
     Stream,
     connection_errors,
-    joined,
-    leave,
-    parts,
-    read,
-    refusal,
-    shown,
+    discard,
+    iter_parts,
+    read_response,
+    redact,
+    resolve_url,
+    response_error,
 )
-from fedpkg_container.registry.retry import patiently
+from fedpkg_container.registry.retry import retry
 from fedpkg_container.registry.session import Session
 
 logger = logging.getLogger(__name__)
 
-#: Seconds until a registry must have begun to answer, and between two parts of an answer, where nobody says less.
+#: Seconds until a response must start, and between two parts of it, by default.
 TIMEOUT = 60.0
-#: Seconds until a connection must have been made.
+#: Seconds until a connection must be established.
 CONNECT_TIMEOUT = 20.0
-#: How often a request is made at least before a registry that fails is given up, where nobody says otherwise.
+#: Minimum number of attempts before a request fails, by default.
 ATTEMPTS = 5
-#: Seconds between two notices that a registry is asked again.
-NOTICES = 60.0
-#: How many redirections are followed.
-REDIRECTIONS = 5
-#: How much of a blob is gathered before it is handed on, bytes, and for how long at the most, seconds.
-CHUNK = 1 << 18
-LONGEST_GATHERING = 1.0
+#: Seconds between two warnings about the same unavailable registry.
+WARNING_INTERVAL = 60.0
+#: Maximum number of redirects to follow.
+MAX_REDIRECTS = 5
+#: Chunk size for reading a blob, bytes, and the longest time to collect a chunk, seconds.
+CHUNK_SIZE = 1 << 18
+MAX_COLLECT_TIME = 1.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Result = TypeVar("Result")
-#: What is sent: bytes, or parts whose length is known (``__len__``).
+#: Request body: bytes, or chunks of known total length (``__len__``).
 Content = Union[bytes, Iterable[bytes], None]
 
 
 class _Header(AuthBase):
-    """One header for one request. It is always set, or requests would look for credentials in ~/.netrc."""
+    """One ``Authorization`` header. Always set, or requests would read credentials from ~/.netrc."""
 
     def __init__(self, value: str) -> None:
         self._value = value
@@ -70,17 +70,17 @@ class _Header(AuthBase):
 
 
 class RegistryHTTP:
-    """Requests to one registry, over TLS; for several threads.
+    """HTTPS client for one registry; thread-safe.
 
     :param host: the registry, host and port
-    :param certificates: folder with ``*.crt``, ``*.cert`` and ``*.key``; None: where podman keeps them
+    :param certificates: directory with ``*.crt``, ``*.cert`` and ``*.key``; None: podman's directories
     :param auth_file: credentials; None for the user's own
-    :param patience: seconds for which a registry that fails is asked again
-    :param attempts: how often a request is made at least
-    :param timeout: seconds until the registry must have begun to answer, and between two parts of an answer
-    :param storing: seconds that it may take instead to have stored a blob that was sent
-    :param guard: which addresses are connected to; None: any
-    :param deadline: when everything has to have ended; what is waited for or read then ends in its error. None: never
+    :param retry_timeout: seconds for which an unavailable registry is retried
+    :param attempts: minimum number of attempts per request
+    :param timeout: seconds until a response must start, and between two parts of it
+    :param store_timeout: the same after a blob was sent, which the registry has to store
+    :param guard: filter for IP addresses; None: any
+    :param deadline: when all requests must have ended; later ones raise its error. None: no limit
     """
 
     def __init__(
@@ -89,27 +89,27 @@ class RegistryHTTP:
         *,
         certificates: Path | None,
         auth_file: Path | None,
-        patience: float = 0.0,
+        retry_timeout: float = 0.0,
         attempts: int = ATTEMPTS,
         timeout: float = TIMEOUT,
-        storing: float = TIMEOUT,
+        store_timeout: float = TIMEOUT,
         guard: AddressGuard | None = None,
         deadline: Deadline | None = None,
     ) -> None:
         self.host = host
-        #: Repositories whose referrers the registry does not list itself: it knows no such thing, or not them.
-        self.without_referrers: set[str] = set()
-        self._timeout, self._storing = timeout, storing
-        self._patience, self._attempts = patience, attempts
-        self._abandoned = threading.Event()
-        self._authorizations = Authorizations(plain(host), auth_file)
-        #: How many requests were answered so far, those for tokens among them.
+        #: Repositories for which the registry does not implement the referrers API.
+        self.without_referrers_api: set[str] = set()
+        self._timeout, self._storing = timeout, store_timeout
+        self._retry_timeout, self._attempts = retry_timeout, attempts
+        self._canceled = threading.Event()
+        self._tokens = TokenCache(normalize_host(host), auth_file)
+        #: Number of responses so far, including those of token servers.
         self.requests = 0
-        self._counting = threading.Lock()
-        self._noticed = -NOTICES
+        self._lock = threading.Lock()
+        self._last_warning = -WARNING_INTERVAL
         self._session = Session(host, certificates, guard)
         self._deadline, self._is_late = deadline, False
-        self._clock = threading.Timer(deadline.remaining, self._run_late) if deadline else None
+        self._clock = threading.Timer(deadline.remaining, self._on_deadline) if deadline else None
         if self._clock:
             self._clock.daemon = True
             self._clock.start()
@@ -124,38 +124,44 @@ class RegistryHTTP:
             self._clock.cancel()
         self._session.close()
 
-    def abandon(self) -> None:
-        """Ask for nothing more, in any thread: what is waited for or read ends in an error soon."""
-        self._abandoned.set()
-        self._session.cut()
+    def cancel(self) -> None:
+        """Cancel all requests of all threads, including those in progress, which raise an error soon."""
+        self._canceled.set()
+        self._session.shutdown()
 
-    def _run_late(self) -> None:
+    def _on_deadline(self) -> None:
         self._is_late = True
-        self.abandon()
+        self.cancel()
 
     @property
-    def is_abandoned(self) -> bool:
-        """Whether nothing is asked for any more."""
-        return self._abandoned.is_set()
+    def is_canceled(self) -> bool:
+        """Whether the requests were canceled."""
+        return self._canceled.is_set()
 
-    def again(self, act: Callable[[], Result]) -> Result:
-        """Do again, from its beginning, what the registry could not do for a moment, as often as single requests."""
+    def retry(self, operation: Callable[[], Result]) -> Result:
+        """Run an operation of several requests and retry it as a whole if the registry is temporarily unavailable."""
         try:
-            return patiently(act, self._patience, attempts=self._attempts, abandoned=self._abandoned, told=self._notice)
+            return retry(
+                operation,
+                self._retry_timeout,
+                attempts=self._attempts,
+                canceled=self._canceled,
+                on_wait=self._warn_unavailable,
+            )
         except RegistryError:
             if self._is_late:
-                self._check_wanted()
+                self._raise_if_canceled()
             raise
 
-    def _notice(self, error: RegistryUnavailableError) -> None:
-        """Say that the registry is waited for: for all threads once, and not again soon."""
-        with self._counting:
-            is_news = time.monotonic() - self._noticed >= NOTICES
-            if is_news:
-                self._noticed = time.monotonic()
-        if is_news:
-            limit = f", up to {self._patience:g} s" if self._patience else ""
-            logger.warning("waiting for %s%s: %s", self.host, limit, error.reason)
+    def _warn_unavailable(self, error: RegistryUnavailableError) -> None:
+        """Warn that the registry is unavailable: once for all threads, at most every ``WARNING_INTERVAL`` seconds."""
+        with self._lock:
+            is_due = time.monotonic() - self._last_warning >= WARNING_INTERVAL
+            if is_due:
+                self._last_warning = time.monotonic()
+        if is_due:
+            limit = f", up to {self._retry_timeout:g} s" if self._retry_timeout else ""
+            logger.warning("registry %s is unavailable, retrying%s: %s", self.host, limit, error.reason)
 
     def request(
         self,
@@ -167,44 +173,46 @@ class RegistryHTTP:
         headers: Mapping[str, str] | None = None,
         content: Content = None,
         expected: tuple[int, ...] = (200,),
-        longest: int = LONGEST,
-        anywhere: bool = False,
-    ) -> Answer:
-        """Ask, and authenticate when that is asked for.
+        max_bytes: int = MAX_RESPONSE_SIZE,
+        allow_cross_host_redirect: bool = False,
+    ) -> Response:
+        """Send a request, authenticate if required, and return the response.
 
-        :param path: below the registry, or a whole address on it
-        :param repository: of which the request is, without the registry; ``CATALOG`` for the list of all of them
-        :param source: another repository that is to be read besides, of which a blob is mounted
-        :param content: parts are sent as they come, once: a registry that fails meanwhile is not asked again
-        :param expected: statuses that are no errors
-        :param longest: bytes that the answer may have
-        :param anywhere: it may send on to another server, which gets no credentials; else that is refused
-        :raises NoSuchImageError: there is no such thing (404)
-        :raises RegistryUnavailableError: the registry cannot be reached, or fails (429, 5xx)
-        :raises RegistryError: it refuses
+        :param path: absolute path, or URL on the registry
+        :param repository: repository of the request, without registry; ``CATALOG`` for the list of repositories
+        :param source: second repository to request read access for, to mount a blob from it
+        :param content: request body; chunks are streamed once, so that such a request is not retried
+        :param expected: statuses that are not errors
+        :param max_bytes: maximum length of the response
+        :param allow_cross_host_redirect: follow redirects to other hosts, without credentials
+        :raises NoSuchImageError: on HTTP 404
+        :raises RegistryUnavailableError: if the registry cannot be reached, or on HTTP 429 and 5xx
+        :raises RegistryError: on other errors
         """
         url = self._url(path)
-        scopes = [scope(each, name) for each, name in ((method, repository), ("GET", source)) if name]
+        scopes = [scope(action, name) for action, name in ((method, repository), ("GET", source)) if name]
 
-        def once() -> Answer:
-            with self._authorized(method, url, headers, content, scopes, anywhere=anywhere) as answer:
-                found = read(answer, method, url, self._timeout, longest)
-                self._check_wanted()  # what was broken off looks like an end
-            if found.status not in expected:
-                raise refusal(self.host, method, url, found)
-            return found
+        def once() -> Response:
+            with self._request_authorized(
+                method, url, headers, content, scopes, allow_cross_host_redirect=allow_cross_host_redirect
+            ) as response:
+                result = read_response(response, method, url, self._timeout, max_bytes)
+                self._raise_if_canceled()  # a canceled transfer looks like the end of the content
+            if result.status not in expected:
+                raise response_error(self.host, method, url, result)
+            return result
 
         if content is not None and not isinstance(content, bytes):
             return once()
-        return self.again(once)
+        return self.retry(once)
 
     @contextlib.contextmanager
     def stream(self, path: str, *, repository: str, headers: Mapping[str, str] | None = None) -> Iterator[Stream]:
-        """The content of a blob, wherever the registry sends for it; another server gets no credentials.
+        """Open a blob for reading, following redirects to other hosts without credentials.
 
-        :raises NoSuchImageError: there is no such blob
-        :raises RegistryUnavailableError: the registry cannot be reached, or fails, while the content is read as well
-        :raises RegistryError: it refuses
+        :raises NoSuchImageError: if the blob does not exist
+        :raises RegistryUnavailableError: if the registry cannot be reached or fails, also while the content is read
+        :raises RegistryError: on other errors
         """
         url = self._url(path)
         scopes = [scope("GET", repository)]
@@ -212,61 +220,67 @@ class RegistryHTTP:
 
             def once() -> requests.Response:
                 opened = contextlib.ExitStack()
-                answer = opened.enter_context(self._authorized("GET", url, headers, None, scopes, anywhere=True))
-                if answer.status_code not in (200, 206):
+                response = opened.enter_context(
+                    self._request_authorized("GET", url, headers, None, scopes, allow_cross_host_redirect=True)
+                )
+                if response.status_code not in (200, 206):
                     with opened:
-                        raise refusal(self.host, "GET", answer.url, read(answer, "GET", url, self._timeout))
+                        raise response_error(
+                            self.host, "GET", response.url, read_response(response, "GET", url, self._timeout)
+                        )
                 stack.push(opened.pop_all())
-                return answer
+                return response
 
-            found = self.again(once)
-            yield Stream(found.status_code, found.headers, self._chunks(found))
+            result = self.retry(once)
+            yield Stream(result.status_code, result.headers, self._chunks(result))
 
-    def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
-        """The content as it is on the wire, since what a digest is of is never encoded for its way.
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield the content without decoding it: the digest is that of the bytes as sent.
 
-        Parts are gathered to chunks, unless they come so slowly that whoever reads them would miss a deadline.
+        Small parts are collected to chunks, but no longer than a second, so that the caller can check deadlines.
         """
-        with self._errors("GET", answer.url, halfway=True):
-            gathered, last = bytearray(), time.monotonic()
-            for part in parts(answer, self._timeout, decoded=False):
-                self._check_wanted()
-                gathered += part
-                if len(gathered) >= CHUNK or time.monotonic() - last > LONGEST_GATHERING:
-                    yield bytes(gathered)
-                    gathered, last = bytearray(), time.monotonic()
-            if gathered:
-                yield bytes(gathered)
+        with self._errors("GET", response.url, while_reading=True):
+            collected, last = bytearray(), time.monotonic()
+            for part in iter_parts(response, self._timeout, decoded=False):
+                self._raise_if_canceled()
+                collected += part
+                if len(collected) >= CHUNK_SIZE or time.monotonic() - last > MAX_COLLECT_TIME:
+                    yield bytes(collected)
+                    collected, last = bytearray(), time.monotonic()
+            if collected:
+                yield bytes(collected)
 
     @contextlib.contextmanager
-    def _errors(self, method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
-        """What goes wrong with a connection; where that was cut here, it is said so."""
+    def _errors(self, method: str, url: str, *, while_reading: bool = False) -> Iterator[None]:
+        """Convert connection errors; report a cancellation as such."""
         try:
-            with connection_errors(method, url, halfway=halfway):
+            with connection_errors(method, url, while_reading=while_reading):
                 yield
         except RegistryError:
-            self._check_wanted()
+            self._raise_if_canceled()
             raise
 
-    def _check_wanted(self) -> None:
+    def _raise_if_canceled(self) -> None:
         if self._deadline and self._is_late:
             raise self._deadline.failure()
-        if self.is_abandoned:
-            raise RegistryError(f"{self.host}: given up", solution="run it again")
+        if self.is_canceled:
+            raise RegistryError(f"{self.host}: request canceled", solution="run the command again")
 
     def _url(self, path: str) -> str:
-        url = joined(f"https://{api(self.host)}", path)
+        url = resolve_url(f"https://{api_host(self.host)}", path)
         if not self._is_own(url):
-            raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
+            raise RegistryError(
+                f"{self.host} redirected to a different host, which is not allowed here: {redact(url)[:200]}"
+            )
         return url
 
     def _is_own(self, url: str) -> bool:
-        """Whether an address is one of the registry itself."""
+        """Return whether a URL is on the registry itself."""
         scheme, host = urlsplit(url)[:2]
-        return scheme == "https" and plain(host) == plain(self.host)
+        return scheme == "https" and normalize_host(host) == normalize_host(self.host)
 
     @contextlib.contextmanager
-    def _authorized(
+    def _request_authorized(
         self,
         method: str,
         url: str,
@@ -274,31 +288,35 @@ class RegistryHTTP:
         content: Content,
         scopes: Sequence[str],
         *,
-        anywhere: bool = False,
+        allow_cross_host_redirect: bool = False,
     ) -> Iterator[requests.Response]:
-        """An answer, after what authorizes the request was asked for when the registry itself wants it.
+        """Send a request, and once more with authorization if the registry requires it.
 
-        Another server to which it sends on gets nothing, and has no say in which server of tokens is asked.
+        Other hosts get no credentials, and cannot choose the token server.
         """
-        used = self._authorizations.header(scopes)
-        answer = self._send(method, url, headers, content, used, anywhere=anywhere)
-        if answer.status_code == 401 and self._is_own(answer.url):
-            leave(answer)
-            challenge = answer.headers.get("WWW-Authenticate", "")
-            header = self._authorizations.answer(challenge, scopes, used, self._ask)
-            if content is not None and not isinstance(content, bytes):  # it has been sent, and is gone
-                raise RegistryUnavailableError(f"{self.host} wants other credentials than before", solution="try again")
-            answer = self._send(method, url, headers, content, header, anywhere=anywhere)
-        with answer:
-            yield answer
+        current = self._tokens.header(scopes)
+        response = self._send(
+            method, url, headers, content, current, allow_cross_host_redirect=allow_cross_host_redirect
+        )
+        if response.status_code == 401 and self._is_own(response.url):
+            discard(response)
+            challenge = response.headers.get("WWW-Authenticate", "")
+            header = self._tokens.authorize(challenge, scopes, current, self._request_token)
+            if content is not None and not isinstance(content, bytes):  # the stream is consumed
+                raise RegistryUnavailableError(f"{self.host} rejected cached credentials", solution="run it again")
+            response = self._send(
+                method, url, headers, content, header, allow_cross_host_redirect=allow_cross_host_redirect
+            )
+        with response:
+            yield response
 
-    def _ask(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
-        """Ask a server of tokens."""
-        with self._send("GET", url, None, None, authorization) as answer:
-            found = read(answer, "GET", url, self._timeout)
-        if found.status >= 500 or found.status == 429:
-            raise refusal(self.host, "GET", url, found)
-        return found.status, found.json(shown(url)) if found.status == 200 else {}
+    def _request_token(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
+        """Request a token from a token server."""
+        with self._send("GET", url, None, None, authorization) as response:
+            result = read_response(response, "GET", url, self._timeout)
+        if result.status >= 500 or result.status == 429:
+            raise response_error(self.host, "GET", url, result)
+        return result.status, result.json(redact(url)) if result.status == 200 else {}
 
     def _send(
         self,
@@ -308,31 +326,33 @@ class RegistryHTTP:
         content: Content,
         authorization: str,
         *,
-        anywhere: bool = False,
+        allow_cross_host_redirect: bool = False,
     ) -> requests.Response:
-        """An answer whose content has not been read yet."""
-        silence = self._timeout if content is None or isinstance(content, bytes) else self._storing
-        for _ in range(REDIRECTIONS + 1):
-            self._check_wanted()
+        """Send a request, follow redirects, and return the response with unread content."""
+        read_timeout = self._timeout if content is None or isinstance(content, bytes) else self._storing
+        for _ in range(MAX_REDIRECTS + 1):
+            self._raise_if_canceled()
             with self._errors(method, url):
-                answer = self._session.request(
+                response = self._session.request(
                     method,
                     url,
                     headers=dict(headers or {}),
                     data=content,
-                    timeout=(min(silence, CONNECT_TIMEOUT), silence),
+                    timeout=(min(read_timeout, CONNECT_TIMEOUT), read_timeout),
                     auth=_Header(authorization),
                     stream=True,
                     allow_redirects=False,
                 )
-            with self._counting:
+            with self._lock:
                 self.requests += 1
-            if answer.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
-                return answer
-            leave(answer)
-            url, before = joined(url, answer.headers.get("Location", "")), url
+            if response.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
+                return response
+            discard(response)
+            url, before = resolve_url(url, response.headers.get("Location", "")), url
             if urlsplit(url)[:2] != urlsplit(before)[:2]:
                 authorization = ""
-                if not anywhere or urlsplit(url).scheme not in ("http", "https"):
-                    raise RegistryError(f"{self.host} sends on to another server: {shown(url)[:200]}")
-        raise RegistryError(f"{self.host} sends on from one address to another without end: {shown(url)[:200]}")
+                if not allow_cross_host_redirect or urlsplit(url).scheme not in ("http", "https"):
+                    raise RegistryError(
+                        f"{self.host} redirected to a different host, which is not allowed here: {redact(url)[:200]}"
+                    )
+        raise RegistryError(f"too many redirects from {self.host}: {redact(url)[:200]}")

@@ -1,4 +1,4 @@
-"""Manifests and configurations of images (OCI image specification 1.1, Docker's schema 2)."""
+"""Manifests, image indexes and image configurations (OCI image specification 1.1, Docker schema 2)."""
 
 from __future__ import annotations
 
@@ -10,77 +10,79 @@ from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.registry.digests import checked, digest_of
+from fedpkg_container.registry.digests import digest_of, validate_digest
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-LISTS = frozenset({MANIFEST_LIST, OCI_INDEX})
-#: What is asked for; anything else that a registry may have is refused.
-KINDS = frozenset({MANIFEST, OCI_MANIFEST}) | LISTS
+INDEX_MEDIA_TYPES = frozenset({MANIFEST_LIST, OCI_INDEX})
+#: Accepted media types; responses of any other type are an error.
+MANIFEST_MEDIA_TYPES = frozenset({MANIFEST, OCI_MANIFEST}) | INDEX_MEDIA_TYPES
 
-#: The formats of images and lists: the names that programs have for them, and the media type of a list.
-LIST_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
-FORMATS = tuple(LIST_TYPES)
+#: Image formats: names used by programs, and the media type of an index of each.
+INDEX_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
+FORMATS = tuple(INDEX_TYPES)
 
-#: How deep lists may lie in lists.
-DEEPEST_LIST = 4
-#: The largest size that a descriptor may name, bytes: OCI's are int64.
-LARGEST = (1 << 63) - 1
-#: The longest manifest that is read, bytes (what registries take).
-LONGEST_MANIFEST = 4 * 1024 * 1024
-#: The longest configuration of an image that is read, bytes (containers/image has the same limit).
-LONGEST_CONFIGURATION = 4 * 1024 * 1024
+#: Maximum nesting of image indexes.
+MAX_INDEX_DEPTH = 4
+#: Maximum size in a descriptor, bytes (int64 in OCI).
+MAX_DESCRIPTOR_SIZE = (1 << 63) - 1
+#: Maximum length of a manifest, bytes (what registries accept).
+MAX_MANIFEST_SIZE = 4 * 1024 * 1024
+#: Maximum length of an image configuration, bytes (as in containers/image).
+MAX_CONFIG_SIZE = 4 * 1024 * 1024
+#: Keys of the platform in a configuration.
+_PLATFORM = ("architecture", "os", "variant")
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says of something that it refers to.
+    """A reference to content in a manifest.
 
     :param size: bytes
-    :param facts: all that it says, as it was written
+    :param fields: all fields of the JSON object
     """
 
     media_type: str
     digest: str
     size: int
-    facts: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
     @classmethod
-    def of(cls, facts: object) -> Descriptor:
-        """Read a descriptor.
+    def of(cls, fields: object) -> Descriptor:
+        """Parse a descriptor.
 
-        :raises RegistryError: it is none
+        :raises RegistryError: if it is not a valid descriptor
         """
-        if not isinstance(facts, dict):
-            raise RegistryError(f"not a descriptor: {str(facts)[:200]!r}")
-        size = facts.get("size")
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= LARGEST:
-            raise RegistryError(f"a descriptor without a size: {str(facts)[:200]!r}")
-        return cls(str(facts.get("mediaType") or ""), checked(facts.get("digest")), size, facts)
+        if not isinstance(fields, dict):
+            raise RegistryError(f"not a descriptor: {str(fields)[:200]!r}")
+        size = fields.get("size")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_DESCRIPTOR_SIZE:
+            raise RegistryError(f"descriptor without a valid size: {str(fields)[:200]!r}")
+        return cls(str(fields.get("mediaType") or ""), validate_digest(fields.get("digest")), size, fields)
 
     @property
     def is_manifest(self) -> bool:
-        """Whether it is a manifest or a list, not a blob."""
-        return self.media_type in KINDS
+        """Whether it refers to a manifest or an index, not a blob."""
+        return self.media_type in MANIFEST_MEDIA_TYPES
 
     @property
     def is_foreign(self) -> bool:
-        """Whether registries need not have it: its licence lets nobody else distribute it."""
+        """Whether registries need not have it, because its license forbids redistribution."""
         return ".foreign." in self.media_type or ".nondistributable." in self.media_type
 
     @property
     def artifact_type(self) -> str:
-        """What kind of artifact refers to an image; empty where it does not say."""
-        return str(self.facts.get("artifactType") or "")
+        """Type of an artifact; empty if not stated."""
+        return str(self.fields.get("artifactType") or "")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or a list of manifests, as the registry has it.
+    """A manifest or image index, as stored in the registry.
 
-    :param raw: the bytes that its digest is of
+    :param raw: the bytes that the digest is computed from
     """
 
     digest: str
@@ -89,120 +91,116 @@ class Manifest:
 
     @classmethod
     def read(cls, raw: bytes, *, digest: str = "", where: str = "it") -> Manifest:
-        """Read what a registry answered.
+        """Parse a registry's response.
 
-        :param digest: the one asked for; empty when a tag was
-        :param where: what it is called in errors
-        :raises RegistryError: it is something else than was asked for, or no manifest
+        :param digest: the requested digest; empty if a tag was requested
+        :param where: name of the image in errors
+        :raises RegistryError: if the digest does not match, or it is not a manifest
         """
-        if len(raw) > LONGEST_MANIFEST:
-            raise RegistryError(f"the manifest of {where} is longer than {LONGEST_MANIFEST} bytes")
-        found = digest_of(raw, checked(digest) if digest else "sha256")
-        if digest and found != digest:
-            raise RegistryError(f"the registry answered {found}, something else, when it was asked for {where}")
+        if len(raw) > MAX_MANIFEST_SIZE:
+            raise RegistryError(f"the manifest of {where} is longer than {MAX_MANIFEST_SIZE} bytes")
+        actual = digest_of(raw, validate_digest(digest) if digest else "sha256")
+        if digest and actual != digest:
+            raise RegistryError(f"digest mismatch for {where}: the registry returned {actual}")
         try:
             content = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the manifest of {where} is not JSON: {error}") from error
         if not isinstance(content, dict):
             raise RegistryError(f"the manifest of {where} is not a JSON object")
-        return cls(found, raw, content)
+        return cls(actual, raw, content)
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Manifest:
-        """A manifest of ours."""
+        """Create a manifest from its content."""
         raw = json.dumps(content, separators=(",", ":")).encode()
         return cls(digest_of(raw), raw, content)
 
     @property
     def media_type(self) -> str:
-        """Its media type; OCI leaves it out at times."""
+        """Media type; OCI manifests may omit it, then it is derived."""
         kind = self.content.get("mediaType")
         if isinstance(kind, str):
             return kind
         return OCI_INDEX if "manifests" in self.content else OCI_MANIFEST
 
     @property
-    def is_list(self) -> bool:
-        """Whether it stands for one image an arch."""
-        return self.media_type in LISTS
+    def is_index(self) -> bool:
+        """Whether it is an image index (a manifest list in Docker's format)."""
+        return self.media_type in INDEX_MEDIA_TYPES
 
     @property
     def members(self) -> list[dict[str, Any]]:
-        """What a list refers to: media type, digest, size and platform of each image."""
-        listed = self.content.get("manifests")
-        return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+        """Entries of an index: media type, digest, size and platform of each image; malformed ones are skipped."""
+        entries = self.content.get("manifests")
+        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
     @cached_property
     def manifests(self) -> tuple[Descriptor, ...]:
-        """The same, read strictly; empty for an image.
+        """Descriptors of an index; empty for an image.
 
-        :raises RegistryError: one is not a descriptor
+        :raises RegistryError: if one is invalid
         """
-        return tuple(map(Descriptor.of, self._listed("manifests"))) if self.is_list else ()
+        return tuple(map(Descriptor.of, self._entries("manifests"))) if self.is_index else ()
 
     @cached_property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """The configuration and the layers of an image; empty for a list.
+        """Descriptors of the configuration and layers of an image; empty for an index.
 
-        :raises RegistryError: one is not a descriptor
+        :raises RegistryError: if one is invalid
         """
-        if self.is_list:
+        if self.is_index:
             return ()
-        return (Descriptor.of(self.content.get("config")), *map(Descriptor.of, self._listed("layers")))
+        return (Descriptor.of(self.content.get("config")), *map(Descriptor.of, self._entries("layers")))
 
     @property
     def subject(self) -> str:
-        """The digest of the image that an artifact refers to; empty when it refers to none."""
+        """Digest of the image that an artifact refers to; empty if none."""
         subject = self.content.get("subject")
-        return checked(subject.get("digest")) if isinstance(subject, dict) else ""
+        return validate_digest(subject.get("digest")) if isinstance(subject, dict) else ""
 
     @property
     def descriptor(self) -> dict[str, Any]:
-        """What a list or another manifest says of it."""
+        """Descriptor of this manifest."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.raw)}
 
-    def _listed(self, key: str) -> list[Any]:
-        listed = self.content.get(key)
-        if not isinstance(listed, list):
-            raise RegistryError(f"{self.digest} is no manifest that can be read: it has no list of {key}")
-        return listed
+    def _entries(self, key: str) -> list[Any]:
+        entries = self.content.get(key)
+        if not isinstance(entries, list):
+            raise RegistryError(f"{self.digest} is not a valid manifest: it has no list {key!r}")
+        return entries
 
     @property
     def platforms(self) -> list[dict[str, Any]]:
-        """What the members of a list run on, as it says; those of which it says nothing are left out."""
-        said = (each.get("platform") for each in self.members)
-        return [each for each in said if isinstance(each, dict)]
+        """Platforms of the entries of an index; entries without one are skipped."""
+        values = (member.get("platform") for member in self.members)
+        return [value for value in values if isinstance(value, dict)]
 
     def architectures(self) -> list[str]:
-        """Go's names of the arches of a list."""
-        return [str(each.get("architecture")) for each in self.platforms]
+        """Go names of the architectures of an index."""
+        return [str(platform.get("architecture")) for platform in self.platforms]
 
     def digest_for(self, platform: Platform) -> str:
-        """The digest of the image for a platform; of a manifest that is no list its own.
+        """Return the digest of the image for a platform; its own digest if it is not an index.
 
-        :raises NoSuchImageError: the list has none
-        :raises RegistryError: its member is not a descriptor
+        :raises NoSuchImageError: if the index has none
+        :raises RegistryError: if the entry is not a valid descriptor
         """
-        if not self.is_list:
+        if not self.is_index:
             return self.digest
-        for each in self.members:
-            listed = each.get("platform")
-            if isinstance(listed, dict) and platform.fits(listed):
-                return Descriptor.of(each).digest
+        for member in self.members:
+            entry_platform = member.get("platform")
+            if isinstance(entry_platform, dict) and platform.fits(entry_platform):
+                return Descriptor.of(member).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
-
-
-#: The keys that say what an image runs on.
-_PLATFORM = ("architecture", "os", "variant")
 
 
 @dataclass(frozen=True)
 class ImageConfiguration:
-    """The configuration of an image, of which everything that is read here has the right type.
+    """An image configuration; the fields that are read here are checked for their types.
 
-    :param content: all of it, as it was written
-    :param where: whose it is, for errors
+    :param content: the complete JSON object
+    :param where: name of the image in errors
     """
 
     content: Mapping[str, Any]
@@ -210,12 +208,12 @@ class ImageConfiguration:
 
     @classmethod
     def read(cls, raw: bytes | str, *, where: str) -> ImageConfiguration:
-        """Read what a registry, an archive or a task has.
+        """Parse a configuration from a registry, an archive or a task.
 
-        :raises RegistryError: it is not the configuration of an image
+        :raises RegistryError: if it is not an image configuration
         """
         try:
-            content = json.loads(raw if isinstance(raw, str) else raw.decode(), parse_constant=_refuse)
+            content = json.loads(raw if isinstance(raw, str) else raw.decode(), parse_constant=_reject_constant)
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {where} is not JSON: {error}") from error
         if not isinstance(content, dict):
@@ -226,47 +224,47 @@ class ImageConfiguration:
 
     @property
     def platform(self) -> dict[str, str]:
-        """What it runs on, as lists name it: the keys that it has.
+        """The platform, with the keys as in an index; absent keys are left out.
 
-        :raises RegistryError: one is not text
+        :raises RegistryError: if a value is not a string
         """
-        found = {key: self.content[key] for key in _PLATFORM if self.content.get(key) is not None}
-        for key, value in found.items():
+        platform = {key: self.content[key] for key in _PLATFORM if self.content.get(key) is not None}
+        for key, value in platform.items():
             if not isinstance(value, str):
-                raise self._wrong(f"{key} is not text")
-        return {key: value for key, value in found.items() if value}
+                raise self._invalid(f"{key} is not a string")
+        return {key: value for key, value in platform.items() if value}
 
     @property
     def labels(self) -> dict[str, str]:
-        """Its labels.
+        """The labels.
 
-        :raises RegistryError: a label is not text
+        :raises RegistryError: if a label is not a string
         """
         config = self.content.get("config")
         if config is not None and not isinstance(config, dict):
-            raise self._wrong("config is not an object")
+            raise self._invalid("config is not an object")
         labels = (config or {}).get("Labels")
         if labels is None:
             return {}
         if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-            raise self._wrong("config.Labels is not an object of texts")
+            raise self._invalid("config.Labels is not an object of strings")
         return dict(labels)
 
     @property
     def diff_ids(self) -> list[str]:
-        """Digests of the contents of its layers, oldest first.
+        """Digests of the uncompressed layers, oldest first.
 
-        :raises RegistryError: it does not have them
+        :raises RegistryError: if they are missing
         """
         rootfs = self.content.get("rootfs")
-        found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        if not isinstance(found, list):
-            raise self._wrong("rootfs.diff_ids is not a list")
-        return [checked(each) for each in found]
+        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(diff_ids, list):
+            raise self._invalid("rootfs.diff_ids is not a list")
+        return [validate_digest(diff_id) for diff_id in diff_ids]
 
-    def _wrong(self, what: str) -> RegistryError:
-        return RegistryError(f"the configuration of {self.where} is not one of an image: {what}")
+    def _invalid(self, what: str) -> RegistryError:
+        return RegistryError(f"invalid image configuration of {self.where}: {what}")
 
 
-def _refuse(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")

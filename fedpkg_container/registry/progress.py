@@ -1,21 +1,21 @@
-"""What is told while a run goes on; nothing, unless somebody listens."""
+"""Progress of a long run: an interface, whose base class ignores all events."""
 
 from __future__ import annotations
 
 
 class Progress:
-    """Listens, and shows nothing; called by several threads."""
+    """Receives progress events from several threads and ignores them."""
 
     def began(self, step: str, total: int, size: int = 0) -> None:
-        """A step begins.
+        """Start a step.
 
-        :param step: what is done, ``tags``
-        :param total: how many of them
-        :param size: bytes altogether; 0 where they do not count
+        :param step: its name, e.g. ``tags``
+        :param total: number of items
+        :param size: bytes altogether; 0 if not applicable
         """
 
     def advanced(self) -> None:
-        """One more is done."""
+        """Count one item as done."""
 
     def received(self, size: int) -> None:
-        """Bytes came, or were there from an earlier run."""
+        """Count bytes that were received, or that an earlier run had received."""

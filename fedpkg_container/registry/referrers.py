@@ -1,8 +1,8 @@
-"""What refers to an image in a registry, an SBOM for one: artifacts with a subject (OCI image spec 1.1).
+"""Artifacts that refer to an image, e.g. SBOMs (OCI image spec 1.1).
 
-A registry that knows the referrers API lists them itself and says so when one is pushed (``OCI-Subject``). For any
-other, whoever pushes keeps a list under a tag that is made of the image's digest, and clients look there (OCI
-distribution spec 1.1, "Unavailable Referrers API").
+A registry with the referrers API lists them itself and confirms that on push (``OCI-Subject``). For other registries
+the client maintains an index under a tag derived from the image's digest (OCI distribution spec 1.1, "Unavailable
+Referrers API").
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry.digests import checked
-from fedpkg_container.registry.manifests import LONGEST_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.digests import validate_digest
+from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository, pages
 
-#: How often a list is changed anew because somebody else changed it meanwhile.
-ATTEMPTS = 5
-#: How deep artifacts may refer to artifacts.
-DEEPEST = 4
-#: The configuration of an artifact that has none.
+#: Attempts to update an index that other clients change concurrently.
+MAX_ATTEMPTS = 5
+#: Maximum nesting of artifacts that refer to artifacts.
+MAX_DEPTH = 4
+#: Empty configuration of an artifact.
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-#: What registries answer, besides 404, that do not know the referrers API (HTTP).
-UNKNOWN = (400, 405, 406)
-#: Tags that name the digest of the image that they belong to, cut off where a tag must end (128 characters).
-_BELONGS = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
+#: HTTP statuses of registries without the referrers API, besides 404.
+NO_API_STATUSES = (400, 405, 406)
+#: Tags derived from the digest of the image that they belong to, truncated to 128 characters.
+_DERIVED_TAG = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file that says something about an image.
+    """A file that describes an image.
 
     :param media_type: of the artifact and of its file
-    :param name: what the file is called
+    :param name: file name
     :param created: RFC 3339
     """
 
@@ -46,22 +46,22 @@ class Artifact:
 
 
 def attach(repository: Repository, image: str, artifact: Artifact) -> str:
-    """Attach a file to an image; the digest of the artifact. The same file again changes nothing.
+    """Attach a file to an image and return the artifact's digest; idempotent.
 
     :param image: its digest
-    :raises RegistryError: it could not be pushed
+    :raises RegistryError: if it cannot be pushed
     """
     subject = repository.manifest(image)
-    made = Manifest.of(
+    manifest = Manifest.of(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": artifact.media_type,
-            "config": {"mediaType": EMPTY_TYPE, **_pushed(repository, EMPTY)},
+            "config": {"mediaType": EMPTY_TYPE, **_push_blob(repository, EMPTY)},
             "layers": [
                 {
                     "mediaType": artifact.media_type,
-                    **_pushed(repository, artifact.content),
+                    **_push_blob(repository, artifact.content),
                     "annotations": {"org.opencontainers.image.title": artifact.name},
                 }
             ],
@@ -69,146 +69,148 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
             "annotations": {"org.opencontainers.image.created": artifact.created},
         }
     )
-    push(repository, made)
-    return made.digest
+    push(repository, manifest)
+    return manifest.digest
 
 
 def push(repository: Repository, artifact: Manifest) -> None:
-    """Push the manifest of an artifact, whose blobs are there, and have it listed; again changes nothing.
+    """Push the manifest of an artifact whose blobs exist already, and add it to the referrers; idempotent.
 
-    :raises RegistryError: it could not be pushed
+    :raises RegistryError: if it cannot be pushed
     """
-    answer = repository.put_manifest(artifact.digest, artifact)
-    if not answer.headers.get("OCI-Subject"):
-        enlist(repository, artifact.subject, [_described(artifact)])
+    response = repository.put_manifest(artifact.digest, artifact)
+    if not response.headers.get("OCI-Subject"):
+        add_referrers(repository, artifact.subject, [_descriptor(artifact)])
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What refers to an image.
+class Referrers:
+    """The referrers of an image.
 
-    :param by_tag: listed under a tag by those who push, not by the registry
+    :param by_tag: whether clients maintain them under a tag, instead of the registry
     """
 
     artifacts: tuple[Descriptor, ...]
     by_tag: bool
 
 
-def listing(repository: Repository, image: str) -> Listing:
-    """What refers to an image, and who lists it.
+def list_referrers(repository: Repository, image: str) -> Referrers:
+    """Return the referrers of an image, and who maintains them.
 
     :param image: its digest
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises RegistryError: if the request fails
     """
-    listed = listed_by_registry(repository, image)
-    if listed is not None:
-        return Listing(listed, by_tag=False)
-    found = list(_tagged_list(repository, image).get("manifests") or [])
-    return Listing(tuple(map(Descriptor.of, found)), by_tag=True)
+    entries = referrers_from_api(repository, image)
+    if entries is not None:
+        return Referrers(entries, by_tag=False)
+    descriptors = list(_fallback_index(repository, image).get("manifests") or [])
+    return Referrers(tuple(map(Descriptor.of, descriptors)), by_tag=True)
 
 
-def listed_by_registry(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
-    """What refers to an image, as far as the registry lists that itself; None where it does not.
+def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
+    """Return the referrers of an image from the referrers API; None if the registry does not implement it.
 
     :param image: its digest
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises RegistryError: if the request fails
     """
     http = repository.http
-    if repository.name in http.without_referrers:
+    if repository.name in http.without_referrers_api:
         return None
     try:
-        path = f"/v2/{repository.name}/referrers/{checked(image)}"
-        found = list(pages(http, path, "manifests", repository.name, absent=UNKNOWN))
-    except NoSuchImageError:  # registries that know the interface answer with an empty list
-        http.without_referrers.add(repository.name)
+        path = f"/v2/{repository.name}/referrers/{validate_digest(image)}"
+        descriptors = list(pages(http, path, "manifests", repository.name, absent=NO_API_STATUSES))
+    except NoSuchImageError:  # registries with the API return an empty list
+        http.without_referrers_api.add(repository.name)
         return None
-    return tuple(map(Descriptor.of, found))
+    return tuple(map(Descriptor.of, descriptors))
 
 
 def referrers(repository: Repository, image: str) -> list[Descriptor]:
-    """What refers to an image.
+    """Return the artifacts that refer to an image.
 
     :param image: its digest
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises RegistryError: if the request fails
     """
-    return list(listing(repository, image).artifacts)
+    return list(list_referrers(repository, image).artifacts)
 
 
-def enlist(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
-    """Add artifacts to the list under the image's tag; what others have listed there stays.
+def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
+    """Add artifacts to the index under the image's fallback tag, keeping its other entries.
 
     :param image: its digest
-    :param artifacts: what the list is to say of them, descriptors
-    :raises RegistryError: the list is too long, or others keep changing it
+    :param artifacts: descriptors
+    :raises RegistryError: if the index becomes too long, or other clients keep changing it
     """
-    for _ in range(ATTEMPTS):
-        index = _tagged_list(repository, image)
-        listed = list(index.get("manifests") or [])
-        known = [each.get("digest") for each in listed if isinstance(each, dict)]
-        missing = [each for each in artifacts if each["digest"] not in known]
+    for _ in range(MAX_ATTEMPTS):
+        index = _fallback_index(repository, image)
+        entries = list(index.get("manifests") or [])
+        listed_digests = [entry.get("digest") for entry in entries if isinstance(entry, dict)]
+        missing = [artifact for artifact in artifacts if artifact["digest"] not in listed_digests]
         if not missing:
             return
-        changed = Manifest.of({**index, "manifests": [*listed, *missing]})
-        if len(changed.raw) > LONGEST_MANIFEST:
-            raise RegistryError(f"the list of referrers of {repository.reference}@{image} is too long")
-        repository.put_manifest(fallback_tag(image), changed)  # and looks whether another list came meanwhile
-    raise RegistryError(f"the list of referrers of {repository.reference}@{image} keeps changing")
+        updated = Manifest.of({**index, "manifests": [*entries, *missing]})
+        if len(updated.raw) > MAX_MANIFEST_SIZE:
+            raise RegistryError(f"the referrers index of {repository.reference}@{image} is too long")
+        repository.put_manifest(fallback_tag(image), updated)  # the next iteration detects a concurrent change
+    raise RegistryError(f"the referrers index of {repository.reference}@{image} keeps changing")
 
 
 def content(repository: Repository, artifact: str) -> bytes:
-    """The file of an artifact.
+    """Return the file of an artifact.
 
     :param artifact: digest
-    :raises RegistryError: it is not there, or is not what its digest says
+    :raises RegistryError: if it does not exist, or has a different digest
     """
     manifest = repository.manifest(artifact)
     if len(manifest.blobs) < 2:
-        raise RegistryError(f"{repository.reference}@{artifact} holds no file")
+        raise RegistryError(f"artifact {repository.reference}@{artifact} contains no file")
     return repository.blob(manifest.blobs[1])
 
 
 def fallback_tag(digest: str) -> str:
-    """The tag under which the referrers of an image are listed where the registry does not list them."""
+    """Return the tag for the referrers index of an image, for registries without the referrers API."""
     return digest.replace(":", "-", 1)[:128]
 
 
 def is_fallback_tag(tag: str) -> bool:
-    """Whether a tag is that of a list of referrers, and no image."""
-    return list_tag(tag) == tag
+    """Return whether a tag is that of a referrers index."""
+    return fallback_tag_of(tag) == tag
 
 
-def list_tag(tag: str) -> str:
-    """The tag of the list of referrers of the image that a tag belongs to; empty for a tag that is an image's own.
+def fallback_tag_of(tag: str) -> str:
+    """Return the fallback tag of the image that a tag belongs to; empty for the tag of an image.
 
-    It is that of the list itself, or cosign's, which has an ending behind it (``.sig``, ``.att``, ``.sbom``).
+    Such a tag is that of a referrers index, or cosign's with a suffix (``.sig``, ``.att``, ``.sbom``).
     """
-    found = _BELONGS.fullmatch(tag)
-    return found[1] if found else ""
+    match = _DERIVED_TAG.fullmatch(tag)
+    return match[1] if match else ""
 
 
-def _described(artifact: Manifest) -> dict[str, Any]:
-    """What a list says of an artifact."""
+def _descriptor(artifact: Manifest) -> dict[str, Any]:
+    """Return the descriptor of an artifact for an index."""
     config = artifact.content.get("config")
-    kind = artifact.content.get("artifactType") or (config.get("mediaType") if isinstance(config, dict) else None)
-    described = {**artifact.descriptor, "artifactType": kind}
+    artifact_type = artifact.content.get("artifactType") or (
+        config.get("mediaType") if isinstance(config, dict) else None
+    )
+    described = {**artifact.descriptor, "artifactType": artifact_type}
     if artifact.content.get("annotations"):
         described["annotations"] = artifact.content["annotations"]
     return described
 
 
-def _tagged_list(repository: Repository, subject: str) -> Mapping[str, Any]:
+def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any]:
     tag = fallback_tag(subject)
     try:
-        found = repository.manifest(tag)
+        index = repository.manifest(tag)
     except NoSuchImageError:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
-    if found.media_type != OCI_INDEX or not isinstance(found.content.get("manifests", []), list):
+    if index.media_type != OCI_INDEX or not isinstance(index.content.get("manifests", []), list):
         raise RegistryError(
-            f"{repository.reference}:{tag} is no list of referrers",
-            solution="see what was pushed under that tag, and delete it",
+            f"{repository.reference}:{tag} is not a referrers index",
+            solution="check what was pushed under that tag, and delete it",
         )
-    return found.content
+    return index.content
 
 
-def _pushed(repository: Repository, blob: bytes) -> dict[str, Any]:
+def _push_blob(repository: Repository, blob: bytes) -> dict[str, Any]:
     return {"digest": repository.push(blob), "size": len(blob)}

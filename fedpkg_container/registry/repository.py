@@ -1,4 +1,4 @@
-"""One repository of a registry, over HTTP: manifests, tags and blobs (OCI distribution specification 1.1)."""
+"""One repository of a registry: manifests, tags and blobs (OCI distribution specification 1.1)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ from requests.utils import parse_header_links
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
 from fedpkg_container.registry.auth import CATALOG
-from fedpkg_container.registry.digests import checked, digest_of, hashed
+from fedpkg_container.registry.digests import digest_of, validate_digest, verify_chunks
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import KINDS, LONGEST_MANIFEST, Descriptor, ImageConfiguration, Manifest
-from fedpkg_container.registry.response import LONGEST, Answer, Stream, joined, shown
+from fedpkg_container.registry.manifests import (
+    MANIFEST_MEDIA_TYPES,
+    MAX_MANIFEST_SIZE,
+    Descriptor,
+    ImageConfiguration,
+    Manifest,
+)
+from fedpkg_container.registry.response import MAX_RESPONSE_SIZE, Response, Stream, redact, resolve_url
 
-_ACCEPT = {"Accept": ", ".join(sorted(KINDS))}
-#: How many tags or repositories are asked for at a time, and pages at the most.
-PAGE = 1000
-PAGES = 10_000
-#: The longest blob that is read into memory, bytes: configurations, SBOMs.
-LONGEST_BLOB = 64 * 1024 * 1024
+_ACCEPT = {"Accept": ", ".join(sorted(MANIFEST_MEDIA_TYPES))}
+#: Entries per page of a listing, and maximum number of pages.
+PAGE_SIZE = 1000
+MAX_PAGES = 10_000
+#: Maximum size of a blob that is read into memory, bytes (configurations, SBOMs).
+MAX_BLOB_SIZE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Sized:
-    """Parts whose length is known beforehand, so that they can be sent as they come.
+class SizedStream:
+    """Chunks of known total length, for a streamed upload.
 
     :param size: bytes
     """
@@ -45,50 +51,50 @@ class Sized:
 def pages(
     http: RegistryHTTP, path: str, key: str, repository: str, *, absent: tuple[int, ...] = ()
 ) -> Iterator[object]:
-    """What a registry lists under a key, page by page.
+    """Yield the entries of a paginated listing.
 
-    :param repository: of which the list is; or ``CATALOG``
-    :param absent: statuses that mean, as 404 does, that there is no such list
-    :raises NoSuchImageError: there is no such list
-    :raises RegistryError: it cannot be reached, refuses, or its pages have no end
+    :param repository: repository of the listing; or ``CATALOG``
+    :param absent: statuses that mean, like 404, that there is no such listing
+    :raises NoSuchImageError: if there is no such listing
+    :raises RegistryError: if the request fails, or the pages do not end
     """
     seen = set()
-    for _ in range(PAGES):
+    for _ in range(MAX_PAGES):
         seen.add(path)
-        answer = http.request("GET", path, repository=repository, expected=(200, *absent))
-        if answer.status in absent:
-            raise NoSuchImageError(f"{http.host} has no list of {key} as {shown(path)} (HTTP {answer.status})")
-        listed = answer.json(path).get(key) or []
-        if not isinstance(listed, list):
-            raise RegistryError(f"{http.host} lists no {key}: {str(listed)[:200]!r}")
-        yield from listed
-        links = parse_header_links(answer.headers.get("Link", ""))
-        following = next((each["url"] for each in links if each.get("rel") == "next"), None)
-        if following is None:
+        response = http.request("GET", path, repository=repository, expected=(200, *absent))
+        if response.status in absent:
+            raise NoSuchImageError(f"{http.host} does not list {key}: {redact(path)} (HTTP {response.status})")
+        entries = response.json(path).get(key) or []
+        if not isinstance(entries, list):
+            raise RegistryError(f"{http.host} returned an invalid list of {key}: {str(entries)[:200]!r}")
+        yield from entries
+        links = parse_header_links(response.headers.get("Link", ""))
+        next_url = next((link["url"] for link in links if link.get("rel") == "next"), None)
+        if next_url is None:
             return
-        path = joined(path, following)
+        path = resolve_url(path, next_url)
         if path in seen:
             break
-    raise RegistryError(f"{http.host} lists {key} without end")
+    raise RegistryError(f"{http.host} returned an endless list of {key}")
 
 
 def repositories(http: RegistryHTTP) -> Iterator[str]:
-    """Every repository of a registry that its catalog names.
+    """Yield the repositories in a registry's catalog.
 
-    :raises RegistryError: it cannot be reached, refuses, or names what cannot be a repository
+    :raises RegistryError: if the request fails, or a name is invalid
     """
-    for name in pages(http, f"/v2/_catalog?n={PAGE}", "repositories", CATALOG):
+    for name in pages(http, f"/v2/_catalog?n={PAGE_SIZE}", "repositories", CATALOG):
         if not isinstance(name, str) or not is_repository(name):
-            raise RegistryError(f"the catalog of {http.host} names what cannot be a repository: {str(name)[:300]!r}")
+            raise RegistryError(f"the catalog of {http.host} has an invalid repository name: {str(name)[:300]!r}")
         yield name
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository; all methods raise ``RegistryError`` when the registry cannot be reached, or refuses.
+    """A repository; all methods raise ``RegistryError`` if a request fails.
 
     :param http: the registry; may be shared by threads
-    :param name: without the registry, ``fedora/hello``
+    :param name: without the registry, e.g. ``fedora/hello``
     """
 
     http: RegistryHTTP
@@ -100,156 +106,158 @@ class Repository:
         return ImageReference(self.http.host, self.name)
 
     def head(self, name: str) -> str:
-        """The digest of a tag or digest as the registry has it in this moment; empty when there is no such thing.
+        """Return the current digest of a tag or digest; empty if it does not exist.
 
-        :param name: a tag or a digest
+        :param name: tag or digest
         """
         try:
-            answer = self._request("HEAD", f"manifests/{name}", headers=_ACCEPT)
+            response = self._request("HEAD", f"manifests/{name}", headers=_ACCEPT)
         except NoSuchImageError:
             return ""
-        said = answer.headers.get("Docker-Content-Digest")
-        found = checked(said) if said else self.manifest(name).digest
-        if ":" in name and found != name:
-            raise RegistryError(f"{self.reference} has {found}, something else, when it was asked for {name}")
-        return found
+        stated_digest = response.headers.get("Docker-Content-Digest")
+        current = validate_digest(stated_digest) if stated_digest else self.manifest(name).digest
+        if ":" in name and current != name:
+            raise RegistryError(f"digest mismatch in {self.reference}: expected {name}, got {current}")
+        return current
 
     def manifest(self, name: str) -> Manifest:
-        """A manifest; its digest is that of the bytes that came, and must be the one asked for.
+        """Return a manifest, verified against the requested digest.
 
-        :param name: a tag or a digest
-        :raises NoSuchImageError: there is no such thing
+        :param name: tag or digest
+        :raises NoSuchImageError: if it does not exist
         """
-        answer = self._request("GET", f"manifests/{name}", headers=_ACCEPT, longest=LONGEST_MANIFEST)
+        response = self._request("GET", f"manifests/{name}", headers=_ACCEPT, max_bytes=MAX_MANIFEST_SIZE)
         digest = name if ":" in name else ""
-        found = Manifest.read(answer.content, digest=digest, where=f"{self.reference}{'@' if digest else ':'}{name}")
-        if found.media_type not in KINDS:
-            raise RegistryError(f"{self.reference}: {name} is of a kind that is not known: {found.media_type[:100]!r}")
-        return found
+        manifest = Manifest.read(
+            response.content, digest=digest, where=f"{self.reference}{'@' if digest else ':'}{name}"
+        )
+        if manifest.media_type not in MANIFEST_MEDIA_TYPES:
+            raise RegistryError(f"{self.reference}: {name} has an unknown media type: {manifest.media_type[:100]!r}")
+        return manifest
 
-    def put_manifest(self, name: str, manifest: Manifest) -> Answer:
-        """Store a manifest under a tag, or under its digest; all that it refers to must be there.
+    def put_manifest(self, name: str, manifest: Manifest) -> Response:
+        """Store a manifest under a tag, or under its digest; everything that it refers to must exist.
 
-        :raises RegistryError: the registry took it for something else
+        :raises RegistryError: if the registry stored it under another digest
         """
         headers = {"Content-Type": manifest.media_type}
         path = f"manifests/{name}"
-        answer = self._request("PUT", path, headers=headers, content=manifest.raw, expected=(201, 202))
-        stored = answer.headers.get("Docker-Content-Digest", manifest.digest)
+        response = self._request("PUT", path, headers=headers, content=manifest.raw, expected=(201, 202))
+        stored = response.headers.get("Docker-Content-Digest", manifest.digest)
         if stored != manifest.digest:
-            raise RegistryError(f"{self.reference} has {stored[:200]!r} as {name}, not {manifest.digest}")
-        return answer
+            raise RegistryError(f"{self.reference} stored {name} as {stored[:200]!r} instead of {manifest.digest}")
+        return response
 
     def delete_manifest(self, digest: str) -> bool:
-        """Delete a manifest by digest, and with it every tag of it; whether it was there.
+        """Delete a manifest with all of its tags; return whether it existed.
 
-        :raises RegistryError: the registry deletes nothing
+        :raises RegistryError: if deletion is disabled
         """
         try:
-            answer = self._request("DELETE", f"manifests/{checked(digest)}", expected=(200, 202, 405))
+            response = self._request("DELETE", f"manifests/{validate_digest(digest)}", expected=(200, 202, 405))
         except NoSuchImageError:
             return False
-        if answer.status == 405:
+        if response.status == 405:
             raise RegistryError(
-                f"{self.http.host} deletes nothing, so {self.reference}@{digest} is still there",
-                solution="let it delete: storage.delete.enabled of docker-registry",
+                f"deletion is disabled on {self.http.host}; {self.reference}@{digest} still exists",
+                solution="enable it in the registry's configuration: storage.delete.enabled of docker-registry",
             )
         return True
 
     def tags(self) -> Iterator[str]:
-        """The tags, page by page; none when there is no such repository."""
+        """Yield the tags; none if the repository does not exist."""
         with contextlib.suppress(NoSuchImageError):
-            for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE}", "tags", self.name):
+            for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE_SIZE}", "tags", self.name):
                 if not isinstance(tag, str) or not is_tag(tag):
-                    raise RegistryError(f"{self.reference} has what cannot be a tag: {str(tag)[:300]!r}")
+                    raise RegistryError(f"{self.reference} has an invalid tag: {str(tag)[:300]!r}")
                 yield tag
 
     def has_blob(self, digest: str) -> bool:
-        """Whether a blob is there."""
+        """Return whether a blob exists."""
         try:
-            # Where it lies in another storage, that is asked: registries send there for HEAD as they do for GET.
-            self._request("HEAD", f"blobs/{checked(digest)}", anywhere=True)
+            # Registries with external storage redirect HEAD to it as they do GET.
+            self._request("HEAD", f"blobs/{validate_digest(digest)}", allow_cross_host_redirect=True)
         except NoSuchImageError:
             return False
         return True
 
     def mount(self, digest: str, source: str) -> bool:
-        """Take a blob of another repository of this registry, without sending it; whether the registry did so.
+        """Mount a blob of another repository of this registry; return whether the registry did so.
 
         :param source: the other repository
         """
-        path = f"blobs/uploads/?mount={quote(checked(digest), safe='')}&from={quote(source, safe='')}"
-        answer = self._request("POST", path, source=source, expected=(201, 202))
-        if answer.status == 202:  # an upload has been begun instead, which nobody wants
+        path = f"blobs/uploads/?mount={quote(validate_digest(digest), safe='')}&from={quote(source, safe='')}"
+        response = self._request("POST", path, source=source, expected=(201, 202))
+        if response.status == 202:  # the registry started an upload instead: cancel it
             with contextlib.suppress(RegistryError):
-                place = answer.headers.get("Location", "")
-                self.http.request("DELETE", place, repository=self.name, expected=(200, 202, 204))
-        return answer.status == 201
+                location = response.headers.get("Location", "")
+                self.http.request("DELETE", location, repository=self.name, expected=(200, 202, 204))
+        return response.status == 201
 
     def upload(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Send a blob as it comes; it is hashed on its way.
+        """Upload a blob from chunks, verifying its digest on the way.
 
-        :raises RegistryError: what came is not the blob, or the registry does not take it
+        :raises RegistryError: if the content does not match, or the registry rejects it
         """
-        self._upload(blob.digest, Sized(hashed(chunks, blob.digest, blob.size), blob.size))
+        self._upload(blob.digest, SizedStream(verify_chunks(chunks, blob.digest, blob.size), blob.size))
 
     def push(self, content: bytes) -> str:
-        """Store a small blob, unless it is there; its digest.
+        """Store a small blob unless it exists, and return its digest.
 
-        Where an answer is lost it is looked for again: the address to which it was sent is good for one time.
+        A retry checks first whether the blob was stored: an upload URL can be used once.
         """
         digest = digest_of(content)
 
-        def once() -> None:
+        def attempt() -> None:
             if not self.has_blob(digest):
-                self._upload(digest, Sized((content,) if content else (), len(content)))
+                self._upload(digest, SizedStream((content,) if content else (), len(content)))
 
-        self.http.again(once)
+        self.http.retry(attempt)
         return digest
 
     def open_blob(self, digest: str, *, offset: int = 0) -> contextlib.AbstractContextManager[Stream]:
-        """A blob's content as it comes, to be hashed by who reads it.
+        """Open a blob for reading; the caller must verify its digest.
 
-        :param offset: bytes that are left out, where the registry can (the answer's status is 206 then)
+        :param offset: bytes to skip, if the registry supports it (then the response's status is 206)
         """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        path = f"/v2/{self.name}/blobs/{checked(digest)}"
+        path = f"/v2/{self.name}/blobs/{validate_digest(digest)}"
         return self.http.stream(path, repository=self.name, headers={**headers, "Accept-Encoding": "identity"})
 
     def blob(self, blob: Descriptor) -> bytes:
-        """A small blob.
+        """Return the content of a small blob.
 
-        :raises RegistryError: it is not there, is too long, or is not what its digest says
+        :raises RegistryError: if it does not exist, is too long, or has a different digest
         """
-        if blob.size > LONGEST_BLOB:
-            raise RegistryError(f"{self.reference}@{blob.digest} is longer than {LONGEST_BLOB} bytes")
+        if blob.size > MAX_BLOB_SIZE:
+            raise RegistryError(f"{self.reference}@{blob.digest} is longer than {MAX_BLOB_SIZE} bytes")
 
-        def once() -> bytes:
+        def attempt() -> bytes:
             with self.open_blob(blob.digest) as stream:
-                return b"".join(hashed(stream.chunks, blob.digest, blob.size))
+                return b"".join(verify_chunks(stream.chunks, blob.digest, blob.size))
 
-        return self.http.again(once)
+        return self.http.retry(attempt)
 
     def labels(self, image: Manifest) -> dict[str, str]:
-        """The labels of an image; none of a list.
+        """Return the labels of an image; empty for an index.
 
-        :raises RegistryUnavailableError: the registry cannot be asked
-        :raises RegistryError: its configuration is not there, or none that can be read: a label that is no text
+        :raises RegistryUnavailableError: if the registry is unavailable
+        :raises RegistryError: if the configuration does not exist or is invalid
         """
         if not image.blobs:
             return {}
         raw = self.blob(image.blobs[0])
         return ImageConfiguration.read(raw, where=str(self.reference.at(image.digest))).labels
 
-    def _upload(self, digest: str, content: Sized) -> None:
-        begun = self._request("POST", "blobs/uploads/", expected=(202,))
-        place = begun.headers.get("Location", "")
+    def _upload(self, digest: str, content: SizedStream) -> None:
+        started = self._request("POST", "blobs/uploads/", expected=(202,))
+        location = started.headers.get("Location", "")
         self.http.request(
             "PUT",
-            f"{place}{'&' if '?' in place else '?'}digest={quote(digest, safe='')}",
+            f"{location}{'&' if '?' in location else '?'}digest={quote(digest, safe='')}",
             repository=self.name,
             headers={"Content-Type": "application/octet-stream"},
-            # Of nothing no length would be told.
+            # An empty stream would be sent without a Content-Length.
             content=content if content.size else b"".join(content),
             expected=(201,),
         )
@@ -263,9 +271,9 @@ class Repository:
         headers: dict[str, str] | None = None,
         content: bytes | None = None,
         expected: tuple[int, ...] = (200,),
-        longest: int = LONGEST,
-        anywhere: bool = False,
-    ) -> Answer:
+        max_bytes: int = MAX_RESPONSE_SIZE,
+        allow_cross_host_redirect: bool = False,
+    ) -> Response:
         return self.http.request(
             method,
             f"/v2/{self.name}/{path}",
@@ -274,6 +282,6 @@ class Repository:
             headers=headers,
             content=content,
             expected=expected,
-            longest=longest,
-            anywhere=anywhere,
+            max_bytes=max_bytes,
+            allow_cross_host_redirect=allow_cross_host_redirect,
         )

@@ -1,4 +1,4 @@
-"""Responses of registries: read with a limit, and turned into errors that show nothing secret."""
+"""Responses of registries: reading within limits, and conversion to errors that contain no secrets."""
 
 from __future__ import annotations
 
@@ -27,36 +27,34 @@ _CAUSES = re.compile(
     r"|'(?P<broken>Connection broken)"
 )
 MAX_CAUSE = 500
-
-
-def cause_of(said: str) -> str:
-    """The cause, as ``Connection refused``, without the objects around it; all that is said when none is known."""
-    found = _CAUSES.search(said)
-    return printable_line(found[found.lastindex or 0] if found else said)[:MAX_CAUSE]
-
-
-#: The longest answer that is read whole, bytes, and seconds that it may take altogether.
-LONGEST = 64 * 1024 * 1024
-LONGEST_TIME = 300.0
-#: Bytes that are read at a time (a record of TLS).
-PART = 1 << 14
-#: Bytes a second: a server that sends less, for as long as it may be silent, is one that does not answer.
-SLOWEST = 1024
-#: Queries of addresses: storage that registries send to lets in whoever knows them.
+#: Maximum length of a response that is read into memory, bytes, and maximum time for that, seconds.
+MAX_RESPONSE_SIZE = 64 * 1024 * 1024
+MAX_READ_TIME = 300.0
+#: Bytes per read (a TLS record).
+READ_SIZE = 1 << 14
+#: Minimum transfer rate, bytes per second; a slower server counts as unresponsive.
+MIN_RATE = 1024
+#: Query strings of URLs: those of storage backends contain credentials.
 _QUERY = re.compile(r"\?[^\s'\")]*")
-#: What a registry says of a manifest whose blobs it does not see. docker-registry may not for a moment, while somebody
-#: else brings the same blob to the same repository: it writes over the file that says that the blob is there.
-_UNSEEN = "MANIFEST_BLOB_UNKNOWN"
-#: What OpenSSL says of a server that cannot be trusted, or does not speak TLS.
-_MISTRUST = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
+#: Error code for a manifest whose blobs the registry does not see. Temporary with docker-registry: while another client
+#: uploads the same blob to the same repository, it rewrites the file that links the blob.
+_BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
+#: OpenSSL's errors for a server that cannot be trusted or does not use TLS.
+_UNTRUSTED = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
+
+
+def root_cause(text: str) -> str:
+    """Return the cause of a connection error, e.g. ``Connection refused``; the whole text if none is recognized."""
+    match = _CAUSES.search(text)
+    return printable_line(match[match.lastindex or 0] if match else text)[:MAX_CAUSE]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a registry answered.
+class Response:
+    """A complete response.
 
-    :param status: of HTTP
-    :param headers: case does not matter
+    :param status: HTTP status
+    :param headers: case-insensitive
     """
 
     status: int
@@ -64,25 +62,25 @@ class Answer:
     content: bytes
 
     def json(self, url: str) -> dict[str, Any]:
-        """The object that was answered.
+        """Return the JSON object of the response.
 
-        :raises RegistryError: it is none
+        :raises RegistryError: if it is not a JSON object
         """
         try:
             content = json.loads(self.content)
         except (ValueError, RecursionError) as error:
-            raise RegistryError(f"{url} was not answered with JSON") from error
+            raise RegistryError(f"{url}: the response is not JSON") from error
         if not isinstance(content, dict):
-            raise RegistryError(f"{url} was not answered with a JSON object")
+            raise RegistryError(f"{url}: the response is not a JSON object")
         return content
 
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer whose content is read as it comes, and is to be hashed by who reads it.
+    """A response with unread content, which the caller must verify.
 
     :param status: 200, or 206 for a part
-    :param headers: case does not matter
+    :param headers: case-insensitive
     """
 
     status: int
@@ -90,146 +88,154 @@ class Stream:
     chunks: Iterator[bytes]
 
 
-def parts(answer: requests.Response, silence: float, *, decoded: bool) -> Iterator[bytes]:
-    """The content, as soon as something of it comes; time that is spent between parts does not count.
+def iter_parts(response: requests.Response, read_timeout: float, *, decoded: bool) -> Iterator[bytes]:
+    """Yield content as soon as any is received; time that the caller spends between parts does not count.
 
-    :param silence: seconds for which the server may send nothing, or hardly anything
-    :param decoded: without what it was encoded with for its way
-    :raises RegistryUnavailableError: hardly anything comes
-    :raises requests.RequestException, HTTPError, OSError: the connection fails
+    :param read_timeout: seconds after which a server that sends less than ``MIN_RATE`` is unresponsive
+    :param decoded: whether to remove the content encoding
+    :raises RegistryUnavailableError: if the transfer is too slow
+    :raises requests.RequestException, HTTPError, OSError: if the connection fails
     """
-    # Before urllib3 2.2 there is only what waits for the whole part.
-    take = getattr(answer.raw, "read1", answer.raw.read)
-    waited, came = 0.0, 0
+    # urllib3 before 2.2 has no read1: read waits for a whole part.
+    read = getattr(response.raw, "read1", response.raw.read)
+    elapsed, received = 0.0, 0
     while True:
-        begun = time.monotonic()
-        part = take(PART, decode_content=decoded)
+        started = time.monotonic()
+        part = read(READ_SIZE, decode_content=decoded)
         if not part:
             return
-        waited, came = waited + time.monotonic() - begun, came + len(part)
-        if waited > silence:
-            if came < SLOWEST * waited:
-                where = shown(answer.url)
-                raise RegistryUnavailableError(f"{where}: only {came} bytes came in {waited:.0f} s")
-            waited, came = 0.0, 0
+        elapsed, received = elapsed + time.monotonic() - started, received + len(part)
+        if elapsed > read_timeout:
+            if received < MIN_RATE * elapsed:
+                where = redact(response.url)
+                raise RegistryUnavailableError(f"{where}: transfer too slow: {received} bytes in {elapsed:.0f} s")
+            elapsed, received = 0.0, 0
         yield part
 
 
-def read(answer: requests.Response, method: str, url: str, silence: float, longest: int = LONGEST) -> Answer:
-    """The whole answer.
+def read_response(
+    response: requests.Response, method: str, url: str, read_timeout: float, max_bytes: int = MAX_RESPONSE_SIZE
+) -> Response:
+    """Read the whole response.
 
-    :param silence: seconds for which the server may send hardly anything
-    :param longest: bytes
-    :raises RegistryError: it is too long, or takes too long
+    :param read_timeout: seconds after which a server that sends hardly anything is unresponsive
+    :param max_bytes: maximum length
+    :raises RegistryError: if it is too long, or takes too long
     """
-    deadline, content = time.monotonic() + LONGEST_TIME, bytearray()
+    deadline, content = time.monotonic() + MAX_READ_TIME, bytearray()
     with connection_errors(method, url):
-        for part in parts(answer, silence, decoded=True):
+        for part in iter_parts(response, read_timeout, decoded=True):
             content += part
-            if len(content) > longest:
-                raise RegistryError(f"{method} {shown(url)}: the answer is longer than {longest} bytes")
+            if len(content) > max_bytes:
+                raise RegistryError(f"{method} {redact(url)}: response longer than {max_bytes} bytes")
             if time.monotonic() > deadline:
-                raise RegistryError(f"{method} {shown(url)}: the answer takes longer than {LONGEST_TIME:g} s")
-    return Answer(answer.status_code, answer.headers, bytes(content))
+                raise RegistryError(f"{method} {redact(url)}: response took longer than {MAX_READ_TIME:g} s")
+    return Response(response.status_code, response.headers, bytes(content))
 
 
-def leave(answer: requests.Response) -> None:
-    """Be done with an answer; where it is short it is read, so that its connection is used again."""
-    length = answer.headers.get("Content-Length", "")
+def discard(response: requests.Response) -> None:
+    """Discard a response; read it if it is short, so that the connection can be reused."""
+    length = response.headers.get("Content-Length", "")
     if len(length) < 6 and length.isdecimal():
         with contextlib.suppress(requests.RequestException, HTTPError, OSError):
-            _ = answer.content
-    answer.close()
+            _ = response.content
+    response.close()
 
 
-def refusal(host: str, method: str, url: str, answer: Answer) -> RegistryError:
-    """An answer that is none of those expected, as an error.
+def response_error(host: str, method: str, url: str, response: Response) -> RegistryError:
+    """Return the error for a response with an unexpected status.
 
     :param host: the registry
     """
-    asked = f"{method} {shown(url)}"
-    if answer.status in (401, 403):
+    request = f"{method} {redact(url)}"
+    if response.status in (401, 403):
         return RegistryError(
-            f"{host} refuses {asked} (HTTP {answer.status}){_said(answer)}",
+            f"{host} denied {request} (HTTP {response.status}){_error_text(response)}",
             solution="check the credentials in the auth file",
         )
-    if answer.status == 404:
-        return NoSuchImageError(f"{asked}: there is no such thing{_said(answer)}")
-    reason = f"{asked} was answered with HTTP {answer.status}{_said(answer)}"
-    if answer.status == 416:
-        return WrongContentError(f"{reason}: there is less of it than came before")
-    if answer.status == 429 or answer.status >= 500 or (method == "PUT" and _UNSEEN in _codes(answer)):
-        after = _retry_after(answer.headers.get("Retry-After", ""))
+    if response.status == 404:
+        return NoSuchImageError(f"{request}: not found{_error_text(response)}")
+    reason = f"{request}: HTTP {response.status}{_error_text(response)}"
+    if response.status == 416:
+        return WrongContentError(
+            f"{reason}: range not satisfiable: the blob is shorter than the part downloaded before"
+        )
+    if (
+        response.status == 429
+        or response.status >= 500
+        or (method == "PUT" and _BLOB_UNKNOWN in _error_codes(response))
+    ):
+        after = _retry_after(response.headers.get("Retry-After", ""))
         return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
     return RegistryError(reason)
 
 
 @contextlib.contextmanager
-def connection_errors(method: str, url: str, *, halfway: bool = False) -> Iterator[None]:
-    """What goes wrong with a connection, as errors that show neither credentials nor headers.
+def connection_errors(method: str, url: str, *, while_reading: bool = False) -> Iterator[None]:
+    """Convert connection errors to errors that contain neither credentials nor headers.
 
-    :param halfway: content was coming, so that to wait is not all that can be done
-    :raises RegistryError: the server does not answer in time, or cannot be trusted: asking again would not help
-    :raises RegistryUnavailableError: anything else
+    :param while_reading: whether content was being received, so that a timeout is worth a retry
+    :raises RegistryError: if the server does not respond in time or cannot be trusted: a retry would not help
+    :raises RegistryUnavailableError: on any other error
     """
     try:
         yield
     except (requests.RequestException, HTTPError, OSError) as error:
-        reason = f"{method} {shown(url)}: {cause_of(shown(str(error)))}"
-        late = not halfway and "timed out" in reason
-        lasting = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
-        if isinstance(error, requests.exceptions.SSLError):  # a registry that restarts breaks handshakes off, too
-            lasting = _MISTRUST.search(str(error)) is not None
-        kind = RegistryError if lasting else RegistryUnavailableError
-        raise kind(reason, solution="try again later") from None  # the request, with its headers, is in it
+        reason = f"{method} {redact(url)}: {root_cause(redact(str(error)))}"
+        late = not while_reading and "timed out" in reason
+        permanent = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
+        if isinstance(error, requests.exceptions.SSLError):  # a registry that restarts may break off handshakes
+            permanent = _UNTRUSTED.search(str(error)) is not None
+        kind = RegistryError if permanent else RegistryUnavailableError
+        raise kind(reason, solution="try again later") from None  # the cause contains the request with its headers
 
 
-def shown(text: str) -> str:
-    """An address, or what has addresses in it, as it may be shown: without queries, which may let somebody in."""
+def redact(text: str) -> str:
+    """Return text for messages, with the query strings of URLs removed, which may contain credentials."""
     return _QUERY.sub("", printable_line(text))
 
 
-def without_queries(record: logging.LogRecord) -> bool:
-    """Take from what urllib3 logs what ``shown`` takes from addresses; a filter of a handler."""
+def redact_queries(record: logging.LogRecord) -> bool:
+    """Remove the query strings of URLs from urllib3's log records; for use as a filter of a handler."""
     if record.name.startswith("urllib3."):
-        record.msg, record.args = shown(record.getMessage()), ()
+        record.msg, record.args = redact(record.getMessage()), ()
     return True
 
 
-def joined(base: str, place: str) -> str:
-    """The address that a registry names.
+def resolve_url(base: str, location: str) -> str:
+    """Resolve a URL from a registry.
 
-    :param place: whole, or a part that is relative to ``base``
-    :raises RegistryError: it is none
+    :param location: absolute, or relative to ``base``
+    :raises RegistryError: if it is invalid
     """
     try:
-        return urljoin(base, place)
+        return urljoin(base, location)
     except ValueError as error:
-        raise RegistryError(f"{shown(base)} leads to what is no address: {shown(place)[:200]!r}") from error
+        raise RegistryError(f"invalid URL from {redact(base)}: {redact(location)[:200]!r}") from error
 
 
 def _retry_after(text: str) -> float:
-    """For how many seconds a server asks to be left alone: it says so in seconds, or until when (RFC 9110)."""
+    """Return the seconds of a ``Retry-After`` header, which has seconds or a date (RFC 9110)."""
     try:
         return float(Retry().parse_retry_after(text)) if text else 0.0
-    except (HTTPError, ValueError, OverflowError):  # neither, or what no computer can count
+    except (HTTPError, ValueError, OverflowError):  # invalid, or out of range
         return 0.0
 
 
-def _said(answer: Answer) -> str:
-    """The first errors that a registry gave, as the end of a sentence."""
-    said = [f"{each.get('code', '')} {each.get('message', '')}".strip() for each in _errors(answer)]
-    return ": " + printable_line("; ".join(said))[:300] if said else ""
+def _error_text(response: Response) -> str:
+    """Return the first errors in a response, as a suffix for a message."""
+    text = [f"{error.get('code', '')} {error.get('message', '')}".strip() for error in _errors(response)]
+    return ": " + printable_line("; ".join(text))[:300] if text else ""
 
 
-def _codes(answer: Answer) -> list[object]:
-    return [each.get("code") for each in _errors(answer)]
+def _error_codes(response: Response) -> list[object]:
+    return [error.get("code") for error in _errors(response)]
 
 
-def _errors(answer: Answer) -> list[dict[str, Any]]:
-    """The first errors of an answer; none where it has none."""
+def _errors(response: Response) -> list[dict[str, Any]]:
+    """Return the first errors in a response's JSON; empty if there are none."""
     try:
-        errors = json.loads(answer.content)["errors"][:3]
-        return [each for each in errors if isinstance(each, dict)]
+        errors = json.loads(response.content)["errors"][:3]
+        return [error for error in errors if isinstance(error, dict)]
     except (ValueError, LookupError, TypeError, RecursionError):
         return []

@@ -1,4 +1,4 @@
-"""Doing again what a registry could not do in this moment: it restarts, or a proxy before it does."""
+"""Retrying operations while a registry is temporarily unavailable, with exponential backoff."""
 
 from __future__ import annotations
 
@@ -26,68 +26,68 @@ from fedpkg_container.errors import RegistryUnavailableError
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-#: Of this thread: whether something is being done patiently.
-_own = threading.local()
+#: Per thread: whether an operation is being retried.
+_thread = threading.local()
 
-#: Seconds until the second attempt, and the most between two; each pause is twice the one before.
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 15.0
-#: A registry may ask for longer pauses (``Retry-After``), but not for longer than this, seconds.
-LONGEST_ASKED = 120.0
-#: Seconds that may be waited without a word.
-QUIET = 2.0
+#: Backoff: seconds before the second attempt, doubled each time, and the maximum.
+INITIAL_BACKOFF = 1.0
+MAX_BACKOFF = 15.0
+#: Maximum ``Retry-After`` that is honored, seconds; with a longer one the operation fails at once.
+MAX_RETRY_AFTER = 120.0
+#: Seconds of waiting before the first notification.
+NOTIFY_AFTER = 2.0
 
 
-def patiently(
-    act: Callable[[], Result],
-    patience: float,
+def retry(
+    operation: Callable[[], Result],
+    timeout: float,
     *,
     attempts: int = 1,
-    abandoned: threading.Event | None = None,
-    told: Callable[[RegistryUnavailableError], None] = lambda _: None,
+    canceled: threading.Event | None = None,
+    on_wait: Callable[[RegistryUnavailableError], None] = lambda _: None,
 ) -> Result:
-    """Do something that may be done twice, until it works.
+    """Run an idempotent operation, and retry it while the registry is unavailable.
 
-    What it does patiently itself, in the same thread, is done once: all is done again, or each would be for each time.
+    A nested call in the same thread runs its operation once: the outer call retries the whole.
 
-    :param patience: seconds after which no further attempt is begun
-    :param attempts: how many are made at least
-    :param abandoned: once it is set, nothing is waited for any more
-    :param told: called before each pause, once it takes longer than a moment, with why it has to wait
-    :raises RegistryUnavailableError: the registry is still not there, or still broken
+    :param timeout: seconds after which no further attempt is started
+    :param attempts: minimum number of attempts
+    :param canceled: when set, no further attempt is started
+    :param on_wait: called with the error before each pause, once the total wait exceeds ``NOTIFY_AFTER``
+    :raises RegistryUnavailableError: if the registry is still unavailable
     """
-    if getattr(_own, "is_patient", False):
-        return act()
-    event = abandoned or threading.Event()
+    if getattr(_thread, "is_retrying", False):
+        return operation()
+    event = canceled or threading.Event()
 
-    def pausing(state: RetryCallState) -> None:
+    def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        logger.info("asked again in %.1f s: %s", state.upcoming_sleep, error)
-        if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > QUIET:
-            told(error)
+        logger.info("retrying in %.1f s: %s", state.upcoming_sleep, error)
+        if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > NOTIFY_AFTER:
+            on_wait(error)
 
     retrying = Retrying(
-        retry=retry_if_exception(_may_be_otherwise),
-        wait=_pause,
+        retry=retry_if_exception(_is_temporary),
+        wait=_backoff,
         sleep=sleep_using_event(event),
-        stop=stop_any(stop_when_event_set(event), stop_all(stop_after_delay(patience), stop_after_attempt(attempts))),
-        before_sleep=pausing,
+        stop=stop_any(stop_when_event_set(event), stop_all(stop_after_delay(timeout), stop_after_attempt(attempts))),
+        before_sleep=before_sleep,
         reraise=True,
     )
-    _own.is_patient = True
+    _thread.is_retrying = True
     try:
-        return retrying(act)
+        return retrying(operation)
     finally:
-        _own.is_patient = False
+        _thread.is_retrying = False
 
 
-def _may_be_otherwise(error: BaseException) -> bool:
-    return isinstance(error, RegistryUnavailableError) and error.retry_after <= LONGEST_ASKED
+def _is_temporary(error: BaseException) -> bool:
+    return isinstance(error, RegistryUnavailableError) and error.retry_after <= MAX_RETRY_AFTER
 
 
-def _pause(state: RetryCallState) -> float:
-    """Seconds until the next attempt: what the registry asks for, or longer and longer; never all clients at once."""
+def _backoff(state: RetryCallState) -> float:
+    """Return the seconds until the next attempt: ``Retry-After``, or exponential backoff with jitter."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, RegistryUnavailableError) else 0.0
-    growing = wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE) + wait_random(0, FIRST_PAUSE / 4)
-    return max(asked, growing(state))
+    retry_after = error.retry_after if isinstance(error, RegistryUnavailableError) else 0.0
+    backoff = wait_exponential(INITIAL_BACKOFF, max=MAX_BACKOFF) + wait_random(0, INITIAL_BACKOFF / 4)
+    return max(retry_after, backoff(state))

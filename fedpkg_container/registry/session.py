@@ -1,8 +1,7 @@
-"""Connections to a registry and to servers to which it sends on: whom they trust, what they show, and their end.
+"""Connections to a registry and to hosts that it redirects to: TLS trust, client certificates and shutdown.
 
-Certificates are kept as podman keeps them. A folder of a registry (containers-certs.d(5)) has certificates of
-authorities, ``*.crt``, which are trusted besides those of the system, and pairs of ``*.cert`` and ``*.key``, with which
-a client shows who it is.
+Certificates are stored in podman's layout (containers-certs.d(5)): a directory per registry with certificates of
+authorities (``*.crt``), trusted in addition to the system's, and client certificates (``*.cert`` with ``*.key``).
 """
 
 from __future__ import annotations
@@ -26,50 +25,51 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.credentials import plain
+from fedpkg_container.registry.credentials import normalize_host
 
-#: Connections that are kept: as many as there may be threads.
-CONNECTIONS = 128
-#: Where podman and docker keep certificates of registries, when no folder is named; the user's own come first.
-FOLDERS = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+#: Maximum number of pooled connections: as many as there may be threads.
+MAX_CONNECTIONS = 128
+#: podman's and docker's directories with certificates of registries; the user's first.
+DIRECTORIES = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 
 
 class Session(requests.Session):
-    """Connections to one registry and to servers to which it sends on; for several threads.
+    """Connections to one registry and to hosts that it redirects to; thread-safe.
 
-    The registry's authorities are trusted for all of them, as skopeo does: its server of tokens, and its storage, are
-    of the same site. Its client certificate is shown to it alone. No redirections are followed, and their content,
-    however long, is not read to find out where they lead.
+    As in skopeo, the registry's authorities are trusted for all of them, since its token server and storage belong to
+    the same site. Its client certificate is presented to the registry only. Redirects are neither followed nor read.
 
     :param host: the registry, host and port
-    :param certificates: its folder; None: where podman keeps it, as for any other host
-    :param guard: which addresses are connected to; None: any
+    :param certificates: its directory; None: podman's, as for any other host
+    :param guard: filter for IP addresses; None: any
     """
 
     def __init__(self, host: str, certificates: Path | None, guard: AddressGuard | None = None) -> None:
         super().__init__()
         self._guard = guard
-        self._host, self._own = plain(host), certificates or _found(host)
+        self._host, self._certificates = normalize_host(host), certificates or _certificate_directory(host)
         self._adapters: dict[str, HTTPAdapter] = {}
-        self._making = threading.Lock()
-        self._open = Opened()
+        self._lock = threading.Lock()
+        self._sockets = OpenSockets()
 
     def get_adapter(self, url: str | bytes) -> HTTPAdapter:
-        """What connects to the host of an address.
+        """Return the adapter for the host of a URL.
 
-        :raises ConfigurationError: its certificates cannot be used
+        :raises ConfigurationError: if its certificates cannot be used
         """
         host = urlsplit(url if isinstance(url, str) else url.decode()).netloc
-        with self._making:
+        with self._lock:
             if host not in self._adapters:
-                folder = self._own if plain(host) == self._host else _found(host)
-                self._adapters[host] = _Adapter(_files(self._own), _files(folder), self._open, self._guard)
+                directory = self._certificates if normalize_host(host) == self._host else _certificate_directory(host)
+                self._adapters[host] = _Adapter(
+                    _files(self._certificates), _files(directory), self._sockets, self._guard
+                )
             return self._adapters[host]
 
     def merge_environment_settings(self, url: Any, *arguments: Any, **settings: Any) -> Any:
-        """Return requests' settings for an address; the environment's proxy is used for hosts of the site alone.
+        """Return requests' settings for a URL; a proxy of the environment is used for trusted hosts only.
 
-        A proxy would connect to the others in its own name, past the guard.
+        For other hosts a proxy would bypass the guard.
         """
         merged = super().merge_environment_settings(url, *arguments, **settings)
         if self._guard is not None and not self._guard.trusts(urlsplit(url).netloc):
@@ -77,69 +77,69 @@ class Session(requests.Session):
         return merged
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
-        """None, whatever the answer."""
+        """Return None for any response."""
         return
 
-    def cut(self) -> None:
-        """Break every connection, also those on which a thread waits."""
-        self._open.cut()
+    def shutdown(self) -> None:
+        """Shut down all connections, including those on which a thread waits."""
+        self._sockets.shutdown()
 
     def close(self) -> None:
-        """Close all connections that nobody uses."""
-        for each in self._adapters.values():
-            each.close()
+        """Close idle connections."""
+        for adapter in self._adapters.values():
+            adapter.close()
         super().close()
 
 
-class Opened:
-    """Sockets of the connections that are open, also when a connection leaves its one to an answer; for threads."""
+class OpenSockets:
+    """Sockets of all open connections, also those handed over to a response; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._is_cut = False
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_shut_down = False
 
     def add(self, sock: object) -> None:
-        """One more; it is broken at once after ``cut``."""
+        """Add a socket; it is shut down at once after ``shutdown``."""
         if isinstance(sock, socket.socket):
             with self._lock:
-                self._known.add(sock)
-                if self._is_cut:
-                    _break(sock)
+                self._sockets.add(sock)
+                if self._is_shut_down:
+                    _shut_down(sock)
 
-    def cut(self) -> None:
-        """Break all of them, also those on which a thread waits, and those that are still to come."""
+    def shutdown(self) -> None:
+        """Shut down all sockets, including those on which a thread waits, and any that are added later."""
         with self._lock:
-            self._is_cut = True
-            for each in self._known:
-                _break(each)
+            self._is_shut_down = True
+            for sock in self._sockets:
+                _shut_down(sock)
 
-    def watching(self, kind: type[HTTPConnectionPool], guard: AddressGuard | None) -> type[HTTPConnectionPool]:
-        """The same kind of pools, with connections that are known here, to addresses that the guard allows.
+    def pool_class(self, base: type[HTTPConnectionPool], guard: AddressGuard | None) -> type[HTTPConnectionPool]:
+        """Return a connection pool class whose connections are tracked here and limited to allowed addresses.
 
         :param guard: None: all addresses are allowed
         """
-        opened = self
+        sockets = self
 
-        class Connection(kind.ConnectionCls):  # type: ignore[name-defined, misc]
+        class Connection(base.ConnectionCls):  # type: ignore[name-defined, misc]
             def connect(self) -> None:
-                self._early: socket.socket | None = None
+                self._raw_socket: socket.socket | None = None
                 try:
                     super().connect()
                 finally:
-                    if self._early is not None:
-                        self._early.close()
-                opened.add(self.sock)
+                    if self._raw_socket is not None:
+                        self._raw_socket.close()
+                sockets.add(self.sock)
 
             def _new_conn(self) -> Any:
-                found = self._connected() if guard is not None else super()._new_conn()
-                # TLS takes the socket over before its handshake, in which a server can be slow as well.
-                self._early = found.dup()
-                opened.add(self._early)
-                return found
+                sock = self._connected() if guard is not None else super()._new_conn()
+                # TLS replaces the socket before its handshake, in which a server can hang as well.
+                self._raw_socket = sock.dup()
+                sockets.add(self._raw_socket)
+                return sock
 
             def _connected(self) -> Any:
-                """Connect to the first address of the host that is allowed and answers, as ``super`` does to any."""
+                """Connect to the first allowed address of the host that responds."""
                 assert guard is not None
                 self._dns_host: str
                 host = self._dns_host
@@ -158,89 +158,103 @@ class Opened:
                         self._dns_host = host
                 raise NewConnectionError(self, f"Failed to resolve {host!r}: it has no address")
 
-        class Pool(kind):  # type: ignore[valid-type, misc]
+        class Pool(base):  # type: ignore[valid-type, misc]
             ConnectionCls = Connection
 
         return Pool
 
 
-def _break(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it is closed already
-        # Not ssl's own, which would take away what a thread is reading with.
+def _shut_down(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # already closed
+        # Not ssl's method, which would replace the object that another thread is reading from.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class _Adapter(HTTPAdapter):
     """Connects to one host.
 
-    :param trusted: files of the registry, of which its authorities count
-    :param own: files of the host
-    :param opened: what keeps its connections in view
-    :param guard: which addresses are connected to; None: any
+    :param trusted: certificate files of the registry, of which the authorities are used
+    :param certificates: certificate files of the host
+    :param sockets: tracks the connections
+    :param guard: filter for IP addresses; None: any
     """
 
     def __init__(
-        self, trusted: tuple[Path, ...], own: tuple[Path, ...], opened: Opened, guard: AddressGuard | None
+        self,
+        trusted: tuple[Path, ...],
+        certificates: tuple[Path, ...],
+        sockets: OpenSockets,
+        guard: AddressGuard | None,
     ) -> None:
-        authorities = tuple(dict.fromkeys(each for each in (*trusted, *own) if each.suffix == ".crt"))
-        shown = next((each for each in own if each.suffix == ".cert" and each.with_suffix(".key") in own), None)
-        self._has_own = bool(authorities)
-        self._context = _context(tuple(_versions(authorities)), tuple(_versions((shown,) if shown else ())))
-        self._opened, self._guard = opened, guard
-        super().__init__(pool_maxsize=CONNECTIONS)
+        authorities = tuple(dict.fromkeys(path for path in (*trusted, *certificates) if path.suffix == ".crt"))
+        client_certificate = next(
+            (path for path in certificates if path.suffix == ".cert" and path.with_suffix(".key") in certificates), None
+        )
+        self._has_authorities = bool(authorities)
+        self._context = _context(
+            tuple(_with_mtimes(authorities)), tuple(_with_mtimes((client_certificate,) if client_certificate else ()))
+        )
+        self._sockets, self._guard = sockets, guard
+        super().__init__(pool_maxsize=MAX_CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
-        """Have connections made with the certificates."""
+        """Use the certificates for all connections."""
         super().init_poolmanager(*arguments, **settings, ssl_context=self._context)
-        kinds = self.poolmanager.pool_classes_by_scheme
+        bases = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: self._opened.watching(kind, self._guard) for scheme, kind in kinds.items()
+            scheme: self._sockets.pool_class(base, self._guard) for scheme, base in bases.items()
         }
 
     def send(self, *arguments: Any, **settings: Any) -> requests.Response:
-        """Send a request; a host with certificates of its own is not asked for others (``REQUESTS_CA_BUNDLE``)."""
-        return super().send(*arguments, **{**settings, **({"verify": True} if self._has_own else {})})
+        """Send a request; ``REQUESTS_CA_BUNDLE`` is ignored for a host with its own authorities."""
+        return super().send(*arguments, **{**settings, **({"verify": True} if self._has_authorities else {})})
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Have the host's certificate checked with what is loaded already; requests would load more each time."""
+        """Verify against the loaded context; requests would load the CA bundle again for each connection."""
         if verify is True:
             conn.cert_reqs = "CERT_REQUIRED"
         else:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
 
-def _found(host: str) -> Path | None:
-    """The folder of a host; None when it has none."""
-    folders = (each.expanduser() / host for each in FOLDERS)
-    return next((each for each in folders if each.is_dir()), None)
+def _certificate_directory(host: str) -> Path | None:
+    """Return the certificate directory of a host; None if there is none."""
+    directories = (directory.expanduser() / host for directory in DIRECTORIES)
+    return next((directory for directory in directories if directory.is_dir()), None)
 
 
-def _files(folder: Path | None) -> tuple[Path, ...]:
-    return tuple(sorted(each for each in folder.iterdir() if each.is_file())) if folder and folder.is_dir() else ()
+def _files(directory: Path | None) -> tuple[Path, ...]:
+    return (
+        tuple(sorted(path for path in directory.iterdir() if path.is_file()))
+        if directory and directory.is_dir()
+        else ()
+    )
 
 
-def _versions(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int]]:
+def _with_mtimes(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int]]:
     for path in paths:
         yield path, path.stat().st_mtime_ns
 
 
 class _Context(ssl.SSLContext):
-    """A context for many connections at the same time.
+    """TLS context for concurrent connections.
 
-    urllib3 sets the protocols of its contexts anew for each connection, while OpenSSL reads them for another one.
+    urllib3 sets the ALPN protocols of a context for each connection, while OpenSSL may read them for another one.
     """
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        """Leave them as they are: HTTP/1.1, which is spoken where none are named."""
+        """Ignore the call: without ALPN the protocol is HTTP/1.1."""
 
 
 @functools.lru_cache(maxsize=32)
-def _context(authorities: tuple[tuple[Path, int], ...], shown: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
-    """What is trusted, and shown; to read what the system trusts takes as long as many requests, so it is kept.
+def _context(
+    authorities: tuple[tuple[Path, int], ...], client_certificate: tuple[tuple[Path, int], ...]
+) -> ssl.SSLContext:
+    """Return a TLS context; cached, because loading the system's authorities takes as long as many requests.
 
-    :param authorities: files, and when each was written
-    :param shown: the file of the client's certificate, beside its key; none for none
-    :raises ConfigurationError: one cannot be used
+    :param authorities: files with their modification times
+    :param client_certificate: the file of the client certificate, next to its key; empty for none
+    :raises ConfigurationError: if a file cannot be used
     """
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -248,19 +262,20 @@ def _context(authorities: tuple[tuple[Path, int], ...], shown: tuple[tuple[Path,
     if not context.cert_store_stats()["x509_ca"]:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
     for path, _ in authorities:
-        with _problems(path):
+        with _certificate_errors(path):
             context.load_verify_locations(path)
-    for path, _ in shown:
-        with _problems(path):
+    for path, _ in client_certificate:
+        with _certificate_errors(path):
             context.load_cert_chain(path, path.with_suffix(".key"))
     return context
 
 
 @contextlib.contextmanager
-def _problems(path: Path) -> Iterator[None]:
+def _certificate_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:  # ssl's errors are of these
+    except (OSError, ValueError) as error:  # base classes of ssl's errors
         raise ConfigurationError(
-            f"{path} cannot be used: {error}", solution="certificates and keys are PEM; see containers-certs.d(5)"
+            f"{path} cannot be used: {error}",
+            solution="use PEM files for certificates and keys; see containers-certs.d(5)",
         ) from error

@@ -1,7 +1,6 @@
-"""Staging: the repositories where the arches of a build wait, and their emptying.
+"""Staging repositories, which hold the images of each architecture until a build is published, and their cleanup.
 
-Every build has one of its own, so that deleting by digest (a registry deletes every tag of a digest) takes nothing
-from another build.
+Each build has its own: a registry deletes all tags of a digest, so a shared repository would lose other builds' images.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 
-#: The first part of the names of staging repositories; no image may be called so.
+#: First component of the names of staging repositories; reserved.
 STAGING = "staging"
-#: Requests at the same time.
+#: Number of concurrent requests.
 PARALLEL = 8
 _TASK = re.compile(rf"{STAGING}/task-(?P<task>[0-9]{{1,18}})")
 
@@ -27,8 +26,8 @@ _TASK = re.compile(rf"{STAGING}/task-(?P<task>[0-9]{{1,18}})")
 class Staged:
     """A staging repository that is not empty.
 
-    :param tags: how many it has
-    :param ended: whether its task has ended; None when Koji does not know the task
+    :param tags: number of tags
+    :param ended: whether its task has ended; None if Koji does not know the task
     """
 
     repository: str
@@ -38,50 +37,50 @@ class Staged:
 
 
 def staging_repository(task_id: int) -> str:
-    """The staging repository of a build's task."""
+    """Return the name of the staging repository of a build task."""
     return f"{STAGING}/task-{task_id}"
 
 
 def is_staging(repository: str) -> bool:
-    """Whether a repository is one where arches of builds wait."""
+    """Return whether a repository is a staging repository."""
     return repository.partition("/")[0] == STAGING
 
 
-def empty(registry: Registry, reference: ImageReference) -> int:
-    """Delete everything in a staging repository; returns how many manifests that were."""
+def empty_staging(registry: Registry, reference: ImageReference) -> int:
+    """Delete everything in a staging repository; return the number of deleted manifests."""
     with registry.repository(reference) as repository:
-        return clear(repository)
+        return delete_manifests(repository)
 
 
-def clear(repository: Repository) -> int:
-    """Delete everything that has a tag in a repository; returns how many manifests that were."""
+def delete_manifests(repository: Repository) -> int:
+    """Delete all tagged manifests of a repository; return their number."""
     digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
     return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 
-def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
-    """Those of some repositories in which something is staged.
+def list_staged(candidates: Iterable[Repository], records: Records) -> list[Staged]:
+    """Return the non-empty ones of some staging repositories.
 
-    :raises LostContactError: Koji cannot be reached
+    :raises LostContactError: if Koji cannot be reached
     """
-    found = {each: _TASK.fullmatch(each.name) for each in places}
-    tasks = {each: int(match["task"]) for each, match in found.items() if match}
+    matches = {candidate: _TASK.fullmatch(candidate.name) for candidate in candidates}
+    tasks = {repository: int(match["task"]) for repository, match in matches.items() if match}
     with ThreadPoolExecutor(PARALLEL) as pool:
-        tags = dict(zip(tasks, pool.map(lambda each: sum(1 for _ in each.tags()), tasks)))
-    filled = {each: task for each, task in tasks.items() if tags[each]}
-    known = records.tasks(filled.values())
+        tags = dict(zip(tasks, pool.map(lambda repository: sum(1 for _ in repository.tags()), tasks)))
+    filled = {repository: task for repository, task in tasks.items() if tags[repository]}
+    task_records = records.tasks(filled.values())
     return [
-        Staged(each.name, task, tags[each], known[task].ended if task in known else None)
-        for each, task in filled.items()
+        Staged(repository.name, task, tags[repository], task_records[task].ended if task in task_records else None)
+        for repository, task in filled.items()
     ]
 
 
-def prune(registry: Registry, host: str, records: Records) -> int:
-    """Empty the staging repositories of all builds whose task has ended; returns how many manifests were deleted.
+def prune_staging(registry: Registry, host: str, records: Records) -> int:
+    """Empty the staging repositories of all builds whose task has ended; return the number of deleted manifests.
 
     :param host: the registry
     """
     with registry.http(host) as http:
-        places = {name: Repository(http, name) for name in repositories(http)}
-        found = staged(places.values(), records)
-        return sum(clear(places[each.repository]) for each in found if each.ended)
+        candidates = {name: Repository(http, name) for name in repositories(http)}
+        staged_repositories = list_staged(candidates.values(), records)
+        return sum(delete_manifests(candidates[staged.repository]) for staged in staged_repositories if staged.ended)

@@ -1,4 +1,4 @@
-"""Doing many things at the same time, with a limit, in a way that can be stopped at once."""
+"""Worker pool: a bounded number of daemon threads for concurrent requests, which can be stopped at once."""
 
 from __future__ import annotations
 
@@ -7,41 +7,45 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar, Union
+from typing import Any, Generic, TypeVar
 
 from fedpkg_container.errors import FedpkgContainerError, RegistryUnavailableError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-#: Seconds for which threads that were stopped are waited for: what they do may be broken off at any moment.
-LEAVE = 5.0
-#: How many jobs in a row may find the registry away before it is asked whether it is.
-AWAY = 3
+#: Seconds to wait for stopped threads to end; their work can be interrupted at any point.
+STOP_TIMEOUT = 5.0
+#: Number of consecutive jobs that must fail because the registry is unavailable before it is checked.
+MAX_CONSECUTIVE_FAILURES = 3
+
+#: Number of jobs handed to the threads ahead of time, per thread.
+QUEUE_FACTOR = 2
 
 
 class StoppedError(FedpkgContainerError):
-    """The run ends before this is done."""
+    """The run was stopped before the job was done."""
 
     def __init__(self) -> None:
         super().__init__("stopped")
 
 
-class NotAskedError(RegistryUnavailableError):
-    """The registry is away, so this was not begun."""
+class JobSkippedError(RegistryUnavailableError):
+    """The job was not started because the registry is unavailable."""
 
     def __init__(self) -> None:
-        super().__init__("not asked for, since the registry is away")
+        super().__init__("skipped because the registry is unavailable")
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Job, Result]):
-    """How a job ended.
+class JobResult(Generic[Job, Result]):
+    """Result of a job.
 
-    :param result: None when it failed
-    :param error: None when it did not
+    :param result: None if it failed
+    :param error: None if it succeeded
     """
 
     job: Job
@@ -49,25 +53,33 @@ class Outcome(Generic[Job, Result]):
     error: FedpkgContainerError | OSError | None
 
 
-class Crew:
-    """Threads that do jobs.
+class WorkerPool:
+    """Threads that run jobs; a job must not wait for other jobs of the same pool.
 
-    At the end of the block those under way are told to stop. They are daemons: one that waits for a registry that hangs
-    does not keep the program from ending.
+    At the end of the block jobs are told to stop. The threads are daemons: one that hangs in a request does not keep
+    the program from exiting.
 
-    :param size: how many jobs are done at the same time
-    :param is_away: asks whether the registry is away, or only fails for what it was asked for
-    :param give_up: called when the block ends in an error: makes what waits for the registry end soon
+    :param size: maximum number of concurrent jobs
+    :param is_registry_down: checks whether the registry is unavailable, or only fails for certain requests
+    :param cancel: called after an error, to make pending requests end soon
     """
 
-    def __init__(self, size: int, is_away: Callable[[], bool], give_up: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        is_registry_down: Callable[[], bool] = lambda: False,
+        cancel: Callable[[], None] = lambda: None,
+    ) -> None:
         self.size = size
-        self._is_away, self._give_up = is_away, give_up
+        self._is_registry_down, self._cancel = is_registry_down, cancel
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        #: What a job looks at while it works: when it is set, there is no use in going on.
+        self._starting = threading.Lock()
+        #: Set at the end of the block; long jobs should check it.
         self.stop = threading.Event()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(
@@ -75,64 +87,94 @@ class Crew:
     ) -> None:
         self.stop.set()
         if error is not None:
-            self._give_up()
-        deadline = time.monotonic() + LEAVE
+            self._cancel()
+        for _ in self._threads:
+            self._queue.put(None)
+        deadline = time.monotonic() + STOP_TIMEOUT
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
-    def each(self, jobs: Iterable[Job], work: Callable[[Job], Result]) -> Iterator[Outcome[Job, Result]]:
-        """Do jobs, and hand on how each ended as it ends.
+    def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> list[Result]:
+        """Run a function for each job, and return the results in the order of the jobs.
 
-        When ``AWAY`` jobs in a row find the registry away, and it is, those that are left are not begun, and fail too.
-
-        :param work: may raise ``FedpkgContainerError`` and ``OSError``
+        The first error is raised after all jobs of this call have ended; jobs that were not started are dropped.
         """
-        left = collections.deque(jobs)
-        expected, missed = len(left), 0
-        done: queue.SimpleQueue[Union[Outcome[Job, Result], None]] = queue.SimpleQueue()
-        self._threads = []
-        for _ in range(min(self.size, expected)):
-            thread = threading.Thread(target=self._work, args=(left, work, done), daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        running = len(self._threads)
-        while running:
-            outcome = done.get()
-            if outcome is None:
-                running -= 1
-                continue
-            expected -= 1
-            yield outcome
-            missed = missed + 1 if isinstance(outcome.error, RegistryUnavailableError) else 0
-            if missed >= AWAY and left and self._is_away():
-                given_up = list(_taken(left))
-                expected -= len(given_up)
-                yield from (Outcome(job, None, NotAskedError()) for job in given_up)
-        if expected:
-            raise RuntimeError(f"{expected} jobs did not end")  # a thread met an error that nobody expects
-
-    def _work(
-        self,
-        left: collections.deque[Job],
-        work: Callable[[Job], Result],
-        done: queue.SimpleQueue[Outcome[Job, Result] | None],
-    ) -> None:
+        futures = [self._submit(function, job) for job in jobs]
         try:
-            for job in _taken(left):
-                if self.stop.is_set():
-                    break
-                try:
-                    done.put(Outcome(job, work(job), None))
-                except (FedpkgContainerError, OSError) as error:
-                    done.put(Outcome(job, None, error))
+            return [future.result() for future in futures]
+        except BaseException:
+            self._cancel()
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            raise
+
+    def as_completed(self, jobs: Iterable[Job], function: Callable[[Job], Result]) -> Iterator[JobResult[Job, Result]]:
+        """Run a function for each job, and yield the results as they are available, in any order.
+
+        After ``MAX_CONSECUTIVE_FAILURES`` because of an unavailable registry, if it is down, the other jobs fail
+        without being started.
+
+        :param function: may raise ``FedpkgContainerError`` and ``OSError``; any other error is raised here
+        """
+        waiting = collections.deque(jobs)
+        done: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
+        started: dict[Future[Result], Job] = {}
+        failures = 0
+        try:
+            while waiting or started:
+                while waiting and len(started) < self.size * QUEUE_FACTOR:
+                    future = self._submit(function, waiting[0])
+                    started[future] = waiting.popleft()
+                    future.add_done_callback(done.put)
+                future = done.get()
+                result = _job_result(started.pop(future), future)
+                yield result
+                failures = failures + 1 if isinstance(result.error, RegistryUnavailableError) else 0
+                if failures >= MAX_CONSECUTIVE_FAILURES and waiting and self._is_registry_down():
+                    yield from (JobResult(job, None, JobSkippedError()) for job in waiting)
+                    waiting.clear()
+                    _cancel_all(started)
         finally:
-            done.put(None)
+            _cancel_all(started)
+
+    def _submit(self, function: Callable[[Job], Result], job: Job) -> Future[Result]:
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            if self.stop.is_set():
+                future.cancel()
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = function(job)
+            except BaseException as error:  # noqa: BLE001 - raised again by future.result()
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._queue.put(run)
+        with self._starting:
+            if len(self._threads) < self.size:
+                thread = threading.Thread(target=self._work, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        return future
+
+    def _work(self) -> None:
+        while run := self._queue.get():
+            run()
 
 
-def _taken(left: collections.deque[Job]) -> Iterator[Job]:
-    """The jobs that no other thread has taken, until there are none."""
-    while True:
-        try:
-            yield left.popleft()
-        except IndexError:
-            return
+def _job_result(job: Job, future: Future[Result]) -> JobResult[Job, Result]:
+    if future.cancelled():
+        return JobResult(job, None, JobSkippedError())
+    try:
+        return JobResult(job, future.result(), None)
+    except (FedpkgContainerError, OSError) as error:
+        return JobResult(job, None, error)
+
+
+def _cancel_all(futures: Iterable[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel()

@@ -96,7 +96,7 @@ def test_every_arch_is_built_by_a_builder_of_it_from_its_own_base(packager: Pack
         assert [layer["digest"] for layer in built["layers"][: len(below["layers"])]] == [
             layer["digest"] for layer in below["layers"]
         ]
-        config = registry.settings(repository.at(each["digest"]))
+        config = registry.configuration(repository.at(each["digest"]))
         assert {key: config[key] for key in PLATFORMS[arch]} == PLATFORMS[arch]
     session = many.session(ADMIN)
     children = _children(many, packager)
@@ -227,7 +227,7 @@ def test_a_list_in_two_formats(packager: Packager, many: Box) -> None:
     other = registry.manifest(by_digest.tagged(f"{unique}-oci"))
     assert other.digest == digests[OCI_INDEX]
     assert [each["platform"] for each in other.members] == [PLATFORMS["x86_64"], PLATFORMS["aarch64"]]
-    first = registry.settings(by_digest.at(registry.manifest(by_digest).members[0]["digest"]))
+    first = registry.configuration(by_digest.at(registry.manifest(by_digest).members[0]["digest"]))
     assert first["config"]["Healthcheck"]["Test"] == ["CMD-SHELL", "true"]
     for tag in ("1.0-1", "1.0", "latest", unique):
         assert registry.manifest(by_digest.tagged(tag)).digest == by_digest.digest

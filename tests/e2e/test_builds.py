@@ -134,7 +134,7 @@ def test_what_a_killed_build_left_in_staging_is_pruned(packager: Packager, box: 
     _, by_digest = pull_specs(packager.build("--scratch").stdout)
     registry = registry_of(box)
     left = ImageReference(box.layout.registry_address, "staging/task-1", tag="x86_64-left")
-    registry.bring(f"docker://{by_digest}", registry.access.options("src-"), left, exactly=True)
+    registry.copy_image(f"docker://{by_digest}", registry.access.options("src-"), left, preserve_digests=True)
     assert registry.tags(left) == ["x86_64-left"]
     assert box.prune() == 1
     assert registry.tags(left) == []

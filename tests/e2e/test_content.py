@@ -101,7 +101,7 @@ def test_the_image_says_what_its_build_is_called_whatever_variables_hold(package
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     image = ImageReference.parse(pull_specs(done.stdout)[1])
-    found = registry_of(box).settings(image, platform_of(MACHINE))["config"]["Labels"]
+    found = registry_of(box).configuration(image, platform_of(MACHINE))["config"]["Labels"]
     assert found["summary"] != "for "
     assert (found["com.redhat.component"], found["name"], found["version"]) == (
         f"{packager.name}-container",

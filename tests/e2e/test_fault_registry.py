@@ -38,7 +38,7 @@ ENDED = {koji.TASK_STATES[name] for name in ("CLOSED", "FAILED", "CANCELED")}
 def registry(box: Box) -> Iterator[FaultyRegistry]:
     """The builders push to a registry that can fail; they lose patience soon."""
     with faulty_registry(box) as registry:
-        with site_settings(box, {"registry": {"candidate": registry.address, "timeout": "20", "patience": "4"}}):
+        with site_settings(box, {"registry": {"candidate": registry.address, "timeout": "20", "retry_timeout": "4"}}):
             yield registry
 
 
@@ -74,8 +74,8 @@ def _assert_works(packager: Packager) -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (500, r"127\.0\.0\.1:\d+ fails, needed for 127\.0\.0\.1:\d+/.*: .*(HTTP 500|500 I).*\. try again"),
-        (0, r"127\.0\.0\.1:\d+ does not answer, or is too slow, needed for .*: .*(did not end within 20 s|timed out)"),
+        (500, r"127\.0\.0\.1:\d+ failed \(required for 127\.0\.0\.1:\d+/.*\): .*(HTTP 500|500 I).*\. try again"),
+        (0, r"127\.0\.0\.1:\d+ does not respond in time \(required for .*\): .*(did not end within 20 s|timed out)"),
     ],
     ids=["answers 500", "hangs"],
 )
@@ -97,7 +97,7 @@ def test_a_registry_that_fails_when_the_build_is_recorded(packager: Packager, re
     fault = _ended(packager, submit(packager))
     nvr = f"{packager.name}-container-1.0-1"
     assert re.search(rf"{nvr} is recorded, but .*:1\.0-1 is not set, and it is not tagged into ", fault), fault
-    assert re.search(r": PUT .*/manifests/1\.0-1 was answered with HTTP 500", fault), fault
+    assert re.search(r": PUT .*/manifests/1\.0-1: HTTP 500", fault), fault
     session = packager.box.session(ADMIN)
     build = session.getBuild(nvr)
     assert build["state"] == koji.BUILD_STATES["COMPLETE"]
@@ -140,18 +140,18 @@ def test_a_registry_that_is_down(packager: Packager, box: Box, seconds: int, rec
     if seconds < 20:
         assert _ended(packager, task_id) == ""
     else:
-        _assert_failed_and_works_again(packager, fault, r"127\.0\.0\.1:\d+ cannot be reached, needed for .*refused")
+        _assert_failed_and_works_again(packager, fault, r"127\.0\.0\.1:\d+ cannot be reached \(required for .*refused")
 
 
 def test_a_registry_whose_disk_is_full(packager: Packager, box: Box, tmp_path: Path) -> None:
     packager.commit(packager.dockerfile("RUN head -c 20000000 /dev/urandom > /noise", release="1"))
     folder = tmp_path / "registry"
     with small_disk(folder, "12M") as disk, docker_registry(folder, authority=box.authority) as address:
-        with site_settings(box, {"registry": {"candidate": address, "patience": "4"}}):
+        with site_settings(box, {"registry": {"candidate": address, "retry_timeout": "4"}}):
             fault = _ended(packager, submit(packager))
             assert _left(box) == []
             disk.resize("300M")
-            _assert_failed_and_works_again(packager, fault, rf"{address} fails, needed for {address}/.*")
+            _assert_failed_and_works_again(packager, fault, rf"{address} failed \(required for {address}/.*")
 
 
 @pytest.mark.parametrize("on", [STAGING, PUBLISHING], ids=["staging", "publishing"])

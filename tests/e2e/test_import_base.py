@@ -90,7 +90,7 @@ def test_an_archive_of_two_arches_with_everything_that_koji_is_to_know(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive = oci_archive(scene.folder, ARCHES, [package], _labels("10"))
-    assert scene.run("import-base", archive, "--tag", demo_site.DEST_TAG, "--json") == 0
+    assert scene.run("import-base", archive, "--koji-tag", demo_site.DEST_TAG, "--json") == 0
     report = _report(capsys)
     nvr = f"{COMPONENT}-41-10"
     assert (report["nvr"], report["arches"], report["was_there"]) == (nvr, list(ARCHES), False)
@@ -109,7 +109,7 @@ def test_an_archive_of_two_arches_with_everything_that_koji_is_to_know(
     assert {scene.tags()[tag] for tag in ("41-10", "41", "latest")} == {found.digest}
     with registry_of(scene.box).repository(found) as repository:
         members = repository.manifest(found.digest).manifests
-        assert [each.facts["platform"]["architecture"] for each in members] == ["amd64", "arm64"]
+        assert [each.fields["platform"]["architecture"] for each in members] == ["amd64", "arm64"]
         assert all(referrers(repository, each.digest) for each in members), "an SBOM each"
     logs = {each["name"] for each in scene.hub.getBuildLogs(build["id"])}
     assert {"import-base.log", *(f"{nvr}.{arch}.spdx.json" for arch in ARCHES)} <= logs
@@ -142,7 +142,7 @@ def test_the_same_image_again_does_nothing_and_another_one_is_refused(
 def test_an_image_that_is_another_build_already(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     archive = docker_archive(scene.folder, [], _labels("21"))
     assert scene.run("import-base", archive) == 0
-    assert f"it is in no tag of Koji: koji tag-build TAG {COMPONENT}-41-21" in capsys.readouterr().err
+    assert f"it is in no Koji tag: koji tag-build TAG {COMPONENT}-41-21" in capsys.readouterr().err
     build, before, event = scene.build(f"{COMPONENT}-41-21"), scene.tags(), scene.hub.getLastEvent()["id"]
     for source in (archive, str(scene.image(f"{COMPONENT}-41-21"))):
         assert scene.run("import-base", source, "--nvr", f"{COMPONENT}-41-22") == 3
@@ -164,9 +164,9 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
         (trusted / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
         upstream = ImageReference(host, "upstream/base", tag="41")
         registry = Registry(access(scene.folder))
-        registry.bring(f"oci:{layout}:x86_64", [], upstream, exactly=True)
+        registry.copy_image(f"oci:{layout}:x86_64", [], upstream, preserve_digests=True)
         digest = registry.manifest(upstream).digest
-        assert scene.run("import-base", str(upstream), "--nvr", nvr, "--tag", demo_site.DEST_TAG) == 0
+        assert scene.run("import-base", str(upstream), "--nvr", nvr, "--koji-tag", demo_site.DEST_TAG) == 0
     assert f"{nvr} imported" in capsys.readouterr().out
     build, image = scene.build(nvr), scene.image(nvr)
     assert build["source"] == str(upstream.at(digest))
@@ -182,8 +182,12 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
-        (["--nvr", "unlisted-container-1-1", "--tag", demo_site.DEST_TAG], 3, "package unlisted-container is not in"),
-        (["--nvr", f"{COMPONENT}-1-1", "--tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
+        (
+            ["--nvr", "unlisted-container-1-1", "--koji-tag", demo_site.DEST_TAG],
+            3,
+            "package unlisted-container is not in",
+        ),
+        (["--nvr", f"{COMPONENT}-1-1", "--koji-tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
         (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
         (["--nvr", "../evil-1-1"], 2, "the name '../evil' must be letters"),
         (["--nvr", "base-.1-1"], 2, "the version '.1' must be letters"),
@@ -214,7 +218,7 @@ def test_the_repository_of_another_package(scene: Scene, capsys: pytest.CaptureF
     assert scene.run("import-base", theirs / "base.tar.gz") == 0
     before, event = scene.tags("tests/owned"), scene.hub.getLastEvent()["id"]
     capsys.readouterr()
-    for options in ([], ["--tag", demo_site.DEST_TAG]):
+    for options in ([], ["--koji-tag", demo_site.DEST_TAG]):
         assert scene.run("import-base", ours / "base.tar.gz", *options) == 3
         assert f":41-40 is an image of tests-hello, and this is {COMPONENT}" in capsys.readouterr().err
     assert scene.tags("tests/owned") == before
@@ -228,7 +232,7 @@ def test_the_next_image_under_a_name_of_choice(scene: Scene) -> None:
         folder.mkdir()
         archive = docker_archive(folder, [], {"vendor": "elsewhere", "release": release})
         named = ("--nvr", f"{COMPONENT}-7-{release}", "--repository", "tests/chosen")
-        assert scene.run("import-base", archive, *named, "--tag", demo_site.DEST_TAG) == 0
+        assert scene.run("import-base", archive, *named, "--koji-tag", demo_site.DEST_TAG) == 0
     assert scene.tags("tests/chosen")["latest"] == scene.image(f"{COMPONENT}-7-34").digest
     other = ("--nvr", "tests-hello-7-34", "--repository", "tests/chosen")
     assert scene.run("import-base", archive, *other) == 3
@@ -285,10 +289,10 @@ def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys
 def test_a_registry_that_is_away_and_nothing_is_changed(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
     archive = docker_archive(scene.folder, [package], _labels("60"))
     text = scene.configuration.read_text()
-    away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\npatience = 0")
+    away = text.replace(scene.box.layout.registry_address, "127.0.0.1:9\nretry_timeout = 0")
     scene.configuration.write_text(away)
     assert scene.run("import-base", archive) == 1
     assert "127.0.0.1:9 cannot be reached" in capsys.readouterr().err
@@ -321,7 +325,7 @@ def test_killed_after_a_step_and_repeated(
 ) -> None:
     release = f"7{STEPS.index(step)}"
     archive = docker_archive(scene.folder, [package], _labels(release))
-    arguments = ("import-base", archive, "--tag", demo_site.DEST_TAG)
+    arguments = ("import-base", archive, "--koji-tag", demo_site.DEST_TAG)
     assert scene.killed(step, *arguments) == 9
     assert scene.run(*arguments) == 0
     nvr = f"{COMPONENT}-41-{release}"
@@ -369,12 +373,12 @@ def test_pruning_keeps_what_koji_has_and_takes_what_was_broken_off(
     assert scene.run("import-base", docker_archive(other, [], _labels("81"))) == 0
     capsys.readouterr()
     now = time.time
-    monkeypatch.setattr("fedpkg_container.registry.pruning.pruner.SKEW", float("inf"))
+    monkeypatch.setattr("fedpkg_container.registry.pruning.pruner.MAX_CLOCK_SKEW", float("inf"))
     monkeypatch.setattr(time, "time", lambda: now() + 40 * 24 * 3600)
     assert scene.run("prune", "--json") == 0
     report = _report(capsys)
     going = [each for each in report["images"] if each["repository"] == "tests/base"]
-    assert [each["why"] for each in going] == ["an import that was broken off"]
+    assert [each["why"] for each in going] == ["interrupted import"]
     kept = {each["why"] for each in report["kept"] if "41-81" in each["tags"]}
     assert kept == {f"{COMPONENT}-41-81 is a base image of Koji"}
     assert scene.run("prune", "--delete") == 0

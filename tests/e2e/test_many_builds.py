@@ -85,7 +85,7 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
         return [folder for state in stores.values() for folder in (state / "builds").glob("task-*") if _layers(folder)]
 
     eventually(lambda: len(at_work()) == 4, at_work)
-    base = registry_of(box).settings(ImageReference.parse(packager.base), Platform("amd64"))["rootfs"]["diff_ids"]
+    base = registry_of(box).configuration(ImageReference.parse(packager.base), Platform("amd64"))["rootfs"]["diff_ids"]
     shared = {
         state: [layer for image in (state / "shared" / "images").iterdir() for layer in _layers(image)]
         for state in stores.values()

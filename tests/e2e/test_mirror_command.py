@@ -1,4 +1,4 @@
-"""``fedpkg-container-registry mirror`` as people and programs call it."""
+"""``fedpkg-container-registry mirror`` as used by people and programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from fedpkg_container.commands.registry.mirror import add_arguments
 from fedpkg_container.registry.mirror.options import DAY
-from fedpkg_container.registry.promotion.journal import Record
+from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
@@ -45,13 +45,13 @@ def layer(name: str) -> bytes:
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
-def test_what_people_see(it: Mirrored) -> None:
+def test_text_output(it: Mirrored) -> None:
     it.storage.image("fedora/hello", "1-1", "latest", layers=[b"one", b"two"])
     said = it.call("--dry-run")
     assert said.startswith(f"dry run, nothing was changed: {it.tree}: 3 new blobs (")
     assert not it.tree.exists()
     said = it.call()
-    assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 asked for), 1 manifest;" in said
+    assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 queried), 1 manifest;" in said
     assert "\x1b" not in said  # no bar, since this is no terminal
     assert "0 new blobs, 3 present\n" in it.call()
     other = it.folder / "elsewhere"
@@ -59,7 +59,7 @@ def test_what_people_see(it: Mirrored) -> None:
     assert other.is_dir()
 
 
-def test_the_report(it: Mirrored) -> None:
+def test_json_report(it: Mirrored) -> None:
     image = it.storage.image("hello", "1-1", layers=[b"one", b"two"])
     report = it.report()
     seconds = report.pop("seconds")
@@ -84,7 +84,7 @@ def test_the_report(it: Mirrored) -> None:
     assert len(report["errors"]) == 1 and report["blobs"]["present"] == 2
 
 
-def test_a_bar_on_a_terminal(it: Mirrored) -> None:
+def test_progress_bar_on_a_terminal(it: Mirrored) -> None:
     it.storage.image("hello", "1-1", layers=[os.urandom(2 << 20)])
     it.site("rate = 1M\n")
     program, *arguments = it.command()
@@ -100,27 +100,27 @@ def test_a_bar_on_a_terminal(it: Mirrored) -> None:
     "arguments",
     [("--parallel", "0"), ("--grace", "-1"), ("--rate", "fast"), ("--from", "nowhere")],
 )
-def test_what_cannot_be_used(it: Mirrored, arguments: tuple[str, ...]) -> None:
+def test_invalid_values(it: Mirrored, arguments: tuple[str, ...]) -> None:
     said = it.call(*arguments, status=2)
     assert "error: " in said and "Traceback" not in said
     assert not it.tree.exists()
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
-def test_a_folder_that_is_none(it: Mirrored, more: tuple[str, ...]) -> None:
+def test_output_directory_is_a_file(it: Mirrored, more: tuple[str, ...]) -> None:
     it.tree.write_text("mine")
-    assert f"error: {it.tree} is no folder" in it.call(*more, status=2)
+    assert f"error: {it.tree} is not a directory" in it.call(*more, status=2)
     assert it.tree.read_text() == "mine"
 
 
-def test_a_folder_without_a_name(it: Mirrored) -> None:
-    assert "argument DIR: it is empty" in it.call("", status=2)
+def test_empty_output_directory(it: Mirrored) -> None:
+    assert "argument DIR: must be a directory" in it.call("", status=2)
 
 
-def test_patterns_that_fit_nothing(it: Mirrored) -> None:
+def test_patterns_without_match(it: Mirrored) -> None:
     it.storage.image("fedora/hello", "1-1")
     said = it.call("--repository", "fedora/x*", "--repository", "other", status=1)
-    assert f"error: no repository of {it.host} is like fedora/x* other; it has 1" in said
+    assert f"error: no repository of {it.host} matches fedora/x* other; it has 1" in said
 
 
 def test_every_option_is_documented() -> None:
@@ -134,7 +134,7 @@ def test_every_option_is_documented() -> None:
     assert [option for option in options if f"`{option}" not in text] == []
 
 
-def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
+def test_journal_saves_requests(it: Mirrored) -> None:
     record = it.folder / "record"
     it.site(f"[promotion]\nrecord = {record}\n")
     for name in ("a", "b"):
@@ -152,21 +152,21 @@ def test_the_record_of_promote_saves_requests(it: Mirrored) -> None:
     assert (report["tags_asked"], report["blobs"]["new"]) == (4, 2)
 
 
-def test_a_promotion_that_was_killed_is_looked_at_until_it_is_repeated(it: Mirrored) -> None:
+def test_unfinished_promotion_is_queried_until_repeated(it: Mirrored) -> None:
     record = it.folder / "record"
     it.storage.image("a", "1-1", layers=[b"a"])
     it.run(record=record)
     entry = begun(record, f"{it.host}/a")
-    assert it.run(record=record).asked == 1
+    assert it.run(record=record).queried == 1
     it.storage.image("a", "2-1", layers=[b"set after the mirror looked, and then it was killed"])
     assert it.run(record=record).new == 2
-    assert it.run(record=record).asked == 2
-    Record(record).append(entry.done())
-    assert it.run(record=record).asked == 2
-    assert it.run(record=record).asked == 0
+    assert it.run(record=record).queried == 2
+    Journal(record).append(entry.done())
+    assert it.run(record=record).queried == 2
+    assert it.run(record=record).queried == 0
 
 
-def test_all_is_asked_for_once_a_day_whatever_the_record_says(it: Mirrored) -> None:
+def test_everything_is_queried_once_a_day(it: Mirrored) -> None:
     record, clock = it.folder / "record", Clock()
     record.write_text("")
     it.storage.image("a", "1-1", layers=[b"a"])
@@ -215,7 +215,7 @@ def test_archives(it: Mirrored) -> None:
     assert not (it.tree / "archives/fedora").exists()
 
 
-def test_an_archive_of_another_image_under_the_same_tag_is_made_anew(it: Mirrored) -> None:
+def test_archive_of_a_replaced_image_is_recreated(it: Mirrored) -> None:
     it.storage.image("plain", "2-1", layers=[layer("one")])
     assert it.run(archives=True).archives == 1
     archive = it.tree / "archives/plain/plain-2-1.x86_64.docker.tar.gz"
@@ -274,7 +274,7 @@ def test_verification_of_archives(it: Mirrored) -> None:
     assert (report["blobs"]["mended"], report["archives"]) == (0, 0)
 
 
-def test_verification_without_archives_removes_what_is_wrong(it: Mirrored) -> None:
+def test_verification_without_archives_removes_damaged_archives(it: Mirrored) -> None:
     it.storage.image("a", "1-1", layers=[layer("a")])
     it.storage.image("b", "1-1", layers=[layer("b")])
     it.run(archives=True)
@@ -282,7 +282,7 @@ def test_verification_without_archives_removes_what_is_wrong(it: Mirrored) -> No
     (it.tree / "archives/b/folder.docker.tar.gz").mkdir()
     (it.tree / "archives/b/README").write_text("mine")
     summary = it.run(verify=True)
-    assert (summary.mended, summary.archives, summary.errors) == (1, 0, [])
+    assert (summary.repaired, summary.archives, summary.errors) == (1, 0, [])
     assert sorted(path.name for path in (it.tree / "archives").rglob("*") if path.is_file()) == [
         "README", "b-1-1.x86_64.docker.tar.gz", "b-1-1.x86_64.docker.tar.gz.sha256",
     ]  # fmt: skip
@@ -314,7 +314,7 @@ def archived(it: Mirrored) -> dict[str, str]:
     return found
 
 
-def test_archives_of_variants_of_one_arch(it: Mirrored) -> None:
+def test_archives_of_architecture_variants(it: Mirrored) -> None:
     images = several(it, "1-1", "arm/v6", "arm/v7", "amd64/v3", "amd64", "arm64/v8", "s390x")
     single = several(it, "2-1", "arm/v6", "amd64/v3", "arm64")
     neither = several(it, "3-1", "arm/v6", "arm/v5", "arm64/v8", "arm64", "amd64/../v3", "amd64")
@@ -340,7 +340,7 @@ def test_archives_of_variants_of_one_arch(it: Mirrored) -> None:
     assert (summary.errors, summary.archives, archived(it)) == ([], 0, expected)
 
 
-def test_an_archive_is_not_renamed_while_one_of_its_list_is_in_doubt(it: Mirrored) -> None:
+def test_archive_is_not_renamed_while_its_index_is_in_doubt(it: Mirrored) -> None:
     images = several(it, "1-1", "arm/v6", "arm/v7", "amd64")
     it.run(archives=True)
     before = archived(it)
@@ -355,7 +355,7 @@ def test_an_archive_is_not_renamed_while_one_of_its_list_is_in_doubt(it: Mirrore
     assert (summary.errors, summary.archives, archived(it)) == ([], 0, before)
 
 
-def test_archives_that_cannot_be_made(it: Mirrored) -> None:
+def test_failing_archives(it: Mirrored) -> None:
     it.storage.image("plain", "1-1", layers=[layer("plain")])
     it.storage.image("good", "2-1", layers=[layer("good")])
     assert it.run(archives=True).archives == 2
@@ -370,7 +370,7 @@ def test_archives_that_cannot_be_made(it: Mirrored) -> None:
     assert not [path for path in (it.tree / ".mirror/partial").iterdir() if not path.name.startswith("sha256:")]
 
 
-def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
+def test_registry_with_referrers_api(tmp_path: Path) -> None:
     sbom = Artifact("application/spdx+json", "x.json", b'{"spdxVersion": "SPDX-2.3"}', "2026-01-02T03:04:05Z")
     later = Artifact("application/spdx+json", "y.json", b'{"spdxVersion": "SPDX-2.4"}', "2026-01-02T03:04:05Z")
     with memory_registry(tmp_path) as registry:

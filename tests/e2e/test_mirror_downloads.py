@@ -1,4 +1,4 @@
-"""Blobs on their way: gone on with by Range, hashed, asked for once more; and who is told what on the way."""
+"""Downloads of blobs: resumed, verified, fetched once more, and reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import retry
-from fedpkg_container.registry.mirror.fetch import Downloads, Throttle
+from fedpkg_container.registry.mirror.fetch import BlobDownloader, Throttle
 from fedpkg_container.registry.mirror.manifest_cache import Blob
 from tests.support.blob_server import BlobServer, blob_server
 from tests.support.mirrored import Mirrored, mirrored
@@ -46,7 +46,7 @@ def push(it: Mirrored) -> str:
     return it.storage.image("hello", "1-1", layers=[LARGE]).blobs[1].digest
 
 
-def test_another_server_gets_no_credentials(it: Mirrored, server: BlobServer) -> None:
+def test_redirect_target_gets_no_credentials(it: Mirrored, server: BlobServer) -> None:
     push(it)
     assert it.run().new == 2
     assert len(server.seen) == 2
@@ -55,7 +55,7 @@ def test_another_server_gets_no_credentials(it: Mirrored, server: BlobServer) ->
         assert not any(PASSWORD in value or "cHVzaGVyO" in value for value in headers.values())
 
 
-def test_a_broken_connection_is_gone_on_with(it: Mirrored, server: BlobServer) -> None:
+def test_broken_connection_is_resumed(it: Mirrored, server: BlobServer) -> None:
     digest = push(it)
     server.faults = ["cut", None, "cut"]  # the large one comes first, beside the small one
     summary = it.run(parallel=1)
@@ -68,7 +68,7 @@ def test_a_broken_connection_is_gone_on_with(it: Mirrored, server: BlobServer) -
 @pytest.mark.parametrize(
     ("fault", "requests"), [(None, 1), ("whole", 1), ("416", 2), ("other", 2), ("503", 2), ("wrong", 2)]
 )
-def test_what_an_earlier_run_left_is_gone_on_with(
+def test_partial_download_of_an_earlier_run_is_resumed(
     it: Mirrored, server: BlobServer, fault: Optional[str], requests: int
 ) -> None:
     digest = push(it)
@@ -88,7 +88,9 @@ def test_what_an_earlier_run_left_is_gone_on_with(
 @pytest.mark.parametrize(
     ("left", "requests"), [(b"x" * (1 << 20), 2), (b"x" * len(LARGE), 1), (LARGE, 0), (LARGE + b"x", 1)]
 )
-def test_what_an_earlier_run_left_is_not_trusted(it: Mirrored, server: BlobServer, left: bytes, requests: int) -> None:
+def test_partial_download_of_an_earlier_run_is_verified(
+    it: Mirrored, server: BlobServer, left: bytes, requests: int
+) -> None:
     digest = push(it)
     part = it.tree / ".mirror/partial" / digest
     part.parent.mkdir(parents=True)
@@ -99,7 +101,7 @@ def test_what_an_earlier_run_left_is_not_trusted(it: Mirrored, server: BlobServe
     assert len(server.seen) == requests + 1
 
 
-def test_wrong_bytes_are_asked_for_once_more_and_then_reported(it: Mirrored, server: BlobServer) -> None:
+def test_wrong_content_is_fetched_once_more_and_then_reported(it: Mirrored, server: BlobServer) -> None:
     digest = push(it)
     server.faults = ["wrong"]
     assert it.run(parallel=1).errors == []
@@ -114,7 +116,7 @@ def test_wrong_bytes_are_asked_for_once_more_and_then_reported(it: Mirrored, ser
 
 
 @pytest.mark.parametrize("change", ["byte", "shorter", "longer"])
-def test_a_blob_that_is_corrupt_in_the_registry(it: Mirrored, change: str) -> None:
+def test_corrupt_blob_in_the_registry(it: Mirrored, change: str) -> None:
     digest = push(it)
     other = it.storage.image("other", "1-1", layers=[b"fine"]).blobs[1].digest
     data = it.storage.data(digest)
@@ -131,7 +133,7 @@ def test_a_blob_that_is_corrupt_in_the_registry(it: Mirrored, change: str) -> No
     assert len(it.blobs()) == 4
 
 
-def test_a_limit_for_all_together(it: Mirrored, server: BlobServer) -> None:
+def test_bandwidth_limit_for_all_downloads(it: Mirrored, server: BlobServer) -> None:
     for number in range(4):
         it.storage.image("hello", f"{number}-1", layers=[bytes([number]) + LARGE[: 1 << 20]])
     fast = it.run(dry_run=True).seconds
@@ -142,7 +144,7 @@ def test_a_limit_for_all_together(it: Mirrored, server: BlobServer) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 1 << 20])
-def test_what_came_stays_when_the_run_is_given_up(it: Mirrored, offset: int) -> None:
+def test_partial_download_is_kept_after_cancellation(it: Mirrored, offset: int) -> None:
     digest = push(it)
     partial = it.folder / "partial"
     partial.mkdir()
@@ -150,8 +152,10 @@ def test_what_came_stays_when_the_run_is_given_up(it: Mirrored, offset: int) -> 
     if offset:
         part.write_bytes(LARGE[:offset])
     with it.http() as http:
-        downloads = Downloads(http, partial, Throttle(0), threading.Event(), lambda _: http.abandon(), lambda _: None)
-        with pytest.raises(RegistryError, match="given up"):
+        downloads = BlobDownloader(
+            http, partial, Throttle(0), threading.Event(), lambda _: http.cancel(), lambda _: None
+        )
+        with pytest.raises(RegistryError, match="request canceled"):
             downloads.fetch(Blob(digest, len(LARGE)), ["hello"])
     assert len(part.read_bytes()) > offset
     assert LARGE.startswith(part.read_bytes())

@@ -1,4 +1,4 @@
-"""Registries that die, lie or lose things, disks that are full, mirrors that are killed: what is served stays right."""
+"""Mirror with faults: registries that fail, lie or lose content, full disks, kills: served files stay correct."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def wait_for_part(it: Mirrored) -> None:
     eventually(lambda: bool(list(it.tree.glob(".mirror/partial/sha256:*"))), lambda: list(it.tree.glob("**/*")))
 
 
-def test_a_registry_that_is_down_deletes_nothing(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+def test_unavailable_registry_deletes_nothing(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
     it, stack = mortal
     several(it)
     it.run()
@@ -64,7 +64,7 @@ def test_a_registry_that_is_down_deletes_nothing(mortal: tuple[Mirrored, context
     assert it.blobs() == before
 
 
-def test_a_registry_killed_in_the_middle(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+def test_registry_killed_during_a_run(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
     it, stack = mortal
     several(it)
 
@@ -84,7 +84,7 @@ def test_a_registry_killed_in_the_middle(mortal: tuple[Mirrored, contextlib.Exit
     assert (summary.errors, summary.present, len(it.blobs())) == ([], there, 12)
 
 
-def test_a_registry_that_is_away_is_not_asked_for_everything(
+def test_unavailable_registry_is_not_queried_for_everything(
     mortal: tuple[Mirrored, contextlib.ExitStack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     it, stack = mortal
@@ -93,12 +93,12 @@ def test_a_registry_that_is_away_is_not_asked_for_everything(
     it.run()
     stack.close()
     summary = it.run(repositories=tuple(f"r{index}" for index in range(30)), parallel=2)
-    assert summary.errors[-1].endswith("more repositories were not asked for, since the registry is away")
+    assert summary.errors[-1].endswith("more repositories were skipped because the registry is unavailable")
     assert 3 <= len(summary.errors) < 20
     assert len(it.blobs()) == 30
 
 
-def test_an_empty_catalog_deletes_nothing(it: Mirrored) -> None:
+def test_empty_catalog_deletes_nothing(it: Mirrored) -> None:
     several(it, 2)
     it.run()
     (it.storage.root / "docker").rename(it.storage.root / "elsewhere")
@@ -108,7 +108,7 @@ def test_an_empty_catalog_deletes_nothing(it: Mirrored) -> None:
         assert len(it.blobs()) == 4
 
 
-def test_one_repository_that_fails(it: Mirrored) -> None:
+def test_one_failing_repository(it: Mirrored) -> None:
     several(it, 3)
     it.run()
     it.storage.untag("r1", "1-1")
@@ -124,11 +124,11 @@ def test_one_repository_that_fails(it: Mirrored) -> None:
     assert (summary.errors, summary.deleted) == ([], 2)
 
 
-def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_moved_before_its_image_is_read(it: Mirrored, monkeypatch: pytest.MonkeyPatch) -> None:
     old = it.storage.image("hello", "1-1", "latest", layers=[b"old"])
-    looked = discovery.Survey._head
+    looked = discovery.Discovery._head
 
-    def moving(self: discovery.Survey, name: str, tag: str) -> str:
+    def moving(self: discovery.Discovery, name: str, tag: str) -> str:
         found = looked(self, name, tag)
         if found == old.digest and tag == "latest":
             new = it.storage.image("hello", "latest", layers=[b"new"])
@@ -137,13 +137,13 @@ def test_a_tag_that_moves_before_its_image_is_read(it: Mirrored, monkeypatch: py
             it.storage.forget("hello", old.digest)
         return found
 
-    monkeypatch.setattr(discovery.Survey, "_head", moving)
+    monkeypatch.setattr(discovery.Discovery, "_head", moving)
     summary = it.run()
     assert (summary.errors, summary.new) == ([], 2)
     assert b"new" in {path.read_bytes() for path in it.tree.rglob("sha256:*")}
 
 
-def test_a_tag_that_leads_to_nothing(it: Mirrored) -> None:
+def test_tag_without_manifest(it: Mirrored) -> None:
     several(it, 1)
     lost = it.storage.image("lost", "1-1", layers=[b"lost"])
     it.storage.forget("lost", lost.digest)
@@ -151,17 +151,17 @@ def test_a_tag_that_leads_to_nothing(it: Mirrored) -> None:
     it.storage.images("sparse", "1-1", members=[("amd64", lost)])
     it.storage.blob("sparse", b"the catalog knows repositories by their layers")
     summary = it.run()
-    assert summary.errors == ["sparse: a tag leads to a manifest that is not there"]
+    assert summary.errors == ["sparse: a tag refers to a manifest that does not exist"]
     assert {each.partition("/")[0] for each in it.blobs()} == {"r0"}
 
 
-def test_two_mirrors_on_one_folder(it: Mirrored) -> None:
+def test_concurrent_runs_on_one_tree(it: Mirrored) -> None:
     several(it)
     it.site("rate = 1M\n")
     with it.start() as first:
         wait_for_part(it)
         said = it.call(status=1)
-        assert f"is being worked on by process {first.pid} on " in said and " since 20" in said
+        assert f"is locked by process {first.pid} on " in said and " since 20" in said
         with pytest.raises(FedpkgContainerError, match=f"process {first.pid}"):
             it.run()
         assert it.run(dry_run=True).errors == []
@@ -171,7 +171,7 @@ def test_two_mirrors_on_one_folder(it: Mirrored) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_with_a_summary(it: Mirrored, number: signal.Signals) -> None:
+def test_signal_stops_a_run_with_a_summary(it: Mirrored, number: signal.Signals) -> None:
     several(it)
     it.site("rate = 1M\n")
     with it.start("--json") as process:
@@ -181,7 +181,7 @@ def test_a_signal_ends_a_run_with_a_summary(it: Mirrored, number: signal.Signals
     assert process.returncode == 130, err
     report = json.loads(out)
     assert report["interrupted"] == number.name and report["blobs"]["present"] == 0
-    assert "Traceback" not in err and "the next run goes on" in err
+    assert "Traceback" not in err and "the next run will resume" in err
     assert (it.tree / "fullfiletimelist-tree").exists()
     left = sum(path.stat().st_size for path in it.tree.glob(".mirror/partial/*"))
     summary = it.run()
@@ -190,12 +190,12 @@ def test_a_signal_ends_a_run_with_a_summary(it: Mirrored, number: signal.Signals
         assert summary.received < 6 << 20
 
 
-def test_a_signal_ends_a_run_that_waits_for_the_registry(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
+def test_signal_stops_a_run_that_is_retrying(mortal: tuple[Mirrored, contextlib.ExitStack]) -> None:
     it, stack = mortal
     several(it)
     it.site("rate = 1M\n")
     path = it.folder / "registry.conf"
-    path.write_text(path.read_text().replace("patience = 0", "patience = 600"))
+    path.write_text(path.read_text().replace("retry_timeout = 0", "retry_timeout = 600"))
     with it.start() as process:
         wait_for_part(it)
         stack.close()
@@ -206,7 +206,7 @@ def test_a_signal_ends_a_run_that_waits_for_the_registry(mortal: tuple[Mirrored,
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(it: Mirrored) -> None:
+def test_killed_at_any_time(it: Mirrored) -> None:
     several(it, 4)
     it.storage.image("r0", "1-2", layers=[LARGE])
     it.site("rate = 4M\n")
@@ -226,7 +226,7 @@ def test_killed_at_any_moment(it: Mirrored) -> None:
     assert it.run().present == 10
 
 
-def test_a_disk_that_is_full(it: Mirrored) -> None:
+def test_full_disk(it: Mirrored) -> None:
     several(it, 6)
     it.site()
     with small_disk(it.tree, "3M") as disk:
@@ -239,7 +239,7 @@ def test_a_disk_that_is_full(it: Mirrored) -> None:
         assert len(it.blobs()) == 12
 
 
-def test_a_full_disk_heals_by_what_has_expired(it: Mirrored) -> None:
+def test_full_disk_recovers_by_expired_files(it: Mirrored) -> None:
     for name in ("a", "b"):
         it.storage.image(name, "1-1", layers=[name.encode() + LARGE[: 1 << 20]])
     with small_disk(it.tree, "3M"):
@@ -252,7 +252,7 @@ def test_a_full_disk_heals_by_what_has_expired(it: Mirrored) -> None:
         assert {each.partition("/")[0] for each in it.blobs()} == {"b", "c"}
 
 
-def test_a_hundred_repositories(it: Mirrored) -> None:
+def test_hundred_repositories(it: Mirrored) -> None:
     for number in range(100):
         for build in range(3):
             it.storage.image(
@@ -267,7 +267,7 @@ def test_a_hundred_repositories(it: Mirrored) -> None:
     assert (again.new, again.present, again.requests) == (0, 300, 1 + 100 + 300)
 
 
-def test_a_registry_of_another_name_does_not_get_what_is_remembered(it: Mirrored, tmp_path: Path) -> None:
+def test_state_of_another_registry_is_ignored(it: Mirrored, tmp_path: Path) -> None:
     several(it, 2)
     it.run()
     other = tmp_path / "other"
@@ -281,7 +281,7 @@ def test_a_registry_of_another_name_does_not_get_what_is_remembered(it: Mirrored
     assert (summary.new, summary.deleted) == (2, 4)
 
 
-def test_a_layer_that_one_repository_has_lost_comes_from_another(it: Mirrored) -> None:
+def test_layer_missing_in_one_repository_is_fetched_from_another(it: Mirrored) -> None:
     first = it.storage.image("a", "1-1", layers=[b"shared"])
     it.storage.image("b", "1-1", layers=[b"shared"])
     shared = first.blobs[1].digest
@@ -292,10 +292,10 @@ def test_a_layer_that_one_repository_has_lost_comes_from_another(it: Mirrored) -
     assert len(it.blobs()) == 4
 
 
-def test_repositories_that_disagree_about_a_blob(it: Mirrored) -> None:
+def test_repositories_with_different_sizes_of_a_blob(it: Mirrored) -> None:
     right = it.storage.image("right", "1-1", layers=[b"content"]).blobs[1]
     it.storage.blob("wrong", b"content")
-    it.storage.image("wrong", "1-1", extra=[{**right.facts, "size": 5}])
+    it.storage.image("wrong", "1-1", extra=[{**right.fields, "size": 5}])
     summary = it.run()
     assert len(summary.errors) == 1 and summary.errors[0].startswith("wrong: ")
     assert it.blob("right", right.digest).read_bytes() == b"content"
@@ -303,7 +303,7 @@ def test_repositories_that_disagree_about_a_blob(it: Mirrored) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../../tmp/x", "/etc", "a/../b", "UPPER", "a:b", ""])
-def test_a_catalog_that_names_what_is_no_repository(tmp_path: Path, name: str) -> None:
+def test_catalog_with_invalid_name(tmp_path: Path, name: str) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps({"repositories": ["fine", name]}).encode()
@@ -319,5 +319,5 @@ def test_a_catalog_that_names_what_is_no_repository(tmp_path: Path, name: str) -
     with tls_server(Handler, Authority(tmp_path / "pki").issue("registry", server=True)) as host:
         it = Mirrored(tmp_path, host, reached)
         summary = it.run(grace=0)
-    assert len(summary.errors) == 1 and "names what cannot be a repository" in summary.errors[0]
+    assert len(summary.errors) == 1 and "has an invalid repository name" in summary.errors[0]
     assert not (it.tree / "v2").exists()

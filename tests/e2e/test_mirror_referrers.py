@@ -1,4 +1,4 @@
-"""What refers to images is mirrored from registries that list it themselves; no single answer makes it be forgotten."""
+"""Mirror of referrers from registries with the referrers API; a single failure does not remove them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def it(tmp_path: Path) -> Iterator[Listing]:
 
 
 @pytest.mark.parametrize("odd", ["a", "c"])
-def test_a_repository_that_lists_none_takes_nothing_from_any(it: Listing, odd: str) -> None:
+def test_repository_without_api_does_not_affect_others(it: Listing, odd: str) -> None:
     for name in "abcd":
         it.image(name)
         it.image(name, "2-1")
@@ -81,7 +81,7 @@ def test_a_repository_that_lists_none_takes_nothing_from_any(it: Listing, odd: s
     assert it.sboms() == everything | {f"{odd} 3-1"}
 
 
-def test_a_registry_that_has_lost_the_interface_takes_nothing(it: Listing) -> None:
+def test_registry_that_lost_the_api_removes_nothing(it: Listing) -> None:
     for name in "abcd":
         it.image(name)
     it.mirrored.run()
@@ -92,7 +92,7 @@ def test_a_registry_that_has_lost_the_interface_takes_nothing(it: Listing) -> No
 
 
 @pytest.mark.parametrize("odd", [("r00",), ("r00", "r01", "r02", "r11")])
-def test_odd_ones_among_many(it: Listing, odd: tuple[str, ...]) -> None:
+def test_some_repositories_without_api(it: Listing, odd: tuple[str, ...]) -> None:
     names = {f"r{number:02}" for number in range(12)}
     for name in names:
         it.image(name)
@@ -102,7 +102,7 @@ def test_odd_ones_among_many(it: Listing, odd: tuple[str, ...]) -> None:
         assert it.sboms() == {f"{name} 1-1" for name in names.difference(odd)}
 
 
-def test_a_registry_without_the_interface_is_asked_one_question_a_day(it: Listing) -> None:
+def test_registry_without_api_costs_one_request_per_day(it: Listing) -> None:
     clock = Clock()
     for name in "abc":
         for number in range(5):
@@ -131,8 +131,8 @@ def test_a_registry_without_the_interface_is_asked_one_question_a_day(it: Listin
     assert len(it.sboms()) == 3 * 5 + 1 + 1
 
 
-def test_what_was_broken_off_is_not_forgotten(it: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+def test_interrupted_queries_are_repeated(it: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     for name in "abcd":
         it.image(name)
     it.mirrored.run()

@@ -16,7 +16,7 @@ def test_from_does_not_reach_the_builder(packager: Packager, box: Box) -> None:
             packager.commit(packager.dockerfile("RUN true", base=f"{host}/x:1"))
             done = packager.build("--scratch")
             assert done.returncode == 1
-            assert f"{host} is at an address that builders of this site do not connect to" in done.stderr
+            assert f"{host} resolves to an address that builders of this site may not connect to" in done.stderr
     assert inside.accepted == []
     nothing_left(box)
 

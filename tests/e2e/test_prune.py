@@ -1,4 +1,4 @@
-"""Pruning real registries: what goes, what stays, in which order, and what happens in the middle of it."""
+"""prune with real registries: what is deleted and kept, in which order, and after interruptions."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ def scene(registries: tuple[Path, str, str]) -> Iterator[Scene]:
             Repository(promoted, "fedora/hello").delete_manifest(digest)
 
 
-def test_old_builds_go_with_all_that_is_theirs_and_young_ones_stay_whole(scene: Scene) -> None:
+def test_old_builds_are_deleted_completely_and_recent_ones_kept(scene: Scene) -> None:
     old = build(scene["hello"], "old", stamp(31), "old")
     young = build(scene["hello"], "young", stamp(29, 8), "latest")
     said = scene.prune(replace(DELETE, deletes=False))
-    assert [each.verdict.digest for each in said.images] == [old[0].digest]
+    assert [each.decision.digest for each in said.images] == [old[0].digest]
     assert said.images[0].size
     assert is_whole(scene["hello"], *old), "a dry run deletes nothing"
     done = scene.prune()
-    assert [each.outcome.done for each in done.images] == [True]
+    assert [each.result.done for each in done.images] == [True]
     assert is_gone(scene["hello"], *old)
     assert is_whole(scene["hello"], *young)
     assert scene.prune().images == []
     assert len(scene.held()) == 2 + 2 + 1, sorted(scene.held())
 
 
-def test_what_two_lists_share_stays_with_the_one_that_stays(scene: Scene) -> None:
+def test_members_shared_with_a_kept_index_are_kept(scene: Scene) -> None:
     old, members = build(scene["hello"], "shared", stamp(90))
     extra = image(scene["hello"], "only in the old one")
     older = listing(scene["hello"], members[0], extra, tags=[stamp(91, 8)])
@@ -76,7 +76,7 @@ def test_what_two_lists_share_stays_with_the_one_that_stays(scene: Scene) -> Non
     assert not any(scene["hello"].head(each.digest) for each in (old, older, extra))
 
 
-def test_lists_in_two_formats_go_together_or_stay_together(scene: Scene) -> None:
+def test_indexes_in_two_formats_are_treated_alike(scene: Scene) -> None:
     made, members = build(scene["hello"], "docker", stamp(60, kind=""), "1.0-1")
     other = index(scene["hello"], image(scene["hello"], "oci"), tags=[f"{stamp(60, kind='')}-oci"])
     scene.records.known = {
@@ -90,20 +90,20 @@ def test_lists_in_two_formats_go_together_or_stay_together(scene: Scene) -> None
     assert scene.held() == {}
 
 
-def test_what_a_target_has_stays_under_whatever_tag(scene: Scene) -> None:
+def test_images_in_a_target_are_kept(scene: Scene) -> None:
     made, members = build(scene["hello"], "promoted", stamp(90))
     there = Repository(scene.stable, "fedora/hello")
     copies = [image(there, f"promoted for {arch}", arch=arch) for arch in ("amd64", "arm64")]
     assert [each.digest for each in copies] == [each.digest for each in members]
     tagged(there, made, "1.0-1")
     (kept,) = scene.prune().kept
-    assert kept.verdict.why == "stable has it as fedora/hello:1.0-1"
+    assert kept.decision.why == "stable has it as fedora/hello:1.0-1"
     there.delete_manifest(made.digest)
     assert scene.prune().images
     assert is_gone(scene["hello"], made, members)
 
 
-def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Scene) -> None:
+def test_killed_after_every_step_and_repeated_it_converges(scene: Scene) -> None:
     kept, kept_members = build(scene["hello"], "kept", "1.0-1")
     steps = 0
     for number in range(1, 40):
@@ -134,8 +134,8 @@ def test_killed_after_every_step_and_repeated_it_comes_to_the_same_end(scene: Sc
 
 
 @pytest.mark.parametrize("push", [listing, index])
-def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Callable[..., Manifest]) -> None:
-    """The same list under another tag, or another list of the same images."""
+def test_images_pushed_after_planning_are_not_deleted(scene: Scene, push: Callable[..., Manifest]) -> None:
+    """The same index under another tag, or another index of the same images."""
     made, members = build(scene["hello"], "first", stamp(90))
     second = build(scene["hello"], "second", stamp(91, 8))
     new: list[Manifest] = []
@@ -152,8 +152,8 @@ def test_what_was_pushed_since_the_listing_is_not_touched(scene: Scene, push: Ca
     assert all(scene["hello"].head(each["digest"]) for each in found.members), "the new list is whole"
 
 
-def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
-    """A registry that is killed while it deletes a manifest leaves its tags; one of them gets a meaning meanwhile."""
+def test_tags_without_manifest(tmp_path: Path) -> None:
+    """A registry killed while it deletes a manifest leaves its tags; one of them is set again in the meantime."""
     with docker_registry(tmp_path) as host, Registry(access(tmp_path)).http(host) as http:
         repository = Repository(http, "hello")
         first, second = (build(repository, str(number), stamp(90, number)) for number in (1, 2))
@@ -168,14 +168,14 @@ def test_tags_that_lead_to_nothing_are_in_nobodys_way(tmp_path: Path) -> None:
                 wanted.append(tagged(repository, left, "found"))
 
         report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE, after=somebody).run()
-        assert [each.outcome.done for each in report.images].count(True) == 1
-        assert [each.outcome.needed for each in report.images if not each.outcome.done] == [
-            "it has got the tag found meanwhile"
+        assert [each.result.done for each in report.images].count(True) == 1
+        assert [each.result.needed for each in report.images if not each.result.done] == [
+            "it was given the tag found in the meantime"
         ]
         assert repository.head("found") == wanted[0].digest
 
 
-def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:
+def test_tag_moved_after_planning_is_kept(scene: Scene) -> None:
     old = [build(scene["hello"], f"old {number}", stamp(90, number), f"moves-{number}") for number in (1, 2)]
     young = image(scene["hello"], "young", stamp(1))
 
@@ -189,7 +189,7 @@ def test_a_tag_that_was_moved_meanwhile_stays(scene: Scene) -> None:
     assert scene["hello"].head("moves-1") == scene["hello"].head("moves-2") == young.digest
 
 
-def test_needed_since_the_listing(scene: Scene) -> None:
+def test_image_needed_after_planning_is_kept(scene: Scene) -> None:
     made, members = build(scene["other"], "tagged meanwhile", stamp(90))
     gone = build(scene["hello"], "gone", stamp(90))
 
@@ -199,11 +199,11 @@ def test_needed_since_the_listing(scene: Scene) -> None:
     report = scene.prune(after=somebody)
     assert is_gone(scene["hello"], *gone)
     assert is_whole(scene["other"], made, members)
-    assert [each.outcome.needed for each in report.images] == ["", "it is in tag f42"]
+    assert [each.result.needed for each in report.images] == ["", "it is in tag f42"]
     assert not report.failed
 
 
-def test_staging_of_tasks_that_have_ended(scene: Scene) -> None:
+def test_staging_of_finished_tasks(scene: Scene) -> None:
     for number in (7, 8, 9):
         image(scene[f"staging/task-{number}"], "staged", "x86_64-1")
     scene.records.known_tasks = {7: ENDED, 8: RUNNING}
@@ -216,7 +216,7 @@ def test_staging_of_tasks_that_have_ended(scene: Scene) -> None:
     assert scene.held("staging/task-8")
 
 
-def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_koji_or_target_deletes_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     made = build(scene["hello"], "old", stamp(90))
     image(scene["staging/task-7"], "staged", "x86_64-1")
     scene.records.known_tasks = {7: ENDED}
@@ -225,7 +225,7 @@ def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monk
         with pytest.raises(LostContactError):
             scene.prune()
     scene.records.answers = None
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
     nobody = Target("outside", "127.0.0.1:9", access(scene.folder), koji_tags=("*",))
     scene.site = replace(scene.site, targets={**scene.site.targets, "outside": nobody})
     with pytest.raises(RegistryError, match="127.0.0.1:9"):
@@ -234,7 +234,7 @@ def test_koji_or_a_target_that_is_away_and_nothing_is_deleted(scene: Scene, monk
     assert scene.held("staging/task-7")
 
 
-def test_a_target_in_the_candidate_registry(scene: Scene) -> None:
+def test_target_in_the_candidate_registry(scene: Scene) -> None:
     own = scene.site.candidates.registry
     within = Target("stable", own, access(scene.folder), "other", ("*",))
     scene.site = replace(scene.site, targets={"stable": within})
@@ -248,7 +248,7 @@ def test_a_target_in_the_candidate_registry(scene: Scene) -> None:
         scene.prune()
 
 
-def test_a_clock_that_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_clock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     image(scene["hello"], "young", stamp(1))
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 60 * DAY)
@@ -257,7 +257,7 @@ def test_a_clock_that_is_wrong(scene: Scene, monkeypatch: pytest.MonkeyPatch) ->
     assert scene.held()
 
 
-def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene) -> None:
+def test_repository_with_invalid_manifest_is_skipped(scene: Scene) -> None:
     broken = image(scene["hello"], "broken", stamp(90))
     image(scene["other"], "old", stamp(90))
     root = next(scene.folder.glob(f"data-{scene.site.candidates.registry.rpartition(':')[2]}"))
@@ -270,31 +270,31 @@ def test_a_manifest_that_cannot_be_read_leaves_its_repository_alone(scene: Scene
     finally:
         data.write_bytes(content)
     assert report.failed
-    assert "hello is left alone" in report.problems[0]
+    assert "hello is skipped" in report.problems[0]
     assert scene.held("other") == {}
 
 
-def test_a_registry_that_deletes_nothing(tmp_path: Path) -> None:
+def test_registry_with_deletion_disabled(tmp_path: Path) -> None:
     with docker_registry(tmp_path, delete=False) as host, Registry(access(tmp_path)).http(host) as http:
         image(Repository(http, "hello"), "old", stamp(90))
         report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE).run()
     assert report.failed
-    assert "deletes nothing" in report.images[0].outcome.problem
+    assert "deletion is disabled" in report.images[0].result.problem
 
 
-def test_a_registry_that_lists_referrers_itself(tmp_path: Path) -> None:
+def test_registry_with_referrers_api(tmp_path: Path) -> None:
     with memory_registry(tmp_path, token=False) as server:
         with Registry(access(tmp_path)).http(server.address) as http:
             made, members = build(Repository(http, "hello"), "old", stamp(90))
             kept = build(Repository(http, "hello"), "kept", "1.0-1")
             report = Pruner(site_of(tmp_path, server.address), ToldRecords(), DELETE).run()
-            assert [each.outcome.done for each in report.images] == [True]
+            assert [each.result.done for each in report.images] == [True]
             assert is_gone(Repository(http, "hello"), made, members)
             assert is_whole(Repository(http, "hello"), *kept)
         assert len(server["hello"].digests) == 3 + 2 + 1, "a list, two arches, their SBOMs, one signature"
 
 
-def test_garbage_collection_afterwards_takes_the_layers_and_leaves_the_rest(tmp_path: Path) -> None:
+def test_garbage_collection_afterwards_removes_only_deleted_layers(tmp_path: Path) -> None:
     with docker_registry(tmp_path) as host, Registry(access(tmp_path)).http(host) as http:
         repository = Repository(http, "hello")
         big = image(repository, "old", layers=[b"x" * 1_000_000])

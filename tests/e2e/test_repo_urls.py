@@ -50,14 +50,14 @@ def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path:
     with serve(tmp_path) as address:
         done = packager.build("--scratch", "--repo-url", f"{address}/x.repo")
     assert done.returncode == 1
-    assert f"{address[7:]} is at an address that builders of this site do not connect to" in done.stderr
+    assert f"{address[7:]} resolves to an address that builders of this site may not connect to" in done.stderr
     with site_settings(box, {"engine": {"network": "none"}}):
         done = packager.build("--scratch", "--repo-url", world)
     assert done.returncode == 1
     assert "repositories of --repo-url need a network, which this site gives to no build" in done.stderr
     with site_settings(box, {"engine": {"denied_networks": f"{OUTSIDE}/32"}}):
         done = packager.build("--scratch", "--repo-url", world)
-    assert f"{OUTSIDE}:{PORT} is at an address that builders of this site do not connect to" in done.stderr
+    assert f"{OUTSIDE}:{PORT} resolves to an address that builders of this site may not connect to" in done.stderr
 
 
 SECRET = "my-secret-password"

@@ -50,7 +50,7 @@ def _scratch(packager: Packager) -> tuple[list[str], list[str], dict[str, Any]]:
     registry = registry_of(box)
     index = ImageReference.parse(pull_specs(done.stdout)[1])
     image = index.at(registry.manifest(index).content["manifests"][0]["digest"])
-    config = registry.settings(image, platform_of(MACHINE))
+    config = registry.configuration(image, platform_of(MACHINE))
     layers = [layer["digest"] for layer in registry.manifest(image).content["layers"]]
     return config["rootfs"]["diff_ids"], layers, config
 

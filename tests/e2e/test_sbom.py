@@ -143,7 +143,7 @@ def test_another_rpm_of_the_same_name_is_not_known(tmp_path: Path) -> None:
 def test_what_cannot_be_attached_or_asked_is_said_and_loses_no_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
     made, log = _make(tmp_path, _Hub(None), faults=[500] * ATTEMPTS)
     assert [document.path.name for document in made.documents] == ["hello-1.0-3.x86_64.spdx.json"]
     assert made.sbom["x86_64"] == {"format": "SPDX-2.3", "file": "hello-1.0-3.x86_64.spdx.json", "rpms": 3}

@@ -1,4 +1,4 @@
-"""A front end of each kind before a real registry and a real mirror."""
+"""Fixtures: a front end of each kind in front of a real registry and a real mirror."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mirror that is down, slow, silent, or has other bytes: the client notices, and the switch brings service back."""
+"""A mirror that is down, slow, silent or corrupt: the client notices, and the switch restores service."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _changed(content: bytes) -> bytes:
     ids=["one bit", "a byte short", "a byte more", "empty", "a page", "missing"],
 )
 @pytest.mark.parametrize("which", ["layer", "config"])
-def test_wrong_bytes_fail_a_pull(
+def test_wrong_content_fails_the_pull(
     running: Distribution, image: LayeredImage, name: str, fault: object, said: str, which: str, tmp_path: Path
 ) -> None:
     blob = running.mirror.tree / "v2" / name / "blobs" / (image.layers[-1] if which == "layer" else image.config)
@@ -61,7 +61,7 @@ def test_wrong_bytes_fail_a_pull(
         pull(running, f"{name}:1", tmp_path / "again")
 
 
-def test_a_wrong_manifest_on_the_mirror_is_never_asked_for(
+def test_manifests_are_never_requested_from_the_mirror(
     running: Distribution, image: LayeredImage, name: str, tmp_path: Path
 ) -> None:
     manifests = running.mirror.tree / "v2" / name / "manifests"
@@ -76,7 +76,7 @@ def test_a_wrong_manifest_on_the_mirror_is_never_asked_for(
 
 @contextlib.contextmanager
 def _down(folder: Path) -> Iterator[Mirror]:
-    """Nobody listens."""
+    """Refuse connections."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
     yield Mirror(folder, port, AccessLog(folder / "none"))
@@ -84,14 +84,14 @@ def _down(folder: Path) -> Iterator[Mirror]:
 
 @contextlib.contextmanager
 def _silent(folder: Path) -> Iterator[Mirror]:
-    """Connections are taken, and nothing is answered."""
+    """Accept connections and send nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield Mirror(folder, int(server.getsockname()[1]), AccessLog(folder / "none"))
 
 
 @contextlib.contextmanager
 def _slow(folder: Path) -> Iterator[Mirror]:
-    """A few bytes a second."""
+    """Send a few bytes per second."""
     with running_mirror(folder, options="limit_rate 2000;") as mirror:
         yield mirror
 
@@ -105,7 +105,7 @@ def _slow(folder: Path) -> Iterator[Mirror]:
     ],
     ids=["down", "silent", "slow"],
 )
-def test_the_switch_brings_service_back(
+def test_switch_restores_service(
     kind: Kind, image: LayeredImage, broken: object, error: type[Exception], said: str, tmp_path: Path
 ) -> None:
     assert callable(broken)

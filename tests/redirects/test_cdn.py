@@ -1,4 +1,4 @@
-"""A CDN as the mirror: a cache that fetches from the front end what it does not have."""
+"""A CDN as mirror: a cache that fetches missing blobs through the front end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _behind_cdn(kind: Kind, folder: Path) -> Iterator[Distribution]:
         yield made
 
 
-def test_a_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
+def test_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
     with open_folder() as folder, _behind_cdn(kind, folder) as made:
         image.push(f"{made.registry}/a:1", made.access)
         with _cdn(folder / "cdn", made.address, made.mirror.port, f"edge.{VIA}.example") as log:
@@ -59,8 +59,8 @@ def test_a_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path:
             assert "/blobs/" not in made.registry_log.read_text()[said:]
 
 
-def test_a_cdn_that_is_not_known_is_sent_in_circles(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
-    """What the rule is for."""
+def test_unknown_cdn_is_redirected_in_a_loop(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
+    """Show why the rule is necessary."""
     with open_folder() as folder, _behind_cdn(kind, folder) as made:
         image.push(f"{made.registry}/a:1", made.access)
         with _cdn(folder / "cdn", made.address, made.mirror.port, "edge.other.example"):

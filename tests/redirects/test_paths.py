@@ -1,4 +1,4 @@
-"""Who answers what: hundreds of requests to the front end and to the registry itself, and their answers compared."""
+"""Comparison of hundreds of responses of the front end with those of the registry itself."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _assert_from_registry(running: Distribution, method: str, path: str, headers
 
 
 @pytest.mark.parametrize("path", BLOBS)
-def test_get_of_a_blob_is_redirected_and_no_other_method(running: Distribution, path: str) -> None:
+def test_only_get_of_a_blob_is_redirected(running: Distribution, path: str) -> None:
     answer = running.ask("GET", path)
     decoded = urllib.parse.unquote(path.partition("?")[0])
     assert (answer.status, answer.headers["location"]) == (302, f"{running.mirror.url}{decoded}")
@@ -150,12 +150,12 @@ def test_get_of_a_blob_is_redirected_and_no_other_method(running: Distribution, 
 
 
 @pytest.mark.parametrize("path", NO_BLOBS)
-def test_what_is_no_blob_comes_from_the_registry(running: Distribution, path: str) -> None:
+def test_other_paths_are_served_by_the_registry(running: Distribution, path: str) -> None:
     for method in METHODS:
         _assert_from_registry(running, method, path)
 
 
-def test_what_the_registry_has_comes_as_it_has_it(running: Distribution, image: LayeredImage) -> None:
+def test_registry_content_is_unchanged(running: Distribution, image: LayeredImage) -> None:
     accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json", "Accept-Encoding": "gzip"}
     for method in ("GET", "HEAD"):
         for path in ("manifests/1.0-1", f"manifests/{image.digest}", "tags/list"):
@@ -168,7 +168,7 @@ def test_what_the_registry_has_comes_as_it_has_it(running: Distribution, image: 
 
 
 @pytest.mark.parametrize("bytes_range", ["bytes=0-9", "bytes=100-", "bytes=-5"])
-def test_ranges_of_blobs(running: Distribution, image: LayeredImage, bytes_range: str) -> None:
+def test_blob_ranges(running: Distribution, image: LayeredImage, bytes_range: str) -> None:
     path = f"/v2/{REPOSITORY}/blobs/{image.layers[0]}"
     assert running.is_redirected(path, headers={"Range": bytes_range})
     with running.switched_off():
@@ -183,7 +183,7 @@ def test_ranges_of_blobs(running: Distribution, image: LayeredImage, bytes_range
         "/v2/none/tags/list?n=%31&last=a%2Fb&x=%22+%C3%A9;y",
     ],
 )
-def test_paths_reach_the_registry_as_they_were_sent(running: Distribution, path: str) -> None:
+def test_paths_are_passed_on_unchanged(running: Distribution, path: str) -> None:
     said = running.registry_log.stat().st_size
     running.ask("GET", path)
     assert f'"GET {path} HTTP/1.1"' in running.registry_log.read_text()[said:]
@@ -199,7 +199,7 @@ _DIGESTS = st.from_regex(r"[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-
 
 @QUICK
 @given(name=_NAMES.filter(str.isascii), digest=_DIGESTS.filter(str.isascii))
-def test_blobs_of_every_legal_name_and_digest_are_redirected(running: Distribution, name: str, digest: str) -> None:
+def test_blobs_with_any_valid_name_and_digest_are_redirected(running: Distribution, name: str, digest: str) -> None:
     assert str(ImageReference.parse(f"r.example/{name}@{digest}")) == f"r.example/{name}@{digest}"
     answer = running.ask("GET", f"/v2/{name}/blobs/{digest}")
     assert (answer.status, answer.headers.get("location")) == (302, f"{running.mirror.url}/v2/{name}/blobs/{digest}")
@@ -207,7 +207,7 @@ def test_blobs_of_every_legal_name_and_digest_are_redirected(running: Distributi
 
 @QUICK
 @given(name=st.text(alphabet='ab0_-./ABé:%\n\\"$', min_size=1, max_size=12))
-def test_blobs_are_redirected_when_the_name_is_legal_and_only_then(running: Distribution, name: str) -> None:
+def test_blobs_are_redirected_only_if_the_name_is_valid(running: Distribution, name: str) -> None:
     parts = name.split("/")
     assume(not {"", ".", ".."} & set(parts))  # of these servers make another path before they look at it
     try:

@@ -1,4 +1,4 @@
-"""skopeo and podman through the front end: what they do without it, with the layers from the mirror."""
+"""skopeo and podman through the front end: the same results, with layers from the mirror."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.registries import PASSWORD, USER
 from tests.support.waiting import PATIENCE
 
 
-def test_layers_come_from_the_mirror_alone(running: Distribution, image: LayeredImage, tmp_path: Path) -> None:
+def test_layers_come_only_from_the_mirror(running: Distribution, image: LayeredImage, tmp_path: Path) -> None:
     running.mirror.log.forget()
     running.log.forget()
     said = running.registry_log.stat().st_size
@@ -35,7 +35,7 @@ def test_layers_come_from_the_mirror_alone(running: Distribution, image: Layered
     assert "/blobs/" not in running.registry_log.read_text()[said:]
 
 
-def test_one_changed_byte_fails_the_pull(running: Distribution, image: LayeredImage, tmp_path: Path) -> None:
+def test_changed_byte_fails_the_pull(running: Distribution, image: LayeredImage, tmp_path: Path) -> None:
     layer = running.mirror.tree / "v2" / REPOSITORY / "blobs" / image.layers[1]
     content = layer.read_bytes()
     layer.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
@@ -47,7 +47,7 @@ def test_one_changed_byte_fails_the_pull(running: Distribution, image: LayeredIm
     pull(running, f"{REPOSITORY}:1.0-1", tmp_path / "again")
 
 
-def test_skopeo_works_as_without_it(running: Distribution, tmp_path: Path) -> None:
+def test_skopeo_works_as_without_front_end(running: Distribution, tmp_path: Path) -> None:
     image = LayeredImage.make(tmp_path / "pushed")
     answers = []
     for address in (running.registry, running.address):

@@ -1,4 +1,4 @@
-"""Each rule alone, and that one reason against a redirect is enough; the plain port."""
+"""Each redirect rule alone and in combination; the HTTP port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = "/v2/f42/hello-web/blobs/sha256:" + "0" * 64
         ("", True),
     ],
 )
-def test_the_cdn_is_not_redirected_to_itself(running: Distribution, via: str, is_redirected: bool) -> None:
+def test_cdn_is_not_redirected_to_itself(running: Distribution, via: str, is_redirected: bool) -> None:
     assert running.is_redirected(PATH, headers={"Via": via}) == is_redirected
 
 
@@ -46,11 +46,11 @@ def test_builders_are_not_redirected(running: Distribution) -> None:
         (f"not-{NO_CDN}", True),
     ],
 )
-def test_a_name_without_cdn(running: Distribution, host: str, is_redirected: bool) -> None:
+def test_name_without_cdn(running: Distribution, host: str, is_redirected: bool) -> None:
     assert running.is_redirected(PATH, headers={"Host": host}) == is_redirected
 
 
-def test_the_switch_works_at_once_and_both_ways(running: Distribution) -> None:
+def test_switch_is_effective_at_once(running: Distribution) -> None:
     for _ in range(5):
         assert running.is_redirected(PATH)
         with running.switched_off():
@@ -58,7 +58,7 @@ def test_the_switch_works_at_once_and_both_ways(running: Distribution) -> None:
     assert running.is_redirected(PATH)
 
 
-def test_a_folder_in_the_place_of_the_switch_is_none(running: Distribution) -> None:
+def test_directory_does_not_count_as_switch(running: Distribution) -> None:
     running.switch.mkdir()
     try:
         assert running.is_redirected(PATH)
@@ -66,7 +66,7 @@ def test_a_folder_in_the_place_of_the_switch_is_none(running: Distribution) -> N
         running.switch.rmdir()
 
 
-def test_one_reason_against_a_redirect_is_enough(running: Distribution) -> None:
+def test_one_exclusion_is_sufficient(running: Distribution) -> None:
     """Every combination: Fedora once joined them by OR, so that all had to hold before a request was let through."""
     for via, host, source, off in itertools.product((False, True), repeat=4):
         headers = {"Via": f"1.1 {VIA}" if via else "1.1 other", "Host": NO_CDN if host else "127.0.0.1"}
@@ -79,7 +79,7 @@ def test_one_reason_against_a_redirect_is_enough(running: Distribution) -> None:
         assert sent == (not (via or host or source or off)), (via, host, source, off)
 
 
-def test_the_plain_port_leads_to_tls_and_serves_nothing(running: Distribution) -> None:
+def test_http_port_only_redirects_to_https(running: Distribution) -> None:
     for method, path in itertools.product(("GET", "HEAD", "POST", "PUT"), (PATH, "/v2/?a=b", "/v2/a/manifests/1")):
         connection = http.client.HTTPConnection("127.0.0.1", running.plain_port, timeout=PATIENCE)
         connection.request(method, path)
@@ -89,7 +89,7 @@ def test_the_plain_port_leads_to_tls_and_serves_nothing(running: Distribution) -
         connection.close()
 
 
-def test_nobody_tells_the_registry_another_name(running: Distribution) -> None:
+def test_clients_cannot_set_forwarded_headers(running: Distribution) -> None:
     lies = {
         "X-Forwarded-Host": "evil.example",
         "X-Forwarded-Proto": "http",

@@ -1,4 +1,4 @@
-"""A front end that sees the mirror's files sends nobody where there is none."""
+"""A front end with access to the mirror's files redirects only blobs that exist."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def seeing(kind: Kind, image: LayeredImage) -> Iterator[Distribution]:
         yield made
 
 
-def test_what_is_not_exported_yet_comes_from_the_registry(
-    seeing: Distribution, image: LayeredImage, tmp_path: Path
-) -> None:
+def test_unexported_blobs_are_served_by_the_registry(seeing: Distribution, image: LayeredImage, tmp_path: Path) -> None:
     pull(seeing, "new:1", tmp_path / "store")
     assert seeing.mirror.log.requests() == []
     image.export(seeing.mirror.tree, "new")
@@ -36,13 +34,13 @@ def test_what_is_not_exported_yet_comes_from_the_registry(
     assert seeing.is_redirected(f"/v2/new/blobs/{image.layers[0]}")
 
 
-def test_a_folder_is_no_blob(seeing: Distribution, image: LayeredImage) -> None:
+def test_directory_is_not_a_blob(seeing: Distribution, image: LayeredImage) -> None:
     folder = seeing.mirror.tree / "v2" / "folder" / "blobs" / image.layers[0]
     folder.mkdir(parents=True)
     assert not seeing.is_redirected(f"/v2/folder/blobs/{image.layers[0]}")
 
 
-def test_no_name_leads_out_of_the_tree(seeing: Distribution) -> None:
+def test_no_name_escapes_the_tree(seeing: Distribution) -> None:
     (seeing.mirror.tree / "blobs").mkdir(exist_ok=True)
     digest = "sha256:" + "0" * 64
     (seeing.mirror.tree / "blobs" / digest).touch()

@@ -1,4 +1,4 @@
-"""Uploads through the front end: of any size, in parts of unknown length, and not kept on the way."""
+"""Uploads through the front end: any size, chunked, and unbuffered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _arrived(running: Distribution) -> int:
     return sum(path.stat().st_size for path in files)
 
 
-def test_a_chunked_upload_reaches_the_registry_while_it_is_sent(running: Distribution) -> None:
+def test_chunked_upload_is_streamed(running: Distribution) -> None:
     content, before = os.urandom(MEGABYTE), _arrived(running)
     with _connect(running) as connection:
         connection.sendall(
@@ -58,7 +58,7 @@ def test_a_chunked_upload_reaches_the_registry_while_it_is_sent(running: Distrib
         assert running.ask("GET", f"/v2/uploads-are-large/blobs/{digest}").body == content
 
 
-def test_a_client_may_pause(running: Distribution) -> None:
+def test_client_may_pause(running: Distribution) -> None:
     with _connect(running) as connection:
         connection.sendall(
             f"PATCH {_begin(running)} HTTP/1.1\r\nHost: {running.address}\r\nContent-Length: 8\r\n\r\nhalf".encode()
@@ -70,7 +70,7 @@ def test_a_client_may_pause(running: Distribution) -> None:
         assert (answer.status, answer.headers["Range"]) == (202, "0-7")
 
 
-def test_no_upload_is_too_large(running: Distribution) -> None:
+def test_upload_size_is_unlimited(running: Distribution) -> None:
     """Two terabytes are announced; a server with a limit answers 413 at once. (httpd's is 1 GiB where none is set.)"""
     with _connect(running) as connection:
         connection.sendall(
@@ -82,7 +82,7 @@ def test_no_upload_is_too_large(running: Distribution) -> None:
         eventually(lambda: _arrived(running) >= 3 * MEGABYTE, lambda: _arrived(running))
 
 
-def test_nothing_is_kept_in_files_on_the_way(running: Distribution) -> None:
+def test_nothing_is_buffered_in_files(running: Distribution) -> None:
     """Neither of an upload nor of a download by a client that is slower than the registry."""
     folder = Path(running.log.path.parent)
     content = os.urandom(24 * MEGABYTE)

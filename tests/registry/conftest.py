@@ -1,4 +1,4 @@
-"""A registry that a test plays, and a client of it whose pauses are short."""
+"""Fixtures: a registry simulated in memory, and a client of it with short retry pauses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a registry may send a builder: connections are counted at the addresses to which it sends."""
+"""The address guard: which addresses redirects, token servers and proxies can make the registry client connect to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.pushing import image
 from tests.support.registries import PASSWORD, access
 from tests.support.registry_clients import Serve
 
-CLOSED = "is at an address that builders of this site do not connect to"
+CLOSED = "resolves to an address that builders of this site may not connect to"
 
 
 @contextmanager
@@ -47,13 +47,13 @@ def inside() -> Iterator[Listener]:
     assert found.accepted == []
 
 
-def test_a_registry_that_the_site_names_may_be_at_any_address(serve: Serve, tmp_path: Path) -> None:
+def test_trusted_registry_may_have_any_address(serve: Serve, tmp_path: Path) -> None:
     server, _ = serve()
     with client(tmp_path, server) as repository:
         assert repository.head("latest")
 
 
-def test_a_registry_that_a_dockerfile_names_is_not_connected_to(tmp_path: Path, inside: Listener) -> None:
+def test_registry_in_dockerfile_at_local_address_is_refused(tmp_path: Path, inside: Listener) -> None:
     guarded = replace(access(tmp_path), guard=AddressGuard(hosts=("registry.example.org",)))
     for registry in (inside.address, inside.address.replace("127.0.0.1", "localhost"), closed_port()):
         with pytest.raises(ClosedAddressError, match=f"{registry} {CLOSED}"):
@@ -62,9 +62,7 @@ def test_a_registry_that_a_dockerfile_names_is_not_connected_to(tmp_path: Path, 
             Registry(guarded).tags(ImageReference(registry, "x"))
 
 
-def test_a_server_of_tokens_that_a_registry_names_is_not_connected_to(
-    serve: Serve, tmp_path: Path, inside: Listener
-) -> None:
+def test_token_server_at_local_address_is_refused(serve: Serve, tmp_path: Path, inside: Listener) -> None:
     server, _ = serve()
     messages = []
     for address in (inside.address, closed_port()):
@@ -77,9 +75,7 @@ def test_a_server_of_tokens_that_a_registry_names_is_not_connected_to(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_redirection_of_a_blob_is_not_connected_to(
-    serve: Serve, tmp_path: Path, inside: Listener, scheme: str
-) -> None:
+def test_blob_redirect_to_local_address_is_refused(serve: Serve, tmp_path: Path, inside: Listener, scheme: str) -> None:
     server, source = serve()
     pushed = image(source, "two")
     messages = []
@@ -96,7 +92,7 @@ def test_a_redirection_of_a_blob_is_not_connected_to(
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "[fec0::1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "0.0.0.0", "[::]"]
 )
-def test_closed_addresses_of_redirections(serve: Serve, tmp_path: Path, host: str) -> None:
+def test_redirects_to_denied_addresses_are_refused(serve: Serve, tmp_path: Path, host: str) -> None:
     server, source = serve()
     digest = image(source, "two").blobs[1].digest
     server.faults["GET .*blobs"] = [Fault(307, {"Location": f"http://{host}/latest/meta-data"})]
@@ -104,7 +100,7 @@ def test_closed_addresses_of_redirections(serve: Serve, tmp_path: Path, host: st
         repository.open_blob(digest).__enter__()
 
 
-def test_hosts_that_the_site_allows_are_connected_to(serve: Serve, tmp_path: Path) -> None:
+def test_allowed_hosts_are_connected_to(serve: Serve, tmp_path: Path) -> None:
     server, source = serve()
     digest = image(source, "two").blobs[1].digest
     with memory_registry(tmp_path, token=False) as storage:
@@ -118,10 +114,8 @@ def test_hosts_that_the_site_allows_are_connected_to(serve: Serve, tmp_path: Pat
         assert len(storage.seen) == 1
 
 
-def test_a_name_is_resolved_once_and_its_address_connected_to(
-    tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name that has another address the second time (DNS rebinding)."""
+def test_host_name_is_resolved_only_once(tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the name has a different address in the second query."""
     with listener("127.0.0.2") as outside:
         port = int(outside.address.rpartition(":")[2])
         answers = [["127.0.0.2"], ["127.0.0.1"], ["127.0.0.1"]]
@@ -140,7 +134,7 @@ def test_a_name_is_resolved_once_and_its_address_connected_to(
     assert len(answers) == 2
 
 
-def test_addresses_that_are_closed_are_left_out(
+def test_denied_addresses_of_a_host_are_skipped(
     tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = inside.address.rpartition(":")[2]
@@ -157,7 +151,7 @@ def test_addresses_that_are_closed_are_left_out(
         Registry(guarded).manifest(ImageReference(f"registry.example.org:{port}", "x", "latest"))
 
 
-def test_a_proxy_does_not_connect_for_the_builder(
+def test_proxy_is_not_used_for_untrusted_hosts(
     tmp_path: Path, inside: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):

@@ -1,4 +1,4 @@
-"""How blobs come to a target: mounted, found there, or sent, by promotions that run at the same time."""
+"""How concurrent promotions copy blobs: mounted, already present, or sent."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import pytest
 
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.copying import Blobs
+from fedpkg_container.registry.promotion.copying import BlobCopier
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import Fault
 from tests.support.registry_clients import Serve, latest
 
 
-def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
+def test_blob_shared_by_images_is_sent_once(serve: Serve) -> None:
     source, here = serve(token=False)
     target, there = serve(token=False)
     (config, *_) = Manifest.read(latest(source)).blobs
     del target["hello"].blobs[config.digest]
     target.faults["HEAD"] = [404] * 3  # none of them finds it there
-    blobs = Blobs()
+    blobs = BlobCopier()
     with ThreadPoolExecutor(3) as pool:
         bringing = [
-            pool.submit(blobs.bring, config, here, there, nearby=(), deadline=Deadline("the test", 60))
+            pool.submit(blobs.copy, config, here, there, mount_sources=(), deadline=Deadline("the test", 60))
             for _ in range(3)
         ]
     assert sorted(each.result() for each in bringing) == ["present", "present", "sent"]
@@ -31,10 +31,10 @@ def test_what_images_of_one_repository_share_is_sent_once(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("refused", [401, 403, 405])
-def test_where_a_mount_is_refused_the_blob_is_sent(serve: Serve, refused: int) -> None:
+def test_blob_is_sent_if_the_mount_is_refused(serve: Serve, refused: int) -> None:
     server, here = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
     there = Repository(here.http, "elsewhere")
     server.faults["mount="] = [Fault(refused)] * 2
-    assert Blobs().bring(config, here, there, nearby=(), deadline=Deadline("the test", 60)) == "sent"
+    assert BlobCopier().copy(config, here, there, mount_sources=(), deadline=Deadline("the test", 60)) == "sent"
     assert server["elsewhere"].blobs[config.digest] == server["hello"].blobs[config.digest]

@@ -1,4 +1,4 @@
-"""Credentials that a program keeps: asked for as docker and podman ask, and said to nobody."""
+"""Credential helpers: called like docker and podman call them, without disclosing secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KNOWN = {"Username": USER, "Secret": PASSWORD}
 
 @pytest.fixture
 def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helper:
-    """Makes a credential helper that answers in one way, and writes down what it was asked for."""
+    """Create a credential helper with a fixed output, which records its input."""
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs), prepend=":")
@@ -42,7 +42,7 @@ def auth_file(folder: Path, **content: object) -> Path:
     return path
 
 
-def test_a_helper_of_a_registry(serve: Serve, helper: Helper, tmp_path: Path) -> None:
+def test_helper_for_one_registry(serve: Serve, helper: Helper, tmp_path: Path) -> None:
     server, _ = serve()
     helper("vault", json.dumps({"ServerURL": server.address, **KNOWN}))
     path = auth_file(tmp_path, credHelpers={server.address: "vault"})
@@ -55,7 +55,7 @@ def test_a_helper_of_a_registry(serve: Serve, helper: Helper, tmp_path: Path) ->
     ("registry", "server"),
     [("registry.example.org", "registry.example.org"), ("docker.io/library", "https://index.docker.io/v1/")],
 )
-def test_a_helper_of_all_registries(registry: str, server: str, helper: Helper, tmp_path: Path) -> None:
+def test_helper_for_all_registries(registry: str, server: str, helper: Helper, tmp_path: Path) -> None:
     helper("desktop", json.dumps(KNOWN))
     path = auth_file(tmp_path, auths={registry.partition("/")[0]: {}}, credsStore="desktop")
     found = find(f"{registry}/hello", path)
@@ -63,7 +63,7 @@ def test_a_helper_of_all_registries(registry: str, server: str, helper: Helper, 
     assert (tmp_path / "asked").read_text() == f"get\n{server}"
 
 
-def test_what_a_helper_does_not_know(helper: Helper, tmp_path: Path) -> None:
+def test_helper_without_credentials(helper: Helper, tmp_path: Path) -> None:
     helper("desktop", "credentials not found in native keychain\n", status=1)
     assert find("registry.example.org/hello", auth_file(tmp_path, credsStore="desktop")) is None
 
@@ -71,23 +71,23 @@ def test_what_a_helper_does_not_know(helper: Helper, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [("the store is locked\n", 1, "the store is locked"),
-     ("nonsense", 0, "something else"), ("[]", 0, "something else"),
+     ("nonsense", 0, "no user name and secret"), ("[]", 0, "no user name and secret"),
      (json.dumps({"Username": "<token>", "Secret": PASSWORD}), 0, "identity token"),
      (json.dumps({"Username": 5, "Secret": PASSWORD}), 0, "identity token")],
 )  # fmt: skip
-def test_helpers_that_fail(answer: str, status: int, said: str, helper: Helper, tmp_path: Path) -> None:
+def test_failing_helpers(answer: str, status: int, said: str, helper: Helper, tmp_path: Path) -> None:
     helper("vault", answer, status=status)
-    with pytest.raises(ConfigurationError, match=f"docker-credential-vault, .*: .*{said}") as raised:
+    with pytest.raises(ConfigurationError, match=rf"docker-credential-vault \(configured in .*: .*{said}") as raised:
         find("registry.example.org/hello", auth_file(tmp_path, credHelpers={"registry.example.org": "vault"}))
     assert PASSWORD not in f"{raised.value!r}{raised.value.solution}"
 
 
 @pytest.mark.parametrize("name", ["../../bin/sh", "a b", "", 5, None, "-x"])
-def test_names_that_are_no_helpers(name: object, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be one"):
+def test_invalid_helper_names(name: object, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="invalid credential helper"):
         find("registry.example.org/hello", auth_file(tmp_path, credHelpers={"registry.example.org": name}))
 
 
-def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="docker-credential-absent, .*: program not found"):
+def test_missing_helper(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"docker-credential-absent \(configured in .*: program not found"):
         find("registry.example.org/hello", auth_file(tmp_path, credHelpers={"registry.example.org": "absent"}))

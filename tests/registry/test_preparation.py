@@ -1,4 +1,4 @@
-"""Parents of a build, of registries that are slow: one deadline is for all of them."""
+"""Parent images in slow registries: one deadline for all of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _resolve(site: Site, dockerfile: Dockerfile, deadline: Deadline) -> None:
 
 
 @pytest.mark.parametrize("kind", [LATE, DRIP])
-def test_six_parents_have_no_more_time_than_one(serve: Serve, tmp_path: Path, kind: str) -> None:
+def test_six_parents_share_one_deadline(serve: Serve, tmp_path: Path, kind: str) -> None:
     server, source = serve()
     found = index(source, image(source, "two"), tags=[f"latest-{number}" for number in range(6)])
     site, dockerfile = _site(tmp_path, server), _dockerfile(tmp_path, server)
@@ -64,7 +64,7 @@ def test_six_parents_have_no_more_time_than_one(serve: Serve, tmp_path: Path, ki
         assert left < 50
 
 
-def test_repo_files_and_sources_have_the_time_that_is_left(tmp_path: Path) -> None:
+def test_repo_files_and_sources_share_the_remaining_time(tmp_path: Path) -> None:
     for part in (b"", b"x" * 1000):
         with dripping(part, 0.1) as address, Workspaces(tmp_path / "state").open("task") as workspace:
             folder = workspace.new("source")
@@ -85,7 +85,7 @@ def repo_file_time() -> float:
     return repo_files.DEADLINE
 
 
-def test_the_sites_limit(serve: Serve, tmp_path: Path) -> None:
+def test_site_limit_applies(serve: Serve, tmp_path: Path) -> None:
     server, _ = serve()
     deadline = _site(tmp_path, server).limits.preparation()
     assert deadline.seconds == 3

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.registry.mirror.options import Options, Summary
 from fedpkg_container.registry.mirror.run import mirror
-from fedpkg_container.registry.promotion.journal import Entry, Record
+from fedpkg_container.registry.promotion.journal import Journal, JournalEntry
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.registries import access, docker_registry
 from tests.support.storage import Storage
@@ -75,7 +75,7 @@ class Mirrored:
         path = self.folder / "registry.conf"
         path.write_text(
             f"[candidate]\nregistry = {self.host}\n"
-            f"[target stable]\nregistry = {self.host}\nkoji_tags = *\npatience = 0\n"
+            f"[target stable]\nregistry = {self.host}\nkoji_tags = *\nretry_timeout = 0\n"
             f"certificates = {self.access.certificates}\n{auth}[mirror]\ndirectory = {self.tree}\n{text}"
         )
         return path
@@ -114,19 +114,21 @@ def mirrored(folder: Path, *, password: str = "", redirect: str = "") -> Iterato
         yield Mirrored(folder, host, access(folder, host, password=password))
 
 
-def begun(record: Path, repository: str) -> Entry:
+def begun(record: Path, repository: str) -> JournalEntry:
     """Have a promotion recorded that has begun; the line.
 
     :param repository: with its registry
     """
-    entry = Entry.begin("promote", target="stable", repository=repository, nvr="hello-1-1", digest="sha256:" + 64 * "0")
-    Record(record).append(entry)
+    entry = JournalEntry.start(
+        "promote", target="stable", repository=repository, nvr="hello-1-1", digest="sha256:" + 64 * "0"
+    )
+    Journal(record).append(entry)
     return entry
 
 
 def promoted(record: Path, repository: str) -> None:
     """Have a promotion recorded that was done."""
-    Record(record).append(begun(record, repository).done())
+    Journal(record).append(begun(record, repository).done())
 
 
 @dataclass
@@ -137,8 +139,8 @@ class Clock:
     boot: str = "first"
     running: float = 1000.0
 
-    def __call__(self) -> Moment:
-        return Moment(self.wall, self.boot, self.running)
+    def __call__(self) -> ClockReading:
+        return ClockReading(self.wall, self.boot, self.running)
 
     def passes(self, seconds: float) -> None:
         """Time passes."""

@@ -16,9 +16,9 @@ from fedpkg_container.registry.config import Candidates, DistributionSite, Impor
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Descriptor, Manifest
-from fedpkg_container.registry.promotion.promote import Found, Wish, promote
-from fedpkg_container.registry.promotion.result import Outcome
-from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.promotion.promote import BuildCandidate, PromoteOptions, promote
+from fedpkg_container.registry.promotion.result import PromotionResult
+from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.promotion.unpromote import unpromote
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
@@ -35,7 +35,7 @@ def make_site(
     floating: Sequence[str] = ("version", "latest"), record: bool = True,
 ) -> DistributionSite:  # fmt: skip
     """A site with the targets stable and testing in one registry."""
-    access = replace(access, patience=0.0)
+    access = replace(access, retry_timeout=0.0)
     stable_target = Target("stable", stable, access, prefix, ("*-container-updates",), tuple(floating))
     testing = Target("testing", stable, access, "testing", ("*-testing",), ("version", "testing"))
     return DistributionSite(
@@ -44,7 +44,7 @@ def make_site(
         candidates=Candidates(candidate, access),
         importer=Importer(),
         targets={"stable": stable_target, "testing": testing},
-        record=folder / "promotions.jsonl" if record else None,
+        journal=folder / "promotions.jsonl" if record else None,
         parallel=parallel,
         mirroring=Mirroring(),
     )
@@ -52,10 +52,10 @@ def make_site(
 
 def site_file(site: DistributionSite, *, auth_file: Path | None = None) -> Path:
     """The same site as a file for the command."""
-    access = f"certificates = {site.candidates.access.certificates}\npatience = 0\n"
+    access = f"certificates = {site.candidates.access.certificates}\nretry_timeout = 0\n"
     access += f"auth_file = {auth_file}\n" if auth_file else ""
     text = f"[koji]\nprofile = {site.profile}\n[candidate]\nregistry = {site.candidates.registry}\n{access}"
-    text += f"[promotion]\nparallel = {site.parallel}\n" + (f"record = {site.record}\n" if site.record else "")
+    text += f"[promotion]\nparallel = {site.parallel}\n" + (f"record = {site.journal}\n" if site.journal else "")
     for target in site.targets.values():
         text += f"[target {target.name}]\nregistry = {target.registry}\nprefix = {target.prefix}\n{access}"
         text += f"koji_tags = {' '.join(target.koji_tags)}\nfloating = {' '.join(target.floating)}\n"
@@ -141,11 +141,19 @@ class Bench:
         """A registry of the site."""
         return Registry(self.site.candidates.access).http(host)
 
-    def promote(self, *found: Found, to: str = "stable", rules: Rules = Rules(), **wish: bool) -> list[Outcome]:  # noqa: B008
+    def promote(
+        self,
+        *builds: BuildCandidate,
+        to: str = "stable",
+        rules: TagRules = TagRules(),  # noqa: B008
+        **options: bool,
+    ) -> list[PromotionResult]:
         """Promote as the command does."""
-        return promote(self.site, self.site.target(to), found, Wish(rules, **wish))
+        return promote(self.site, self.site.target(to), builds, PromoteOptions(rules, **options))
 
-    def unpromote(self, *nvrs: str, to: str = "stable", delete: bool = False, dry_run: bool = False) -> list[Outcome]:
+    def unpromote(
+        self, *nvrs: str, to: str = "stable", delete: bool = False, dry_run: bool = False
+    ) -> list[PromotionResult]:
         """Take back as the command does."""
         return unpromote(self.site, self.site.target(to), nvrs, delete=delete, dry_run=dry_run)
 

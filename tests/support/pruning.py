@@ -10,7 +10,7 @@ from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
+from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
 from fedpkg_container.registry.pruning.report import Report
 from fedpkg_container.registry.pruning.retention import DAY
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
@@ -21,7 +21,7 @@ from tests.support.registries import access
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b"{}", "2026-01-02T03:04:05Z")
 SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
-DELETE = Wanted(keep=30, deletes=True)
+DELETE = PruneOptions(keep=30, deletes=True)
 
 
 class KilledError(Exception):
@@ -41,7 +41,7 @@ class Scene:
     def __getitem__(self, name: str) -> Repository:
         return Repository(self.http, name)
 
-    def prune(self, wanted: Wanted = DELETE, after: object = None) -> Report:
+    def prune(self, wanted: PruneOptions = DELETE, after: object = None) -> Report:
         hook = after if callable(after) else (lambda _: None)
         return Pruner(self.site, self.records, wanted, after=hook).run()
 
@@ -57,7 +57,7 @@ def site_of(folder: Path, candidate: str, *targets: Target) -> DistributionSite:
         candidates=Candidates(candidate, access(folder)),
         importer=Importer(),
         targets={each.name: each for each in targets},
-        record=None,
+        journal=None,
         parallel=4,
         mirroring=Mirroring(),
     )

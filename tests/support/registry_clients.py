@@ -21,8 +21,8 @@ Serve = Callable[..., "tuple[MemoryRegistry, Repository]"]
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of hundredths of seconds."""
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.02)
+    monkeypatch.setattr(retry, "MAX_BACKOFF", 0.5)
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ def serving(folder: Path) -> Iterator[Serve]:
 @contextlib.contextmanager
 def another_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
     """Another server, trusted as podman trusts servers; it asks for client certificates."""
-    monkeypatch.setattr(session, "FOLDERS", (folder / "certs.d",))
+    monkeypatch.setattr(session, "DIRECTORIES", (folder / "certs.d",))
     with memory_registry(folder, token=False) as server:
         place = folder / "certs.d" / server.address
         place.mkdir(parents=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.cli import _parser as box_parser
-from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, Entry
+from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, JournalEntry
 from fedpkg_container.registry_cli import make_parser
 from tests.support.tabs import completing, offered
 from tests.support.waiting import PATIENCE
@@ -48,7 +48,7 @@ def _values(parser: argparse.ArgumentParser, line: str) -> Iterator[tuple[str, a
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
                 yield from _values(command, f"{line} {name}")
-        elif action.nargs != 0 and action.dest != "extra_args":
+        elif action.nargs != 0 and action.dest != "extra_args" and action.help is not argparse.SUPPRESS:
             yield " ".join([line, *action.option_strings[-1:], ""]), action
 
 
@@ -91,11 +91,11 @@ def test_the_sites_file_may_be_named_after_the_command(folder: Path) -> None:
 def test_builds_that_may_be_taken_back(folder: Path) -> None:
     facts = {"repository": "r.example.org/hello", "digest": "sha256:1"}
     changes = [
-        Entry.begin(PROMOTE, target=target, nvr=nvr, **facts)
+        JournalEntry.start(PROMOTE, target=target, nvr=nvr, **facts)
         for target, nvr in (("stable", "a-1-1"), ("stable", "b-1-1"), ("testing", "c-1-1"), ("stable", "\x1b[2J"))
     ]
-    changes.append(Entry.begin(UNPROMOTE, target="stable", nvr="a-1-1", **facts))
-    changes.append(Entry.begin(UNPROMOTE, target="stable", nvr="b-1-1", deleted=("sha256:1",), **facts))
+    changes.append(JournalEntry.start(UNPROMOTE, target="stable", nvr="a-1-1", **facts))
+    changes.append(JournalEntry.start(UNPROMOTE, target="stable", nvr="b-1-1", deleted=("sha256:1",), **facts))
     record = folder / "record"
     strange = [b"", b"not JSON", json.dumps({"format": 99}).encode()]
     lines = [line for each in changes for line in (each.line(), each.done().line())]

@@ -1,4 +1,4 @@
-"""The file of fedpkg-container-registry: what it may say, and that everything wrong is named at once."""
+"""Configuration of fedpkg-container-registry: settings, defaults, and complete error reports."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def _file(folder: Path, text: str) -> Path:
     return path
 
 
-def test_what_a_site_has_to_say_and_the_rest(tmp_path: Path) -> None:
+def test_required_settings_and_defaults(tmp_path: Path) -> None:
     site = read_site(_file(tmp_path, SMALLEST))
-    assert (site.profile, site.parallel, site.record, site.candidates.keep) == ("koji", 4, None, 30)
+    assert (site.profile, site.parallel, site.journal, site.candidates.keep) == ("koji", 4, None, 30)
     stable = site.target("stable")
     assert str(stable.repository("hello/web")) == "registry.example.org/hello/web"
     assert stable.floating == ("version", "latest")
-    assert [stable.lets_through(tag) for tag in ("f42-container-updates", "f43-x", "f42-container")] == [1, 1, 0]
+    assert [stable.allows(tag) for tag in ("f42-container-updates", "f43-x", "f42-container")] == [1, 1, 0]
     assert (site.mirroring.target, site.mirroring.grace, site.mirroring.parallel) == ("stable", 7, 8)
 
 
-def test_limits_of_base_images(tmp_path: Path) -> None:
+def test_base_image_limits(tmp_path: Path) -> None:
     assert read_site(_file(tmp_path, SMALLEST)).limits == ImageLimits(10 * 10**9, 20 * 10**9, 10_000)
     text = f"{SMALLEST}[limits]\nbase_image_size = 1G\ndecompressed_size = 2G\narchive_members = 3\n"
     assert read_site(_file(tmp_path, text)).limits == ImageLimits(10**9, 2 * 10**9, 3)
@@ -47,20 +47,30 @@ def test_limits_of_base_images(tmp_path: Path) -> None:
     assert "[limits] archive_members = none: must be a number of files" in raised.value.solution
 
 
-def test_targets_of_other_kinds(tmp_path: Path) -> None:
+def test_the_deprecated_name_of_retry_timeout_is_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stable = read_site(_file(tmp_path, f"{SMALLEST}patience = 7\n")).target("stable")
+    assert stable.access.retry_timeout == 7
+    assert "warning: [target stable] patience is deprecated; use retry_timeout instead" in caplog.text
+    both = read_site(_file(tmp_path, f"{SMALLEST}patience = 7\nretry_timeout = 8\n")).target("stable")
+    assert both.access.retry_timeout == 8
+
+
+def test_other_targets(tmp_path: Path) -> None:
     more = "[target testing]\nregistry = r.example.org\nkoji_tags = *-testing\nprefix = fedora/testing/\n"
     testing = read_site(_file(tmp_path, SMALLEST + more)).target("testing")
     assert testing.floating == ("version", "testing")
     assert str(testing.repository("hello")) == "r.example.org/fedora/testing/hello"
 
 
-def test_a_target_that_is_not_there(tmp_path: Path) -> None:
+def test_unknown_target(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no target 'quay'") as raised:
         read_site(_file(tmp_path, SMALLEST)).target("quay")
     assert "stable" in raised.value.solution
 
 
-def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     text = """
 [candidate]
 auth_file = auth.json
@@ -102,7 +112,7 @@ profil = koji
         assert part in raised.value.solution
 
 
-def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_file_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv(VARIABLE, raising=False)
     with pytest.raises(ConfigurationError, match=r"no configuration file /etc/fedpkg-container/registry.conf"):

@@ -24,7 +24,8 @@ MAN = Path(__file__).parents[2] / "docs" / "man"
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:
-    found = {text for action in parser._actions for text in action.option_strings if text.startswith("--")}
+    shown = [action for action in parser._actions if action.help is not argparse.SUPPRESS]
+    found = {text for action in shown for text in action.option_strings if text.startswith("--")}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             found.update(*(_options(each) for each in action.choices.values()))

@@ -1,4 +1,4 @@
-"""The settings of a front end: what can be written into a configuration stays in its place, the rest is refused."""
+"""Settings of the front end: valid values are safe in a configuration, others are refused."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ FRONT = FrontEnd(
     ("setting", "value", "said"),
     [
         ("names", (), "names is missing"),
-        ("names", ("registry example.org",), "names = registry example.org: must be the name of a host"),
-        ("names", ("a;}",), "names = a;}: must be the name of a host"),
-        ("names", ("*.example.org",), "must be the name of a host"),
-        ("names", ("a" * 64,), "must be the name of a host"),
-        ("no_cdn_names", ("Registry.example.org",), "no_cdn_names = registry.example.org: is in names too"),
+        ("names", ("registry example.org",), "names = registry example.org: must be a host name"),
+        ("names", ("a;}",), "names = a;}: must be a host name"),
+        ("names", ("*.example.org",), "must be a host name"),
+        ("names", ("a" * 64,), "must be a host name"),
+        ("no_cdn_names", ("Registry.example.org",), "no_cdn_names = registry.example.org: is also in names"),
         ("certificate", Path("registry.pem"), "certificate = registry.pem: must be an absolute path"),
         ("key", Path('/etc/a";'), "must be an absolute path of letters"),
         ("key", Path("/etc/a\nb"), "must be an absolute path of letters"),
         ("switch", Path("/etc/$host"), "must be an absolute path of letters"),
         ("switch", Path("/etc/%{HTTP_HOST}"), "must be an absolute path of letters"),
         ("switch", Path("/etc/a\\"), "must be an absolute path of letters"),
-        ("tree", Path("/srv/../mirror"), "must be a path without .."),
-        ("registry", "https://registry-1.example.org/v2", "must be an address without a path"),
-        ("registry", "http://registry-1.example.org:5000", "manifests come over TLS alone"),
-        ("registry", "https://192.0.2.1:5000", "must have a name"),
-        ("registry", "ftp://registry-1.example.org", "must be an address without user"),
+        ("tree", Path("/srv/../mirror"), "must be a path without '..'"),
+        ("registry", "https://registry-1.example.org/v2", "must be a URL without a path"),
+        ("registry", "http://registry-1.example.org:5000", "manifests are served over TLS only"),
+        ("registry", "https://192.0.2.1:5000", "must have a host name"),
+        ("registry", "ftp://registry-1.example.org", "must be a URL without user"),
         ("registry_ca", None, "registry_ca is missing"),
-        ("mirror", "https://user:secret@cdn.example.org", "must be an address without user"),
-        ("mirror", "https://cdn.example.org/?a=b", "must be an address without user"),
-        ("mirror", "https://cdn.example.org/a b", "must be an address without user"),
-        ("mirror", "https://cdn.example.org/$uri", "must be an address without user"),
-        ("mirror", "https://cdn.example.org/%2e%2e", "must be an address without user"),
-        ("mirror", "https://cdn.example.org:port", "must be an address without user"),
-        ("mirror", "https://registry.example.org", "redirects would go round in circles"),
-        ("via", ("a|b",), "must be a part of the header Via"),
-        ("via", ("",), "must be a part of the header Via"),
-        ("via", (".*",), "must be a part of the header Via"),
+        ("mirror", "https://user:secret@cdn.example.org", "must be a URL without user"),
+        ("mirror", "https://cdn.example.org/?a=b", "must be a URL without user"),
+        ("mirror", "https://cdn.example.org/a b", "must be a URL without user"),
+        ("mirror", "https://cdn.example.org/$uri", "must be a URL without user"),
+        ("mirror", "https://cdn.example.org/%2e%2e", "must be a URL without user"),
+        ("mirror", "https://cdn.example.org:port", "must be a URL without user"),
+        ("mirror", "https://registry.example.org", "would redirect in a loop"),
+        ("via", ("a|b",), "must be a part of the Via header"),
+        ("via", ("",), "must be a part of the Via header"),
+        ("via", (".*",), "must be a part of the Via header"),
         ("networks", ("10.0.0.1/8",), "must be a network"),
         ("networks", ("builders",), "must be a network"),
         ("listen", (), "listen is missing"),
@@ -69,18 +69,18 @@ FRONT = FrontEnd(
         ("plain_listen", ("65536",), "must be a port"),
     ],
 )
-def test_what_cannot_be_written_is_refused(setting: str, value: Any, said: str) -> None:
+def test_invalid_values_are_refused(setting: str, value: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
         replace(FRONT, **{setting: value})
     assert "\n" not in caught.value.reason
 
 
-def test_everything_that_is_wrong_is_named() -> None:
+def test_all_problems_are_reported() -> None:
     with pytest.raises(ConfigurationError, match=r"(?s)names = .*key = .*via = .*listen = "):
         replace(FRONT, names=("A B",), key=Path("x"), via=("$",), listen=("x",))
 
 
-def test_nothing_that_is_refused_shows_a_password_of_an_address() -> None:
+def test_passwords_in_urls_are_not_disclosed() -> None:
     with pytest.raises(ConfigurationError) as caught:
         replace(FRONT, mirror="https://user:hunter2@cdn.example.org")
     assert "hunter2" not in caught.value.reason
@@ -90,7 +90,7 @@ def test_nothing_that_is_refused_shows_a_password_of_an_address() -> None:
     ("text", "address", "port"),
     [("443", "", 443), ("192.0.2.1:8443", "192.0.2.1", 8443), ("[2001:db8::1]:443", "[2001:db8::1]", 443)],
 )
-def test_where_to_listen(text: str, address: str, port: int) -> None:
+def test_listen_addresses(text: str, address: str, port: int) -> None:
     assert Listen.parse(text) == Listen(address, port)
 
 
@@ -103,12 +103,12 @@ def test_where_to_listen(text: str, address: str, port: int) -> None:
         ("http://[::1]:8080/a", "http://[::1]:8080/a"),
     ],
 )
-def test_addresses(text: str, written: str) -> None:
+def test_urls(text: str, written: str) -> None:
     assert str(Address.parse(text)) == written
 
 
 @given(text=st.text(max_size=30), setting=st.sampled_from(["names", "via", "networks", "listen", "mirror", "switch"]))
-def test_no_value_leaves_its_place(text: str, setting: str) -> None:
+def test_values_cannot_inject_configuration(text: str, setting: str) -> None:
     """Whatever is accepted changes no line but those that name it, and adds no quotes."""
     value: Any = {"mirror": f"https://cdn.example.org/{text}", "switch": Path(f"/etc/{text}")}.get(setting, (text,))
     try:
@@ -136,7 +136,7 @@ LOCAL = {"registry": "http://127.0.0.1:5000", "registry_ca": None}
 
 
 @pytest.mark.parametrize("settings", [{}, FULL, LOCAL, *({name: each} for name, each in FULL.items())])
-def test_servers_load_it(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_servers_accept_the_configuration(settings: dict[str, Any], tmp_path: Path) -> None:
     authority = Authority(tmp_path / "pki")
     certificate = authority.issue("front", server=True)
     front = replace(FRONT, certificate=certificate, key=certificate, registry="https://localhost:5000",
@@ -151,7 +151,7 @@ _HOSTS = st.lists(_LABELS, min_size=1, max_size=3).map(".".join)
 
 
 @given(_HOSTS)
-def test_each_host_has_a_name_of_its_own_in_nginx(name: str) -> None:
+def test_nginx_identifiers_are_unique(name: str) -> None:
     made = identifier(host_name(name))
     assert re.fullmatch("[a-z0-9_]{1,40}", made)
     cut, *digest = re.split("(?<!_)___(?!_)", made)
@@ -173,7 +173,7 @@ def test_each_host_has_a_name_of_its_own_in_nginx(name: str) -> None:
         (f"{'r' * 31}.example.org", f"{'r' * 31}.example.com"),
     ],
 )
-def test_two_front_ends_go_together(kind: Kind, names: tuple[str, str], tmp_path: Path) -> None:
+def test_two_front_ends_on_one_server(kind: Kind, names: tuple[str, str], tmp_path: Path) -> None:
     """Nothing that one declares for all of a server is declared by the other."""
     authority = Authority(tmp_path / "pki")
     certificate = authority.issue("front", server=True)

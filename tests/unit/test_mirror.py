@@ -1,4 +1,4 @@
-"""The parts of a mirror that need no registry."""
+"""Parts of the mirror that need no registry."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.platforms import go_arch, koji_arch
 from fedpkg_container.registry.mirror import tree
-from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.discovery import DEEPEST, walk
+from fedpkg_container.registry.mirror.clock import ClockReading
+from fedpkg_container.registry.mirror.discovery import MAX_DEPTH, find_reachable
 from fedpkg_container.registry.mirror.fetch import Throttle
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.manifest_cache import Blob, Image
 from fedpkg_container.registry.mirror.retention import expired
-from fedpkg_container.registry.mirror.selection import changes
+from fedpkg_container.registry.mirror.selection import journal_changes
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import Tree
-from fedpkg_container.registry.promotion.journal import Record
+from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import fallback_tag
-from fedpkg_container.registry.workers import AWAY, Crew, NotAskedError, Outcome
+from fedpkg_container.registry.workers import MAX_CONSECUTIVE_FAILURES, JobResult, JobSkippedError, WorkerPool
 from tests.support.mirrored import begun, promoted
 from tests.support.waiting import PATIENCE
 
@@ -43,7 +43,7 @@ class TestTree:
     @given(
         st.text(max_size=40) | st.sampled_from(["..", "a/../b", "/etc", "a//b", "A", "a/.", "a\n", "", "a:b", "a@b"])
     )
-    def test_no_name_leads_out_of_it(self, name: str) -> None:
+    def test_no_name_escapes(self, name: str) -> None:
         tree = Tree(Path("/top"), Path("/top/aside"))
         try:
             path = tree.path(name, digest(1))
@@ -53,11 +53,11 @@ class TestTree:
         assert path.parts[:3] == ("/", "top", "v2") and path.parts[-2:] == ("blobs", digest(1))
 
     @pytest.mark.parametrize("text", ["sha256:" + 63 * "0", "sha256:" + 64 * "G", "md5:" + 32 * "0", "../x", ""])
-    def test_no_digest_leads_out_of_it(self, text: str) -> None:
+    def test_no_digest_escapes(self, text: str) -> None:
         with pytest.raises(RegistryError):
             Tree(Path("/top"), Path("/top/aside")).path("a", text)
 
-    def test_what_is_not_ours_is_passed_over(self, tmp_path: Path) -> None:
+    def test_other_files_are_ignored(self, tmp_path: Path) -> None:
         tree = Tree(tmp_path, tmp_path)
         folder = tmp_path / "v2/a/blobs"
         folder.mkdir(parents=True)
@@ -67,39 +67,39 @@ class TestTree:
         (folder / digest(2)).write_text("ours")
         (tmp_path / "v2/a" / digest(3)).write_text("not in blobs")
         assert {entry.digest for entry in tree.contents()["a"].values()} == {digest(2)}
-        tree.tidy()
+        tree.finalize()
         assert (folder / "README").exists()
 
     def test_file_systems_without_hard_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tree = Tree(tmp_path, tmp_path)
         (tmp_path / "new").write_text("content")
-        tree.place(tmp_path / "new", digest(1), "a")
+        tree.publish_blob(tmp_path / "new", digest(1), "a")
 
         def refuse(*_: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
         monkeypatch.setattr(os, "link", refuse)
-        tree.link(digest(1), "a", "b")
+        tree.link_blob(digest(1), "a", "b")
         assert tree.path("b", digest(1)).read_text() == "content"
         assert tree.path("b", digest(1)).stat().st_mode & 0o777 == 0o644
         assert sorted(path.name for path in tmp_path.iterdir()) == ["v2"]
 
 
 class TestClock:
-    def test_on_one_machine_that_runs_on_nobody_can_set_it(self) -> None:
-        then = Moment(1000.0, "boot", 10.0)
-        assert Moment(9e9, "boot", 17.0).since(then, longest=5.0) == 7.0
-        assert Moment(0.0, "boot", 17.0).since(then, longest=5.0) == 7.0
+    def test_wall_clock_is_ignored_within_a_boot(self) -> None:
+        then = ClockReading(1000.0, "boot", 10.0)
+        assert ClockReading(9e9, "boot", 17.0).since(then, limit=5.0) == 7.0
+        assert ClockReading(0.0, "boot", 17.0).since(then, limit=5.0) == 7.0
 
-    def test_over_a_start_it_is_bounded(self) -> None:
-        then = Moment(1000.0, "boot", 10.0)
-        assert Moment(1003.0, "other", 0.0).since(then, longest=5.0) == 3.0
-        assert Moment(9e9, "other", 0.0).since(then, longest=5.0) == 5.0
-        assert Moment(0.0, "other", 0.0).since(then, longest=5.0) == 0.0
-        assert Moment(9e9, "", 99.0).since(Moment(0.0, "", 0.0), longest=5.0) == 5.0
+    def test_elapsed_time_across_boots_is_limited(self) -> None:
+        then = ClockReading(1000.0, "boot", 10.0)
+        assert ClockReading(1003.0, "other", 0.0).since(then, limit=5.0) == 3.0
+        assert ClockReading(9e9, "other", 0.0).since(then, limit=5.0) == 5.0
+        assert ClockReading(0.0, "other", 0.0).since(then, limit=5.0) == 0.0
+        assert ClockReading(9e9, "", 99.0).since(ClockReading(0.0, "", 0.0), limit=5.0) == 5.0
 
     def test_now(self) -> None:
-        assert 0.0 <= Moment.now().since(Moment.now(), longest=0.0) < 1.0
+        assert 0.0 <= ClockReading.now().since(ClockReading.now(), limit=0.0) < 1.0
 
 
 class TestGrace:
@@ -114,14 +114,14 @@ class TestGrace:
             max_size=30,
         )
     )
-    def test_nothing_goes_before_its_time(self, steps: list[tuple[float, float, bool, bool]]) -> None:
-        """Whatever happens to the clock: each start of the machine may take a quarter of the time away, no more."""
+    def test_nothing_expires_early(self, steps: list[tuple[float, float, bool, bool]]) -> None:
+        """Whatever happens to the clock: each boot adds at most a quarter of the grace period."""
         state, passed, jump, running, boots, seen = State(), 0.0, 0.0, 0.0, 0, -1.0
         for seconds, set_by, anew, doubt in steps:
             passed, jump, running = passed + seconds, jump + set_by, running + seconds
             if anew:
                 running, boots = 0.0, boots + 1
-            now = Moment(passed + jump, str(boots), running)
+            now = ClockReading(passed + jump, str(boots), running)
             unsure = (lambda _: True) if doubt else (lambda _: False)
             gone = expired(state, [] if doubt else ["x"], unsure, now=now, grace=7 * DAY)
             seen = passed if seen < 0 and not doubt else seen
@@ -129,16 +129,16 @@ class TestGrace:
                 assert passed - seen + boots * 7 * DAY / 4 >= 7 * DAY - 1
                 return
 
-    def test_what_is_in_doubt_gets_no_older(self) -> None:
+    def test_paths_in_doubt_do_not_age(self) -> None:
         state = State()
-        expired(state, ["x"], lambda _: False, now=Moment(0, "a", 0), grace=10)
-        expired(state, [], lambda _: True, now=Moment(0, "a", 100), grace=10)
-        assert expired(state, ["x"], lambda _: False, now=Moment(0, "a", 105), grace=10) == []
-        assert expired(state, ["x"], lambda _: False, now=Moment(0, "a", 110), grace=10) == ["x"]
+        expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 0), grace=10)
+        expired(state, [], lambda _: True, now=ClockReading(0, "a", 100), grace=10)
+        assert expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 105), grace=10) == []
+        assert expired(state, ["x"], lambda _: False, now=ClockReading(0, "a", 110), grace=10) == ["x"]
 
 
 class TestWalk:
-    def test_lists_images_and_what_refers_to_them(self) -> None:
+    def test_indexes_images_and_referrers(self) -> None:
         images = {
             digest(1): Image(members=(digest(2), digest(3))),
             digest(2): Image(blobs=(Blob(digest(10), 1),)),
@@ -154,79 +154,79 @@ class TestWalk:
             fallback_tag(digest(2)): digest(4),
             fallback_tag(digest(77)): digest(8),  # of an image that no tag reaches
         }
-        reach = walk(tags, images, lambda it: (digest(6),) if it == digest(3) else ())
+        reach = find_reachable(tags, images, lambda it: (digest(6),) if it == digest(3) else ())
         assert reach.manifests == {digest(number) for number in range(1, 7)}
         assert reach.blobs == {digest(10): 1, digest(11): 2, digest(12): 3, digest(13): 4}
         assert not reach.unknown
 
-    def test_what_must_be_read_first(self) -> None:
-        reach = walk({"a": digest(1)}, {digest(1): Image(members=(digest(2),))}, lambda _: ())
+    def test_unknown_manifests(self) -> None:
+        reach = find_reachable({"a": digest(1)}, {digest(1): Image(members=(digest(2),))}, lambda _: ())
         assert reach.unknown == {digest(2)}
 
-    def test_lists_without_end(self) -> None:
+    def test_endless_nesting(self) -> None:
         deep = {digest(number): Image(members=(digest(number + 1),)) for number in range(100)}
-        with pytest.raises(RegistryError, match="deeper"):
-            walk({"a": digest(0)}, deep, lambda _: ())
-        shallow = {digest(number): Image(members=(digest(number + 1),)) for number in range(DEEPEST - 1)}
-        walk({"a": digest(0)}, {**shallow, digest(DEEPEST - 1): Image()}, lambda _: ())
-        walk({"a": digest(0)}, {digest(0): Image(members=(digest(0),))}, lambda it: (it,))  # to itself
+        with pytest.raises(RegistryError, match="levels deep"):
+            find_reachable({"a": digest(0)}, deep, lambda _: ())
+        shallow = {digest(number): Image(members=(digest(number + 1),)) for number in range(MAX_DEPTH - 1)}
+        find_reachable({"a": digest(0)}, {**shallow, digest(MAX_DEPTH - 1): Image()}, lambda _: ())
+        find_reachable({"a": digest(0)}, {digest(0): Image(members=(digest(0),))}, lambda it: (it,))  # to itself
 
     def test_contradictions(self) -> None:
         images = {digest(1): Image(blobs=(Blob(digest(9), 1),)), digest(2): Image(blobs=(Blob(digest(9), 2),))}
-        with pytest.raises(RegistryError, match="bytes, another manifest does not"):
-            walk({"a": digest(1), "b": digest(2)}, images, lambda _: ())
+        with pytest.raises(RegistryError, match="bytes for .*, another manifest states a different size"):
+            find_reachable({"a": digest(1), "b": digest(2)}, images, lambda _: ())
 
 
 class TestRecord:
-    def test_what_was_touched_since(self, tmp_path: Path) -> None:
+    def test_changes_since_a_position(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
-        first = changes(path, "")
+        first = journal_changes(path, "")
         assert first.repositories is None
-        assert changes(path, first.position).repositories == frozenset()
+        assert journal_changes(path, first.position).repositories == frozenset()
         for name in ("registry.example.org/a", "registry.example.org/x/b", "other.example.org/c"):
             promoted(path, name)
         whole = path.read_bytes()
         path.write_bytes(whole + whole[:20])  # a line that is being written
-        second = changes(path, first.position)
+        second = journal_changes(path, first.position)
         assert second.repositories == frozenset({"a", "x/b", "c"})
         path.write_bytes(whole)
         promoted(path, "registry.example.org/d")
-        third = changes(path, second.position)
+        third = journal_changes(path, second.position)
         assert third.repositories == frozenset("d")
-        assert changes(path, third.position).repositories == frozenset()
+        assert journal_changes(path, third.position).repositories == frozenset()
 
-    def test_a_change_is_open_until_it_is_done(self, tmp_path: Path) -> None:
+    def test_unfinished_changes_are_included(self, tmp_path: Path) -> None:
         path = tmp_path / "record"
         entry = begun(path, "registry.example.org/a")
-        position = changes(path, "").position
-        assert changes(path, position).repositories == frozenset("a")
+        position = journal_changes(path, "").position
+        assert journal_changes(path, position).repositories == frozenset("a")
         promoted(path, "registry.example.org/b")
-        position = changes(path, position).position
-        assert changes(path, position).repositories == frozenset("a")
-        Record(path).append(entry.done())
-        position = changes(path, position).position
-        assert changes(path, position).repositories == frozenset()
+        position = journal_changes(path, position).position
+        assert journal_changes(path, position).repositories == frozenset("a")
+        Journal(path).append(entry.done())
+        position = journal_changes(path, position).position
+        assert journal_changes(path, position).repositories == frozenset()
 
     @pytest.mark.parametrize("change", [lambda text: text[::-1], lambda text: text[:-1], lambda _: b""])
-    def test_another_file(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    def test_replaced_journal(self, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
-        position = changes(path, "").position
+        position = journal_changes(path, "").position
         path.write_bytes(change(path.read_bytes()))
-        assert changes(path, position).repositories is None
+        assert journal_changes(path, position).repositories is None
 
     @pytest.mark.parametrize("line", ["no json", "[]", "{}", "1", "\x00", '{"format": 2}'])
-    def test_a_line_that_cannot_be_read(self, tmp_path: Path, line: str) -> None:
+    def test_invalid_line(self, tmp_path: Path, line: str) -> None:
         path = tmp_path / "record"
         promoted(path, "registry.example.org/a")
-        position = changes(path, "").position
+        position = journal_changes(path, "").position
         with path.open("a") as file:
             file.write(f"{line}\n")
-        assert changes(path, position).repositories is None
+        assert journal_changes(path, position).repositories is None
 
-    def test_a_record_that_cannot_be_read(self, tmp_path: Path) -> None:
+    def test_unreadable_journal(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
-            changes(tmp_path, "")
+            journal_changes(tmp_path, "")
 
 
 class TestState:
@@ -238,7 +238,7 @@ class TestState:
         facts={"registry": "r.example.org"},
     )
 
-    def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
+    def test_round_trip(self, tmp_path: Path) -> None:
         path = tmp_path / "state"
         self.FULL.write(path)
         assert State.read(path, "r.example.org") == self.FULL
@@ -248,14 +248,14 @@ class TestState:
         assert State.read(path, "r.example.org") == smaller
 
     @pytest.mark.parametrize("content", [b"", b"nothing that SQLite knows" * 100])
-    def test_a_file_that_is_none(self, tmp_path: Path, content: bytes) -> None:
+    def test_invalid_file(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "state"
         path.write_bytes(content)
         assert State.read(path, "r.example.org").images == {}
         self.FULL.write(path)
         assert State.read(path, "r.example.org") == self.FULL
 
-    def test_of_another_version(self, tmp_path: Path) -> None:
+    def test_other_version(self, tmp_path: Path) -> None:
         path = tmp_path / "state"
         with sqlite3.connect(path) as database:
             database.executescript("CREATE TABLE images (x TEXT); PRAGMA user_version = 99;")
@@ -264,13 +264,13 @@ class TestState:
         self.FULL.write(path)
         assert State.read(path, "r.example.org") == self.FULL
 
-    def test_that_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_unwritable_file(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="cannot be written"):
             self.FULL.write(tmp_path / "missing/state")
 
 
 class TestCrew:
-    def test_every_job_ends_once(self) -> None:
+    def test_each_job_has_one_result(self) -> None:
         def work(number: int) -> int:
             if number % 10 == 0:
                 raise RegistryError("ten")
@@ -278,12 +278,12 @@ class TestCrew:
                 raise OSError("eleven")
             return number
 
-        with Crew(4, lambda: False) as crew:
-            outcomes = list(crew.each(range(100), work))
+        with WorkerPool(4) as pool:
+            outcomes = list(pool.as_completed(range(100), work))
         assert sorted(each.job for each in outcomes) == list(range(100))
         assert sum(each.error is not None for each in outcomes) == 20
 
-    def test_a_registry_that_is_away(self) -> None:
+    def test_unavailable_registry(self) -> None:
         begun = []
 
         def work(number: int) -> None:
@@ -291,32 +291,47 @@ class TestCrew:
             time.sleep(0.001)
             raise RegistryUnavailableError("away")
 
-        with Crew(1, lambda: True) as crew:
-            outcomes: list[Outcome[int, None]] = list(crew.each(range(1000), work))
-        assert len(outcomes) == 1000 and AWAY <= len(begun) < 1000
-        assert sum(isinstance(each.error, NotAskedError) for each in outcomes) == 1000 - len(begun)
+        with WorkerPool(1, is_registry_down=lambda: True) as pool:
+            outcomes: list[JobResult[int, None]] = list(pool.as_completed(range(1000), work))
+        assert len(outcomes) == 1000 and MAX_CONSECUTIVE_FAILURES <= len(begun) < 1000
+        assert sum(isinstance(each.error, JobSkippedError) for each in outcomes) == 1000 - len(begun)
 
-    def test_a_registry_that_only_fails(self) -> None:
+    def test_failing_registry(self) -> None:
         def work(_: int) -> None:
             raise RegistryUnavailableError("broken")
 
-        with Crew(2, lambda: False) as crew:
-            assert not any(isinstance(each.error, NotAskedError) for each in crew.each(range(20), work))
+        with WorkerPool(2) as pool:
+            assert not any(isinstance(each.error, JobSkippedError) for each in pool.as_completed(range(20), work))
 
-    def test_jobs_under_way_are_told_to_stop(self) -> None:
+    def test_running_jobs_are_stopped(self) -> None:
         began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt), Crew(4, lambda: False) as crew:
-            for _ in crew.each(range(8), lambda number: number and crew.stop.wait(2 * PATIENCE)):
+        with pytest.raises(KeyboardInterrupt), WorkerPool(4) as pool:
+            for _ in pool.as_completed(range(8), lambda number: number and pool.stop.wait(2 * PATIENCE)):
                 raise KeyboardInterrupt
         assert time.monotonic() - began < PATIENCE
 
-    def test_an_error_that_nobody_expects(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(threading, "excepthook", lambda _: None)
-        with pytest.raises(RuntimeError, match="did not end"), Crew(2, lambda: False) as crew:
-            list(crew.each([1, 0], lambda number: 1 // number))
+    def test_an_unexpected_error_is_raised(self) -> None:
+        with pytest.raises(ZeroDivisionError), WorkerPool(2) as pool:
+            list(pool.as_completed([1, 0], lambda number: 1 // number))
+
+    def test_map_returns_results_in_order_and_raises_the_first_error(self) -> None:
+        canceled = threading.Event()
+
+        def work(number: int) -> int:
+            if number == 3:
+                raise RegistryError("3")
+            if number > 3:
+                canceled.wait(PATIENCE)
+            return number
+
+        with WorkerPool(4, cancel=canceled.set) as pool:
+            assert pool.map(work, range(3)) == [0, 1, 2]
+            with pytest.raises(RegistryError, match="3"):
+                pool.map(work, range(100))
+        assert canceled.is_set()
 
 
-def test_a_limit_of_bytes() -> None:
+def test_bandwidth_limit() -> None:
     throttle, stop = Throttle(1 << 20), threading.Event()
     began = time.monotonic()
     for _ in range(6):
@@ -328,7 +343,7 @@ def test_a_limit_of_bytes() -> None:
     assert time.monotonic() - began < PATIENCE
 
 
-def test_a_lock_says_who_holds_it(tmp_path: Path) -> None:
+def test_lock_names_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("left by a process that was killed\n")
     with locked(path, tmp_path):
@@ -339,7 +354,7 @@ def test_a_lock_says_who_holds_it(tmp_path: Path) -> None:
         pass
 
 
-def test_a_list_of_files_passes_over_what_is_not_served(tmp_path: Path) -> None:
+def test_file_list_omits_unserved_files(tmp_path: Path) -> None:
     for name in ("b", "a", ".hidden/x", "fullfiletimelist-old", "c\td", "archives/x/y"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("content")
@@ -347,13 +362,13 @@ def test_a_list_of_files_passes_over_what_is_not_served(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "link").symlink_to("a")
-    assert tree.write(tmp_path, tmp_path / ".hidden")
+    assert tree.write_file_list(tmp_path, tmp_path / ".hidden")
     text = (tmp_path / f"fullfiletimelist-{tmp_path.name}").read_text()
     lines = [line.split("\t")[1:] for line in text.splitlines()[4:-4]]
     assert [[kind, path] for kind, _, path in lines] == [
         ["f", "a"], ["d", "archives"], ["d", "archives/x"], ["f", "archives/x/y"], ["f", "b"], ["f-", "secret"],
     ]  # fmt: skip
-    assert not tree.write(tmp_path, tmp_path / ".hidden")
+    assert not tree.write_file_list(tmp_path, tmp_path / ".hidden")
 
 
 @pytest.mark.parametrize(
@@ -367,12 +382,12 @@ def test_koji_names_of_arches(architecture: str, variant: str, arch: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["../x", "", "a b", "A", "x" * 40])
-def test_what_is_no_arch(text: str) -> None:
+def test_unknown_architectures(text: str) -> None:
     with pytest.raises(ValueError, match="not an arch"):
         koji_arch(text)
 
 
-def test_images_are_kept_as_they_were() -> None:
+def test_cached_images_round_trip() -> None:
     image = Image((digest(1),), (Blob(digest(2), 3),), 4, True)
     assert Image.from_text(image.text) == image
     assert json.loads(image.text)

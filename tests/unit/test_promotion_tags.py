@@ -1,4 +1,4 @@
-"""Which tags a build gets, and which stay where they are: RPM's order, components, characters that tags cannot have."""
+"""Tag changes of a promotion: RPM's version order, components, and characters that tags cannot contain."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.nvr_lookup import Identities
-from fedpkg_container.registry.promotion.tagging import Rules, Tagging, wanted_tags
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
+from fedpkg_container.registry.promotion.tagging import TagRules, TagUpdater, wanted_tags
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access
 
@@ -28,10 +28,10 @@ def candidate(version: str = "1.0", release: str = "1", floating: tuple[str, ...
     return Candidate(NVR("hello", version, release), IMAGE, ("f42",), floating)
 
 
-def tagging(rules: Rules = Rules(), **builds: str) -> Tagging:  # noqa: B008
+def tagging(rules: TagRules = TagRules(), **builds: str) -> TagUpdater:  # noqa: B008
     """A repository whose tags point to builds of the record."""
     repository = Repository(NOBODY, "hello")
-    return Tagging(repository, Identities(repository, {f"sha256:{name}": nvr for name, nvr in builds.items()}), rules)
+    return TagUpdater(repository, NVRLookup(repository, {f"sha256:{name}": nvr for name, nvr in builds.items()}), rules)
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,16 @@ def tagging(rules: Rules = Rules(), **builds: str) -> Tagging:  # noqa: B008
         ("2^git+x", "1", ["2_git_x-1", "2_git_x", "latest"]),
     ],
 )
-def test_tags_in_their_order(version: str, release: str, tags: list[str]) -> None:
+def test_order_of_tags(version: str, release: str, tags: list[str]) -> None:
     assert wanted_tags(candidate(version, release), TARGET) == tags
     assert all(map(is_tag, tags))
 
 
-def test_long_tags_are_cut() -> None:
+def test_long_tags_are_truncated() -> None:
     assert all(map(is_tag, wanted_tags(candidate("1" * 100, "2" * 100), TARGET)))
 
 
-def test_words_for_floating_tags() -> None:
+def test_placeholders_for_floating_tags() -> None:
     target = replace(TARGET, floating=("recorded", "latest", "version", "latest"))
     assert wanted_tags(candidate(floating=("f42", "latest")), target) == ["1.0-1", "f42", "latest", "1.0"]
     assert wanted_tags(candidate(), replace(TARGET, floating=())) == ["1.0-1"]
@@ -62,36 +62,36 @@ def test_words_for_floating_tags() -> None:
     [(("1.9", "1"), ("1.10", "1")), (("1.0~rc1", "1"), ("1.0", "1")), (("1", "1"), ("1^git", "1")),
      (("1", "9"), ("1", "10")), (("1", "3"), ("1", "3.1"))],
 )  # fmt: skip
-def test_the_order_of_rpm(older: tuple[str, str], newer: tuple[str, str]) -> None:
+def test_rpm_order(older: tuple[str, str], newer: tuple[str, str]) -> None:
     one, other = NVR("hello", *older), NVR("hello", *newer)
     assert compare(one, other) < 0 < compare(other, one)
     assert max([other, one], key=by_age) == other
-    made = tagging(held=str(other)).decide(one, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(held=str(other)).plan(one, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (made[1].what, made[1].after) == ("kept", "sha256:held")
-    made = tagging(held=str(one)).decide(other, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(held=str(one)).plan(other, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (made[1].what, made[1].after) == ("set", "sha256:new")
 
 
-def test_a_downgrade_that_is_allowed() -> None:
-    made = tagging(Rules(downgrade=True), held="hello-2-1")
-    (_, latest) = made.decide(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+def test_permitted_downgrade() -> None:
+    made = tagging(TagRules(downgrade=True), held="hello-2-1")
+    (_, latest) = made.plan(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (latest.what, latest.before, latest.why) == ("set", "sha256:held", "it was hello-2-1")
 
 
-def test_what_is_there_already() -> None:
-    made = tagging().decide(candidate().nvr, "sha256:new", ["t", "latest"], ["sha256:new", "sha256:new"])
+def test_tags_already_set() -> None:
+    made = tagging().plan(candidate().nvr, "sha256:new", ["t", "latest"], ["sha256:new", "sha256:new"])
     assert {each.what for each in made} == {"already"}
 
 
-def test_another_component_is_refused_even_where_downgrades_are_allowed() -> None:
-    made = tagging(Rules(downgrade=True), held="other-1-1")
+def test_other_component_is_refused_even_with_downgrade() -> None:
+    made = tagging(TagRules(downgrade=True), held="other-1-1")
     with pytest.raises(RefusedError, match=r"hello:latest is an image of other \(other-1-1\): sha256:held"):
-        made.decide(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
-    made = tagging(Rules(replace=True), held="other-1-1")
-    assert made.decide(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])[1].what == "set"
+        made.plan(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])
+    made = tagging(TagRules(replace=True), held="other-1-1")
+    assert made.plan(candidate().nvr, "sha256:new", ["t", "latest"], ["", "sha256:held"])[1].what == "set"
 
 
-def test_the_tag_of_version_and_release_is_one_image_for_ever() -> None:
-    made = tagging(Rules(downgrade=True, replace=True), held="hello-1.0-1")
-    with pytest.raises(RefusedError, match="exists, and is something else: sha256:held"):
-        made.decide(candidate().nvr, "sha256:new", ["1.0-1", "latest"], ["sha256:held", ""])
+def test_release_tag_is_immutable() -> None:
+    made = tagging(TagRules(downgrade=True, replace=True), held="hello-1.0-1")
+    with pytest.raises(RefusedError, match="exists with another image: sha256:held"):
+        made.plan(candidate().nvr, "sha256:new", ["1.0-1", "latest"], ["sha256:held", ""])

@@ -1,4 +1,4 @@
-"""``fedpkg-container-registry redirects``: the section of the site's file, and what is printed."""
+"""``fedpkg-container-registry redirects``: its configuration section and output."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("kind", ["nginx", "httpd"])
-def test_the_configuration_is_printed(kind: str, tmp_path: Path) -> None:
+def test_configuration_is_printed(kind: str, tmp_path: Path) -> None:
     path = _site(tmp_path, SITE + SECTION)
     front = read_site(path).front_end
     assert front is not None
@@ -58,7 +58,7 @@ def test_the_configuration_is_printed(kind: str, tmp_path: Path) -> None:
     assert done.stdout == render(kind, front)  # type: ignore[arg-type]
 
 
-def test_the_files_that_other_commands_need_are_on_another_machine(tmp_path: Path) -> None:
+def test_files_of_other_sections_need_not_exist(tmp_path: Path) -> None:
     text = SITE.replace("koji_tags", "certificates = /no/such/folder\nauth_file = auth.json\nkoji_tags")
     done = _run(_site(tmp_path, text + SECTION), "--nginx")
     assert done.returncode == 2
@@ -71,16 +71,16 @@ def test_the_files_that_other_commands_need_are_on_another_machine(tmp_path: Pat
     assert caught.value.solution.count("no such file or folder") == 2
 
 
-def test_a_site_without_a_front_end(tmp_path: Path) -> None:
+def test_site_without_front_end(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE)
     assert read_site(path).front_end is None
     done = _run(path, "--nginx")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "says nothing of a front end" in done.stderr
+    assert "does not configure a front end" in done.stderr
     assert "docs/redirects.md" in done.stderr
 
 
-def test_one_kind_must_be_named(tmp_path: Path) -> None:
+def test_web_server_must_be_given(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE + SECTION)
     for arguments in ((), ("--nginx", "--httpd")):
         assert _run(path, *arguments).returncode == 2
@@ -91,19 +91,19 @@ def test_one_kind_must_be_named(tmp_path: Path) -> None:
     [
         ("mirror = https://cdn.example.org/", "", "[redirects] mirror is missing"),
         ("via = cdn77", "vai = cdn77", "[redirects] vai: no such setting"),
-        ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the header Via"),
+        ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the Via header"),
         ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: must be an absolute path"),
         ("10.0.0.0/8", "10.0.0.1/8", "[redirects] networks = 10.0.0.1/8: must be a network"),
     ],
 )
-def test_what_is_wrong_is_named(before: str, after: str, said: str, tmp_path: Path) -> None:
+def test_problems_are_reported(before: str, after: str, said: str, tmp_path: Path) -> None:
     assert before in SECTION
     with pytest.raises(ConfigurationError) as caught:
         read_site(_site(tmp_path, SITE + SECTION.replace(before, after)))
     assert said in caught.value.solution
 
 
-def test_all_that_is_wrong_has_a_line_of_its_own_and_is_named_once(tmp_path: Path) -> None:
+def test_each_problem_is_reported_once_on_its_own_line(tmp_path: Path) -> None:
     text = """
 [redirects]
 names = registry.example.org
@@ -124,7 +124,7 @@ via = a|b
     assert all(line.startswith("[redirects] ") for line in lines[:-1])
 
 
-def test_an_address_without_a_name_needs_an_authority_too(tmp_path: Path) -> None:
+def test_https_registry_needs_an_authority(tmp_path: Path) -> None:
     text = SECTION.replace("registry_ca = /etc/pki/tls/certs/ca.pem", "").replace("registry-1.example.org", "192.0.2.1")
     with pytest.raises(ConfigurationError) as caught:
         read_site(_site(tmp_path, SITE + text))
@@ -132,7 +132,7 @@ def test_an_address_without_a_name_needs_an_authority_too(tmp_path: Path) -> Non
     assert "[redirects] registry_ca is missing" in caught.value.solution
 
 
-def test_the_sites_file_is_named_before_or_after_the_command(tmp_path: Path) -> None:
+def test_config_option_before_or_after_the_command(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE + SECTION)
     program = [sys.executable, "-m", "fedpkg_container.registry_cli"]
     nowhere = ["--config", str(tmp_path / "nowhere")]

@@ -1,4 +1,4 @@
-"""What skopeo and buildah say of registries, told apart by what it means and never by a number in an address."""
+"""Errors of skopeo and buildah, classified by their meaning and never by a number in a URL."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.errors import error_for_image, error_from_output
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.skopeo import needed_for, registry_error
 
 IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
 
@@ -35,7 +35,7 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
         (
             "requested access to the resource is denied: unauthorized: authentication required",
             RegistryError,
-            "refuses access",
+            "denied access",
         ),
         (
             "reading manifest in 127.0.0.1:34043/denied/not-found: x509: certificate signed by unknown authority",
@@ -48,14 +48,14 @@ IMAGE = ImageReference.parse("127.0.0.1:34043/denied/not-found:404")
                 " /v2/x/blobs/uploads/ in r.example.org: received unexpected HTTP status: 500 Internal Server Error"
             ),
             RegistryUnavailableError,
-            "fails, needed for 127.0.0.1:34043/denied/not-found:404: writing blob",
+            "failed (required for 127.0.0.1:34043/denied/not-found:404): writing blob",
         ),
         ("writing blob: uploading layer chunked: unexpected EOF", RegistryUnavailableError, "unexpected EOF"),
         ("", RegistryError, "no reason given"),
     ],
 )
-def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
-    error = registry_error(IMAGE, said)
+def test_classification(said: str, kind: type[RegistryError], text: str) -> None:
+    error = error_from_output(IMAGE, said)
     assert type(error) is kind
     assert text in error.reason
 
@@ -63,20 +63,20 @@ def test_meanings(said: str, kind: type[RegistryError], text: str) -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (RegistryUnavailableError("PUT https://x was answered with HTTP 500"), "127.0.0.1:34043 fails, needed for"),
-        (RegistryUnavailableError("PUT https://x: [Errno 111] Connection refused"), "cannot be reached, needed for"),
-        (RegistryError("PUT https://x: Read timed out. (read timeout=60)"), "does not answer, or is too slow, needed"),
-        (NoSuchImageError("GET https://x: there is no such thing"), "GET https://x: there is no such thing"),
+        (RegistryUnavailableError("PUT https://x: HTTP 500"), "127.0.0.1:34043 failed (required for"),
+        (RegistryUnavailableError("PUT https://x: [Errno 111] Connection refused"), "cannot be reached (required for"),
+        (RegistryError("PUT https://x: Read timed out. (read timeout=60)"), "does not respond in time (required"),
+        (NoSuchImageError("GET https://x: not found"), "GET https://x: not found"),
     ],
 )
-def test_requests_that_fail_are_told_of_in_the_same_words(error: RegistryError, text: str) -> None:
-    told = needed_for(IMAGE, error)
+def test_http_errors_have_the_same_form(error: RegistryError, text: str) -> None:
+    told = error_for_image(IMAGE, error)
     assert type(told) is type(error)
     assert text in told.reason
     assert error.reason in told.reason
 
 
-def test_a_list_with_members_that_say_nothing_of_their_platform() -> None:
+def test_index_entries_without_platform() -> None:
     members = [
         {"digest": "sha256:1", "platform": None},
         {"digest": "sha256:2"},

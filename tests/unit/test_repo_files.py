@@ -88,9 +88,9 @@ def test_a_host_that_may_not_be_asked_gets_no_request(tmp_path: Path) -> None:
     (tmp_path / "x.repo").write_text(FILE)
     with serve(tmp_path) as address:
         assert fetch_repo_file(f"{address}/x.repo") == FILE
-        with pytest.raises(RefusedError, match="is at an address that builders of this site do not connect to"):
+        with pytest.raises(RefusedError, match="resolves to an address that builders of this site may not connect to"):
             fetch_repo_file(f"{address}/x.repo", guard=AddressGuard())
-        with pytest.raises(RefusedError, match="is at an address that builders of this site do not connect to"):
+        with pytest.raises(RefusedError, match="resolves to an address that builders of this site may not connect to"):
             fetch_repo_file(f"{address.replace('127.0.0.1', 'localhost')}/x.repo", guard=AddressGuard())
 
 

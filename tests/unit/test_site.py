@@ -26,7 +26,15 @@ def test_a_registry_is_enough(tmp_path: Path) -> None:
     assert site.generator.name == "fedpkg-container"
     assert site.formats == ("v2s2",)
     assert site.base_images_keep == 30
-    assert (site.access.timeout, site.access.patience) == (1800, 60)
+    assert (site.access.timeout, site.access.retry_timeout) == (1800, 60)
+
+
+def test_the_deprecated_name_of_retry_timeout_is_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\npatience = 7\n"))
+    assert site.access.retry_timeout == 7
+    assert "warning: [registry] patience is deprecated; use retry_timeout instead" in caplog.text
 
 
 def test_labels_keep_their_spelling(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""What release engineers type: the commands of ``fedpkg-container-registry``, a module each.
+"""Commands of ``fedpkg-container-registry``, one module each.
 
-A module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments, site)``, which returns the exit status. Nothing
-heavy is imported at its top: its arguments are read for every TAB.
+A module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments, site)``, which returns the exit status. It imports
+nothing slow at the top, because every tab completion loads its arguments.
 """
 
 from __future__ import annotations
 
-#: The commands, in the order of ``--help``, and the module of each.
+#: Commands in the order of ``--help``, with their modules.
 COMMANDS: dict[str, str] = {
     "promote": "promote",
     "list": "list_promoted",

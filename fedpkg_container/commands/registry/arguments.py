@@ -1,4 +1,4 @@
-"""Arguments that several commands share: targets, numbers, sizes and directories, and their completion."""
+"""Shared argument types of the commands (directories, numbers, sizes), and completion of their values."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.completion.values import is_safe
-from fedpkg_container.registry.config_path import record_path, target_names
+from fedpkg_container.registry.config_path import journal_path, target_names
 from fedpkg_container.settings import size_of
 
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
+#: Bytes read from the end of the promotion journal for completion: several hundred promotions.
+JOURNAL_TAIL = 2**18
 
 
-def folder(text: str) -> Path:
-    """A folder; not the one in which somebody happens to be, because a variable is empty."""
+def directory(text: str) -> Path:
+    """Parse a directory; an empty string, e.g. of an unset variable, is not the current directory."""
     if not text:
-        raise argparse.ArgumentTypeError("it is empty, and not the name of a folder")
+        raise argparse.ArgumentTypeError("must be a directory, not an empty string")
     return Path(text)
 
 
 def whole_days(text: str) -> int:
-    """One day, or more."""
+    """Parse a number of days, 1 or more."""
     days = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     if days < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, 1 or more")
@@ -32,14 +34,14 @@ def whole_days(text: str) -> int:
 
 
 def days(text: str) -> float:
-    """Days and parts of days, from none to a hundred years."""
+    """Parse a number of days with fractions, less than a hundred years."""
     if not _DAYS.fullmatch(text) or float(text) >= 36500:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 7 or 0.5")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, e.g. 7 or 0.5")
     return float(text)
 
 
 def parallel(text: str) -> int:
-    """How much is done at the same time."""
+    """Parse a number of concurrent requests."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
     if not 1 <= number <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
@@ -47,29 +49,42 @@ def parallel(text: str) -> int:
 
 
 def size(text: str) -> int:
-    """Bytes."""
-    found = size_of(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 500K or 20M")
-    return found
-
-
-#: Bytes of the record's end that are looked through: some hundred promotions.
-RECORD_READ = 2**18
+    """Parse a number of bytes."""
+    number = size_of(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size, e.g. 500K or 20M")
+    return number
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Add ``--to``."""
-    complete_targets(parser.add_argument("--to", default="stable", metavar="NAME", help="the target (default: stable)"))
+    complete_targets(
+        parser.add_argument("--to", default="stable", metavar="NAME", help="target section (default: stable)")
+    )
+
+
+def add_koji_tag(parser: argparse._ActionsContainer, *, help: str) -> None:  # noqa: A002
+    """Add ``--koji-tag``, and its old name ``--tag``, which is deprecated; read them with ``koji_tag``."""
+    parser.add_argument("--koji-tag", default="", metavar="TAG", help=help)
+    parser.add_argument("--tag", default="", dest="deprecated_tag", help=argparse.SUPPRESS)
+
+
+def koji_tag(arguments: argparse.Namespace) -> str:
+    """Return the value of ``--koji-tag``; warn if its old name was used."""
+    from fedpkg_container.commands.terminal import complain
+
+    if arguments.deprecated_tag:
+        complain("warning: --tag is deprecated; use --koji-tag instead")
+    return str(arguments.koji_tag or arguments.deprecated_tag)
 
 
 def complete_targets(action: argparse.Action) -> None:
-    """Have a TAB offer the names of targets."""
-    action.completer = _offered  # type: ignore[attr-defined]
+    """Complete the names of targets."""
+    action.completer = _complete_targets  # type: ignore[attr-defined]
 
 
 def complete_files(action: argparse.Action) -> None:
-    """Have a TAB offer files, for what may be one and has no type that says so."""
+    """Complete file names, for an argument whose type does not imply that."""
 
     def files(**what: Any) -> Any:
         from argcomplete.completers import FilesCompleter
@@ -80,43 +95,43 @@ def complete_files(action: argparse.Action) -> None:
 
 
 def complete_promoted(action: argparse.Action) -> None:
-    """Have a TAB offer the builds that the site's record says are in the target."""
-    action.completer = _promoted  # type: ignore[attr-defined]
+    """Complete the builds in the target according to the promotion journal."""
+    action.completer = _complete_promoted  # type: ignore[attr-defined]
 
 
 def _file(parsed_args: argparse.Namespace) -> Path | None:
-    """The file that ``--config`` names on the line, if any does."""
+    """Return the file given by ``--config``, if any."""
     named = getattr(parsed_args, "config", None)
     return named if isinstance(named, Path) else None
 
 
-def _offered(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
-    """The targets of the site's file."""
-    return [each for each in target_names(_file(parsed_args)) if is_safe(each)]
+def _complete_targets(*, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    """Return the targets in the site's configuration."""
+    return [target_name for target_name in target_names(_file(parsed_args)) if is_safe(target_name)]
 
 
-def _promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
-    """The builds of the record's end, each with when it was promoted."""
-    from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, Entry
+def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
+    """Return the builds at the end of the journal, with the times of their promotion."""
+    from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, JournalEntry
 
-    found: dict[str, str] = {}
-    for line in _end(record_path(_file(parsed_args))).split(b"\n"):
-        with suppress(ValueError):  # what is no line, the first half of one included
-            entry = Entry.read(line)
+    promoted: dict[str, str] = {}
+    for line in _tail(journal_path(_file(parsed_args))).split(b"\n"):
+        with suppress(ValueError):  # invalid lines, including an incomplete first one
+            entry = JournalEntry.read(line)
             if entry.target != parsed_args.to:
                 continue
             if entry.what == PROMOTE:
-                found[entry.nvr] = f"promoted {entry.time}"
+                promoted[entry.nvr] = f"promoted {entry.time}"
             elif entry.state == DONE and entry.deleted:
-                found.pop(entry.nvr, None)
-    return {nvr: when for nvr, when in found.items() if is_safe(nvr) and is_safe(when)}
+                promoted.pop(entry.nvr, None)
+    return {nvr: when for nvr, when in promoted.items() if is_safe(nvr) and is_safe(when)}
 
 
-def _end(path: Path | None) -> bytes:
-    """As much of a file's end as a TAB has time for; nothing where it cannot be read."""
+def _tail(path: Path | None) -> bytes:
+    """Return the end of a file; empty if it cannot be read."""
     try:
         with (path or Path(os.devnull)).open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - RECORD_READ, 0))
-            return file.read(RECORD_READ)
+            file.seek(max(file.seek(0, os.SEEK_END) - JOURNAL_TAIL, 0))
+            return file.read(JOURNAL_TAIL)
     except OSError:
         return b""

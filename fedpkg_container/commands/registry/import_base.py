@@ -1,7 +1,7 @@
-"""Bring a base image into Koji and the candidate registry, so that builds on it have a recorded parent.
+"""Import a base image into Koji and the candidate registry, so that it is recorded as parent of builds.
 
-It is recorded under the NVR that its labels com.redhat.component, version and release say, or that --nvr names, with
-all of its arches and the RPMs in them. When Koji has this very image already, nothing is done.
+The NVR comes from the labels com.redhat.component, version and release, or from --nvr. All architectures and the RPMs
+in them are recorded. If Koji has the same image already, nothing is changed.
 """
 
 from __future__ import annotations
@@ -9,33 +9,35 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.registry.arguments import complete_files
+from fedpkg_container.commands.registry.arguments import add_koji_tag, complete_files, koji_tag
 
 if TYPE_CHECKING:
     from fedpkg_container.image.base.base_import import Imported
     from fedpkg_container.registry.config import DistributionSite
 
-HELP = "bring a base image into Koji and the candidate registry"
+HELP = "import a base image into Koji and the candidate registry"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     image = parser.add_argument(
         "image",
         metavar="PULLSPEC|ARCHIVE",
-        help="an image in a registry, by tag or digest; or a docker-archive, an OCI archive or an OCI layout",
+        help="image in a registry, by tag or digest; or a docker-archive, OCI archive or OCI layout",
     )
     complete_files(image)
-    parser.add_argument("--nvr", default="", metavar="NAME-VERSION-RELEASE", help="instead of what its labels say")
-    parser.add_argument("--repository", default="", help="in the candidate registry, instead of what its labels say")
+    parser.add_argument("--nvr", default="", metavar="NAME-VERSION-RELEASE", help="NVR (default: from the labels)")
+    parser.add_argument(
+        "--repository", default="", help="repository in the candidate registry (default: from the labels)"
+    )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--tag", default="", metavar="KOJI-TAG", help="tag of Koji that the build gets")
-    where.add_argument("--target", default="", help="build target of Koji whose destination tag the build gets")
-    parser.add_argument("--json", action="store_true", help="print a report for programs")
+    add_koji_tag(where, help="Koji tag to apply to the imported build")
+    where.add_argument("--target", default="", help="build target whose destination tag to apply to the build")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Run the command; its exit status."""
+    """Run the command and return the exit status."""
     from fedpkg_container.commands.terminal import complain
     from fedpkg_container.hub.session import contact, logged_in
     from fedpkg_container.image.base.base_import import BaseImport, workshop
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
                 engine=shop.engine,
                 log=shop.log,
                 stored=account.archives,
-                koji_tag=arguments.tag or _destination(session, arguments.target),
+                koji_tag=koji_tag(arguments) or _destination(session, arguments.target),
             )
             imported = importer.run(source, identity)
             _show(imported, in_tag=bool(importer.koji_tag), as_json=arguments.json)
@@ -62,18 +64,18 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
 
 def _destination(session: Any, target: str) -> str:
-    """The destination tag of a build target; empty for none.
+    """Return the destination tag of a build target; empty if no target is given.
 
-    :raises RefusedError: there is no such target
+    :raises RefusedError: if there is no such target
     """
     from fedpkg_container.errors import RefusedError
 
     if not target:
         return ""
-    found = session.getBuildTarget(target)
-    if not found:
-        raise RefusedError(f"the hub has no build target {target}", solution="see which there are: koji list-targets")
-    return str(found["dest_tag_name"])
+    build_target = session.getBuildTarget(target)
+    if not build_target:
+        raise RefusedError(f"the hub has no build target {target}", solution="list them: koji list-targets")
+    return str(build_target["dest_tag_name"])
 
 
 def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
@@ -90,8 +92,8 @@ def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
             "warnings": list(imported.warnings),
         })  # fmt: skip
         return
-    complain(*(f"warning: {each}" for each in imported.warnings))
-    had = "was there" if imported.was_there else "imported"
+    complain(*(f"warning: {warning}" for warning in imported.warnings))
+    had = "already imported" if imported.was_there else "imported"
     say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
     if not in_tag and not imported.was_there:
-        complain(f"it is in no tag of Koji: koji tag-build TAG {imported.nvr}")
+        complain(f"it is in no Koji tag: koji tag-build TAG {imported.nvr}")

@@ -1,4 +1,4 @@
-"""Show what is in a target: repositories, tags, builds, and who promoted them when."""
+"""Show the contents of a target: repositories, tags, builds, and who promoted them when."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ from fedpkg_container.commands.registry.arguments import add_target
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
 
-HELP = "show what is in a target"
+HELP = "show the contents of a target"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("repository", nargs="*", metavar="REPOSITORY", help="repositories, as builds name them")
+    """Add the command's arguments."""
+    parser.add_argument(
+        "repository", nargs="*", metavar="REPOSITORY", help="repositories, without registry and prefix (default: all)"
+    )
     add_target(parser)
-    parser.add_argument("--json", action="store_true", help="print a report for programs")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """List; the exit status."""
+    """Run the command and return the exit status."""
     from dataclasses import asdict
 
     from fedpkg_container.commands.terminal import complain, say, say_json
-    from fedpkg_container.registry.promotion.listing import listed
+    from fedpkg_container.registry.promotion.listing import list_images
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
-    found = listed(site, target, arguments.repository)
+    images = list_images(site, target, arguments.repository)
     if arguments.json:
-        say_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
+        say_json({"format": FORMAT, "target": target.name, "images": [asdict(image) for image in images]})
         return 0
-    if not found:
-        complain(f"there is nothing in {target.name}" + (" of these repositories" if arguments.repository else ""))
-    for each in found:
-        when = f"promoted {each.promoted} by {each.by}" if each.promoted else "not in the record"
+    if not images:
+        complain(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
+    for image in images:
+        when = f"promoted {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
         say(
-            f"{each.repository}: {' '.join(each.tags)}",
-            f"    {each.nvr or 'an image that does not say which build it is'}, {when}",
-            f"    {each.digest}",
-            f"    arches: {', '.join(each.arches) or 'unknown'}",
+            f"{image.repository}: {' '.join(image.tags)}",
+            f"    {image.nvr or 'unknown build'}, {when}",
+            f"    {image.digest}",
+            f"    arches: {', '.join(image.arches) or 'unknown'}",
         )
     return 0

@@ -1,4 +1,4 @@
-"""Export the blobs that the stable tags reach as a tree of files for web servers, rsync and MirrorManager."""
+"""Export the blobs reachable from a target's tags as a tree of files for web servers, rsync and MirrorManager."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.arguments import complete_files, complete_targets, days, folder, parallel, size
+from fedpkg_container.commands.registry.arguments import (
+    complete_files,
+    complete_targets,
+    days,
+    directory,
+    parallel,
+    size,
+)
 from fedpkg_container.text import counted, printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
     from fedpkg_container.registry.mirror.options import Options, Summary
 
+HELP = "export blobs as a tree of files for web servers and mirrors"
 
-def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator[str]:
-    """What was done, as a few lines.
 
-    :param verified: whether all that was there was read
+def summary_lines(summary: Summary, directory: Path, *, verified: bool) -> Iterator[str]:
+    """Yield the summary in a few lines.
+
+    :param verified: whether all existing files were verified
     """
     from rich.filesize import decimal
 
@@ -26,34 +35,33 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
     size = f" ({decimal(summary.received)})" if summary.received else ""
     now_and_then = (
         (summary.linked, "linked"),
-        (summary.mended, "would be mended" if summary.dry_run else "mended"),
-        (summary.archives, "archives made"),
-        (summary.foreign, "foreign layers left out"),
+        (summary.repaired, "to be repaired" if summary.dry_run else "repaired"),
+        (summary.archives, "archives created"),
+        (summary.foreign, "foreign layers skipped"),
         (summary.deleted, "deleted"),
         (summary.waiting, "to be deleted later"),
     )
     more = "".join(f", {number} {what}" for number, what in now_and_then if number)
     new = counted(summary.new, "new blob")
     read = " and verified" if verified else ""
-    yield f"{would}{printable_line(str(folder))}: {new}{size}, {summary.present} present{read}{more}"
+    yield f"{would}{printable_line(str(directory))}: {new}{size}, {summary.present} present{read}{more}"
     yield (
-        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} asked for),"
+        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.queried} queried),"
         f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )
 
 
-HELP = "export blobs as a tree of files for web servers and mirrors"
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments."""
-    tree = parser.add_argument("directory", type=folder, nargs="?", metavar="DIR", help="the tree; default: the site's")
+    """Add the command's arguments."""
+    tree = parser.add_argument(
+        "directory", type=directory, nargs="?", metavar="DIR", help="output directory (default: from the configuration)"
+    )
     complete_files(tree)
     followed = parser.add_argument(
         "--from",
         dest="target",
         metavar="NAME",
-        help="the target whose tags are followed; default: the site's, or stable",
+        help="target whose tags to follow (default: from the configuration, or stable)",
     )
     complete_targets(followed)
     parser.add_argument(
@@ -61,34 +69,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="repositories",
         metavar="PATTERN",
-        help="only repositories like this; can be repeated; default: the site's, or all",
+        help="only mirror repositories matching PATTERN (repeatable; default: from the configuration, or all)",
     )
     parser.add_argument(
-        "--parallel", type=parallel, metavar="N", help="requests at the same time; default: the site's, or 8"
+        "--parallel",
+        type=parallel,
+        metavar="N",
+        help="number of concurrent requests (default: from the configuration, or 8)",
     )
     parser.add_argument(
         "--grace",
         type=days,
         metavar="DAYS",
-        help="how long a file stays that no tag reaches; default: the site's, or 7",
+        help="days to keep files that no tag references any more (default: from the configuration, or 7)",
     )
     parser.add_argument(
-        "--rate", type=size, metavar="SIZE", help="bytes a second at the most, as 500K or 20M; default: the site's"
+        "--rate",
+        type=size,
+        metavar="SIZE",
+        help="bandwidth limit in bytes per second, e.g. 500K or 20M (default: from the configuration)",
     )
     parser.add_argument(
         "--archives",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="also write a docker-archive of each build and arch",
+        help="also write a docker-archive per build and architecture",
     )
-    parser.add_argument("--full", action="store_true", help="ask for every tag, whatever the record of promote says")
-    parser.add_argument("--verify", action="store_true", help="read the whole tree, and mend what is wrong in it")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--full", action="store_true", help="query every tag, ignoring the promotion journal")
+    parser.add_argument("--verify", action="store_true", help="verify all files and repair damaged ones")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Bring the tree up to date; the exit status."""
+    """Run the command and return the exit status."""
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
     from fedpkg_container.registry.mirror.run import mirror
@@ -101,13 +115,13 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if arguments.json:
         say_json(summary.report())
     else:
-        say(*summary_lines(summary, options.folder, verified=options.verify))
+        say(*summary_lines(summary, options.directory, verified=options.verify))
         for error in summary.errors:
             complain_of_error(error)
         if summary.errors and not summary.interrupted:
-            complain("what is there can be served; the next run tries the rest again")
+            complain("existing files can be served; the next run will retry the rest")
     if summary.interrupted:
-        complain(f"ended early by {summary.interrupted}; the tree can be served, and the next run goes on")
+        complain(f"stopped by {summary.interrupted}; the mirror is consistent and the next run will resume")
     return _status(summary)
 
 
@@ -118,31 +132,29 @@ def _status(summary: Summary) -> int:
 
 
 def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
-    """What is asked for, with what the site decided for the rest.
+    """Return the options: arguments, with the site's configuration for the rest.
 
-    :raises UsageError: it cannot be done so
+    :raises UsageError: if no output directory is given
     """
     from fedpkg_container.errors import UsageError
     from fedpkg_container.registry.mirror.options import DAY, Options
 
-    chosen = site.mirroring
-    tree = arguments.directory or chosen.directory
+    config = site.mirroring
+    tree = arguments.directory or config.directory
     if tree is None:
-        raise UsageError(
-            "there is no folder for the tree", solution=f"name it, or set [mirror] directory in {site.path}"
-        )
-    target = site.target(arguments.target or chosen.target)
+        raise UsageError("no output directory is given", solution=f"name it, or set [mirror] directory in {site.path}")
+    target = site.target(arguments.target or config.target)
     return Options(
         tree,
         name=target.registry,
-        repositories=tuple(arguments.repositories or chosen.repositories),
+        repositories=tuple(arguments.repositories or config.repositories),
         prefix=target.prefix,
-        parallel=chosen.parallel if arguments.parallel is None else arguments.parallel,
-        grace=(chosen.grace if arguments.grace is None else arguments.grace) * DAY,
-        rate=chosen.rate if arguments.rate is None else arguments.rate,
-        record=site.record,
+        parallel=config.parallel if arguments.parallel is None else arguments.parallel,
+        grace=(config.grace if arguments.grace is None else arguments.grace) * DAY,
+        rate=config.rate if arguments.rate is None else arguments.rate,
+        journal=site.journal,
         full=arguments.full,
         verify=arguments.verify,
-        archives=chosen.archives if arguments.archives is None else arguments.archives,
+        archives=config.archives if arguments.archives is None else arguments.archives,
         dry_run=arguments.dry_run,
     )

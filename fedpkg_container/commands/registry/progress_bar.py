@@ -1,4 +1,4 @@
-"""The bar that shows on a terminal how far a command is."""
+"""Progress bar for a terminal."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from fedpkg_container.registry.progress import Progress
 
 
 def shown() -> contextlib.AbstractContextManager[Progress]:
-    """What shows the progress: a bar where standard error is a terminal, else nothing."""
+    """Return a progress bar if standard error is a terminal, otherwise a progress that shows nothing."""
     return _bar() if sys.stderr.isatty() else contextlib.nullcontext(Progress())
 
 
 class _Rate(progress.DownloadColumn):
-    """How many bytes came, of how many, and how many a second."""
+    """Column with bytes received, total bytes, and bytes per second."""
 
     def render(self, task: progress.Task) -> Text:
-        """The column."""
+        """Return the column."""
         if task.fields["sized"]:
             return super().render(task).append(f" {decimal(int(task.speed or 0))}/s")
         return Text(decimal(task.fields["received"]) if task.fields["received"] else "")
 
 
 class _Bar(Progress):
-    """A line for the step in progress: how many are done, how many bytes came, and how fast where it is known."""
+    """A line for the current step: items done, bytes received, and the rate if the total size is known."""
 
     def __init__(self, bars: progress.Progress) -> None:
         self._bars = bars
@@ -64,7 +64,7 @@ class _Bar(Progress):
 
 @contextlib.contextmanager
 def _bar() -> Iterator[Progress]:
-    """A bar on standard error, which is gone at the end; what is said meanwhile stands above it."""
+    """Show a bar on standard error until the end of the block; messages appear above it."""
     columns = (
         progress.TextColumn("{task.description:<12}"),
         progress.BarColumn(bar_width=None),
@@ -73,7 +73,7 @@ def _bar() -> Iterator[Progress]:
         progress.TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    # Where standard output is read by something else, it is to get what is said there.
+    # rich must not redirect standard output to the terminal if it goes to a pipe or file.
     with progress.Progress(
         *columns, console=console, transient=True, expand=True, redirect_stdout=sys.stdout.isatty()
     ) as bars:

@@ -1,9 +1,9 @@
-"""Bring tested builds from the candidate registry to a target.
+"""Promote tested builds from the candidate registry to a target.
 
-Copies the image that Koji recorded, by digest: its list, all arches, and what refers to them (SBOMs, signatures).
-Then it sets the tags: version and release, and after it the target's floating ones. The build must be complete, and
-in a tag of Koji that the target lets through. No tag moves to an older build, unless
---allow-downgrade says so. To repeat it changes nothing.
+Copies the image recorded in Koji by digest: its image index, all architectures, and SBOMs and signatures. Then sets the
+tag of version and release, and the target's floating tags. The build must be complete, and in a Koji tag that the
+target accepts. Floating tags are not moved to an older build without --allow-downgrade. Promoting the same build again
+is a no-op.
 """
 
 from __future__ import annotations
@@ -11,32 +11,30 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.arguments import add_target
+from fedpkg_container.commands.registry.arguments import add_koji_tag, add_target, koji_tag
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
 
-HELP = "bring tested builds to a target"
+HELP = "promote tested builds to a target"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument("nvr", nargs="*", metavar="NVR", help="builds")
-    parser.add_argument("--tag", metavar="KOJI-TAG", help="the latest builds in a tag of Koji, instead of NVRs")
+    add_koji_tag(parser.add_mutually_exclusive_group(), help="promote the latest builds in a Koji tag, instead of NVRs")
     add_target(parser)
-    parser.add_argument("--allow-downgrade", action="store_true", help="move floating tags to older builds too")
+    parser.add_argument("--allow-downgrade", action="store_true", help="also move floating tags to older builds")
     parser.add_argument(
-        "--replace", action="store_true", help="take floating tags from images of other components, or of none"
+        "--replace", action="store_true", help="take over floating tags from images of other or unknown components"
     )
-    parser.add_argument(
-        "--verify", action="store_true", help="read and hash every blob that is copied, also where it is mounted"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--json", action="store_true", help="print a report for programs")
+    parser.add_argument("--verify", action="store_true", help="read and hash every copied blob, including mounted ones")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Promote; the exit status."""
+    """Run the command and return the exit status."""
     import time
 
     from fedpkg_container.commands.registry.progress_bar import shown
@@ -45,30 +43,33 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged
     from fedpkg_container.hub.session import anonymous, contact
-    from fedpkg_container.registry.promotion.promote import Wish, promote
+    from fedpkg_container.registry.promotion.promote import PromoteOptions, promote
     from fedpkg_container.registry.promotion.result import report
-    from fedpkg_container.registry.promotion.tagging import Rules
+    from fedpkg_container.registry.promotion.tagging import TagRules
 
     began = time.monotonic()
     target = site.target(arguments.to)
-    if bool(arguments.nvr) == bool(arguments.tag):
-        wrong = "NVRs and --tag exclude each other" if arguments.nvr else "no build is named"
-        raise UsageError(wrong, solution="name NVRs; or --tag KOJI-TAG, for the latest builds in a tag of Koji")
-    if arguments.tag and not target.lets_through(arguments.tag):
+    tag = koji_tag(arguments)
+    if bool(arguments.nvr) == bool(tag):
+        problem = "NVRs and --koji-tag exclude each other" if arguments.nvr else "no build is given"
+        raise UsageError(problem, solution="name NVRs, or use --koji-tag TAG for the latest builds in a Koji tag")
+    if tag and not target.allows(tag):
         raise UsageError(
-            f"{target.name} lets no builds of {arguments.tag} through",
-            solution=f"let through are: {' '.join(target.koji_tags)}",
+            f"target {target.name!r} does not accept builds from Koji tag {tag}",
+            solution=f"accepted Koji tags: {' '.join(target.koji_tags)}",
         )
     session = anonymous(site.profile)
     with contact(session.baseurl):
-        found = tagged(session, arguments.tag) if arguments.tag else candidates(session, arguments.nvr)
-    wish = Wish(Rules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify)
-    told = (lambda _: None) if arguments.json else show
+        builds = tagged(session, tag) if tag else candidates(session, arguments.nvr)
+    options = PromoteOptions(
+        TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify
+    )
+    on_result = (lambda _: None) if arguments.json else show
     with shown() as progress:
-        outcomes = promote(site, target, found, wish, told=told, progress=progress)
+        results = promote(site, target, builds, options, on_result=on_result, progress=progress)
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+        say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(outcomes))
-    return status(outcomes)
+        say(*summary(results))
+    return status(results)

@@ -1,4 +1,4 @@
-"""Delete what nobody needs from the candidate registry: staging of builds that have ended, and old candidates."""
+"""Delete unneeded images from the candidate registry: staging images of finished builds, and old candidates."""
 
 from __future__ import annotations
 
@@ -12,82 +12,89 @@ from fedpkg_container.text import counted
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
-    from fedpkg_container.registry.pruning.report import Outcome, Pruned, Report
-    from fedpkg_container.registry.pruning.retention import Verdict
+    from fedpkg_container.registry.pruning.report import DeletionResult, PrunedImage, Report
+    from fedpkg_container.registry.pruning.retention import Decision
 
 _GARBAGE = """\
-The space comes back when {registry} collects its garbage, on its own
+{registry} frees the space when its garbage collection runs, on its own
 machine:
-  1. storage.maintenance.readonly.enabled: true in its configuration, and
-     restart it: what is pushed meanwhile may be deleted with the garbage
-  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora);
-     without --delete-untagged, which takes images out of lists that have a tag
-  3. readonly.enabled: false again, and restart it: it remembers blobs that are
-     gone"""
+  1. set storage.maintenance.readonly.enabled to true in its configuration and
+     restart it; otherwise images pushed meanwhile may be deleted too
+  2. docker-registry garbage-collect CONFIG (registry garbage-collect on Fedora),
+     without --delete-untagged, which deletes the members of tagged image indexes
+  3. set readonly.enabled to false again and restart it; it caches the existence
+     of deleted blobs"""
+
+HELP = "delete staging images and old candidates that are not needed"
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report, line by line."""
+    """Yield the lines of the report."""
     yield from _table(report)
-    yield from _left(report)
-    number, size = len(report.images), sum(each.size or 0 for each in report.images)
-    done = sum(each.outcome.done for each in report.images), sum(each.outcome.done for each in report.emptied)
+    yield from _kept_lines(report)
+    number, size = len(report.images), sum(image.size or 0 for image in report.images)
+    done = sum(image.result.done for image in report.images), sum(entry.result.done for entry in report.emptied)
     if report.deletes and (number or report.emptied):
         emptied = counted(len(report.emptied), "staging repository")
         yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
     elif number or report.emptied:
         yield (
-            f"{counted(number, 'image')} ({_bytes(size)}, layers shared with others counted too) and"
-            f" {counted(len(report.emptied), 'staging repository')} would go; {_staying(report)}"
+            f"{counted(number, 'image')} ({_bytes(size)}, including shared layers) and"
+            f" {counted(len(report.emptied), 'staging repository')} would be deleted; {_kept_count(report)}"
         )
-        yield "nothing has been deleted: add --delete"
+        yield "nothing was deleted; use --delete to delete"
     else:
-        yield f"nothing to delete; {_staying(report)}"
+        yield f"nothing to delete; {_kept_count(report)}"
     if any(done):
         yield garbage_collection(report.registry)
 
 
-def _staying(report: Report) -> str:
-    return counted(len(report.kept), "image stays", "images stay")
+def _kept_count(report: Report) -> str:
+    return counted(len(report.kept), "image is kept", "images are kept")
 
 
 def garbage_collection(registry: str) -> str:
-    """How a registry's space comes back."""
+    """Return instructions for freeing a registry's space."""
     return _GARBAGE.format(registry=registry)
 
 
 def _table(report: Report) -> Iterator[str]:
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
-    for each in report.emptied:
-        tags = counted(each.staged.tags, "image")
-        why = _with(each.outcome, f"task {each.staged.task_id} has ended")
-        rows.append((f"{each.staged.repository} ({tags})", "", "", why))
-    rows += [_row(each) for each in report.images]
+    for entry in report.emptied:
+        tags = counted(entry.staged.tags, "image")
+        why = _with_result(entry.result, f"task {entry.staged.task_id} has ended")
+        rows.append((f"{entry.staged.repository} ({tags})", "", "", why))
+    rows += [_image_row(image) for image in report.images]
     if len(rows) > 1:
         yield from _aligned(rows)
         yield ""
 
 
-def _row(image: Pruned) -> tuple[str, str, str, str]:
+def _image_row(image: PrunedImage) -> tuple[str, str, str, str]:
     size = "?" if image.size is None else _bytes(image.size)
-    return _name(image.repository, image.verdict), _age(image.verdict), size, _with(image.outcome, image.verdict.why)
+    return (
+        _name(image.repository, image.decision),
+        _age(image.decision),
+        size,
+        _with_result(image.result, image.decision.why),
+    )
 
 
-def _with(outcome: Outcome, why: str) -> str:
-    if outcome.problem:
-        return f"{why}; not deleted: {outcome.problem}"
-    return f"kept: {outcome.needed}" if outcome.needed else why
+def _with_result(result: DeletionResult, why: str) -> str:
+    if result.problem:
+        return f"{why}; not deleted: {result.problem}"
+    return f"kept: {result.needed}" if result.needed else why
 
 
-def _name(repository: str, verdict: Verdict) -> str:
-    first, *more = verdict.tags
+def _name(repository: str, decision: Decision) -> str:
+    first, *more = decision.tags
     return f"{repository}:{first}" + (f" (+{len(more)})" if more else "")
 
 
-def _age(verdict: Verdict) -> str:
+def _age(decision: Decision) -> str:
     from fedpkg_container.registry.pruning.retention import DAY
 
-    return "?" if verdict.age is None else f"{verdict.age / DAY:.0f} d"
+    return "?" if decision.age is None else f"{decision.age / DAY:.0f} d"
 
 
 def _bytes(number: int) -> str:
@@ -104,47 +111,46 @@ def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
         yield f"{what:{widths[0]}}  {age:>{widths[1]}}  {size:>{widths[2]}}  {why}"
 
 
-def _left(report: Report) -> Iterator[str]:
-    """What stays although it may be meant to go, and what could not be read."""
-    for each in report.kept:
-        if each.verdict.is_ageless:
-            yield f"kept {_name(each.repository, each.verdict)}: {each.verdict.why}"
-    for place in report.waiting:
-        why = "Koji does not know its task" if place.ended is None else f"task {place.task_id} has not ended"
-        yield f"kept {place.repository}: {why}"
+def _kept_lines(report: Report) -> Iterator[str]:
+    """Yield what is kept although it might be unneeded, and problems."""
+    for image in report.kept:
+        if image.decision.is_age_unknown:
+            yield f"kept {_name(image.repository, image.decision)}: {image.decision.why}"
+    for staged in report.waiting:
+        why = "its task is unknown to Koji" if staged.ended is None else f"task {staged.task_id} has not ended"
+        yield f"kept {staged.repository}: {why}"
     for text in report.problems:
         yield f"problem: {text}"
-    reasons = Counter(each.verdict.why for each in report.kept if not each.verdict.is_ageless)
+    reasons = Counter(image.decision.why for image in report.kept if not image.decision.is_age_unknown)
     if reasons and not report.deletes:
-        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed, or young"
-
-
-HELP = "delete staging and old candidates that nobody needs"
+        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed or recent"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--delete", action="store_true", help="delete; otherwise it is only said what would go")
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--delete", action="store_true", help="actually delete (default: only show what would be deleted)"
+    )
     parser.add_argument(
         "--older-than",
         type=whole_days,
         metavar="DAYS",
-        help="delete candidates that are older; default: the site's keep",
+        help="delete unneeded candidates older than DAYS (default: [candidate] keep)",
     )
-    parser.add_argument("--staging", action="store_true", help="only staging, unless --candidates is given too")
-    parser.add_argument("--candidates", action="store_true", help="only candidates, unless --staging is given too")
-    parser.add_argument("--json", action="store_true", help="print a report for programs")
+    parser.add_argument("--staging", action="store_true", help="only prune staging repositories")
+    parser.add_argument("--candidates", action="store_true", help="only prune candidates")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Run the command; its exit status."""
+    """Run the command and return the exit status."""
     from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous
-    from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
+    from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
 
     both = arguments.staging == arguments.candidates
-    wanted = Wanted(
+    wanted = PruneOptions(
         keep=arguments.older_than or site.candidates.keep,
         deletes=arguments.delete,
         staging=both or arguments.staging,
@@ -152,7 +158,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     )
     report = Pruner(site, KojiRecords(anonymous(site.profile)), wanted, notice=complain).run()
     if arguments.json:
-        say_json({**report.packed(), "garbage_collection": garbage_collection(report.registry)})
+        say_json({**report.to_json(), "garbage_collection": garbage_collection(report.registry)})
     else:
         say(*lines(report))
     return 1 if report.failed else 0

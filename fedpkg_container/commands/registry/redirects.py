@@ -1,6 +1,6 @@
-"""Print the configuration of a web server before the registry.
+"""Print the configuration of a web server in front of the registry.
 
-It sends clients to a mirror for blobs, and to the registry for the rest.
+It redirects clients to a mirror for blobs, and proxies everything else to the registry.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
 
-HELP = "print the configuration of a web server before the registry"
+HELP = "print the configuration of a web server in front of the registry"
 
-EPILOG = """The configuration has comments for its operator. Its settings are those of
-section [redirects] of the site's file: fedpkg-container-registry(1),
+EPILOG = """The output has comments for the operator. It is generated from section
+[redirects] of the site's configuration: fedpkg-container-registry(1),
 docs/redirects.md
 
     fedpkg-container-registry redirects --nginx >/etc/nginx/conf.d/registry.conf
@@ -22,19 +22,19 @@ docs/redirects.md
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``redirects``."""
+    """Add the command's arguments."""
     parser.epilog = EPILOG
-    parser.set_defaults(files=False)  # nothing is reached: those of other sections may be on another machine
+    parser.set_defaults(files=False)  # files of other sections may be on another machine
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     kind = parser.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--nginx", dest="kind", action="store_const", const="nginx", help="for nginx")
-    kind.add_argument("--httpd", dest="kind", action="store_const", const="httpd", help="for Apache httpd")
+    kind.add_argument("--nginx", dest="kind", action="store_const", const="nginx", help="generate it for nginx")
+    kind.add_argument("--httpd", dest="kind", action="store_const", const="httpd", help="generate it for Apache httpd")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Print it; the exit status.
+    """Run the command and return the exit status.
 
-    :raises ConfigurationError: the site's file says nothing of a front end
+    :raises ConfigurationError: if no front end is configured
     """
     from fedpkg_container.commands.terminal import say
     from fedpkg_container.errors import ConfigurationError
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     if site.front_end is None:
         raise ConfigurationError(
-            f"{site.path} says nothing of a front end",
+            f"{site.path} does not configure a front end",
             solution="add a section [redirects]: fedpkg-container-registry(1), docs/redirects.md",
         )
     say(render(arguments.kind, site.front_end).rstrip("\n"))

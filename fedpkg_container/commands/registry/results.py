@@ -1,4 +1,4 @@
-"""How the outcomes of ``promote`` and ``unpromote`` are shown, and the exit status that they mean."""
+"""Output of ``promote`` and ``unpromote``, and their exit status."""
 
 from __future__ import annotations
 
@@ -9,62 +9,65 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.promotion.result import Outcome
+    from fedpkg_container.registry.promotion.result import PromotionResult
     from fedpkg_container.registry.promotion.tagging import TagChange
 
 
-def status(outcomes: Sequence[Outcome]) -> int:
-    """The exit status: 1 when one is refused or failed."""
-    return 0 if all(each.is_good for each in outcomes) else 1
+def status(results: Sequence[PromotionResult]) -> int:
+    """Return the exit status: 1 if a build was refused or failed."""
+    return 0 if all(result.succeeded for result in results) else 1
 
 
-def summary(outcomes: Sequence[Outcome]) -> list[str]:
-    """How many builds came to what, where there are several."""
-    counts = Counter(each.state for each in outcomes)
+def summary(results: Sequence[PromotionResult]) -> list[str]:
+    """Return a line with the number of builds per state, if there are several builds."""
+    counts = Counter(result.state for result in results)
     what = ", ".join(f"{number} {state}" for state, number in counts.items())
-    return [f"{len(outcomes)} builds: {what}"] if len(outcomes) > 1 else []
+    return [f"{len(results)} builds: {what}"] if len(results) > 1 else []
 
 
-def show(outcome: Outcome) -> None:
-    """Show what became of a build: on standard output what was done, on standard error what is wrong."""
+def show(result: PromotionResult) -> None:
+    """Print the result for a build: changes on standard output, errors on standard error."""
     from fedpkg_container.commands.terminal import complain_of_error, say
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
-    if outcome.state not in (FAILED, REFUSED):
-        is_plan = outcome.state == PLANNED
-        done = "nothing to do" if outcome.state == UNCHANGED else "would be done" if is_plan else "done"
-        say(f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan))
-    if outcome.error:
-        named = outcome.error if outcome.nvr in outcome.error else f"{outcome.nvr}: {outcome.error}"
-        complain_of_error(named, outcome.solution)
+    if result.state not in (FAILED, REFUSED):
+        is_plan = result.state == PLANNED
+        outcome_text = "nothing to do" if result.state == UNCHANGED else "would be done" if is_plan else "done"
+        say(f"{result.nvr} in {result.repository}: {outcome_text}", *_details(result, is_plan=is_plan))
+    if result.error:
+        message = result.error if result.nvr in result.error else f"{result.nvr}: {result.error}"
+        complain_of_error(message, result.solution)
 
 
-def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:
-    lines = [f"    {outcome.digest}"]
-    if outcome.arches:
-        lines.append(f"    arches: {', '.join(outcome.arches)}")
-    lines += [f"    {_tag(each, is_plan=is_plan)}" for each in outcome.tags]
-    if outcome.manifests:
-        artifacts = f"; SBOMs and signatures: {outcome.artifacts}" if outcome.artifacts else ""
+def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:
+    lines = [f"    {result.digest}"]
+    if result.arches:
+        lines.append(f"    arches: {', '.join(result.arches)}")
+    lines += [f"    {_tag(change, is_plan=is_plan)}" for change in result.tags]
+    if result.manifests:
+        artifacts = f"; SBOMs and signatures: {result.artifacts}" if result.artifacts else ""
         copied = "manifests to be copied" if is_plan else "manifests copied"
-        lines.append(f"    {copied}: {len(outcome.manifests)}{artifacts}")
-    tally = outcome.blobs
-    if tally.mounted or tally.sent or tally.present:
+        lines.append(f"    {copied}: {len(result.manifests)}{artifacts}")
+    counts = result.blobs
+    if counts.mounted or counts.sent or counts.present:
         to_be = "to be " if is_plan else ""
         parts = [
-            f"{tally.mounted} {to_be}mounted ({decimal(tally.bytes_mounted)})" if tally.mounted else "",
-            f"{tally.sent} {to_be}sent ({decimal(tally.bytes_sent)})" if tally.sent else "",
-            f"{tally.present} there already" if tally.present else "",
+            f"{counts.mounted} {to_be}mounted ({decimal(counts.bytes_mounted)})" if counts.mounted else "",
+            f"{counts.sent} {to_be}sent ({decimal(counts.bytes_sent)})" if counts.sent else "",
+            f"{counts.present} already present" if counts.present else "",
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")
-    if outcome.deleted:
-        lines += [f"    {'to be deleted' if is_plan else 'deleted'}:", *(f"        {each}" for each in outcome.deleted)]
-    lines += [f"    {each}  stays: {why}" for each, why in outcome.kept.items()]
+    if result.deleted:
+        lines += [
+            f"    {'to be deleted' if is_plan else 'deleted'}:",
+            *(f"        {digest}" for digest in result.deleted),
+        ]
+    lines += [f"    {digest}  kept: {why}" for digest, why in result.kept.items()]
     return lines
 
 
 def _tag(change: TagChange, *, is_plan: bool) -> str:
-    word = {"set": "would be set" if is_plan else "set", "already": "is there", "kept": "stays"}.get(
-        change.what, "would go" if is_plan else "removed"
+    word = {"set": "would be set" if is_plan else "set", "already": "already set", "kept": "kept"}.get(
+        change.what, "would be removed" if is_plan else "removed"
     )
     return f"{change.tag}  {word}{f': {change.why}' if change.why else ''}"

@@ -1,7 +1,7 @@
-"""Take promoted builds back.
+"""Reverse the promotion of builds.
 
-Floating tags go back to the build before, which the record of promotions knows and the registry must still have. With
---delete the image goes too, with its arches and what refers to them, as far as no other tag has them.
+Floating tags are moved back to the previous build according to the promotion journal, if the registry still has it.
+--delete also deletes the image, with its architectures, SBOMs and signatures, unless other tags share them.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from fedpkg_container.commands.registry.arguments import add_target, complete_pr
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
 
-HELP = "take promoted builds back"
+HELP = "reverse promotions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     complete_promoted(parser.add_argument("nvr", nargs="+", metavar="NVR", help="builds"))
     add_target(parser)
-    parser.add_argument("--delete", action="store_true", help="delete the images, as far as no other tag has them")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--json", action="store_true", help="print a report for programs")
+    parser.add_argument("--delete", action="store_true", help="also delete the images, unless other tags share them")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
+    parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
-    """Take back; the exit status."""
+    """Run the command and return the exit status."""
     import time
 
     from fedpkg_container.commands.registry.prune import garbage_collection
@@ -38,13 +38,15 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     began = time.monotonic()
     target = site.target(arguments.to)
-    told = (lambda _: None) if arguments.json else show
-    outcomes = unpromote(site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, told=told)
+    on_result = (lambda _: None) if arguments.json else show
+    results = unpromote(
+        site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, on_result=on_result
+    )
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+        say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(outcomes))
-        if any(each.deleted for each in outcomes) and not arguments.dry_run:
+        say(*summary(results))
+        if any(result.deleted for result in results) and not arguments.dry_run:
             say(garbage_collection(target.registry))
-    return status(outcomes)
+    return status(results)

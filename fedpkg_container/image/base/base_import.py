@@ -231,11 +231,11 @@ class BaseImport:
         """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
         unique = repository.tagged(tags.unique)
         self.log.say(f"bringing {source.shown} to {unique}")
-        self._registry.bring(source.transport, source.options, unique, exactly=bool(source.digest))
+        self._registry.copy_image(source.transport, source.options, unique, preserve_digests=bool(source.digest))
         with self._registry.repository(unique) as there:
             manifest = there.manifest(tags.unique)
             others = {}
-            if not manifest.is_list:
+            if not manifest.is_index:
                 others = {manifest.media_type: manifest.digest}
                 manifest = _list_of(manifest, source.members[0])
                 there.put_manifest(tags.unique, manifest)

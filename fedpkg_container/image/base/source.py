@@ -135,11 +135,11 @@ def _in_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSourc
 
 def _members(top: Manifest, images: Images, shown: str, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Member, ...]:
     """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
-    if top.is_list:
-        listed = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
+    if top.is_index:
+        listed = [each for each in top.manifests if _is_for_linux(each.fields.get("platform"))]
         if len(listed) > MOST_ARCHES:
             raise RefusedError(f"{shown} has more than {MOST_ARCHES} images")
-        manifests = [(images.manifest(each.digest), each.facts.get("platform")) for each in listed]
+        manifests = [(images.manifest(each.digest), each.fields.get("platform")) for each in listed]
     else:
         manifests = [(top, None)]
     size = sum({blob.digest: blob.size for manifest, _ in manifests for blob in manifest.blobs}.values())
@@ -173,7 +173,7 @@ def _platform(listed: Mapping[str, Any], where: str) -> dict[str, str]:
 
 
 def _member(manifest: Manifest, images: Images, listed: object, shown: str) -> Member:
-    if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATIONS:
+    if manifest.is_index or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATIONS:
         raise RefusedError(f"{shown}: {manifest.digest} is no image", solution="import an image, or a list of images")
     raw = images.blob(manifest.blobs[0])
     own = ImageConfiguration.read(raw, where=f"{shown}: {manifest.digest}")

@@ -46,7 +46,7 @@ def _read(root: Path, place: tuple[str, ...]) -> str:
 
 
 #: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
-LONGEST_CONFIGURATION = 8 * 1024 * 1024
+MAX_CONFIG_SIZE = 8 * 1024 * 1024
 
 
 def found_in(engine: Buildah, image: str) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def describe(registry: Registry, arch: str, image: ImageReference, **found: Any)
         manifest = repository.manifest(image.digest)
         if not manifest.blobs:
             raise RegistryError(f"{image} is not an image of one arch")
-        if manifest.blobs[0].size > LONGEST_CONFIGURATION:
-            raise RegistryError(f"the configuration of {image} has more than {LONGEST_CONFIGURATION} bytes")
+        if manifest.blobs[0].size > MAX_CONFIG_SIZE:
+            raise RegistryError(f"the configuration of {image} has more than {MAX_CONFIG_SIZE} bytes")
         raw = repository.blob(manifest.blobs[0])
         diff_ids = ImageConfiguration.read(raw, where=str(image)).diff_ids
     return BuiltImage(

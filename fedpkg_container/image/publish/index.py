@@ -15,8 +15,8 @@ from fedpkg_container.image.resolve.names import Tags
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.copy import carry
-from fedpkg_container.registry.manifests import LIST_TYPES, ImageConfiguration, Manifest
+from fedpkg_container.registry.copy import copy_manifest
+from fedpkg_container.registry.manifests import INDEX_TYPES, ImageConfiguration, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 
@@ -71,9 +71,9 @@ def _publish(
         members = []
         for image in images:
             staged = ImageReference.parse(image.staging)
-            manifest = carry(digests[image.arch], Repository(repository.http, staged.repository), repository)
+            manifest = copy_manifest(digests[image.arch], Repository(repository.http, staged.repository), repository)
             members.append({**manifest.descriptor, "platform": _platform(image)})
-        listed = Manifest.of({"schemaVersion": 2, "mediaType": LIST_TYPES[kind], "manifests": members})
+        listed = Manifest.of({"schemaVersion": 2, "mediaType": INDEX_TYPES[kind], "manifests": members})
         repository.put_manifest(target.tag, listed)
     return listed
 

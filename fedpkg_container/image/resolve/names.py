@@ -22,7 +22,7 @@ from fedpkg_container.model.nvr import (
 from fedpkg_container.model.options import own_components, repository_path
 from fedpkg_container.model.reference import SCRATCH, UniqueTag, imported, is_floating_tag, is_tag
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.referrers import list_tag
+from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.repository import Repository
 
 
@@ -177,7 +177,7 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     :raises RegistryError: the registry cannot be reached, or refuses
     """
     tags = list(repository.tags())
-    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not list_tag(tag))
+    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not fallback_tag_of(tag))
     tag = next((tag for tag in sorted(named, key=lambda tag: tag != LATEST) if repository.head(tag)), "")
     if not tag:
         return

@@ -101,10 +101,10 @@ class Resolver:
             )
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
-        have = manifest.platforms if manifest.is_list else [self.registry.settings(pinned)]
+        have = manifest.platforms if manifest.is_index else [self.registry.configuration(pinned)]
         missing = [each for each in self.platforms if not any(map(each.fits, have))]
         if missing:
-            alone = "" if manifest.is_list else f": it is one image, of {_shown(have[0])}, not a list"
+            alone = "" if manifest.is_index else f": it is one image, of {_shown(have[0])}, not a list"
             raise BuildFailedError(
                 f"{image} has no image for {', '.join(sorted(map(str, missing)))}{alone}",
                 solution="build without these arches, or use another base image",
@@ -113,7 +113,7 @@ class Resolver:
 
     def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
         """The Koji build that an image is: its labels say which, or a tag that imports set; Koji has its digest."""
-        labels = (self.registry.settings(pinned, self.platforms[0]).get("config") or {}).get("Labels")
+        labels = (self.registry.configuration(pinned, self.platforms[0]).get("config") or {}).get("Labels")
         found: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
         parts = [found.get(name) for name in ("com.redhat.component", "version", "release")]
         said = "-".join(str(part) for part in parts)

@@ -13,7 +13,7 @@ from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
-from fedpkg_container.registry.session import Opened
+from fedpkg_container.registry.session import OpenSockets
 from fedpkg_container.text import printable_line, without_credentials
 
 #: Seconds for connecting and for each answer, and for the whole file.
@@ -67,9 +67,9 @@ def _shown(text: str) -> str:
 
 
 def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
-    opened = Opened()
+    opened = OpenSockets()
     # A server may send a byte now and then, of a header too: what counts is the time for all of it.
-    with deadline.enforced(opened.cut), requests.Session() as session:
+    with deadline.enforced(opened.shutdown), requests.Session() as session:
         if guard is not None:
             session.trust_env = False  # no proxy, which would connect for us, and nothing of root's .netrc
         for scheme in ("http://", "https://"):
@@ -96,7 +96,7 @@ def _content(answer: requests.Response) -> bytes:
 class _Adapter(HTTPAdapter):
     """Connects to addresses that the guard allows, and keeps connections in view."""
 
-    def __init__(self, opened: Opened, guard: AddressGuard | None) -> None:
+    def __init__(self, opened: OpenSockets, guard: AddressGuard | None) -> None:
         self._opened, self._guard = opened, guard
         super().__init__()
 
@@ -104,7 +104,7 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*arguments, **options)
         kinds = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: self._opened.watching(kind, self._guard) for scheme, kind in kinds.items()
+            scheme: self._opened.pool_class(kind, self._guard) for scheme, kind in kinds.items()
         }
 
 

@@ -1,5 +1,5 @@
-"""The blobs of a registry as a tree of files that any web server, rsync or MirrorManager can serve.
+"""Export of a registry's blobs as a tree of files for web servers, rsync and MirrorManager.
 
-What is served lies below ``v2/`` (and ``archives/``), and is nothing but whole blobs that their digests fit; what this
-program remembers lies in ``.mirror/``, which is not to be served. ``run.mirror`` says what is done in which order.
+Only ``v2/`` and ``archives/`` are to be served; they contain complete, verified files. ``.mirror/`` is private: lock,
+state and partial downloads. ``run.mirror`` shows the order of the steps.
 """

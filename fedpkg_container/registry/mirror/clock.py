@@ -1,4 +1,4 @@
-"""How much time has passed between two runs, whatever happened to the clock in between."""
+"""Elapsed time between two runs, robust against changes of the wall clock."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A moment, by two clocks.
+class ClockReading:
+    """Readings of two clocks at the same time.
 
-    :param wall: seconds since 1970, as whoever sets the clock has it
-    :param boot: which start of the machine it is; empty where that cannot be known
-    :param running: seconds since then; nobody can set this clock
+    :param wall: wall clock, seconds since 1970
+    :param boot: boot ID; empty if unknown
+    :param running: seconds since boot, which cannot be adjusted
     """
 
     wall: float
@@ -23,20 +23,20 @@ class Moment:
     running: float
 
     @classmethod
-    def now(cls) -> Moment:
-        """This moment."""
+    def now(cls) -> ClockReading:
+        """Read the clocks."""
         try:
             boot = _BOOT.read_text().strip()
         except OSError:
             boot = ""
         return cls(time.time(), boot, time.clock_gettime(time.CLOCK_BOOTTIME))
 
-    def since(self, earlier: Moment, *, longest: float) -> float:
-        """Seconds that have passed.
+    def since(self, earlier: ClockReading, *, limit: float) -> float:
+        """Return the elapsed seconds since an earlier reading.
 
-        While the machine has not been started anew this is exact. Afterwards there is only the wall clock: it counts
-        as nothing when it went back, and as ``longest`` at the most when it went ahead.
+        The result is exact within one boot. After a reboot only the wall clock is available, so the result is limited
+        to the range from 0 to ``limit``.
         """
         if self.boot and self.boot == earlier.boot:
             return max(self.running - earlier.running, 0.0)
-        return min(max(self.wall - earlier.wall, 0.0), longest)
+        return min(max(self.wall - earlier.wall, 0.0), limit)

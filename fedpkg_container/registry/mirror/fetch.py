@@ -1,4 +1,4 @@
-"""Fetching the blobs that the tree lacks, within the bandwidth limit."""
+"""Fetching missing blobs into the tree, within the bandwidth limit."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from pathlib import Path
 from fedpkg_container.errors import FedpkgContainerError, NoSuchImageError
 from fedpkg_container.registry.fetch import receive_blob
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.mirror.discovery import Reach
+from fedpkg_container.registry.mirror.discovery import ReachableSet
 from fedpkg_container.registry.mirror.manifest_cache import Blob
 from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.tree import Contents, Tree, sync
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.workers import Crew, NotAskedError, StoppedError
+from fedpkg_container.registry.workers import JobSkippedError, StoppedError, WorkerPool
 
 
 class Throttle:
-    """Bytes a second; for several threads.
+    """Bandwidth limiter; thread-safe.
 
-    :param rate: 0 for no limit
+    :param rate: bytes per second; 0 for no limit
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._lock = threading.Lock()
-        #: When all that was taken so far has been paid for; up to a second in the past, by the monotonic clock.
-        self._paid = 0.0
+        #: Monotonic time at which the bytes so far are within the rate; at most one second in the past.
+        self._paid_until = 0.0
 
     def take(self, size: int, stop: threading.Event) -> None:
-        """Wait until so many bytes may have come, or until stopped."""
+        """Wait until ``size`` more bytes are within the rate, or ``stop`` is set."""
         if not self._rate:
             return
         with self._lock:
             now = time.monotonic()
-            self._paid = max(self._paid, now - 1.0) + size / self._rate
-            pause = self._paid - now
+            self._paid_until = max(self._paid_until, now - 1.0) + size / self._rate
+            pause = self._paid_until - now
         if pause > 0:
             stop.wait(pause)
 
 
 @dataclass(frozen=True)
-class Downloads:
-    """Fetches blobs; for several threads, each blob by one of them.
+class BlobDownloader:
+    """Fetches blobs; thread-safe for different blobs.
 
-    :param partial: the folder for what has not come whole yet, by digest
-    :param stop: set when the run is to end
-    :param received: told how many bytes came
-    :param resumed: told how many are there from an earlier run
+    :param partial: directory for partial downloads, named by digest
+    :param stop: set to stop all downloads
+    :param received: called with the number of bytes received
+    :param resumed: called with the number of bytes of an earlier partial download
     """
 
     http: RegistryHTTP
@@ -62,25 +62,24 @@ class Downloads:
     resumed: Callable[[int], None]
 
     def fetch(self, blob: Blob, repositories: Sequence[str]) -> Path:
-        """Fetch a blob; the file that holds it, which is whole and on the disk.
+        """Fetch a blob and return the complete, synced file.
 
-        What a broken connection or the end of the program leaves is gone on with. Wrong content is thrown away and
-        asked for once more.
+        A partial download is resumed. Wrong content is discarded and fetched once more.
 
-        :param repositories: that have it; the next one is asked when one does not
-        :raises WrongContentError: wrong content came twice
-        :raises RegistryError: it cannot be had
-        :raises OSError: it cannot be written
-        :raises StoppedError: the run is to end
+        :param repositories: that should have the blob, tried in order
+        :raises WrongContentError: if wrong content was received twice
+        :raises RegistryError: if it cannot be fetched
+        :raises OSError: if it cannot be written
+        :raises StoppedError: if the run was stopped
         """
         for repository in repositories[:-1]:
             try:
-                return self._from(blob, repository)
+                return self._fetch_from(blob, repository)
             except NoSuchImageError:
                 continue
-        return self._from(blob, repositories[-1])
+        return self._fetch_from(blob, repositories[-1])
 
-    def _from(self, blob: Blob, repository: str) -> Path:
+    def _fetch_from(self, blob: Blob, repository: str) -> Path:
         path = self.partial / blob.digest
         receive_blob(
             Repository(self.http, repository),
@@ -102,10 +101,10 @@ class Downloads:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingBlob:
     """A blob that the tree lacks for some repositories.
 
-    :param source: a repository for which it is there; empty for none
+    :param source: a repository that has it in the tree; empty if none
     """
 
     blob: Blob
@@ -113,11 +112,10 @@ class Missing:
     source: str
 
 
-def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) -> Iterator[Missing]:
-    """What the tree lacks, the largest first; a file of another size than the manifest says is none.
+def find_missing(contents: Contents, reached: Mapping[str, ReachableSet], summary: Summary) -> Iterator[MissingBlob]:
+    """Yield the blobs that the tree lacks, the largest first; files of the wrong size count as missing.
 
-    Repositories that disagree about the size of a blob are noted as failures: one of them is wrong, and the blob is
-    fetched as the first of them says.
+    If manifests state different sizes for a blob, a failure is noted and the first size is used.
     """
     wanted: dict[str, tuple[Blob, list[str]]] = {}
     for name, reach in sorted(reached.items()):
@@ -126,80 +124,80 @@ def missing(contents: Contents, reached: Mapping[str, Reach], summary: Summary) 
             if blob.size == size:
                 names.append(name)
             else:
-                summary.fail(f"{name}: {digest} has {size} bytes, {names[0]} says {blob.size}")
-    there: dict[Blob, set[str]] = {}
+                summary.fail(f"{name}: {digest} has {size} bytes, {names[0]} states {blob.size}")
+    repositories_with: dict[Blob, set[str]] = {}
     for name, blobs in contents.items():
         for entry in blobs.values():
-            there.setdefault(Blob(entry.digest, entry.size), set()).add(name)
-    for blob, names in sorted(wanted.values(), key=lambda each: (-each[0].size, each[0].digest)):
-        sources = there.get(blob, set())
+            repositories_with.setdefault(Blob(entry.digest, entry.size), set()).add(name)
+    for blob, names in sorted(wanted.values(), key=lambda item: (-item[0].size, item[0].digest)):
+        sources = repositories_with.get(blob, set())
         lacking = [name for name in names if name not in sources]
         summary.present += len(names) - len(lacking)
         if lacking:
-            yield Missing(blob, tuple(lacking), min(sources, default=""))
+            yield MissingBlob(blob, tuple(lacking), min(sources, default=""))
 
 
-def _named(lacking: Missing, reason: str) -> str:
-    """Why a blob could not be had, with its name and its repository."""
+def _with_blob_name(lacking: MissingBlob, reason: str) -> str:
+    """Return a reason with the blob's repository and digest."""
     digest, name = lacking.blob.digest, lacking.repositories[0]
     return f"{name}: {reason}" if digest in reason else f"{name}@{digest}: {reason}"
 
 
 @dataclass(frozen=True)
-class Filling:
-    """Brings into the tree what it lacks.
+class BlobFetcher:
+    """Adds missing blobs to the tree.
 
-    :param dry_run: only count
+    :param dry_run: only count them
     """
 
     tree: Tree
-    downloads: Downloads
-    crew: Crew
+    downloader: BlobDownloader
+    pool: WorkerPool
     progress: Progress
     summary: Summary
     dry_run: bool = False
 
-    def fill(self, lacking: list[Missing]) -> None:
-        """Bring it in; what fails is noted, and the rest goes on.
+    def fetch_missing(self, missing_blobs: list[MissingBlob]) -> None:
+        """Link or fetch missing blobs; failures are noted and do not stop the others.
 
-        :raises OSError: nothing can be written any more
+        :raises OSError: if files cannot be written
         """
-        for each in lacking:
-            if each.source:
-                self._link(each)
-        fetched = [each for each in lacking if not each.source]
+        for missing in missing_blobs:
+            if missing.source:
+                self._link(missing)
+        fetched = [missing for missing in missing_blobs if not missing.source]
         if self.dry_run:
-            for each in fetched:
-                self._count(each)
+            for missing in fetched:
+                self._count(missing)
             return
-        self.progress.began("blobs", len(fetched), sum(each.blob.size for each in fetched))
-        not_asked = 0
-        for outcome in self.crew.each(fetched, self._fetch):
+        self.progress.began("blobs", len(fetched), sum(missing.blob.size for missing in fetched))
+        skipped = 0
+        for outcome in self.pool.as_completed(fetched, self._fetch):
             self.progress.advanced()
             if outcome.error is None:
                 self._count(outcome.job)
-            elif isinstance(outcome.error, NotAskedError):
-                not_asked += 1
+            elif isinstance(outcome.error, JobSkippedError):
+                skipped += 1
             elif isinstance(outcome.error, FedpkgContainerError):
-                self.summary.fail(_named(outcome.job, outcome.error.reason))
+                self.summary.fail(_with_blob_name(outcome.job, outcome.error.reason))
             else:
                 raise outcome.error
-        if not_asked:
-            self.summary.fail(f"{not_asked} more blobs were not asked for, since the registry is away")
+        if skipped:
+            self.summary.fail(f"{skipped} more blobs were skipped because the registry is unavailable")
 
-    def _count(self, fetched: Missing) -> None:
+    def _count(self, fetched: MissingBlob) -> None:
         self.summary.new += 1
         self.summary.linked += len(fetched.repositories) - 1
         self.summary.received += fetched.blob.size if self.dry_run else 0
 
-    def _link(self, each: Missing) -> None:
-        for name in each.repositories:
+    def _link(self, missing: MissingBlob) -> None:
+        for name in missing.repositories:
             if not self.dry_run:
-                self.tree.link(each.blob.digest, each.source, name)
+                self.tree.link_blob(missing.blob.digest, missing.source, name)
             self.summary.linked += 1
 
-    def _fetch(self, each: Missing) -> None:
-        first, *others = each.repositories
-        self.tree.place(self.downloads.fetch(each.blob, each.repositories), each.blob.digest, first)
+    def _fetch(self, missing: MissingBlob) -> None:
+        first, *others = missing.repositories
+        self.tree.publish_blob(self.downloader.fetch(missing.blob, missing.repositories), missing.blob.digest, first)
         for name in others:
-            self.tree.link(each.blob.digest, first, name)
+            self.tree.link_blob(missing.blob.digest, first, name)

@@ -1,4 +1,4 @@
-"""One mirror at a time on one folder."""
+"""Lock against concurrent runs on the same tree."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fedpkg_container.text import printable_line
 
 @contextlib.contextmanager
 def locked(path: Path, what: Path) -> Iterator[None]:
-    """Hold a lock; the kernel gives it back when this process ends, however that comes about.
+    """Hold a lock, which the kernel releases when the process ends.
 
-    :param path: a file that says who holds the lock
-    :param what: what nobody else may work on
-    :raises FedpkgContainerError: another process holds it
+    :param path: lock file; contains the holder
+    :param what: what is locked, for the error
+    :raises FedpkgContainerError: if another process holds it
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as file:
@@ -28,7 +28,7 @@ def locked(path: Path, what: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = printable_line(file.read(200).strip()) or "another process"
             raise FedpkgContainerError(
-                f"{what} is being worked on by {holder}", solution="wait for its end, or stop it"
+                f"{what} is locked by {holder}", solution="wait until it has ended, or stop it"
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         file.truncate()

@@ -1,4 +1,4 @@
-"""What manifests lead to, as far as a mirror has to know; kept from run to run, since digests do not change."""
+"""Cached manifests: only what a mirror needs; valid forever, since the digest identifies the content."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry.manifests import Manifest
 
-#: Media types of the configurations of images that run; artifacts have others.
+#: Media types of image configurations; artifacts have others.
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A blob that is to be exported.
+    """A blob to export.
 
-    :param size: bytes, as the manifest says
+    :param size: bytes, as stated in the manifest
     """
 
     digest: str
@@ -25,48 +25,48 @@ class Blob:
 
 @dataclass(frozen=True)
 class Image:
-    """An image, an artifact, or a list of them.
+    """An image, an artifact, or an image index.
 
-    :param members: digests of the manifests of a list
-    :param blobs: configuration and layers, without those that registries need not have
-    :param foreign: how many of these there are
-    :param runs: whether it is an image, neither an artifact nor a list; its configuration comes first in ``blobs``
+    :param members: digests of the manifests of an index
+    :param blobs: configuration and layers, without foreign layers
+    :param foreign: number of foreign layers
+    :param is_image: whether it is an image, neither artifact nor index; then ``blobs`` starts with its configuration
     """
 
     members: tuple[str, ...] = ()
     blobs: tuple[Blob, ...] = ()
     foreign: int = 0
-    runs: bool = False
+    is_image: bool = False
 
     @classmethod
     def of(cls, manifest: Manifest) -> Image:
-        """What a manifest leads to.
+        """Extract the cached part of a manifest.
 
-        :raises RegistryError: it cannot be read, or would have a manifest served as a blob
+        :raises RegistryError: if it is invalid, or a manifest would be served as a blob
         """
         blobs = manifest.blobs
         if any(blob.is_manifest for blob in blobs):
-            raise RegistryError(f"{manifest.digest} has a manifest among its layers")
+            raise RegistryError(f"{manifest.digest} has a manifest as layer")
         return cls(
             members=tuple(dict.fromkeys(member.digest for member in manifest.manifests)),
-            blobs=tuple(dict.fromkeys(Blob(each.digest, each.size) for each in blobs if not each.is_foreign)),
-            foreign=sum(each.is_foreign for each in blobs),
-            runs=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
+            blobs=tuple(dict.fromkeys(Blob(blob.digest, blob.size) for blob in blobs if not blob.is_foreign)),
+            foreign=sum(blob.is_foreign for blob in blobs),
+            is_image=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
         )
 
     @property
     def text(self) -> str:
-        """The same as a text to be kept."""
+        """Serialized form."""
         return json.dumps(
-            [self.members, [[each.digest, each.size] for each in self.blobs], self.foreign, self.runs],
+            [self.members, [[blob.digest, blob.size] for blob in self.blobs], self.foreign, self.is_image],
             separators=(",", ":"),
         )
 
     @classmethod
     def from_text(cls, text: str) -> Image:
-        """What was kept.
+        """Parse the serialized form.
 
-        :raises ValueError: it is something else
+        :raises ValueError: if it is invalid
         """
-        members, blobs, foreign, runs = json.loads(text)
-        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, runs)
+        members, blobs, foreign, is_image = json.loads(text)
+        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, is_image)

@@ -1,4 +1,4 @@
-"""What one run of a mirror is to do, and the summary of what it did."""
+"""Options and summary of a mirror run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.text import printable_line
 
 DAY = 86400.0
@@ -16,39 +16,39 @@ DAY = 86400.0
 
 @dataclass(frozen=True)
 class Options:
-    """What one run is to do.
+    """Options of a run.
 
-    :param folder: the tree; it is made when it is not there
-    :param name: under which clients know the registry, host and port; empty: that under which it is asked
-    :param repositories: patterns of the repositories that are exported (``*``, ``?``, ``[...]``); others are left alone
-    :param prefix: only repositories below it, without a slash at its end; empty for all
-    :param parallel: requests at the same time
-    :param grace: seconds for which a file stays that nothing reaches any more
-    :param rate: bytes a second for all requests together; 0 for no limit
-    :param record: what ``promote`` wrote; None: every tag is asked for
-    :param full: ask for every tag even so
-    :param verify: read the whole tree and mend what is wrong
-    :param archives: export images as archives too
+    :param directory: the tree; created if it does not exist
+    :param name: host and port of the registry as clients know it; empty: as it is fetched from
+    :param repositories: patterns of the repositories to export (``*``, ``?``, ``[...]``)
+    :param prefix: only repositories below it, without trailing slash; empty for all
+    :param parallel: number of concurrent requests
+    :param grace: seconds for which an unreferenced file is kept
+    :param rate: bandwidth limit for all requests together, bytes per second; 0 for none
+    :param journal: promotion journal; None: query every tag
+    :param full: query every tag even if there is a journal
+    :param verify: verify all files and repair damaged ones
+    :param archives: also export images as docker-archives
     :param dry_run: change nothing
-    :param now: the clocks
+    :param now: reads the clocks
     """
 
-    folder: Path
+    directory: Path
     name: str = ""
     repositories: tuple[str, ...] = ("*",)
     prefix: str = ""
     parallel: int = 8
     grace: float = 7 * DAY
     rate: int = 0
-    record: Path | None = None
+    journal: Path | None = None
     full: bool = False
     verify: bool = False
     archives: bool = False
     dry_run: bool = False
-    now: Callable[[], Moment] = field(default=Moment.now)
+    now: Callable[[], ClockReading] = field(default=ClockReading.now)
 
     def wants(self, repository: str) -> bool:
-        """Whether a repository is to be exported."""
+        """Return whether a repository is to be exported."""
         below = not self.prefix or repository.startswith(f"{self.prefix}/")
         return below and any(fnmatch.fnmatchcase(repository, pattern) for pattern in self.repositories)
 
@@ -57,29 +57,29 @@ class Options:
 class Summary:
     """What a run did; in a dry run, what it would have done.
 
-    :param repositories: that were wanted
-    :param asked: tags that the registry was asked for, the others being known from promote's record
-    :param manifests: that the tags reach, each once
-    :param present: blobs, counted in each repository, that were there
-    :param new: that were fetched, each once
-    :param linked: names of blobs that the tree had already
-    :param deleted: names of blobs that nothing had reached for the grace period, and archives
-    :param waiting: that nothing reaches, and that are to be deleted later
-    :param foreign: layers that registries need not have, left out
-    :param mended: names of files that were not what their digest says, or not one file; and archives, not what their
-        checksum says
-    :param archives: that were made
+    :param repositories: number of selected repositories
+    :param queried: number of tags queried; the others are known from the promotion journal
+    :param manifests: number of distinct manifests reachable from tags
+    :param present: blobs that existed, counted per repository
+    :param new: distinct blobs fetched
+    :param linked: additional hard links for existing blobs
+    :param deleted: expired blobs, counted per repository, and archives
+    :param waiting: unreferenced files within the grace period
+    :param foreign: foreign layers, which are not exported
+    :param repaired: files that did not match their digest, or were separate copies; archives that did not match their
+        checksum
+    :param archives: archives created
     :param received: bytes
-    :param requests: that the registry answered
-    :param seconds: from begin to end
-    :param errors: what failed, a sentence each
-    :param interrupted: the signal that ended the run early; empty for none
+    :param requests: number of responses
+    :param seconds: duration
+    :param errors: failures, one sentence each
+    :param interrupted: the signal that stopped the run; empty if none
     """
 
     dry_run: bool = False
     repositories: int = 0
     tags: int = 0
-    asked: int = 0
+    queried: int = 0
     manifests: int = 0
     present: int = 0
     new: int = 0
@@ -87,7 +87,7 @@ class Summary:
     deleted: int = 0
     waiting: int = 0
     foreign: int = 0
-    mended: int = 0
+    repaired: int = 0
     archives: int = 0
     received: int = 0
     requests: int = 0
@@ -96,19 +96,19 @@ class Summary:
     interrupted: str = ""
 
     def fail(self, reason: str) -> None:
-        """Note what failed."""
+        """Note a failure."""
         self.errors.append(printable_line(reason))
 
     def report(self) -> dict[str, Any]:
-        """The same as an object for programs."""
-        counted = ("present", "new", "linked", "deleted", "waiting", "foreign", "mended")
+        """Return the summary as a JSON object."""
+        counted = ("present", "new", "linked", "deleted", "waiting", "foreign")
         return {
             "dry_run": self.dry_run,
             "repositories": self.repositories,
             "tags": self.tags,
-            "tags_asked": self.asked,
+            "tags_asked": self.queried,
             "manifests": self.manifests,
-            "blobs": {name: getattr(self, name) for name in counted},
+            "blobs": {**{name: getattr(self, name) for name in counted}, "mended": self.repaired},
             "archives": self.archives,
             "bytes": self.received,
             "requests": self.requests,

@@ -1,4 +1,4 @@
-"""Retention: files that no tag reaches any more stay for the grace period, and are then deleted."""
+"""Retention: unreferenced files are kept for the grace period, and then deleted."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.registry.mirror.archives import Archives, Kept
-from fedpkg_container.registry.mirror.clock import Moment
-from fedpkg_container.registry.mirror.discovery import Reach
+from fedpkg_container.registry.mirror.archives import Archives, WantedArchives
+from fedpkg_container.registry.mirror.clock import ClockReading
+from fedpkg_container.registry.mirror.discovery import ReachableSet
 from fedpkg_container.registry.mirror.options import Options, Summary
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import ARCHIVES, BLOBS, Contents, Tree
 
-#: The moment of the last run that counted, among the facts.
-_COUNTED = "counted"
-#: The part of the grace period that one run may add when only the wall clock is there to tell.
-_PART = 0.25
+#: State key: clock reading of the last run that counted time.
+_LAST_COUNTED = "counted"
+#: Maximum part of the grace period that one run may add if only the wall clock is available.
+_MAX_PART = 0.25
 
 
 def expired(
-    state: State, unreached: Collection[str], in_doubt: Callable[[str], bool], *, now: Moment, grace: float
+    state: State, unreached: Collection[str], is_in_doubt: Callable[[str], bool], *, now: ClockReading, grace: float
 ) -> list[str]:
-    """Count the time; the paths that nothing has reached for the grace period.
+    """Update the ages of unreferenced paths; return those older than the grace period.
 
-    :param unreached: paths that nothing reaches, as far as that could be told
-    :param in_doubt: whether nothing can be told of a path in this run: its age stays what it is
-    :param grace: seconds; 0: at once
+    :param unreached: paths that are not referenced
+    :param is_in_doubt: returns whether the references of a path are unknown in this run; its age does not change
+    :param grace: seconds; 0: expire at once
     """
-    earlier = state.moment(_COUNTED)
-    passed = now.since(earlier, longest=grace * _PART) if earlier else 0.0
-    state.note(_COUNTED, now)
-    ages = {path: age for path, age in state.unreached.items() if in_doubt(path)}
+    last_reading = state.clock_reading(_LAST_COUNTED)
+    passed = now.since(last_reading, limit=grace * _MAX_PART) if last_reading else 0.0
+    state.record_clock(_LAST_COUNTED, now)
+    ages = {path: age for path, age in state.unreached.items() if is_in_doubt(path)}
     for path in unreached:
         ages[path] = state.unreached[path] + passed if path in state.unreached else 0.0
     state.unreached = ages
@@ -40,9 +40,9 @@ def expired(
 
 @dataclass(frozen=True)
 class Deletion:
-    """Deletes from a tree.
+    """Deletes expired files of a tree.
 
-    :param failed: repositories of which it could not be told what is reached: they stay as they are
+    :param failed: repositories that could not be read; their files are kept
     """
 
     tree: Tree
@@ -55,47 +55,47 @@ class Deletion:
         self,
         contents: Contents,
         archives: Collection[Path],
-        reached: Mapping[str, Reach],
-        kept: Kept | None,
+        reached: Mapping[str, ReachableSet],
+        wanted_archives: WantedArchives | None,
         summary: Summary,
-        now: Moment,
+        now: ClockReading,
     ) -> None:
         """Delete what has expired.
 
-        :param contents: what was in the tree when the run began
-        :param archives: those that were there then, below the tree
-        :param kept: the archives that there should be; None: nothing is known of archives
-        :raises OSError: it cannot be deleted
+        :param contents: blobs in the tree at the start of the run
+        :param archives: archives in the tree at the start of the run, as relative paths
+        :param wanted_archives: archives that should exist; None: unknown
+        :raises OSError: if a file cannot be deleted
         """
         unreached: dict[str, tuple[str, str]] = {}
         for name, blobs in contents.items():
             wanted = reached[name].blobs if name in reached else {}
             if not self._is_in_doubt(name):
                 unreached.update({f"{BLOBS}/{name}/blobs/{digest}": (name, digest) for digest in blobs.keys() - wanted})
-        if kept:
-            there = [path for path in archives if not self._is_in_doubt(_repository(path), kept)]
-            unreached.update({str(path): ("", str(path)) for path in there if path not in kept.paths})
+        if wanted_archives:
+            there = [path for path in archives if not self._is_in_doubt(_repository(path), wanted_archives)]
+            unreached.update({str(path): ("", str(path)) for path in there if path not in wanted_archives.paths})
 
-        def in_doubt(path: str) -> bool:
+        def is_in_doubt(path: str) -> bool:
             if path.startswith(f"{ARCHIVES}/"):
-                return kept is None or self._is_in_doubt(_repository(Path(path)), kept)
+                return wanted_archives is None or self._is_in_doubt(_repository(Path(path)), wanted_archives)
             return self._is_in_doubt(path.partition("/")[2].rpartition("/blobs/")[0])
 
-        gone = expired(self.state, unreached, in_doubt, now=now, grace=self.options.grace)
-        summary.deleted, summary.waiting = len(gone), len(unreached) - len(gone)
-        for path in [] if self.options.dry_run else gone:
-            name, rest = unreached[path]
+        expired_paths = expired(self.state, unreached, is_in_doubt, now=now, grace=self.options.grace)
+        summary.deleted, summary.waiting = len(expired_paths), len(unreached) - len(expired_paths)
+        for path in [] if self.options.dry_run else expired_paths:
+            name, path_or_digest = unreached[path]
             if name:
-                self.tree.remove(name, rest)
+                self.tree.remove(name, path_or_digest)
             else:
-                self.archives.remove(Path(rest))
+                self.archives.remove(Path(path_or_digest))
             del self.state.unreached[path]
 
-    def _is_in_doubt(self, repository: str, kept: Kept | None = None) -> bool:
-        failed = repository in self.failed or (kept is not None and repository in kept.in_doubt)
+    def _is_in_doubt(self, repository: str, wanted_archives: WantedArchives | None = None) -> bool:
+        failed = repository in self.failed or (wanted_archives is not None and repository in wanted_archives.in_doubt)
         return failed or not self.options.wants(repository)
 
 
 def _repository(archive: Path) -> str:
-    """The repository of an archive, by its path below the tree."""
+    """Return the repository of an archive from its relative path."""
     return archive.parent.relative_to(ARCHIVES).as_posix()

@@ -1,7 +1,6 @@
-"""What a mirror remembers from run to run: a cache, which may be lost at any time and is made anew.
+"""State kept between mirror runs: a cache, which can be deleted at any time.
 
-Nothing that is served depends on it: what is there is looked up in the tree. Without it one run asks the registry for
-everything, and the time for which a blob stays that nothing reaches begins again.
+Served files do not depend on it. Without it, the next run queries everything, and grace periods start again.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fedpkg_container.registry.mirror.clock import Moment
+from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.registry.mirror.manifest_cache import Image
 
 logger = logging.getLogger(__name__)
 
-#: Changes with the tables; another one in the file: it is made anew.
+#: Version of the tables; a file with another version is recreated.
 _VERSION = 1
 _TABLES = """
 CREATE TABLE images (digest TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
@@ -33,13 +32,13 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 
 @dataclass
 class State:
-    """What is remembered; read whole, changed in memory, and written back in one transaction.
+    """The state; read completely, changed in memory, and written in one transaction.
 
     :param images: manifests by digest
-    :param tags: repository → tag → digest, of repositories that were read whole
-    :param referrers: what a registry with the referrers API lists: repository and subject → manifests
-    :param unreached: path below the tree → seconds for which nothing has been seen to reach it
-    :param facts: moments, and the position in promote's record
+    :param tags: repository → tag → digest, of completely read repositories
+    :param referrers: results of the referrers API: repository and subject → digests
+    :param unreached: path relative to the tree → seconds for which it has not been referenced
+    :param facts: key → value: clock readings, position in the promotion journal
     """
 
     images: dict[str, Image] = field(default_factory=dict)
@@ -48,29 +47,29 @@ class State:
     unreached: dict[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
 
-    def moment(self, name: str) -> Moment | None:
-        """A moment that was noted."""
-        return Moment(**json.loads(self.facts[name])) if name in self.facts else None
+    def clock_reading(self, name: str) -> ClockReading | None:
+        """Return a recorded clock reading."""
+        return ClockReading(**json.loads(self.facts[name])) if name in self.facts else None
 
-    def note(self, name: str, moment: Moment) -> None:
-        """Note a moment."""
-        self.facts[name] = json.dumps(asdict(moment))
+    def record_clock(self, name: str, clock_reading: ClockReading) -> None:
+        """Record a clock reading."""
+        self.facts[name] = json.dumps(asdict(clock_reading))
 
     @classmethod
     def read(cls, path: Path, registry: str) -> State:
-        """What was written; nothing when it was of another registry, or cannot be read."""
-        fresh = cls(facts={"registry": registry})
+        """Read the state; empty if it belongs to another registry or cannot be read."""
+        empty = cls(facts={"registry": registry})
         if not path.exists():
-            return fresh
+            return empty
         try:
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
                 if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                    return fresh
-                found = cls._read(database)
+                    return empty
+                state = cls._read(database)
         except (sqlite3.Error, ValueError, TypeError) as error:
-            logger.warning("%s cannot be read, and is made anew: %s", path, error)
-            return fresh
-        return found if found.facts.get("registry") == registry else fresh
+            logger.warning("%s cannot be read and is recreated: %s", path, error)
+            return empty
+        return state if state.facts.get("registry") == registry else empty
 
     @classmethod
     def _read(cls, database: sqlite3.Connection) -> State:
@@ -89,18 +88,18 @@ class State:
         )
 
     def write(self, path: Path) -> None:
-        """Write what has changed; a file that cannot be used is made anew.
+        """Write the changes; recreate a damaged file.
 
-        :raises OSError: it cannot be written
+        :raises OSError: if it cannot be written
         """
         try:
             try:
                 self._write(path)
-            except sqlite3.OperationalError:  # no space, no permission: what is there stays
+            except sqlite3.OperationalError:  # no space or no permission: the file is not damaged
                 raise
             except sqlite3.DatabaseError:
-                for each in (path, path.with_name(f"{path.name}-journal")):
-                    each.unlink(missing_ok=True)
+                for file in (path, path.with_name(f"{path.name}-journal")):
+                    file.unlink(missing_ok=True)
                 self._write(path)
         except sqlite3.Error as error:
             raise OSError(f"{path} cannot be written: {error}") from error
@@ -118,21 +117,21 @@ class State:
     def _rows(self) -> Iterator[tuple[str, set[tuple[object, ...]]]]:
         yield "images", {(digest, image.text) for digest, image in self.images.items()}
         yield "tags", {(name, tag, digest) for name, tags in self.tags.items() for tag, digest in tags.items()}
-        yield "referrers", {(*key, json.dumps(listed)) for key, listed in self.referrers.items()}
+        yield "referrers", {(*key, json.dumps(digests)) for key, digests in self.referrers.items()}
         yield "unreached", set(self.unreached.items())
         yield "facts", set(self.facts.items())
 
     def forget(self, reached: Collection[str]) -> None:
-        """Forget manifests that no tag reaches, and what was listed for them.
+        """Remove manifests that are not referenced by any tag, and their referrers.
 
-        :param reached: the digests of those that some tag reaches
+        :param reached: digests of the referenced ones
         """
         self.images = {digest: image for digest, image in self.images.items() if digest in reached}
-        self.referrers = {key: listed for key, listed in self.referrers.items() if key[1] in reached}
+        self.referrers = {key: digests for key, digests in self.referrers.items() if key[1] in reached}
 
 
 def _replace(database: sqlite3.Connection, table: str, rows: set[tuple[object, ...]]) -> None:
-    """Make a table hold these rows, by changing no others than must be."""
+    """Replace the rows of a table, writing only the differences."""
     before = set(database.execute(f"SELECT * FROM {table}"))
     columns = [column[1] for column in database.execute(f"PRAGMA table_info({table})")]
     where = " AND ".join(f"{column} = ?" for column in columns)

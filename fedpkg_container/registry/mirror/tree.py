@@ -1,4 +1,4 @@
-"""The tree that is served: ``v2/<repository>/blobs/<digest>``, one copy of each blob on disk, and its list of files."""
+"""The served tree: ``v2/<repository>/blobs/<digest>``, one copy of each blob on disk, and its list of files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from pathlib import Path
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.reference import is_repository
-from fedpkg_container.registry.digests import checked
+from fedpkg_container.registry.digests import validate_digest
 
-#: What is served, below the tree's folder: blobs, and archives.
+#: Served directories: blobs and archives.
 BLOBS, ARCHIVES = TOPS = ("v2", "archives")
-#: Permissions of what is served, whatever the umask.
-FILE_MODE, FOLDER_MODE = 0o644, 0o755
-#: Why a file cannot get another name, so that it is copied: too many already, or a file system without hard links.
-_NO_LINK = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
+#: Permissions of served files and directories, independent of the umask.
+FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
+#: Errors of link(2) that are handled by copying: too many links, or no support for hard links.
+_LINK_ERRORS = (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
+_NAME = "fullfiletimelist-"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A blob as it is in the tree.
+class BlobEntry:
+    """A blob in the tree.
 
     :param size: bytes
-    :param inode: names with the same one are one file
+    :param inode: the same for hard links of one file
     """
 
     repository: str
@@ -39,150 +40,150 @@ class Entry:
 
 
 #: Repository → digest → blob.
-Contents = dict[str, dict[str, Entry]]
+Contents = dict[str, dict[str, BlobEntry]]
 
 
 class Tree:
-    """The tree that is served; names and digests are checked before they become paths. For several threads.
+    """The served tree; validates names and digests before they become paths. Thread-safe.
 
-    :param folder: ``v2`` is made below it
-    :param aside: a folder on the same file system, for files that are not yet what they are to be
+    :param directory: parent of ``v2``
+    :param staging_dir: directory on the same file system, for incomplete files
     """
 
-    def __init__(self, folder: Path, aside: Path) -> None:
-        self.folder = folder
-        self._blobs = folder / BLOBS
-        self._aside = aside
-        self._changed: set[Path] = set()
+    def __init__(self, directory: Path, staging_dir: Path) -> None:
+        self.directory = directory
+        self._blobs = directory / BLOBS
+        self._staging_dir = staging_dir
+        self._changed_directories: set[Path] = set()
         self._lock = threading.Lock()
 
     def path(self, repository: str, digest: str) -> Path:
-        """Where a blob is, or would be.
+        """Return the path of a blob, whether it exists or not.
 
-        :raises RegistryError: the name is none that a repository can have
+        :raises RegistryError: if the repository name or digest is invalid
         """
         if not is_repository(repository):
-            raise RegistryError(f"not the name of a repository: {repository[:300]!r}")
-        return self._blobs / repository / "blobs" / checked(digest)
+            raise RegistryError(f"invalid repository name: {repository[:300]!r}")
+        return self._blobs / repository / "blobs" / validate_digest(digest)
 
     def contents(self) -> Contents:
-        """What is there; whatever is not a blob of ours is passed over."""
-        found: Contents = {}
+        """Return the blobs in the tree; other files are ignored."""
+        contents: Contents = {}
         for entry in self._entries():
-            found.setdefault(entry.repository, {})[entry.digest] = entry
-        return found
+            contents.setdefault(entry.repository, {})[entry.digest] = entry
+        return contents
 
-    def _entries(self) -> Iterator[Entry]:
-        # A component of a repository may be called "blobs": what is directly in the last such folder and has a
-        # colon, which no component has, is a blob of the repository before it.
-        for folder, _, names in os.walk(self._blobs):
-            if not names or Path(folder).name != "blobs":
+    def _entries(self) -> Iterator[BlobEntry]:
+        # A component of a repository name may be "blobs": a file in the last such directory whose name contains a
+        # colon, which no component does, is a blob of the repository before it.
+        for directory, _, names in os.walk(self._blobs):
+            if not names or Path(directory).name != "blobs":
                 continue
-            repository = Path(folder).parent.relative_to(self._blobs).as_posix()
+            repository = Path(directory).parent.relative_to(self._blobs).as_posix()
             for name in names:
                 with contextlib.suppress(RegistryError, OSError):
-                    facts = self.path(repository, name).lstat()
-                    if stat.S_ISREG(facts.st_mode):
-                        yield Entry(repository, name, facts.st_size, facts.st_ino)
+                    status = self.path(repository, name).lstat()
+                    if stat.S_ISREG(status.st_mode):
+                        yield BlobEntry(repository, name, status.st_size, status.st_ino)
 
-    def place(self, content: Path, digest: str, repository: str) -> None:
-        """Move a whole file to where it is served; what was there is replaced at once."""
+    def publish_blob(self, content: Path, digest: str, repository: str) -> None:
+        """Move a complete file to its place in the tree, replacing an existing one atomically."""
         target = self._target(repository, digest)
         content.chmod(FILE_MODE)
         content.replace(target)
 
-    def link(self, digest: str, source: str, repository: str) -> None:
-        """Serve a blob for another repository too: by another name of the same file, or a copy where that cannot be.
+    def link_blob(self, digest: str, source: str, repository: str) -> None:
+        """Add an existing blob to another repository, as a hard link or, if not possible, as a copy.
 
-        :param source: a repository that has it
+        :param source: repository that has it
         """
-        if self.join(digest, source, repository):
+        if self.hardlink(digest, source, repository):
             return
-        with self._new(digest) as new:
-            shutil.copyfile(self.path(source, digest), new)
-            new.chmod(FILE_MODE)
-            sync(new)
-            new.replace(self._target(repository, digest))
+        with self._replacement(digest) as temporary:
+            shutil.copyfile(self.path(source, digest), temporary)
+            temporary.chmod(FILE_MODE)
+            sync(temporary)
+            temporary.replace(self._target(repository, digest))
 
-    def join(self, digest: str, source: str, repository: str) -> bool:
-        """Serve a blob for another repository by another name of the same file; whether that can be.
+    def hardlink(self, digest: str, source: str, repository: str) -> bool:
+        """Add an existing blob to another repository as a hard link; return whether that was possible.
 
-        :param source: a repository that has it
+        :param source: repository that has it
         """
-        with self._new(digest) as new:
+        with self._replacement(digest) as temporary:
             try:
-                os.link(self.path(source, digest), new)
+                os.link(self.path(source, digest), temporary)
             except OSError as error:
-                if error.errno not in _NO_LINK:
+                if error.errno not in _LINK_ERRORS:
                     raise
                 return False
-            new.replace(self._target(repository, digest))
+            temporary.replace(self._target(repository, digest))
         return True
 
     @contextlib.contextmanager
-    def _new(self, digest: str) -> Iterator[Path]:
-        """A name aside, for what is to replace what is served at once; nothing is left of it."""
-        new = self._aside / f"{digest}.{threading.get_ident()}.new"
-        new.unlink(missing_ok=True)
+    def _replacement(self, digest: str) -> Iterator[Path]:
+        """Yield a temporary name for an atomic replacement; remove it afterwards."""
+        temporary = self._staging_dir / f"{digest}.{threading.get_ident()}.new"
+        temporary.unlink(missing_ok=True)
         try:
-            yield new
+            yield temporary
         finally:
-            new.unlink(missing_ok=True)  # rename leaves it where both are names of one file
+            temporary.unlink(missing_ok=True)  # rename(2) keeps it if both names are links of one file
 
     def _target(self, repository: str, digest: str) -> Path:
         target = self.path(repository, digest)
-        make_folders(target.parent, self.folder)
+        make_directories(target.parent, self.directory)
         with self._lock:
-            self._changed.add(target.parent)
+            self._changed_directories.add(target.parent)
         return target
 
     def remove(self, repository: str, digest: str) -> None:
-        """Serve a blob no longer for a repository."""
+        """Remove a blob from a repository."""
         self.path(repository, digest).unlink(missing_ok=True)
 
-    def tidy(self) -> None:
-        """Remove folders that are empty, and see to it that the names of what is new are on the disk."""
+    def finalize(self) -> None:
+        """Remove empty directories, and sync the directories of new files."""
         for top in TOPS:
-            for folder, _, _ in os.walk(self.folder / top, topdown=False):
-                with contextlib.suppress(OSError):  # it is not empty
-                    Path(folder).rmdir()
+            for directory, _, _ in os.walk(self.directory / top, topdown=False):
+                with contextlib.suppress(OSError):  # not empty
+                    Path(directory).rmdir()
         with self._lock:
-            changed, self._changed = self._changed, set()
+            changed, self._changed_directories = self._changed_directories, set()
         for path in changed:
             with contextlib.suppress(FileNotFoundError):
                 sync(path)
 
 
-def make_folders(path: Path, top: Path) -> None:
-    """Make a folder, and those above it up to ``top``, for everybody to read."""
+def make_directories(path: Path, top: Path) -> None:
+    """Create a directory and its missing parents below ``top``, readable for all."""
     missing = []
     while path != top and not path.is_dir():
         missing.append(path)
         path = path.parent
-    for each in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another thread made it
-            each.mkdir()
-            each.chmod(FOLDER_MODE)
+    for parent in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another thread created it
+            parent.mkdir()
+            parent.chmod(DIRECTORY_MODE)
 
 
-def publish(text: str, path: Path, aside: Path) -> None:
-    """Write a file that is served: whoever reads it sees all of it or what was there before, and nothing beside it.
+def publish(text: str, path: Path, staging_dir: Path) -> None:
+    """Write a served file atomically.
 
-    :param aside: a folder on the same file system
-    :raises OSError: it could not be written
+    :param staging_dir: directory on the same file system
+    :raises OSError: if it cannot be written
     """
-    made = aside / f"{path.name}.{threading.get_ident()}"
+    temporary = staging_dir / f"{path.name}.{threading.get_ident()}"
     try:
-        made.write_text(text)
-        made.chmod(FILE_MODE)
-        sync(made)
-        made.replace(path)
+        temporary.write_text(text)
+        temporary.chmod(FILE_MODE)
+        sync(temporary)
+        temporary.replace(path)
     finally:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
-    """See to it that what was written to a file, or the names in a folder, are on the disk."""
+    """Sync a file or directory to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -190,40 +191,37 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-_NAME = "fullfiletimelist-"
+def write_file_list(directory: Path, staging_dir: Path) -> bool:
+    """Write MirrorManager's list of files, named after the directory, if it changed; return whether it was written.
 
-
-def write(folder: Path, aside: Path) -> bool:
-    """Write the list of a tree, named after its folder, unless it says already what is there; whether it was written.
-
-    :param aside: a folder on the same file system
-    :raises OSError: it cannot be written
+    :param staging_dir: directory on the same file system
+    :raises OSError: if it cannot be written
     """
-    path = folder / f"{_NAME}{folder.resolve().name}"
-    text = "[Version]\n2\n\n[Files]\n" + "".join(_lines(folder)) + "\n[Checksums SHA1]\n\n[End]\n"
+    path = directory / f"{_NAME}{directory.resolve().name}"
+    text = "[Version]\n2\n\n[Files]\n" + "".join(_lines(directory)) + "\n[Checksums SHA1]\n\n[End]\n"
     if path.exists() and path.read_text() == text:
         return False
-    publish(text, path, aside)
+    publish(text, path, staging_dir)
     return True
 
 
-def _lines(folder: Path) -> Iterator[str]:
-    """A line for each file and folder, in the order of their paths; none for what is hidden, and none for lists."""
-    for path, facts in sorted(_walk(str(folder), "")):
-        kind = "d" if stat.S_ISDIR(facts.st_mode) else "f"
-        readable = facts.st_mode & (0o005 if kind == "d" else 0o004)
-        changed = int(max(facts.st_mtime, facts.st_ctime))
-        yield f"{changed}\t{kind}{'' if readable else '-'}\t{facts.st_size}\t{path}\n"
+def _lines(directory: Path) -> Iterator[str]:
+    """Yield a line per file and directory, sorted by path, without hidden files and the lists themselves."""
+    for path, status in sorted(_walk(str(directory), "")):
+        kind = "d" if stat.S_ISDIR(status.st_mode) else "f"
+        readable = status.st_mode & (0o005 if kind == "d" else 0o004)
+        changed = int(max(status.st_mtime, status.st_ctime))
+        yield f"{changed}\t{kind}{'' if readable else '-'}\t{status.st_size}\t{path}\n"
 
 
-def _walk(folder: str, below: str) -> Iterator[tuple[str, os.stat_result]]:
-    with os.scandir(folder) as entries:
+def _walk(directory: str, below: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(".") or entry.name.startswith(_NAME) or not entry.name.isprintable():
                 continue
-            facts, path = entry.stat(follow_symlinks=False), below + entry.name
-            if stat.S_ISDIR(facts.st_mode):
-                yield path, facts
+            status, path = entry.stat(follow_symlinks=False), below + entry.name
+            if stat.S_ISDIR(status.st_mode):
+                yield path, status
                 yield from _walk(entry.path, f"{path}/")
-            elif stat.S_ISREG(facts.st_mode):
-                yield path, facts
+            elif stat.S_ISREG(status.st_mode):
+                yield path, status

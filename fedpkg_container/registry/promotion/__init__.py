@@ -1,5 +1,5 @@
-"""Promotion: from the candidate registry to a target, its record, and back.
+"""Promotion of builds from the candidate registry to a target, and its reversal.
 
-``promote`` copies (``copying``, ``blobs``) and sets tags (``tagging``), by what ``identity`` and ``record`` know;
-``listing`` shows what is in a target; ``unpromote`` takes a build back.
+``promote`` copies images (``copying``) and moves tags (``tagging``), and records that in the ``journal``;
+``unpromote`` moves the tags back; ``listing`` shows the contents of a target.
 """

@@ -11,39 +11,42 @@ from dataclasses import dataclass, field
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.copy import send
-from fedpkg_container.registry.digests import hashed
-from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Descriptor, Manifest
-from fedpkg_container.registry.promotion.tagging import SignatureTags, is_wanted
-from fedpkg_container.registry.promotion.workers import Workers
+from fedpkg_container.registry.copy import copy_blob
+from fedpkg_container.registry.digests import verify_chunks
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Descriptor, Manifest
+from fedpkg_container.registry.promotion.tagging import SignatureTags, should_copy_signatures
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
+#: Maximum number of manifests of an image.
+MAX_MANIFESTS = 2000
 
-def has_manifest(repository: Repository, digest: str) -> bool:
-    """Whether a manifest is there, and can be had."""
+
+def manifest_exists(repository: Repository, digest: str) -> bool:
+    """Return whether a manifest exists and can be read."""
     try:
         return repository.head(digest) == digest
     except RegistryUnavailableError as error:
-        logger.warning("%s: taken for missing", error.reason)
+        logger.warning("%s; treating it as missing", error.reason)
         return False
 
 
-def has_blob(repository: Repository, digest: str) -> bool:
-    """Whether a blob is there, and can be had."""
+def blob_exists(repository: Repository, digest: str) -> bool:
+    """Return whether a blob exists and can be read."""
     try:
         return repository.has_blob(digest)
     except RegistryUnavailableError as error:
-        logger.warning("%s: taken for missing", error.reason)
+        logger.warning("%s; treating it as missing", error.reason)
         return False
 
 
 @dataclass
-class Tally:
-    """What was done with the blobs of one image, or would be.
+class BlobCounts:
+    """How the blobs of an image were copied, or would be in a dry run.
 
-    :param bytes_sent: of the blobs that were sent; ``bytes_mounted`` of those that were not
+    :param bytes_sent: total size of the sent blobs; ``bytes_mounted`` of the mounted ones
     """
 
     mounted: int = 0
@@ -53,12 +56,12 @@ class Tally:
     bytes_sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, means: str, size: int) -> None:
-        """One more blob: mounted, sent or present."""
+    def add(self, method: str, size: int) -> None:
+        """Count a blob as mounted, sent or present."""
         with self._lock:
-            setattr(self, means, getattr(self, means) + 1)
-            if means != "present":
-                setattr(self, f"bytes_{means}", getattr(self, f"bytes_{means}") + size)
+            setattr(self, method, getattr(self, method) + 1)
+            if method != "present":
+                setattr(self, f"bytes_{method}", getattr(self, f"bytes_{method}") + size)
 
 
 def copy_deadline(what: str, seconds: float) -> Deadline:
@@ -66,96 +69,98 @@ def copy_deadline(what: str, seconds: float) -> Deadline:
 
     :param what: subject of the error message
     """
-    return Deadline(what, seconds, "raise the timeout of its target, or run it again: what is there is not sent again",
+    return Deadline(what, seconds, "increase the timeout of the target, or run it again; sent blobs are not sent again",
                     RegistryError)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Blobs:
-    """Brings blobs; one for all images, so that what one of them has sent is mounted for the next.
+class BlobCopier:
+    """Copies blobs; shared by all images, so that a blob sent for one can be mounted for the next.
 
-    :param verify: read each blob of the candidate, and hash it, even where it would only be mounted
-    :param sent: told how many bytes were read to be sent, or hashed
+    :param verify: read and hash each blob of the candidate registry, even if it is mounted
+    :param sent: called with the number of bytes read for sending or hashing
     """
 
     verify: bool = False
     sent: Callable[[int], None] = lambda _: None
-    _places: dict[str, str] = field(default_factory=dict)
-    _sending: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _copied_to: dict[str, str] = field(default_factory=dict)
+    _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
-    def bring(
-        self, blob: Descriptor, source: Repository, target: Repository, *, nearby: Sequence[str], deadline: Deadline
+    def copy(
+        self,
+        blob: Descriptor,
+        source: Repository,
+        target: Repository,
+        *,
+        mount_sources: Sequence[str],
+        deadline: Deadline,
     ) -> str:
-        """Have a blob in the target's repository; by what means: mounted, sent or present.
+        """Copy a blob to the target's repository; return how: mounted, sent or present.
 
-        :param nearby: other repositories of the target's registry that may have it
-        :raises RegistryError: it is not there, is not what its digest says, or is not taken
+        :param mount_sources: other repositories of the target's registry that may have it
+        :raises RegistryError: if it does not exist, has a different digest, or is rejected
         """
         deadline.check()
         if source.http.host == target.http.host:
             if self.verify:
-                self._read(blob, source, deadline)
+                self._verify(blob, source, deadline)
             if _mount(target, blob, source.name):
                 return "mounted"
-            nearby = ()
-        if has_blob(target, blob.digest):
+            mount_sources = ()
+        if blob_exists(target, blob.digest):
             return "present"
-        with self._sending[blob.digest]:
-            if self._places.get(blob.digest) == target.name:  # another image has just brought it
+        with self._locks[blob.digest]:
+            if self._copied_to.get(blob.digest) == target.name:  # copied for another image in the meantime
                 return "present"
-            for place in dict.fromkeys([self._places.get(blob.digest, ""), *nearby]):
-                if place and place != target.name and _mount(target, blob, place):
+            for source_name in dict.fromkeys([self._copied_to.get(blob.digest, ""), *mount_sources]):
+                if source_name and source_name != target.name and _mount(target, blob, source_name):
                     return "mounted"
-            send(blob, source, target, watched=lambda chunks: self._within(chunks, deadline))
-            self._places[blob.digest] = target.name
+            copy_blob(blob, source, target, wrap_chunks=lambda chunks: self._checked_chunks(chunks, deadline))
+            self._copied_to[blob.digest] = target.name
         return "sent"
 
     @staticmethod
-    def foresee(blob: Descriptor, source: Repository, target: Repository) -> str:
-        """What ``bring`` would do, as far as one request tells."""
-        if has_blob(target, blob.digest):
+    def predict(blob: Descriptor, source: Repository, target: Repository) -> str:
+        """Return what ``copy`` would probably do, from one request."""
+        if blob_exists(target, blob.digest):
             return "present"
         return "mounted" if source.http.host == target.http.host else "sent"
 
-    def _read(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
-        def once() -> None:
+    def _verify(self, blob: Descriptor, source: Repository, deadline: Deadline) -> None:
+        def attempt() -> None:
             with source.open_blob(blob.digest) as stream:
-                for _ in hashed(self._within(stream.chunks, deadline), blob.digest, blob.size):
+                for _ in verify_chunks(self._checked_chunks(stream.chunks, deadline), blob.digest, blob.size):
                     pass
 
-        source.http.again(once)
+        source.http.retry(attempt)
 
-    def _within(self, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+    def _checked_chunks(self, chunks: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
         for chunk in chunks:
             deadline.check()
             self.sent(len(chunk))
             yield chunk
 
 
-def _mount(target: Repository, blob: Descriptor, place: str) -> bool:
-    """Whether a repository that may have a blob gave it; one that may not be read gives nothing."""
+def _mount(target: Repository, blob: Descriptor, source_name: str) -> bool:
+    """Try to mount a blob; return False if the other repository does not have it or cannot be read."""
     try:
-        return target.mount(blob.digest, place)
+        return target.mount(blob.digest, source_name)
     except RegistryUnavailableError:
         raise
     except RegistryError:
         return False
 
 
-#: Manifests that may belong to one image.
-MOST_MANIFESTS = 2000
-
-
 @dataclass(frozen=True)
-class Content:
-    """An image with everything that belongs to it, as the source has it.
+class ImageContent:
+    """An image of the source with everything that belongs to it.
 
-    :param manifest: of the image: a list, or of one arch
-    :param digests: of all manifests, each after those that it refers to; artifacts after what they are about
-    :param missing: those of them that the target does not have, in the same order
-    :param artifacts: digest → what refers to it
-    :param signatures: tags of what cosign keeps beside images
-    :param new_signatures: those of them that the target is to get, with what is under them
+    :param manifest: of the image or image index
+    :param digests: of all manifests, each after those that it refers to; artifacts after their subjects
+    :param missing: manifests that the target lacks, in the same order
+    :param artifacts: digest → its referrers
+    :param signatures: cosign's tags for the image
+    :param new_signatures: those that are to be copied, with their manifests
     """
 
     manifest: Manifest
@@ -167,155 +172,171 @@ class Content:
 
     @property
     def blobs(self) -> list[Descriptor]:
-        """The blobs of what is missing, each once, that registries have."""
+        """Distinct blobs of the missing manifests, without foreign layers."""
         manifests = (*self.missing, *self.new_signatures.values())
-        found = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
-        return list(found.values())
+        unique = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
+        return list(unique.values())
 
     @property
-    def attached(self) -> int:
-        """How many SBOMs, signatures and the like there are."""
-        return len({each.digest for listed in self.artifacts.values() for each in listed}) + len(self.signatures)
+    def artifact_count(self) -> int:
+        """Number of SBOMs, signatures and other artifacts."""
+        return len({artifact.digest for artifacts in self.artifacts.values() for artifact in artifacts}) + len(
+            self.signatures
+        )
 
 
 @dataclass(frozen=True)
-class Copying:
-    """From one repository to another.
+class ImageCopier:
+    """Copies images from one repository to another.
 
-    :param requests: threads for single requests
-    :param nearby: other repositories of the target's registry that may have blobs of the image
-    :param signatures: finds what cosign keeps beside images of the source
-    :param partial: whether an image is looked at, though not copied, of which something is missing at the source
+    :param requests: worker pool for requests
+    :param mount_sources: other repositories of the target's registry that may have blobs of the image
+    :param signatures: finds cosign's tags in the source
+    :param partial: inspect an image without copying it; missing manifests are ignored
     """
 
     source: Repository
     target: Repository
-    blobs: Blobs
-    requests: Workers
+    blobs: BlobCopier
+    requests: WorkerPool
     deadline: Deadline
-    nearby: tuple[str, ...] = ()
+    mount_sources: tuple[str, ...] = ()
     signatures: SignatureTags = field(default_factory=SignatureTags)
     partial: bool = False
 
-    def survey(self, digest: str) -> Content:
-        """See what belongs to an image, and what of it is missing; nothing is changed.
+    def inspect(self, digest: str) -> ImageContent:
+        """Return what belongs to an image, and what of it the target lacks; changes nothing.
 
-        :raises RegistryError: it is not there, or is not what it says
+        :raises RegistryError: if the image does not exist, or is invalid
         """
         manifest = self.source.manifest(digest)
-        lists = {manifest.digest: manifest}
+        indexes = {manifest.digest: manifest}
         digests: dict[str, None] = {}
         artifacts: dict[str, tuple[Descriptor, ...]] = {}
-        frontier = [Descriptor.of(manifest.descriptor)]
-        for _ in range(referrers.DEEPEST + 1):
-            known = len(digests)
-            for root in frontier:
-                self._add(root, lists, digests)
-            subjects = list(digests)[known:]
-            found = self.requests.each(lambda each: referrers.listing(self.source, each).artifacts, subjects)
-            artifacts.update({subject: each for subject, each in zip(subjects, found) if each})
-            frontier = [each for listed in found for each in listed if each.digest not in digests]
-            if not frontier:
+        pending = [Descriptor.of(manifest.descriptor)]
+        for _ in range(referrers.MAX_DEPTH + 1):
+            count = len(digests)
+            for root in pending:
+                self._collect_digests(root, indexes, digests)
+            subjects = list(digests)[count:]
+            results = self.requests.map(
+                lambda subject: referrers.list_referrers(self.source, subject).artifacts, subjects
+            )
+            artifacts.update({subject: result for subject, result in zip(subjects, results) if result})
+            pending = [artifact for result in results for artifact in result if artifact.digest not in digests]
+            if not pending:
                 break
         else:
-            raise RegistryError(f"{self.source.reference}@{digest}: artifacts refer to artifacts without end")
-        there = self.requests.each(lambda each: has_manifest(self.target, each), digests)
-        wanted = [each for each, is_there in zip(digests, there) if not is_there]
-        missing = self._read(wanted, lists, artifacts)
-        kept = {subject: tuple(each for each in listed if each.digest not in wanted or each.digest in missing)
-                for subject, listed in artifacts.items()}  # fmt: skip
+            raise RegistryError(f"{self.source.reference}@{digest}: artifacts are nested too deeply")
+        existence = self.requests.map(lambda item: manifest_exists(self.target, item), digests)
+        wanted = [item for item, exists in zip(digests, existence) if not exists]
+        missing = self._read_manifests(wanted, indexes, artifacts)
+        unreadable = set(wanted) - missing.keys()
+        existing_artifacts = {
+            subject: tuple(artifact for artifact in result if artifact.digest not in unreadable)
+            for subject, result in artifacts.items()
+        }
         signatures, new_signatures = self._signatures(digests)
-        return Content(manifest, tuple(digests), tuple(missing.values()), kept, signatures, new_signatures)
+        return ImageContent(
+            manifest, tuple(digests), tuple(missing.values()), existing_artifacts, signatures, new_signatures
+        )
 
-    def carry_out(self, content: Content, tally: Tally) -> None:
+    def copy_missing(self, content: ImageContent, counts: BlobCounts) -> None:
         """Copy what is missing.
 
-        :raises RegistryError: something could not be copied
+        :raises RegistryError: if something cannot be copied
         """
 
-        def bring(blob: Descriptor) -> None:
-            means = self.blobs.bring(blob, self.source, self.target, nearby=self.nearby, deadline=self.deadline)
-            tally.add(means, blob.size)
+        def copy(blob: Descriptor) -> None:
+            method = self.blobs.copy(
+                blob, self.source, self.target, mount_sources=self.mount_sources, deadline=self.deadline
+            )
+            counts.add(method, blob.size)
 
-        self.requests.each(bring, content.blobs)
-        images = [each for each in content.missing if not each.is_list]
-        listing = set(self.requests.each(self._put, images))
-        listing |= {self._put(each) for each in content.missing if each.is_list}
+        self.requests.map(copy, content.blobs)
+        images = [manifest for manifest in content.missing if not manifest.is_index]
+        registered = set(self.requests.map(self._put, images))
+        registered |= {self._put(manifest) for manifest in content.missing if manifest.is_index}
         for subject, artifacts in content.artifacts.items():
-            if any(each.digest not in listing for each in artifacts):
-                self._enlist(subject, artifacts)
+            if any(artifact.digest not in registered for artifact in artifacts):
+                self._add_referrers(subject, artifacts)
         for tag, manifest in content.new_signatures.items():
             self.target.put_manifest(tag, manifest)
 
-    def foresee(self, content: Content, tally: Tally) -> None:
-        """Count what ``carry_out`` would do."""
-        means = self.requests.each(lambda blob: self.blobs.foresee(blob, self.source, self.target), content.blobs)
-        for blob, each in zip(content.blobs, means):
-            tally.add(each, blob.size)
+    def predict(self, content: ImageContent, counts: BlobCounts) -> None:
+        """Count what ``copy_missing`` would do."""
+        methods = self.requests.map(lambda blob: self.blobs.predict(blob, self.source, self.target), content.blobs)
+        for blob, method in zip(content.blobs, methods):
+            counts.add(method, blob.size)
 
     def _signatures(self, digests: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Manifest]]:
-        """The tags of signatures, and what is under those that the target is to get."""
+        """Return cosign's tags, and the manifests of those that are to be copied."""
         tags = self.signatures.of(self.source, digests) if not self.partial else []
-        found = dict(zip(tags, self.requests.each(self.source.manifest, tags)))
-        wanted = self.requests.each(lambda tag: is_wanted(tag, found[tag], self.target), tags)
-        return tuple(tags), {tag: found[tag] for tag, is_one in zip(tags, wanted) if is_one}
+        manifests = dict(zip(tags, self.requests.map(self.source.manifest, tags)))
+        wanted = self.requests.map(lambda tag: should_copy_signatures(tag, manifests[tag], self.target), tags)
+        return tuple(tags), {tag: manifests[tag] for tag, is_wanted in zip(tags, wanted) if is_wanted}
 
     def _put(self, manifest: Manifest) -> str:
-        """Push a manifest; its digest when the registry has seen by itself what it refers to, else nothing."""
+        """Store a manifest; return its digest if the registry has registered its subject, else an empty string."""
         self.deadline.check()
-        answer = self.target.put_manifest(manifest.digest, manifest)
-        return manifest.digest if answer.headers.get("OCI-Subject") else ""
+        response = self.target.put_manifest(manifest.digest, manifest)
+        return manifest.digest if response.headers.get("OCI-Subject") else ""
 
-    def _enlist(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
-        """Have artifacts listed at a target that does not list them itself."""
-        if self.target.name in self.target.http.without_referrers or referrers.listing(self.target, subject).by_tag:
-            referrers.enlist(self.target, subject, [each.facts for each in artifacts])
+    def _add_referrers(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
+        """Add artifacts to the referrers index of a target without referrers API."""
+        if (
+            self.target.name in self.target.http.without_referrers_api
+            or referrers.list_referrers(self.target, subject).by_tag
+        ):
+            referrers.add_referrers(self.target, subject, [artifact.fields for artifact in artifacts])
 
-    def _add(self, root: Descriptor, lists: dict[str, Manifest], found: dict[str, None], depth: int = 0) -> None:
-        """Add the digests of all that a manifest lists, and after them its own.
+    def _collect_digests(
+        self, root: Descriptor, indexes: dict[str, Manifest], digests: dict[str, None], depth: int = 0
+    ) -> None:
+        """Add the digests of all members of a manifest, and then its own.
 
-        :param lists: manifests of lists that have been read; more are added
-        :param found: what has been added so far
+        :param indexes: manifests of indexes read so far; updated
+        :param digests: digests added so far; updated
         """
-        if root.digest in found:
+        if root.digest in digests:
             return
-        if root.media_type in LISTS or root.digest in lists:
-            if depth > DEEPEST_LIST:
-                raise RegistryError(f"{self.source.reference}: lists of images in lists without end")
-            for member in self._members(root.digest, lists):
+        if root.media_type in INDEX_MEDIA_TYPES or root.digest in indexes:
+            if depth > MAX_INDEX_DEPTH:
+                raise RegistryError(f"{self.source.reference}: image indexes are nested too deeply")
+            for member in self._members(root.digest, indexes):
                 if not member.is_manifest:
                     raise RegistryError(
-                        f"{self.source.reference}@{root.digest} lists what is no image: {member.media_type[:100]!r}"
+                        f"{self.source.reference}@{root.digest} lists a non-image: {member.media_type[:100]!r}"
                     )
-                self._add(member, lists, found, depth + 1)
-        found[root.digest] = None
-        if len(found) > MOST_MANIFESTS:
-            raise RegistryError(f"an image of {self.source.reference} has more than {MOST_MANIFESTS} manifests")
+                self._collect_digests(member, indexes, digests, depth + 1)
+        digests[root.digest] = None
+        if len(digests) > MAX_MANIFESTS:
+            raise RegistryError(f"an image of {self.source.reference} has more than {MAX_MANIFESTS} manifests")
 
-    def _members(self, digest: str, lists: dict[str, Manifest]) -> Sequence[Descriptor]:
-        """What a list holds."""
-        if digest not in lists:
+    def _members(self, digest: str, indexes: dict[str, Manifest]) -> Sequence[Descriptor]:
+        """Return the members of an index."""
+        if digest not in indexes:
             try:
-                lists[digest] = self.source.manifest(digest)
+                indexes[digest] = self.source.manifest(digest)
             except NoSuchImageError:
                 if not self.partial:
                     raise
                 return ()
-        return lists[digest].manifests
+        return indexes[digest].manifests
 
-    def _read(
-        self, digests: Sequence[str], known: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
+    def _read_manifests(
+        self, digests: Sequence[str], indexes: Mapping[str, Manifest], artifacts: Mapping[str, Sequence[Descriptor]]
     ) -> dict[str, Manifest]:
-        """The manifests of some digests; artifacts that are listed and not there are left out."""
-        listed = {each.digest for found in artifacts.values() for each in found}
+        """Return manifests by digest; artifacts that are listed but do not exist are left out."""
+        artifact_digests = {artifact.digest for result in artifacts.values() for artifact in result}
 
         def read(digest: str) -> Manifest | None:
             try:
-                return known.get(digest) or self.source.manifest(digest)
+                return indexes.get(digest) or self.source.manifest(digest)
             except NoSuchImageError:
-                if digest not in listed and not self.partial:
+                if digest not in artifact_digests and not self.partial:
                     raise
-                logger.warning("%s@%s is listed, and is not there", self.source.reference, digest)
+                logger.warning("%s@%s is listed but does not exist", self.source.reference, digest)
                 return None
 
-        return {each.digest: each for each in self.requests.each(read, digests) if each}
+        return {manifest.digest: manifest for manifest in self.requests.map(read, digests) if manifest}

@@ -1,4 +1,4 @@
-"""The journal of promotions: lines of JSON, each on the disk before the change that it describes, and its history."""
+"""The promotion journal: JSON lines, each synced to disk before the change that it describes, and the history in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.registry.promotion.locks import Locks
 from fedpkg_container.text import printable_line
 
-#: The version of the lines' format; it grows when something that was there changes its meaning.
+#: Version of the format; raised when a field changes its meaning.
 FORMAT = 1
 BEGUN, DONE = "begun", "done"
 PROMOTE, UNPROMOTE = "promote", "unpromote"
@@ -27,28 +27,28 @@ _APPENDING = "the record"
 
 
 @dataclass(frozen=True)
-class Move:
-    """What a tag pointed to before and after, digests; empty for nothing."""
+class TagMove:
+    """Digests of a tag before and after a change; empty for none."""
 
     before: str
     after: str
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line.
+class JournalEntry:
+    """A line of the journal.
 
     :param id: the same in both lines of a change
-    :param time: RFC 3339, when it was begun; ``ended`` when it was done
+    :param time: start of the change, RFC 3339; ``ended`` is its end
     :param what: promote or unpromote
     :param state: begun or done
-    :param target: the section's name
+    :param target: name of the target's section
     :param repository: with its registry
-    :param digest: of the build's list of arches
+    :param digest: of the build's image index
     :param source: pull spec in the candidate registry
-    :param tags: those that move
-    :param deleted: digests of manifests that are deleted, in that order
-    :param by: user, host and who called sudo
+    :param tags: moved tags
+    :param deleted: digests of deleted manifests, in this order
+    :param by: user, host and the user who called sudo
     """
 
     id: str
@@ -60,43 +60,43 @@ class Entry:
     nvr: str
     digest: str
     source: str = ""
-    tags: Mapping[str, Move] = field(default_factory=dict)
+    tags: Mapping[str, TagMove] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     by: Mapping[str, str] = field(default_factory=dict)
     ended: str = ""
 
     @classmethod
-    def begin(cls, what: str, **facts: Any) -> Entry:
-        """A change that begins now, by whoever runs this."""
-        return cls(id=uuid.uuid4().hex, time=_now(), what=what, state=BEGUN, by=_person(), **facts)
+    def start(cls, what: str, **values: Any) -> JournalEntry:
+        """Return the entry for a change that starts now."""
+        return cls(id=uuid.uuid4().hex, time=_now(), what=what, state=BEGUN, by=_author(), **values)
 
-    def done(self) -> Entry:
-        """The same, done now."""
+    def done(self) -> JournalEntry:
+        """Return the entry for the end of the change."""
         return replace(self, state=DONE, ended=_now())
 
     def line(self) -> bytes:
-        """As it is written."""
+        """Return the serialized line."""
         return json.dumps({"format": FORMAT, **asdict(self)}).encode() + b"\n"
 
     @classmethod
-    def read(cls, line: bytes) -> Entry:
-        """A line that was written.
+    def read(cls, line: bytes) -> JournalEntry:
+        """Parse a line.
 
-        :raises ValueError: it is none, or of a newer format
+        :raises ValueError: if it is invalid, or of a newer format
         """
-        facts = json.loads(line)
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        values = json.loads(line)
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError(f"not of format {FORMAT}")
-        known = {each.name: facts[each.name] for each in fields(cls) if each.name in facts}
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
         try:
-            tags = {tag: Move(str(move["before"]), str(move["after"])) for tag, move in facts["tags"].items()}
-            return cls(**{**known, "tags": tags, "deleted": tuple(facts["deleted"])})
+            tags = {tag: TagMove(str(move["before"]), str(move["after"])) for tag, move in values["tags"].items()}
+            return cls(**{**known, "tags": tags, "deleted": tuple(values["deleted"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{error} is missing or wrong") from error
 
     @property
-    def who(self) -> str:
-        """By whom, as one word: with sudo whoever called it."""
+    def author(self) -> str:
+        """The author as user@host; with sudo, the user who called it."""
         user = self.by.get("sudo_user") or self.by.get("user") or "unknown"
         return printable_line(f"{user}@{self.by.get('host') or 'unknown'}")
 
@@ -105,7 +105,7 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _person() -> dict[str, str]:
+def _author() -> dict[str, str]:
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -114,75 +114,76 @@ def _person() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Record:
-    """The file.
+class Journal:
+    """The journal file.
 
-    :param path: None: nothing is recorded, and nothing is known
+    :param path: None: nothing is recorded
     """
 
     path: Path | None
 
     @cached_property
     def locks(self) -> Locks:
-        """What processes that use this record lock each other out with."""
+        """Locks between processes that use this journal."""
         return Locks(self.path.with_name(f"{self.path.name}.lock") if self.path else None)
 
-    def entries(self) -> list[Entry]:
-        """All lines, the oldest first; a last one that was not written to its end is none.
+    def entries(self) -> list[JournalEntry]:
+        """Return all entries, the oldest first; an incomplete last line is ignored.
 
-        :raises ConfigurationError: the file cannot be read, or a line in it is something else
+        :raises ConfigurationError: if the file cannot be read, or a line is invalid
         """
         try:
             content = self.path.read_bytes() if self.path else b""
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise ConfigurationError(f"the record {self.path} cannot be read: {error.strerror}") from error
-        found = []
+            raise ConfigurationError(f"the promotion journal {self.path} cannot be read: {error.strerror}") from error
+        entries = []
         for number, line in enumerate(content.split(b"\n")[:-1], 1):
             try:
-                found.append(Entry.read(line))
+                entries.append(JournalEntry.read(line))
             except ValueError as error:
                 raise ConfigurationError(
-                    f"line {number} of the record {self.path} cannot be read: {printable_line(str(error))[:200]}",
-                    solution="mend the line, or take it out and keep it elsewhere",
+                    f"invalid line {number} in the promotion journal {self.path}: {printable_line(str(error))[:200]}",
+                    solution="correct the line, or remove it and keep a copy",
                 ) from error
-        return found
+        return entries
 
-    def append(self, entry: Entry) -> None:
-        """Write a line; it is on the disk when this returns.
+    def append(self, entry: JournalEntry) -> None:
+        """Append an entry and sync it to disk.
 
-        :raises FedpkgContainerError: it could not be written; nothing of it is left
+        :raises FedpkgContainerError: if it cannot be written; nothing of it remains
         """
         if self.path is None:
             return
-        with self.locks.held(_APPENDING):
+        with self.locks.hold(_APPENDING):
             try:
                 _append(self.path, entry.line())
             except OSError as error:
                 raise FedpkgContainerError(
-                    f"the record {self.path} cannot be written: {error.strerror}",
-                    solution="make room, or see who may write there, and run it again: what is done is found done",
+                    f"the promotion journal {self.path} cannot be written: {error.strerror}",
+                    solution="check free space and permissions, and run it again; completed steps are skipped",
                 ) from error
 
     def check(self) -> None:
-        """Find out whether lines can be written, before anything is done that they would be about.
+        """Check that entries can be written, before any change.
 
-        :raises ConfigurationError: they cannot
+        :raises ConfigurationError: if not
         """
         if self.path is None:
             return
-        place = self.path if self.path.exists() else self.path.parent
-        if not place.exists() or not os.access(place, os.W_OK) or self.path.is_dir():
+        location = self.path if self.path.exists() else self.path.parent
+        if not location.exists() or not os.access(location, os.W_OK) or self.path.is_dir():
             raise ConfigurationError(
-                f"the record {self.path} cannot be written", solution="make its folder, or see [promotion] record"
+                f"the promotion journal {self.path} cannot be written",
+                solution="create its directory, or correct [promotion] record",
             )
 
 
 def _append(path: Path, line: bytes) -> None:
     is_new = not path.exists()
     with path.open("ab+", buffering=0) as file:
-        size = _whole(file.fileno())
+        size = _truncate_to_lines(file.fileno())
         try:
             rest = memoryview(line)
             while rest:
@@ -192,25 +193,25 @@ def _append(path: Path, line: bytes) -> None:
             os.ftruncate(file.fileno(), size)
             raise
     if is_new:
-        folder = os.open(path.parent, os.O_RDONLY)
+        directory = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(directory)
         finally:
-            os.close(folder)
+            os.close(directory)
 
 
-def _whole(descriptor: int) -> int:
-    """The size of the whole lines of a file, from which what a kill left of one is cut off.
+def _truncate_to_lines(descriptor: int) -> int:
+    """Truncate a file to its complete lines, and return the size.
 
-    Nobody has relied on that line: whoever wrote it was not told that it is on the disk.
+    An incomplete line is the rest of a killed process, which has not made the change that it describes.
     """
     size = os.fstat(descriptor).st_size
     end = size
     while end:
         start = max(end - 4096, 0)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
             break
         end = start
     if end != size:
@@ -220,25 +221,25 @@ def _whole(descriptor: int) -> int:
 
 @dataclass
 class RepositoryHistory:
-    """One repository; targets may share it, with floating tags of their own.
+    """History of one repository, which may be shared by targets with different floating tags.
 
     :param builds: digest → NVR
-    :param promoted: digest → target → the change that brought it there, of those that were not deleted
-    :param tags: digest → target → tags that were set, or were going to be
-    :param unfinished: digest → its last change, where that was begun and not done
-    :param holders: tag → digests that it pointed to, the last one at the end
+    :param promoted: digest → target → the change that promoted it, unless deleted
+    :param tags: digest → target → tags that were set, or were going to be set
+    :param unfinished: digest → its last change, if it was started and not completed
+    :param tag_history: tag → its digests, the last one at the end
     """
 
     builds: dict[str, str] = field(default_factory=dict)
-    promoted: defaultdict[str, dict[str, Entry]] = field(default_factory=lambda: defaultdict(dict))
+    promoted: defaultdict[str, dict[str, JournalEntry]] = field(default_factory=lambda: defaultdict(dict))
     tags: defaultdict[str, defaultdict[str, set[str]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
-    unfinished: dict[str, Entry] = field(default_factory=dict)
-    holders: dict[str, list[str]] = field(default_factory=dict)
+    unfinished: dict[str, JournalEntry] = field(default_factory=dict)
+    tag_history: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, entry: Entry) -> None:
-        """What comes next in the record."""
+    def add(self, entry: JournalEntry) -> None:
+        """Apply the next entry."""
         self.builds[entry.digest] = entry.nvr
         if entry.what == PROMOTE:
             self.tags[entry.digest][entry.target].update(entry.tags)
@@ -249,55 +250,57 @@ class RepositoryHistory:
         if entry.what == PROMOTE:
             self.promoted[entry.digest][entry.target] = entry
         else:
-            self._take_back(entry)
+            self._apply_reversal(entry)
         for tag, move in entry.tags.items():
-            self._hold(tag, move.before if entry.what == PROMOTE else "")
-            self._hold(tag, move.after)
+            self._append_digest(tag, move.before if entry.what == PROMOTE else "")
+            self._append_digest(tag, move.after)
 
     def before(self, tag: str, digest: str) -> list[str]:
-        """What a tag pointed to before a digest, the last first."""
-        held = self.holders.get(tag, [])
-        if digest in held:
-            held = held[: len(held) - 1 - held[::-1].index(digest)]
-        return [each for each in dict.fromkeys(reversed(held)) if each != digest]
+        """Return the digests of a tag before a digest, the last first."""
+        digests = self.tag_history.get(tag, [])
+        if digest in digests:
+            digests = digests[: len(digests) - 1 - digests[::-1].index(digest)]
+        return [previous for previous in dict.fromkeys(reversed(digests)) if previous != digest]
 
-    def would_forget(self, digest: str) -> bool:
-        """Whether there are tags that could come back to a digest."""
-        return any(digest in held[:-1] for held in self.holders.values())
+    def is_rollback_target(self, digest: str) -> bool:
+        """Return whether a tag could be moved back to a digest."""
+        return any(digest in digests[:-1] for digests in self.tag_history.values())
 
     def digests(self, nvr: str, target: str) -> list[str]:
-        """The digests under which a build came to a target, the last first."""
+        """Return the digests under which a build was promoted to a target, the last first."""
         return [digest for digest, name in reversed(self.builds.items()) if name == nvr and target in self.tags[digest]]
 
-    def _take_back(self, entry: Entry) -> None:
-        gone = entry.digest in entry.deleted
-        if gone:
+    def _apply_reversal(self, entry: JournalEntry) -> None:
+        is_deleted = entry.digest in entry.deleted
+        if is_deleted:
             self.promoted.pop(entry.digest, None)
-        for tag, held in self.holders.items():
-            if gone or tag in entry.tags or held[-1:] != [entry.digest]:  # else the tag could not be moved back
-                self.holders[tag] = [each for each in held if each != entry.digest]
+        for tag, digests in self.tag_history.items():
+            if (
+                is_deleted or tag in entry.tags or digests[-1:] != [entry.digest]
+            ):  # otherwise the tag could not be moved back
+                self.tag_history[tag] = [digest for digest in digests if digest != entry.digest]
 
-    def _hold(self, tag: str, digest: str) -> None:
-        held = self.holders.setdefault(tag, [])
-        if digest and (not held or held[-1] != digest):
-            held.append(digest)
+    def _append_digest(self, tag: str, digest: str) -> None:
+        digests = self.tag_history.setdefault(tag, [])
+        if digest and (not digests or digests[-1] != digest):
+            digests.append(digest)
 
 
 class History:
-    """All repositories of a record."""
+    """History of all repositories in a journal."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[JournalEntry]) -> None:
         self._repositories: defaultdict[str, RepositoryHistory] = defaultdict(RepositoryHistory)
-        for each in entries:
-            self._repositories[each.repository].add(each)
+        for entry in entries:
+            self._repositories[entry.repository].add(entry)
 
     def of(self, repository: str) -> RepositoryHistory:
-        """One repository; empty where nothing is known.
+        """Return the history of a repository; empty if there are no entries.
 
         :param repository: with its registry
         """
         return self._repositories.get(repository) or RepositoryHistory()
 
     def repositories(self) -> list[str]:
-        """Those of which something is known, with their registries."""
+        """Return the repositories with entries, with their registries."""
         return list(self._repositories)

@@ -1,4 +1,4 @@
-"""What is in a target: its repositories, the images in them with their tags, and who promoted them when."""
+"""Contents of a target: repositories, images with their tags, and who promoted them when."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.journal import Entry, History, Record
-from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
-from fedpkg_container.registry.promotion.unpromote import heads_of
-from fedpkg_container.registry.promotion.workers import Workers
-from fedpkg_container.registry.referrers import list_tag
+from fedpkg_container.registry.promotion.journal import History, Journal, JournalEntry
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
+from fedpkg_container.registry.promotion.unpromote import current_digests
+from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.registry.workers import WorkerPool
 
 logger = logging.getLogger(__name__)
 
-REQUESTS = 16
+MAX_REQUESTS = 16
 
 
 @dataclass(frozen=True)
-class Listed:
-    """An image.
+class PromotedImage:
+    """An image in a target.
 
     :param repository: with its registry
-    :param tags: all that point to it, sorted
-    :param nvr: of its build; empty where neither the record nor its labels say
-    :param arches: Go's names
-    :param promoted: when it was, RFC 3339, and ``by`` whom; empty where the record does not say
+    :param tags: all tags, sorted
+    :param nvr: of its build; empty if unknown from journal and labels
+    :param arches: Go names
+    :param promoted: time of the promotion, RFC 3339, and ``by`` its author; empty if not in the journal
     """
 
     repository: str
@@ -44,66 +44,74 @@ class Listed:
     by: str
 
 
-def listed(site: DistributionSite, target: Target, names: Sequence[str]) -> list[Listed]:
-    """The images of a target that have a tag, sorted by repository and tags.
+def list_images(site: DistributionSite, target: Target, names: Sequence[str]) -> list[PromotedImage]:
+    """Return the tagged images of a target, sorted by repository and tags.
 
-    :param names: of repositories, without registry and prefix; all when empty
-    :raises UsageError: a name is none of a repository
-    :raises RegistryError: the registry cannot be reached or refuses, or a repository that was named is not there
+    :param names: repositories, without registry and prefix; all if empty
+    :raises UsageError: if a name is not a valid repository name
+    :raises RegistryError: if the registry cannot be read, or a named repository does not exist
     """
     wrong = [f"{name!r} {problem}" for name in names if (problem := repository_problem(name))]
     if wrong:
-        raise UsageError(f"not a repository: {'; '.join(wrong)}", solution="name it without registry and tag")
-    history = History(Record(site.record).entries())
-    with Registry(target.access).http(target.registry) as http, Workers(REQUESTS) as requests:
-        places = [target.repository(name) for name in names] or _all(http, target, history)
-        found = [each for place in places for each in _images(Repository(http, place.repository), history, requests)]
-        missing = [str(place) for place in places if names and str(place) not in {each.repository for each in found}]
+        raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
+    history = History(Journal(site.journal).entries())
+    with Registry(target.access).http(target.registry) as http, WorkerPool(MAX_REQUESTS) as requests:
+        references = [target.repository(name) for name in names] or _all_repositories(http, target, history)
+        images = [
+            image
+            for reference in references
+            for image in _images(Repository(http, reference.repository), history, requests)
+        ]
+        missing = [
+            str(reference)
+            for reference in references
+            if names and str(reference) not in {image.repository for image in images}
+        ]
     if missing:
-        raise NoSuchImageError(f"there is no image in {', '.join(missing)}", solution="list without names shows all")
-    return found
+        raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
+    return images
 
 
-def _all(http: RegistryHTTP, target: Target, history: History) -> list[ImageReference]:
-    """The repositories of a target; of the record alone where the registry does not list them."""
+def _all_repositories(http: RegistryHTTP, target: Target, history: History) -> list[ImageReference]:
+    """Return the repositories of a target; those in the journal if the registry has no catalog."""
     prefix = f"{target.prefix}/" if target.prefix else ""
     try:
         names: Iterable[str] = list(repositories(http))
     except RegistryUnavailableError:
         raise
     except RegistryError as error:
-        logger.warning("%s: showing the repositories of the record", error.reason)
-        places = map(ImageReference.parse, history.repositories())
-        names = [each.repository for each in places if each.registry == target.registry]
-    return [ImageReference(target.registry, each) for each in sorted(names) if each.startswith(prefix)]
+        logger.warning("%s: showing the repositories in the promotion journal", error.reason)
+        references = map(ImageReference.parse, history.repositories())
+        names = [reference.repository for reference in references if reference.registry == target.registry]
+    return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
 
 
-def _images(repository: Repository, history: History, requests: Workers) -> list[Listed]:
-    known = history.of(str(repository.reference))
-    identities = Identities(repository, known.builds)
-    names = sorted(tag for tag in repository.tags() if not list_tag(tag))
+def _images(repository: Repository, history: History, requests: WorkerPool) -> list[PromotedImage]:
+    repository_history = history.of(str(repository.reference))
+    nvr_lookup = NVRLookup(repository, repository_history.builds)
+    names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
     tags: dict[str, list[str]] = {}
-    for tag, head in heads_of(repository, names, requests).items():
+    for tag, head in current_digests(repository, names, requests).items():
         tags.setdefault(head, []).append(tag)
 
-    def image(digest: str) -> Listed | None:
+    def image(digest: str) -> PromotedImage | None:
         try:
             manifest = repository.manifest(digest)
-        except NoSuchImageError:  # it was deleted meanwhile
+        except NoSuchImageError:  # deleted in the meantime
             return None
-        nvr, entry = identities.of(digest), _last(known.promoted.get(digest, {}).values())
-        return Listed(
+        nvr, entry = nvr_lookup.of(digest), _latest(repository_history.promoted.get(digest, {}).values())
+        return PromotedImage(
             repository=str(repository.reference),
             digest=digest,
             tags=tuple(tags[digest]),
             nvr=str(nvr) if nvr else "",
             arches=tuple(arches_of(manifest)),
             promoted=entry.time if entry else "",
-            by=entry.who if entry else "",
+            by=entry.author if entry else "",
         )
 
-    return [each for each in requests.each(image, tags) if each]
+    return [listed for listed in requests.map(image, tags) if listed]
 
 
-def _last(entries: Iterable[Entry]) -> Entry | None:
-    return max(entries, key=lambda each: each.time, default=None)
+def _latest(entries: Iterable[JournalEntry]) -> JournalEntry | None:
+    return max(entries, key=lambda entry: entry.time, default=None)

@@ -1,7 +1,6 @@
-"""Locks between threads and between processes of one machine: one file, a byte of it for each thing that is locked.
+"""Named locks between threads, and between processes on one machine: a byte of a lock file for each name.
 
-The kernel keeps them for open files (fcntl(2), "Open file description locks"), so that they end with a process, however
-it ends, and nothing is left that could be stale.
+These are open file description locks (fcntl(2)), which the kernel releases when the process ends.
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 
-#: Seconds that one waits for another process, and between two looks.
+#: Seconds to wait for another process, and between two attempts.
 TIMEOUT = 600.0
-LOOK = 0.02
+POLL_INTERVAL = 0.02
 
 
 @dataclass(frozen=True)
 class Locks:
     """Locks by name.
 
-    :param path: the file; None: only the threads of this process lock each other out
+    :param path: lock file; None: lock only between threads of this process
     """
 
     path: Path | None
-    _own: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
-    _abandoned: threading.Event = field(default_factory=threading.Event)
+    _thread_locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _canceled: threading.Event = field(default_factory=threading.Event)
 
-    def abandon(self) -> None:
-        """Wait for no other process any more, in any thread."""
-        self._abandoned.set()
+    def cancel(self) -> None:
+        """Stop waiting for other processes, in all threads."""
+        self._canceled.set()
 
     @contextlib.contextmanager
-    def held(self, name: str) -> Iterator[None]:
-        """Hold one lock.
+    def hold(self, name: str) -> Iterator[None]:
+        """Hold a lock.
 
-        :raises FedpkgContainerError: another process held it for longer than ``TIMEOUT``, or it was abandoned
-        :raises ConfigurationError: the file cannot be opened
+        :raises FedpkgContainerError: if another process holds it for longer than ``TIMEOUT``, or after ``cancel``
+        :raises ConfigurationError: if the lock file cannot be opened
         """
-        with self._own[name]:
+        with self._thread_locks[name]:
             if self.path is None:
                 yield
                 return
@@ -55,28 +54,29 @@ class Locks:
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
                 raise ConfigurationError(
-                    f"the lock {self.path} cannot be opened: {error.strerror}",
-                    solution="see [promotion] record, and who may write beside it",
+                    f"the lock file {self.path} cannot be opened: {error.strerror}",
+                    solution="check [promotion] record, and the permissions of its directory",
                 ) from error
             try:
                 self._wait(descriptor, name)
                 yield
             finally:
-                os.close(descriptor)  # and with it the lock
+                os.close(descriptor)  # releases the lock
 
     def _wait(self, descriptor: int, name: str) -> None:
         start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
-        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+        lock_request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
         deadline = time.monotonic() + TIMEOUT
         while True:
             try:
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock_request)
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise FedpkgContainerError(
-                        f"another process has kept {name} locked for {TIMEOUT:g} s", solution="see what it waits for"
+                        f"another process has held the lock of {name} for {TIMEOUT:g} s",
+                        solution="check what it is waiting for",
                     ) from None
-                if self._abandoned.wait(LOOK):
-                    raise FedpkgContainerError(f"{name}: given up", solution="run it again") from None
+                if self._canceled.wait(POLL_INTERVAL):
+                    raise FedpkgContainerError(f"{name}: canceled", solution="run the command again") from None
             else:
                 return

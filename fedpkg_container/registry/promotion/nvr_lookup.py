@@ -1,4 +1,4 @@
-"""What an image in a registry is: which build, by the record or else by its labels, and of which arches."""
+"""Finding the build of an image in a registry: in the promotion journal, or from its labels."""
 
 from __future__ import annotations
 
@@ -13,53 +13,59 @@ from fedpkg_container.registry.repository import Repository
 from fedpkg_container.text import printable_line
 
 
-def parsed(nvr: str) -> NVR:
-    """An NVR of the record.
+def parse_nvr(nvr: str) -> NVR:
+    """Parse an NVR from the journal.
 
-    :raises ConfigurationError: it is none
+    :raises ConfigurationError: if it is invalid
     """
     parts = nvr.rsplit("-", 2)
     if len(parts) != 3 or not all(parts):
-        raise ConfigurationError(f"the record names a build that is no NVR: {nvr[:200]!r}", solution="mend its line")
+        raise ConfigurationError(
+            f"invalid NVR in the promotion journal: {nvr[:200]!r}", solution="correct the line in the journal"
+        )
     return NVR(*parts)
 
 
 def arches_of(manifest: Manifest) -> list[str]:
-    """Go's names of the arches of a list, without what is no image of one (attestations); empty for a single image."""
-    return [printable_line(each) for each in manifest.architectures() if each not in ("unknown", "None")]
+    """Return the Go names of an index's architectures, without attestations; empty for a single image."""
+    return [
+        printable_line(architecture)
+        for architecture in manifest.architectures()
+        if architecture not in ("unknown", "None")
+    ]
 
 
 @dataclass(frozen=True)
-class Identities:
-    """The builds that the images of one repository are.
+class NVRLookup:
+    """Finds the builds of the images of one repository.
 
-    :param recorded: digest → NVR, of the record
+    :param journal_nvrs: digest → NVR, from the journal
     """
 
     repository: Repository
-    recorded: Mapping[str, str]
-    _read: dict[str, NVR | None] = field(default_factory=dict)
+    journal_nvrs: Mapping[str, str]
+    _cache: dict[str, NVR | None] = field(default_factory=dict)
 
     def of(self, digest: str) -> NVR | None:
-        """The build that an image is; None when nothing says so.
+        """Return the build of an image; None if unknown.
 
-        :raises RegistryUnavailableError: the registry cannot be asked
+        :raises RegistryUnavailableError: if the registry is unavailable
         """
-        if digest in self.recorded:
-            return parsed(self.recorded[digest])
-        if digest not in self._read:
-            self._read[digest] = self._by_labels(digest)
-        return self._read[digest]
+        if digest in self.journal_nvrs:
+            return parse_nvr(self.journal_nvrs[digest])
+        if digest not in self._cache:
+            self._cache[digest] = self._by_labels(digest)
+        return self._cache[digest]
 
     def _by_labels(self, digest: str) -> NVR | None:
         try:
             manifest = self.repository.manifest(digest)
-            if manifest.is_list:
+            if manifest.is_index:
                 manifest = self.repository.manifest(manifest.manifests[0].digest)
             labels = self.repository.labels(manifest)
         except RegistryUnavailableError:
             raise
         except (RegistryError, IndexError):
-            return None  # it is no image, or one that says nothing of itself; or a list of nothing
+            return None  # not an image, or without labels, or an empty index
         parts = [printable_line(label(labels, name)) for name in (COMPONENT, "version", "release")]
         return NVR(*parts) if all(parts) else None

@@ -1,4 +1,4 @@
-"""Promoting builds: copied by digest, then tagged; refused where the site's rules say so; recorded."""
+"""Promotion of builds: check the site's rules, copy by digest, move tags, record in the journal."""
 
 from __future__ import annotations
 
@@ -13,243 +13,243 @@ from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.promotion.copying import Blobs, Content, Copying, copy_deadline
-from fedpkg_container.registry.promotion.journal import PROMOTE, Entry, History, Move, Record
-from fedpkg_container.registry.promotion.nvr_lookup import Identities, arches_of
-from fedpkg_container.registry.promotion.result import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, Outcome
+from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
+from fedpkg_container.registry.promotion.journal import PROMOTE, History, Journal, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import (
     ALREADY,
     KEPT,
     SET,
-    Rules,
     SignatureTags,
     TagChange,
-    Tagging,
+    TagRules,
+    TagUpdater,
     wanted_tags,
 )
-from fedpkg_container.registry.promotion.workers import Workers
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.registry.workers import WorkerPool
 
-#: Requests at the same time, for each image that is promoted at the same time, and for all.
-REQUESTS_EACH = 4
-MOST_REQUESTS = 32
+#: Concurrent requests per image that is promoted, and in total.
+REQUESTS_PER_BUILD = 4
+MAX_REQUESTS = 32
+BuildCandidate = Union[Candidate, NoCandidate]
 
 
 @dataclass(frozen=True)
-class Wish:
+class PromoteOptions:
     """How builds are to be promoted.
 
     :param dry_run: change nothing
-    :param verify: read and hash every blob that is copied, mounted ones too
+    :param verify: read and hash all copied blobs, including mounted ones
     """
 
-    rules: Rules = field(default_factory=Rules)
+    rules: TagRules = field(default_factory=TagRules)
     dry_run: bool = False
     verify: bool = False
 
 
 @dataclass(frozen=True)
-class Promotion:
-    """Brings builds to one target.
+class Promoter:
+    """Promotes builds to one target.
 
     :param source: the candidate registry
-    :param destination: the target's
-    :param requests: threads for single requests
+    :param destination: the target's registry
+    :param requests: worker pool for requests
     """
 
     site: DistributionSite
     target: Target
-    wish: Wish
+    options: PromoteOptions
     source: RegistryHTTP
     destination: RegistryHTTP
-    record: Record
+    journal: Journal
     history: History
-    blobs: Blobs
-    requests: Workers
+    blobs: BlobCopier
+    requests: WorkerPool
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
-    def promote(self, candidate: Candidate | NoCandidate) -> Outcome:
-        """Promote one build, or say why not."""
+    def promote(self, candidate: Candidate | NoCandidate) -> PromotionResult:
+        """Promote one build; errors are reported in the result."""
         began = time.monotonic()
-        outcome = Outcome(str(candidate.nvr))
+        result = PromotionResult(str(candidate.nvr))
         try:
             if isinstance(candidate, NoCandidate):
                 raise RefusedError(candidate.reason, solution=candidate.solution)
-            self._refuse(candidate)
-            _Image(self, candidate, outcome).promote()
+            self._check_accepted(candidate)
+            _BuildPromotion(self, candidate, result).promote()
         except FedpkgContainerError as error:
-            outcome.state = REFUSED if isinstance(error, RefusedError) else FAILED
-            outcome.error, outcome.solution = error.reason, error.solution
-        outcome.seconds = time.monotonic() - began
-        return outcome
+            result.state = REFUSED if isinstance(error, RefusedError) else FAILED
+            result.error, result.solution = error.reason, error.solution
+        result.seconds = time.monotonic() - began
+        return result
 
-    def abandon(self) -> None:
-        """Let everything that goes on end soon."""
-        self.source.abandon()
-        self.destination.abandon()
-        self.record.locks.abandon()
+    def cancel(self) -> None:
+        """Cancel all requests and stop waiting for locks."""
+        self.source.cancel()
+        self.destination.cancel()
+        self.journal.locks.cancel()
 
-    def _refuse(self, candidate: Candidate) -> None:
-        """Look whether the site lets a build through.
+    def _check_accepted(self, candidate: Candidate) -> None:
+        """Check that the target accepts a build.
 
-        :raises RefusedError: it does not
+        :raises RefusedError: if not
         """
-        if not any(map(self.target.lets_through, candidate.koji_tags)):
-            tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no tag of Koji"
+        if not any(map(self.target.allows, candidate.koji_tags)):
+            tags = f"it is in {', '.join(candidate.koji_tags)}" if candidate.koji_tags else "it is in no Koji tag"
             raise RefusedError(
-                f"{candidate.nvr} is in no tag that {self.target.name} lets through: {tags}",
-                solution=f"koji tag-build TAG {candidate.nvr}, with a TAG like {' or '.join(self.target.koji_tags)}",
+                f"target {self.target.name!r} does not accept {candidate.nvr}: {tags}",
+                solution=f"koji tag-build TAG {candidate.nvr}, TAG matching {' or '.join(self.target.koji_tags)}",
             )
         if candidate.image.registry != self.source.host:
             raise RefusedError(
                 f"{candidate.nvr} was recorded at {candidate.image.registry}, not in the candidate registry"
                 f" {self.source.host}",
-                solution="see [candidate] registry",
+                solution="check [candidate] registry",
             )
 
 
-class _Image:
-    """One build on its way.
+class _BuildPromotion:
+    """The promotion of one build.
 
-    :param outcome: what becomes of it; filled in as it is found out
+    :param result: filled in
     """
 
-    def __init__(self, promotion: Promotion, candidate: Candidate, outcome: Outcome) -> None:
-        target, image = promotion.target, candidate.image
-        place = target.repository(image.repository)
-        self.promotion, self.candidate, self.outcome = promotion, candidate, outcome
-        self.known = promotion.history.of(str(place))
+    def __init__(self, promoter: Promoter, candidate: Candidate, result: PromotionResult) -> None:
+        target, image = promoter.target, candidate.image
+        reference = target.repository(image.repository)
+        self.promoter, self.candidate, self.result = promoter, candidate, result
+        self.history = promoter.history.of(str(reference))
         self.tags = wanted_tags(candidate, target)
-        self.repository = Repository(promotion.destination, place.repository)
-        self.tagging = Tagging(self.repository, Identities(self.repository, self.known.builds), promotion.wish.rules)
-        self.copying = Copying(
-            Repository(promotion.source, image.repository),
-            self.repository,
-            promotion.blobs,
-            promotion.requests,
-            copy_deadline(f"promoting {candidate.nvr}", target.access.timeout),
-            signatures=promotion.signatures,
-            nearby=tuple(target.repository(each.repository).repository for each in candidate.parents),
+        self.repository = Repository(promoter.destination, reference.repository)
+        self.tag_updater = TagUpdater(
+            self.repository, NVRLookup(self.repository, self.history.builds), promoter.options.rules
         )
-        outcome.source, outcome.repository, outcome.digest = str(image), str(place), image.digest
+        self.copier = ImageCopier(
+            Repository(promoter.source, image.repository),
+            self.repository,
+            promoter.blobs,
+            promoter.requests,
+            copy_deadline(f"promoting {candidate.nvr}", target.access.timeout),
+            signatures=promoter.signatures,
+            mount_sources=tuple(target.repository(parent.repository).repository for parent in candidate.parents),
+        )
+        result.source, result.repository, result.digest = str(image), str(reference), image.digest
 
     def promote(self) -> None:
-        """Copy it, tag it and record that.
+        """Copy the image, set its tags and record the promotion.
 
-        :raises FedpkgContainerError: it is refused, or something of it failed
+        :raises FedpkgContainerError: if it is refused or fails
         """
-        self.outcome.tags = self._decide()  # before anything is copied that could not be tagged then
-        content = self.copying.survey(self.candidate.image.digest)
-        self._tell(content)
-        if self.promotion.wish.dry_run:
-            self.copying.foresee(content, self.outcome.blobs)
-            self.outcome.state = PLANNED if self._has_work(content) else UNCHANGED
+        self.result.tags = self._plan_tags()  # before copying, since this may refuse the build
+        content = self.copier.inspect(self.candidate.image.digest)
+        self._describe(content)
+        if self.promoter.options.dry_run:
+            self.copier.predict(content, self.result.blobs)
+            self.result.state = PLANNED if self._has_work(content) else UNCHANGED
             return
-        self.copying.carry_out(content, self.outcome.blobs)
-        if _settled(self.outcome.tags) and self._is_recorded():
-            self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
+        self.copier.copy_missing(content, self.result.blobs)
+        if _is_up_to_date(self.result.tags) and self._is_recorded():
+            self.result.state = PROMOTED if self._has_work(content) else UNCHANGED
             return
-        with self.promotion.record.locks.held(self.outcome.repository):
-            self.outcome.tags = self._decide()
-            self._tag(content.manifest)
-        self.outcome.state = PROMOTED if self._has_work(content) else UNCHANGED
+        with self.promoter.journal.locks.hold(self.result.repository):
+            self.result.tags = self._plan_tags()
+            self.update_floating_tags(content.manifest)
+        self.result.state = PROMOTED if self._has_work(content) else UNCHANGED
 
-    def _decide(self) -> list[TagChange]:
-        heads = self.promotion.requests.each(self._head, self.tags)
-        return self.tagging.decide(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
+    def _plan_tags(self) -> list[TagChange]:
+        heads = self.promoter.requests.map(self._current_digest, self.tags)
+        return self.tag_updater.plan(self.candidate.nvr, self.candidate.image.digest, self.tags, heads)
 
-    def _head(self, tag: str) -> str:
-        """What a tag points to; nothing for one that an attempt was just setting, and that the registry broke."""
+    def _current_digest(self, tag: str) -> str:
+        """Return a tag's digest; empty for a tag that the registry broke during an interrupted promotion."""
         try:
             return self.repository.head(tag)
         except RegistryUnavailableError:
-            begun = self.known.unfinished.get(self.candidate.image.digest)
-            if begun and tag in begun.tags:
+            unfinished = self.history.unfinished.get(self.candidate.image.digest)
+            if unfinished and tag in unfinished.tags:
                 return ""
             raise
 
-    def _tell(self, content: Content) -> None:
-        self.outcome.arches = arches_of(content.manifest)
-        self.outcome.manifests = [each.digest for each in (*content.missing, *content.new_signatures.values())]
-        self.outcome.artifacts = content.attached
+    def _describe(self, content: ImageContent) -> None:
+        self.result.arches = arches_of(content.manifest)
+        self.result.manifests = [manifest.digest for manifest in (*content.missing, *content.new_signatures.values())]
+        self.result.artifacts = content.artifact_count
 
-    def _has_work(self, content: Content) -> bool:
-        return bool(content.missing or content.new_signatures) or not _settled(self.outcome.tags)
+    def _has_work(self, content: ImageContent) -> bool:
+        return bool(content.missing or content.new_signatures) or not _is_up_to_date(self.result.tags)
 
     def _is_recorded(self) -> bool:
         return (
-            self.promotion.record.path is None
-            or self.promotion.target.name in self.known.promoted[self.candidate.image.digest]
+            self.promoter.journal.path is None
+            or self.promoter.target.name in self.history.promoted[self.candidate.image.digest]
         )
 
-    def _tag(self, manifest: Manifest) -> None:
-        """Set the tags, between the two lines of the record."""
-        changes = [each for each in self.outcome.tags if each.what == SET]
-        entry = Entry.begin(
+    def update_floating_tags(self, manifest: Manifest) -> None:
+        """Set the release tag and move the floating tags, between the two journal entries of the change."""
+        changes = [change for change in self.result.tags if change.what == SET]
+        entry = JournalEntry.start(
             PROMOTE,
-            target=self.promotion.target.name,
-            repository=self.outcome.repository,
+            target=self.promoter.target.name,
+            repository=self.result.repository,
             nvr=str(self.candidate.nvr),
             digest=manifest.digest,
-            source=self.outcome.source,
-            tags={each.tag: self._move(each) for each in self.outcome.tags if each.what != KEPT},
+            source=self.result.source,
+            tags={change.tag: self._tag_move(change) for change in self.result.tags if change.what != KEPT},
         )
-        self.promotion.record.append(entry)
+        self.promoter.journal.append(entry)
         for change in changes:
-            self.tagging.set(change, manifest)
-        self.promotion.record.append(entry.done())
+            self.tag_updater.set_tag(change, manifest)
+        self.promoter.journal.append(entry.done())
 
-    def _move(self, change: TagChange) -> Move:
-        """What the record says of a tag, with what an attempt did that was interrupted before it could record that."""
-        begun = self.known.unfinished.get(change.after)
-        if change.what == ALREADY and begun and begun.what == PROMOTE and change.tag in begun.tags:
-            return begun.tags[change.tag]
-        return Move(change.before, change.after)
-
-
-def _settled(changes: Sequence[TagChange]) -> bool:
-    return all(each.what != SET for each in changes)
+    def _tag_move(self, change: TagChange) -> TagMove:
+        """Return a tag's move for the journal, including that of an interrupted promotion of the same build."""
+        unfinished = self.history.unfinished.get(change.after)
+        if change.what == ALREADY and unfinished and unfinished.what == PROMOTE and change.tag in unfinished.tags:
+            return unfinished.tags[change.tag]
+        return TagMove(change.before, change.after)
 
 
-Found = Union[Candidate, NoCandidate]
+def _is_up_to_date(changes: Sequence[TagChange]) -> bool:
+    return all(change.what != SET for change in changes)
 
 
 def promote(
     site: DistributionSite,
     target: Target,
-    found: Sequence[Found],
-    wish: Wish,
+    builds: Sequence[BuildCandidate],
+    options: PromoteOptions,
     *,
-    told: Callable[[Outcome], None] = lambda _: None,
+    on_result: Callable[[PromotionResult], None] = lambda _: None,
     progress: Progress | None = None,
-) -> list[Outcome]:
-    """Promote builds, several at the same time; what becomes of one does not stop the others.
+) -> list[PromotionResult]:
+    """Promote builds concurrently; a failure of one does not stop the others.
 
-    :param told: called for each build as soon as it is known what became of it, in any thread; not for those that are
-        given up when it is interrupted
-    :raises ConfigurationError: the record cannot be read or written; nothing was done
+    :param on_result: called for each build as soon as its result is known, in any thread; not for builds that are
+        canceled by an interruption
+    :raises ConfigurationError: if the journal cannot be read or written; nothing was done
     """
-    record, progress = Record(site.record), progress or Progress()
-    history = History(record.entries())
-    if not wish.dry_run:
-        record.check()
-    candidates, destination = Registry(site.candidates.access), Registry(target.access)
+    journal, progress = Journal(site.journal), progress or Progress()
+    history = History(journal.entries())
+    if not options.dry_run:
+        journal.check()
+    registry, target_registry = Registry(site.candidates.access), Registry(target.access)
     with (
-        candidates.http(site.candidates.registry) as source,
-        destination.http(target.registry) as there,
-        Workers(min(site.parallel * REQUESTS_EACH, MOST_REQUESTS)) as requests,
-        Workers(site.parallel) as images,
+        registry.http(site.candidates.registry) as source,
+        target_registry.http(target.registry) as destination,
+        WorkerPool(min(site.parallel * REQUESTS_PER_BUILD, MAX_REQUESTS)) as requests,
     ):
-        blobs = Blobs(wish.verify, progress.received)
-        promotion = Promotion(site, target, wish, source, there, record, history, blobs, requests)
-        progress.began("promoting", len(found))
+        blobs = BlobCopier(options.verify, progress.received)
+        promoter = Promoter(site, target, options, source, destination, journal, history, blobs, requests)
+        progress.began("promoting", len(builds))
 
-        def one(each: Found) -> Outcome:
-            outcome = promotion.promote(each)
-            if outcome.is_good or not source.is_abandoned:
-                told(outcome)
+        def promote_build(build: BuildCandidate) -> PromotionResult:
+            result = promoter.promote(build)
+            if result.succeeded or not source.is_canceled:
+                on_result(result)
             progress.advanced()
-            return outcome
+            return result
 
-        return images.each(one, found, on_error=promotion.abandon)
+        with WorkerPool(site.parallel, cancel=promoter.cancel) as workers:
+            return workers.map(promote_build, builds)

@@ -1,4 +1,4 @@
-"""What became of the builds that were to be promoted or taken back: the report."""
+"""Results of promotions and their reversal, and the report for programs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedpkg_container.registry.promotion.copying import Tally
+from fedpkg_container.registry.promotion.copying import BlobCounts
 from fedpkg_container.registry.promotion.tagging import TagChange
 
-#: The version of the report's format; it grows when something that was there changes its meaning.
+#: Version of the report; raised when a field changes its meaning.
 FORMAT = 1
-#: What became of a build. ``planned``: it would be done, without --dry-run.
+#: States of a build. ``planned``: would be done without --dry-run.
 PROMOTED, UNPROMOTED, UNCHANGED, PLANNED, REFUSED, FAILED = (
     "promoted",
     "unpromoted",
@@ -23,21 +23,21 @@ PROMOTED, UNPROMOTED, UNCHANGED, PLANNED, REFUSED, FAILED = (
 
 
 @dataclass
-class Outcome:
-    """One build.
+class PromotionResult:
+    """Result for one build.
 
     :param state: promoted, unpromoted, unchanged, planned, refused or failed
-    :param source: its pull spec in the candidate registry
-    :param repository: in the target, with the registry
-    :param digest: of its list of arches
-    :param arches: Go's names
-    :param tags: what became of each, in the order in which they are set
-    :param manifests: digests of manifests that were copied, each after those that it refers to
-    :param artifacts: how many refer to the image or an arch of it: SBOMs, signatures
-    :param deleted: digests of manifests that were deleted
-    :param kept: digests that were not deleted, and why
-    :param seconds: that it took
-    :param error: why it is refused or failed, or what of it could not be done; ``solution``: what to do
+    :param source: pull spec in the candidate registry
+    :param repository: in the target, with its registry
+    :param digest: of its image index
+    :param arches: Go names
+    :param tags: tag changes, in the order in which they are made
+    :param manifests: digests of copied manifests, each after those that it refers to
+    :param artifacts: number of SBOMs and signatures that refer to the image or its architectures
+    :param deleted: digests of deleted manifests
+    :param kept: digest of a manifest that was not deleted → reason
+    :param seconds: duration
+    :param error: why it was refused or failed, or what could not be done; ``solution``: what to do
     """
 
     nvr: str
@@ -49,7 +49,7 @@ class Outcome:
     tags: Sequence[TagChange] = ()
     manifests: Sequence[str] = ()
     artifacts: int = 0
-    blobs: Tally = field(default_factory=Tally)
+    blobs: BlobCounts = field(default_factory=BlobCounts)
     deleted: Sequence[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -57,13 +57,13 @@ class Outcome:
     solution: str = ""
 
     @property
-    def is_good(self) -> bool:
-        """Whether it is as it was asked for."""
+    def succeeded(self) -> bool:
+        """Whether everything requested was done."""
         return self.state not in (REFUSED, FAILED) and not self.error
 
     def report(self) -> dict[str, Any]:
-        """As JSON has it."""
-        tally = self.blobs
+        """Return the result as a JSON object."""
+        counts = self.blobs
         return {
             "nvr": self.nvr,
             "state": self.state,
@@ -72,13 +72,19 @@ class Outcome:
             "digest": self.digest,
             "arches": list(self.arches),
             "tags": [
-                {"tag": each.tag, "what": each.what, "before": each.before, "after": each.after, "why": each.why}
-                for each in self.tags
+                {
+                    "tag": change.tag,
+                    "what": change.what,
+                    "before": change.before,
+                    "after": change.after,
+                    "why": change.why,
+                }
+                for change in self.tags
             ],
             "manifests": list(self.manifests),
             "artifacts": self.artifacts,
-            "blobs": {"mounted": tally.mounted, "sent": tally.sent, "present": tally.present},
-            "bytes": {"mounted": tally.bytes_mounted, "sent": tally.bytes_sent},
+            "blobs": {"mounted": counts.mounted, "sent": counts.sent, "present": counts.present},
+            "bytes": {"mounted": counts.bytes_mounted, "sent": counts.bytes_sent},
             "deleted": list(self.deleted),
             "kept": dict(self.kept),
             "seconds": round(self.seconds, 3),
@@ -87,12 +93,12 @@ class Outcome:
         }
 
 
-def report(target: str, outcomes: Sequence[Outcome], *, dry_run: bool, seconds: float) -> dict[str, Any]:
-    """The report of a command."""
+def report(target: str, results: Sequence[PromotionResult], *, dry_run: bool, seconds: float) -> dict[str, Any]:
+    """Return the report of a command as a JSON object."""
     return {
         "format": FORMAT,
         "target": target,
         "dry_run": dry_run,
         "seconds": round(seconds, 3),
-        "images": [each.report() for each in outcomes],
+        "images": [result.report() for result in results],
     }

@@ -1,4 +1,4 @@
-"""Tags of a promoted build: those that it gets, those that it does not, and cosign's tags beside it."""
+"""Moving the tags of a promoted build: its release tag, the floating tags, and cosign's tags."""
 
 from __future__ import annotations
 
@@ -15,66 +15,65 @@ from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.registry.config import RECORDED, VERSION, Target
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.journal import Move
-from fedpkg_container.registry.promotion.nvr_lookup import Identities
-from fedpkg_container.registry.referrers import fallback_tag, is_fallback_tag, list_tag
+from fedpkg_container.registry.promotion.journal import TagMove
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class SignatureTags:
-    """The tags of signatures in repositories, each of which is asked for its tags once; for several threads."""
-
-    _known: dict[str, Mapping[str, list[str]]] = field(default_factory=dict)
-    _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
-
-    def of(self, repository: Repository, digests: Iterable[str]) -> list[str]:
-        """The tags of what belongs to some images.
-
-        :raises RegistryError: the registry cannot be reached, or refuses
-        """
-        with self._locks[repository.name]:
-            if repository.name not in self._known:
-                self._known[repository.name] = _by_image(repository)
-        known = self._known[repository.name]
-        return [tag for digest in digests for tag in known.get(fallback_tag(digest), ())]
-
-
-def _by_image(repository: Repository) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for tag in repository.tags():
-        if list_tag(tag) and not is_fallback_tag(tag):
-            found.setdefault(list_tag(tag), []).append(tag)
-    return found
-
-
-def is_wanted(tag: str, manifest: Manifest, target: Repository) -> bool:
-    """Whether a target is to get what is under a tag: it has nothing there, or less of the same.
-
-    :raises RegistryError: the target cannot be reached, or what it has there cannot be read
-    """
-    head = target.head(tag)
-    if not head or head == manifest.digest:
-        return not head
-    there = {each.digest for each in target.manifest(head).blobs[1:]}
-    if there <= {each.digest for each in manifest.blobs[1:]}:
-        return True
-    logger.warning("%s holds what the candidate registry does not, and stays as it is", target.reference.tagged(tag))
-    return False
-
-
-#: What becomes of a tag.
+#: What happens to a tag.
 SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What may be done to tags that is refused otherwise.
+class SignatureTags:
+    """cosign's tags in repositories, listed once per repository; thread-safe."""
 
-    :param downgrade: move them to an older build
-    :param replace: take them from an image of another component, or one that does not say what it is
+    _tags: dict[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    _locks: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+
+    def of(self, repository: Repository, digests: Iterable[str]) -> list[str]:
+        """Return the tags that belong to some images.
+
+        :raises RegistryError: if the request fails
+        """
+        with self._locks[repository.name]:
+            if repository.name not in self._tags:
+                self._tags[repository.name] = _tags_by_image(repository)
+        tags = self._tags[repository.name]
+        return [tag for digest in digests for tag in tags.get(fallback_tag(digest), ())]
+
+
+def _tags_by_image(repository: Repository) -> Mapping[str, list[str]]:
+    tags: dict[str, list[str]] = {}
+    for tag in repository.tags():
+        if fallback_tag_of(tag) and not is_fallback_tag(tag):
+            tags.setdefault(fallback_tag_of(tag), []).append(tag)
+    return tags
+
+
+def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> bool:
+    """Return whether cosign's manifest is to be copied: the target has none, or one with fewer signatures.
+
+    :raises RegistryError: if the target cannot be read
+    """
+    head = target.head(tag)
+    if not head or head == manifest.digest:
+        return not head
+    target_signatures = {blob.digest for blob in target.manifest(head).blobs[1:]}
+    if target_signatures <= {blob.digest for blob in manifest.blobs[1:]}:
+        return True
+    logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
+    return False
+
+
+@dataclass(frozen=True)
+class TagRules:
+    """Permissions for tag changes that are refused by default.
+
+    :param downgrade: move tags to an older build
+    :param replace: take tags from an image of another or an unknown component
     """
 
     downgrade: bool = False
@@ -83,12 +82,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class TagChange:
-    """One tag of a build.
+    """Change of one tag of a build.
 
-    :param before: the digest that it points to; empty for nothing
-    :param after: the one that it points to then
-    :param what: set (before it was something else), already (nothing to do), kept (it stays where it is), removed
-    :param why: more about it, a sentence; may be empty
+    :param before: current digest; empty for none
+    :param after: new digest
+    :param what: set, already (nothing to do), kept (not changed), removed
+    :param why: explanation; may be empty
     """
 
     tag: str
@@ -98,13 +97,13 @@ class TagChange:
     why: str = ""
 
     @property
-    def move(self) -> Move:
-        """As the record has it."""
-        return Move(self.before, self.after)
+    def move(self) -> TagMove:
+        """The change as recorded in the journal."""
+        return TagMove(self.before, self.after)
 
 
 def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
-    """The tags of a build, in the order in which they are set."""
+    """Return the tags of a build, in the order in which they are set."""
     tags = [candidate.nvr.primary_tag]
     for word in target.floating:
         if word == VERSION:
@@ -117,60 +116,61 @@ def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Tagging:
-    """The tags of one repository.
+class TagUpdater:
+    """Plans and makes the tag changes of one repository.
 
-    :param rules: what may be done
+    :param rules: permitted changes
     """
 
     repository: Repository
-    identities: Identities
-    rules: Rules
+    nvr_lookup: NVRLookup
+    rules: TagRules
 
-    def decide(self, nvr: NVR, digest: str, tags: Sequence[str], heads: Sequence[str]) -> list[TagChange]:
-        """What becomes of each tag of a build; the first is that of its version and release.
+    def plan(self, nvr: NVR, digest: str, tags: Sequence[str], heads: Sequence[str]) -> list[TagChange]:
+        """Return the change of each tag; the first tag is that of version and release.
 
-        :param heads: what each of the tags points to
-        :raises RefusedError: one may not be set, and so none is
+        :param heads: current digest of each tag
+        :raises RefusedError: if one of them is not permitted
         """
         primary, before = tags[0], heads[0]
         if before and before != digest:
             raise RefusedError(
-                f"{self._name(primary)} exists, and is something else: {before}, not {digest} of {nvr}",
-                solution="give the build another release; a tag of version and release is never set anew",
+                f"{self._name(primary)} exists with another image: {before}, not {digest} of {nvr}",
+                solution="rebuild with another release; a tag of version and release is never moved",
             )
         first = TagChange(primary, before, digest, ALREADY if before else SET)
-        return [first, *(self._floating(nvr, digest, tag, head) for tag, head in zip(tags[1:], heads[1:]))]
+        return [first, *(self._plan_floating_tag(nvr, digest, tag, head) for tag, head in zip(tags[1:], heads[1:]))]
 
-    def set(self, change: TagChange, manifest: Manifest) -> None:
-        """Let a tag point to a build, and see that it does.
+    def set_tag(self, change: TagChange, manifest: Manifest) -> None:
+        """Set a tag to a build, and read it back.
 
-        :raises RegistryError: it does not
+        :raises RegistryError: if it has another digest
         """
         self.repository.put_manifest(change.tag, manifest)
-        found = self.repository.head(change.tag)
-        if found != change.after:
+        current = self.repository.head(change.tag)
+        if current != change.after:
             raise RegistryError(
-                f"{self._name(change.tag)} was set to {change.after} and is {found or 'not there'} now",
-                solution="see who else sets tags there, and run it again",
+                f"{self._name(change.tag)} was set to {change.after}, but is now {current or 'missing'}",
+                solution="check who else sets tags there, and run it again",
             )
 
-    def _floating(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
+    def _plan_floating_tag(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
         if before == digest:
             return TagChange(tag, before, digest, ALREADY)
         if not before:
             return TagChange(tag, "", digest, SET)
-        holder = self.identities.of(before)
-        if holder is None or holder.name != nvr.name:
-            what = f"an image of {holder.name} ({holder})" if holder else "an image that does not say which build it is"
+        current_build = self.nvr_lookup.of(before)
+        if current_build is None or current_build.name != nvr.name:
+            holder = f"{current_build.name} ({current_build})" if current_build else "an unknown build"
+            what = f"an image of {holder}"
             if not self.rules.replace:
                 raise RefusedError(
-                    f"{self._name(tag)} is {what}: {before}", solution=f"look at it; --replace gives the tag to {nvr}"
+                    f"{self._name(tag)} is {what}: {before}", solution=f"check it; --replace moves the tag to {nvr}"
                 )
             return TagChange(tag, before, digest, SET, f"it was {what}")
-        if compare(holder, nvr) > 0 and not self.rules.downgrade:
-            return TagChange(tag, before, before, KEPT, f"it belongs to {holder}, which is newer")
-        return TagChange(tag, before, digest, SET, f"it was {holder}")
+        if compare(current_build, nvr) > 0 and not self.rules.downgrade:
+            return TagChange(tag, before, before, KEPT, f"it belongs to {current_build}, which is newer")
+        return TagChange(tag, before, digest, SET, f"it was {current_build}")
 
     def _name(self, tag: str) -> str:
         return str(self.repository.reference.tagged(tag))

@@ -1,4 +1,4 @@
-"""Taking promoted builds back: floating tags go to the build before, and on request the image is deleted."""
+"""Reversal of promotions: floating tags are moved back to the previous build, and on request the image is deleted."""
 
 from __future__ import annotations
 
@@ -10,252 +10,268 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, No
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import DEEPEST_LIST
-from fedpkg_container.registry.promotion.copying import Blobs, Content, Copying, copy_deadline
-from fedpkg_container.registry.promotion.journal import UNPROMOTE, Entry, History, Move, Record, RepositoryHistory
-from fedpkg_container.registry.promotion.nvr_lookup import Identities, parsed
-from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, Outcome
-from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, Rules, TagChange, Tagging
-from fedpkg_container.registry.promotion.workers import Workers
-from fedpkg_container.registry.referrers import fallback_tag, list_tag
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
+from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
+from fedpkg_container.registry.promotion.journal import (
+    UNPROMOTE,
+    History,
+    Journal,
+    JournalEntry,
+    RepositoryHistory,
+    TagMove,
+)
+from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, parse_nvr
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, PromotionResult
+from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, TagChange, TagRules, TagUpdater
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.registry.workers import WorkerPool
+
+REQUESTS = 8
+#: Reasons for keeping a tag.
+NOT_OURS = "it was not set by promote"
+NO_BUILD_BEFORE = "there is no previous build"
 
 
-def heads_of(repository: Repository, tags: Sequence[str], requests: Workers) -> dict[str, str]:
-    """What some tags of a repository point to in this moment; one that goes meanwhile is left out."""
-    return {tag: head for tag, head in zip(tags, requests.each(repository.head, tags)) if head}
+def current_digests(repository: Repository, tags: Sequence[str], requests: WorkerPool) -> dict[str, str]:
+    """Return the current digests of tags; deleted tags are left out."""
+    return {tag: head for tag, head in zip(tags, requests.map(repository.head, tags)) if head}
 
 
 @dataclass(frozen=True)
-class Removal:
-    """What goes with an image.
+class DeletionPlan:
+    """Manifests to delete with an image.
 
-    :param digests: in the order in which they are deleted: the image first, so that nobody gets half of it
-    :param kept: what belongs to it and stays → why
+    :param digests: in the order of deletion: the image first, so that no client gets an incomplete one
+    :param kept: manifest that belongs to the image and is kept → reason
     """
 
     digests: tuple[str, ...]
     kept: Mapping[str, str]
 
 
-def plan_removal(repository: Repository, content: Content, heads: Mapping[str, str], requests: Workers) -> Removal:
-    """See what can be deleted with an image.
+def plan_deletion(
+    repository: Repository, content: ImageContent, heads: Mapping[str, str], requests: WorkerPool
+) -> DeletionPlan:
+    """Return what can be deleted with an image.
 
-    :param content: the image, with what belongs to it
-    :param heads: what every tag of the repository points to
+    :param content: the image with everything that belongs to it
+    :param heads: digest of every tag in the repository
     """
     image = content.manifest.digest
-    lists = {fallback_tag(each): each for each in content.digests}
-    others = {tag: head for tag, head in heads.items() if head != image and list_tag(tag) not in lists}
+    lists = {fallback_tag(subject): subject for subject in content.digests}
+    others = {tag: head for tag, head in heads.items() if head != image and fallback_tag_of(tag) not in lists}
     reached = _reached(repository, others, requests)
     kept: dict[str, str] = {}
-    for digest in content.digests:  # artifacts come after what they are about
+    for digest in content.digests:  # artifacts come after their subjects
         if digest != image and digest in reached:
-            kept[digest] = f"the tag {reached[digest]} has it too"
+            kept[digest] = f"also referenced by the tag {reached[digest]}"
     for subject, artifacts in content.artifacts.items():
         if subject in kept:
-            kept.update({each.digest: f"it is about {subject}, which stays" for each in artifacts})
-    rest = [each for each in content.digests if each != image and each not in kept]
-    there = requests.each(repository.head, rest)
-    rest = [digest for digest, head in zip(rest, there) if head]
-    belonging = {tag: lists[list_tag(tag)] for tag in heads if list_tag(tag) in lists}
+            kept.update({artifact.digest: f"refers to {subject}, which is kept" for artifact in artifacts})
+    rest = [item for item in content.digests if item != image and item not in kept]
+    existing = requests.map(repository.head, rest)
+    rest = [digest for digest, head in zip(rest, existing) if head]
+    belonging = {tag: lists[fallback_tag_of(tag)] for tag in heads if fallback_tag_of(tag) in lists}
     tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
-    return Removal(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
+    return DeletionPlan(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
 
 
-def go_on(repository: Repository, begun: Sequence[str], heads: Mapping[str, str], requests: Workers) -> Removal:
-    """What an attempt has left that was interrupted when the image itself was gone already.
+def resume_deletion(
+    repository: Repository, unfinished: Sequence[str], heads: Mapping[str, str], requests: WorkerPool
+) -> DeletionPlan:
+    """Return what is left of a deletion that was interrupted after the image itself was deleted.
 
-    :param begun: what was going to be deleted, the image first; empty where nothing was begun
-    :param heads: what every tag of the repository points to
+    :param unfinished: planned deletions, the image first; may be empty
+    :param heads: digest of every tag in the repository
     """
-    others = {tag: head for tag, head in heads.items() if head not in begun}
+    others = {tag: head for tag, head in heads.items() if head not in unfinished}
     reached = _reached(repository, others, requests)
-    there = requests.each(repository.head, begun)
-    left = [digest for digest, head in zip(begun, there) if head and digest not in reached]
-    return Removal(tuple(dict.fromkeys([*begun[:1], *left])), {})
+    existing = requests.map(repository.head, unfinished)
+    left = [digest for digest, head in zip(unfinished, existing) if head and digest not in reached]
+    return DeletionPlan(tuple(dict.fromkeys([*unfinished[:1], *left])), {})
 
 
-def _reached(repository: Repository, heads: Mapping[str, str], requests: Workers) -> dict[str, str]:
-    """The digests that some tags reach → one of these tags."""
+def _reached(repository: Repository, heads: Mapping[str, str], requests: WorkerPool) -> dict[str, str]:
+    """Return digests reachable from tags → one of these tags."""
     reached = {head: tag for tag, head in heads.items()}
-    frontier = list(reached)
-    for _ in range(DEEPEST_LIST):
-        members = requests.each(lambda digest: _members(repository, digest), frontier)
-        found = {member: reached[digest] for digest, listed in zip(frontier, members) for member in listed}
-        frontier = [each for each in found if each not in reached]
-        reached.update({each: found[each] for each in frontier})
+    pending = list(reached)
+    for _ in range(MAX_INDEX_DEPTH):
+        members = requests.map(lambda digest: _members(repository, digest), pending)
+        new = {member: reached[digest] for digest, manifests in zip(pending, members) for member in manifests}
+        pending = [member for member in new if member not in reached]
+        reached.update({member: new[member] for member in pending})
     return reached
 
 
 def _members(repository: Repository, digest: str) -> list[str]:
-    """What a list holds; nothing for another manifest, or one that is gone."""
+    """Return the members of an index; empty for other manifests and missing ones."""
     try:
-        return [each.digest for each in repository.manifest(digest).manifests]
+        return [manifest.digest for manifest in repository.manifest(digest).manifests]
     except NoSuchImageError:
         return []
 
 
-REQUESTS = 8
-#: Why a tag stays.
-NOT_OURS = "promote did not set it"
-NO_BUILD_BEFORE = "there is no earlier build to go back to"
-
-
 @dataclass(frozen=True)
-class TakingBack:
-    """Takes builds back from one target.
+class Unpromoter:
+    """Reverses promotions to one target.
 
-    :param delete: the images too
+    :param delete: delete the images too
     :param dry_run: change nothing
     """
 
     site: DistributionSite
     target: Target
     destination: RegistryHTTP
-    requests: Workers
-    record: Record
+    requests: WorkerPool
+    journal: Journal
     delete: bool
     dry_run: bool
 
-    def unpromote(self, nvr: str) -> Outcome:
-        """Take one build back, or say why not."""
+    def unpromote(self, nvr: str) -> PromotionResult:
+        """Reverse the promotion of one build; errors are reported in the result."""
         began = time.monotonic()
-        outcome = Outcome(nvr)
+        result = PromotionResult(nvr)
         try:
-            self._unpromote(nvr, outcome)
+            self._unpromote(nvr, result)
         except FedpkgContainerError as error:
-            outcome.state = REFUSED if isinstance(error, RefusedError) else FAILED
-            outcome.error, outcome.solution = error.reason, error.solution
-        outcome.seconds = time.monotonic() - began
-        return outcome
+            result.state = REFUSED if isinstance(error, RefusedError) else FAILED
+            result.error, result.solution = error.reason, error.solution
+        result.seconds = time.monotonic() - began
+        return result
 
-    def _unpromote(self, nvr: str, outcome: Outcome) -> None:
-        place, digest = self._place(nvr, History(self.record.entries()))
-        outcome.repository, outcome.digest = str(place), digest
+    def _unpromote(self, nvr: str, result: PromotionResult) -> None:
+        reference, digest = self._find(nvr, History(self.journal.entries()))
+        result.repository, result.digest = str(reference), digest
         if self.delete and self.target.registry == self.site.candidates.registry and not self.target.prefix:
             raise RefusedError(
-                f"{place} is in the candidate registry itself, where Koji looks for {nvr}",
-                solution="leave --delete out, or give the target a prefix",
+                f"{reference} is in the candidate registry itself, where Koji expects {nvr}",
+                solution="omit --delete, or give the target a prefix",
             )
-        repository = Repository(self.destination, place.repository)
-        with self.record.locks.held(str(place)):
-            history = History(self.record.entries()).of(str(place))  # nobody changes it from here on
-            _Build(self, nvr, digest, repository, history, outcome).take_back()
+        repository = Repository(self.destination, reference.repository)
+        with self.journal.locks.hold(str(reference)):
+            history = History(self.journal.entries()).of(str(reference))  # read again: now locked against changes
+            _BuildReversal(self, nvr, digest, repository, history, result).run()
 
-    def _place(self, nvr: str, history: History) -> tuple[ImageReference, str]:
-        """The repository and the digest of a build.
+    def _find(self, nvr: str, history: History) -> tuple[ImageReference, str]:
+        """Return the repository and digest of a build.
 
-        :raises RefusedError: the record does not know them
+        :raises RefusedError: if they are not in the journal
         """
         for name in history.repositories():
-            place = ImageReference.parse(name)
+            reference = ImageReference.parse(name)
             digests = history.of(name).digests(nvr, self.target.name)
-            if digests and place.registry == self.target.registry:
-                return place, digests[0]
+            if digests and reference.registry == self.target.registry:
+                return reference, digests[0]
         raise RefusedError(
-            f"{nvr} was not promoted to {self.target.name}, as far as {self.record.path} says",
-            solution=f"see what is there: fedpkg-container-registry list --to {self.target.name}",
+            f"{nvr} was not promoted to {self.target.name} according to {self.journal.path}",
+            solution=f"list the promoted builds: fedpkg-container-registry list --to {self.target.name}",
         )
 
 
 @dataclass(frozen=True)
-class _Build:
-    """One build that is taken back; others that use the record wait meanwhile."""
+class _BuildReversal:
+    """The reversal of one promotion, while the repository is locked."""
 
-    way: TakingBack
+    unpromoter: Unpromoter
     nvr: str
     digest: str
     repository: Repository
     history: RepositoryHistory
-    outcome: Outcome
+    result: PromotionResult
 
-    def take_back(self) -> None:
-        heads = heads_of(self.repository, list(self.repository.tags()), self.way.requests)
-        own = sorted(tag for tag, head in heads.items() if head == self.digest)
-        changes = [self._change(tag) for tag in own]
-        removal = self._removal(heads) if self.way.delete else Removal((), {})
-        self.outcome.kept = removal.kept
-        if removal.digests:
-            self._refuse_shared(changes)
-            changes = [each if each.what == SET else TagChange(each.tag, self.digest, "", REMOVED) for each in changes]
-        self.outcome.tags, self.outcome.deleted = changes, removal.digests
-        moved = [each for each in changes if each.what == SET]
-        has_work = bool(moved or removal.digests)
-        self.outcome.state = (PLANNED if self.way.dry_run else UNPROMOTED) if has_work else UNCHANGED
-        if not self.way.dry_run and (has_work or self._is_remembered()):
-            self._carry_out(moved, removal, heads)
-        self._complain_of_stuck(changes)
+    def run(self) -> None:
+        heads = current_digests(self.repository, list(self.repository.tags()), self.unpromoter.requests)
+        own_tags = sorted(tag for tag, head in heads.items() if head == self.digest)
+        changes = [self._change(tag) for tag in own_tags]
+        plan = self._plan_deletion(heads) if self.unpromoter.delete else DeletionPlan((), {})
+        self.result.kept = plan.kept
+        if plan.digests:
+            self._check_shared(changes)
+            changes = [
+                change if change.what == SET else TagChange(change.tag, self.digest, "", REMOVED) for change in changes
+            ]
+        self.result.tags, self.result.deleted = changes, plan.digests
+        moves = [change for change in changes if change.what == SET]
+        has_work = bool(moves or plan.digests)
+        self.result.state = (PLANNED if self.unpromoter.dry_run else UNPROMOTED) if has_work else UNCHANGED
+        if not self.unpromoter.dry_run and (has_work or self._needs_entry()):
+            self._apply(moves, plan, heads)
+        self._report_stuck_tags(changes)
 
-    def _is_remembered(self) -> bool:
-        """Whether the record has to be told, even where the registry is as it should be."""
-        begun = self.history.unfinished.get(self.digest)
-        return self.history.would_forget(self.digest) or bool(begun and begun.what == UNPROMOTE)
+    def _needs_entry(self) -> bool:
+        """Return whether a journal entry is needed even if the registry needs no change."""
+        unfinished = self.history.unfinished.get(self.digest)
+        return self.history.is_rollback_target(self.digest) or bool(unfinished and unfinished.what == UNPROMOTE)
 
     def _change(self, tag: str) -> TagChange:
-        """What becomes of a tag that points to the build."""
-        if tag == parsed(self.nvr).primary_tag:
-            return TagChange(tag, self.digest, self.digest, KEPT, "only --delete takes it away")
-        if tag not in self.history.tags[self.digest][self.way.target.name]:
+        """Return the change of a tag of the build."""
+        if tag == parse_nvr(self.nvr).primary_tag:
+            return TagChange(tag, self.digest, self.digest, KEPT, "removed only with --delete")
+        if tag not in self.history.tags[self.digest][self.unpromoter.target.name]:
             return TagChange(tag, self.digest, self.digest, KEPT, NOT_OURS)
         for before in self.history.before(tag, self.digest):
             if self.repository.head(before):
                 name = self.history.builds.get(before, before)
-                return TagChange(tag, self.digest, before, SET, f"it goes back to {name}")
+                return TagChange(tag, self.digest, before, SET, f"back to {name}")
         return TagChange(tag, self.digest, self.digest, KEPT, NO_BUILD_BEFORE)
 
-    def _removal(self, heads: Mapping[str, str]) -> Removal:
-        """What is to be deleted; what an attempt that was interrupted began to delete is gone on with."""
+    def _plan_deletion(self, heads: Mapping[str, str]) -> DeletionPlan:
+        """Return what is to be deleted, or what an interrupted deletion has left."""
         if not self.repository.head(self.digest):
-            begun = self.history.unfinished.get(self.digest)
-            return go_on(self.repository, begun.deleted if begun else (), heads, self.way.requests)
-        deadline = copy_deadline(f"taking {self.nvr} back", self.way.target.access.timeout)
-        looking = Copying(self.repository, self.repository, Blobs(), self.way.requests, deadline, partial=True)
-        return plan_removal(self.repository, looking.survey(self.digest), heads, self.way.requests)
+            unfinished = self.history.unfinished.get(self.digest)
+            return resume_deletion(
+                self.repository, unfinished.deleted if unfinished else (), heads, self.unpromoter.requests
+            )
+        deadline = copy_deadline(f"taking {self.nvr} back", self.unpromoter.target.access.timeout)
+        copier = ImageCopier(
+            self.repository, self.repository, BlobCopier(), self.unpromoter.requests, deadline, partial=True
+        )
+        return plan_deletion(self.repository, copier.inspect(self.digest), heads, self.unpromoter.requests)
 
-    def _refuse_shared(self, changes: Sequence[TagChange]) -> None:
-        shared = [each.tag for each in changes if each.what == KEPT and each.why == NOT_OURS]
+    def _check_shared(self, changes: Sequence[TagChange]) -> None:
+        shared = [change.tag for change in changes if change.what == KEPT and change.why == NOT_OURS]
         if shared:
             raise RefusedError(
-                f"{self.repository.reference}@{self.digest} has tags that promote did not set, and that would be"
-                f" deleted with it: {' '.join(shared)}",
-                solution="give these tags to another image, or leave --delete out",
+                f"{self.repository.reference}@{self.digest} has tags that were not set by promote and would be deleted"
+                f" with it: {' '.join(shared)}",
+                solution="move these tags to another image, or omit --delete",
             )
 
-    def _carry_out(self, moved: Sequence[TagChange], removal: Removal, heads: Mapping[str, str]) -> None:
-        """Move tags and delete, between the two lines of the record."""
-        entry = Entry.begin(
+    def _apply(self, moves: Sequence[TagChange], plan: DeletionPlan, heads: Mapping[str, str]) -> None:
+        """Move tags and delete manifests, between the two journal entries of the change."""
+        entry = JournalEntry.start(
             UNPROMOTE,
-            target=self.way.target.name,
-            repository=self.outcome.repository,
+            target=self.unpromoter.target.name,
+            repository=self.result.repository,
             nvr=self.nvr,
             digest=self.digest,
-            tags={**self._begun_before(heads), **{each.tag: each.move for each in moved}},
-            deleted=removal.digests,
+            tags={**self._interrupted_moves(heads), **{change.tag: change.move for change in moves}},
+            deleted=plan.digests,
         )
-        self.way.record.append(entry)
-        tagging = Tagging(self.repository, Identities(self.repository, self.history.builds), Rules())
-        for change in moved:
-            tagging.set(change, self.repository.manifest(change.after))
-        for digest in removal.digests:
+        self.unpromoter.journal.append(entry)
+        tag_updater = TagUpdater(self.repository, NVRLookup(self.repository, self.history.builds), TagRules())
+        for change in moves:
+            tag_updater.set_tag(change, self.repository.manifest(change.after))
+        for digest in plan.digests:
             self.repository.delete_manifest(digest)
-        self.way.record.append(entry.done())
+        self.unpromoter.journal.append(entry.done())
 
-    def _begun_before(self, heads: Mapping[str, str]) -> dict[str, Move]:
-        """The tags that an attempt has moved which was interrupted before it could record that."""
-        begun = self.history.unfinished.get(self.digest)
-        tags = begun.tags if begun and begun.what == UNPROMOTE else {}
+    def _interrupted_moves(self, heads: Mapping[str, str]) -> dict[str, TagMove]:
+        """Return the tags that an interrupted attempt has moved."""
+        unfinished = self.history.unfinished.get(self.digest)
+        tags = unfinished.tags if unfinished and unfinished.what == UNPROMOTE else {}
         return {tag: move for tag, move in tags.items() if heads.get(tag) == move.after}
 
-    def _complain_of_stuck(self, changes: Sequence[TagChange]) -> None:
-        """Say which tags still point to the build, though they should not."""
-        stuck = [each.tag for each in changes if each.what == KEPT and each.why == NO_BUILD_BEFORE]
+    def _report_stuck_tags(self, changes: Sequence[TagChange]) -> None:
+        """Report tags that still refer to the build because there is no previous one."""
+        stuck = [change.tag for change in changes if change.what == KEPT and change.why == NO_BUILD_BEFORE]
         if stuck:
-            self.outcome.error = (
+            self.result.error = (
                 f"{self.nvr} keeps the tags {' '.join(stuck)} of {self.repository.reference}: {NO_BUILD_BEFORE}"
             )
-            self.outcome.solution = "promote another build, or delete the image with its tags: --delete"
+            self.result.solution = "promote another build, or delete the image with its tags: --delete"
 
 
 def unpromote(
@@ -265,27 +281,27 @@ def unpromote(
     *,
     delete: bool,
     dry_run: bool,
-    told: Callable[[Outcome], None] = lambda _: None,
-) -> list[Outcome]:
-    """Take builds back, one after the other; what becomes of one does not stop the others.
+    on_result: Callable[[PromotionResult], None] = lambda _: None,
+) -> list[PromotionResult]:
+    """Reverse promotions, one after the other; a failure of one does not stop the others.
 
-    :param delete: delete their images too, as far as no other tag shares them
-    :param told: called for each build as soon as it is known what became of it
-    :raises ConfigurationError: there is no record, or it cannot be read or written; nothing was done
+    :param delete: delete the images too, unless other tags share them
+    :param on_result: called for each build as soon as its result is known
+    :raises ConfigurationError: if there is no journal, or it cannot be read or written; nothing was done
     """
-    record = Record(site.record)
-    if record.path is None:
+    journal = Journal(site.journal)
+    if journal.path is None:
         raise ConfigurationError(
-            "there is no record of what was promoted, so nobody knows the builds before",
+            "no promotion journal is configured, so the previous builds are unknown",
             solution=f"set [promotion] record in {site.path}",
         )
-    record.entries()
+    journal.entries()
     if not dry_run:
-        record.check()
-    outcomes = []
-    with Registry(target.access).http(target.registry) as destination, Workers(REQUESTS) as requests:
-        way = TakingBack(site, target, destination, requests, record, delete, dry_run)
+        journal.check()
+    results = []
+    with Registry(target.access).http(target.registry) as destination, WorkerPool(REQUESTS) as requests:
+        unpromoter = Unpromoter(site, target, destination, requests, journal, delete, dry_run)
         for nvr in dict.fromkeys(nvrs):
-            outcomes.append(way.unpromote(nvr))
-            told(outcomes[-1])
-    return outcomes
+            results.append(unpromoter.unpromote(nvr))
+            on_result(results[-1])
+    return results

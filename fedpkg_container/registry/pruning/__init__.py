@@ -1,5 +1,5 @@
-"""Taking out of the candidate registry what nobody needs.
+"""Removal of unneeded images from the candidate registry.
 
-``inventory`` is what a repository holds, ``needs`` who needs something of it, ``judgement`` what stays, and why,
-``deletion`` the order in which the rest goes, ``pruner`` all of it together.
+``inventory`` reads a repository, ``retention`` decides which images are kept and why, ``plan`` derives what can be
+deleted, ``pruner`` does it and returns the ``report``.
 """

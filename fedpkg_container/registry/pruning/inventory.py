@@ -1,4 +1,4 @@
-"""What a repository holds: its tags, the manifests that they mean, and what belongs to which."""
+"""Inventory of a repository: its tags, manifests, and which artifact belongs to which image."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.registry.manifests import DEEPEST_LIST, LISTS, Manifest
-from fedpkg_container.registry.referrers import fallback_tag, list_tag
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Manifest
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
 
-#: Requests at the same time.
+#: Number of concurrent requests.
 PARALLEL = 8
 
 
-#: The tag that keeps a member of a list found whose list is being deleted.
+#: Prefix of temporary tags for members of an index that is being deleted.
 _MARK = "prune-"
 
 
-def mark(digest: str) -> str:
-    """The tag that an image without one gets before the list goes that it is in: a broken prune finds it by that."""
+def temporary_tag(digest: str) -> str:
+    """Return the temporary tag of an untagged member while its index is deleted, so that a later prune can find it."""
     return f"{_MARK}{digest.partition(':')[2]}"[:128]
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What a repository held when it was read.
+    """The contents of a repository.
 
     :param tags: tag → digest
-    :param manifests: digest → manifest: of everything tagged, and of lists that lie in lists
-    :param empty: tags that lead to nothing, as a registry leaves them that is killed while it deletes
+    :param manifests: digest → manifest, of everything tagged and of nested indexes
+    :param empty: tags without a manifest, as a registry leaves them if it is killed during a deletion
     """
 
     repository: str
@@ -42,58 +42,58 @@ class Inventory:
     @cached_property
     def by_digest(self) -> Mapping[str, tuple[str, ...]]:
         """Digest → its tags."""
-        found: dict[str, list[str]] = {}
+        tags_of: dict[str, list[str]] = {}
         for tag, digest in sorted(self.tags.items()):
-            found.setdefault(digest, []).append(tag)
-        return {digest: tuple(tags) for digest, tags in found.items()}
+            tags_of.setdefault(digest, []).append(tag)
+        return {digest: tuple(tags) for digest, tags in tags_of.items()}
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
-        """Digest of what is tagged and belongs to an image → that image; empty when it is not among these."""
-        subjects = {fallback_tag(each): each for each in self._known}
-        found = {}
+        """Digest of a tagged artifact → its image; empty if the image is not in the repository."""
+        subjects = {fallback_tag(tag): tag for tag in self._known}
+        owners = {}
         for digest, tags in self.by_digest.items():
             subject = self.manifests[digest].subject
-            named = list(filter(None, map(list_tag, tags)))
+            named = list(filter(None, map(fallback_tag_of, tags)))
             if subject:
-                found[digest] = subject if subject in self._known else ""
+                owners[digest] = subject if subject in self._known else ""
             elif len(named) == len(tags):
-                found[digest] = next((subjects[each] for each in named if each in subjects), "")
-        return found
+                owners[digest] = next((subjects[tag] for tag in named if tag in subjects), "")
+        return owners
 
     @property
     def roots(self) -> list[str]:
-        """What is tagged and belongs to nothing else."""
+        """Digests that are tagged and do not belong to another image."""
         return [digest for digest in self.by_digest if digest not in self.owners]
 
     def reach(self, digest: str, without: Collection[str] = ()) -> list[str]:
-        """Return a manifest and everything below it, each before what is below.
+        """Return a manifest and everything below it, parents first.
 
-        :param without: digests below it that are left out, with what is reached through them alone
+        :param without: digests below it to leave out, with everything reachable only through them
         """
-        found: dict[str, None] = {}
+        reached: dict[str, None] = {}
         waiting = [digest]
         while waiting:
-            each = waiting.pop()
-            if each not in found and (each == digest or each not in without):
-                found[each] = None
-                manifest = self.manifests.get(each)
+            current = waiting.pop()
+            if current not in reached and (current == digest or current not in without):
+                reached[current] = None
+                manifest = self.manifests.get(current)
                 waiting += [member.digest for member in manifest.manifests] if manifest else []
-        return list(found)
+        return list(reached)
 
-    def is_marked(self, digest: str) -> bool:
-        """Whether a broken prune left this: it was in a list, and nobody has tagged it."""
-        return self.by_digest.get(digest) == (mark(digest),)
+    def has_temporary_tag(self, digest: str) -> bool:
+        """Return whether an interrupted prune left an image, which has no tag but the temporary one."""
+        return self.by_digest.get(digest) == (temporary_tag(digest),)
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        return frozenset(each for digest in self.by_digest for each in self.reach(digest))
+        return frozenset(reached for digest in self.by_digest for reached in self.reach(digest))
 
 
-def take(repository: Repository) -> Inventory:
-    """Read what a repository holds; nothing when it does not exist.
+def read_inventory(repository: Repository) -> Inventory:
+    """Read the contents of a repository; empty if it does not exist.
 
-    :raises RegistryError: the registry cannot be reached, or something in it cannot be read
+    :raises RegistryError: if something cannot be read
     """
     with ThreadPoolExecutor(PARALLEL) as pool:
         tags = list(repository.tags())
@@ -105,17 +105,22 @@ def take(repository: Repository) -> Inventory:
 
 
 def _manifests(repository: Repository, pool: ThreadPoolExecutor, digests: Iterable[str]) -> dict[str, Manifest]:
-    """Manifests, and those of the lists below them; what has gone meanwhile is left out."""
-    found: dict[str, Manifest] = {}
+    """Return manifests and nested indexes by digest; those deleted in the meantime are left out."""
+    manifests: dict[str, Manifest] = {}
     wanted = list(dict.fromkeys(digests))
-    for _ in range(DEEPEST_LIST):
-        read = [each for each in pool.map(lambda digest: _manifest(repository, digest), wanted) if each]
-        found.update({each.digest: each for each in read})
-        below = {member.digest for each in read for member in each.manifests if member.media_type in LISTS}
-        wanted = [each for each in below if each not in found]
+    for _ in range(MAX_INDEX_DEPTH):
+        read = [manifest for manifest in pool.map(lambda digest: _manifest(repository, digest), wanted) if manifest]
+        manifests.update({manifest.digest: manifest for manifest in read})
+        below = {
+            member.digest
+            for manifest in read
+            for member in manifest.manifests
+            if member.media_type in INDEX_MEDIA_TYPES
+        }
+        wanted = [manifest for manifest in below if manifest not in manifests]
         if not wanted:
-            return found
-    raise RegistryError(f"lists in {repository.reference} lie in each other more than {DEEPEST_LIST} deep")
+            return manifests
+    raise RegistryError(f"image indexes in {repository.reference} are nested more than {MAX_INDEX_DEPTH} levels deep")
 
 
 def _manifest(repository: Repository, digest: str) -> Manifest | None:

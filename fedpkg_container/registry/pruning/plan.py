@@ -1,4 +1,4 @@
-"""What a repository holds, and what of it is to be deleted."""
+"""Plan for one repository: which images are to be deleted, given the retention decisions."""
 
 from __future__ import annotations
 
@@ -8,80 +8,81 @@ from functools import cached_property
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.registry.pruning.inventory import Inventory
-from fedpkg_container.registry.pruning.retention import Verdict
+from fedpkg_container.registry.pruning.retention import Decision
 from fedpkg_container.registry.repository import Repository
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is to become of a repository.
+class PrunePlan:
+    """What is to be kept and deleted in a repository.
 
-    :param verdicts: one for each image that is tagged
+    :param decisions: one per tagged image
     """
 
     inventory: Inventory
-    verdicts: Sequence[Verdict]
+    decisions: Sequence[Decision]
 
     @cached_property
-    def stays(self) -> frozenset[str]:
+    def kept_digests(self) -> frozenset[str]:
         """Digests that must not be deleted.
 
-        What belongs to an image (its SBOM) stays when the image does, and with it everything that it lists.
+        An artifact, e.g. an SBOM, is kept if its image is, and so is everything in a kept index.
         """
-        going = {each.digest for each in self.verdicts if not each.stays}
-        kept = self._reached(digest for digest in self.inventory.roots if digest not in going)
+        to_delete = {decision.digest for decision in self.decisions if not decision.keep}
+        to_keep = self._reached(digest for digest in self.inventory.roots if digest not in to_delete)
         while True:
-            lost = self._lost(going, kept)
-            more = kept | self._reached(digest for digest in self.inventory.owners if digest not in lost)
-            if more == kept:
-                return frozenset(kept)
-            kept = more
+            deleted = self._deleted_with(to_delete, to_keep)
+            more = to_keep | self._reached(digest for digest in self.inventory.owners if digest not in deleted)
+            if more == to_keep:
+                return frozenset(to_keep)
+            to_keep = more
 
-    def _lost(self, going: Iterable[str], kept: set[str]) -> set[str]:
-        """Return the digests that are deleted with some images: their members, and the artifacts of any of these.
+    def _deleted_with(self, to_delete: Iterable[str], to_keep: set[str]) -> set[str]:
+        """Return the digests deleted along with some images: their members and the artifacts of all of these.
 
-        A member that is itself tagged as an artifact is deleted only with the image that it belongs to: in the list it
-        is no more than it is without the list.
+        A member that is itself tagged as an artifact is deleted only with its image, inside the index or not.
         """
-        lost: set[str] = set()
-        more = self._own(going) - kept
+        deleted: set[str] = set()
+        more = self._exclusive(to_delete) - to_keep
         while more:
-            lost |= more
-            artifacts = [each for each, owner in self.inventory.owners.items() if owner in lost]
-            more = self._own(artifacts) - kept - lost
-        return lost
+            deleted |= more
+            artifacts = [artifact for artifact, owner in self.inventory.owners.items() if owner in deleted]
+            more = self._exclusive(artifacts) - to_keep - deleted
+        return deleted
 
-    def _own(self, digests: Iterable[str]) -> set[str]:
-        """Return some manifests and everything below them, without members that belong to another image."""
-        return {each for digest in digests for each in self.inventory.reach(digest, self.inventory.owners)}
+    def _exclusive(self, digests: Iterable[str]) -> set[str]:
+        """Return manifests and everything below them, without members that belong to another image."""
+        return {reached for digest in digests for reached in self.inventory.reach(digest, self.inventory.owners)}
 
     def _reached(self, digests: Iterable[str]) -> set[str]:
-        return {each for digest in digests for each in self.inventory.reach(digest)}
+        return {reached for digest in digests for reached in self.inventory.reach(digest)}
 
     @property
-    def going(self) -> list[Verdict]:
-        """The images that are to be deleted: lists first, since what is tagged beside may be in them."""
-        found = [each for each in self.verdicts if not each.stays and each.digest not in self.stays]
-        return sorted(found, key=lambda each: not self.inventory.manifests[each.digest].is_list)
+    def to_delete(self) -> list[Decision]:
+        """Images to delete, indexes first, because they may contain other tagged images."""
+        images = [
+            decision for decision in self.decisions if not decision.keep and decision.digest not in self.kept_digests
+        ]
+        return sorted(images, key=lambda decision: not self.inventory.manifests[decision.digest].is_index)
 
     @property
-    def kept(self) -> list[Verdict]:
-        """The images that stay, those included that a list has which stays."""
-        return [self._shared(each) for each in self.verdicts if each.digest in self.stays]
+    def to_keep(self) -> list[Decision]:
+        """Images to keep, including members of kept indexes."""
+        return [self._shared(decision) for decision in self.decisions if decision.digest in self.kept_digests]
 
     @staticmethod
-    def _shared(verdict: Verdict) -> Verdict:
-        if verdict.stays:
-            return verdict
-        return Verdict(verdict.digest, verdict.tags, True, "it is in a list that stays", verdict.age)
+    def _shared(decision: Decision) -> Decision:
+        if decision.keep:
+            return decision
+        return Decision(decision.digest, decision.tags, True, "part of an image index that is kept", decision.age)
 
 
 def size(repository: Repository, inventory: Inventory, digest: str) -> int | None:
-    """Bytes of the layers and configurations of an image, or of all in a list; None when they cannot be read."""
+    """Return the total bytes of layers and configurations of an image or index; None if they cannot be read."""
     blobs: dict[str, int] = {}
     try:
-        for each in inventory.reach(digest):
-            manifest = inventory.manifests.get(each) or repository.manifest(each)
+        for reached in inventory.reach(digest):
+            manifest = inventory.manifests.get(reached) or repository.manifest(reached)
             blobs.update({blob.digest: blob.size for blob in manifest.blobs})
     except RegistryUnavailableError:
         raise

@@ -1,4 +1,4 @@
-"""A whole prune: everything is read and decided before anything is deleted, and each repository once more then."""
+"""Prune of the candidate registry: plan everything first, and plan each repository again before deleting in it."""
 
 from __future__ import annotations
 
@@ -20,100 +20,103 @@ from fedpkg_container.model.koji_images import Records
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import DEEPEST_LIST
-from fedpkg_container.registry.pruning.inventory import PARALLEL, mark, take
-from fedpkg_container.registry.pruning.plan import Judgement, size
-from fedpkg_container.registry.pruning.report import Emptied, Kept, Outcome, Pruned, Report
-from fedpkg_container.registry.pruning.retention import DAY, Needs, Verdict
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
+from fedpkg_container.registry.pruning.inventory import PARALLEL, read_inventory, temporary_tag
+from fedpkg_container.registry.pruning.plan import PrunePlan, size
+from fedpkg_container.registry.pruning.report import DeletionResult, EmptiedRepository, KeptImage, PrunedImage, Report
+from fedpkg_container.registry.pruning.retention import DAY, Decision, RetentionPolicy
 from fedpkg_container.registry.referrers import fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 
+#: Maximum difference between the clocks of this machine and the registry, seconds.
+MAX_CLOCK_SKEW = 3600.0
+#: Attempts to delete in a repository that other clients change concurrently.
+MAX_ATTEMPTS = 5
+
 
 class ChangedError(FedpkgContainerError):
-    """A repository is not any more what it was when it was judged."""
+    """A repository was changed after it was planned."""
 
 
 @dataclass
-class Deletion:
-    """Deletes what was judged.
+class ImageDeleter:
+    """Deletes the images of a plan.
 
-    :param after: called after each request that changed something: a place where tests stop it
+    :param after: called after each request that changed something; for tests
     """
 
     repository: Repository
-    judgement: Judgement
+    plan: PrunePlan
     after: Callable[[str], None] = lambda _: None
-    _marks: set[str] = field(default_factory=set)
+    _temporary_tags: set[str] = field(default_factory=set)
 
-    def delete(self, image: Verdict) -> None:
-        """Delete an image, with what only it has.
+    def delete(self, image: Decision) -> None:
+        """Delete an image with everything that no other image shares.
 
-        :raises ChangedError: somebody has changed the repository meanwhile; the image is still there
-        :raises RegistryError: the registry cannot be reached, or refuses
+        :raises ChangedError: if the repository was changed in the meantime; the image still exists
+        :raises RegistryError: if a request fails
         """
         self._check(image)
-        below = [each for each in self.judgement.inventory.reach(image.digest)[1:] if self._goes(each)]
-        for each in below:
-            self._mark(each)
+        below = [digest for digest in self.plan.inventory.reach(image.digest)[1:] if self._is_to_delete(digest)]
+        for digest in below:
+            self._protect(digest)
         self._delete(image.digest)
-        for each in below:
-            self._delete(each)
+        for digest in below:
+            self._delete(digest)
 
-    def _goes(self, digest: str) -> bool:
-        return digest not in self.judgement.stays
+    def _is_to_delete(self, digest: str) -> bool:
+        return digest not in self.plan.kept_digests
 
-    def _check(self, image: Verdict) -> None:
-        """Look once more whether everything is as it was."""
-        inventory = self.judgement.inventory
-        new = set(self.repository.tags()) - set(inventory.tags) - self._marks
+    def _check(self, image: Decision) -> None:
+        """Check that the repository is unchanged."""
+        inventory = self.plan.inventory
+        new = set(self.repository.tags()) - set(inventory.tags) - self._temporary_tags
         new = {tag for tag in new if tag not in inventory.empty or self.repository.head(tag)}
         if new:
-            raise ChangedError(f"{self.repository.reference} has a new tag, {sorted(new)[0]}")
+            raise ChangedError(f"{self.repository.reference} has a new tag {sorted(new)[0]}")
         for tag in image.tags:
             if self.repository.head(tag) not in (image.digest, ""):
-                raise ChangedError(f"{self.repository.reference}:{tag} has been moved")
+                raise ChangedError(f"{self.repository.reference}:{tag} was moved")
 
-    def _mark(self, digest: str) -> None:
-        if digest in self.judgement.inventory.by_digest:
+    def _protect(self, digest: str) -> None:
+        if digest in self.plan.inventory.by_digest:
             return
         try:
             manifest = self.repository.manifest(digest)
         except NoSuchImageError:
             return
-        self._marks.add(mark(digest))
-        self.repository.put_manifest(mark(digest), manifest)
+        self._temporary_tags.add(temporary_tag(digest))
+        self.repository.put_manifest(temporary_tag(digest), manifest)
         self.after(f"marked {digest}")
 
     def _delete(self, digest: str, depth: int = 0) -> None:
-        """Delete a manifest, after what belongs to it."""
-        if depth < DEEPEST_LIST:
-            for each in self._belonging(digest):
-                self._delete(each, depth + 1)
+        """Delete a manifest, its artifacts first."""
+        if depth < MAX_INDEX_DEPTH:
+            for artifact in self._belonging(digest):
+                self._delete(artifact, depth + 1)
         if self.repository.delete_manifest(digest):
             self.after(f"deleted {digest}")
 
     def _belonging(self, digest: str) -> list[str]:
-        """What belongs to an image, the list under its tag last: by that it is found."""
-        found = [each.digest for each in referrers(self.repository, digest)]
-        found += [each for each, owner in self.judgement.inventory.owners.items() if owner == digest]
-        listed = self.repository.head(fallback_tag(digest))
-        first = dict.fromkeys(each for each in found if each != listed)
-        return [each for each in (*first, listed) if each and each != digest and self._goes(each)]
-
-
-#: Seconds by which the clock of this machine may differ from the registry's.
-SKEW = 3600.0
-#: How often a repository is judged anew because somebody changes it meanwhile.
-ATTEMPTS = 5
+        """Return what belongs to an image, its referrers index last, because the others are found by it."""
+        artifacts = [referrer.digest for referrer in referrers(self.repository, digest)]
+        artifacts += [artifact for artifact, owner in self.plan.inventory.owners.items() if owner == digest]
+        referrers_index = self.repository.head(fallback_tag(digest))
+        first = dict.fromkeys(artifact for artifact in artifacts if artifact != referrers_index)
+        return [
+            artifact
+            for artifact in (*first, referrers_index)
+            if artifact and artifact != digest and self._is_to_delete(artifact)
+        ]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be pruned.
+class PruneOptions:
+    """What to prune.
 
-    :param keep: days for which an image stays that nobody needs
-    :param deletes: whether it is done, or only said
+    :param keep: retention period of unneeded images, days
+    :param deletes: delete, or only report
     """
 
     keep: int
@@ -126,181 +129,201 @@ class Wanted:
 class Pruner:
     """Prunes the candidate registry of a site.
 
-    :param notice: gets a line for each thing that is deleted
-    :param after: called after each request that changed something: a place where tests stop it
+    :param notice: called with a line for each deletion
+    :param after: called after each request that changed something; for tests
     """
 
     site: DistributionSite
     records: Records
-    wanted: Wanted
+    options: PruneOptions
     notice: Callable[[str], None] = lambda _: None
     after: Callable[[str], None] = lambda _: None
 
     def run(self) -> Report:
-        """Find what nobody needs, and delete it when that is wanted.
+        """Find unneeded images, and delete them if requested.
 
-        :raises RegistryError: the candidate registry or a target cannot be read: nothing has been deleted
-        :raises LostContactError: Koji cannot be reached: nothing, or nothing more, is deleted
-        :raises ConfigurationError: what the site says cannot be meant
+        :raises RegistryError: if the candidate registry or a target cannot be read; nothing was deleted
+        :raises LostContactError: if Koji cannot be reached; nothing more is deleted
+        :raises ConfigurationError: if the configuration is contradictory
         """
-        with self._opened() as (http, needs):
+        with self._open() as (http, policy):
             names = list(repositories(http))
-            report = self._stage([Repository(http, name) for name in names if staging.is_staging(name)])
-            places = [Repository(http, name) for name in self._candidates(names)]
-            judged, problems = self._judge(places, needs)
-            going = [(place, judgement, each) for place, judgement in judged.items() for each in judgement.going]
+            report = self._staging_report([Repository(http, name) for name in names if staging.is_staging(name)])
+            repos = [Repository(http, name) for name in self._candidate_repositories(names)]
+            plans, problems = self._make_plans(repos, policy)
+            to_delete = [
+                (repository, plan, decision) for repository, plan in plans.items() for decision in plan.to_delete
+            ]
             with ThreadPoolExecutor(PARALLEL) as pool:
-                sizes = list(pool.map(lambda each: size(each[0], each[1].inventory, each[2].digest), going))
+                sizes = list(pool.map(lambda item: size(item[0], item[1].inventory, item[2].digest), to_delete))
             report = replace(
                 report,
-                images=[Pruned(place.name, each, bytes_) for (place, _, each), bytes_ in zip(going, sizes)],
-                kept=[Kept(place.name, verdict) for place, judgement in judged.items() for verdict in judgement.kept],
+                images=[
+                    PrunedImage(repository.name, decision, bytes_)
+                    for (repository, _, decision), bytes_ in zip(to_delete, sizes)
+                ],
+                kept=[
+                    KeptImage(repository.name, decision)
+                    for repository, plan in plans.items()
+                    for decision in plan.to_keep
+                ],
                 problems=problems,
             )
-            return self._delete(report, judged, http, needs) if self.wanted.deletes else report
+            return self._delete(report, plans, http, policy) if self.options.deletes else report
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[tuple[RegistryHTTP, Needs]]:
-        """The candidate registry, and who may need something of it: all of them answer."""
+    def _open(self) -> Iterator[tuple[RegistryHTTP, RetentionPolicy]]:
+        """Open the candidate registry and all targets, and yield the registry with the retention policy."""
         own = self.site.candidates
         with contextlib.ExitStack() as stack:
             http = stack.enter_context(Registry(own.access).http(own.registry))
-            now = _agreed(http)
+            now = _checked_time(http)
             targets = []
             for target in self.site.targets.values():
-                there = stack.enter_context(Registry(target.access).http(target.registry))
-                there.request("GET", "/v2/", expected=(200, 401, 403))
-                targets.append((target, there))
-            yield http, Needs(self.records, targets, now, self.wanted.keep * DAY)
+                target_http = stack.enter_context(Registry(target.access).http(target.registry))
+                target_http.request("GET", "/v2/", expected=(200, 401, 403))
+                targets.append((target, target_http))
+            yield http, RetentionPolicy(self.records, targets, now, self.options.keep * DAY)
 
-    def _stage(self, places: Sequence[Repository]) -> Report:
-        """A report of what is staged."""
-        report = Report(self.site.candidates.registry, self.wanted.keep, self.wanted.deletes)
-        if not self.wanted.staging:
+    def _staging_report(self, repos: Sequence[Repository]) -> Report:
+        """Return a report of the staging repositories."""
+        report = Report(self.site.candidates.registry, self.options.keep, self.options.deletes)
+        if not self.options.staging:
             return report
-        found = staging.staged(places, self.records)
+        staged = staging.list_staged(repos, self.records)
         return replace(
             report,
-            emptied=[Emptied(each) for each in found if each.ended],
-            waiting=[each for each in found if not each.ended],
+            emptied=[EmptiedRepository(repo) for repo in staged if repo.ended],
+            waiting=[repo for repo in staged if not repo.ended],
         )
 
-    def _candidates(self, names: Sequence[str]) -> list[str]:
-        """The repositories of candidates: those of targets may be in the same registry."""
+    def _candidate_repositories(self, names: Sequence[str]) -> list[str]:
+        """Return the candidate repositories, without those of targets in the same registry."""
         own = self.site.candidates.registry
         shared = [target for target in self.site.targets.values() if target.registry == own]
         for target in shared:
             if not target.prefix:
                 raise ConfigurationError(
-                    f"target {target.name} is the candidate registry {own} itself: all in it would be needed",
-                    solution="give the target another registry, or a prefix",
+                    f"target {target.name} is the candidate registry {own} itself, so that all images in it are needed",
+                    solution="use another registry for the target, or set a prefix",
                 )
-        if not self.wanted.candidates:
+        if not self.options.candidates:
             return []
         taken = tuple(f"{target.prefix}/" for target in shared)
-        return [each for each in names if not staging.is_staging(each) and not each.startswith(taken)]
+        return [name for name in names if not staging.is_staging(name) and not name.startswith(taken)]
 
-    def _judge(self, places: Sequence[Repository], needs: Needs) -> tuple[dict[Repository, Judgement], list[str]]:
-        """What is to become of some repositories, and what is wrong with those that cannot be read."""
-        judged, problems = {}, []
-        for place in places:
+    def _make_plans(
+        self, repos: Sequence[Repository], policy: RetentionPolicy
+    ) -> tuple[dict[Repository, PrunePlan], list[str]]:
+        """Return the plans of repositories, and the problems with those that cannot be read."""
+        plans, problems = {}, []
+        for repository in repos:
             try:
-                inventory = take(place)
-                _ = inventory.owners  # so that what cannot be read is found here
+                inventory = read_inventory(repository)
+                _ = inventory.owners  # raises for invalid manifests
             except RegistryUnavailableError:
                 raise
             except RegistryError as error:
-                problems.append(f"{place.reference} is left alone: {error.reason}")
+                problems.append(f"{repository.reference} is skipped: {error.reason}")
                 continue
-            judged[place] = Judgement(inventory, needs.verdicts(inventory))
-        return judged, problems
+            plans[repository] = PrunePlan(inventory, policy.decide(inventory))
+        return plans, problems
 
     def _delete(
-        self, report: Report, judged: Mapping[Repository, Judgement], http: RegistryHTTP, needs: Needs
+        self, report: Report, plans: Mapping[Repository, PrunePlan], http: RegistryHTTP, policy: RetentionPolicy
     ) -> Report:
-        emptied = [self._empty(each, Repository(http, each.staged.repository)) for each in report.emptied]
-        outcomes: dict[tuple[str, str], Outcome] = {}
-        for place, judgement in judged.items():
-            if judgement.going:
-                found = self._delete_in(place, {each.digest: each for each in judgement.going}, needs)
-                outcomes.update({(place.name, digest): outcome for digest, outcome in found.items()})
-        images = [replace(each, outcome=outcomes[each.repository, each.verdict.digest]) for each in report.images]
+        emptied = [
+            self._empty_staging(emptied_repository, Repository(http, emptied_repository.staged.repository))
+            for emptied_repository in report.emptied
+        ]
+        results: dict[tuple[str, str], DeletionResult] = {}
+        for repository, plan in plans.items():
+            if plan.to_delete:
+                repository_results = self._delete_in(
+                    repository, {decision.digest: decision for decision in plan.to_delete}, policy
+                )
+                results.update({(repository.name, digest): result for digest, result in repository_results.items()})
+        images = [replace(image, result=results[image.repository, image.decision.digest]) for image in report.images]
         return replace(report, emptied=emptied, images=images)
 
-    def _empty(self, each: Emptied, place: Repository) -> Emptied:
+    def _empty_staging(self, emptied: EmptiedRepository, repository: Repository) -> EmptiedRepository:
         try:
-            staging.clear(place)
+            staging.delete_manifests(repository)
         except RegistryUnavailableError:
             raise
         except RegistryError as error:
-            return replace(each, outcome=Outcome(problem=_told(error)))
-        self.notice(f"emptied {place.reference}")
-        self.after(f"emptied {place.name}")
-        return replace(each, outcome=Outcome(done=True))
+            return replace(emptied, result=DeletionResult(problem=_problem_text(error)))
+        self.notice(f"emptied {repository.reference}")
+        self.after(f"emptied {repository.name}")
+        return replace(emptied, result=DeletionResult(done=True))
 
-    def _delete_in(self, place: Repository, wanted: Mapping[str, Verdict], needs: Needs) -> dict[str, Outcome]:
-        """Delete in one repository those of some images that still nobody needs; what became of each."""
-        outcomes: dict[str, Outcome] = {}
-        for _ in range(ATTEMPTS):
-            judged, problems = self._judge([place], needs)
+    def _delete_in(
+        self, repository: Repository, decisions: Mapping[str, Decision], policy: RetentionPolicy
+    ) -> dict[str, DeletionResult]:
+        """Delete images in one repository that are still unneeded; return the result for each."""
+        results: dict[str, DeletionResult] = {}
+        for _ in range(MAX_ATTEMPTS):
+            plans, problems = self._make_plans([repository], policy)
             if problems:
-                return {**dict.fromkeys(wanted, Outcome(problem=problems[0])), **outcomes}
-            judgement = judged[place]
-            for each in wanted.keys() - outcomes.keys() - judgement.inventory.by_digest.keys():
-                outcomes[each] = Outcome(done=True)  # it went with another one, or by another hand
-            outcomes.update(_spared(judgement, wanted.keys() - outcomes.keys(), wanted))
+                return {**dict.fromkeys(decisions, DeletionResult(problem=problems[0])), **results}
+            plan = plans[repository]
+            for digest in decisions.keys() - results.keys() - plan.inventory.by_digest.keys():
+                results[digest] = DeletionResult(done=True)  # deleted with another image, or by another client
+            results.update(_needed_now(plan, decisions.keys() - results.keys(), decisions))
             try:
-                self._delete_judged(place, judgement, wanted, outcomes)
+                self._delete_planned(repository, plan, decisions, results)
             except ChangedError as error:
-                self.notice(f"{error.reason}: it is judged anew")
+                self.notice(f"{error.reason}; planning it again")
                 continue
-            return outcomes
-        problem = Outcome(problem="the repository is changed all the time by others")
-        return {**dict.fromkeys(wanted, problem), **outcomes}
+            return results
+        problem = DeletionResult(problem="the repository keeps changing")
+        return {**dict.fromkeys(decisions, problem), **results}
 
-    def _delete_judged(
-        self, place: Repository, judgement: Judgement, wanted: Collection[str], outcomes: dict[str, Outcome]
+    def _delete_planned(
+        self, repository: Repository, plan: PrunePlan, decisions: Collection[str], results: dict[str, DeletionResult]
     ) -> None:
-        deletion = Deletion(place, judgement, self.after)
-        for verdict in judgement.going:
-            if verdict.digest not in wanted or verdict.digest in outcomes:
+        deleter = ImageDeleter(repository, plan, self.after)
+        for decision in plan.to_delete:
+            if decision.digest not in decisions or decision.digest in results:
                 continue
             try:
-                deletion.delete(verdict)
+                deleter.delete(decision)
             except RegistryUnavailableError:
                 raise
             except RegistryError as error:
-                outcomes[verdict.digest] = Outcome(problem=_told(error))
+                results[decision.digest] = DeletionResult(problem=_problem_text(error))
                 continue
-            outcomes[verdict.digest] = Outcome(done=True)
-            self.notice(f"deleted {place.reference}@{verdict.digest} ({', '.join(verdict.tags)})")
+            results[decision.digest] = DeletionResult(done=True)
+            self.notice(f"deleted {repository.reference}@{decision.digest} ({', '.join(decision.tags)})")
 
 
-def _told(error: RegistryError) -> str:
+def _problem_text(error: RegistryError) -> str:
     return f"{error.reason} ({error.solution})" if error.solution else error.reason
 
 
-def _spared(judgement: Judgement, digests: Collection[str], before: Mapping[str, Verdict]) -> dict[str, Outcome]:
-    """Those of some images that stay after all, or have a tag that they did not have before."""
-    spared = {each.digest: Outcome(needed=each.why) for each in judgement.kept if each.digest in digests}
-    for each in judgement.going:
-        new = set(each.tags) - set(before[each.digest].tags) if each.digest in digests else set()
+def _needed_now(plan: PrunePlan, digests: Collection[str], before: Mapping[str, Decision]) -> dict[str, DeletionResult]:
+    """Return results for images that are needed now, or have a new tag."""
+    spared = {
+        decision.digest: DeletionResult(needed=decision.why) for decision in plan.to_keep if decision.digest in digests
+    }
+    for decision in plan.to_delete:
+        new = set(decision.tags) - set(before[decision.digest].tags) if decision.digest in digests else set()
         if new:
-            spared[each.digest] = Outcome(needed=f"it has got the tag {min(new)} meanwhile")
+            spared[decision.digest] = DeletionResult(needed=f"it was given the tag {min(new)} in the meantime")
     return spared
 
 
-def _agreed(http: RegistryHTTP) -> float:
-    """What time it is, where this machine and a registry are of one mind: everything old would go after a wrong one."""
+def _checked_time(http: RegistryHTTP) -> float:
+    """Return the current time after comparing it with the registry's: a wrong clock would make every image look old."""
     answer = http.request("GET", "/v2/", expected=(200, 401, 403))
     now = time.time()
     try:
-        theirs = email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        registry_time = email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
     except (TypeError, ValueError):
         return now
-    if abs(theirs - now) > SKEW:
+    if abs(registry_time - now) > MAX_CLOCK_SKEW:
         raise FedpkgContainerError(
-            f"the clocks of this machine and of {http.host} differ by {abs(theirs - now) / 3600:.1f} hours",
-            solution="set the wrong one: how old images are is told by it",
+            f"the clocks of this machine and of {http.host} differ by {abs(registry_time - now) / 3600:.1f} hours",
+            solution="fix whichever clock is wrong; image ages are computed from it",
         )
     return now

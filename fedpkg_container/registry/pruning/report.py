@@ -1,4 +1,4 @@
-"""What a prune found and did."""
+"""Report of a prune."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fedpkg_container.registry.pruning.retention import DAY, Verdict
+from fedpkg_container.registry.pruning.retention import DAY, Decision
 from fedpkg_container.registry.staging import Staged
 
-#: What the report's keys are; raised when they change.
+#: Version of the JSON report; raised when its keys change.
 VERSION = 1
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of an image, or of a staging repository.
+class DeletionResult:
+    """Result for an image or a staging repository.
 
     :param done: whether it was deleted; False in a dry run
-    :param problem: why it could not be; empty when nobody tried, or it was
-    :param needed: why it stays after all: somebody has begun to need it meanwhile
+    :param problem: why it could not be deleted; empty if it was, or was not to be
+    :param needed: why it was kept after all: it became needed in the meantime
     """
 
     done: bool = False
@@ -28,83 +28,83 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Pruned:
-    """An image that goes.
+class PrunedImage:
+    """An image to delete.
 
-    :param size: bytes of its layers and configurations, those included that other images have too; None when unknown
+    :param size: bytes of its layers and configurations, including those shared with other images; None if unknown
     """
 
     repository: str
-    verdict: Verdict
+    decision: Decision
     size: int | None
-    outcome: Outcome = Outcome()
+    result: DeletionResult = DeletionResult()
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An image that stays."""
+class KeptImage:
+    """An image to keep."""
 
     repository: str
-    verdict: Verdict
+    decision: Decision
 
 
 @dataclass(frozen=True)
-class Emptied:
+class EmptiedRepository:
     """A staging repository whose task has ended."""
 
     staged: Staged
-    outcome: Outcome = Outcome()
+    result: DeletionResult = DeletionResult()
 
 
 @dataclass(frozen=True)
 class Report:
-    """A prune.
+    """Report of a prune.
 
-    :param keep: days
-    :param deletes: whether anything was to be deleted
-    :param waiting: staging repositories that are left alone: their task runs, or Koji does not know it
-    :param problems: what could not be read, or was changed by others meanwhile
+    :param keep: retention period, days
+    :param deletes: whether deletion was requested
+    :param waiting: staging repositories that are kept: their task is running or unknown to Koji
+    :param problems: repositories that could not be read
     """
 
     registry: str
     keep: int
     deletes: bool
-    images: Sequence[Pruned] = ()
-    kept: Sequence[Kept] = ()
-    emptied: Sequence[Emptied] = ()
+    images: Sequence[PrunedImage] = ()
+    kept: Sequence[KeptImage] = ()
+    emptied: Sequence[EmptiedRepository] = ()
     waiting: Sequence[Staged] = ()
     problems: Sequence[str] = ()
 
     @property
     def failed(self) -> bool:
         """Whether something could not be done."""
-        outcomes = [*(each.outcome for each in self.images), *(each.outcome for each in self.emptied)]
-        return bool(self.problems) or any(each.problem for each in outcomes)
+        results = [*(image.result for image in self.images), *(entry.result for entry in self.emptied)]
+        return bool(self.problems) or any(result.problem for result in results)
 
-    def packed(self) -> dict[str, Any]:
-        """For programs: only types that JSON has."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
         return {
             "version": VERSION,
             "registry": self.registry,
             "keep_days": self.keep,
             "dry_run": not self.deletes,
             "images": [
-                {**_packed(each.repository, each.verdict), "size": each.size, **asdict(each.outcome)}
-                for each in self.images
+                {**_decision_json(image.repository, image.decision), "size": image.size, **asdict(image.result)}
+                for image in self.images
             ],
-            "kept": [_packed(each.repository, each.verdict) for each in self.kept],
-            "staging": [{**asdict(each.staged), **asdict(each.outcome)} for each in self.emptied],
-            "staging_kept": [asdict(each) for each in self.waiting],
+            "kept": [_decision_json(image.repository, image.decision) for image in self.kept],
+            "staging": [{**asdict(entry.staged), **asdict(entry.result)} for entry in self.emptied],
+            "staging_kept": [asdict(entry) for entry in self.waiting],
             "problems": list(self.problems),
         }
 
 
-def _packed(repository: str, verdict: Verdict) -> dict[str, Any]:
-    age = None if verdict.age is None else round(verdict.age / DAY, 2)
+def _decision_json(repository: str, decision: Decision) -> dict[str, Any]:
+    age = None if decision.age is None else round(decision.age / DAY, 2)
     return {
         "repository": repository,
-        "digest": verdict.digest,
-        "tags": list(verdict.tags),
+        "digest": decision.digest,
+        "tags": list(decision.tags),
         "age_days": age,
-        "why": verdict.why,
+        "why": decision.why,
     }

@@ -1,4 +1,4 @@
-"""Who needs an image: Koji, a task that runs, a tag of a registry to which it was promoted, or its own youth."""
+"""Retention policy: decides which images are kept: needed by Koji, by a running task or by a target, or recent."""
 
 from __future__ import annotations
 
@@ -9,44 +9,42 @@ from fedpkg_container.model.koji_images import Record, Records, TaskRecord
 from fedpkg_container.model.reference import IMPORT, SCRATCH, UniqueTag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.pruning.inventory import Inventory, take
+from fedpkg_container.registry.pruning.inventory import Inventory, read_inventory
 from fedpkg_container.registry.repository import Repository
 
 DAY = 24 * 3600.0
+AGE_UNKNOWN = "age unknown"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is to become of an image, and why.
+class Decision:
+    """Decision about an image.
 
     :param tags: all of its tags
-    :param stays: whether it is kept
-    :param why: a part of a sentence
-    :param age: seconds; None when it cannot be known
+    :param keep: whether it is kept
+    :param why: reason, as part of a sentence
+    :param age: seconds; None if unknown
     """
 
     digest: str
     tags: tuple[str, ...]
-    stays: bool
+    keep: bool
     why: str
     age: float | None = None
 
     @property
-    def is_ageless(self) -> bool:
-        """Whether it stays only because nobody knows how old it is."""
-        return self.stays and self.age is None and self.why == AGELESS
-
-
-AGELESS = "nothing says how old it is"
+    def is_age_unknown(self) -> bool:
+        """Whether it is kept only because its age is unknown."""
+        return self.keep and self.age is None and self.why == AGE_UNKNOWN
 
 
 @dataclass(frozen=True)
-class Needs:
-    """Everything that may need an image.
+class RetentionPolicy:
+    """Everything that the decision depends on.
 
-    :param targets: where images are promoted to, and the registry of each
+    :param targets: targets with their registries
     :param now: seconds since the epoch
-    :param keep: seconds for which an image stays that nobody needs
+    :param keep: retention period of unneeded images, seconds
     """
 
     records: Records
@@ -54,84 +52,94 @@ class Needs:
     now: float
     keep: float
 
-    def verdicts(self, inventory: Inventory) -> list[Verdict]:
-        """What is to become of each image of a repository, as of now.
+    def decide(self, inventory: Inventory) -> list[Decision]:
+        """Decide about each image of a repository.
 
-        :raises RegistryError: a target cannot be read
-        :raises LostContactError: Koji cannot be reached
+        :raises RegistryError: if a target cannot be read
+        :raises LostContactError: if Koji cannot be reached
         """
-        stamps = {digest: _stamps(inventory.by_digest[digest]) for digest in inventory.roots}
-        numbers = {each.number for found in stamps.values() for each in found if each.kind != IMPORT}
+        unique_tags = {digest: _unique_tags(inventory.by_digest[digest]) for digest in inventory.roots}
+        numbers = {tag.number for tags in unique_tags.values() for tag in tags if tag.kind != IMPORT}
         tasks = self.records.tasks(numbers)
-        reached = {each for digest in inventory.roots for each in inventory.reach(digest)}
+        reached = {reached for digest in inventory.roots for reached in inventory.reach(digest)}
         records = self.records.images(reached, self.now - self.keep)
-        found = [
-            self._verdict(inventory, digest, _trusted(stamps[digest], tasks), tasks, records)
+        decisions = [
+            self._decide(inventory, digest, _confirmed(unique_tags[digest], tasks), tasks, records)
             for digest in inventory.roots
         ]
-        if all(each.stays for each in found):
-            return found
-        promoted = self._promoted(inventory.repository)
-        return [each if each.stays else _unless_promoted(each, inventory, promoted) for each in found]
+        if all(decision.keep for decision in decisions):
+            return decisions
+        reasons = self._reachable_from_targets(inventory.repository)
+        return [
+            decision if decision.keep else _unless_reachable(decision, inventory, reasons) for decision in decisions
+        ]
 
-    def _verdict(
+    def _decide(
         self,
         inventory: Inventory,
         digest: str,
-        stamps: Sequence[UniqueTag],
+        unique_tags: Sequence[UniqueTag],
         tasks: Mapping[int, TaskRecord],
         records: Mapping[str, Record],
-    ) -> Verdict:
+    ) -> Decision:
         tags = inventory.by_digest[digest]
-        own = records.get(digest, Record())
-        made = own.completed or max((each.made for each in stamps), default=None)
-        age = None if made is None else self.now - made
-        needed = [records[each].needed for each in inventory.reach(digest) if each in records]
-        reason = next(filter(None, needed), "")
+        record = records.get(digest, Record())
+        created = record.completed or max((unique_tag.made for unique_tag in unique_tags), default=None)
+        age = None if created is None else self.now - created
+        reasons_to_keep = [records[reached].needed for reached in inventory.reach(digest) if reached in records]
+        reason = next(filter(None, reasons_to_keep), "")
         if reason:
-            return Verdict(digest, tags, True, reason, age)
-        for each in stamps:
-            if each.number in tasks and not tasks[each.number].ended:
-                return Verdict(digest, tags, True, f"task {each.number} builds it", age)
-        if inventory.is_marked(digest):
-            return Verdict(digest, tags, False, "an earlier prune was broken off", age)
+            return Decision(digest, tags, True, reason, age)
+        for unique_tag in unique_tags:
+            if unique_tag.number in tasks and not tasks[unique_tag.number].ended:
+                return Decision(digest, tags, True, f"task {unique_tag.number} is building it", age)
+        if inventory.has_temporary_tag(digest):
+            return Decision(digest, tags, False, "left by an interrupted prune", age)
         if age is None:
-            return Verdict(digest, tags, True, AGELESS)
+            return Decision(digest, tags, True, AGE_UNKNOWN)
         if age < self.keep:
-            return Verdict(digest, tags, True, "it is young", age)
-        return Verdict(digest, tags, False, _what(own, stamps), age)
+            return Decision(digest, tags, True, "newer than the retention period", age)
+        return Decision(digest, tags, False, _reason_to_delete(record, unique_tags), age)
 
-    def _promoted(self, name: str) -> dict[str, str]:
-        """Digests that the tags of the targets reach, and one such tag of each."""
-        found = {}
+    def _reachable_from_targets(self, name: str) -> dict[str, str]:
+        """Return digests reachable from tags in the targets, each with the reason to keep it."""
+        reasons = {}
         for target, http in self.targets:
-            held = take(Repository(http, target.repository(name).repository))
-            for tag, digest in held.tags.items():
-                found.update(dict.fromkeys(held.reach(digest), f"{target.name} has it as {held.repository}:{tag}"))
-        return found
+            target_inventory = read_inventory(Repository(http, target.repository(name).repository))
+            for tag, digest in target_inventory.tags.items():
+                reasons.update(
+                    dict.fromkeys(
+                        target_inventory.reach(digest), f"{target.name} has it as {target_inventory.repository}:{tag}"
+                    )
+                )
+        return reasons
 
 
-def _stamps(tags: Iterable[str]) -> list[UniqueTag]:
-    return [found for found in map(UniqueTag.read, tags) if found]
+def _unique_tags(tags: Iterable[str]) -> list[UniqueTag]:
+    return [unique_tag for unique_tag in map(UniqueTag.read, tags) if unique_tag]
 
 
-def _trusted(stamps: Iterable[UniqueTag], tasks: Mapping[int, TaskRecord]) -> list[UniqueTag]:
-    """Those that are unique tags: a version and a date look the same, but no task of that number builds containers."""
-    return [each for each in stamps if each.kind or each.number not in tasks or tasks[each.number].builds]
+def _confirmed(unique_tags: Iterable[UniqueTag], tasks: Mapping[int, TaskRecord]) -> list[UniqueTag]:
+    """Return the unique tags: version and date look the same, but no task of that number builds containers."""
+    return [
+        unique_tag
+        for unique_tag in unique_tags
+        if unique_tag.kind or unique_tag.number not in tasks or tasks[unique_tag.number].builds
+    ]
 
 
-def _what(record: Record, stamps: Sequence[UniqueTag]) -> str:
+def _reason_to_delete(record: Record, unique_tags: Sequence[UniqueTag]) -> str:
     if record.nvrs:
-        return f"{record.nvrs[0]} is in no tag of Koji"
-    newest = max(stamps, key=lambda each: each.made)
+        return f"{record.nvrs[0]} is in no Koji tag"
+    newest = max(unique_tags, key=lambda unique_tag: unique_tag.made)
     if newest.kind == IMPORT:
-        return "an import that was broken off"
-    kind = "a scratch build" if newest.kind == SCRATCH else "recorded in no build"
-    return f"{kind}, of task {newest.number}"
+        return "interrupted import"
+    kind = "scratch build" if newest.kind == SCRATCH else "not recorded in any build"
+    return f"{kind}, task {newest.number}"
 
 
-def _unless_promoted(verdict: Verdict, inventory: Inventory, promoted: Mapping[str, str]) -> Verdict:
-    for digest in inventory.reach(verdict.digest):
-        if digest in promoted:
-            return Verdict(verdict.digest, verdict.tags, True, promoted[digest], verdict.age)
-    return verdict
+def _unless_reachable(decision: Decision, inventory: Inventory, reasons: Mapping[str, str]) -> Decision:
+    for digest in inventory.reach(decision.digest):
+        if digest in reasons:
+            return Decision(decision.digest, decision.tags, True, reasons[digest], decision.age)
+    return decision

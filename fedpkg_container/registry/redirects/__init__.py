@@ -1,6 +1,6 @@
-"""The front end of a registry: GET of a blob is redirected to a mirror, everything else comes from the registry.
+"""Front end of a registry: a web server that redirects GET of blobs to a mirror and proxies everything else.
 
-``render`` writes its configuration for nginx or for Apache httpd; docs/redirects.md explains each rule.
+``render`` returns its configuration for nginx or Apache httpd; docs/redirects.md explains each rule.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ __all__ = ["FrontEnd", "Kind", "render"]
 
 
 def render(kind: Kind, front: FrontEnd) -> str:
-    """The whole configuration of a front end, with comments for its operator."""
+    """Return the complete configuration of a front end, with comments for its operator."""
     return nginx.render(front) if kind == "nginx" else httpd.render(front)

@@ -1,4 +1,4 @@
-"""What a site decides for the front end of its registry; every value is checked before it reaches a template."""
+"""Settings of the front end; all values are validated before they are used in a template."""
 
 from __future__ import annotations
 
@@ -17,51 +17,55 @@ from fedpkg_container.text import printable_line
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-#: Neither quotes, backslashes, variables ($, %) nor control characters; nothing that a configuration gives a meaning.
+#: No quotes, backslashes, variables ($, %), control characters, or others with a meaning in a configuration.
 _PATH = re.compile(r"/[\w./@+,=:~ -]*")
 _URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~+=:@-]+)*")
 _PSEUDONYM = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:_-]*[A-Za-z0-9])?")
 _PORTS = {"http": 80, "https": 443}
+_Value = TypeVar("_Value", str, Path)
+_Parsed = TypeVar("_Parsed")
+#: File that turns redirects off. In /etc because SELinux allows web servers to read there.
+SWITCH = Path("/etc/fedpkg-container/redirects-off")
 
 
 def host_name(text: str) -> str:
-    """The name of a host, in lower case."""
+    """Return a valid host name in lower case."""
     name = text.lower()
     if len(name) > 253 or not _NAME.fullmatch(name):
-        raise ValueError("must be the name of a host, as registry.example.org")
+        raise ValueError("must be a host name, e.g. registry.example.org")
     return name
 
 
 def file_path(path: Path) -> str:
-    """An absolute path."""
+    """Return a valid absolute path."""
     text = str(path)
     if not _PATH.fullmatch(text):
         raise ValueError("must be an absolute path of letters, digits, spaces and any of . _ / @ + , = : ~ -")
     if ".." in path.parts:
-        raise ValueError("must be a path without ..")
+        raise ValueError("must be a path without '..'")
     return text
 
 
 def pseudonym(text: str) -> str:
-    """What a proxy calls itself in the header Via, or a part of it."""
+    """Return a valid pseudonym of a proxy for the header Via, or a part of one."""
     if not _PSEUDONYM.fullmatch(text):
-        raise ValueError("must be a part of the header Via of letters, digits and any of . : _ -")
+        raise ValueError("must be a part of the Via header: letters, digits and any of . : _ -")
     return text
 
 
 def network(text: str) -> str:
-    """A network, or an address."""
+    """Return a valid network or address."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
-        raise ValueError("must be a network, as 10.0.0.0/8 or 2001:db8::/32, with no bits of a host") from None
+        raise ValueError("must be a network without host bits, e.g. 10.0.0.0/8 or 2001:db8::/32") from None
 
 
 @dataclass(frozen=True)
 class Listen:
-    """Where a server takes connections.
+    """Address to listen on.
 
-    :param address: empty for all; an IPv6 address is in brackets
+    :param address: empty for all; IPv6 in brackets
     """
 
     address: str
@@ -69,7 +73,7 @@ class Listen:
 
     @classmethod
     def parse(cls, text: str) -> Listen:
-        """A port, or an address and a port: ``443``, ``192.0.2.1:443``, ``[2001:db8::1]:443``."""
+        """Parse a port, or an address and a port: ``443``, ``192.0.2.1:443``, ``[2001:db8::1]:443``."""
         address, _, port = text.rpartition(":")
         try:
             number = _port(port)
@@ -78,15 +82,15 @@ class Listen:
             elif address:
                 address = str(ipaddress.IPv4Address(address))
         except ValueError:
-            raise ValueError("must be a port, or an address and a port, as 443 or 192.0.2.1:443") from None
+            raise ValueError("must be a port, or an address and a port, e.g. 443 or 192.0.2.1:443") from None
         return cls(address, number)
 
 
 @dataclass(frozen=True)
 class Address:
-    """An address of http or https.
+    """HTTP or HTTPS URL.
 
-    :param path: empty, or without the slash at its end
+    :param path: without trailing slash; may be empty
     """
 
     scheme: str
@@ -96,7 +100,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """An address without user, query and fragment: ``https://cdn.example.org/containers``."""
+        """Parse a URL without user, query and fragment: ``https://cdn.example.org/containers``."""
         try:
             parts = urllib.parse.urlsplit(text)
             known = parts.scheme in _PORTS and not (parts.query or parts.fragment or "@" in parts.netloc)
@@ -108,21 +112,21 @@ class Address:
                 raise ValueError
             return cls(parts.scheme, named, _port(port) if port else _PORTS[parts.scheme], path)
         except ValueError:
-            raise ValueError("must be an address without user and query, as https://host:port/path") from None
+            raise ValueError("must be a URL without user and query, e.g. https://host:port/path") from None
 
     @property
     def authority(self) -> str:
-        """Host and port; the port is left out where it is that of the scheme."""
+        """Host and port; the scheme's default port is omitted."""
         return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on the same machine."""
+        """Whether it is on this machine."""
         return self.host == "localhost" or (self.is_numeric and ipaddress.ip_address(self.host.strip("[]")).is_loopback)
 
     @property
     def is_numeric(self) -> bool:
-        """Whether it has no name."""
+        """Whether the host is an IP address."""
         try:
             ipaddress.ip_address(self.host.strip("[]"))
         except ValueError:
@@ -134,7 +138,7 @@ class Address:
 
 
 def _split(authority: str) -> tuple[str, str, str]:
-    """Host, colon and port."""
+    """Return host, colon and port."""
     if authority.startswith("["):
         host, _, rest = authority[1:].partition("]")
         if rest and not rest.startswith(":"):
@@ -150,17 +154,10 @@ def _port(text: str) -> int:
     return int(text)
 
 
-_Value = TypeVar("_Value", str, Path)
-_Parsed = TypeVar("_Parsed")
-
-#: Where redirects are turned off. In /etc: there web servers may look on systems with SELinux too.
-SWITCH = Path("/etc/fedpkg-container/redirects-off")
-
-
 class FrontEndError(ConfigurationError):
-    """Settings with which no front end can be made.
+    """Invalid settings of a front end.
 
-    :param problems: all of them: the setting, and what is wrong with it
+    :param problems: all of them: setting and problem
     """
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
@@ -170,22 +167,22 @@ class FrontEndError(ConfigurationError):
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """A web server before a registry. All values have been checked, and can be written between double quotes.
+    """A web server in front of a registry. All values are valid, and safe between double quotes.
 
-    :param names: as which clients know it; the first one names it
-    :param certificate: its TLS certificate with the chain, PEM; for all of its names
-    :param key: of the certificate; its path may be the same
-    :param registry: the registry's address, ``https://registry-1.example.org:5000``; http on the same machine alone
-    :param registry_ca: PEM file of the authority of the registry's certificate; for https only
-    :param mirror: address below which the mirror has ``v2/NAME/blobs/DIGEST``: a CDN's, a mirror's, MirrorManager's
-    :param no_cdn_names: further names, under which nothing is redirected
-    :param tree: folder in which the mirror's files can be seen: what is not there yet is not redirected
-    :param switch: no request is redirected while there is a file of this name
-    :param via: what the CDN calls itself in the header Via of its own requests, or a part of it
-    :param networks: whose requests are not redirected: builders, and the CDN's own
+    :param names: host names for clients; the first is the main one
+    :param certificate: TLS certificate for all names, with its chain, PEM
+    :param key: private key; may be in the same file
+    :param registry: URL of the registry, e.g. ``https://registry-1.example.org:5000``; http only on the same machine
+    :param registry_ca: PEM file with the authority of the registry's certificate; for https only
+    :param mirror: URL below which the mirror has ``v2/NAME/blobs/DIGEST``: a CDN, a mirror, or MirrorManager
+    :param no_cdn_names: additional host names without redirects
+    :param tree: directory with the mirror's files: blobs that are not in it yet are not redirected
+    :param switch: no request is redirected while this file exists
+    :param via: the CDN's pseudonyms in the header Via of its requests, or parts of them
+    :param networks: clients that are not redirected: builders, and the CDN's own networks
     :param listen: ports, or addresses with ports, for TLS
-    :param plain_listen: the same for http, which sends everybody to https
-    :raises FrontEndError: some values cannot be used; all of them are named
+    :param plain_listen: the same for HTTP, which is redirected to HTTPS
+    :raises FrontEndError: if values are invalid; the error lists all of them
     """
 
     names: tuple[str, ...]
@@ -207,7 +204,7 @@ class FrontEnd:
             raise FrontEndError(problems)
 
     def _missing(self) -> Iterator[tuple[str, str]]:
-        """Values that must be given; a path is not where it is empty."""
+        """Yield required settings that are missing; an empty path counts as missing."""
         given = {
             "names": self.names,
             "certificate": self.certificate != Path(),
@@ -220,7 +217,7 @@ class FrontEnd:
             yield "registry_ca", "is missing: without it the registry's certificate cannot be verified"
 
     def _wrong(self) -> Iterator[tuple[str, str]]:
-        """Values that are wrong by themselves."""
+        """Yield settings with invalid values."""
         yield from _problems("names", self.names, host_name)
         yield from _problems("no_cdn_names", self.no_cdn_names, host_name)
         paths = {"certificate": self.certificate, "switch": self.switch, "registry_ca": self.registry_ca}
@@ -235,62 +232,65 @@ class FrontEnd:
         yield from _problems("plain_listen", self.plain_listen, Listen.parse)
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
-        """Values that do not go together, of those that are right by themselves."""
-        names, ports = set(_right(self.names, host_name)), {each.port for each in _right(self.listen, Listen.parse)}
+        """Yield valid settings that contradict each other."""
+        names, ports = (
+            set(_right(self.names, host_name)),
+            {address.port for address in _right(self.listen, Listen.parse)},
+        )
         for name in sorted(names & set(_right(self.no_cdn_names, host_name))):
-            yield "no_cdn_names", f"= {name}: is in names too"
+            yield "no_cdn_names", f"= {name}: is also in names"
         for registry in _right([self.registry], Address.parse):
             if registry.path:
-                yield "registry", f"= {registry}: must be an address without a path"
+                yield "registry", f"= {registry}: must be a URL without a path"
             if registry.scheme == "http" and not registry.is_local:
-                yield "registry", f"= {registry}: must be https, or on this machine: manifests come over TLS alone"
+                yield "registry", f"= {registry}: must be https, or on this machine: manifests are served over TLS only"
             if registry.scheme == "https" and registry.is_numeric:
                 yield (
                     "registry",
-                    f"= {registry}: must have a name: nginx and httpd look for no address in a certificate",
+                    f"= {registry}: must have a host name: nginx and httpd do not verify certificates for addresses",
                 )
         for mirror in _right([self.mirror], Address.parse):
             if mirror.port in ports and mirror.host in names:
-                yield "mirror", f"= {mirror}: is this front end itself: redirects would go round in circles"
+                yield "mirror", f"= {mirror}: is this front end itself, which would redirect in a loop"
 
     @cached_property
     def server_names(self) -> tuple[str, ...]:
-        """All names, in lower case."""
+        """All host names, in lower case."""
         return tuple(dict.fromkeys(map(host_name, (*self.names, *self.no_cdn_names))))
 
     @cached_property
     def registry_address(self) -> Address:
-        """The registry's address, taken apart."""
+        """The registry's parsed URL."""
         return Address.parse(self.registry)
 
     @cached_property
     def mirror_address(self) -> Address:
-        """The mirror's address, taken apart."""
+        """The mirror's parsed URL."""
         return Address.parse(self.mirror)
 
     @cached_property
     def listen_addresses(self) -> tuple[Listen, ...]:
-        """Where TLS is spoken."""
+        """Addresses to listen on for TLS."""
         return tuple(map(Listen.parse, self.listen))
 
     @cached_property
     def plain_addresses(self) -> tuple[Listen, ...]:
-        """Where http is spoken."""
+        """Addresses to listen on for HTTP."""
         return tuple(map(Listen.parse, self.plain_listen))
 
 
 def _problems(setting: str, values: Iterable[_Value], parse: Callable[[_Value], object]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the values of one setting."""
+    """Yield the problems with the values of a setting."""
     for value in values:
         try:
             parse(value)
         except ValueError as error:
-            shown = re.sub("//.*@", "//…@", printable_line(str(value)))[:200]  # no password of an address
+            shown = re.sub("//.*@", "//…@", printable_line(str(value)))[:200]  # hide a password in a URL
             yield setting, f"= {shown}: {error}"
 
 
 def _right(values: Iterable[str], parse: Callable[[str], _Parsed]) -> Iterator[_Parsed]:
-    """The values that are right by themselves, taken apart."""
+    """Yield the valid values, parsed."""
     for value in values:
         with suppress(ValueError):
             yield parse(value)

@@ -1,4 +1,4 @@
-"""A docker-registry for the tests of a module, and a site in it for each test."""
+"""Fixtures: a docker-registry per module, and a site in it per test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""promote with real registries: what comes along, what is mounted, what is refused, and what to repeat it does."""
+"""promote with real registries: what is copied, mounted and refused, and idempotence."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from fedpkg_container.model.koji_images import NoCandidate
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.registry.promotion.journal import Record
-from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.referrers import Artifact, attach, referrers
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
@@ -38,7 +38,7 @@ def log_of(folder: Path, host: str) -> Path:
     return folder / f"registry-{host.partition(':')[2]}.log"
 
 
-def test_everything_comes_along_and_nothing_is_sent_within_a_registry(bench: Bench, folder: Path, one: str) -> None:
+def test_everything_is_copied_without_sending_within_a_registry(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build(layers=3)
     before = len(accesses(log_of(folder, one)))
     (outcome,) = bench.promote(candidate)
@@ -54,7 +54,7 @@ def test_everything_comes_along_and_nothing_is_sent_within_a_registry(bench: Ben
     assert not [path for method, path, _ in asked if method == "GET" and "/blobs/" in path], "no layer is read"
 
 
-def test_children_come_before_parents_and_tags_last_in_their_order(bench: Bench, folder: Path, one: str) -> None:
+def test_children_are_stored_before_parents_and_tags_last(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     before = len(accesses(log_of(folder, one)))
     bench.promote(candidate)
@@ -67,7 +67,7 @@ def test_children_come_before_parents_and_tags_last_in_their_order(bench: Bench,
     assert names[-3:] == ["1.0-1", "1.0", "latest"]
 
 
-def test_between_registries_blobs_are_sent_once(apart: Bench, folder: Path, other: str) -> None:
+def test_blobs_are_sent_once_between_registries(apart: Bench, folder: Path, other: str) -> None:
     layer = b"a layer that both images have" * 100
     first, second = (apart.build(f"{name}-1.0-1", name, shared=[layer]) for name in ("hello", "world"))
     outcomes = apart.promote(first, second)
@@ -80,7 +80,7 @@ def test_between_registries_blobs_are_sent_once(apart: Bench, folder: Path, othe
     assert (again.state, again.manifests) == ("unchanged", [])
 
 
-def test_what_the_base_image_has_is_not_sent_again(apart: Bench) -> None:
+def test_blobs_of_the_base_image_are_not_sent_again(apart: Bench) -> None:
     layer = b"a layer of the base" * 100
     base = apart.build("base-1-1", "base", shared=[layer], layers=0, artifacts=False)
     apart.promote(base)
@@ -90,7 +90,7 @@ def test_what_the_base_image_has_is_not_sent_again(apart: Bench) -> None:
     apart.assert_promoted(candidate)
 
 
-def test_to_repeat_it_changes_nothing_and_asks_little(bench: Bench, folder: Path, one: str) -> None:
+def test_repeating_changes_nothing_with_few_requests(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     bench.promote(candidate)
     record = (bench.folder / "promotions.jsonl").read_bytes()
@@ -104,7 +104,7 @@ def test_to_repeat_it_changes_nothing_and_asks_little(bench: Bench, folder: Path
     assert (bench.folder / "promotions.jsonl").read_bytes() == record
 
 
-def test_a_signature_that_came_later_comes_along_when_it_is_repeated(bench: Bench, one: str) -> None:
+def test_later_signature_is_copied_when_repeated(bench: Bench, one: str) -> None:
     candidate = bench.build()
     bench.promote(candidate)
     with bench.http(one) as http:
@@ -118,8 +118,10 @@ def test_a_signature_that_came_later_comes_along_when_it_is_repeated(bench: Benc
 
 
 @pytest.mark.parametrize("direction", ["to", "from"])
-def test_referrers_between_kinds_of_registries(direction: str, folder: Path, one: str, tmp_path: Path) -> None:
-    """One lists referrers itself and asks for tokens; for the other they are listed under a tag."""
+def test_referrers_between_registries_with_and_without_api(
+    direction: str, folder: Path, one: str, tmp_path: Path
+) -> None:
+    """One has the referrers API and requires tokens; the other has a referrers index under a tag."""
     with memory_registry(folder) as server:
         own = tmp_path / "own"
         own.mkdir()
@@ -139,22 +141,22 @@ def test_referrers_between_kinds_of_registries(direction: str, folder: Path, one
         assert again.state == "unchanged"
 
 
-def test_a_newer_build_takes_the_floating_tags_and_an_older_one_does_not(bench: Bench) -> None:
+def test_floating_tags_move_to_newer_builds_only(bench: Bench) -> None:
     old, new, other = (bench.build(f"hello-{each}") for each in ("1.9-2", "1.10-1", "1.9-3"))
     assert [each.what for each in bench.promote(old)[0].tags] == ["set", "set", "set"]
     assert [each.what for each in bench.promote(new)[0].tags] == ["set", "set", "set"]
     (outcome,) = bench.promote(other)
     assert [(each.tag, each.what) for each in outcome.tags] == [("1.9-3", "set"), ("1.9", "set"), ("latest", "kept")]
     assert outcome.tags[2].why == "it belongs to hello-1.10-1, which is newer"
-    assert outcome.is_good
+    assert outcome.succeeded
     assert bench.tags(old)["latest"] == new.image.digest
-    (outcome,) = bench.promote(other, rules=Rules(downgrade=True))
+    (outcome,) = bench.promote(other, rules=TagRules(downgrade=True))
     assert [(each.tag, each.what) for each in outcome.tags][2] == ("latest", "set")
     assert bench.tags(old)["latest"] == other.image.digest
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_what_a_tag_means_is_known_from_labels_where_nothing_is_recorded(bench: Bench, recorded: bool) -> None:
+def test_build_of_a_tag_is_known_from_labels_without_journal(bench: Bench, recorded: bool) -> None:
     new, old = bench.build("hello-2-1"), bench.build("hello-1-1")
     bench.promote(new)
     if not recorded:
@@ -163,8 +165,8 @@ def test_what_a_tag_means_is_known_from_labels_where_nothing_is_recorded(bench: 
     assert [each.what for each in outcome.tags] == ["set", "set", "kept"]
 
 
-def test_labels_are_not_asked_for_where_the_record_knows(bench: Bench) -> None:
-    """An imported base image has labels that say something else, or none."""
+def test_labels_are_not_read_if_the_journal_has_the_build(bench: Bench) -> None:
+    """Labels of an imported base image are different or missing."""
     new, old = bench.build("hello-2-1", labels={}), bench.build("hello-1-1", labels={})
     bench.promote(new)
     assert [each.what for each in bench.promote(old)[0].tags] == ["set", "set", "kept"]
@@ -173,14 +175,14 @@ def test_labels_are_not_asked_for_where_the_record_knows(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ({}, "is an image that does not say which build it is"),
+        ({}, "is an image of an unknown build"),
         ({"com.redhat.component": "other", "version": "1", "release": "1"}, r"is an image of other \(other-1-1\)"),
         ({"com.redhat.component": "o\x1b[2J", "version": "1\n", "release": "1"}, r"is an image of o\ufffd\[2J \("),
-        ({"com.redhat.component": 7, "version": [], "release": "1"}, "is an image that does not say which build it is"),
-        ([], "is an image that does not say which build it is"),
+        ({"com.redhat.component": 7, "version": [], "release": "1"}, "is an image of an unknown build"),
+        ([], "is an image of an unknown build"),
     ],
 )
-def test_a_tag_of_something_else_is_not_taken(labels: object, said: str, bench: Bench) -> None:
+def test_tag_of_another_component_is_refused(labels: object, said: str, bench: Bench) -> None:
     strange, candidate = bench.build("strange-1-1", labels=labels), bench.build("hello-2-1")
     bench.promote(strange)
     (bench.folder / "promotions.jsonl").unlink()
@@ -189,27 +191,27 @@ def test_a_tag_of_something_else_is_not_taken(labels: object, said: str, bench: 
     assert re.search(f"latest {said}", outcome.error)
     assert "--replace" in outcome.solution
     assert "2-1" not in bench.tags(candidate), "nothing of it is set"
-    (outcome,) = bench.promote(candidate, rules=Rules(replace=True))
+    (outcome,) = bench.promote(candidate, rules=TagRules(replace=True))
     assert outcome.state == "promoted"
     assert bench.tags(candidate)["latest"] == candidate.image.digest
 
 
-def test_a_tag_of_version_and_release_is_never_set_anew(bench: Bench) -> None:
+def test_release_tag_is_never_moved(bench: Bench) -> None:
     first, second = bench.build(), bench.build()
     bench.promote(first)
-    (outcome,) = bench.promote(second, rules=Rules(downgrade=True, replace=True))
+    (outcome,) = bench.promote(second, rules=TagRules(downgrade=True, replace=True))
     assert (outcome.state, outcome.manifests) == ("refused", ())
-    assert "1.0-1 exists, and is something else" in outcome.error
+    assert "1.0-1 exists with another image" in outcome.error
     assert set(bench.tags(first).values()) == {first.image.digest}
 
 
-def test_characters_that_tags_cannot_have(bench: Bench) -> None:
+def test_characters_invalid_in_tags(bench: Bench) -> None:
     candidate = bench.build("hello-1.0~rc1^git+1-2.fc42")
     bench.promote(candidate)
     assert set(bench.tags(candidate)) == {"1.0_rc1_git_1-2.fc42", "1.0_rc1_git_1", "latest"}
 
 
-def test_refusals_name_what_is_wrong_and_the_others_go_on(bench: Bench) -> None:
+def test_refusals_do_not_stop_the_other_builds(bench: Bench) -> None:
     good = bench.build()
     untagged = replace(good, koji_tags=())
     elsewhere = replace(good, koji_tags=("f42-container-candidate",))
@@ -217,14 +219,14 @@ def test_refusals_name_what_is_wrong_and_the_others_go_on(bench: Bench) -> None:
     none = NoCandidate("gone-1-1", "the hub knows no build gone-1-1", "check")
     outcomes = bench.promote(untagged, elsewhere, foreign, none, good)
     assert [each.state for each in outcomes] == ["refused"] * 4 + ["promoted"]
-    assert "it is in no tag of Koji" in outcomes[0].error
-    assert "no tag that stable lets through: it is in f42-container-candidate" in outcomes[1].error
-    assert "with a TAG like *-container-updates" in outcomes[1].solution
+    assert "it is in no Koji tag" in outcomes[0].error
+    assert "target 'stable' does not accept" in outcomes[1].error
+    assert "TAG matching *-container-updates" in outcomes[1].solution
     assert "recorded at old.example.org, not in the candidate registry" in outcomes[2].error
     assert outcomes[3].error == "the hub knows no build gone-1-1"
 
 
-def test_an_image_that_is_gone(bench: Bench) -> None:
+def test_missing_image(bench: Bench) -> None:
     candidate = bench.build()
     gone = replace(candidate, image=candidate.image.at("sha256:" + "0" * 64))
     (outcome,) = bench.promote(gone)
@@ -233,7 +235,7 @@ def test_an_image_that_is_gone(bench: Bench) -> None:
     assert bench.tags(candidate) == {}
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(bench: Bench, folder: Path, one: str) -> None:
+def test_dry_run_changes_nothing(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     before = len(accesses(log_of(folder, one)))
     (outcome,) = bench.promote(candidate, dry_run=True)
@@ -247,16 +249,16 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(bench: Bench, folder
     assert outcome.state == "unchanged"
 
 
-def test_the_record_says_what_when_and_by_whom(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_entries(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "releng")
     candidate = bench.build()
     bench.promote(candidate)
-    begun, done = Record(bench.site.record).entries()
+    begun, done = Journal(bench.site.journal).entries()
     assert (begun.state, done.state, begun.id) == ("begun", "done", done.id)
     assert (done.nvr, done.digest, done.source) == ("hello-1.0-1", candidate.image.digest, str(candidate.image))
     assert done.repository == str(bench.place(candidate))
     assert {tag: move.before for tag, move in done.tags.items()} == {"1.0-1": "", "1.0": "", "latest": ""}
-    assert done.who.startswith("releng@")
+    assert done.author.startswith("releng@")
 
 
 def test_recorded_floating_tags(bench: Bench) -> None:
@@ -267,7 +269,7 @@ def test_recorded_floating_tags(bench: Bench) -> None:
     assert [each.tag for each in outcome.tags] == ["1.0-1", "f42", "rawhide", "1.0"]
 
 
-def test_the_target_may_be_the_candidate_repository_itself(bench: Bench, one: str) -> None:
+def test_target_in_the_candidate_repository(bench: Bench, one: str) -> None:
     bench.site = replace(bench.site, targets={"stable": replace(bench.site.target("stable"), prefix="")})
     candidate = bench.build("own-1-1", bench.folder.name.replace("_", "-").lower())
     (outcome,) = bench.promote(candidate)
@@ -275,7 +277,7 @@ def test_the_target_may_be_the_candidate_repository_itself(bench: Bench, one: st
     assert set(bench.tags(candidate)) == {"1-1", "1", "latest"}
 
 
-def test_a_single_image_of_one_arch(bench: Bench, one: str) -> None:
+def test_single_image_without_index(bench: Bench, one: str) -> None:
     candidate = bench.build()
     with bench.http(one) as http:
         (member, _) = Repository(http, "hello").manifest(candidate.image.digest).manifests
@@ -285,17 +287,17 @@ def test_a_single_image_of_one_arch(bench: Bench, one: str) -> None:
     bench.assert_promoted(single)
 
 
-def test_skopeo_finds_it(bench: Bench) -> None:
+def test_skopeo_reads_the_promoted_image(bench: Bench) -> None:
     candidate = bench.build()
     bench.promote(candidate)
     registry = Registry(bench.site.candidates.access)
     assert registry.manifest(bench.place(candidate).tagged("latest")).digest == candidate.image.digest
-    settings = registry.settings(bench.place(candidate).tagged("1.0-1"), Platform("arm64"))
+    settings = registry.configuration(bench.place(candidate).tagged("1.0-1"), Platform("arm64"))
     assert settings["config"]["Labels"]["com.redhat.component"] == "hello"
 
 
 @pytest.mark.parametrize("where", ["bench", "apart"])
-def test_what_cosign_keeps_under_tags_comes_along(where: str, request: pytest.FixtureRequest) -> None:
+def test_cosign_tags_are_copied(where: str, request: pytest.FixtureRequest) -> None:
     bench: Bench = request.getfixturevalue(where)
     candidate, unsigned = bench.build(), bench.build("hello-0.9-1")
     digest = candidate.image.digest
@@ -318,7 +320,7 @@ def test_what_cosign_keeps_under_tags_comes_along(where: str, request: pytest.Fi
         assert {tag for tag in target.tags() if tag.endswith((".sig", ".att"))} == set(tags)
 
 
-def test_signatures_that_only_the_target_has_stay(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_signatures_only_in_the_target_are_kept(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     candidate = bench.build()
     place = bench.place(candidate)
     bench.promote(candidate)
@@ -329,4 +331,4 @@ def test_signatures_that_only_the_target_has_stay(bench: Bench, caplog: pytest.L
         cosign(source, candidate.image.digest, b"of the builder")
         (outcome,) = bench.promote(candidate)
         assert (outcome.state, target.head(tag)) == ("unchanged", before)
-    assert f"{tag} holds what the candidate registry does not" in caplog.text
+    assert f"{tag} has signatures that the candidate registry lacks" in caplog.text

@@ -1,4 +1,4 @@
-"""promote when something fails: registries that go away or are full, blobs that are broken, others at the same time."""
+"""promote with faults: unavailable registries, full disks, corrupt blobs, and concurrent changes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import Descriptor
-from fedpkg_container.registry.promotion.journal import Record
-from fedpkg_container.registry.promotion.listing import listed
-from fedpkg_container.registry.promotion.tagging import Rules, TagChange, Tagging
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.listing import list_images
+from fedpkg_container.registry.promotion.tagging import TagChange, TagRules, TagUpdater
 from fedpkg_container.registry.repository import Repository
 from tests.support.promoting import Bench
 from tests.support.registries import docker_registry
@@ -32,7 +32,7 @@ _CONTEXT.set_forkserver_preload(["tests.support.promoting"])
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registries that fail are asked again at once."""
-    monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
 
 
 def to(bench: Bench, host: str) -> Bench:
@@ -55,7 +55,7 @@ def layer_of(bench: Bench, candidate: Candidate) -> Descriptor:
         return repository.manifest(member.digest).blobs[1]
 
 
-def test_the_target_goes_away_and_comes_back(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_becomes_unavailable_and_returns(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate, uploads = bench.build(layers=4), []
     with contextlib.ExitStack() as running:
         host = running.enter_context(docker_registry(folder))
@@ -83,7 +83,7 @@ def test_the_target_goes_away_and_comes_back(bench: Bench, folder: Path, monkeyp
         apart.assert_promoted(candidate)
 
 
-def test_the_candidate_registry_is_away(bench: Bench) -> None:
+def test_candidate_registry_is_unavailable(bench: Bench) -> None:
     candidate = bench.build()
     bench.site = replace(bench.site, candidates=replace(bench.site.candidates, registry="127.0.0.1:9"))
     (outcome,) = bench.promote(replace(candidate, image=replace(candidate.image, registry="127.0.0.1:9")))
@@ -91,7 +91,7 @@ def test_the_candidate_registry_is_away(bench: Bench) -> None:
     assert bench.tags(candidate) == {}
 
 
-def test_the_targets_disk_is_full(bench: Bench, folder: Path, tmp_path: Path) -> None:
+def test_full_disk_of_the_target(bench: Bench, folder: Path, tmp_path: Path) -> None:
     candidate = bench.build(layers=4, size=1_000_000)
     with small_disk(tmp_path / "disk", "3M") as disk, docker_registry(folder, data=disk.folder) as host:
         apart = to(bench, host)
@@ -104,12 +104,12 @@ def test_the_targets_disk_is_full(bench: Bench, folder: Path, tmp_path: Path) ->
         apart.assert_promoted(candidate)
 
 
-def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder: Path) -> None:
-    """docker-registry keeps empty files of what it was writing, and answers 500 when it is asked for that."""
+def test_blobs_broken_by_a_full_disk_are_sent_again(bench: Bench, folder: Path) -> None:
+    """docker-registry keeps empty files after a failed write, and responds with HTTP 500 for them."""
     candidate = bench.build()
     with docker_registry(folder) as host:
         apart = to(bench, host)
-        assert apart.promote(candidate)[0].is_good
+        assert apart.promote(candidate)[0].succeeded
         (repository,) = (folder / f"data-{host.rpartition(':')[2]}/docker/registry/v2/repositories").glob("*/hello")
         shutil.rmtree(repository / "_manifests" / "tags")
         for path in repository.rglob("link"):
@@ -121,15 +121,15 @@ def test_what_a_full_disk_broke_in_the_target_is_sent_again(bench: Bench, folder
         path = repository / "_manifests" / "tags" / "latest" / "current" / "link"
         path.write_bytes(b"")
         (outcome,) = apart.promote(candidate)
-        assert (outcome.state, "/manifests/latest was answered with HTTP 500" in outcome.error) == ("failed", True)
-        assert apart.site.record
-        *lines, _ = apart.site.record.read_bytes().splitlines(keepends=True)
-        apart.site.record.write_bytes(b"".join(lines))  # the disk was full when the tag was set, which is not recorded
+        assert (outcome.state, "/manifests/latest: HTTP 500" in outcome.error) == ("failed", True)
+        assert apart.site.journal
+        *lines, _ = apart.site.journal.read_bytes().splitlines(keepends=True)
+        apart.site.journal.write_bytes(b"".join(lines))  # the disk was full when the tag was set, which is not recorded
         assert apart.promote(candidate)[0].state == "promoted"
         assert apart.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
 
 
-def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_blob_is_refused(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     layer = layer_of(bench, candidate)
     path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
@@ -140,7 +140,7 @@ def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Pat
         apart = to(bench, host)
         (outcome,) = apart.promote(candidate)
         assert outcome.state == "failed"
-        assert f"what came for {layer.digest} is something else: {digest_of(bytes(content))}" in outcome.error
+        assert f"digest mismatch: expected {layer.digest}, got {digest_of(bytes(content))}" in outcome.error
         assert apart.tags(candidate) == {}
         with apart.http(host) as http:
             assert not Repository(http, apart.place(candidate).repository).has_blob(layer.digest)
@@ -149,9 +149,7 @@ def test_a_blob_that_was_changed_is_refused_on_its_way(bench: Bench, folder: Pat
         assert apart.promote(candidate)[0].state == "promoted"
 
 
-def test_a_blob_that_was_changed_is_refused_within_a_registry_when_all_are_read(
-    bench: Bench, folder: Path, one: str
-) -> None:
+def test_corrupt_blob_is_refused_within_a_registry_with_verify(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     layer = layer_of(bench, candidate)
     path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
@@ -162,7 +160,7 @@ def test_a_blob_that_was_changed_is_refused_within_a_registry_when_all_are_read(
     assert bench.tags(candidate) == {}
 
 
-def test_a_manifest_that_was_changed(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_manifest(bench: Bench, folder: Path, one: str) -> None:
     candidate = bench.build()
     path = blob_file(folder / f"data-{one.rpartition(':')[2]}", candidate.image.digest)
     path.write_bytes(path.read_bytes() + b" ")
@@ -171,8 +169,8 @@ def test_a_manifest_that_was_changed(bench: Bench, folder: Path, one: str) -> No
     assert bench.tags(candidate) == {}
 
 
-def test_a_tag_that_moves_between_looking_and_setting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who knows nothing of our record sets a newer build meanwhile: it is seen before the tag is set."""
+def test_tag_moved_between_check_and_update(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another client sets a newer build in the meantime, which is detected before the tag is set."""
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(new)
     place = bench.place(new)
@@ -193,7 +191,7 @@ def test_a_tag_that_moves_between_looking_and_setting(bench: Bench, monkeypatch:
     assert str(place) == outcome.repository
 
 
-def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_with_another_digest_when_read_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     other, candidate = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(other)
     real = Repository.put_manifest
@@ -208,13 +206,13 @@ def test_a_tag_that_is_something_else_when_it_is_read_back(bench: Bench, monkeyp
         patched.setattr(Repository, "put_manifest", put)
         (outcome,) = bench.promote(candidate)
     assert outcome.state == "failed"
-    assert f"was set to {candidate.image.digest} and is {other.image.digest} now" in outcome.error
-    assert [each.state for each in Record(bench.site.record).entries()][-1] == "begun", "it is not recorded as done"
+    assert f"was set to {candidate.image.digest}, but is now {other.image.digest}" in outcome.error
+    assert [each.state for each in Journal(bench.site.journal).entries()][-1] == "begun", "it is not recorded as done"
     (again,) = bench.promote(candidate)
     assert (again.state, bench.tags(candidate)["latest"]) == ("promoted", candidate.image.digest)
 
 
-def test_a_tag_that_goes_between_listing_and_reading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_deleted_between_listing_and_reading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(old)
     bench.promote(new)
@@ -229,13 +227,13 @@ def test_a_tag_that_goes_between_listing_and_reading(bench: Bench, monkeypatch: 
         return found
 
     monkeypatch.setattr(Repository, "head", head)
-    found = listed(bench.site, bench.site.target("stable"), [])
+    found = list_images(bench.site, bench.site.target("stable"), [])
     assert [each.nvr for each in found if each.repository == str(bench.place(new))] == ["hello-2-1"]
     assert gone
 
 
 @pytest.mark.slow
-def test_a_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
+def test_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
     layer = b"a layer that all of them have" * 500
     bench.site = replace(bench.site, parallel=8)
     candidates = [
@@ -248,8 +246,8 @@ def test_a_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
         assert {each.state for each in outcomes} == {"promoted"}
         for each in candidates[::10]:
             apart.assert_promoted(each)
-        assert len(Record(apart.site.record).entries()) == 200
-        found = listed(apart.site, apart.site.target("stable"), [])
+        assert len(Journal(apart.site.journal).entries()) == 200
+        found = list_images(apart.site, apart.site.target("stable"), [])
         assert len({each.repository for each in found}) == 100
         again = apart.promote(*candidates)
         assert {each.state for each in again} == {"unchanged"}
@@ -264,8 +262,8 @@ def _at_once(*acts: Callable[[], object]) -> None:
     assert [each.exitcode for each in children] == [0] * len(children)
 
 
-def test_two_promotions_at_once(bench: Bench) -> None:
-    """Of an older and a newer build, and both twice: the newer one has the floating tags, whoever comes last."""
+def test_concurrent_promotions(bench: Bench) -> None:
+    """Of an older and a newer build, both twice: the newer one gets the floating tags in any order."""
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     _at_once(*(partial(bench.promote, each) for each in (new, old, new, old)))
     assert bench.tags(new) == {"1-1": old.image.digest, **dict.fromkeys(["1-2", "1", "latest"], new.image.digest)}
@@ -273,10 +271,10 @@ def test_two_promotions_at_once(bench: Bench) -> None:
     bench.assert_promoted(new)
     assert len(bench.all_tags(new)) == 4 + 2 * (1 + 2 + 1), "lists of referrers of both, of their arches and signatures"
     assert [each.state for each in bench.promote(old, new)] == ["unchanged"] * 2
-    Record(bench.site.record).entries()
+    Journal(bench.site.journal).entries()
 
 
-def test_an_image_that_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_timeout(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = bench.build()
     target = bench.site.target("stable")
     bench.site = replace(bench.site, targets={"stable": replace(target, access=replace(target.access, timeout=0.5))})
@@ -292,12 +290,12 @@ def test_an_image_that_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPa
     assert bench.tags(candidate) == {}
 
 
-def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) -> None:
-    """Its disk is full: no tag is set of which nobody would know why, and no half line is left."""
+def test_full_disk_of_the_journal(bench: Bench, tmp_path: Path) -> None:
+    """No tag is set without a journal entry, and no incomplete line is left."""
     builds = [bench.build(f"hello-1-{number}", artifacts=False, layers=1) for number in range(1, 7)]
     with small_disk(tmp_path / "disk", "8k") as disk:
-        bench.site = replace(bench.site, record=disk.folder / "promotions.jsonl")
-        assert bench.promote(builds[0])[0].is_good
+        bench.site = replace(bench.site, journal=disk.folder / "promotions.jsonl")
+        assert bench.promote(builds[0])[0].succeeded
         filler = disk.folder / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(b"x"):
@@ -306,23 +304,23 @@ def test_a_record_that_cannot_be_written_any_more(bench: Bench, tmp_path: Path) 
         failed = [each for each in outcomes if each.state == "failed"]
         assert len(failed) >= 3
         assert all("promotions.jsonl cannot be written: No space left on device" in each.error for each in failed)
-        entries = Record(bench.site.record).entries()
+        entries = Journal(bench.site.journal).entries()
         disk.resize("1M")
-        assert all(each.is_good for each in bench.promote(*builds))
-        assert Record(bench.site.record).entries()[: len(entries)] == entries
+        assert all(each.succeeded for each in bench.promote(*builds))
+        assert Journal(bench.site.journal).entries()[: len(entries)] == entries
         assert bench.tags(builds[0])["latest"] == builds[-1].image.digest
 
 
-def test_an_error_before_the_first_tag_sets_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_before_the_first_tag(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate = bench.build()
 
-    def broken(_: Tagging, change: TagChange, __: object) -> None:
+    def broken(_: TagUpdater, change: TagChange, __: object) -> None:
         from fedpkg_container.errors import RegistryError
 
         raise RegistryError(f"{change.tag} could not be set")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Tagging, "set", broken)
-        (outcome,) = bench.promote(candidate, rules=Rules())
+        patched.setattr(TagUpdater, "set", broken)
+        (outcome,) = bench.promote(candidate, rules=TagRules())
     assert outcome.error == "1.0-1 could not be set"
     assert bench.tags(candidate) == {}

@@ -1,4 +1,4 @@
-"""Promotions and their taking back, killed after every request that they make, and repeated: they converge."""
+"""promote and unpromote killed after each of their requests and repeated: they converge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.model.koji_images import Candidate
-from fedpkg_container.registry.promotion.journal import History, Record
+from fedpkg_container.registry.promotion.journal import History, Journal
 from fedpkg_container.registry.repository import Repository
 from tests.support.killing import killed_after
 from tests.support.promoting import Bench, make_site
@@ -39,7 +39,7 @@ def elsewhere(bench: Bench, number: int) -> Bench:
     folder = bench.folder / str(number)
     folder.mkdir()
     target = replace(bench.site.target("stable"), prefix=f"{bench.folder.name.replace('_', '-')}/{number}")
-    site = replace(bench.site, record=folder / "promotions.jsonl", targets={"stable": target})
+    site = replace(bench.site, journal=folder / "promotions.jsonl", targets={"stable": target})
     return Bench(folder, site)
 
 
@@ -50,19 +50,19 @@ def assert_whole(bench: Bench, candidate: Candidate) -> None:
 
 
 def promoting(bench: Bench, step: int) -> int:
-    """Promote a build over an older one, killed after each request; how many kills that were."""
+    """Promote a build over an older one, killed after each request; return the number of kills."""
     old, new = (bench.build(f"hello-1-{release}", layers=1) for release in (1, 2))
     for number in itertools.count(1, step):
         there = elsewhere(bench, number)
-        assert there.promote(old)[0].is_good
+        assert there.promote(old)[0].succeeded
         if not killed_after(number, partial(there.promote, new)):
             return number // step
         assert_whole(there, new)
         (outcome,) = there.promote(new)
-        assert outcome.is_good, outcome.error
+        assert outcome.succeeded, outcome.error
         there.assert_promoted(new)
         assert there.tags(new) == {"1-1": old.image.digest, **dict.fromkeys(["1-2", "1", "latest"], new.image.digest)}
-        known = History(Record(there.site.record).entries()).of(str(there.place(new)))
+        known = History(Journal(there.site.journal).entries()).of(str(there.place(new)))
         assert "stable" in known.promoted[new.image.digest]
         assert known.unfinished == {}
         assert known.before("latest", new.image.digest) == [old.image.digest], "so that it can be taken back"
@@ -72,24 +72,24 @@ def promoting(bench: Bench, step: int) -> int:
 
 
 def taking_back(bench: Bench, step: int) -> int:
-    """Take a build back and delete it, killed after each request; how many kills that were."""
+    """Unpromote and delete a build, killed after each request; return the number of kills."""
     layer = b"a layer that both have" * 50
     old, new = (bench.build(f"hello-1-{release}", layers=1, shared=[layer]) for release in (1, 2))
     for number in itertools.count(1, step):
         there = elsewhere(bench, number)
-        assert all(each.is_good for build in (old, new) for each in there.promote(build))
+        assert all(each.succeeded for build in (old, new) for each in there.promote(build))
         before = there.contents(there.place(new), new.image.digest)
         if not killed_after(number, partial(there.unpromote, "hello-1-2", delete=True)):
             return number // step
         assert_whole(there, new)
         (outcome,) = there.unpromote("hello-1-2", delete=True)
-        assert outcome.is_good, outcome.error
+        assert outcome.succeeded, outcome.error
         assert there.tags(new) == dict.fromkeys(["1-1", "1", "latest"], old.image.digest)
         there.assert_promoted(old)
         shared = there.contents(there.place(old), old.image.digest)
         gone = {each for each, content in before.items() if b"schemaVersion" in content and each not in shared}
         assert manifests_left(there, new, gone) == []
-        known = History(Record(there.site.record).entries()).of(str(there.place(new)))
+        known = History(Journal(there.site.journal).entries()).of(str(there.place(new)))
         assert (known.unfinished, new.image.digest in known.promoted) == ({}, False)
         assert there.unpromote("hello-1-2", delete=True)[0].state == "unchanged"
     raise AssertionError("it never came to its end")
@@ -103,7 +103,7 @@ def manifests_left(bench: Bench, candidate: Candidate, digests: set[str]) -> lis
         return [each for each in sorted(digests) if repository.head(each)]
 
 
-def test_promotion_killed_now_and_then(bench: Bench) -> None:
+def test_promotion_killed_at_some_requests(bench: Bench) -> None:
     assert promoting(bench, STEP) > 2
 
 
@@ -114,12 +114,12 @@ def test_promotion_killed_after_every_request(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", ["mounted"], indirect=True)
-def test_taking_back_killed_now_and_then(bench: Bench) -> None:
+def test_unpromotion_killed_at_some_requests(bench: Bench) -> None:
     assert taking_back(bench, STEP) > 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("bench", ["mounted"], indirect=True)
-def test_taking_back_killed_after_every_request(bench: Bench) -> None:
+def test_unpromotion_killed_after_every_request(bench: Bench) -> None:
     assert taking_back(bench, 1) > 30

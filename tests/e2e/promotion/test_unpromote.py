@@ -1,4 +1,4 @@
-"""unpromote with a real registry: tags go back, and nothing is deleted that another tag has."""
+"""unpromote with a real registry: tags are moved back, and nothing shared with other tags is deleted."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
-from fedpkg_container.registry.promotion.journal import Record
-from fedpkg_container.registry.promotion.listing import listed
-from fedpkg_container.registry.promotion.tagging import Rules
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.listing import list_images
+from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
 from tests.support.promoting import Bench, cosign
 from tests.support.registries import docker_registry
 
 
-def test_tags_go_back_to_the_build_before(bench: Bench) -> None:
+def test_tags_are_moved_back_to_the_previous_build(bench: Bench) -> None:
     builds = [bench.build(f"hello-{each}") for each in ("1-1", "1-2", "2-1")]
     bench.promote(builds[0])
     bench.promote(builds[1])
@@ -29,7 +29,7 @@ def test_tags_go_back_to_the_build_before(bench: Bench) -> None:
     )  # fmt: skip
     assert bench.tags(builds[0])["latest"] == builds[2].image.digest
     (outcome,) = bench.unpromote("hello-2-1")
-    assert (outcome.state, outcome.is_good) == ("unpromoted", False)
+    assert (outcome.state, outcome.succeeded) == ("unpromoted", False)
     assert "keeps the tags 2 of" in outcome.error, "nothing was 2 before"
     assert bench.tags(builds[0]) == {
         "1-1": builds[0].image.digest, "1-2": builds[1].image.digest, "2-1": builds[2].image.digest,
@@ -42,7 +42,7 @@ def test_tags_go_back_to_the_build_before(bench: Bench) -> None:
     assert (again.state, bench.promote(builds[1])[0].state) == ("unchanged", "promoted")
 
 
-def test_a_build_that_was_taken_back_does_not_come_back(bench: Bench) -> None:
+def test_unpromoted_build_is_not_restored(bench: Bench) -> None:
     builds = [bench.build(f"hello-1-{each}") for each in (1, 2, 3)]
     for each in builds:
         bench.promote(each)
@@ -52,7 +52,7 @@ def test_a_build_that_was_taken_back_does_not_come_back(bench: Bench) -> None:
     assert bench.tags(builds[0])["latest"] == builds[0].image.digest
 
 
-def test_a_build_before_that_is_not_there_any_more(bench: Bench, one: str) -> None:
+def test_previous_build_does_not_exist_any_more(bench: Bench, one: str) -> None:
     builds = [bench.build(f"hello-1-{each}") for each in (1, 2, 3)]
     for each in builds:
         bench.promote(each)
@@ -62,36 +62,36 @@ def test_a_build_before_that_is_not_there_any_more(bench: Bench, one: str) -> No
     assert bench.tags(builds[0])["latest"] == builds[0].image.digest
 
 
-def test_what_a_tag_was_before_anything_was_recorded(bench: Bench) -> None:
+def test_tag_before_the_first_journal_entry(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     bench.promote(old)
-    assert bench.site.record
-    bench.site.record.unlink()
+    assert bench.site.journal
+    bench.site.journal.unlink()
     bench.promote(new)
     assert bench.unpromote("hello-1-2")[0].state == "unpromoted"
     assert bench.tags(old)["latest"] == old.image.digest
 
 
-def test_a_promotion_that_was_interrupted_is_taken_back_too(bench: Bench) -> None:
+def test_interrupted_promotion_is_reversed(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     bench.promote(old)
     bench.promote(new)
-    assert bench.site.record
-    *lines, _ = bench.site.record.read_bytes().splitlines(keepends=True)
-    bench.site.record.write_bytes(b"".join(lines))  # killed before it could record that it was done
+    assert bench.site.journal
+    *lines, _ = bench.site.journal.read_bytes().splitlines(keepends=True)
+    bench.site.journal.write_bytes(b"".join(lines))  # killed before it could record that it was done
     assert bench.unpromote("hello-1-2")[0].state == "unpromoted"
     assert {bench.tags(old)[tag] for tag in ("1", "latest")} == {old.image.digest}
 
 
-def test_after_a_downgrade_tags_go_back_to_the_newer_build(bench: Bench) -> None:
+def test_after_a_downgrade_tags_are_moved_back_to_the_newer_build(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-2-1")
     bench.promote(new)
-    bench.promote(old, rules=Rules(downgrade=True))
+    bench.promote(old, rules=TagRules(downgrade=True))
     bench.unpromote("hello-1-1")
     assert bench.tags(old)["latest"] == new.image.digest
 
 
-def test_deleting_takes_what_cosign_kept_beside_an_image(bench: Bench, one: str) -> None:
+def test_delete_includes_cosign_tags(bench: Bench, one: str) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     with bench.http(one) as http:
         source = Repository(http, "hello")
@@ -107,14 +107,14 @@ def test_deleting_takes_what_cosign_kept_beside_an_image(bench: Bench, one: str)
         bench.assert_promoted(old)
 
 
-def test_deleting_takes_what_no_other_tag_has(bench: Bench, one: str) -> None:
+def test_delete_keeps_what_other_tags_share(bench: Bench, one: str) -> None:
     """The second build has an arch in common with the first, and a signature of that arch."""
     first = bench.build("hello-1-1")
     with bench.http(one) as http:
         source = Repository(http, "hello")
-        shared, own = (each.facts for each in source.manifest(first.image.digest).manifests)
+        shared, own = (each.fields for each in source.manifest(first.image.digest).manifests)
         other = bench.build("hello-1-2", arches=["s390x"])
-        (different,) = (each.facts for each in source.manifest(other.image.digest).manifests)
+        (different,) = (each.fields for each in source.manifest(other.image.digest).manifests)
         content = {"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": [shared, different]}
         index = Manifest.of(content)
         source.put_manifest(index.digest, index)
@@ -140,7 +140,7 @@ def test_deleting_takes_what_no_other_tag_has(bench: Bench, one: str) -> None:
 
 
 @pytest.mark.parametrize("has_earlier", [False, True])
-def test_an_image_that_lost_an_arch_is_deleted_with_its_tags(bench: Bench, one: str, has_earlier: bool) -> None:
+def test_image_with_missing_architecture_is_deleted_with_its_tags(bench: Bench, one: str, has_earlier: bool) -> None:
     """Promoting such an image is refused."""
     before = [bench.build("hello-1-0")] if has_earlier else []
     broken = bench.build("hello-1-1")
@@ -162,7 +162,7 @@ def test_an_image_that_lost_an_arch_is_deleted_with_its_tags(bench: Bench, one: 
     assert bench.unpromote("hello-1-1", delete=True)[0].state == "unchanged"
 
 
-def test_a_list_in_the_list_that_is_lost(bench: Bench, one: str) -> None:
+def test_missing_nested_index(bench: Bench, one: str) -> None:
     inner = bench.build()
     with bench.http(one) as http:
         source = Repository(http, "hello")
@@ -177,7 +177,7 @@ def test_a_list_in_the_list_that_is_lost(bench: Bench, one: str) -> None:
     assert bench.tags(nested) == {}
 
 
-def test_the_first_build_can_only_be_deleted_with_its_tags(bench: Bench) -> None:
+def test_first_build_can_only_be_deleted_with_its_tags(bench: Bench) -> None:
     only = bench.build()
     bench.promote(only)
     (outcome,) = bench.unpromote("hello-1.0-1")
@@ -190,7 +190,7 @@ def test_the_first_build_can_only_be_deleted_with_its_tags(bench: Bench) -> None
     assert bench.all_tags(only) == {}
 
 
-def test_tags_that_promote_did_not_set_are_not_deleted(bench: Bench, one: str) -> None:
+def test_tags_not_set_by_promote_are_not_deleted(bench: Bench, one: str) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     bench.promote(old)
     bench.promote(new)
@@ -206,7 +206,7 @@ def test_tags_that_promote_did_not_set_are_not_deleted(bench: Bench, one: str) -
     assert bench.tags(old)["gold"] == new.image.digest
 
 
-def test_another_targets_tags_stay(bench: Bench) -> None:
+def test_tags_of_another_target_are_kept(bench: Bench) -> None:
     """Two targets may share their repositories, with floating tags of their own."""
     stable = bench.site.target("stable")
     testing = replace(bench.site.target("testing"), prefix=stable.prefix, koji_tags=stable.koji_tags)
@@ -222,7 +222,7 @@ def test_another_targets_tags_stay(bench: Bench) -> None:
     assert (outcome.state, "latest" in outcome.error) == ("refused", True)
 
 
-def test_the_candidate_repository_itself_loses_nothing(bench: Bench) -> None:
+def test_candidate_repository_is_not_deleted(bench: Bench) -> None:
     bench.site = replace(bench.site, targets={"stable": replace(bench.site.target("stable"), prefix="")})
     name = bench.folder.name.replace("_", "-").lower()
     candidate = bench.build(repository=name)
@@ -231,19 +231,19 @@ def test_the_candidate_repository_itself_loses_nothing(bench: Bench) -> None:
     assert (outcome.state, "is in the candidate registry itself" in outcome.error) == ("refused", True)
 
 
-def test_a_registry_that_deletes_nothing(bench: Bench, folder: Path) -> None:
+def test_registry_with_deletion_disabled(bench: Bench, folder: Path) -> None:
     candidate = bench.build()
     with docker_registry(folder, delete=False) as host:
         target = replace(bench.site.target("stable"), registry=host)
         bench.site = replace(bench.site, targets={"stable": target})
         bench.promote(candidate)
         (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
-        assert (outcome.state, f"{host} deletes nothing" in outcome.error) == ("failed", True)
+        assert (outcome.state, f"deletion is disabled on {host}" in outcome.error) == ("failed", True)
         assert "storage.delete.enabled" in outcome.solution
         bench.assert_promoted(candidate)
 
 
-def test_two_builds_at_once_in_either_order(bench: Bench) -> None:
+def test_two_builds_in_either_order(bench: Bench) -> None:
     builds = [bench.build(f"hello-1-{each}") for each in (1, 2, 3)]
     for each in builds:
         bench.promote(each)
@@ -253,23 +253,23 @@ def test_two_builds_at_once_in_either_order(bench: Bench) -> None:
     bench.assert_promoted(builds[0])
 
 
-def test_the_record(bench: Bench) -> None:
+def test_journal_entries(bench: Bench) -> None:
     old, new = bench.build("hello-1-1"), bench.build("hello-1-2")
     bench.promote(old)
     bench.promote(new)
     bench.unpromote("hello-1-2", delete=True)
-    begun, done = Record(bench.site.record).entries()[-2:]
+    begun, done = Journal(bench.site.journal).entries()[-2:]
     assert (begun.what, begun.state, done.state, begun.id) == ("unpromote", "begun", "done", done.id)
     assert {tag: (move.before, move.after) for tag, move in done.tags.items()} == dict.fromkeys(
         ["1", "latest"], (new.image.digest, old.image.digest)
     )
     assert done.deleted[0] == new.image.digest
-    (found,) = listed(bench.site, bench.site.target("stable"), ["hello"])
+    (found,) = list_images(bench.site, bench.site.target("stable"), ["hello"])
     assert (found.nvr, found.tags) == ("hello-1-1", ("1", "1-1", "latest"))
     assert found.promoted and found.by
 
 
-def test_no_record(bench: Bench) -> None:
-    bench.site = replace(bench.site, record=None)
-    with pytest.raises(ConfigurationError, match="no record of what was promoted"):
+def test_without_journal(bench: Bench) -> None:
+    bench.site = replace(bench.site, journal=None)
+    with pytest.raises(ConfigurationError, match="no promotion journal is configured"):
         bench.unpromote("hello-1-1")

@@ -1,4 +1,4 @@
-"""The record of promotions: what is on the disk, what a kill leaves, who waits for whom, and what it all means."""
+"""The promotion journal: durability, incomplete lines, locks between processes, and the derived history."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
-from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, Entry, History, Move, Record
+from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, History, Journal, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.locks import Locks
 from tests.support.waiting import PATIENCE
 
 PLACE = "registry.example.org/hello"
 
 
-def entry(nvr: str = "hello-1-1", what: str = PROMOTE, **facts: Any) -> Entry:
+def entry(nvr: str = "hello-1-1", what: str = PROMOTE, **facts: Any) -> JournalEntry:
     """A change; its digest is made of the NVR."""
     known = {"target": "stable", "repository": PLACE, "nvr": nvr, "digest": f"sha256:{nvr}", **facts}
-    return Entry.begin(what, **known)
+    return JournalEntry.start(what, **known)
 
 
-def moved(before: str, after: str, *tags: str) -> dict[str, Move]:
+def moved(before: str, after: str, *tags: str) -> dict[str, TagMove]:
     """Tags that go from one build to another; an empty one for nothing."""
-    return dict.fromkeys(tags, Move(f"sha256:{before}" if before else "", f"sha256:{after}"))
+    return dict.fromkeys(tags, TagMove(f"sha256:{before}" if before else "", f"sha256:{after}"))
 
 
-def history(*entries: Entry) -> Any:
+def history(*entries: JournalEntry) -> Any:
     return History(entries).of(PLACE)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    record = Record(tmp_path / "record.jsonl")
+def test_round_trip(tmp_path: Path) -> None:
+    record = Journal(tmp_path / "record.jsonl")
     assert record.entries() == []
     begun = entry(tags=moved("", "hello-1-1", "1"), source="c.example.org/hello@sha256:0", deleted=("sha256:1",))
     record.append(begun)
@@ -51,9 +51,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(min_value=0, max_value=2000))
-def test_a_last_line_that_was_torn_is_none_and_goes(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
+def test_incomplete_last_line_is_ignored_and_removed(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
     path = tmp_path_factory.mktemp("record") / "record.jsonl"
-    record = Record(path)
+    record = Journal(path)
     first = entry()
     record.append(first)
     with path.open("ab") as file:
@@ -63,8 +63,8 @@ def test_a_last_line_that_was_torn_is_none_and_goes(tmp_path_factory: pytest.Tem
     assert [each.state for each in record.entries()] == ["begun", "done"]
 
 
-def test_a_torn_line_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
-    record = Record(tmp_path / "record.jsonl")
+def test_incomplete_line_longer_than_one_read(tmp_path: Path) -> None:
+    record = Journal(tmp_path / "record.jsonl")
     record.append(entry())
     with (tmp_path / "record.jsonl").open("ab") as file:
         file.write(b"x" * 10_000)
@@ -73,30 +73,30 @@ def test_a_torn_line_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["", "nonsense", "[]", '{"format": 2}', '{"format": 1, "tags": 3}'])
-def test_a_line_that_is_something_else(line: str, tmp_path: Path) -> None:
-    record = Record(tmp_path / "record.jsonl")
+def test_invalid_line(line: str, tmp_path: Path) -> None:
+    record = Journal(tmp_path / "record.jsonl")
     record.append(entry())
     with (tmp_path / "record.jsonl").open("a") as file:
         file.write(f"{line}\n")
     record.append(entry())
-    with pytest.raises(ConfigurationError, match="line 2 of the record"):
+    with pytest.raises(ConfigurationError, match="invalid line 2 in the promotion journal"):
         record.entries()
 
 
-def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
+def test_unwritable_journal(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "record.jsonl", tmp_path):
         with pytest.raises(ConfigurationError, match="cannot be written"):
-            Record(path).check()
-    Record(tmp_path / "record.jsonl").check()
+            Journal(path).check()
+    Journal(tmp_path / "record.jsonl").check()
     assert list(tmp_path.iterdir()) == []
 
 
 def _append(path: Path, number: int) -> None:
     for each in range(20):
-        Record(path).append(entry(f"hello-{number}-{each}"))
+        Journal(path).append(entry(f"hello-{number}-{each}"))
 
 
-def test_many_write_at_once(tmp_path: Path) -> None:
+def test_concurrent_writers(tmp_path: Path) -> None:
     path = tmp_path / "record.jsonl"
     context = multiprocessing.get_context("forkserver")
     children = [context.Process(target=_append, args=(path, each)) for each in range(3)]
@@ -106,16 +106,16 @@ def test_many_write_at_once(tmp_path: Path) -> None:
         each.start()
     for each in workers:
         each.join(PATIENCE)
-    assert len({each.nvr for each in Record(path).entries()}) == 100
+    assert len({each.nvr for each in Journal(path).entries()}) == 100
 
 
 def _hold(path: Path, name: str, held: Any, seconds: float) -> None:
-    with Locks(path).held(name):
+    with Locks(path).hold(name):
         held.set()
         time.sleep(seconds)
 
 
-def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_are_named_and_released_at_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lock"
     context = multiprocessing.get_context("forkserver")
     held = context.Event()
@@ -123,18 +123,18 @@ def test_locks_are_by_name_and_end_with_their_process(tmp_path: Path, monkeypatc
     child.start()
     assert held.wait(PATIENCE)
     locks = Locks(path)
-    with locks.held("other"):
+    with locks.hold("other"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", 0.1)
-    with pytest.raises(FedpkgContainerError, match="another process has kept hello locked"), locks.held("hello"):
+    with pytest.raises(FedpkgContainerError, match="another process has held the lock of hello"), locks.hold("hello"):
         pass
     monkeypatch.setattr("fedpkg_container.registry.promotion.locks.TIMEOUT", PATIENCE)
-    threading.Timer(0.2, locks.abandon).start()
-    with pytest.raises(FedpkgContainerError, match="given up"), locks.held("hello"):
+    threading.Timer(0.2, locks.cancel).start()
+    with pytest.raises(FedpkgContainerError, match="canceled"), locks.hold("hello"):
         pass
     child.kill()
     child.join(PATIENCE)
-    with locks.held("hello"):
+    with locks.hold("hello"):
         pass
 
 
@@ -143,7 +143,7 @@ def test_locks_between_threads(has_file: bool, tmp_path: Path) -> None:
     locks, inside, most = Locks(tmp_path / "lock" if has_file else None), [0], [0]
 
     def enter() -> None:
-        with locks.held("hello"):
+        with locks.hold("hello"):
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             time.sleep(0.02)
@@ -157,7 +157,7 @@ def test_locks_between_threads(has_file: bool, tmp_path: Path) -> None:
     assert (inside, most) == ([0], [1])
 
 
-def test_what_is_promoted() -> None:
+def test_promoted_builds() -> None:
     begun = entry(tags=moved("", "hello-1-1", "latest"))
     known = history(begun)
     assert (dict(known.promoted), list(known.unfinished)) == ({}, ["sha256:hello-1-1"])
@@ -167,7 +167,7 @@ def test_what_is_promoted() -> None:
     assert known.digests("hello-1-1", "testing") == []
 
 
-def test_builds_before() -> None:
+def test_previous_builds() -> None:
     one = entry("hello-1-1", tags=moved("", "hello-1-1", "latest")).done()
     two = entry("hello-1-2", tags=moved("hello-1-1", "hello-1-2", "latest")).done()
     three = entry("hello-1-3", tags=moved("hello-1-2", "hello-1-3", "latest")).done()
@@ -179,12 +179,12 @@ def test_builds_before() -> None:
     assert history(one, two, three, back).before("latest", "sha256:hello-1-2") == ["sha256:hello-1-1"]
 
 
-def test_what_a_tag_was_before_its_first_promotion_is_known_too() -> None:
+def test_tag_before_the_first_promotion_is_known() -> None:
     known = history(entry(tags=moved("somebody's", "hello-1-1", "latest")).done())
     assert known.before("latest", "sha256:hello-1-1") == ["sha256:somebody's"]
 
 
-def test_a_build_that_keeps_a_tag_is_not_forgotten_for_it() -> None:
+def test_build_that_keeps_a_tag_stays_in_its_history() -> None:
     one = entry(tags=moved("", "hello-1-1", "1", "latest")).done()
     known = history(one, entry(what=UNPROMOTE).done())
     assert known.holders["latest"] == ["sha256:hello-1-1"]
@@ -193,7 +193,7 @@ def test_a_build_that_keeps_a_tag_is_not_forgotten_for_it() -> None:
     assert (known.holders["latest"], "sha256:hello-1-1" in known.promoted) == ([], False)
 
 
-def test_who_did_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_author(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "some\x1b[31mbody")
-    assert "\x1b" not in entry().who
-    assert entry().who.startswith("some")
+    assert "\x1b" not in entry().author
+    assert entry().author.startswith("some")

@@ -1,4 +1,4 @@
-"""Answers of a registry that are lost, that nobody can count, or that say what cannot be; and its connections."""
+"""Lost, malformed and slow responses of a registry, and reuse of connections."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from fedpkg_container.registry import http as http_module
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
-from fedpkg_container.registry.manifests import LARGEST, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MAX_DESCRIPTOR_SIZE, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.response import without_queries
+from fedpkg_container.registry.response import redact_queries
 from tests.support import memory_registry
 from tests.support.memory_registry import DRIP, ENDLESS, HANG, LATE, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest
 from tests.support.waiting import PATIENCE, slowed
 
 
-def test_a_blob_that_was_stored_and_whose_answer_is_lost(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_response_after_blob_upload(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server, repository = serve()
     store = MemoryRegistry._blobs
     uploads: list[str] = []
@@ -53,7 +53,7 @@ def test_a_blob_that_was_stored_and_whose_answer_is_lost(serve: Serve, monkeypat
 
 
 @pytest.mark.parametrize("after", ["9" * 400, "9" * 5000, "Fri, 31 Dec 99999999999 23:59:59 GMT"])
-def test_times_that_nobody_can_count(serve: Serve, after: str) -> None:
+def test_retry_after_out_of_range_is_ignored(serve: Serve, after: str) -> None:
     server, repository = serve(token=False)
     server.faults["GET"] = [Fault(503, {"Retry-After": after})]
     with contextlib.suppress(RegistryUnavailableError):  # what is far too long is given up at once
@@ -61,53 +61,53 @@ def test_times_that_nobody_can_count(serve: Serve, after: str) -> None:
     assert len(server.seen) <= 2
 
 
-def test_what_is_done_again_as_a_whole_is_not_done_again_in_parts(serve: Serve) -> None:
+def test_nested_operations_are_retried_only_as_a_whole(serve: Serve) -> None:
     server, repository = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
     server.faults["GET"] = [503] * 100
     with pytest.raises(RegistryError):
-        repository.http.again(lambda: repository.blob(config))
+        repository.http.retry(lambda: repository.blob(config))
     assert len(server.seen) == ATTEMPTS
     server.faults["GET"] = [503]
     assert repository.blob(config), "and afterwards requests are repeated as before"
 
 
-def test_addresses_that_are_none(serve: Serve) -> None:
+def test_invalid_urls_are_errors(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["GET"] = [Fault(302, {"Location": "https://[none"})]
-    with pytest.raises(RegistryError, match="leads to what is no address"):
+    with pytest.raises(RegistryError, match="invalid URL from"):
         repository.manifest("latest")
     server.faults["POST"] = [Fault(202, {"Location": "https://[none"})]
-    with pytest.raises(RegistryError, match="leads to what is no address"):
+    with pytest.raises(RegistryError, match="invalid URL from"):
         repository.push(b"content")
     server.faults["/tags/list"] = [Fault(200, {"Link": '<https://[none>; rel="next"'}, b'{"tags": []}')]
-    with pytest.raises(RegistryError, match="leads to what is no address"):
+    with pytest.raises(RegistryError, match="invalid URL from"):
         list(repository.tags())
 
 
-def test_sizes_that_nothing_can_have() -> None:
+def test_descriptor_sizes_out_of_range() -> None:
     facts = {"mediaType": "x", "digest": "sha256:" + "0" * 64}
-    assert Descriptor.of({**facts, "size": LARGEST}).size == LARGEST
-    for size in (LARGEST + 1, 10**30, -1):
+    assert Descriptor.of({**facts, "size": MAX_DESCRIPTOR_SIZE}).size == MAX_DESCRIPTOR_SIZE
+    for size in (MAX_DESCRIPTOR_SIZE + 1, 10**30, -1):
         with pytest.raises(RegistryError, match="size"):
             Descriptor.of({**facts, "size": size})
 
 
 @pytest.mark.parametrize("listed", [5, {}, "x", True])
-def test_lists_that_are_none(serve: Serve, listed: object) -> None:
+def test_invalid_referrers_index(serve: Serve, listed: object) -> None:
     server, repository = serve(token=False)
     image = {"mediaType": OCI_MANIFEST, "config": {}, "layers": [], "manifests": listed}
     assert Manifest.read(json.dumps(image).encode()).architectures() == []
     digest = digest_of(latest(server))
-    repository.http.without_referrers.add(repository.name)
+    repository.http.without_referrers_api.add(repository.name)
     server["hello"].manifests[referrers.fallback_tag(digest)] = json.dumps(
         {"mediaType": OCI_INDEX, "manifests": listed}
     ).encode()
-    with pytest.raises(RegistryError, match="no list of referrers"):
-        referrers.listing(repository, digest)
+    with pytest.raises(RegistryError, match="not a referrers index"):
+        referrers.list_referrers(repository, digest)
 
 
-def test_one_connection_is_used_again_and_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_is_reused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server, repository = serve(uses=5)
     (config, *_) = Manifest.read(latest(server)).blobs
     connect = urllib3.connection.HTTPSConnection.connect
@@ -128,63 +128,63 @@ def test_one_connection_is_used_again_and_again(serve: Serve, monkeypatch: pytes
     assert made == [], "neither tokens that expire nor redirections cost one"
 
 
-def test_a_redirection_without_end_is_not_read(serve: Serve) -> None:
+def test_body_of_a_redirect_is_not_read(serve: Serve) -> None:
     server, repository = serve(token=False)
     server.faults["/manifests/old"] = [Fault(302, {"Location": "latest"}, b" " * 1_000_000, ENDLESS)]
     assert repository.manifest("old")
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_given_up(serve: Serve, tmp_path: Path) -> None:
+def test_too_slow_transfer_fails(serve: Serve, tmp_path: Path) -> None:
     server, _ = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
     slow = RegistryHTTP(
         server.address, certificates=tmp_path / "certs", auth_file=None, timeout=slowed(0.5), attempts=2
     )
     server.faults["GET"] = [Fault(200, kind=DRIP)] * 10
-    with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
+    with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         slow.request("GET", "/v2/hello/manifests/latest", repository="hello")
-    with slow, pytest.raises(RegistryUnavailableError, match="bytes came in"):
+    with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         Repository(slow, "hello").blob(config)
     assert len(server.faults["GET"]) == 6, "it is asked twice each time"
 
 
-def test_what_comes_slowly_is_handed_on_before_it_is_much(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_content_is_yielded_in_small_chunks(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server, repository = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
-    monkeypatch.setattr(http_module, "LONGEST_GATHERING", slowed(0.2))
+    monkeypatch.setattr(http_module, "MAX_COLLECT_TIME", slowed(0.2))
     server.faults["/blobs/"] = [Fault(200, kind=DRIP)]
     with repository.open_blob(config.digest) as stream:
         assert 2 <= len(next(stream.chunks)) <= 1000
 
 
-def test_an_abandoned_client_reads_no_further(serve: Serve) -> None:
+def test_canceled_client_stops_reading(serve: Serve) -> None:
     server, repository = serve(token=False)
     (config, *_) = Manifest.read(latest(server)).blobs
     server.faults["/blobs/"] = [Fault(200, {"Connection": "close"}, kind=DRIP)]
-    with repository.open_blob(config.digest) as stream, pytest.raises(RegistryError, match="given up"):
-        threading.Timer(0.3, repository.http.abandon).start()
+    with repository.open_blob(config.digest) as stream, pytest.raises(RegistryError, match="request canceled"):
+        threading.Timer(0.3, repository.http.cancel).start()
         next(stream.chunks)
 
 
-def test_an_abandoned_client_waits_for_no_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canceled_client_stops_waiting(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server, repository = serve(token=False)
     monkeypatch.setattr(memory_registry, "HANGS", 60.0)
     server.faults["GET"] = [Fault(kind=HANG)]
-    threading.Timer(0.3, repository.http.abandon).start()
-    with pytest.raises(RegistryError, match="given up"):
+    threading.Timer(0.3, repository.http.cancel).start()
+    with pytest.raises(RegistryError, match="request canceled"):
         repository.manifest("latest")
-    with pytest.raises(RegistryError, match="given up"):
+    with pytest.raises(RegistryError, match="request canceled"):
         repository.manifest("latest")
     assert len(server.seen) == 1
 
 
-def test_a_registry_may_take_longer_to_store_a_blob(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_storing_a_blob_has_a_longer_timeout(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server, _ = serve(token=False)
     reached, limit = tmp_path / "certs", slowed(0.3)
     monkeypatch.setattr(memory_registry, "HANGS", 9 * limit)
-    with RegistryHTTP(server.address, certificates=reached, auth_file=None, timeout=limit, storing=PATIENCE) as slow:
+    with RegistryHTTP(
+        server.address, certificates=reached, auth_file=None, timeout=limit, store_timeout=PATIENCE
+    ) as slow:
         server.faults["PUT /v2/hello/blobs"] = [Fault(201, {}, b"", LATE)]
         assert Repository(slow, "hello").push(b"content") == digest_of(b"content")
         server.faults["GET /v2/hello/manifests"] = [Fault(200, kind=LATE)]
@@ -192,17 +192,17 @@ def test_a_registry_may_take_longer_to_store_a_blob(
             Repository(slow, "hello").manifest("latest")
 
 
-def test_what_lets_somebody_in_is_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_query_strings_are_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     _, repository = serve(token=False)
     caplog.set_level(logging.DEBUG)
-    caplog.handler.addFilter(without_queries)
+    caplog.handler.addFilter(redact_queries)
     repository.http.request("GET", "/v2/?signature=hidden")
     assert any("/v2/" in each for each in caplog.messages)
     assert "hidden" not in caplog.text
 
 
-def test_blobs_that_a_registry_does_not_see_for_a_moment(serve: Serve) -> None:
-    """So docker-registry answers while the same blob is mounted there by somebody else."""
+def test_temporarily_unknown_blobs_are_retried(serve: Serve) -> None:
+    """docker-registry responds like this while another client mounts the same blob."""
     server, repository = serve(token=False)
     manifest = repository.manifest("latest")
     said = (
@@ -221,22 +221,22 @@ def test_blobs_that_a_registry_does_not_see_for_a_moment(serve: Serve) -> None:
     assert len(server.faults["PUT"]) == 1, "what is wrong stays so"
 
 
-def test_what_a_registry_says_of_what_is_not_there(serve: Serve) -> None:
+def test_not_found_includes_the_registrys_message(serve: Serve) -> None:
     server, repository = serve()
     said = b'{"errors": [{"code": "NAME_UNKNOWN", "message": "project fedora not found"}]}'
     server.faults["POST"] = [Fault(404, {}, said)]
-    with pytest.raises(RegistryError, match="there is no such thing: NAME_UNKNOWN project fedora not found"):
+    with pytest.raises(RegistryError, match="not found: NAME_UNKNOWN project fedora not found"):
         repository.push(b"content")
 
 
-def test_content_that_is_encoded_for_its_way(serve: Serve) -> None:
+def test_encoded_blob_content(serve: Serve) -> None:
     server, repository = serve(token=False)
     packed = gzip.compress(json.dumps({"tags": ["a" * 100, "b"]}).encode())
     server.faults["/tags/list"] = [Fault(200, {"Content-Encoding": "gzip"}, packed)]
     assert list(repository.tags()) == ["a" * 100, "b"]
 
 
-def test_a_blob_of_no_bytes_is_sent_with_its_length(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_blob_is_sent_with_content_length(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server, repository = serve()
     answer = MemoryRegistry.answer
     lengths: list[tuple[str, str | None]] = []
@@ -255,14 +255,14 @@ def test_a_blob_of_no_bytes_is_sent_with_its_length(serve: Serve, monkeypatch: p
         repository.upload(empty, iter((b"x",)))
 
 
-@pytest.mark.parametrize("status", referrers.UNKNOWN)
-def test_registries_that_refuse_to_list_referrers_have_lists_under_tags(serve: Serve, status: int) -> None:
+@pytest.mark.parametrize("status", referrers.NO_API_STATUSES)
+def test_registries_without_referrers_api_use_the_fallback_tag(serve: Serve, status: int) -> None:
     server, repository = serve()
     digest = digest_of(latest(server))
     server.faults["/referrers/"] = [status] * 10
     artifact = referrers.Artifact("application/x", "x", b"content", "2026-01-01T00:00:00Z")
     attached = referrers.attach(repository, digest, artifact)
-    assert referrers.listing(repository, digest).by_tag
-    referrers.enlist(repository, digest, [repository.manifest(attached).descriptor])
+    assert referrers.list_referrers(repository, digest).by_tag
+    referrers.add_referrers(repository, digest, [repository.manifest(attached).descriptor])
     assert [each.digest for each in referrers.referrers(repository, digest)] == [attached]
     assert len(server.faults["/referrers/"]) == 9, "it is asked once"

@@ -1,4 +1,4 @@
-"""What a prune takes: never what a tag that stays reaches, whatever the repository looks like."""
+"""Prune plans: nothing reachable from a kept tag is deleted, whatever the repository contains."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from fedpkg_container.model.koji_images import Record, TaskRecord
 from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Manifest
-from fedpkg_container.registry.pruning.inventory import Inventory, mark
-from fedpkg_container.registry.pruning.plan import Judgement
-from fedpkg_container.registry.pruning.retention import DAY, Needs
+from fedpkg_container.registry.pruning.inventory import Inventory, temporary_tag
+from fedpkg_container.registry.pruning.plan import PrunePlan
+from fedpkg_container.registry.pruning.retention import DAY, RetentionPolicy
 from fedpkg_container.registry.referrers import fallback_tag
 from tests.support.records import ENDED, RUNNING, ToldRecords
 
@@ -43,77 +43,77 @@ def _stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
     return str(UniqueTag(number, NOW - days * DAY, kind))
 
 
-def _judged(inventory: Inventory, records: ToldRecords | None = None) -> Judgement:
-    needs = Needs(records or ToldRecords(), [], NOW, 30 * DAY)
-    return Judgement(inventory, needs.verdicts(inventory))
+def _judged(inventory: Inventory, records: ToldRecords | None = None) -> PrunePlan:
+    needs = RetentionPolicy(records or ToldRecords(), [], NOW, 30 * DAY)
+    return PrunePlan(inventory, needs.decide(inventory))
 
 
 def _going(inventory: Inventory, records: ToldRecords | None = None) -> set[str]:
-    return {tag for each in _judged(inventory, records).going for tag in each.tags}
+    return {tag for each in _judged(inventory, records).to_delete for tag in each.tags}
 
 
-def test_scratch_builds_go_when_they_are_old() -> None:
+def test_old_scratch_builds_are_deleted() -> None:
     old, young = _image(1), _image(2)
     inventory = _tagged([(_stamp(31), old), (_stamp(29), young)])
     assert _going(inventory) == {_stamp(31)}
 
 
-def test_what_says_not_how_old_it_is_stays_and_is_named() -> None:
-    (kept,) = _judged(_inventory(latest=_image(1))).kept
-    assert kept.is_ageless
+def test_images_of_unknown_age_are_kept_and_reported() -> None:
+    (kept,) = _judged(_inventory(latest=_image(1))).to_keep
+    assert kept.is_age_unknown
 
 
-def test_the_newest_of_several_unique_tags_counts() -> None:
+def test_newest_unique_tag_counts() -> None:
     image = _image(1)
     assert _going(_tagged([(_stamp(90), image), (_stamp(1, 8), image)])) == set()
 
 
-def test_a_stamp_of_the_future_is_young() -> None:
+def test_time_in_the_future_counts_as_recent() -> None:
     assert _going(_tagged([(_stamp(-400), _image(1))])) == set()
 
 
-def test_koji_knows_better_than_a_tag_how_old_an_image_is() -> None:
+def test_koji_takes_precedence_for_the_age() -> None:
     image = _image(1)
     inventory = _tagged([(_stamp(1, kind=""), image), ("1.0-1", image)])
     records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY)}, {7: ENDED})
     assert _going(inventory, records) == {_stamp(1, kind=""), "1.0-1"}
 
 
-def test_what_koji_needs_stays_and_the_reason_is_said() -> None:
+def test_images_needed_by_koji_are_kept_with_reason() -> None:
     image = _image(1)
     records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY, "it is in tag f42")})
-    (kept,) = _judged(_tagged([(_stamp(90), image)]), records).kept
+    (kept,) = _judged(_tagged([(_stamp(90), image)]), records).to_keep
     assert kept.why == "it is in tag f42"
 
 
-def test_an_image_of_a_task_that_still_runs_stays() -> None:
+def test_image_of_a_running_task_is_kept() -> None:
     assert _going(_tagged([(_stamp(90), _image(1))]), ToldRecords(known_tasks={7: RUNNING})) == set()
 
 
-def test_a_version_and_a_date_are_no_unique_tag() -> None:
+def test_version_and_date_is_not_a_unique_tag() -> None:
     image = _tagged([(_stamp(400, number=42, kind=""), _image(1))])
     other = ToldRecords(known_tasks={42: TaskRecord(builds=False, ended=True)})
     assert _going(image, other) == set()
     assert _going(image, ToldRecords(known_tasks={42: ENDED})) == {_stamp(400, number=42, kind="")}
 
 
-def test_a_member_that_another_list_has_stays() -> None:
+def test_member_of_another_index_is_kept() -> None:
     shared, own = _image(1), _image(2)
     old, new = _list(shared, own), _list(shared, kind=OCI_INDEX)
     judged = _judged(_tagged([(_stamp(90), old), ("1.0-2", new)]))
-    assert [each.digest for each in judged.going] == [old.digest]
-    assert shared.digest in judged.stays
-    assert own.digest not in judged.stays
+    assert [each.digest for each in judged.to_delete] == [old.digest]
+    assert shared.digest in judged.kept_digests
+    assert own.digest not in judged.kept_digests
 
 
-def test_an_old_tag_of_a_member_of_a_list_that_stays_stays() -> None:
+def test_tagged_member_of_a_kept_index_is_kept() -> None:
     member = _image(1)
     inventory = _tagged([(_stamp(90), member), ("latest", _list(member))])
-    (kept,) = (each for each in _judged(inventory).kept if each.digest == member.digest)
-    assert kept.why == "it is in a list that stays"
+    (kept,) = (each for each in _judged(inventory).to_keep if each.digest == member.digest)
+    assert kept.why == "part of an image index that is kept"
 
 
-def test_what_belongs_to_an_image_follows_it() -> None:
+def test_artifacts_follow_their_image() -> None:
     gone, kept = _image(1), _image(2)
     boms = [_image(3, gone), _image(4, kept)]
     lists = [_list(each, kind=OCI_INDEX) for each in boms]
@@ -122,28 +122,28 @@ def test_what_belongs_to_an_image_follows_it() -> None:
         ("latest", kept), (fallback_tag(kept.digest), lists[1]), ("a-tagged-bom", _image(6, kept)),
     ])  # fmt: skip
     judged = _judged(inventory)
-    assert [each.digest for each in judged.going] == [gone.digest]
-    assert {lists[1].digest, boms[1].digest, _image(6, kept).digest} <= judged.stays
-    assert not {lists[0].digest, boms[0].digest, _image(5).digest} & judged.stays
+    assert [each.digest for each in judged.to_delete] == [gone.digest]
+    assert {lists[1].digest, boms[1].digest, _image(6, kept).digest} <= judged.kept_digests
+    assert not {lists[0].digest, boms[0].digest, _image(5).digest} & judged.kept_digests
 
 
-def test_what_belongs_to_an_image_that_is_not_there_stays() -> None:
+def test_artifacts_of_a_missing_image_are_kept() -> None:
     bom = _image(2, _image(1))
     listed = _list(bom, kind=OCI_INDEX)
     judged = _judged(_tagged([(fallback_tag(_image(1).digest), listed), (_stamp(90), bom)]))
-    assert judged.going == []
-    assert {bom.digest, listed.digest} <= judged.stays
+    assert judged.to_delete == []
+    assert {bom.digest, listed.digest} <= judged.kept_digests
 
 
-def test_what_a_broken_prune_left_goes_whatever_its_age_unless_it_is_needed() -> None:
+def test_leftovers_of_an_interrupted_prune_are_deleted_unless_needed() -> None:
     left, listed, needed = _image(1), _image(2), _image(3)
     inventory = _tagged([
-        (mark(left.digest), left), (mark(listed.digest), listed), ("latest", _list(listed)),
-        (mark(needed.digest), needed),
+        (temporary_tag(left.digest), left), (temporary_tag(listed.digest), listed), ("latest", _list(listed)),
+        (temporary_tag(needed.digest), needed),
         ("prune-" + "0" * 64, _image(4)),
     ])  # fmt: skip
-    records = ToldRecords({needed.digest: Record(("hello-1-1",), NOW, "it is young")})
-    assert _going(inventory, records) == {mark(left.digest)}
+    records = ToldRecords({needed.digest: Record(("hello-1-1",), NOW, "newer than the retention period")})
+    assert _going(inventory, records) == {temporary_tag(left.digest)}
 
 
 @st.composite
@@ -157,7 +157,7 @@ def _repositories(draw: st.DrawFn) -> tuple[Inventory, ToldRecords]:
     names = st.one_of(
         st.sampled_from(["latest", "1.0", "1.0-1"]),
         st.builds(_stamp, st.floats(0, 100), st.integers(1, 3), st.sampled_from(["", "scratch", "import"])),
-        st.sampled_from([fallback_tag(each.digest) for each in made] + [mark(each.digest) for each in made]),
+        st.sampled_from([fallback_tag(each.digest) for each in made] + [temporary_tag(each.digest) for each in made]),
     )
     tags = draw(st.dictionaries(names, st.sampled_from([*made, *boms]), max_size=12))
     inventory = Inventory("hello", {tag: each.digest for tag, each in tags.items()},
@@ -173,21 +173,21 @@ _STRAY, _ABSENT = _image(1), _image(0)
 @given(_repositories())
 @example((_tagged([(fallback_tag(_ABSENT.digest), _STRAY), (_stamp(90), _list(_STRAY))]), ToldRecords()))
 @example((_tagged([(fallback_tag(_STRAY.digest), _STRAY), (_stamp(90), _list(_STRAY))]), ToldRecords()))
-def test_nothing_goes_that_a_tag_reaches_which_stays(made: tuple[Inventory, ToldRecords]) -> None:
+def test_nothing_reachable_from_a_kept_tag_is_deleted(made: tuple[Inventory, ToldRecords]) -> None:
     inventory, records = made
     judged = _judged(inventory, records)
-    going = {digest for each in judged.going for digest in inventory.reach(each.digest)} - judged.stays
-    for verdict in judged.verdicts:
-        if verdict.stays:
+    going = {digest for each in judged.to_delete for digest in inventory.reach(each.digest)} - judged.kept_digests
+    for verdict in judged.decisions:
+        if verdict.keep:
             assert not going & set(inventory.reach(verdict.digest))
     assert not going & set(records.known)
-    for digest in inventory.owners.keys() - judged.stays:
+    for digest in inventory.owners.keys() - judged.kept_digests:
         chain = _owners(inventory, digest)
         assert all(chain), "it belongs to an image that is absent"
-        assert not judged.stays.intersection(chain), "it belongs to an image that stays"
+        assert not judged.kept_digests.intersection(chain), "it belongs to an image that stays"
         assert chain[-1] not in inventory.owners, "it belongs to nothing but itself"
-    for verdict in judged.going:
-        assert verdict.age is None or verdict.age >= 30 * DAY or inventory.is_marked(verdict.digest)
+    for verdict in judged.to_delete:
+        assert verdict.age is None or verdict.age >= 30 * DAY or inventory.has_temporary_tag(verdict.digest)
 
 
 def _owners(inventory: Inventory, digest: str) -> list[str]:
@@ -201,7 +201,7 @@ def _owners(inventory: Inventory, digest: str) -> list[str]:
 
 @pytest.mark.parametrize("listed", [True, False], ids=["in an expired list", "in no list"])
 @pytest.mark.parametrize("owner", ["absent", "staying", "itself", "each other", "its own member"])
-def test_an_artifact_whose_image_does_not_go_stays_in_an_expired_list_too(owner: str, listed: bool) -> None:
+def test_artifact_of_a_kept_image_is_kept_in_an_expired_index(owner: str, listed: bool) -> None:
     other, member = _image(2), _image(3)
     stray = _list(member) if owner == "its own member" else _image(1)
     subject = {"itself": stray, "its own member": member}.get(owner, other)
@@ -210,26 +210,26 @@ def test_an_artifact_whose_image_does_not_go_stays_in_an_expired_list_too(owner:
     tags += [(fallback_tag(stray.digest), other)] if owner == "each other" else []
     expired = _list(stray, other) if owner == "each other" else _list(stray)
     judged = _judged(_tagged([*tags, *([(_stamp(90), expired)] if listed else [])]))
-    assert [each.digest for each in judged.going] == ([expired.digest] if listed else [])
-    assert stray.digest in judged.stays
-    assert {digest for _, each in tags for digest in judged.inventory.reach(each.digest)} <= judged.stays
+    assert [each.digest for each in judged.to_delete] == ([expired.digest] if listed else [])
+    assert stray.digest in judged.kept_digests
+    assert {digest for _, each in tags for digest in judged.inventory.reach(each.digest)} <= judged.kept_digests
 
 
-def test_an_artifact_of_a_member_goes_with_an_expired_list_that_has_both() -> None:
+def test_artifact_of_a_member_is_deleted_with_an_expired_index() -> None:
     member = _image(1)
     artifact = _image(2, member)
     expired = _list(member, artifact)
     judged = _judged(_tagged([(_stamp(90), expired), ("1.0-sbom", artifact)]))
-    assert not judged.stays
+    assert not judged.kept_digests
 
 
 @given(st.integers(0, 10**18 - 1), st.integers(0, 4_000_000_000), st.sampled_from(["", "scratch", "import"]))
-def test_unique_tags_are_read_as_they_are_written(number: int, made: int, kind: str) -> None:
+def test_unique_tags_round_trip(number: int, made: int, kind: str) -> None:
     tag = UniqueTag(number, float(made), kind)
     assert UniqueTag.read(str(tag)) == tag
     assert UniqueTag.read(f"{tag}-oci") == tag
 
 
-def test_other_tags_are_no_unique_tags() -> None:
+def test_other_tags_are_not_unique_tags() -> None:
     for text in ("latest", "1.0-1", "7-20261301000000", "scratch-7", "7-2026010100000", "x-7-20260101000000", MANIFEST):
         assert UniqueTag.read(text) is None

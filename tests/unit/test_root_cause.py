@@ -1,4 +1,4 @@
-"""What is left of the messages of requests and urllib3: the cause, in its own words."""
+"""Extraction of the cause from messages of requests and urllib3."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import ssl
 import pytest
 import requests
 
-from fedpkg_container.registry.response import MAX_CAUSE, cause_of
+from fedpkg_container.registry.response import MAX_CAUSE, root_cause
 
 
-def test_connections_that_are_refused() -> None:
+def test_refused_connections() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(requests.ConnectionError) as raised:
             requests.get(f"https://127.0.0.1:{unused.getsockname()[1]}/v2/", timeout=10)
-    assert cause_of(str(raised.value)) == "Connection refused"
+    assert root_cause(str(raised.value)) == "Connection refused"
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_connections_that_are_refused() -> None:
     ],
 )  # fmt: skip
 def test_causes(said: str, cause: str) -> None:
-    assert cause_of(said) == cause
+    assert root_cause(said) == cause
