@@ -1,4 +1,4 @@
-"""Which builds may be promoted, and where their images are: by NVR, or all that a tag of Koji holds."""
+"""Candidates for promotion and the location of their images, by NVR or by Koji tag."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ from fedpkg_container.model.koji_images import Candidate, NoCandidate, RecordedI
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
-#: Calls in one request.
+#: Maximum number of calls in one request.
 BATCH = 200
 
 Found = Union[Candidate, NoCandidate]
 
 
 def candidates(session: Any, nvrs: Sequence[str]) -> list[Found]:
-    """The images of some builds, or why there is none: each build once, in the order given.
+    """Return the image of each build, or why the build cannot be promoted; duplicates are removed, order is kept.
 
-    :param session: need not be logged in
+    :param session: session to use; need not be logged in
     """
-    asked = list(dict.fromkeys(nvrs))
-    named = [each for each in asked if _is_nvr(each)]
-    with session.multicall(strict=False, batch=BATCH) as calls:
-        answers = {each: (calls.getBuild(each), calls.listTags(each)) for each in named}
-    return [_found(each, *answers[each]) if each in answers else _no_name(each) for each in asked]
+    requested = list(dict.fromkeys(nvrs))
+    with session.multicall(strict=False, batch=BATCH) as multicall:
+        calls = {nvr: (multicall.getBuild(nvr), multicall.listTags(nvr)) for nvr in requested if _is_nvr(nvr)}
+    return [_found(nvr, *calls[nvr]) if nvr in calls else _no_name(nvr) for nvr in requested]
 
 
 def tagged(session: Any, koji_tag: str) -> list[Found]:
-    """The images of the builds that are the latest of their packages in a tag; inherited ones are not among them.
+    """Return the candidates among the latest builds of each package in a Koji tag, without inherited builds.
 
-    :raises UsageError: the hub has no such tag
+    :raises UsageError: if the tag does not exist
     """
     if session.getTag(koji_tag) is None:
         raise UsageError(
-            f"the hub has no tag {printable_line(koji_tag)}", solution="see which there are: koji list-tags"
+            f"the hub has no Koji tag {printable_line(koji_tag)}", solution="list the tags with: koji list-tags"
         )
-    return candidates(session, [str(each["nvr"]) for each in session.listTagged(koji_tag, latest=True, type="image")])
+    return candidates(session, [str(build["nvr"]) for build in session.listTagged(koji_tag, latest=True, type="image")])
 
 
 def _is_nvr(text: str) -> bool:
@@ -54,8 +53,8 @@ def _is_nvr(text: str) -> bool:
 def _no_name(nvr: str) -> NoCandidate:
     return NoCandidate(
         printable_line(nvr),
-        f"{printable_line(nvr)!r} is no NVR",
-        "write NAME-VERSION-RELEASE",
+        f"{printable_line(nvr)!r} is not a valid NVR",
+        "use the form NAME-VERSION-RELEASE",
     )
 
 
@@ -63,20 +62,20 @@ def _found(nvr: str, build_call: Any, tags_call: Any) -> Found:
     try:
         build, tags = build_call.result, tags_call.result if build_call.result else []
     except koji.GenericError as error:
-        return NoCandidate(nvr, f"the hub answers for {nvr}: {one_sentence(str(error))}")
+        return NoCandidate(nvr, f"the hub returned an error for {nvr}: {one_sentence(str(error))}")
     if build is None:
-        return NoCandidate(nvr, f"the hub knows no build {nvr}", "check the NVR: koji list-builds --package=NAME")
-    return _candidate(nvr, build, [printable_line(str(each["name"])) for each in tags])
+        return NoCandidate(nvr, f"the hub has no build {nvr}", "check the NVR with: koji list-builds --package=NAME")
+    return _candidate(nvr, build, [printable_line(str(tag["name"])) for tag in tags])
 
 
 def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> Found:
     state = koji.BUILD_STATES[build["state"]]
     if state != "COMPLETE":
-        return NoCandidate(nvr, f"{nvr} is {state}, not COMPLETE", "promote a build that has ended well")
+        return NoCandidate(nvr, f"{nvr} is in state {state}, not COMPLETE", "choose a build in state COMPLETE")
     recorded = RecordedImage.of(build)
     if recorded.by_digest is None:
-        what = "no pull spec with a digest" if recorded.pull else "no image"
-        return NoCandidate(nvr, f"Koji recorded {what} for {nvr}", "promote a build of an image")
+        missing = "no pull spec with a digest" if recorded.pull else "no image"
+        return NoCandidate(nvr, f"Koji has recorded {missing} for {nvr}", "choose a build of a container image")
     return Candidate(
         nvr=NVR(*(printable_line(str(build[part])) for part in ("name", "version", "release"))),
         image=recorded.by_digest,
@@ -87,12 +86,12 @@ def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> 
 
 
 def _parents(build: Mapping[str, Any]) -> list[ImageReference]:
-    """The images by digest that a build recorded as those that it was built on."""
+    """Return the parent images by digest, as recorded by a build."""
     image = image_of(build)
-    found = []
+    parents = []
     for name in image.get("parent_image_builds") or {}:
         try:
-            found.append(ImageReference.parse(str(name)))
+            parents.append(ImageReference.parse(str(name)))
         except UsageError:
             continue
-    return found
+    return parents

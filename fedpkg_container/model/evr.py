@@ -1,4 +1,4 @@
-"""The order of versions and releases, which is that of RPM."""
+"""Comparing builds by version and release, in RPM's order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fedpkg_container.model.build import NVR
 
 
 def compare(one: NVR, other: NVR) -> int:
-    """Above 0 for a build that is newer than another one, below 0 for one that is older; names are not looked at."""
+    """Compare the versions and releases of two builds, ignoring names: > 0 if the first is newer, < 0 if older."""
     order: int = rpm.labelCompare(("0", one.version, one.release), ("0", other.version, other.release))
     return order
 
 
-#: What sorts builds by age: ``max(builds, key=by_age)`` is the newest.
+#: Sort key: ``max(builds, key=by_age)`` is the newest build.
 by_age = functools.cmp_to_key(compare)

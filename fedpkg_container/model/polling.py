@@ -1,4 +1,4 @@
-"""How often a hub is polled."""
+"""Polling interval of the hub."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a hub is asked; all in seconds.
+    """Polling intervals and timeouts, in seconds.
 
-    :param tick: between two questions while a state or a log has changed lately
-    :param slowest: the same when nothing has happened for long
-    :param hub_timeout: for how long a hub that does not answer is asked again
-    :param waiting: how long a task waits for a builder until the builders are looked at, and between two looks
+    :param tick: shortest polling interval, used while states or logs are changing
+    :param slowest: longest polling interval, reached while nothing changes
+    :param hub_timeout: how long to retry requests to an unresponsive hub
+    :param waiting: how long a task may wait for a builder before the builders are checked, and interval of that check
     """
 
     tick: float = 1.0
