@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.safe_read import decode, read_bytes
-from fedpkg_container.distgit.yaml_document import shown
+from fedpkg_container.distgit.yaml_document import abbreviate
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import tag_problem
@@ -68,12 +68,12 @@ def _problems(tag: str, number: int, first_line: int) -> Iterator[Finding]:
         message = "additional-tags does not support comments: this line is read as a tag"
         yield Finding("tag-invalid", ERROR, message, "delete the line", FILE, number)
     elif "-" in tag:
-        message = f"tag {shown(tag)!r} is ignored because it contains a hyphen"
+        message = f"tag {abbreviate(tag)!r} is ignored because it contains a hyphen"
         yield Finding(
             "tag-ignored", WARNING, message, "replace the hyphen with . or _, or delete the tag", FILE, number
         )
     elif problem := tag_problem(tag):
-        message = f"tag {shown(tag)!r} {problem}"
+        message = f"tag {abbreviate(tag)!r} {problem}"
         yield Finding("tag-invalid", ERROR, message, "put one valid tag on each line", FILE, number)
     elif first_line:
         message = f"duplicate tag {tag}, already on line {first_line}"

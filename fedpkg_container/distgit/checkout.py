@@ -16,7 +16,7 @@ from fedpkg_container.text import printable_line
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
-def distance(repository: Any, commit: str) -> tuple[int, int] | None:
+def ahead_behind(repository: Any, commit: str) -> tuple[int, int] | None:
     """Return how many commits HEAD is ahead of and behind a commit; None if the commit is not in the checkout.
 
     :param repository: the checkout's ``git.Repo``
@@ -49,7 +49,7 @@ class GitStatus:
 
     commit: str = ""
     detached: bool = False
-    tracks: str = ""
+    upstream: str = ""
     ahead: int = 0
     behind: int = 0
     changed: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ class GitStatus:
             self.detached = value == "(detached)"
         elif name == "branch.ab":  # only printed if the upstream branch exists
             ahead, behind = value.split()
-            self.tracks, self.ahead, self.behind = upstream, int(ahead), -int(behind)
+            self.upstream, self.ahead, self.behind = upstream, int(ahead), -int(behind)
 
 
 #: dist-git namespaces of containers.
@@ -125,7 +125,7 @@ class Checkout:
     tracked: frozenset[str]
     untracked: tuple[str, ...]
     changed: tuple[str, ...]
-    tracks: str
+    upstream: str
     ahead: int
     behind: int
 
@@ -162,7 +162,7 @@ class Checkout:
             tracked=frozenset(filter(None, repository.git.ls_files("-z").split("\0"))),
             untracked=tuple(status.untracked),
             changed=tuple(status.changed),
-            tracks=status.tracks,
+            upstream=status.upstream,
             ahead=status.ahead,
             behind=status.behind,
         )

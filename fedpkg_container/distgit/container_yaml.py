@@ -9,9 +9,9 @@ from typing import Any
 
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.safe_read import decode, read_bytes
-from fedpkg_container.distgit.yaml_document import Foreign, KeyPath, YamlDocument, parse, shown
+from fedpkg_container.distgit.yaml_document import KeyPath, UnsupportedValue, YamlDocument, abbreviate, parse
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.findings import ERROR, WARNING, Finding, nearest
+from fedpkg_container.model.findings import ERROR, WARNING, Finding, closest_match
 from fedpkg_container.model.nvr import is_variable, tag_problem
 from fedpkg_container.model.platforms import Platforms
 
@@ -51,17 +51,17 @@ def name(path: KeyPath) -> str:
             parts += f", item {part + 1}"
         else:
             separator = "" if not parts else ", " if isinstance(path[number - 1], int) else "."
-            parts += f"{separator}{shown(part)}"
+            parts += f"{separator}{abbreviate(part)}"
     return parts
 
 
 def _unknown(path: KeyPath, known: Iterable[str], document: YamlDocument, file: str) -> Finding:
     key = str(path[-1])
     location = f" in {name(path[:-1])}" if path[:-1] else ""
-    match = nearest(key, known)
+    match = closest_match(key, known)
     solution = f"did you mean {match}?" if match else f"known keys: {', '.join(sorted(known))}"
     return Finding(
-        "yaml-unknown-key", ERROR, f"unknown key {shown(key)}{location}", solution, file, document.line(path)
+        "yaml-unknown-key", ERROR, f"unknown key {abbreviate(key)}{location}", solution, file, document.line(path)
     )
 
 
@@ -74,15 +74,15 @@ def _sentence(error: Any, path: KeyPath, document: YamlDocument) -> tuple[str, s
         missing = [key for key in expected if key not in value]
         return f": {' and '.join(missing)} required", f"add {' and '.join(f'{key}: …' for key in missing)}"
     if error.validator == "enum":
-        match = nearest(value, expected) if isinstance(value, str) else ""
+        match = closest_match(value, expected) if isinstance(value, str) else ""
         choices = f"must be one of {', '.join(expected)}"
         solution = f"did you mean {match}?" if match else "choose one of these"
         return f" is {_written(value, path, document)}; it {choices}", solution
     if error.validator in ("minimum", "maximum"):
         bound = "at least" if error.validator == "minimum" else "at most"
-        return f" is {shown(document.texts.get(path, '?'))}; it must be {bound} {expected}", "change the number"
+        return f" is {abbreviate(document.texts.get(path, '?'))}; it must be {bound} {expected}", "change the number"
     if error.validator == "pattern":
-        return f" is {shown(value)!r}, which is not valid", _FORMS.get(expected, f"it must match {expected}")
+        return f" is {abbreviate(value)!r}, which is not valid", _FORMS.get(expected, f"it must match {expected}")
     return " is empty", "add a value, or delete the key"  # minItems, minLength, minProperties
 
 
@@ -103,9 +103,9 @@ def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument
     message = f"{subject} is {_written(value, path, document)}; it must be {' or '.join(kinds)}"
     text = document.texts.get(path)
     if "string" in expected and text is not None:
-        return message, f'put it in quotes: "{shown(text)}"'
+        return message, f'put it in quotes: "{abbreviate(text)}"'
     if "array" in expected and text is not None:
-        return message, f"write it as a list: [{shown(text)}]"
+        return message, f"write it as a list: [{abbreviate(text)}]"
     if "boolean" in expected:
         return message, "write true or false, without quotes"
     if "object" in expected:
@@ -115,11 +115,11 @@ def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument
 
 def _written(value: Any, path: KeyPath, document: YamlDocument) -> str:
     """Describe a value, with its text if it has one."""
-    kind = value.kind if isinstance(value, Foreign) else _KINDS[_json_type(value)]
+    kind = value.kind if isinstance(value, UnsupportedValue) else _KINDS[_json_type(value)]
     text = document.texts.get(path)
     if text is None:
         return kind if value else f"{kind} (empty)"
-    return f"{shown(text)!r}, {'a boolean' if isinstance(value, bool) else kind}"
+    return f"{abbreviate(text)!r}, {'a boolean' if isinstance(value, bool) else kind}"
 
 
 def _json_type(value: Any) -> str:
@@ -131,7 +131,7 @@ def _json_type(value: Any) -> str:
 
 FILE = "container.yaml"
 #: File names that are easily confused with it, but not read.
-_MISTAKEN = ("container.yml", "Container.yaml", "container.yaml.in", "containers.yaml")
+_MISNAMED = ("container.yml", "Container.yaml", "container.yaml.in", "containers.yaml")
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class ContainerYaml:
         try:
             content = read_bytes(directory, FILE)
             if content is None:
-                return cls(findings=tuple(_mistaken(directory)))
+                return cls(findings=tuple(_misnamed_files(directory)))
             return cls.from_text(decode(content, FILE))
         except RefusedError as error:
             return cls(exists=True, findings=(Finding("yaml-unreadable", ERROR, error.reason, error.solution, FILE),))
@@ -214,7 +214,7 @@ class ContainerYaml:
     @property
     def refused(self) -> list[Finding]:
         """Findings about valid values that prevent a build."""
-        return list(_refused(self))
+        return list(_unsupported(self))
 
     def get(self, *path: str) -> Any:
         """Return the value at a path of keys; None if it is not set."""
@@ -235,9 +235,9 @@ def check(directory: Path) -> list[Finding]:
     return sorted((*container_yaml.findings, *container_yaml.refused), key=lambda finding: finding.line)
 
 
-def _mistaken(directory: Path) -> Iterator[Finding]:
+def _misnamed_files(directory: Path) -> Iterator[Finding]:
     existing = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-    for file in _MISTAKEN:
+    for file in _MISNAMED:
         if file in existing:
             yield Finding("yaml-name", WARNING, f"{file} is ignored", f"rename it to {FILE}", file)
 
@@ -258,7 +258,7 @@ def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
             document.line((key,)),
         )
     yield from _tags(document, values)
-    yield from _without_effect(document, values)
+    yield from _ineffective(document, values)
 
 
 def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
@@ -267,15 +267,15 @@ def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     for index, tag in enumerate(tags if isinstance(tags, list) else []):
         line = document.line(("tags", index))
         if isinstance(tag, str) and "-" in tag:
-            message = f"tag {shown(tag)!r} is ignored because it contains a hyphen"
+            message = f"tag {abbreviate(tag)!r} is ignored because it contains a hyphen"
             solution = "replace the hyphen with . or _, or delete the tag"
             yield Finding("tag-ignored", WARNING, message, solution, FILE, line)
         elif isinstance(tag, str) and (problem := tag_problem(tag)):
-            message = f"tag {shown(tag)!r} {problem}"
+            message = f"tag {abbreviate(tag)!r} {problem}"
             yield Finding("tag-invalid", WARNING, message, "fix the tag, or delete it", FILE, line)
 
 
-def _refused(container_yaml: ContainerYaml) -> Iterator[Finding]:
+def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
     for key, service in UNAVAILABLE.items():
         if container_yaml.get(key) not in (None, {}, []):
             message = f"key {key} is not supported: it requires {service}"
@@ -283,12 +283,12 @@ def _refused(container_yaml: ContainerYaml) -> Iterator[Finding]:
             yield Finding("yaml-unavailable", ERROR, message, "delete the key", FILE, line)
     variable = container_yaml.set_release_env
     if variable and not is_variable(variable):
-        message = f"set_release_env: {shown(variable)!r} is not a valid variable name"
+        message = f"set_release_env: {abbreviate(variable)!r} is not a valid variable name"
         line = container_yaml.document.line(("set_release_env",))
         yield Finding("yaml-variable", ERROR, message, "use letters, digits and _", FILE, line)
 
 
-def _without_effect(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _ineffective(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     for key, value in values.items():
         line = document.line((key,))
         if key in DEPRECATED:

@@ -10,7 +10,7 @@ from typing import Any
 from fedpkg_container.distgit.container_yaml import FILE, ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import SCHEMA
 from fedpkg_container.distgit.safe_read import BYTE_ORDER_MARK, decode, read_bytes
-from fedpkg_container.distgit.yaml_document import Foreign, KeyPath, YamlDocument, parse
+from fedpkg_container.distgit.yaml_document import KeyPath, UnsupportedValue, YamlDocument, parse
 from fedpkg_container.distgit.yaml_edit import set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
 from fedpkg_container.files import write_atomically
@@ -87,8 +87,8 @@ def assignment(text: str) -> tuple[tuple[str, ...], Any]:
     schema = schema_at(path)
     document = parse(written, "VALUE")
     is_readable = not document.findings and _is_encodable(written)
-    value = _fit(document.values if is_readable else Foreign("invalid YAML"), (), schema, document, written)
-    if not is_readable and (isinstance(value, Foreign) or written.lstrip()[:1] in ("[", "{", '"', "'")):
+    value = _fit(document.values if is_readable else UnsupportedValue("invalid YAML"), (), schema, document, written)
+    if not is_readable and (isinstance(value, UnsupportedValue) or written.lstrip()[:1] in ("[", "{", '"', "'")):
         problem = document.findings[0].message if document.findings else "it is not UTF-8"
         raise UsageError(f"cannot parse the value of {key}: {problem}", solution="put text in quotes")
     if _has_foreign(value) or not _is_encodable(text):
@@ -146,7 +146,7 @@ def _has_foreign(value: Any) -> bool:
         return any(_has_foreign(item) for item in value.values())
     if isinstance(value, list):
         return any(_has_foreign(item) for item in value)
-    return isinstance(value, Foreign)
+    return isinstance(value, UnsupportedValue)
 
 
 def _is_encodable(text: str) -> bool:

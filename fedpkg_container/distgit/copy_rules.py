@@ -41,7 +41,7 @@ def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) ->
         yield from _check_source(pattern, instruction, files, local=local)
 
 
-def folders(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
+def copied_directories(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
     """Yield sources of COPY and ADD that may be directories, with their lines; ``.`` is the whole checkout."""
     for instruction, pattern in _sources(dockerfile):
         if not _is_pattern(pattern):

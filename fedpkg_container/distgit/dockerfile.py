@@ -18,7 +18,7 @@ from dockerfile_parse.parser import image_from
 from dockerfile_parse.util import WordSplitter
 
 from fedpkg_container.distgit import dockerfile_lexer, dockerfile_limits
-from fedpkg_container.distgit.dockerfile_limits import LONGEST_FILE
+from fedpkg_container.distgit.dockerfile_limits import MAX_FILE_BYTES
 from fedpkg_container.distgit.dockerfile_variables import settings
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.errors import RefusedError
@@ -118,10 +118,10 @@ class Dockerfile:
 
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
         dockerfile_limits.check_text(text)
-        _refuse_ambiguous(text)
-        self._steps = dockerfile_lexer.read(text)
+        _reject_ambiguous(text)
+        self._steps = dockerfile_lexer.split_instructions(text)
         dockerfile_limits.check_steps(self._steps, arguments or {})
-        plain = _on_their_lines(self._steps)
+        plain = _at_original_lines(self._steps)
         try:
             parser = _parser(plain, arguments)
             self._structure: list[dict[str, Any]] = parser.structure
@@ -133,7 +133,7 @@ class Dockerfile:
             self._images: list[str] = parser.parent_images
         except _PARSER_ERRORS as error:
             raise RefusedError(
-                f"cannot parse the Dockerfile{_suspect(plain)}: {error}",
+                f"cannot parse the Dockerfile{_hint(plain)}: {error}",
                 solution="check quotes, backslashes and instructions without a value",
             ) from error
 
@@ -144,7 +144,7 @@ class Dockerfile:
         :param arguments: ARG values of the build, overriding the defaults
         :raises RefusedError: if there is none, or it is not text
         """
-        content = read_bytes(directory, FILE, longest=LONGEST_FILE)
+        content = read_bytes(directory, FILE, max_bytes=MAX_FILE_BYTES)
         if content is None:
             raise RefusedError(f"there is no {FILE} in {directory}", solution="add one, commit and push it")
         return cls(decode(content, FILE), arguments)
@@ -167,11 +167,11 @@ class Dockerfile:
         return instructions
 
     @property
-    def asked(self) -> list[Instruction]:
+    def effective_instructions(self) -> list[Instruction]:
         """All instructions in order, with ONBUILD replaced by the instruction that it defers."""
         instructions = []
         for item in self.instructions:
-            name, value = dockerfile_lexer.split(item.value) if item.name == "ONBUILD" else (item.name, item.value)
+            name, value = dockerfile_lexer.split_name(item.value) if item.name == "ONBUILD" else (item.name, item.value)
             instructions.append(replace(item, name=name, value=value))
         return instructions
 
@@ -245,7 +245,7 @@ class Dockerfile:
         return self.base_of(len(self.stages) - 1) if self.stages else ""
 
     @cached_property
-    def label_places(self) -> dict[str, Label]:
+    def label_details(self) -> dict[str, Label]:
         """The labels of the image, including those of the earlier stages that it is based on."""
         labels: dict[str, Label] = {}
         for number in self.final_stages:
@@ -261,7 +261,7 @@ class Dockerfile:
     @property
     def labels(self) -> dict[str, str]:
         """The labels of the image, with variables substituted."""
-        return {name: label.value for name, label in self.label_places.items()}
+        return {name: label.value for name, label in self.label_details.items()}
 
     @property
     def foreign_sources(self) -> list[tuple[str, int]]:
@@ -271,7 +271,7 @@ class Dockerfile:
         """
         stages = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
         sources = []
-        for instruction in self.asked:
+        for instruction in self.effective_instructions:
             if instruction.name in ("COPY", "ADD", "RUN"):
                 images = _FROM_OPTION.findall("\n".join(instruction.options))
                 sources += [(image, instruction.line) for image in images if image not in stages]
@@ -311,7 +311,7 @@ class Dockerfile:
         return "".join(f"{line}\n" for line in [*lines, *last])
 
 
-def _on_their_lines(steps: Sequence[dockerfile_lexer.Step]) -> str:
+def _at_original_lines(steps: Sequence[dockerfile_lexer.Step]) -> str:
     """Return the steps without here-documents, each at its original line number, for dockerfile-parse."""
     lines: list[str] = []
     for step in steps:
@@ -324,7 +324,7 @@ def _parser(text: str, arguments: Mapping[str, str] | None = None) -> Any:
     return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True, build_args=dict(arguments or {}))
 
 
-def _refuse_ambiguous(text: str) -> None:
+def _reject_ambiguous(text: str) -> None:
     """Reject what buildah would parse differently than dockerfile-parse: what is checked must be what is built.
 
     :raises RefusedError: if it contains a control character or another line continuation character
@@ -346,7 +346,7 @@ def _number(image: str) -> float:
     return int(image) if re.fullmatch("[0-9]{1,9}", image) else math.inf
 
 
-def _suspect(text: str) -> str:
+def _hint(text: str) -> str:
     """Return a hint to the first instruction without a value; empty if there is none."""
     for instruction in _parser(text).structure:
         if not instruction["value"].strip():

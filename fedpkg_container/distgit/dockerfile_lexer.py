@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from fedpkg_container.errors import RefusedError
 
 #: Instructions that may have here-documents; those deferred by ONBUILD may not.
-_BEGINNERS = ("RUN", "COPY", "ADD", "ONBUILD")
+_HERE_DOCUMENT_INSTRUCTIONS = ("RUN", "COPY", "ADD", "ONBUILD")
 #: Instructions with options that builders evaluate.
-_OPTIONED = ("FROM", "RUN", "COPY", "ADD")
+_INSTRUCTIONS_WITH_OPTIONS = ("FROM", "RUN", "COPY", "ADD")
 _SKIPPED = re.compile(r"\s*(?:#.*)?")
 _CONTINUED = re.compile(r"\\[ \t]*$")
 _NEARLY_CONTINUED = re.compile(r"\\\s+$")
 #: What some builders may parse as a here-document: at the start of a word, or after a variable that may be empty.
-_DOUBTFUL = re.compile(r"(?:^|(?<=\s))[0-9]*<<(?![<\s]|$)")
-_DOUBTFUL_ANYWHERE = re.compile(r"(?<!<)<<(?![<\s]|$)")
+_AMBIGUOUS = re.compile(r"(?:^|(?<=\s))[0-9]*<<(?![<\s]|$)")
+_AMBIGUOUS_ANYWHERE = re.compile(r"(?<!<)<<(?![<\s]|$)")
 #: What all builders parse as a here-document.
-_BEGIN = re.compile(r"[0-9]*<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
+_HERE_DOCUMENT = re.compile(r"[0-9]*<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
 #: Words of a command line, including their quotes.
 _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""")
 #: Variables with modifiers: ``${x:?}`` is an error, after which some builders do not look for here-documents.
@@ -56,7 +56,7 @@ class Step:
         return f"{self.name} {self.value}"
 
 
-def read(text: str) -> list[Step]:
+def split_instructions(text: str) -> list[Step]:
     """Split a Dockerfile into steps.
 
     :raises RefusedError: if an instruction is incomplete, or builders would parse it differently
@@ -82,9 +82,9 @@ def _read(lines: list[str]) -> Iterator[Step]:
             raise RefusedError(
                 f"line {number}: unusual whitespace after the backslash at the end", solution="remove the whitespace"
             )
-        name, value = split(step)
-        inner, rest = split(value) if name == "ONBUILD" else (name, value)
-        if inner in _OPTIONED:
+        name, value = split_name(step)
+        inner, rest = split_name(value) if name == "ONBUILD" else (name, value)
+        if inner in _INSTRUCTIONS_WITH_OPTIONS:
             _check_options(rest, first + 1)
         first_document = number
         for tabs, word in _documents(name, value, first + 1):
@@ -92,7 +92,7 @@ def _read(lines: list[str]) -> Iterator[Step]:
         yield Step(first + 1, name, value, tuple(lines[first_document:number]))
 
 
-def split(text: str) -> tuple[str, str]:
+def split_name(text: str) -> tuple[str, str]:
     """Split an instruction into its name, in upper case, and its value."""
     name, value = [*text.strip().split(maxsplit=1), "", ""][:2]
     return name.upper(), value
@@ -108,13 +108,13 @@ def _documents(name: str, value: str, line: int) -> list[tuple[str, str]]:
 
     :raises RefusedError: if builders may disagree on whether something is a here-document
     """
-    if name not in _BEGINNERS:
+    if name not in _HERE_DOCUMENT_INSTRUCTIONS:
         return []
     condition = _CONDITION.search(value)
-    doubtful = (_DOUBTFUL_ANYWHERE if condition else _DOUBTFUL).findall(value) or _HIDDEN.findall(value)
+    doubtful = (_AMBIGUOUS_ANYWHERE if condition else _AMBIGUOUS).findall(value) or _HIDDEN.findall(value)
     if not doubtful:
         return []
-    words = [_BEGIN.fullmatch(word) for word in _WORD.findall(value)]
+    words = [_HERE_DOCUMENT.fullmatch(word) for word in _WORD.findall(value)]
     documents = [(word[1], word[3]) for word in words if word]
     unclear = _WORD.sub("", value).strip() or condition or name == "ONBUILD"
     if unclear or len(documents) != len(doubtful):

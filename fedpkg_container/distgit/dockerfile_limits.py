@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from fedpkg_container.distgit.dockerfile_lexer import Step
 
 #: Maximum size of the file in bytes.
-LONGEST_FILE = 256 * 1024
+MAX_FILE_BYTES = 256 * 1024
 #: Maximum number of instructions.
-MOST_INSTRUCTIONS = 1000
+MAX_INSTRUCTIONS = 1000
 #: Maximum number of values set by ENV, ARG and LABEL: buildah's time grows with their square.
-MOST_VALUES = 2000
+MAX_VALUES = 2000
 #: Maximum characters of an instruction, without here-documents. Linux rejects arguments of programs of 128 KiB.
-LONGEST_INSTRUCTION = 64 * 1024
+MAX_INSTRUCTION_LENGTH = 64 * 1024
 #: Maximum characters of a value of ENV, ARG or LABEL, or of a word of another instruction, after substitution.
-LONGEST_VALUE = 32 * 1024
+MAX_VALUE_LENGTH = 32 * 1024
 #: Maximum characters of all instructions together, after substitution.
-LARGEST_TOTAL = 1024 * 1024
+MAX_TOTAL_LENGTH = 1024 * 1024
 #: Assumed length of a variable not set in the Dockerfile: it may come from the base image.
-UNKNOWN = 2048
+UNKNOWN_VALUE_LENGTH = 2048
 
 _SETTING = frozenset({"ARG", "ENV", "LABEL"})
 #: Instructions in which some builder substitutes variables.
-_FILLED_IN = _SETTING | {"FROM", "COPY", "ADD", "EXPOSE", "VOLUME", "WORKDIR", "USER", "STOPSIGNAL"}
+_SUBSTITUTING = _SETTING | {"FROM", "COPY", "ADD", "EXPOSE", "VOLUME", "WORKDIR", "USER", "STOPSIGNAL"}
 #: A variable, and whether it has a pattern substitution, which may multiply its length.
 _VARIABLE = re.compile(r"\$(\{*)(\w+)(/?)")
 #: Shorter names that other parsers may read there.
@@ -47,9 +47,9 @@ def check_text(text: str) -> None:
 
     :raises RefusedError: if it is too large
     """
-    if len(text) > LONGEST_FILE:
+    if len(text) > MAX_FILE_BYTES:
         raise RefusedError(
-            f"the Dockerfile is larger than {LONGEST_FILE} bytes",
+            f"the Dockerfile is larger than {MAX_FILE_BYTES} bytes",
             solution="move files and scripts out of it, and COPY them",
         )
 
@@ -63,21 +63,21 @@ def check_steps(steps: Iterable[Step], arguments: Mapping[str, str]) -> None:
     lengths = _Lengths(arguments)
     total = 0
     for number, step in enumerate(steps, 1):
-        if number > MOST_INSTRUCTIONS:
-            raise _refusal(step.line, f"more than {MOST_INSTRUCTIONS} instructions", "join some of them")
-        if len(step.text) > LONGEST_INSTRUCTION:
-            reason = f"{step.name[:40]} is longer than {LONGEST_INSTRUCTION} characters"
-            raise _refusal(step.line, reason, "move files and scripts out of it, and COPY them")
+        if number > MAX_INSTRUCTIONS:
+            raise _limit_error(step.line, f"more than {MAX_INSTRUCTIONS} instructions", "join some of them")
+        if len(step.text) > MAX_INSTRUCTION_LENGTH:
+            reason = f"{step.name[:40]} is longer than {MAX_INSTRUCTION_LENGTH} characters"
+            raise _limit_error(step.line, reason, "move files and scripts out of it, and COPY them")
         total += lengths.add(step)
-        if lengths.values > MOST_VALUES:
-            reason = f"ENV, ARG and LABEL set more than {MOST_VALUES} values"
-            raise _refusal(step.line, reason, "move the values into a file, and COPY it")
-        if total > LARGEST_TOTAL:
-            reason = f"with variables substituted, the instructions may exceed {LARGEST_TOTAL} characters"
-            raise _refusal(step.line, reason, "use fewer variables")
+        if lengths.values > MAX_VALUES:
+            reason = f"ENV, ARG and LABEL set more than {MAX_VALUES} values"
+            raise _limit_error(step.line, reason, "move the values into a file, and COPY it")
+        if total > MAX_TOTAL_LENGTH:
+            reason = f"with variables substituted, the instructions may exceed {MAX_TOTAL_LENGTH} characters"
+            raise _limit_error(step.line, reason, "use fewer variables")
 
 
-def _refusal(line: int, reason: str, solution: str) -> RefusedError:
+def _limit_error(line: int, reason: str, solution: str) -> RefusedError:
     return RefusedError(f"line {line} of the Dockerfile: {reason}", solution=solution)
 
 
@@ -101,16 +101,16 @@ class _Lengths:
         if name == "ONBUILD":  # checked like the deferred instruction, which is executed when another image is built
             name, value = [*value.split(maxsplit=1), "", ""][:2]
             name = name.upper()
-        if name not in _FILLED_IN:
+        if name not in _SUBSTITUTING:
             return len(value)
         total = 0
         lengths = []
         for variable, text in _values(name, value):
             length = self._length(text)
-            if length > LONGEST_VALUE:
+            if length > MAX_VALUE_LENGTH:
                 what = f"the value of {variable[:80]}" if variable else f"a word of {name}"
-                reason = f"{what} may have {length} characters with variables substituted (limit: {LONGEST_VALUE})"
-                raise _refusal(step.line, reason, "use fewer variables")
+                reason = f"{what} may have {length} characters with variables substituted (limit: {MAX_VALUE_LENGTH})"
+                raise _limit_error(step.line, reason, "use fewer variables")
             total += len(variable) + length
             lengths.append((variable, length))
         self.values += len(lengths) if name in _SETTING else 0
@@ -134,7 +134,7 @@ class _Lengths:
     def _of(self, name: str) -> int:
         plain, digit = _PLAIN.match(name), _DIGIT.match(name)
         names = {name, plain[0] if plain else name, digit[0] if digit else name}
-        return max(self._any, *(self._known.get(alias, UNKNOWN) for alias in names))
+        return max(self._any, *(self._known.get(alias, UNKNOWN_VALUE_LENGTH) for alias in names))
 
 
 def _values(name: str, value: str) -> Iterator[tuple[str, str]]:

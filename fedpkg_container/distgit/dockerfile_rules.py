@@ -15,14 +15,14 @@ MOUNTS = ("bind", "cache", "tmpfs")
 #: Supported values of ``RUN --network``: no more access than the build has anyway.
 NETWORKS = ("default", "none")
 #: Maximum characters of an option in a message.
-_SHOWN = 80
+_MAX_OPTION_LENGTH = 80
 
 
 def check_run(dockerfile: Dockerfile) -> Iterator[Finding]:
     """Yield findings about options of RUN and FROM."""
-    for instruction in dockerfile.asked:
+    for instruction in dockerfile.effective_instructions:
         if instruction.name == "FROM" and instruction.options:
-            option = instruction.options[0][:_SHOWN]
+            option = instruction.options[0][:_MAX_OPTION_LENGTH]
             message = f"FROM {option} has no effect: each architecture is built on its own builders"
             yield Finding("from-platform", WARNING, message, "remove the option", FILE, instruction.line)
         elif instruction.name == "RUN":
@@ -38,7 +38,7 @@ def _run(instruction: Instruction) -> Iterator[Finding]:
             yield Finding(
                 "run-option",
                 ERROR,
-                f"RUN option {option[:_SHOWN]} is not supported by the builders",
+                f"RUN option {option[:_MAX_OPTION_LENGTH]} is not supported by the builders",
                 "remove the option; builds only have network access to repositories that they need",
                 FILE,
                 instruction.line,
@@ -56,9 +56,9 @@ def _mount(value: str, line: int) -> Iterator[Finding]:
     elif len(settings) != len(parts):
         problem = "sets a key twice, which builders interpret differently"
     elif mount_type not in MOUNTS:
-        problem = f"has unsupported type {mount_type[:_SHOWN]}; supported: {', '.join(MOUNTS)}"
+        problem = f"has unsupported type {mount_type[:_MAX_OPTION_LENGTH]}; supported: {', '.join(MOUNTS)}"
     elif ".." in posixpath.normpath(source).split("/"):
-        problem = f"has a source outside the checkout: {source[:_SHOWN]}"
+        problem = f"has a source outside the checkout: {source[:_MAX_OPTION_LENGTH]}"
     if problem:
         message = f"RUN --mount {problem}"
         yield Finding("run-mount", ERROR, message, "remove the option, or use COPY", FILE, line)

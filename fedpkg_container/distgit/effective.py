@@ -16,11 +16,11 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.safe_read import decode, read_bytes
-from fedpkg_container.distgit.yaml_document import plain
+from fedpkg_container.distgit.yaml_document import to_plain
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.build import Target
-from fedpkg_container.model.nvr import COMPONENT, OLDER, legal_tag
-from fedpkg_container.model.platforms import EVERYWHERE
+from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, sanitize_tag
+from fedpkg_container.model.platforms import ALL_PLATFORMS
 from fedpkg_container.model.reference import is_floating_tag
 
 AUTOREBUILD_FILE = ".osbs-repo-config"
@@ -46,7 +46,7 @@ def read_autorebuild(directory: Path) -> bool | None:
 
 DEFAULT = "default"
 #: Settings from labels of the Dockerfile → the labels.
-LABELS = {"package": COMPONENT, "name": "name", "version": "version", "release": "release"}
+LABELS = {"package": COMPONENT_LABEL, "name": "name", "version": "version", "release": "release"}
 #: Settings from git, from the site's configuration, and from the hub.
 OF_CHECKOUT = ("namespace", "repository", "branch", "target")
 OF_SITE = ("profile", "hub")
@@ -70,7 +70,7 @@ class Setting:
     origin: str
 
 
-class Effective:
+class EffectiveConfig:
     """The configuration in the files of a checkout.
 
     The settings of unreadable files are unknown; ``notes`` contains the reasons.
@@ -98,9 +98,9 @@ class Effective:
 
     def of_dockerfile(self) -> Iterator[Setting]:
         """Yield settings from the Dockerfile: labels and parent images."""
-        labels = self._dockerfile.label_places if self._dockerfile else {}
+        labels = self._dockerfile.label_details if self._dockerfile else {}
         for key, name in LABELS.items():
-            candidates = (labels.get(name), labels.get(OLDER[name]))
+            candidates = (labels.get(name), labels.get(OLD_LABEL_NAMES[name]))
             label = next((candidate for candidate in candidates if candidate and candidate.value), None)
             if label:
                 yield Setting(key, label.value, f"Dockerfile:{label.line}")
@@ -117,7 +117,7 @@ class Effective:
     def of_files(self) -> Iterator[Setting]:
         """Yield settings from the other files."""
         version = next((setting.value for setting in self.of_dockerfile() if setting.key == "version"), None)
-        default_tags = dict.fromkeys([*([legal_tag(version)] if version else []), "latest", *self._tags.tags])
+        default_tags = dict.fromkeys([*([sanitize_tag(version)] if version else []), "latest", *self._tags.tags])
         extra = f", {TAGS_FILE}" if self._tags.tags else ""
         if requested := self.container_yaml.tags:
             yield Setting("floating-tags", [tag for tag in requested if is_floating_tag(tag)], YAML_FILE)
@@ -130,15 +130,15 @@ class Effective:
         """Yield the keys set in container.yaml, and the platforms in any case."""
         for path, value in _leaves(self.container_yaml.values, SCHEMA):
             line = self.container_yaml.document.line(path)
-            yield Setting(".".join(path), plain(value), f"{YAML_FILE}:{line}{_effect(path[0])}")
+            yield Setting(".".join(path), to_plain(value), f"{YAML_FILE}:{line}{_effect(path[0])}")
 
     def arches(self, target: Target | None) -> Setting:
         """Return the architectures of the build tag that are not excluded by the platforms."""
         if target is None:
             return Setting("arches", None, "hub")
         platforms = self.container_yaml.platforms
-        origin = "hub" if platforms == EVERYWHERE else f"hub, {YAML_FILE}"
-        return Setting("arches", platforms.choose(target.arches), origin)
+        origin = "hub" if platforms == ALL_PLATFORMS else f"hub, {YAML_FILE}"
+        return Setting("arches", platforms.select(target.arches), origin)
 
     def settings(self, checkout: Checkout | None, site: list[Setting], target: Target | None) -> list[Setting]:
         """Return all settings, in display order.

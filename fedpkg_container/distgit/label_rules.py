@@ -7,13 +7,19 @@ from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT, OLDER, nvr_part_problem, package_problem, repository_problem
-from fedpkg_container.model.reference import LONGEST_TAG
+from fedpkg_container.model.nvr import (
+    COMPONENT_LABEL,
+    OLD_LABEL_NAMES,
+    nvr_part_problem,
+    package_problem,
+    repository_problem,
+)
+from fedpkg_container.model.reference import MAX_TAG_LENGTH
 
 #: Labels required for a build → their old names.
-REQUIRED = {name: OLDER[name] for name in (COMPONENT, "name", "version")}
+REQUIRED = {name: OLD_LABEL_NAMES[name] for name in (COMPONENT_LABEL, "name", "version")}
 #: Old names of labels → current names.
-DEPRECATED = {older: name for name, older in OLDER.items()} | {
+DEPRECATED = {older: name for name, older in OLD_LABEL_NAMES.items()} | {
     "Architecture": "architecture",
     "Vendor": "vendor",
     "Authoritative_Registry": "authoritative-source-url",
@@ -24,7 +30,7 @@ ADVISED = ("maintainer", "summary")
 
 def check(dockerfile: Dockerfile) -> Iterator[Finding]:
     """Yield findings about labels."""
-    labels = dockerfile.label_places
+    labels = dockerfile.label_details
     for name, older in REQUIRED.items():
         yield from _required(labels, name, older)
     for older, name in DEPRECATED.items():
@@ -86,14 +92,14 @@ def _values(labels: dict[str, Label]) -> Iterator[Finding]:
             yield Finding("label-invalid", ERROR, message, "fix the label", FILE, label.line)
     component = labels.get("com.redhat.component") or labels.get("BZComponent")
     if component and component.value and (problem := package_problem(component.value)):
-        message = f"label {COMPONENT} = {component.value!r} {problem}"
+        message = f"label {COMPONENT_LABEL} = {component.value!r} {problem}"
         yield Finding("label-invalid", ERROR, message, "fix the label", FILE, component.line)
     version, release = (_value(labels, name) or _value(labels, name.capitalize()) for name in ("version", "release"))
-    if len(f"{version}-{release}") > LONGEST_TAG:
+    if len(f"{version}-{release}") > MAX_TAG_LENGTH:
         yield Finding(
             "label-invalid",
             ERROR,
-            f"version and release form a tag longer than {LONGEST_TAG} characters",
+            f"version and release form a tag longer than {MAX_TAG_LENGTH} characters",
             "shorten them",
             FILE,
             labels["version"].line if "version" in labels else 0,

@@ -11,8 +11,8 @@ from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT, OLDER
-from fedpkg_container.model.options import own_components
+from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES
+from fedpkg_container.model.options import default_components
 
 HELP = "help.md"
 
@@ -27,7 +27,7 @@ def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
     dockerfile, unreadable = _read(checkout.path)
     findings = [*_state(checkout), *unreadable, *_files(checkout.path, dockerfile, checkout.tracked)]
     if dockerfile is not None:
-        findings += [*_name(checkout, dockerfile), *_left_out(checkout, dockerfile)]
+        findings += [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
     return findings
 
 
@@ -65,17 +65,19 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
 
     Only a warning: sites can allow builders to accept other names, and the client does not know which.
     """
-    label = dockerfile.label_places.get(COMPONENT) or dockerfile.label_places.get(OLDER[COMPONENT])
-    allowed = own_components(checkout.name)
+    label = dockerfile.label_details.get(COMPONENT_LABEL) or dockerfile.label_details.get(
+        OLD_LABEL_NAMES[COMPONENT_LABEL]
+    )
+    allowed = default_components(checkout.name)
     if label and label.value and label.value not in allowed:
-        message = f"label {COMPONENT} = {label.value}, but the repository is named {checkout.name}"
+        message = f"label {COMPONENT_LABEL} = {label.value}, but the repository is named {checkout.name}"
         solution = f"use {' or '.join(allowed)}: builders accept other names only if the site allows them"
         yield Finding("label-repository", WARNING, message, solution, FILE, label.line)
 
 
-def _left_out(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
+def _untracked_copies(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
     """Check for untracked files in copied directories: they are missing on builders."""
-    for directory, line in copy_rules.folders(dockerfile) if checkout.untracked else ():
+    for directory, line in copy_rules.copied_directories(dockerfile) if checkout.untracked else ():
         inside = [name for name in checkout.untracked if directory == "." or name.startswith(f"{directory}/")]
         if inside:
             names = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
@@ -117,7 +119,7 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
             f"branch {checkout.branch} does not match the site's naming rule for branches",
             "choose the target with --target",
         )
-    if not checkout.tracks:
+    if not checkout.upstream:
         yield Finding(
             "no-upstream",
             ERROR,
@@ -133,7 +135,7 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
         yield Finding(
             "behind",
             WARNING,
-            f"{checkout.tracks} has {checkout.behind} {commits} missing in this checkout",
+            f"{checkout.upstream} has {checkout.behind} {commits} missing in this checkout",
             "to include them in the build, pull first: fedpkg pull",
         )
 

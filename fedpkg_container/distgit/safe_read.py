@@ -8,12 +8,12 @@ from pathlib import Path
 from fedpkg_container.errors import RefusedError
 
 #: Default maximum size of a file in bytes.
-LONGEST = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 #: Byte order mark that some editors write at the start of UTF-8 files.
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def read_bytes(directory: Path, name: str, *, longest: int = LONGEST) -> bytes | None:
+def read_bytes(directory: Path, name: str, *, max_bytes: int = MAX_BYTES) -> bytes | None:
     """Return the content of a file in a directory; None if it does not exist.
 
     :param longest: maximum size in bytes
@@ -31,11 +31,11 @@ def read_bytes(directory: Path, name: str, *, longest: int = LONGEST) -> bytes |
         raise RefusedError(f"{name} is not a file", solution="make it a file, or delete it")
     try:
         with path.open("rb") as file:
-            content = file.read(longest + 1)
+            content = file.read(max_bytes + 1)
     except OSError as error:
         raise RefusedError(f"cannot read {name}: {error.strerror}", solution="check its permissions") from error
-    if len(content) > longest:
-        raise RefusedError(f"{name} is larger than {longest} bytes", solution="shorten it")
+    if len(content) > max_bytes:
+        raise RefusedError(f"{name} is larger than {max_bytes} bytes", solution="shorten it")
     return content
 
 

@@ -17,11 +17,11 @@ from fedpkg_container.model.findings import ERROR, Finding
 KeyPath = tuple[Union[str, int], ...]
 
 #: Maximum nesting depth, and maximum number of values after expanding aliases.
-DEEPEST = 50
-MOST_VALUES = 20_000
+MAX_DEPTH = 50
+MAX_VALUES = 20_000
 
 #: Maximum characters of a value in a message.
-_SHOWN = 60
+_MAX_TEXT = 60
 
 _STANDARD = "tag:yaml.org,2002:"
 _SCALARS = {"str", "null", "bool", "int", "float", "value", "timestamp", "binary", "merge"}
@@ -30,7 +30,7 @@ _PARSER_ERRORS = (ValueError, OverflowError, AssertionError, LookupError, TypeEr
 
 
 @dataclass(frozen=True)
-class Foreign:
+class UnsupportedValue:
     """A value of an unsupported type: not text, number, boolean, null, list or mapping.
 
     :param kind: description of the type, e.g. ``a date``
@@ -89,13 +89,13 @@ def parse(text: str, file: str) -> YamlDocument:
         document.findings.append(
             Finding("yaml-syntax", ERROR, f"invalid YAML: {message}", "check quotes, escapes and directives", file)
         )
-    except (RecursionError, _TooMuchError):
+    except (RecursionError, _LimitExceededError):
         document.values = None
         document.findings.append(
             Finding(
                 "yaml-unreadable",
                 ERROR,
-                f"values are nested more than {DEEPEST} levels deep, or there are more than {MOST_VALUES}",
+                f"values are nested more than {MAX_DEPTH} levels deep, or there are more than {MAX_VALUES}",
                 "reduce the nesting, and use fewer aliases",
                 file,
             )
@@ -103,19 +103,19 @@ def parse(text: str, file: str) -> YamlDocument:
     return document
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Replace unsupported values by their text, for display."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value.text if isinstance(value, Foreign) else value
+        return [to_plain(item) for item in value]
+    return value.text if isinstance(value, UnsupportedValue) else value
 
 
-def shown(text: str) -> str:
+def abbreviate(text: str) -> str:
     """Return text from the file for use in a message: on one line, and shortened."""
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}…"
 
 
 def _syntax(error: Any, text: str, file: str) -> Finding:
@@ -133,7 +133,7 @@ def _syntax(error: Any, text: str, file: str) -> Finding:
     return Finding("yaml-syntax", ERROR, problem, solution, file, line)
 
 
-class _TooMuchError(Exception):
+class _LimitExceededError(Exception):
     """The document exceeds a limit."""
 
 
@@ -169,16 +169,16 @@ class _Reader:
 
     def _enter(self, depth: int) -> None:
         self._count += 1
-        if depth > DEEPEST or self._count > MOST_VALUES:
-            raise _TooMuchError
+        if depth > MAX_DEPTH or self._count > MAX_VALUES:
+            raise _LimitExceededError
 
     def _scalar(self, node: Any, kind: str) -> Any:
         if kind in ("str", "value", "merge"):
             return node.value
         if kind == "timestamp":
-            return Foreign("a date", node.value)
+            return UnsupportedValue("a date", node.value)
         if kind == "binary":
-            return Foreign("binary data", node.value)
+            return UnsupportedValue("binary data", node.value)
         if kind == "null":
             return None
         if kind not in _SCALARS:
@@ -189,18 +189,21 @@ class _Reader:
             return value
         except (ValueError, LookupError, OverflowError):
             self._add(
-                "yaml-syntax", f"{shown(node.value)!r} is not a valid {kind}", "fix the value, or remove its tag", node
+                "yaml-syntax",
+                f"{abbreviate(node.value)!r} is not a valid {kind}",
+                "fix the value, or remove its tag",
+                node,
             )
-            return Foreign("a value that cannot be read", node.value)
+            return UnsupportedValue("a value that cannot be read", node.value)
 
-    def _refused(self, node: Any, kind: str) -> Foreign:
+    def _refused(self, node: Any, kind: str) -> UnsupportedValue:
         self._add(
             "yaml-tag",
-            f"unsupported type {shown(kind)}",
+            f"unsupported type {abbreviate(kind)}",
             "use only text, numbers, booleans, lists and mappings",
             node,
         )
-        return Foreign("a value of an unsupported type")
+        return UnsupportedValue("a value of an unsupported type")
 
     def _mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -237,7 +240,7 @@ class _Reader:
             first = before[key.value][0].start_mark.line + 1
             self._add(
                 "yaml-duplicate-key",
-                f"duplicate key {shown(key.value)}, already on line {first}",
+                f"duplicate key {abbreviate(key.value)}, already on line {first}",
                 "keep only one of them",
                 key,
             )

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
-def render(value: Any) -> str:
+def dump_flow(value: Any) -> str:
     """Format a plain value (text, number, boolean, None, list, mapping) in YAML flow style."""
     if isinstance(value, str):
         return _text(value)
@@ -30,9 +30,9 @@ def render(value: Any) -> str:
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(key)}: {render(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(key)}: {dump_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(render(item) for item in value) + "]"
+        return "[" + ", ".join(dump_flow(item) for item in value) + "]"
     raise TypeError(f"not a plain value: {type(value).__name__}")
 
 
@@ -234,11 +234,11 @@ class _Editor:
         if not is_alias and node.id == "sequence" and not node.flow_style and isinstance(value, list) and value:
             return self._replace_items(entry, value)
         if _is_blank(node) and not is_alias:
-            return f"{text[: entry.colon]} {render(value)}{text[entry.colon :]}"
+            return f"{text[: entry.colon]} {dump_flow(value)}{text[entry.colon :]}"
         if is_alias or node.id == "scalar" or node.flow_style:
-            return text[: entry.value_start] + render(value) + text[entry.end :]
+            return text[: entry.value_start] + dump_flow(value) + text[entry.end :]
         rest = text[entry.colon : self._line_stop(entry.colon)]
-        return f"{text[: entry.colon]} {render(value)}{rest}{text[self._line_stop(entry.end) :]}"
+        return f"{text[: entry.colon]} {dump_flow(value)}{rest}{text[self._line_stop(entry.end) :]}"
 
     def _replace_items(self, entry: _Entry, value: list[Any]) -> str:
         """Replace a list with one item per line: lines of unchanged items are kept, with comments at and above them."""
@@ -255,14 +255,14 @@ class _Editor:
         new = []
         for item in value:
             existing = lines.get(item) if isinstance(item, str) else None
-            new.append(existing or f"{indent}{render(item)}{self._newline}")
+            new.append(existing or f"{indent}{dump_flow(item)}{self._newline}")
         return self._text[:start] + "".join(new) + self._text[previous:]
 
     def _add(self, mapping: Any, keys: Keys, value: Any, path: Keys) -> str:
         """Add a key at the end of a mapping."""
         last = self._entry(mapping.value[-1][0], mapping.value[-1][1], path) if mapping.value else None
         if mapping.flow_style:
-            pair = render(_nested(keys, value))[1:-1]
+            pair = dump_flow(_nested(keys, value))[1:-1]
             if last:
                 at = last.end
                 return f"{self._text[:at]}, {pair}{self._text[at:]}"
@@ -275,8 +275,8 @@ class _Editor:
 
     def _block(self, keys: Keys, value: Any, column: int) -> str:
         """Return a key and its value on separate lines, nested mappings indented."""
-        lines = [f"{' ' * (column + 2 * depth)}{render(key)}:" for depth, key in enumerate(keys)]
-        return self._newline.join(lines) + f" {render(value)}{self._newline}"
+        lines = [f"{' ' * (column + 2 * depth)}{dump_flow(key)}:" for depth, key in enumerate(keys)]
+        return self._newline.join(lines) + f" {dump_flow(value)}{self._newline}"
 
     def _insert(self, at: int, lines: str) -> str:
         return self._with_newline(self._text[:at]) + lines + self._text[at:]

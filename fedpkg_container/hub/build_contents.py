@@ -8,8 +8,8 @@ from typing import Any
 
 import koji
 
-from fedpkg_container.hub.builds import MOST_BUILDS, Build, asker_of, branch_of, read_build
-from fedpkg_container.hub.tasks import optional
+from fedpkg_container.hub.builds import MAX_BUILDS, Build, branch_of, read_build, requester_of
+from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.text import printable_line
 
 
@@ -74,11 +74,11 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
         task_call = multicall.getTaskInfo(build.task_id, request=True) if build.task_id else None
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
-    images = [archive for archive in optional(archives) or () if "image" in (archive.get("extra") or {})]
-    recorded = {image: optional(call) for image, call in parents.items() if optional(call)}
-    newest = {"order": "-build_id", "limit": MOST_BUILDS}
-    task = optional(task_call)
-    requester = asker_of(info, task)
+    images = [archive for archive in result_or_none(archives) or () if "image" in (archive.get("extra") or {})]
+    recorded = {image: result_or_none(call) for image, call in parents.items() if result_or_none(call)}
+    newest = {"order": "-build_id", "limit": MAX_BUILDS}
+    task = result_or_none(task_call)
+    requester = requester_of(info, task)
     with session.multicall(strict=False) as multicall:
         user = multicall.getUser(requester) if requester is not None else None
         rpms = [multicall.listRPMs(imageID=archive["id"]) for archive in images]
@@ -92,16 +92,16 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
         read_build(
             info,
             branch=branch_of(task),
-            asker=str((optional(user) or {}).get("name") or ""),
-            tags=optional(tags) or (),
+            requester=str((result_or_none(user) or {}).get("name") or ""),
+            tags=result_or_none(tags) or (),
         ),
-        tuple(_image(archive, optional(call) or []) for archive, call in zip(images, rpms)),
+        tuple(_image(archive, result_or_none(call) or []) for archive, call in zip(images, rpms)),
         tuple(
             Parent(
                 image=image,
                 nvr=printable_line(parent["nvr"]),
                 is_base=parent["id"] == build.parent_id,
-                newest=_newest(parent, optional(newer[image]) or ()),
+                newest=_newest(parent, result_or_none(newer[image]) or ()),
             )
             for image, parent in recorded.items()
         ),

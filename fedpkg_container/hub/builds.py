@@ -11,14 +11,14 @@ import koji
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.events import TaskState
-from fedpkg_container.hub.tasks import optional, task_state
-from fedpkg_container.model.koji_images import image_of
+from fedpkg_container.hub.tasks import result_or_none, task_state
+from fedpkg_container.model.koji_images import image_metadata
 from fedpkg_container.text import printable_line
 
 #: Maximum number of builds and of running tasks to query.
-MOST_BUILDS = 30
-MOST_TASKS = 200
-ACTIVE = [koji.TASK_STATES[name] for name in ("FREE", "ASSIGNED", "OPEN")]
+MAX_BUILDS = 30
+MAX_TASKS = 200
+ACTIVE_STATES = [koji.TASK_STATES[name] for name in ("FREE", "ASSIGNED", "OPEN")]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ class Build:
 
 
 def read_build(
-    info: Mapping[str, Any], *, branch: str = "", asker: str = "", tags: Sequence[Mapping[str, Any]] = ()
+    info: Mapping[str, Any], *, branch: str = "", requester: str = "", tags: Sequence[Mapping[str, Any]] = ()
 ) -> Build:
     """Parse a build as returned by the hub (``getBuild``, ``listBuilds``).
 
     :param asker: owner of its task; until the import, the owner of the build is the site's shared account
     :param tags: result of ``listTags``
     """
-    extra, image = info.get("extra") or {}, image_of(info)
+    extra, image = info.get("extra") or {}, image_metadata(info)
     pull = (image.get("index") or {}).get("pull") or []
     parents = image.get("parent_image_builds") or {}
     return Build(
@@ -72,7 +72,7 @@ def read_build(
         nvr=printable_line(info["nvr"]),
         name=printable_line(info.get("package_name") or info["name"]),
         state=koji.BUILD_STATES[info["state"]],
-        owner=printable_line(str(extra.get("submitter") or asker or info.get("owner_name") or "")),
+        owner=printable_line(str(extra.get("submitter") or requester or info.get("owner_name") or "")),
         created=info.get("creation_ts"),
         completed=info.get("completion_ts"),
         source=printable_line(info.get("source") or ""),
@@ -86,7 +86,7 @@ def read_build(
     )
 
 
-def asker_of(info: Mapping[str, Any], task: Any) -> int | None:
+def requester_of(info: Mapping[str, Any], task: Any) -> int | None:
     """Return the ID of the user who requested a build, from its task; None if the build names the user or has no task.
 
     :param task: result of ``getTaskInfo``
@@ -126,7 +126,7 @@ class Overview:
     average: float | None
 
 
-def usual(average: object) -> float | None:
+def valid_average(average: object) -> float | None:
     """Validate the hub's average build duration of a package; None if it has no usable value.
 
     :returns: seconds, at least 1
@@ -139,24 +139,28 @@ def overview(session: Any, component: str, repository: str) -> Overview:
 
     :param repository: path in the source URL, e.g. ``container/hello``
     """
-    newest = {"order": "-build_id", "limit": MOST_BUILDS}
+    newest = {"order": "-build_id", "limit": MAX_BUILDS}
     with session.multicall() as multicall:
         listed = multicall.listBuilds(packageID=component, queryOpts=newest)
-        query = {"method": "buildContainer", "state": ACTIVE, "decode": True}
-        active = multicall.listTasks(query, {"order": "-id", "limit": MOST_TASKS})
+        query = {"method": "buildContainer", "state": ACTIVE_STATES, "decode": True}
+        active = multicall.listTasks(query, {"order": "-id", "limit": MAX_TASKS})
         average = multicall.getAverageBuildDuration(component)
     running = [task for task in active.result if _is_of(task, repository)]
-    return _complete(session, listed.result, running, usual(average.result))
+    return _complete(session, listed.result, running, valid_average(average.result))
 
 
-def own(
+def builds_of_user(
     session: Any, user: Mapping[str, Any], *, ended: int = 10
 ) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...]]:
     """Return the running and the last ``ended`` finished container builds of a user, using at most three requests."""
     query = {"method": "buildContainer", "owner": user["id"]}
     with session.multicall() as multicall:
-        active = multicall.listTasks({**query, "state": ACTIVE, "decode": True}, {"order": "-id", "limit": MOST_TASKS})
-        past = multicall.listTasks({**query, "not_state": ACTIVE, "decode": True}, {"order": "-id", "limit": ended})
+        active = multicall.listTasks(
+            {**query, "state": ACTIVE_STATES, "decode": True}, {"order": "-id", "limit": MAX_TASKS}
+        )
+        past = multicall.listTasks(
+            {**query, "not_state": ACTIVE_STATES, "decode": True}, {"order": "-id", "limit": ended}
+        )
     running = _complete(session, [], active.result, None).running
     return running, tuple(_requested(task, {}, {}) for task in past.result)
 
@@ -176,12 +180,14 @@ def _complete(
         tags = [multicall.listTags(info["build_id"]) for info in listed]
         calls = [multicall.getTaskInfo(task, request=True) if (task := _task_of(info)) else None for info in listed]
         trees = [multicall.getTaskDescendents(task["id"]) for task in running]
-    tasks = list(map(optional, calls))
-    running_trees = [(task, optional(tree) or {}) for task, tree in zip(running, trees)]
-    requesters = [asker_of(info, task) for info, task in zip(listed, tasks)]
+    tasks = list(map(result_or_none, calls))
+    running_trees = [(task, result_or_none(tree) or {}) for task, tree in zip(running, trees)]
+    requesters = [requester_of(info, task) for info, task in zip(listed, tasks)]
     hosts, users = _names(session, running_trees, {user_id for user_id in requesters if user_id is not None})
     builds = [
-        read_build(info, branch=branch_of(task), asker=users.get(requester or 0, ""), tags=optional(tag) or ())
+        read_build(
+            info, branch=branch_of(task), requester=users.get(requester or 0, ""), tags=result_or_none(tag) or ()
+        )
         for info, tag, task, requester in zip(listed, tags, tasks, requesters)
     ]
     return Overview(tuple(builds), tuple(_requested(task, tree, hosts) for task, tree in running_trees), average)
@@ -199,7 +205,7 @@ def _names(
         hosts = {host_id: multicall.getHost(host_id) for host_id in host_ids}
         users = {user_id: multicall.getUser(user_id) for user_id in user_ids}
     host_names, user_names = (
-        {number: printable_line(call.result["name"]) for number, call in calls.items() if optional(call)}
+        {number: printable_line(call.result["name"]) for number, call in calls.items() if result_or_none(call)}
         for calls in (hosts, users)
     )
     return host_names, user_names
@@ -227,13 +233,13 @@ def _requested(task: Mapping[str, Any], tree: Mapping[str, Any], names: Mapping[
     )
 
 
-def build_of(session: Any, task_id: int) -> Mapping[str, Any] | None:
+def build_of_task(session: Any, task_id: int) -> Mapping[str, Any] | None:
     """Return the build created by a task; None if there is none."""
     builds = session.listBuilds(taskID=task_id)
     return builds[0] if builds else None
 
 
-def find(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+def find_task_or_build(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
     """Return the task and the build identified by a task ID, build ID or NVR, using one request; None if not found.
 
     :raises RefusedError: if there is neither
@@ -242,7 +248,7 @@ def find(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str
     with session.multicall(strict=False) as multicall:
         task = multicall.getTaskInfo(number) if number is not None else None
         build = multicall.getBuild(word if number is None else number)
-    result = optional(task), optional(build)
+    result = result_or_none(task), result_or_none(build)
     if result == (None, None):
         what = f"no task or build {number}" if number is not None else f"no build {printable_line(word)}"
         raise RefusedError(f"the hub has {what}", solution="give a task ID, an NVR or a build ID")

@@ -11,7 +11,7 @@ import koji
 from fedpkg_container.signals import Interrupted
 
 #: Seconds between two checks.
-INTERVAL = 4.0
+CHECK_INTERVAL = 4.0
 
 
 @dataclass
@@ -36,4 +36,4 @@ class Cancellation:
         task = self.session.getTaskInfo(self.task_id)
         if task and task["state"] == koji.TASK_STATES["CANCELED"]:
             raise Interrupted("the task was canceled")
-        self._next = time.monotonic() + INTERVAL
+        self._next = time.monotonic() + CHECK_INTERVAL

@@ -8,30 +8,30 @@ from typing import Any, Union
 import koji
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.hub.tasks import one_sentence
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.koji_images import Candidate, NoCandidate, RecordedImage, image_of
+from fedpkg_container.hub.tasks import fault_message
+from fedpkg_container.model.koji_images import Candidate, RecordedImage, RejectedCandidate, image_metadata
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
 #: Maximum number of calls in one request.
-BATCH = 200
+MAX_CALLS = 200
 
-Found = Union[Candidate, NoCandidate]
+CandidateResult = Union[Candidate, RejectedCandidate]
 
 
-def candidates(session: Any, nvrs: Sequence[str]) -> list[Found]:
+def find_candidates(session: Any, nvrs: Sequence[str]) -> list[CandidateResult]:
     """Return the image of each build, or why the build cannot be promoted; duplicates are removed, order is kept.
 
     :param session: session to use; need not be logged in
     """
     requested = list(dict.fromkeys(nvrs))
-    with session.multicall(strict=False, batch=BATCH) as multicall:
+    with session.multicall(strict=False, batch=MAX_CALLS) as multicall:
         calls = {nvr: (multicall.getBuild(nvr), multicall.listTags(nvr)) for nvr in requested if _is_nvr(nvr)}
-    return [_found(nvr, *calls[nvr]) if nvr in calls else _no_name(nvr) for nvr in requested]
+    return [_candidate_result(nvr, *calls[nvr]) if nvr in calls else _invalid_nvr(nvr) for nvr in requested]
 
 
-def tagged(session: Any, koji_tag: str) -> list[Found]:
+def tagged_candidates(session: Any, koji_tag: str) -> list[CandidateResult]:
     """Return the candidates among the latest builds of each package in a Koji tag, without inherited builds.
 
     :raises UsageError: if the tag does not exist
@@ -40,7 +40,9 @@ def tagged(session: Any, koji_tag: str) -> list[Found]:
         raise UsageError(
             f"the hub has no Koji tag {printable_line(koji_tag)}", solution="list the tags with: koji list-tags"
         )
-    return candidates(session, [str(build["nvr"]) for build in session.listTagged(koji_tag, latest=True, type="image")])
+    return find_candidates(
+        session, [str(build["nvr"]) for build in session.listTagged(koji_tag, latest=True, type="image")]
+    )
 
 
 def _is_nvr(text: str) -> bool:
@@ -50,32 +52,32 @@ def _is_nvr(text: str) -> bool:
         return False
 
 
-def _no_name(nvr: str) -> NoCandidate:
-    return NoCandidate(
+def _invalid_nvr(nvr: str) -> RejectedCandidate:
+    return RejectedCandidate(
         printable_line(nvr),
         f"{printable_line(nvr)!r} is not a valid NVR",
         "use the form NAME-VERSION-RELEASE",
     )
 
 
-def _found(nvr: str, build_call: Any, tags_call: Any) -> Found:
+def _candidate_result(nvr: str, build_call: Any, tags_call: Any) -> CandidateResult:
     try:
         build, tags = build_call.result, tags_call.result if build_call.result else []
     except koji.GenericError as error:
-        return NoCandidate(nvr, f"the hub returned an error for {nvr}: {one_sentence(str(error))}")
+        return RejectedCandidate(nvr, f"the hub returned an error for {nvr}: {fault_message(str(error))}")
     if build is None:
-        return NoCandidate(nvr, f"the hub has no build {nvr}", "check the NVR with: koji list-builds --package=NAME")
+        return RejectedCandidate(nvr, f"the hub has no build {nvr}", "list the builds: koji list-builds --package=NAME")
     return _candidate(nvr, build, [printable_line(str(tag["name"])) for tag in tags])
 
 
-def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> Found:
+def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> CandidateResult:
     state = koji.BUILD_STATES[build["state"]]
     if state != "COMPLETE":
-        return NoCandidate(nvr, f"{nvr} is in state {state}, not COMPLETE", "choose a build in state COMPLETE")
+        return RejectedCandidate(nvr, f"{nvr} is in state {state}, not COMPLETE", "choose a build in state COMPLETE")
     recorded = RecordedImage.of(build)
     if recorded.by_digest is None:
         missing = "no pull spec with a digest" if recorded.pull else "no image"
-        return NoCandidate(nvr, f"Koji has recorded {missing} for {nvr}", "choose a build of a container image")
+        return RejectedCandidate(nvr, f"Koji has recorded {missing} for {nvr}", "choose a build of a container image")
     return Candidate(
         nvr=NVR(*(printable_line(str(build[part])) for part in ("name", "version", "release"))),
         image=recorded.by_digest,
@@ -87,7 +89,7 @@ def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> 
 
 def _parents(build: Mapping[str, Any]) -> list[ImageReference]:
     """Return the parent images by digest, as recorded by a build."""
-    image = image_of(build)
+    image = image_metadata(build)
     parents = []
     for name in image.get("parent_image_builds") or {}:
         try:

@@ -42,7 +42,7 @@ class TaskState:
         return self.state in {"CLOSED", "CANCELED", "FAILED"}
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether the task waits for a builder to start it."""
         return self.state in {"FREE", "ASSIGNED"}
 
@@ -96,7 +96,7 @@ class ContactLost:
 
     seconds: float
     reason: str = ""
-    patience: float = 0.0
+    retry_timeout: float = 0.0
 
 
 @dataclass(frozen=True)

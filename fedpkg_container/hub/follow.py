@@ -22,29 +22,29 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.hub.hosts import without_builder
-from fedpkg_container.hub.logs import Log
+from fedpkg_container.hub.hosts import find_tasks_without_builder
+from fedpkg_container.hub.logs import LogReader
 from fedpkg_container.hub.retry import HubRetry
-from fedpkg_container.hub.tasks import finished, task_state
-from fedpkg_container.model.polling import USUAL, Pace
+from fedpkg_container.hub.tasks import read_outcome, task_state
+from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
 from fedpkg_container.text import printable_line
 
 #: Polling interval in seconds after the build has ended, while only the ends of its logs are missing.
-LAST_TICK = 0.1
+FINAL_INTERVAL = 0.1
 #: How often the hub may refuse to list or return the logs of a finished build before they are skipped.
-REFUSALS = 50
+MAX_REFUSALS = 50
 #: Factor by which the polling interval grows while nothing changes.
-SLOWING = 1.25
+INTERVAL_GROWTH = 1.25
 #: Maximum bytes of all logs to read in one request, and minimum bytes of one log.
-BUDGET = 8 * 1024 * 1024
-SMALLEST_CHUNK = 16 * 1024
+MAX_LOG_BYTES = 8 * 1024 * 1024
+MIN_CHUNK = 16 * 1024
 
 
 def follow(
     session: Any,
     task_id: int,
     *,
-    pace: Pace = USUAL,
+    interval: PollInterval = DEFAULT_POLL_INTERVAL,
     login: Callable[[], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -55,7 +55,7 @@ def follow(
     :raises LostContactError: if the hub did not respond within the timeout; the build continues
     :raises RefusedError: if there is no such task
     """
-    return _Follower(session, task_id, pace, login, sleep, clock).events()
+    return _Follower(session, task_id, interval, login, sleep, clock).events()
 
 
 class _Follower:
@@ -63,21 +63,21 @@ class _Follower:
         self,
         session: Any,
         task_id: int,
-        pace: Pace,
+        interval: PollInterval,
         login: Callable[[], None] | None,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
         self.session = session
         self.root = task_id
-        self.pace = pace
-        self.retry = HubRetry(session, task_id, pace, login, sleep, clock)
+        self.interval = interval
+        self.retry = HubRetry(session, task_id, interval, login, sleep, clock)
         self.sleep = sleep
         self.clock = clock
         self.tasks: dict[int, TaskState] = {}
         self.announced: dict[int, TaskState] = {}
         self.hosts: dict[int, str] = {}
-        self.logs: dict[tuple[int, str], Log] = {}
+        self.logs: dict[tuple[int, str], LogReader] = {}
         self.drained: set[int] = set()
         self.refused: Counter[Any] = Counter()
         self.waiting_since: dict[int, float] = {}
@@ -85,7 +85,7 @@ class _Follower:
         self.without_builder: dict[tuple[int, str], NoBuilder] = {}
 
     def events(self) -> Iterator[Event]:
-        interval = self.pace.tick
+        interval = self.interval.minimum
         while True:
             began = self.clock()
             responses = yield from self.retry.call(self._poll)
@@ -96,8 +96,8 @@ class _Follower:
             root = self.tasks[self.root]
             if root.ended and all(self._is_read(task_id) for task_id, task in self.tasks.items() if task.ended):
                 break
-            interval = self.pace.tick if changed else min(interval * SLOWING, self.pace.slowest)
-            pause = 0.0 if self._has_more() else LAST_TICK if root.ended else interval
+            interval = self.interval.minimum if changed else min(interval * INTERVAL_GROWTH, self.interval.maximum)
+            pause = 0.0 if self._has_more() else FINAL_INTERVAL if root.ended else interval
             self.sleep(max(pause - (self.clock() - began), 0.0))
         for (task_id, name), log in self.logs.items():
             if lines := log.rest():
@@ -112,7 +112,7 @@ class _Follower:
     def _poll(self) -> dict[Any, Any]:
         """Query the tree, the names of new hosts, and the next chunk of each log, using one request."""
         behind = [key for key, log in self.logs.items() if key[0] not in self.drained or log.is_behind]
-        share = max(BUDGET // max(len(behind), 1), SMALLEST_CHUNK)
+        share = max(MAX_LOG_BYTES // max(len(behind), 1), MIN_CHUNK)
         with self.session.multicall(strict=False) as multicall:
             calls: dict[Any, Any] = {
                 ("root",): multicall.getTaskInfo(self.root, strict=True),
@@ -133,9 +133,11 @@ class _Follower:
     def _channels_to_check(self) -> list[int]:
         """Return the channels of tasks that have waited for long, at intervals; otherwise nothing."""
         now = self.clock()
-        if now - self.builders_checked < self.pace.waiting:
+        if now - self.builders_checked < self.interval.builder_check:
             return []
-        overdue = [task_id for task_id, since in self.waiting_since.items() if now - since >= self.pace.waiting]
+        overdue = [
+            task_id for task_id, since in self.waiting_since.items() if now - since >= self.interval.builder_check
+        ]
         channels = sorted({channel for number in overdue if (channel := self.tasks[number].channel) is not None})
         if channels:
             self.builders_checked = now
@@ -163,12 +165,12 @@ class _Follower:
     def _note_refusal(self, key: Any) -> None:
         """Skip a log that the hub refuses repeatedly after the end of the build, e.g. because its file is lost."""
         self.refused[key[:3]] += 1
-        if self.refused[key[:3]] < REFUSALS:
+        if self.refused[key[:3]] < MAX_REFUSALS:
             return
         if key[0] == "files":
             self.drained.add(key[1])
         elif key[0] == "log":
-            self.logs[key[1:3]].give_up()
+            self.logs[key[1:3]].mark_complete()
 
     def _process(self, responses: dict[Any, Any]) -> Iterator[Event]:
         ended_before = {task_id for task_id, task in self.tasks.items() if task.ended}
@@ -198,9 +200,9 @@ class _Follower:
         if previous is not None and previous.started is not None and task.started != previous.started:
             for (task_id, _), log in self.logs.items():
                 if task_id == task.id:
-                    log.expect_anew()
+                    log.expect_restart()
         self.tasks[task.id] = task
-        if task.waits:
+        if task.is_waiting:
             waited = max(time.time() - task.created, 0.0) if task.created is not None else 0.0
             self.waiting_since.setdefault(task.id, self.clock() - waited)
         else:
@@ -212,7 +214,7 @@ class _Follower:
         :param channels: hosts of the channels that were checked; empty if none were
         """
         waiting = [self.tasks[task_id] for task_id in sorted(self.waiting_since)]
-        events = without_builder(waiting, channels, time.time())
+        events = find_tasks_without_builder(waiting, channels, time.time())
         keys = {(task.channel, task.arch) for task in waiting}
         for key in list(self.without_builder):
             if key not in keys or (key[0] in channels and key not in events):
@@ -241,7 +243,7 @@ class _Follower:
         """Update the list of a task's logs and their sizes, which are final after the task has ended."""
         for name, stat in files.items():
             if name.endswith(".log"):
-                self.logs.setdefault((task_id, name), Log()).resize(int(stat["st_size"]))
+                self.logs.setdefault((task_id, name), LogReader()).resize(int(stat["st_size"]))
         if final:
             self.drained.add(task_id)
 
@@ -251,4 +253,4 @@ class _Follower:
         return task_id in self.drained and not any(log.is_behind for log in logs)
 
     def _finish(self) -> Finished:
-        return finished(self.session, self.tasks[self.root], list(self.tasks.values()), list(self.logs))
+        return read_outcome(self.session, self.tasks[self.root], list(self.tasks.values()), list(self.logs))

@@ -10,17 +10,17 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.hub.reservation import ENDED
-from fedpkg_container.hub.session import contact
-from fedpkg_container.model.koji_images import Record, RecordedImage, TaskRecord, image_of
+from fedpkg_container.hub.reservation import ENDED_STATES
+from fedpkg_container.hub.session import hub_errors
+from fedpkg_container.model.koji_images import ImageRecord, RecordedImage, TaskRecord, image_metadata
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
 #: Maximum number of builds in one response, and of calls in one request.
-PAGE = 1000
-BATCH = 200
+PAGE_SIZE = 1000
+MAX_CALLS = 200
 #: Methods of tasks that build containers, for all or for one architecture.
-METHODS = ("buildContainer", "createContainer")
+CONTAINER_METHODS = ("buildContainer", "createContainer")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Build:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> _Build:
-        image = image_of(info)
+        image = image_metadata(info)
         recorded = RecordedImage.of(info)
         index_digest = {recorded.by_digest.digest} if recorded.by_digest else set()
         parents = image.get("parent_image_builds") or {}
@@ -80,9 +80,9 @@ class KojiRecords:
         self._session = session
         self._builds: dict[int, _Build] = {}
 
-    def images(self, digests: Collection[str], young: float) -> Mapping[str, Record]:
+    def images(self, digests: Collection[str], young: float) -> Mapping[str, ImageRecord]:
         """Return the records of images; a build is needed if it is tagged, recent, a base image or a needed parent."""
-        with contact(self._session.baseurl):
+        with hub_errors(self._session.baseurl):
             self._read()
             requested = set(digests)
             related = self._above(requested)
@@ -99,23 +99,25 @@ class KojiRecords:
         """Return the records of tasks by their IDs, omitting unknown tasks."""
         requested = sorted(set(ids))
         records: dict[int, TaskRecord] = {}
-        with contact(self._session.baseurl):
-            for first in range(0, len(requested), BATCH):
-                for info in self._session.getTaskInfo(requested[first : first + BATCH]):
+        with hub_errors(self._session.baseurl):
+            for first in range(0, len(requested), MAX_CALLS):
+                for info in self._session.getTaskInfo(requested[first : first + MAX_CALLS]):
                     if info:
-                        records[info["id"]] = TaskRecord(info["method"] in METHODS, info["state"] in ENDED)
+                        records[info["id"]] = TaskRecord(
+                            info["method"] in CONTAINER_METHODS, info["state"] in ENDED_STATES
+                        )
         return records
 
     def _read(self) -> None:
         """Read the image builds: first all, later only new ones and the last page, which may have changed."""
-        offset = max(0, len(self._builds) - PAGE)
+        offset = max(0, len(self._builds) - PAGE_SIZE)
         while True:
-            options = {"order": "build_id", "limit": PAGE, "offset": offset}
+            options = {"order": "build_id", "limit": PAGE_SIZE, "offset": offset}
             page = self._session.listBuilds(type="image", queryOpts=options)
             self._builds.update({info["build_id"]: _Build.of(info) for info in page})
-            if len(page) < PAGE:
+            if len(page) < PAGE_SIZE:
                 return
-            offset += PAGE
+            offset += PAGE_SIZE
 
     def _above(self, digests: set[str]) -> dict[int, _Build]:
         """Return the builds of some images, and all builds based on them, directly or indirectly."""
@@ -156,13 +158,13 @@ class KojiRecords:
         return needed
 
     def _tags(self, ids: Iterable[int]) -> dict[int, list[str]]:
-        with self._session.multicall(strict=True, batch=BATCH) as multicall:
+        with self._session.multicall(strict=True, batch=MAX_CALLS) as multicall:
             calls = {build_id: multicall.listTags(build_id) for build_id in ids}
         return {build_id: [printable_line(str(tag["name"])) for tag in call.result] for build_id, call in calls.items()}
 
 
-def _record(builds: Collection[_Build], users: Iterable[_Build], needed: Mapping[int, str]) -> Record:
+def _record(builds: Collection[_Build], users: Iterable[_Build], needed: Mapping[int, str]) -> ImageRecord:
     reasons = [needed[build.id] for build in builds if build.id in needed]
     reasons += [f"{user.nvr} is based on it" for user in users if user.id in needed]
     times = [build.completed for build in builds if build.completed is not None]
-    return Record(tuple(build.nvr for build in builds), max(times, default=None), reasons[0] if reasons else "")
+    return ImageRecord(tuple(build.nvr for build in builds), max(times, default=None), reasons[0] if reasons else "")

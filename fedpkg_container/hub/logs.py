@@ -55,14 +55,14 @@ def read_tree(session: Any, task_id: int) -> tuple[list[TaskState], list[TaskLog
 
 def read_log(session: Any, log: TaskLog) -> Iterator[tuple[str, ...]]:
     """Yield the lines of a log up to its current end, in chunks of one request each."""
-    reader = Log()
-    reader.chunk = LARGEST_CHUNK
+    reader = LogReader()
+    reader.chunk = MAX_CHUNK
     reader.resize(log.size)
     while reader.is_behind:
-        content = _part(session, log, reader.offset, LARGEST_CHUNK)
+        content = _part(session, log, reader.offset, MAX_CHUNK)
         if not content:
             break
-        yield reader.add(content, LARGEST_CHUNK)
+        yield reader.add(content, MAX_CHUNK)
     yield reader.rest()
 
 
@@ -75,8 +75,8 @@ def last_lines(session: Any, log: TaskLog, number: int) -> tuple[str, ...]:
         size = min(part, offset)
         offset -= size
         content = _part(session, log, offset, size) + content
-        part = min(part * 4, LARGEST_CHUNK)
-    return shown(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
+        part = min(part * 4, MAX_CHUNK)
+    return displayable_lines(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
 
 
 def _part(session: Any, log: TaskLog, offset: int, size: int) -> bytes:
@@ -86,12 +86,12 @@ def _part(session: Any, log: TaskLog, offset: int, size: int) -> bytes:
 
 #: Bytes of one log to read per request: initially, and at most, if there is more.
 CHUNK = 256 * 1024
-LARGEST_CHUNK = 4 * 1024 * 1024
+MAX_CHUNK = 4 * 1024 * 1024
 #: Number of consecutive empty responses after which a log is taken as complete, whatever its reported size.
-EMPTY_ANSWERS = 3
+MAX_EMPTY_RESPONSES = 3
 
 
-class Log:
+class LogReader:
     """Incremental reader of one log."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Log:
         self._empty = 0
         self._splitter = LineSplitter()
 
-    def expect_anew(self) -> None:
+    def expect_restart(self) -> None:
         """Note that the task was restarted: if the log becomes shorter, it was restarted, too."""
         self._may_restart = True
 
@@ -130,23 +130,23 @@ class Log:
         :param asked: number of bytes requested
         """
         self._empty = 0 if content else self._empty + 1
-        if self._empty >= EMPTY_ANSWERS:
+        if self._empty >= MAX_EMPTY_RESPONSES:
             self.size = self.offset
         self.is_full = len(content) >= asked
-        self.chunk = min(self.chunk * 2, LARGEST_CHUNK) if self.is_full else CHUNK
+        self.chunk = min(self.chunk * 2, MAX_CHUNK) if self.is_full else CHUNK
         self.offset += len(content)
-        return shown(self._splitter.add(content))
+        return displayable_lines(self._splitter.add(content))
 
-    def give_up(self) -> None:
+    def mark_complete(self) -> None:
         """Treat the part read so far as the whole log."""
         self.size = self.offset
 
     def rest(self) -> tuple[str, ...]:
         """Return the last line if it has no newline."""
-        return shown(self._splitter.rest())
+        return displayable_lines(self._splitter.rest())
 
 
-def shown(lines: list[bytes]) -> tuple[str, ...]:
+def displayable_lines(lines: list[bytes]) -> tuple[str, ...]:
     """Return lines as safe text; of lines with carriage returns (progress bars), only the last part is kept."""
     if not lines:
         return ()

@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 import koji
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
-from fedpkg_container.hub.builds import usual
-from fedpkg_container.hub.hosts import SILENCE, hosts_of_arch, silence
-from fedpkg_container.hub.reservation import REUSABLE
-from fedpkg_container.hub.session import anonymous, contact, profile_options
-from fedpkg_container.hub.tasks import optional
+from fedpkg_container.hub.builds import valid_average
+from fedpkg_container.hub.hosts import CHECK_IN_TIMEOUT, hosts_of_arch, seconds_since_check_in
+from fedpkg_container.hub.reservation import REUSABLE_STATES
+from fedpkg_container.hub.session import anonymous_session, hub_errors, profile_options
+from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT, label
+from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.model.options import repo_url_problem
-from fedpkg_container.model.platforms import EVERYWHERE, Platforms
+from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
 from fedpkg_container.text import printable_line, spoken, without_credentials
 
 
@@ -30,7 +30,7 @@ def read_target(session: Any, name: str) -> Target:
     :raises LostContactError: if the hub did not respond
     :raises FedpkgContainerError: if there is no such target, or the hub returned an error
     """
-    with contact(session.baseurl):
+    with hub_errors(session.baseurl):
         target = session.getBuildTarget(name)
         if target is None:
             raise FedpkgContainerError(
@@ -64,8 +64,8 @@ def find_repository(profile: str, target_name: str) -> TagRepository:
     :raises FedpkgContainerError: if its build tag has no repository, or the hub does not respond
     """
     options = profile_options(profile)
-    session = anonymous(profile)
-    with contact(session.baseurl):
+    session = anonymous_session(profile)
+    with hub_errors(session.baseurl):
         target = session.getBuildTarget(target_name)
         if target is None:
             raise RefusedError(
@@ -86,7 +86,7 @@ CHANNEL = "container-binary"
 
 
 def preflight(
-    session: Any, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = EVERYWHERE
+    session: Any, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = ALL_PLATFORMS
 ) -> Preflight:
     """Check a build request on the hub.
 
@@ -99,8 +99,8 @@ def preflight(
         solution = "choose one with --target; list the targets: koji list-targets"
         message = f"build target {request.target} does not exist"
         return Preflight([*findings, Finding("target", ERROR, message, solution)])
-    component, version = (printable_line(label(labels, name)) for name in (COMPONENT, "version"))
-    release = printable_line(str(request.options.get("release") or label(labels, "release")))
+    component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
+    release = printable_line(str(request.options.get("release") or label_value(labels, "release")))
     has_name = bool(component and version)
     with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])
@@ -112,20 +112,22 @@ def preflight(
         all_hosts = multicall.listHosts(enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
-    arches, arch_findings = _arches(request, config.result, platforms, optional(hosts) or [], optional(all_hosts) or [])
+    arches, arch_findings = _arches(
+        request, config.result, platforms, result_or_none(hosts) or [], result_or_none(all_hosts) or []
+    )
     findings += arch_findings
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
     release_is_next = has_name and not release and not request.scratch and next_release is not None
     if release_is_next and next_release is not None:
-        release = optional(next_release) or ""
+        release = result_or_none(next_release) or ""
     return Preflight(
         findings,
         nvr=f"{component}-{version}-{release}" if has_name and release else "",
         release_is_next=release_is_next,
         arches=tuple(arches),
-        average=usual(average.result),
+        average=valid_average(average.result),
         newest=tasks.result[0]["id"] if tasks.result else 0,
     )
 
@@ -174,7 +176,7 @@ def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[
 
 
 def _existing(build: Any) -> Iterator[Finding]:
-    if build is None or build["state"] in REUSABLE:
+    if build is None or build["state"] in REUSABLE_STATES:
         return
     if build["state"] == koji.BUILD_STATES["BUILDING"]:
         task = (build.get("extra") or {}).get("container_koji_task_id")
@@ -220,7 +222,7 @@ def _arches(
         solution = f"choose from {' '.join(tag_arches)} with --arches"
         findings.append(Finding("arches", ERROR, message, solution))
     candidates = [arch for arch in requested or tag_arches if arch in tag_arches]
-    arches = platforms.choose(candidates)
+    arches = platforms.select(candidates)
     if candidates and not arches:
         origin = "--arches" if requested else "the build tag"
         message = f"platforms in container.yaml excludes every architecture of {origin} ({' '.join(candidates)})"
@@ -234,7 +236,7 @@ def _arches(
                 findings.append(Finding("no-builder", WARNING, message, solution))
             else:
                 findings.append(Finding("no-builder", ERROR, message, "contact the site's release engineers"))
-        elif seconds := _silence(hosts, arch):
+        elif seconds := _silent_seconds(hosts, arch):
             duration = spoken(seconds // 60 * 60)
             message = f"no builder for {arch} in channel {CHANNEL} has checked in with the hub for {duration}"
             solution = "the build will wait for one; contact the site's release engineers"
@@ -242,10 +244,10 @@ def _arches(
     return arches, findings
 
 
-def _silence(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
+def _silent_seconds(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
     """Return the seconds since the last check-in of a host of an architecture; 0 if it is recent, or there was none."""
-    seconds = silence(hosts_of_arch(hosts, arch), time.time()) or 0.0
-    return seconds if seconds >= SILENCE else 0.0
+    seconds = seconds_since_check_in(hosts_of_arch(hosts, arch), time.time()) or 0.0
+    return seconds if seconds >= CHECK_IN_TIMEOUT else 0.0
 
 
 def _arches_of(hosts: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -19,16 +19,16 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 
 #: States in which an NVR can be reserved again.
-REUSABLE = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
-ENDED = frozenset(koji.TASK_STATES[name] for name in ("CLOSED", "CANCELED", "FAILED"))
+REUSABLE_STATES = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
+ENDED_STATES = frozenset(koji.TASK_STATES[name] for name in ("CLOSED", "CANCELED", "FAILED"))
 #: How often another release is tried if another build has taken the previous one.
-ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 #: Releases of isolated builds, and releases that the next release is counted from.
-_CHOSEN = re.compile(r"[0-9]+\.[0-9]+(\..*)?")
-_COUNTED = re.compile(r"[0-9]+")
+_ISOLATED_RELEASE = re.compile(r"[0-9]+\.[0-9]+(\..*)?")
+_INTEGER_RELEASE = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Reservations:
         if release:
             return self._reserve(NVR(name, version, release), source)
         self._release_stale(name)
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             next_release = self._next_release(name, version)
             with contextlib.suppress(_TakenError):
                 return self._reserve(NVR(name, version, next_release), source)
         raise BuildFailedError(
-            f"no free release of {name}-{version} found after {ATTEMPTS} attempts",
+            f"no free release of {name}-{version} found after {MAX_ATTEMPTS} attempts",
             solution="choose a release with --build-release",
         )
 
@@ -90,13 +90,13 @@ class Reservations:
             next_release: str = self.session.getNextRelease({"name": name, "version": version})
         except koji.BuildError:
             next_release = ""
-        if next_release and not _CHOSEN.fullmatch(next_release):
+        if next_release and not _ISOLATED_RELEASE.fullmatch(next_release):
             return next_release
         states = [koji.BUILD_STATES[state] for state in ("BUILDING", "COMPLETE", "DELETED")]
         releases = [
             int(build["release"].partition(".")[0])
             for build in self.session.listBuilds(packageID=name)
-            if build["version"] == version and build["state"] in states and _COUNTED.fullmatch(build["release"])
+            if build["version"] == version and build["state"] in states and _INTEGER_RELEASE.fullmatch(build["release"])
         ]
         return str(max(releases, default=0) + 1)
 
@@ -104,7 +104,7 @@ class Reservations:
         existing = self.session.getBuild(str(nvr))
         if existing and existing["state"] == koji.BUILD_STATES["BUILDING"]:
             self._take_over(existing)
-        elif existing and existing["state"] not in REUSABLE:
+        elif existing and existing["state"] not in REUSABLE_STATES:
             raise _TakenError(
                 f"{nvr} is already built (build {existing['id']})",
                 solution="increase the release label, or remove it to get the next release",
@@ -124,7 +124,7 @@ class Reservations:
             if current and self._is_own(current):
                 self._take_over(current)  # the response was lost, and koji's client has retried
                 return self._verified(nvr, self.session.CGInitBuild(self.generator, data))
-            if current and current["state"] not in REUSABLE:
+            if current and current["state"] not in REUSABLE_STATES:
                 raise _TakenError(f"another build has just reserved {nvr}: {error}") from error
             raise
         return self._verified(nvr, created)
@@ -162,13 +162,13 @@ class Reservations:
         if task_id is None and not self._is_own(build):
             raise _TakenError(f"{build['nvr']} is being built (build {build['id']})", solution="wait until it ends")
         task = None if self._is_own(build) else self.session.getTaskInfo(task_id)
-        if task and task["state"] not in ENDED:
+        if task and task["state"] not in ENDED_STATES:
             raise _TakenError(
                 f"{build['nvr']} is being built by task {task_id}",
                 solution=f"wait for that task, or cancel it: koji cancel {task_id}",
             )
         current = self.session.getBuild(build["id"])
-        if current["state"] in REUSABLE:
+        if current["state"] in REUSABLE_STATES:
             return
         if _identity(current) != _identity(build):
             raise _TakenError(f"another build has just reserved {build['nvr']}", solution="submit the build again")

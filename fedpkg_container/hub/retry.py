@@ -9,8 +9,8 @@ import koji
 
 from fedpkg_container.errors import LostContactError, NotAuthenticatedError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event
-from fedpkg_container.hub.session import UNREACHABLE, is_lasting, reason_of
-from fedpkg_container.model.polling import Pace
+from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason, is_permanent
+from fedpkg_container.model.polling import PollInterval
 
 Response = TypeVar("Response")
 
@@ -30,14 +30,14 @@ class HubRetry:
         self,
         session: Any,
         task_id: int,
-        pace: Pace,
+        interval: PollInterval,
         login: Callable[[], None] | None,
         sleep: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
         self._session = session
         self._task_id = task_id
-        self._pace = pace
+        self._pace = interval
         self._login = login
         self._sleep = sleep
         self._clock = clock
@@ -50,7 +50,7 @@ class HubRetry:
         :raises koji.AuthError: if the hub does not allow anonymous access
         """
         failing_since: float | None = None
-        delay = self._pace.tick
+        delay = self._pace.minimum
         while True:
             began = self._clock()
             try:
@@ -59,11 +59,11 @@ class HubRetry:
                 response = request()
             except koji.AuthError:
                 self._note_lost_session()
-            except (*UNREACHABLE, koji.GenericError, LostContactError) as error:
+            except (*CONNECTION_ERRORS, koji.GenericError, LostContactError) as error:
                 failing_since = began if failing_since is None else failing_since
                 seconds = self._clock() - failing_since
-                reason = reason_of(error)
-                if seconds >= self._pace.hub_timeout or is_lasting(error):
+                reason = failure_reason(error)
+                if seconds >= self._pace.hub_timeout or is_permanent(error):
                     raise self._lost_contact(seconds, reason) from error
                 yield ContactLost(seconds, reason, self._pace.hub_timeout)
                 self._sleep(min(delay, max(self._pace.hub_timeout - seconds, 0.0)))

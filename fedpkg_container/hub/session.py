@@ -20,18 +20,18 @@ import koji
 import requests
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
-from fedpkg_container.model.build import Addresses
+from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.text import printable, printable_line
 
 #: Timeout of one request in seconds.
 TIMEOUT = 60
 #: Exceptions of koji's client if no hub responds, or the server is not a hub.
-UNREACHABLE = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
+CONNECTION_ERRORS = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
 #: Exceptions of requests for an invalid server URL.
-_NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
+_INVALID_URL = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 
 #: Koji reports connection failures as login errors; these words in the message identify them.
-_NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "ExpatError",
+_CONNECTION_FAILURES = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "ExpatError",
                 "certificate verify failed")  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def connect(profile: str, commands: Any) -> Any:
     :raises LostContactError: if the hub cannot be reached
     """
     options = profile_options(profile)
-    session = koji.ClientSession(options["server"], _settings(options))
+    session = koji.ClientSession(options["server"], _session_options(options))
     log_in(session, options, commands)
     return session
 
@@ -76,13 +76,13 @@ def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
 
     session.setSession(None)
     try:
-        with contact(options["server"]):
+        with hub_errors(options["server"]):
             commands.login_koji_session(options, session)
     except (rpkgError, koji.GenericError) as error:
         message = printable(str(error))
-        if any(kind.__name__ in message for kind in _NO_ADDRESS):
-            raise _no_address(options["server"]) from error
-        if _tells_of_no_contact(message):
+        if any(kind.__name__ in message for kind in _INVALID_URL):
+            raise _invalid_server_url(options["server"]) from error
+        if _is_connection_failure(message):
             raise _unreachable(options["server"], error) from error
         raise NotAuthenticatedError(
             f"the hub {options['server']} rejected the login: {message}",
@@ -91,11 +91,11 @@ def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
 
 
 #: HTTP statuses of the 4xx range after which a retry may succeed.
-_PASSING = (408, 429)
-_SAYINGS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
+_RETRYABLE_STATUSES = (408, 429)
+_KNOWN_REASONS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
 
 
-def reason_of(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return why a request to a hub failed, as a short phrase."""
     if isinstance(error, LostContactError) and error.__cause__ is not None:
         error = error.__cause__
@@ -110,7 +110,7 @@ def reason_of(error: BaseException) -> str:
         return "the request timed out"
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
-    for words in _SAYINGS:
+    for words in _KNOWN_REASONS:
         if words.lower() in message.lower():
             return words[0].lower() + words[1:]
     if isinstance(error, (ExpatError, ResponseError)) or "ExpatError" in message:
@@ -118,46 +118,46 @@ def reason_of(error: BaseException) -> str:
     return "the connection was interrupted"
 
 
-def is_lasting(error: BaseException) -> bool:
+def is_permanent(error: BaseException) -> bool:
     """Whether a retry cannot succeed, e.g. after an untrusted certificate or HTTP status 4xx."""
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         status = error.response.status_code
-        return 400 <= status < 500 and status not in _PASSING
-    return isinstance(error, (requests.exceptions.SSLError, *_NO_ADDRESS))
+        return 400 <= status < 500 and status not in _RETRYABLE_STATUSES
+    return isinstance(error, (requests.exceptions.SSLError, *_INVALID_URL))
 
 
-def anonymous(profile: str, *, timeout: float = TIMEOUT) -> Any:
+def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> Any:
     """Return a session that is not logged in, for reading; it does not retry requests to an unreachable hub.
 
     :param timeout: timeout of one request in seconds
     :raises ConfigurationError: if there is no such profile
     """
     options = profile_options(profile)
-    return koji.ClientSession(options["server"], {**_settings(options), "timeout": timeout})
+    return koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
 
 
-def addresses(profile: str) -> Addresses:
+def site_urls(profile: str) -> SiteUrls:
     """Return the web addresses from a Koji profile."""
     options = profile_options(profile)
-    return Addresses(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
+    return SiteUrls(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
 
 
-def _settings(options: dict[str, Any]) -> dict[str, Any]:
+def _session_options(options: dict[str, Any]) -> dict[str, Any]:
     return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
 
 
 def _unreachable(server: str, error: BaseException) -> LostContactError:
     return LostContactError(
-        f"cannot reach the hub {server}: {reason_of(error)}", solution="check the network, and try again later"
+        f"cannot reach the hub {server}: {failure_reason(error)}", solution="check the network, and try again later"
     )
 
 
-def _tells_of_no_contact(message: str) -> bool:
+def _is_connection_failure(message: str) -> bool:
     """Whether the message of a login error reports a connection failure."""
-    return any(word in message for word in _NO_CONTACT)
+    return any(word in message for word in _CONNECTION_FAILURES)
 
 
-def _no_address(server: str) -> ConfigurationError:
+def _invalid_server_url(server: str) -> ConfigurationError:
     return ConfigurationError(
         f"invalid server URL in the Koji profile: {printable(server)}",
         solution="fix `server` in the Koji profile",
@@ -165,7 +165,7 @@ def _no_address(server: str) -> ConfigurationError:
 
 
 @contextmanager
-def contact(server: str) -> Iterator[None]:
+def hub_errors(server: str) -> Iterator[None]:
     """Translate exceptions of koji's client.
 
     :raises LostContactError: if the hub did not respond
@@ -175,9 +175,9 @@ def contact(server: str) -> Iterator[None]:
     """
     try:
         yield
-    except _NO_ADDRESS as error:
-        raise _no_address(server) from error
-    except UNREACHABLE as error:
+    except _INVALID_URL as error:
+        raise _invalid_server_url(server) from error
+    except CONNECTION_ERRORS as error:
         raise _unreachable(server, error) from error
     except koji.ServerOffline as error:
         raise LostContactError(
@@ -185,7 +185,7 @@ def contact(server: str) -> Iterator[None]:
         ) from error
     except koji.AuthError as error:
         message = printable(str(error))
-        if _tells_of_no_contact(message):
+        if _is_connection_failure(message):
             raise _unreachable(server, error) from error
         raise NotAuthenticatedError(f"the hub {server} requires a login: {message}", solution="log in again") from error
     except (koji.GenericError, Fault) as error:
@@ -231,11 +231,11 @@ def logged_in(profile: str, account: Account) -> Iterator[Any]:
     :raises NotAuthenticatedError: if the hub rejects the login
     :raises LostContactError: if the hub cannot be reached
     """
-    session, options = anonymous(profile), profile_options(profile)
+    session, options = anonymous_session(profile), profile_options(profile)
     if account.server_ca:
         session.opts["serverca"] = str(account.server_ca)
     try:
-        with contact(session.baseurl):
+        with hub_errors(session.baseurl):
             if account.certificate or account.keytab:
                 log_in_as(session, account)
             elif options.get("authtype") == "ssl":

@@ -9,13 +9,13 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import LostContactError, RefusedError
-from fedpkg_container.hub.session import UNREACHABLE
+from fedpkg_container.hub.session import CONNECTION_ERRORS
 from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.text import printable
 
 #: Timeout and interval, in seconds, of the search for a task whose ID was lost.
-SEARCH = 30.0
-PAUSE = 2.0
+SEARCH_TIMEOUT = 30.0
+SEARCH_INTERVAL = 2.0
 #: Maximum difference between the clocks of client and hub, in seconds.
 CLOCK_SKEW = 300.0
 
@@ -34,8 +34,8 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
         return int(
             session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
         )
-    except (koji.RetryError, koji.ServerOffline, *UNREACHABLE):
-        return _find(session, request, began, newest)
+    except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS):
+        return _find_submitted(session, request, began, newest)
     except koji.AuthError:
         raise
     except koji.ActionNotAllowed as error:
@@ -50,18 +50,18 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
         ) from error
 
 
-def _find(session: Any, request: BuildRequest, began: float, newest: int) -> int:
+def _find_submitted(session: Any, request: BuildRequest, began: float, newest: int) -> int:
     """Find the task created by a submission whose response was lost."""
     arguments = [request.source, request.target, dict(request.options)]
-    deadline = time.monotonic() + SEARCH
+    deadline = time.monotonic() + SEARCH_TIMEOUT
     while time.monotonic() < deadline:
-        with contextlib.suppress(koji.ServerOffline, koji.AuthError, *UNREACHABLE):
+        with contextlib.suppress(koji.ServerOffline, koji.AuthError, *CONNECTION_ERRORS):
             user = session.getLoggedInUser()["id"]
             query = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
             for task in session.listTasks(query, {"order": "-id", "limit": 20}):
                 if task["id"] > newest and list(task["request"]) == arguments:
                     return int(task["id"])
-        time.sleep(PAUSE)
+        time.sleep(SEARCH_INTERVAL)
     raise LostContactError(
         "the hub did not respond, and no submitted task was found",
         solution="before submitting again, check whether the task exists: koji list-tasks --mine",

@@ -14,7 +14,9 @@ from fedpkg_container.model.build import BuildResult
 from fedpkg_container.text import printable, printable_line
 
 
-def finished(session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]) -> Finished:
+def read_outcome(
+    session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]
+) -> Finished:
     """Return the outcome of a task tree that has ended.
 
     :param tasks: all tasks of the tree
@@ -29,21 +31,21 @@ def finished(session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Se
         return Finished(root, fault=_fault(session, first, root), failed=first, logs=names)
     with session.multicall(strict=False) as multicall:
         call = multicall.getTaskResult(root.id)
-    result = BuildResult.read(optional(call))
+    result = BuildResult.read(result_or_none(call))
     with session.multicall(strict=False) as multicall:
         calls = [multicall.getBuild(build) for build in result.builds]
-    return Finished(root, result, builds=[build for build in map(optional, calls) if build])
+    return Finished(root, result, builds=[build for build in map(result_or_none, calls) if build])
 
 
 def _fault(session: Any, *tasks: TaskState) -> str:
     """Return the error message of the first of the tasks that has one."""
     with session.multicall(strict=False) as multicall:
         calls = [multicall.getTaskResult(task.id, raise_fault=False) for task in tasks]
-    faults = [fault for fault in map(optional, calls) if isinstance(fault, Mapping) and fault.get("faultString")]
-    return one_sentence(str(faults[0]["faultString"])) if faults else ""
+    faults = [fault for fault in map(result_or_none, calls) if isinstance(fault, Mapping) and fault.get("faultString")]
+    return fault_message(str(faults[0]["faultString"])) if faults else ""
 
 
-def optional(call: Any) -> Any:
+def result_or_none(call: Any) -> Any:
     """Return the result of a call in a multicall; None if the hub refused it, or there was no call."""
     try:
         return None if call is None else call.result
@@ -69,7 +71,7 @@ def task_state(info: Mapping[str, Any], host: str) -> TaskState:
     )
 
 
-def one_sentence(fault: str) -> str:
+def fault_message(fault: str) -> str:
     """Return the message of a fault, or the last line of a traceback that a hub sent as the message."""
     lines = [line for line in printable(fault).strip().splitlines() if line.strip()]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
@@ -92,5 +94,5 @@ def first_failure(session: Any, ids: Sequence[int]) -> BuildFailedError | None:
     if not failed:
         return BuildFailedError(f"the build for {first['arch']} (task {first['id']}) was canceled")
     fault = session.getTaskResult(first["id"], raise_fault=False)
-    reason = one_sentence(str(fault.get("faultString", ""))) or f"task {first['id']} failed"
+    reason = fault_message(str(fault.get("faultString", ""))) or f"task {first['id']} failed"
     return BuildFailedError(reason if first["arch"] in reason else f"{first['arch']}: {reason}")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import Finding
-from fedpkg_container.model.nvr import COMPONENT, legal_tag
+from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
 from fedpkg_container.text import printable_line
 
 #: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
@@ -38,23 +38,6 @@ def _unpack(kind: type[Packed], packed: Mapping[str, Any]) -> Packed:
     check_format(kind.__name__, packed)
     names = {item.name for item in fields(kind)}
     return kind(**{key: value for key, value in packed.items() if key in names})
-
-
-@dataclass(frozen=True)
-class NVR:
-    """Name, version and release of a Koji build."""
-
-    name: str
-    version: str
-    release: str
-
-    def __str__(self) -> str:
-        return f"{self.name}-{self.version}-{self.release}"
-
-    @property
-    def primary_tag(self) -> str:
-        """The image tag made of version and release; never equal to a floating tag, which has no hyphen."""
-        return legal_tag(f"{self.version}-{self.release}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +101,7 @@ class BuildSpec:
     @property
     def identity(self) -> dict[str, str]:
         """The labels that identify the image, as checked: buildah may substitute more variables in the Dockerfile's."""
-        return {COMPONENT: self.component, "name": self.image, "version": self.version}
+        return {COMPONENT_LABEL: self.component, "name": self.image, "version": self.version}
 
 
 @dataclass(frozen=True)
@@ -184,7 +167,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Addresses:
+class SiteUrls:
     """Web addresses of a site.
 
     :param web: URL of Koji's web interface (``weburl`` in the Koji profile); empty if there is none

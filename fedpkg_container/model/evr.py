@@ -6,14 +6,14 @@ import functools
 
 import rpm
 
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 
 
-def compare(one: NVR, other: NVR) -> int:
+def compare_evr(one: NVR, other: NVR) -> int:
     """Compare the versions and releases of two builds, ignoring names: > 0 if the first is newer, < 0 if older."""
     order: int = rpm.labelCompare(("0", one.version, one.release), ("0", other.version, other.release))
     return order
 
 
 #: Sort key: ``max(builds, key=by_age)`` is the newest build.
-by_age = functools.cmp_to_key(compare)
+evr_key = functools.cmp_to_key(compare_evr)

@@ -107,7 +107,7 @@ CHECKS: dict[str, str] = {
 }
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def closest_match(word: str, known: Iterable[str]) -> str:
     """Return the known word closest to this one; empty if none is similar."""
     matches = difflib.get_close_matches(word, list(known), n=1)
     return matches[0] if matches else ""
@@ -115,5 +115,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean …?`` with the closest known word; empty if none is similar."""
-    match = nearest(word, known)
+    match = closest_match(word, known)
     return f"; did you mean {match}?" if match else ""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 
 
-def image_of(build: Mapping[str, Any]) -> Mapping[str, Any]:
+def image_metadata(build: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the image metadata of a build (``extra.typeinfo.image``); empty if there is none.
 
     :param build: result of ``getBuild``
@@ -39,7 +39,7 @@ class RecordedImage:
     @classmethod
     def of(cls, build: Mapping[str, Any]) -> RecordedImage:
         """Return the image of a build (result of ``getBuild``); empty for other types of builds."""
-        image = image_of(build)
+        image = image_metadata(build)
         index = image.get("index") or {}
         pull = tuple(str(spec) for spec in index.get("pull") or [])
         return cls(
@@ -58,7 +58,7 @@ def _reference(text: str) -> ImageReference | None:
 
 
 @dataclass(frozen=True)
-class Record:
+class ImageRecord:
     """The builds that Koji has recorded for an image.
 
     :param nvrs: builds that recorded the image; empty if there are none
@@ -83,13 +83,13 @@ class TaskRecord:
     ended: bool
 
 
-class Records(Protocol):
+class ImageRecords(Protocol):
     """Records of images in Koji; results are never cached between calls.
 
     Methods raise ``LostContactError`` if Koji cannot be reached.
     """
 
-    def images(self, digests: Collection[str], young: float) -> Mapping[str, Record]:
+    def images(self, digests: Collection[str], young: float) -> Mapping[str, ImageRecord]:
         """Return the records of images by their digests, omitting images unknown to Koji.
 
         :param young: builds completed after this time (seconds since the epoch) are needed
@@ -117,7 +117,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class NoCandidate:
+class RejectedCandidate:
     """A requested build that cannot be promoted.
 
     :param nvr: NVR as requested

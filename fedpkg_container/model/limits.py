@@ -96,7 +96,7 @@ class Deadline:
 
 
 #: IPv4 networks that are blocked on every site.
-CLOSED = (
+BLOCKED_NETWORKS = (
     "0.0.0.0/8",  # this host (RFC 1122)
     "169.254.0.0/16",  # link-local (RFC 3927): metadata and credentials services of most clouds
     "100.100.100.200/32",  # metadata service of Alibaba Cloud

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 #: A component of a repository name (distribution's reference grammar).
 REPOSITORY_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -18,7 +19,24 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = ("staging",)
 #: Maximum length of an NVR: with architecture and suffix it becomes a file name (255 bytes).
-LONGEST_NVR = 200
+MAX_NVR_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class NVR:
+    """Name, version and release of a Koji build."""
+
+    name: str
+    version: str
+    release: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.version}-{self.release}"
+
+    @property
+    def primary_tag(self) -> str:
+        """The image tag made of version and release; never equal to a floating tag, which has no hyphen."""
+        return sanitize_tag(f"{self.version}-{self.release}")
 
 
 def repository_problem(name: str) -> str:
@@ -53,7 +71,7 @@ def tag_problem(text: str) -> str:
     return ""
 
 
-def legal_tag(text: str) -> str:
+def sanitize_tag(text: str) -> str:
     """Return a text as a valid tag: invalid characters are replaced with ``_``, and it is cut at 128 characters."""
     return re.sub(r"\A[.-]|[^A-Za-z0-9_.-]", "_", text)[:128]
 
@@ -64,11 +82,11 @@ def is_variable(text: str) -> bool:
 
 
 #: The label that names the package.
-COMPONENT = "com.redhat.component"
+COMPONENT_LABEL = "com.redhat.component"
 #: Labels that identify a build → their old names.
-OLDER = {COMPONENT: "BZComponent", "name": "Name", "version": "Version", "release": "Release"}
+OLD_LABEL_NAMES = {COMPONENT_LABEL: "BZComponent", "name": "Name", "version": "Version", "release": "Release"}
 
 
-def label(labels: Mapping[str, str], name: str) -> str:
+def label_value(labels: Mapping[str, str], name: str) -> str:
     """Return the value of a label, also if set under its old name; empty if it is not set."""
-    return labels.get(name) or labels.get(OLDER.get(name, name)) or ""
+    return labels.get(name) or labels.get(OLD_LABEL_NAMES.get(name, name)) or ""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 #: Format of source URLs.
-FORM = "git+https://HOST/PATH#COMMIT"
+SOURCE_URL_FORM = "git+https://HOST/PATH#COMMIT"
 _PASSWORD = re.compile(r"[^/?#]*://[^/?#]*:[^/?#@]*@")
 
 
@@ -24,21 +24,21 @@ def source_problem(scm: Any) -> tuple[str, str]:
     :param scm: the source URL, parsed by ``koji.daemon.SCM``
     """
     if not scm.scheme.startswith("git"):
-        return f"sources of type {scm.scheme} are not supported", f"use {FORM}"
+        return f"sources of type {scm.scheme} are not supported", f"use {SOURCE_URL_FORM}"
     if "ssh" in scm.scheme:
-        return "ssh sources are not supported: builders have no ssh keys", f"use {FORM}"
+        return "ssh sources are not supported: builders have no ssh keys", f"use {SOURCE_URL_FORM}"
     if has_password(scm.url):
-        return "sources with a password are not allowed", f"use {FORM}"
+        return "sources with a password are not allowed", f"use {SOURCE_URL_FORM}"
     if scm.module:
         reason = f"subdirectories of a repository cannot be built: ?{scm.module[:80]}"
         return reason, "move the Dockerfile to the top directory of a separate repository"
     # koji before 1.36 leaves %2e%2e in a path, and a server may interpret it as ..
     if "%" in scm.url.partition("#")[0]:
-        return f"source paths with % are not allowed: {scm.url}", f"use {FORM}"
+        return f"source paths with % are not allowed: {scm.url}", f"use {SOURCE_URL_FORM}"
     return "", ""
 
 
-def address(scm: Any) -> str:
+def source_repository_url(scm: Any) -> str:
     """Return the source URL without the commit, with the user name if there is one."""
     user = f"{scm.user}@" if scm.user else ""
     return f"{scm.scheme}{user}{scm.host}{scm.repository}"
@@ -53,7 +53,7 @@ def repository_path(source: str) -> str:
     return path.strip("/").removesuffix(".git")
 
 
-def own_components(repository: str) -> tuple[str, str]:
+def default_components(repository: str) -> tuple[str, str]:
     """Return the package names that a repository may always build: its own name with and without ``-container``.
 
     :param repository: path of the repository, or its last component

@@ -26,7 +26,7 @@ class Platform:
     def __str__(self) -> str:
         return f"{self.architecture}/{self.variant}" if self.variant else self.architecture
 
-    def fits(self, listed: object) -> bool:
+    def matches(self, listed: object) -> bool:
         """Whether an entry of an image index is for this platform; the entry may omit the variant.
 
         :param listed: the ``platform`` object of the entry, unchecked
@@ -83,10 +83,10 @@ class Platforms:
     only: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
 
-    def choose(self, arches: Sequence[str]) -> list[str]:
+    def select(self, arches: Sequence[str]) -> list[str]:
         """Return the selected architectures, in the given order."""
         return [arch for arch in arches if arch not in self.excluded and (not self.only or arch in self.only)]
 
 
 #: All architectures of the build tag.
-EVERYWHERE = Platforms()
+ALL_PLATFORMS = Platforms()

@@ -15,7 +15,7 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
 
 #: Maximum length of a tag.
-LONGEST_TAG = 128
+MAX_TAG_LENGTH = 128
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
@@ -99,12 +99,12 @@ class UniqueTag:
     """A tag unique to an image.
 
     :param number: ID of the task that built the image; for an import, ID of the resulting build
-    :param made: creation time, seconds since the epoch
+    :param created: creation time, seconds since the epoch
     :param kind: ``SCRATCH``, ``IMPORT``, or empty for other builds
     """
 
     number: int
-    made: float
+    created: float
     kind: str = ""
 
     @classmethod
@@ -120,10 +120,10 @@ class UniqueTag:
         return cls(int(match["number"]), float(created), match["kind"] or "")
 
     def __str__(self) -> str:
-        created = time.strftime(_TIME_FORMAT, time.gmtime(self.made))
+        created = time.strftime(_TIME_FORMAT, time.gmtime(self.created))
         return "-".join(part for part in (self.kind, str(self.number), created) if part)
 
 
-def imported(tags: Iterable[str]) -> list[int]:
+def imported_builds(tags: Iterable[str]) -> list[int]:
     """Return the build IDs of the base images imported into a repository, from its tags, newest first."""
     return sorted({tag.number for tag in map(UniqueTag.read, tags) if tag and tag.kind == IMPORT}, reverse=True)

@@ -188,7 +188,7 @@ class Manifest:
             return self.digest
         for each in self.members:
             listed = each.get("platform")
-            if isinstance(listed, dict) and platform.fits(listed):
+            if isinstance(listed, dict) and platform.matches(listed):
                 return Descriptor.of(each).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
 

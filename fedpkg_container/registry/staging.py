@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fedpkg_container.model.koji_images import Records
+from fedpkg_container.model.koji_images import ImageRecords
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
@@ -59,7 +59,7 @@ def clear(repository: Repository) -> int:
     return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 
-def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
+def staged(places: Iterable[Repository], records: ImageRecords) -> list[Staged]:
     """Those of some repositories in which something is staged.
 
     :raises LostContactError: Koji cannot be reached
@@ -76,7 +76,7 @@ def staged(places: Iterable[Repository], records: Records) -> list[Staged]:
     ]
 
 
-def prune(registry: Registry, host: str, records: Records) -> int:
+def prune(registry: Registry, host: str, records: ImageRecords) -> int:
     """Empty the staging repositories of all builds whose task has ended; returns how many manifests were deleted.
 
     :param host: the registry

@@ -13,7 +13,7 @@ from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub import image_records as hub_records
 from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.hub.session import TIMEOUT
-from fedpkg_container.model.koji_images import Record, TaskRecord
+from fedpkg_container.model.koji_images import ImageRecord, TaskRecord
 from tests.contract.images import ImageImporter
 from tests.contract.support import new_name
 from tests.contract.tasks import Target, TaskBench
@@ -51,7 +51,7 @@ def test_a_build_is_young_and_then_it_is_not(image: Import, importer: ImageImpor
     build = image("1")
     digest = _digest(f"{importer.name}1")
     (young,) = records.images([digest, _digest("unknown")], LONG_AGO).values()
-    assert young == Record((build["nvr"],), build["completion_ts"], f"{build['nvr']} is young")
+    assert young == ImageRecord((build["nvr"],), build["completion_ts"], f"{build['nvr']} is young")
     assert records.images([digest], SOON)[digest].needed == ""
 
 
@@ -94,7 +94,7 @@ def test_a_base_image_is_needed(image: Import, importer: ImageImporter, records:
 def test_builds_come_in_pages_and_new_ones_are_seen(
     image: Import, importer: ImageImporter, records: KojiRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_records, "PAGE", 2)
+    monkeypatch.setattr(hub_records, "PAGE_SIZE", 2)
     names = [new_name("release").replace("-", ".") for _ in range(6)]
     digests = {name: _digest(importer.name + name) for name in names}
     for name in names[:5]:
@@ -105,7 +105,7 @@ def test_builds_come_in_pages_and_new_ones_are_seen(
 
 
 def test_tasks(records: KojiRecords, bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_records, "BATCH", 2)
+    monkeypatch.setattr(hub_records, "MAX_CALLS", 2)
     running, ended = bench.open_task(), bench.open_task()
     bench.admin.cancelTask(ended)
     found = records.tasks([running, ended, 2**31 - 2])

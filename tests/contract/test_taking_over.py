@@ -16,7 +16,8 @@ from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.record.koji_import import Importing
 from fedpkg_container.image.record.metadata import Provenance, Published
 from fedpkg_container.image.resolve.names import Tags
-from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from tests.contract.images import ImageImporter
 from tests.contract.support import Connect, HubAccess, new_name

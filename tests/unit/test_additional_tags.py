@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import additional_tags
 from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.image.resolve.names import FloatingTags
-from fedpkg_container.model.build import NVR
 from fedpkg_container.model.findings import ERROR, WARNING
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import is_tag
 
 

@@ -11,7 +11,7 @@ import pytest
 from fedpkg_container.distgit import container_yaml, rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
-from fedpkg_container.distgit.safe_read import LONGEST
+from fedpkg_container.distgit.safe_read import MAX_BYTES
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from tests.support.checkout import read_nothing
 
@@ -263,7 +263,7 @@ def test_a_link_within_the_checkout_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_huge_file(tmp_path: Path) -> None:
-    (tmp_path / "container.yaml").write_bytes(b"#" * (LONGEST + 1))
+    (tmp_path / "container.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
     assert "longer than" in _unreadable(tmp_path).message
 
 

@@ -55,7 +55,7 @@ ATTACKS = {
     ),
     "lines": (BEGIN + "".join(f"ENV V{n}=x\n" for n in range(8000)), "line 1001 .* more than 1000 instructions"),
     "values": (f"{BEGIN}ENV {' '.join(f'V{n}=' for n in range(2001))}\n", "line 2 .* set more than 2000 values"),
-    "a line": (f"{BEGIN}RUN {'x' * limits.LONGEST_INSTRUCTION}\n", "RUN has more than 65536 characters"),
+    "a line": (f"{BEGIN}RUN {'x' * limits.MAX_INSTRUCTION_LENGTH}\n", "RUN has more than 65536 characters"),
     "a file": (BEGIN + "# comment\n" * 30_000, "the Dockerfile has more than 262144 bytes"),
 }
 
@@ -103,7 +103,7 @@ def _read(text: str) -> str:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_would_grow_is_refused(attack: str) -> None:
     text, reason = ATTACKS[attack]
-    assert len(text) < limits.LONGEST_FILE or attack == "a file"
+    assert len(text) < limits.MAX_FILE_BYTES or attack == "a file"
     assert re.search(reason, _read(text))
 
 
@@ -144,7 +144,7 @@ def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[s
         dockerfile = Dockerfile(text, arguments)
     except RefusedError:
         return
-    plain = "".join(f"{each.text}\n" for each in dockerfile_lexer.read(text))
+    plain = "".join(f"{each.text}\n" for each in dockerfile_lexer.split_instructions(text))
     parser = DockerfileParser(fileobj=io.BytesIO(plain.encode()), build_args=dict(arguments))
     for instruction, context in zip(dockerfile.instructions, parser.context_structure):
         assert dict(instruction.variables) == {**context.args, **context.envs}
@@ -161,8 +161,8 @@ def test_nothing_is_longer_than_computed(text: str, arguments: Mapping[str, str]
         return
     lengths = limits._Lengths(arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "UNKNOWN", 0)
-        bounds = [lengths.add(each) for each in dockerfile_lexer.read(text)]
+        patch.setattr(limits, "UNKNOWN_VALUE_LENGTH", 0)
+        bounds = [lengths.add(each) for each in dockerfile_lexer.split_instructions(text)]
     for instruction, setting, bound in zip(dockerfile.instructions, dockerfile._settings, bounds):
         if instruction.name in ("ENV", "ARG"):
             for name, (_, values) in [(n, h[n]) for h in setting.variables._histories for n in h]:  # type: ignore[attr-defined]

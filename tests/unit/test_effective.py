@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting, read_autorebuild
+from fedpkg_container.distgit.effective import SETTINGS, EffectiveConfig, Setting, read_autorebuild
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.preflight import read_target
 from fedpkg_container.model.build import Target
@@ -21,7 +21,7 @@ SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), S
 
 def _settings(folder: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:
     checkout = read_nothing(folder)
-    return {each.key: (each.value, each.origin) for each in Effective(folder).settings(checkout, SITE, target)}
+    return {each.key: (each.value, each.origin) for each in EffectiveConfig(folder).settings(checkout, SITE, target)}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_values_and_their_origins(folder: Path) -> None:
 
 
 def test_every_setting_is_there_even_when_nothing_is_known(tmp_path: Path) -> None:
-    effective = Effective(tmp_path)
+    effective = EffectiveConfig(tmp_path)
     found = {each.key: each.value for each in effective.settings(None, SITE, None)}
     assert set(SETTINGS) <= set(found)
     assert {key: value for key, value in found.items() if value is not None} == {
@@ -92,7 +92,7 @@ def test_older_spellings_of_labels(folder: Path) -> None:
 def test_files_with_errors_are_noted(folder: Path) -> None:
     (folder / "container.yaml").write_text("tags: [\n")
     (folder / ".osbs-repo-config").write_text("enabled\n")
-    notes = Effective(folder).notes
+    notes = EffectiveConfig(folder).notes
     assert notes[0].startswith(".osbs-repo-config cannot be read: File contains no section headers")
     assert notes[1] == "container.yaml has errors: see --check"
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fedpkg_container.commands.status_checkout import _running
-from fedpkg_container.hub.builds import RequestedBuild, usual
+from fedpkg_container.hub.builds import RequestedBuild, valid_average
 from fedpkg_container.hub.events import Submitted, TaskChanged, TaskState
 from fedpkg_container.progress.live import LiveRenderer
 
@@ -33,11 +33,11 @@ def _live(average: float | None, started: float | None) -> str:
 
 @pytest.mark.parametrize("average", [None, 0, 0.0, 0.4, -3.0, math.nan, math.inf, "15", [15]])
 def test_averages_that_say_nothing(average: Any) -> None:
-    assert usual(average) is None
+    assert valid_average(average) is None
 
 
 def test_averages_that_do() -> None:
-    assert (usual(1), usual(90.5)) == (1.0, 90.5)
+    assert (valid_average(1), valid_average(90.5)) == (1.0, 90.5)
 
 
 def test_a_build_within_its_usual_time() -> None:

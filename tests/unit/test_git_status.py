@@ -41,7 +41,7 @@ def _read(folder: Path) -> GitStatus:
 
 def test_nothing_to_be_said(clone: Path) -> None:
     head = git.Repo(clone).head.commit.hexsha
-    assert _read(clone) == GitStatus(commit=head, tracks="origin/rawhide")
+    assert _read(clone) == GitStatus(commit=head, upstream="origin/rawhide")
 
 
 def test_changes_of_all_kinds(clone: Path) -> None:
@@ -64,16 +64,16 @@ def test_commits_on_both_sides(clone: Path, tmp_path: Path) -> None:
     _git(tmp_path / "other", "push", "--quiet")
     _git(clone, "fetch", "--quiet")
     status = _read(clone)
-    assert (status.tracks, status.ahead, status.behind) == ("origin/rawhide", 2, 1)
+    assert (status.upstream, status.ahead, status.behind) == ("origin/rawhide", 2, 1)
 
 
 def test_no_branch_and_no_commit(clone: Path, tmp_path: Path) -> None:
     _git(clone, "switch", "--quiet", "--detach")
-    assert (_read(clone).detached, _read(clone).tracks) == (True, "")
+    assert (_read(clone).detached, _read(clone).upstream) == (True, "")
     _git(tmp_path, "init", "--quiet", "empty")
     assert _read(tmp_path / "empty").commit == ""
 
 
 def test_a_branch_that_follows_one_that_is_gone(clone: Path) -> None:
     _git(clone, "update-ref", "-d", "refs/remotes/origin/rawhide")
-    assert _read(clone).tracks == ""
+    assert _read(clone).upstream == ""

@@ -24,7 +24,7 @@ from fedpkg_container.image.resolve.names import FloatingTags
 from fedpkg_container.image.resolve.parents import Resolver
 from fedpkg_container.image.resolve.plan import identify
 from fedpkg_container.image.resolve.source import fetch
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.sources import scm

@@ -51,7 +51,7 @@ def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
         ({"detached": True, "branch": ""}, "detached-head", "error"),
         ({"detached": True}, "detached-head", "warning"),
         ({"branch_known": False}, "branch", "warning"),
-        ({"tracks": ""}, "no-upstream", "error"),
+        ({"upstream": ""}, "no-upstream", "error"),
         ({"ahead": 2}, "unpushed", "error"),
         ({"behind": 1}, "behind", "warning"),
         ({"name": "other"}, "label-repository", "warning"),

@@ -11,7 +11,7 @@ from koji.daemon import SCM
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.source import fetch
-from fedpkg_container.model.options import address, has_password, source_problem
+from fedpkg_container.model.options import has_password, source_problem, source_repository_url
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def test_the_user_of_a_source_is_kept() -> None:
-    assert address(SCM("git+https://me@src.example.org/x#1")) == "git+https://me@src.example.org/x"
+    assert source_repository_url(SCM("git+https://me@src.example.org/x#1")) == "git+https://me@src.example.org/x"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from fedpkg_container.distgit.yaml_document import parse
-from fedpkg_container.distgit.yaml_edit import render, set_value, unset_value
+from fedpkg_container.distgit.yaml_edit import dump_flow, set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 
 FILE = """\
@@ -186,7 +186,7 @@ _VALUE = st.recursive(
 @given(_VALUE)
 @settings(max_examples=400, deadline=None)
 def test_what_is_written_is_read(value: Any) -> None:
-    for text, expected in ((f"- {render(value)}\n", [value]), (f"{{a: [{render(value)}]}}", {"a": [value]})):
+    for text, expected in ((f"- {dump_flow(value)}\n", [value]), (f"{{a: [{dump_flow(value)}]}}", {"a": [value]})):
         document = parse(text, "f")
         assert document.findings == []
         assert document.values == expected
@@ -195,7 +195,7 @@ def test_what_is_written_is_read(value: Any) -> None:
 @given(_VALUE)
 @settings(max_examples=100, deadline=None)
 def test_what_is_written_means_the_same_to_yaml_of_today(value: Any) -> None:
-    assert YAML(typ="safe", pure=True).load(f"- {render(value)}\n") == [value]
+    assert YAML(typ="safe", pure=True).load(f"- {dump_flow(value)}\n") == [value]
 
 
 _KEY = st.sampled_from(["a", "b", "c"])

@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.commands.registry.results import show, status, summary
     from fedpkg_container.commands.terminal import say, say_json
     from fedpkg_container.errors import UsageError
-    from fedpkg_container.hub.candidates import candidates, tagged
-    from fedpkg_container.hub.session import anonymous, contact
+    from fedpkg_container.hub.candidates import find_candidates, tagged_candidates
+    from fedpkg_container.hub.session import anonymous_session, hub_errors
     from fedpkg_container.registry.promotion.promote import Wish, promote
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.tagging import Rules
@@ -59,9 +59,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
             f"{target.name} lets no builds of {arguments.tag} through",
             solution=f"let through are: {' '.join(target.koji_tags)}",
         )
-    session = anonymous(site.profile)
-    with contact(session.baseurl):
-        found = tagged(session, arguments.tag) if arguments.tag else candidates(session, arguments.nvr)
+    session = anonymous_session(site.profile)
+    with hub_errors(session.baseurl):
+        found = tagged_candidates(session, arguments.tag) if arguments.tag else find_candidates(session, arguments.nvr)
     wish = Wish(Rules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify)
     told = (lambda _: None) if arguments.json else show
     with shown() as progress:

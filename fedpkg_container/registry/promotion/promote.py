@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryUnavailableError
-from fedpkg_container.model.koji_images import Candidate, NoCandidate
+from fedpkg_container.model.koji_images import Candidate, RejectedCandidate
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
@@ -69,12 +69,12 @@ class Promotion:
     requests: Workers
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
-    def promote(self, candidate: Candidate | NoCandidate) -> Outcome:
+    def promote(self, candidate: Candidate | RejectedCandidate) -> Outcome:
         """Promote one build, or say why not."""
         began = time.monotonic()
         outcome = Outcome(str(candidate.nvr))
         try:
-            if isinstance(candidate, NoCandidate):
+            if isinstance(candidate, RejectedCandidate):
                 raise RefusedError(candidate.reason, solution=candidate.solution)
             self._refuse(candidate)
             _Image(self, candidate, outcome).promote()
@@ -212,7 +212,7 @@ def _settled(changes: Sequence[TagChange]) -> bool:
     return all(each.what != SET for each in changes)
 
 
-Found = Union[Candidate, NoCandidate]
+Found = Union[Candidate, RejectedCandidate]
 
 
 def promote(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.model.koji_images import Record, Records, TaskRecord
+from fedpkg_container.model.koji_images import ImageRecord, ImageRecords, TaskRecord
 from fedpkg_container.model.reference import IMPORT, SCRATCH, UniqueTag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
@@ -49,7 +49,7 @@ class Needs:
     :param keep: seconds for which an image stays that nobody needs
     """
 
-    records: Records
+    records: ImageRecords
     targets: Sequence[tuple[Target, RegistryHTTP]]
     now: float
     keep: float
@@ -80,11 +80,11 @@ class Needs:
         digest: str,
         stamps: Sequence[UniqueTag],
         tasks: Mapping[int, TaskRecord],
-        records: Mapping[str, Record],
+        records: Mapping[str, ImageRecord],
     ) -> Verdict:
         tags = inventory.by_digest[digest]
-        own = records.get(digest, Record())
-        made = own.completed or max((each.made for each in stamps), default=None)
+        own = records.get(digest, ImageRecord())
+        made = own.completed or max((each.created for each in stamps), default=None)
         age = None if made is None else self.now - made
         needed = [records[each].needed for each in inventory.reach(digest) if each in records]
         reason = next(filter(None, needed), "")
@@ -120,10 +120,10 @@ def _trusted(stamps: Iterable[UniqueTag], tasks: Mapping[int, TaskRecord]) -> li
     return [each for each in stamps if each.kind or each.number not in tasks or tasks[each.number].builds]
 
 
-def _what(record: Record, stamps: Sequence[UniqueTag]) -> str:
+def _what(record: ImageRecord, stamps: Sequence[UniqueTag]) -> str:
     if record.nvrs:
         return f"{record.nvrs[0]} is in no tag of Koji"
-    newest = max(stamps, key=lambda each: each.made)
+    newest = max(stamps, key=lambda each: each.created)
     if newest.kind == IMPORT:
         return "an import that was broken off"
     kind = "a scratch build" if newest.kind == SCRATCH else "recorded in no build"

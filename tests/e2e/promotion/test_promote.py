@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.model.koji_images import NoCandidate
+from fedpkg_container.model.koji_images import RejectedCandidate
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.promotion.journal import Record
 from fedpkg_container.registry.promotion.tagging import Rules
@@ -214,7 +214,7 @@ def test_refusals_name_what_is_wrong_and_the_others_go_on(bench: Bench) -> None:
     untagged = replace(good, koji_tags=())
     elsewhere = replace(good, koji_tags=("f42-container-candidate",))
     foreign = replace(good, image=replace(good.image, registry="old.example.org"))
-    none = NoCandidate("gone-1-1", "the hub knows no build gone-1-1", "check")
+    none = RejectedCandidate("gone-1-1", "the hub knows no build gone-1-1", "check")
     outcomes = bench.promote(untagged, elsewhere, foreign, none, good)
     assert [each.state for each in outcomes] == ["refused"] * 4 + ["promoted"]
     assert "it is in no tag of Koji" in outcomes[0].error
