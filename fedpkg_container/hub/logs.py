@@ -124,15 +124,15 @@ class LogReader:
         """Whether part of the log has not been read yet."""
         return self.offset < self.size
 
-    def add(self, content: bytes, asked: int) -> tuple[str, ...]:
+    def add(self, content: bytes, requested: int) -> tuple[str, ...]:
         """Add a chunk and return the lines that it completes.
 
-        :param asked: number of bytes requested
+        :param requested: number of bytes requested
         """
         self._empty = 0 if content else self._empty + 1
         if self._empty >= MAX_EMPTY_RESPONSES:
             self.size = self.offset
-        self.is_full = len(content) >= asked
+        self.is_full = len(content) >= requested
         self.chunk = min(self.chunk * 2, MAX_CHUNK) if self.is_full else CHUNK
         self.offset += len(content)
         return displayable_lines(self._splitter.add(content))

@@ -24,7 +24,7 @@ def source_problem(scm: Any) -> tuple[str, str]:
     :param scm: the source URL, parsed by ``koji.daemon.SCM``
     """
     if not scm.scheme.startswith("git"):
-        return f"sources of type {scm.scheme} are not supported", f"use {SOURCE_URL_FORM}"
+        return f"sources of type {scm.scheme.removesuffix('://')} are not supported", f"use {SOURCE_URL_FORM}"
     if "ssh" in scm.scheme:
         return "ssh sources are not supported: builders have no ssh keys", f"use {SOURCE_URL_FORM}"
     if has_password(scm.url):

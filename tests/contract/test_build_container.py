@@ -90,7 +90,10 @@ def test_by_nobody(anonymous: Any) -> None:
         ({"yum_repourls": "https://x/y.repo"}, "yum_repourls"),
         ({"compose_ids": ["one"]}, "compose_ids"),
         ({"isolated": True}, "release"),
-        ({"isolated": True, "release": "8"}, "the release of an isolated build must be like 3.1 or 3.1.fix, not '8'"),
+        (
+            {"isolated": True, "release": "8"},
+            "the release of an isolated build must have the form 3.1 or 3.1.fix, not '8'",
+        ),
         ({"arch_override": "x86_64"}, "arches"),
         ({"git_branch": ""}, "git_branch"),
         ({"git_branch": None}, "git_branch"),
@@ -113,7 +116,7 @@ def test_bad_options_make_no_task(packager: Any, options: dict[str, Any], named:
     ids=lambda each: next(iter(each)),
 )
 def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, options: dict[str, Any]) -> None:
-    refusal = re.compile(rf"^buildContainer: option {next(iter(options))} is not offered: it needs a")
+    refusal = re.compile(rf"^buildContainer: option {next(iter(options))} is not supported: it requires a")
     with no_new_task(packager), assert_refused(1000, refusal):
         packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
 
@@ -125,11 +128,11 @@ def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, opt
         ("https://example.com/container/hello#1", "Invalid scheme"),
         ("git+https://example.com/container/hello", "Could not find the fragment"),
         ("git+https://[::1/container/hello#1", "Invalid IPv6 URL"),
-        ("svn+https://example.com/container/hello#1", "sources of kind svn"),
-        ("git+https://example.com/container/%2e%2e/rpms/hello#1", "a path with %"),
+        ("svn+https://example.com/container/hello#1", "sources of type svn"),
+        ("git+https://example.com/container/%2e%2e/rpms/hello#1", "source paths with %"),
         (
             "git+https://example.com/container/hello?allowed/dir#1",
-            "a folder within a repository .*; move the Dockerfile",
+            "subdirectories of a repository .*; move the Dockerfile",
         ),
         ("git+https://me:secret@example.com/container/hello#1", "a source with a password is not built; give"),
         ("git+https://:secret@example.com/container/hello#1", "a source with a password is not built; give"),

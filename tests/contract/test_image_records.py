@@ -51,7 +51,9 @@ def test_a_build_is_young_and_then_it_is_not(image: Import, importer: ImageImpor
     build = image("1")
     digest = _digest(f"{importer.name}1")
     (young,) = records.images([digest, _digest("unknown")], LONG_AGO).values()
-    assert young == ImageRecord((build["nvr"],), build["completion_ts"], f"{build['nvr']} is young")
+    assert young == ImageRecord(
+        (build["nvr"],), build["completion_ts"], f"{build['nvr']} is newer than the retention period"
+    )
     assert records.images([digest], SOON)[digest].needed == ""
 
 
@@ -63,7 +65,7 @@ def test_a_build_in_a_tag_is_needed_until_it_is_untagged(
     assert not records.images([digest], SOON)[digest].needed
     admin.packageListAdd(target.dest_tag_name, importer.name, owner=admin.getLoggedInUser()["name"])
     admin.tagBuildBypass(target.dest_tag_name, build["nvr"])
-    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is in tag {target.dest_tag_name}"
+    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} has Koji tag {target.dest_tag_name}"
     admin.untagBuild(target.dest_tag_name, build["nvr"])
     assert not records.images([digest], SOON)[digest].needed
 
@@ -80,15 +82,15 @@ def test_what_builds_stand_on_is_needed_as_long_as_they_are(
     admin.packageListAdd(target.dest_tag_name, importer.name, owner=admin.getLoggedInUser()["name"])
     admin.tagBuildBypass(target.dest_tag_name, top["nvr"])
     found = records.images(digests, SOON)
-    assert found[digests[0]].needed == f"{middle['nvr']} stands on {base['nvr']}"
-    assert found[digests[1]].needed == f"{top['nvr']} stands on {middle['nvr']}"
-    assert found[digests[2]].needed == f"{middle['nvr']} stands on it"
+    assert found[digests[0]].needed == f"{middle['nvr']} is based on {base['nvr']}"
+    assert found[digests[1]].needed == f"{top['nvr']} is based on {middle['nvr']}"
+    assert found[digests[2]].needed == f"{middle['nvr']} is based on it"
 
 
 def test_a_base_image_is_needed(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
     build = image("1", imported={"from": "registry.example.org/base"})
     digest = _digest(f"{importer.name}1")
-    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is a base image of Koji"
+    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is an imported base image"
 
 
 def test_builds_come_in_pages_and_new_ones_are_seen(

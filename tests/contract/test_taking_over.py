@@ -109,7 +109,7 @@ def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
-    with pytest.raises(BuildFailedError, match="in this moment"):
+    with pytest.raises(BuildFailedError, match="another build has just reserved"):
         builds.reserve(second)
     assert builds.state(made[0].build_id) == "BUILDING"
     first.refund(made[0], canceled=False)  # its token is still the one that counts
@@ -135,7 +135,7 @@ def test_a_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     build = builds.build(lambda session: _Meeting(session, "CGInitBuild", lambda: admin.cancelBuild(nvr), after=True))
-    with pytest.raises(BuildFailedError, match="in this moment"):
+    with pytest.raises(BuildFailedError, match="another build has just reserved"):
         builds.reserve(build)
 
 
@@ -148,7 +148,7 @@ def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
         builds.reserve(second)
 
     first = builds.build(lambda session: _Meeting(session, "CGInitBuild", take, after=True))
-    with pytest.raises(BuildFailedError, match="in this moment"):
+    with pytest.raises(BuildFailedError, match="another build has just reserved"):
         builds.reserve(first)
 
 

@@ -1,4 +1,4 @@
-"""Tasks that wait, and builders that do not check in: what is reported and how it is shown."""
+"""Reporting and display of waiting tasks whose builders do not check in."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def test_builders_of_an_arch(hosts: list[dict[str, Any]], text: str) -> None:
 
 
 @pytest.mark.parametrize(("ago", "text"), [(20, ""), (600, "no builder has checked in with the hub for 10 min")])
-def test_tasks_of_no_arch(ago: float, text: str) -> None:
+def test_noarch_tasks(ago: float, text: str) -> None:
     found = find_tasks_without_builder([_task("noarch")], {CHANNEL: [_host("x86_64", ago), _host("s390x", 700)]}, NOW)
     assert [event.text for event in found.values()] == ([text] if text else [])
 
 
-def test_each_arch_once_and_what_waits_alone() -> None:
+def test_each_architecture_is_reported_once() -> None:
     tasks = [
         _task(),
         _task(number=8),
@@ -72,7 +72,7 @@ def test_each_arch_once_and_what_waits_alone() -> None:
 EVENT = NoBuilder(_task(), 1, 720.0)
 
 
-def test_plain_lines_report_it_once() -> None:
+def test_plain_output_reports_it_once() -> None:
     stream = io.StringIO()
     show = PlainRenderer(stream)
     for event in (EVENT, NoBuilder(_task(), 1, 780.0), BuilderSeen("aarch64"), EVENT):
@@ -95,7 +95,7 @@ def _live(view: LiveRenderer, stream: io.StringIO) -> str:
     return stream.getvalue()
 
 
-def test_the_live_view_shows_it_as_long_as_it_lasts() -> None:
+def test_live_view_shows_it_while_it_lasts() -> None:
     stream = io.StringIO()
     view = LiveRenderer(stream, console=Console(file=stream, width=100, height=24, force_terminal=False))
     view(EVENT)

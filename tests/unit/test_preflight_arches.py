@@ -1,4 +1,4 @@
-"""What the client says of arches for which there may be no builder."""
+"""Findings about architectures that may have no builder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_arches_without_a_builder(channel: str, everywhere: str, severity: str |
         ([7200, 720, None], "for x86_64 has checked in with the hub for 12 min"),
     ],
 )
-def test_arches_whose_builders_are_silent(ago: list[int | None], said: str) -> None:
+def test_arches_with_silent_builders(ago: list[int | None], said: str) -> None:
     request = BuildRequest("git+https://x/container/hello#0", "rawhide", {})
     now = time.time()
     hosts = [{"arches": "x86_64", "update_ts": None if each is None else now - each} for each in ago]

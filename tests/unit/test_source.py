@@ -1,4 +1,4 @@
-"""What may be a source, and what is recorded of it."""
+"""Valid source URLs, and what is recorded of them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield made
 
 
-def test_the_user_of_a_source_is_kept() -> None:
+def test_user_name_in_source_url_is_kept() -> None:
     assert source_repository_url(SCM("git+https://me@src.example.org/x#1")) == "git+https://me@src.example.org/x"
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("git+https://src.example.org/x?allowed/dir#1", r"a folder within a repository is not built: \?allowed/dir"),
-        ("git+https://src.example.org/x%2e%2e/y#1", "a path with % is not built"),
-        ("git+ssh://git@src.example.org/x#1", "sources are not fetched by ssh"),
-        ("svn+https://src.example.org/x#1", "sources of kind svn"),
+        (
+            "git+https://src.example.org/x?allowed/dir#1",
+            r"subdirectories of a repository cannot be built: \?allowed/dir",
+        ),
+        ("git+https://src.example.org/x%2e%2e/y#1", "source paths with % are not allowed"),
+        ("git+ssh://git@src.example.org/x#1", "ssh sources are not supported"),
+        ("svn+https://src.example.org/x#1", "sources of type svn"),
     ],
 )
-def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
+def test_invalid_sources(workspace: Workspace, url: str, reason: str) -> None:
     with pytest.raises(BuildFailedError, match=reason) as caught:
         fetch(SCM(url), workspace, lambda _: None)
     assert caught.value.solution
@@ -53,5 +56,5 @@ def test_passwords(url: str, has: bool) -> None:
     assert has_password(url) is has
 
 
-def test_an_ordinary_source() -> None:
+def test_valid_source() -> None:
     assert source_problem(SCM("git+https://src.example.org:8443/container/x?#1%2e")) == ("", "")

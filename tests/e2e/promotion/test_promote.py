@@ -214,14 +214,14 @@ def test_refusals_name_what_is_wrong_and_the_others_go_on(bench: Bench) -> None:
     untagged = replace(good, koji_tags=())
     elsewhere = replace(good, koji_tags=("f42-container-candidate",))
     foreign = replace(good, image=replace(good.image, registry="old.example.org"))
-    none = RejectedCandidate("gone-1-1", "the hub knows no build gone-1-1", "check")
+    none = RejectedCandidate("gone-1-1", "the hub has no build gone-1-1", "check")
     outcomes = bench.promote(untagged, elsewhere, foreign, none, good)
     assert [each.state for each in outcomes] == ["refused"] * 4 + ["promoted"]
     assert "it is in no tag of Koji" in outcomes[0].error
     assert "no tag that stable lets through: it is in f42-container-candidate" in outcomes[1].error
     assert "with a TAG like *-container-updates" in outcomes[1].solution
     assert "recorded at old.example.org, not in the candidate registry" in outcomes[2].error
-    assert outcomes[3].error == "the hub knows no build gone-1-1"
+    assert outcomes[3].error == "the hub has no build gone-1-1"
 
 
 def test_an_image_that_is_gone(bench: Bench) -> None:
