@@ -18,7 +18,7 @@ def build(importer: ImageImporter) -> dict[str, Any]:
 
 @pytest.fixture
 def archive(build: dict[str, Any], anonymous: Any) -> dict[str, Any]:
-    """The only archive: the log of a build is none."""
+    """The only archive: logs are not archives."""
     (found,) = anonymous.listArchives(buildID=build["id"])
     assert isinstance(found, dict)
     return found

@@ -1,4 +1,4 @@
-"""buildContainer: the call of the plugin, with what it refuses before a task exists."""
+"""buildContainer, the plugin's call, and requests that it rejects before a task is created."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.contract.tasks import TaskBench
 
 @contextmanager
 def no_new_task(session: Any) -> Iterator[None]:
-    """Nothing inside may make a task of the session's user."""
+    """Assert that the calls inside create no task of the session's user."""
     mine = {"owner": session.getLoggedInUser()["id"]}
     before = session.listTasks(mine, {"countOnly": True})
     yield

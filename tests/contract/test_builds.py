@@ -1,4 +1,4 @@
-"""Builds as they are asked about."""
+"""Queries of builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Call numbers: how a hub tells a lost answer from a lost request."""
+"""Call numbers: how a hub distinguishes a lost response from a lost request."""
 
 from __future__ import annotations
 

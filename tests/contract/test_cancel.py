@@ -1,4 +1,4 @@
-"""Canceling: by whom, how far down, and how often."""
+"""Canceling tasks: permissions, descendants and repetition."""
 
 from __future__ import annotations
 

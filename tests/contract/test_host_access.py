@@ -1,4 +1,4 @@
-"""Whose calls of host.* a hub answers."""
+"""Permissions for host.* calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 @pytest.fixture
 def sharing(access: HubAccess, host: Any) -> Iterator[Any]:
-    """A session of the host without the lock."""
+    """A non-exclusive session of the host."""
     host.logout()
     log_in(host, access, access.host)
     yield host
@@ -45,7 +45,7 @@ def sharing(access: HubAccess, host: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def foreign_task(bench: TaskBench, admin: Any) -> Iterator[int]:
-    """A task that is assigned to another host."""
+    """A task assigned to another host."""
     name = new_name("host")
     admin.addHost(name, ["x86_64"])
     task_id = bench.free_task()

@@ -1,4 +1,4 @@
-"""What is asked of a hub before images are deleted: their builds, the builds that stand on them, tags, and tasks."""
+"""Queries before images are deleted: their builds, builds based on them, tags and tasks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _digest(text: str) -> str:
 
 @pytest.fixture
 def image(importer: ImageImporter) -> Import:
-    """Imports a build whose image has a digest made of the release; further keys of its image."""
+    """Return a function that imports a build with further image keys; the image digest is derived from the release."""
 
     def made(release: str, **image: Any) -> dict[str, Any]:
         pull = f"registry.example.com/contract@{_digest(importer.name + release)}"

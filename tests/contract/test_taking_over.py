@@ -1,4 +1,4 @@
-"""Builds that find an NVR reserved by a dead one, at the same moment: one gets it, and the others say so."""
+"""Concurrent builds that find a stale reservation of their NVR: one gets it, the others fail with a clear error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 class _Meeting:
-    """A session in which something happens once, before or after a method is called."""
+    """A session that runs a function once, before or after a method is called."""
 
     def __init__(self, session: Any, method: str, act: Callable[[], object], *, after: bool = False) -> None:
         self._session, self._method, self._act, self._after = session, method, act, after
@@ -51,13 +51,13 @@ class _Meeting:
 
 
 class _Builds:
-    """Builds of one NVR, each by a task that is alive, in sessions of the shared account."""
+    """Builds of one NVR, each by a running task, in sessions of the shared account."""
 
     def __init__(self, importer: ImageImporter, bench: TaskBench, connect: Callable[[], Any]) -> None:
         self.importer, self.bench, self.connect = importer, bench, connect
 
     def crash(self) -> None:
-        """Leave the NVR reserved by a task that has ended."""
+        """Leave the NVR reserved by an ended task."""
         self.importer.reserve("1", extra={"container_koji_task_id": self.bench.canceled_task()})
 
     def build(self, met: Callable[[Any], Any] = lambda session: session) -> Reservations:
@@ -79,7 +79,7 @@ def builds(importer: ImageImporter, bench: TaskBench, connect: Connect, access: 
 
 
 def _import(log: BuildLog, session: Any, reservation: Reservation, generator: str, *, task_id: int | None) -> None:
-    """Import an image of which there is only the description."""
+    """Import an image for which only metadata exists."""
     repository = ImageReference("registry.example.org", "contract")
     tag = f"{task_id or 'import'}-20260102030405"
     published = Published(repository, DIGEST, "application/vnd.oci.image.index.v1+json", Tags(tag, "1-1"))
@@ -156,7 +156,7 @@ def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
 def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
     builds: _Builds, tmp_path: Path, by_import: bool
 ) -> None:
-    """However the NVR was lost: the hub gives the same build id again."""
+    """The hub may reuse the build ID of a lost reservation."""
     builds.crash()
     first, second, generator = builds.build(), builds.build(), builds.importer.generator
     lost = builds.reserve(first)
@@ -184,7 +184,7 @@ def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_import", [True, False])
 def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
-    """The hub has recorded the build, and refuses when koji's client asks again."""
+    """The hub has imported the build, and rejects the retry of koji's client."""
 
     def lose() -> None:
         raise koji.GenericError("Token doesn't match")
@@ -198,7 +198,7 @@ def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: boo
 
 
 def test_what_another_account_left_reserved(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
-    """Where builders have no shared account, only who reserved may cancel, and administrators."""
+    """Without a shared account of builders, only the owner of a reservation and administrators may cancel it."""
     owner, generator = host.getLoggedInUser()["name"], new_name("cg")
     for user in (packager_name, owner):
         admin.grantCGAccess(user, generator, create=True)

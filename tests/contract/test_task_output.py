@@ -1,4 +1,4 @@
-"""Files of a task: how its log is followed while it grows."""
+"""Output files of a task, and reading a growing log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTENT = b"0123456789" * 10
 
 @pytest.fixture
 def logged(bench: TaskBench, host: Any, tmp_path: Path) -> int:
-    """An open task with a log of a hundred bytes."""
+    """An open task with a log of 100 bytes."""
     task_id = bench.open_task()
     (tmp_path / "x86_64.log").write_bytes(CONTENT)
     host.uploadWrapper(os.fspath(tmp_path / "x86_64.log"), koji.pathinfo.taskrelpath(task_id))

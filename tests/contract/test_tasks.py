@@ -1,4 +1,4 @@
-"""Tasks as they are asked about: one, many, their children and descendants."""
+"""Queries of tasks, their children and descendants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads, in both of the client's ways: a call with the data in it, and an HTTP body of its own."""
+"""Uploads by both methods of the client: as data of a call, and as a raw HTTP body."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.contract.tasks import TaskBench
 
 
 def upload_file(session: Any, path: str, name: str, offset: int, data: bytes, **changes: Any) -> Any:
-    """uploadFile, as koji.daemon.incremental_upload calls it."""
+    """Call uploadFile like koji.daemon.incremental_upload."""
     checksum = ("sha256", hashlib.sha256(changes.pop("sum_of", data)).hexdigest())
     size = changes.pop("size", len(data))
     return session.uploadFile(path, name, size, checksum, offset, base64.b64encode(data).decode())
@@ -37,7 +37,7 @@ def task_id(bench: TaskBench) -> int:
 
 @pytest.fixture
 def path(task_id: int) -> str:
-    """The folder of an open task."""
+    """Output directory of an open task."""
     found: str = koji.pathinfo.taskrelpath(task_id)
     return found
 
