@@ -55,14 +55,14 @@ def foreign_task(bench: TaskBench, admin: Any) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_a_packager_is_no_host(packager: Any, method: str) -> None:
+def test_packager_is_not_a_host(packager: Any, method: str) -> None:
     user_id = packager.getLoggedInUser()["id"]
     with assert_refused(1002, f"User {user_id} is not a host"):
         packager.callMethod(f"host.{method}", *CALLS[method])
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_nobody_is_no_host(anonymous: Any, method: str) -> None:
+def test_anonymous_session_is_not_a_host(anonymous: Any, method: str) -> None:
     with assert_refused(1002, "Not logged-in"):
         anonymous.callMethod(f"host.{method}", *CALLS[method])
 

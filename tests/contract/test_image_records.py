@@ -47,7 +47,9 @@ def records(anonymous: Any) -> KojiRecords:
     return KojiRecords(anonymous)
 
 
-def test_a_build_is_young_and_then_it_is_not(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
+def test_recent_build_is_needed_until_the_retention_period_ends(
+    image: Import, importer: ImageImporter, records: KojiRecords
+) -> None:
     build = image("1")
     digest = _digest(f"{importer.name}1")
     (young,) = records.images([digest, _digest("unknown")], LONG_AGO).values()
@@ -57,7 +59,7 @@ def test_a_build_is_young_and_then_it_is_not(image: Import, importer: ImageImpor
     assert records.images([digest], SOON)[digest].needed == ""
 
 
-def test_a_build_in_a_tag_is_needed_until_it_is_untagged(
+def test_tagged_build_is_needed_until_untagged(
     image: Import, importer: ImageImporter, records: KojiRecords, admin: Any, target: Target
 ) -> None:
     build = image("1")
@@ -70,7 +72,7 @@ def test_a_build_in_a_tag_is_needed_until_it_is_untagged(
     assert not records.images([digest], SOON)[digest].needed
 
 
-def test_what_builds_stand_on_is_needed_as_long_as_they_are(
+def test_parent_builds_are_needed_as_long_as_their_children(
     image: Import, importer: ImageImporter, records: KojiRecords, admin: Any, target: Target
 ) -> None:
     base = image("base")
@@ -87,13 +89,13 @@ def test_what_builds_stand_on_is_needed_as_long_as_they_are(
     assert found[digests[2]].needed == f"{middle['nvr']} is based on it"
 
 
-def test_a_base_image_is_needed(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
+def test_imported_base_image_is_needed(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
     build = image("1", imported={"from": "registry.example.org/base"})
     digest = _digest(f"{importer.name}1")
     assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is an imported base image"
 
 
-def test_builds_come_in_pages_and_new_ones_are_seen(
+def test_builds_are_read_in_pages_and_updated(
     image: Import, importer: ImageImporter, records: KojiRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_records, "PAGE_SIZE", 2)
@@ -114,7 +116,7 @@ def test_tasks(records: KojiRecords, bench: TaskBench, monkeypatch: pytest.Monke
     assert found == {running: TaskRecord(builds=True, ended=False), ended: TaskRecord(builds=True, ended=True)}
 
 
-def test_a_hub_that_is_not_there() -> None:
+def test_unreachable_hub() -> None:
     import koji
 
     session = koji.ClientSession(

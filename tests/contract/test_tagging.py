@@ -97,7 +97,7 @@ def test_unfinished_build(bench: TaskBench, listed: Target, importer: ImageImpor
         host.host.tagBuild(bench.open_task(), listed.dest_tag_name, importer.nvr("2"))
 
 
-def test_by_nobody(listed: Target, build: dict[str, Any], anonymous: Any) -> None:
+def test_without_login(listed: Target, build: dict[str, Any], anonymous: Any) -> None:
     with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.tagBuild(listed.dest_tag_name, build["nvr"])
 

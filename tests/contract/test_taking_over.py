@@ -105,7 +105,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
     Importing(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
 
 
-def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:
+def test_stale_reservation_is_taken_over_concurrently(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
@@ -116,7 +116,7 @@ def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:
     assert builds.state(made[0].build_id) == "FAILED"
 
 
-def test_the_next_release_is_looked_for_while_a_dead_one_is_taken_over(builds: _Builds) -> None:
+def test_next_release_while_a_stale_reservation_is_taken_over(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
@@ -124,14 +124,14 @@ def test_the_next_release_is_looked_for_while_a_dead_one_is_taken_over(builds: _
     assert builds.state(made[0].build_id) == "BUILDING"
 
 
-def test_the_dead_reservation_was_freed_meanwhile(builds: _Builds) -> None:
+def test_stale_reservation_is_released_concurrently(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: admin.cancelBuild(nvr)))
     assert builds.state(builds.reserve(second).build_id) == "BUILDING"
 
 
-def test_a_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
+def test_new_reservation_is_canceled_immediately(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     build = builds.build(lambda session: _Meeting(session, "CGInitBuild", lambda: admin.cancelBuild(nvr), after=True))
@@ -139,7 +139,7 @@ def test_a_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
         builds.reserve(build)
 
 
-def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
+def test_new_reservation_is_taken_immediately(builds: _Builds) -> None:
     builds.crash()
     nvr, admin, second = builds.importer.nvr("1"), builds.bench.admin, builds.build()
 
@@ -153,9 +153,7 @@ def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
 
 
 @pytest.mark.parametrize("by_import", [True, False])
-def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
-    builds: _Builds, tmp_path: Path, by_import: bool
-) -> None:
+def test_loser_does_not_mistake_the_winners_build_for_its_own(builds: _Builds, tmp_path: Path, by_import: bool) -> None:
     """The hub may reuse the build ID of a lost reservation."""
     builds.crash()
     first, second, generator = builds.build(), builds.build(), builds.importer.generator
@@ -170,7 +168,7 @@ def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
     assert builds.state(won.build_id) == "COMPLETE"
 
 
-def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
+def test_import_after_losing_the_nvr(builds: _Builds, tmp_path: Path) -> None:
     session, generator = builds.connect(), builds.importer.generator
     imports = ImportReservations(session, generator)
     lost = imports.reserve(builds.importer.name, "1", "1", "docker://example.com/x")
@@ -183,7 +181,7 @@ def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_import", [True, False])
-def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
+def test_lost_response_of_an_import(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
     """The hub has imported the build, and rejects the retry of koji's client."""
 
     def lose() -> None:
@@ -197,7 +195,7 @@ def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: boo
     assert builds.state(made.build_id) == "COMPLETE"
 
 
-def test_what_another_account_left_reserved(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
+def test_stale_reservation_of_another_account(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
     """Without a shared account of builders, only the owner of a reservation and administrators may cancel it."""
     owner, generator = host.getLoggedInUser()["name"], new_name("cg")
     for user in (packager_name, owner):

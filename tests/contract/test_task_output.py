@@ -48,7 +48,7 @@ def test_stat_by_volume(logged: int, anonymous: Any) -> None:
     assert found["x86_64.log"]["DEFAULT"]["st_size"] == "100"
 
 
-def test_a_folder_in_the_output(logged: int, anonymous: Any, host: Any, tmp_path: Path) -> None:
+def test_directory_in_the_output(logged: int, anonymous: Any, host: Any, tmp_path: Path) -> None:
     host.uploadWrapper(os.fspath(tmp_path / "x86_64.log"), koji.pathinfo.taskrelpath(logged) + "/logs")
     assert sorted(anonymous.listTaskOutput(logged)) == ["logs/x86_64.log", "x86_64.log"]
     assert anonymous.downloadTaskOutput(logged, "logs/x86_64.log") == CONTENT
@@ -115,7 +115,7 @@ def test_file_of_a_missing_task(anonymous: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x86_64.log", "logs/../x86_64.log", "..", "a..log"])
-def test_a_way_out_of_the_folder(logged: int, anonymous: Any, name: str) -> None:
+def test_path_out_of_the_directory(logged: int, anonymous: Any, name: str) -> None:
     with assert_refused(1000, f"Invalid file name: {name}"):
         anonymous.downloadTaskOutput(logged, name)
 
