@@ -214,7 +214,7 @@ def test_the_same_nvr_again(packager: Packager, box: Box) -> None:
     before = _tasks(box)
     done = packager.build()
     assert done.returncode == REFUSED
-    assert f"{packager.name}-container-1.0-7 exists already" in done.stderr
+    assert f"{packager.name}-container-1.0-7 already exists" in done.stderr
     assert _tasks(box) == before
 
 
@@ -260,7 +260,7 @@ def test_labels_that_make_no_nvr_or_repository(packager: Packager, labels: dict[
             "RUN --security=insecure true",
             {},
             "run-option",
-            "Dockerfile:9: RUN --security=insecure: builders",
+            "Dockerfile:9: RUN option --security=insecure is not",
         ),
         ("RUN --mount=type=ssh true", {}, "run-mount", "Dockerfile:9: RUN --mount has unsupported type ssh"),
         (

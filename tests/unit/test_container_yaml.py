@@ -244,12 +244,12 @@ def _unreadable(folder: Path) -> Finding:
 
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").mkdir()
-    assert _unreadable(tmp_path).message == "container.yaml is not a file"
+    assert _unreadable(tmp_path).message == "container.yaml is not a regular file"
 
 
 def test_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "container.yaml")
-    assert _unreadable(tmp_path).message == "container.yaml is not a file"
+    assert _unreadable(tmp_path).message == "container.yaml is not a regular file"
 
 
 @pytest.mark.parametrize("target", ["../secret", "nowhere", "container.yaml", "/etc/passwd"])
@@ -258,7 +258,7 @@ def test_links_out_of_the_checkout_and_broken_links(tmp_path: Path, target: str)
     folder = tmp_path / "checkout"
     folder.mkdir()
     (folder / "container.yaml").symlink_to(target)
-    assert "is a link that leads out" in _unreadable(folder).message
+    assert "is a broken symbolic link, or leads out" in _unreadable(folder).message
 
 
 def test_link_within_the_checkout_is_followed(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_link_within_the_checkout_is_followed(tmp_path: Path) -> None:
 
 def test_a_huge_file(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
-    assert "longer than" in _unreadable(tmp_path).message
+    assert "larger than" in _unreadable(tmp_path).message
 
 
 def test_invalid_utf8(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_unchanged_file_is_not_written(tmp_path: Path) -> None:
     ],
 )
 def test_edit_that_would_be_invalid_is_rejected(tmp_path: Path, change: str, code: str) -> None:
-    with pytest.raises(RefusedError, match="would not be valid") as error:
+    with pytest.raises(RefusedError, match="the result would be invalid") as error:
         edit(tmp_path, [change], [])
     assert all(each.code == code for each in error.value.findings)
     assert list(tmp_path.iterdir()) == []
@@ -104,7 +104,7 @@ def test_unreadable_file_is_unchanged(tmp_path: Path) -> None:
         edit(tmp_path, ["tags=a"], [])
     path.unlink()
     path.mkdir()
-    with pytest.raises(RefusedError, match="is not a file"):
+    with pytest.raises(RefusedError, match="is not a regular file"):
         edit(tmp_path, ["tags=a"], [])
 
 

@@ -193,7 +193,7 @@ def test_builds_that_are_not_let_through(desk: Desk) -> None:
         (["promote", "\x1b[2Jx-1-1"], 1, "[2Jx-1-1' is no NVR"),
         (["promote", "-x-1-1"], 2, "unrecognized arguments: -x-1-1"),
         (["promote", "../../x-1-1"], 1, "the hub has no build ../../x-1-1"),
-        (["list", "Hello"], 2, "not a repository: 'Hello' must be lower-case"),
+        (["list", "Hello"], 2, "not a repository: 'Hello' must consist of lower-case"),
         (["list", "no/such"], 1, "there is no image in"),
         (["unpromote"], 2, "the following arguments are required: NVR"),
         (["unpromote", "x-1-1"], 1, "x-1-1 was not promoted to stable"),
