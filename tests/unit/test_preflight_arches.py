@@ -30,8 +30,8 @@ def test_arches_without_a_builder(channel: str, everywhere: str, severity: str |
         ([20], ""),
         ([720, 20], ""),
         ([None], ""),
-        ([720], "for x86_64 has checked in with the hub for 12 min"),
-        ([7200, 720, None], "for x86_64 has checked in with the hub for 12 min"),
+        ([720], "has checked in with the hub for 12 min"),
+        ([7200, 720, None], "has checked in with the hub for 12 min"),
     ],
 )
 def test_arches_with_silent_builders(ago: list[int | None], said: str) -> None:
