@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.table import Row
-from fedpkg_container.model.build import NVR
 from fedpkg_container.model.koji_images import Candidate
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.process import run
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry

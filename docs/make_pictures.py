@@ -18,8 +18,8 @@ from rich.text import Text
 from fedpkg_container.box.demo.__main__ import Demo
 from fedpkg_container.hub.events import Finished, LogLines, Submitted
 from fedpkg_container.hub.follow import follow
-from fedpkg_container.hub.session import anonymous
-from fedpkg_container.model.polling import Pace
+from fedpkg_container.hub.session import anonymous_session
+from fedpkg_container.model.polling import PollInterval
 from fedpkg_container.progress.live import LiveRenderer
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -80,11 +80,11 @@ class Pictures:
         task_id = int(json.loads(info.read_text())["task_id"])
         console = _console()
         view = LiveRenderer(io.StringIO(), console=Console(file=io.StringIO(), width=WIDTH, height=24))
-        session = anonymous("koji")
+        session = anonymous_session("koji")
         average = session.getAverageBuildDuration("hello-web-container")
         view(Submitted(task_id, average=average, title="container/hello-web (scratch)"))
         taken = False
-        for event in follow(session, task_id, pace=Pace(tick=0.5)):
+        for event in follow(session, task_id, interval=PollInterval(minimum=0.5)):
             view(event)
             if isinstance(event, LogLines) and not taken and any(after in line for line in event.lines):
                 taken = True

@@ -34,7 +34,7 @@ from koji.tasks import BaseTaskHandler
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.hub.session import UNREACHABLE
+from fedpkg_container.hub.session import CONNECTION_ERRORS
 from fedpkg_container.image.config import VARIABLE
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
@@ -294,7 +294,7 @@ def _shut_down(manager: TaskManager) -> None:
     try:
         manager.shutdown()
         manager.session.logout()
-    except (*UNREACHABLE, koji.GenericError) as error:
+    except (*CONNECTION_ERRORS, koji.GenericError) as error:
         logger.warning("the hub was not told that this builder ends: %s", error)
 
 

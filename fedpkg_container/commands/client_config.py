@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fedpkg_container.errors import UsageError
 
 if TYPE_CHECKING:
-    from fedpkg_container.model.polling import Pace
+    from fedpkg_container.model.polling import PollInterval
 
 
 def koji_profile(client: Any) -> str:
@@ -23,17 +23,17 @@ def koji_profile(client: Any) -> str:
     return named or str(client.config.get(client.name, "kojiprofile"))
 
 
-def pace(client: Any) -> Pace:
+def poll_interval(client: Any) -> PollInterval:
     """How often the hub is asked: settings ``progress_interval`` and ``progress_interval_max``, and ``--hub-timeout``.
 
     :raises UsageError: a setting is no number of seconds
     """
-    from fedpkg_container.model.polling import USUAL, Pace
+    from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
 
-    tick = _seconds(client, "progress_interval", USUAL.tick)
-    slowest = _seconds(client, "progress_interval_max", USUAL.slowest)
+    minimum = _seconds(client, "progress_interval", DEFAULT_POLL_INTERVAL.minimum)
+    maximum = _seconds(client, "progress_interval_max", DEFAULT_POLL_INTERVAL.maximum)
     given = client.args.hub_timeout
-    return Pace(tick, max(tick, slowest), USUAL.hub_timeout if given is None else given)
+    return PollInterval(minimum, max(minimum, maximum), DEFAULT_POLL_INTERVAL.hub_timeout if given is None else given)
 
 
 def _setting(client: Any, option: str) -> str:

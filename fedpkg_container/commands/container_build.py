@@ -31,13 +31,13 @@ def run(client: Any) -> int:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
-    from fedpkg_container.commands.client_config import pace
+    from fedpkg_container.commands.client_config import poll_interval
     from fedpkg_container.commands.following import INTERRUPTED, follow_to_end, interrupted
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import deferred
 
     arguments = client.args
-    pace(client)  # a wrong setting is told before there is a task
+    poll_interval(client)  # a wrong setting is told before there is a task
     if arguments.task_info:
         _check_task_info(arguments.task_info)
     checkout = Checkout.read(client.cmd)
@@ -177,11 +177,11 @@ def _ask_hub(
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub.preflight import preflight
-    from fedpkg_container.hub.session import anonymous, connect, contact
+    from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     profile = koji_profile(client)
-    session = anonymous(profile) if client.args.dry_run else connect(profile, client.cmd)
-    with contact(session.baseurl):
+    session = anonymous_session(profile) if client.args.dry_run else connect(profile, client.cmd)
+    with hub_errors(session.baseurl):
         return session, preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
 
 
@@ -208,10 +208,10 @@ def _say_request(client: Any, request: BuildRequest, answer: Preflight) -> None:
 def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight) -> int:
     """Submit, and say so; the task's id."""
     from fedpkg_container.commands.following import ways_on
-    from fedpkg_container.hub.session import contact
+    from fedpkg_container.hub.session import hub_errors
     from fedpkg_container.hub.submit import submit
 
-    with contact(session.baseurl):
+    with hub_errors(session.baseurl):
         task_id = submit(session, request, newest=answer.newest)
     if client.args.task_info:
         _write_task_info(client, task_id, request, answer)
@@ -279,6 +279,6 @@ def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: P
 
 def _task_page(client: Any, task_id: int) -> str:
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.hub.session import addresses
+    from fedpkg_container.hub.session import site_urls
 
-    return addresses(koji_profile(client)).task(task_id)
+    return site_urls(koji_profile(client)).task(task_id)

@@ -32,7 +32,7 @@ def show_table(settings: Sequence[Setting]) -> None:
 
 def as_text(value: Any) -> str:
     """A value as a person reads it: lists of words without commas, the rest as YAML."""
-    from fedpkg_container.distgit.yaml_edit import render
+    from fedpkg_container.distgit.yaml_edit import dump_flow
 
     if value is None:
         return ""
@@ -42,7 +42,7 @@ def as_text(value: Any) -> str:
         isinstance(each, str) and each and not set(each) & set(" \t\n") for each in value
     ):
         return " ".join(value)
-    return render(value)
+    return dump_flow(value)
 
 
 def in_one_line(text: str) -> str:
@@ -203,28 +203,28 @@ def _get(client: Any, folder: Path) -> int:
     from fedpkg_container.commands.findings import refuse
     from fedpkg_container.distgit import effective
     from fedpkg_container.distgit.container_yaml_schema import keys
-    from fedpkg_container.distgit.yaml_document import plain
+    from fedpkg_container.distgit.yaml_document import to_plain
     from fedpkg_container.errors import FedpkgContainerError, UsageError
 
     key = client.args.get
     known = [*effective.SETTINGS, *(each for each in keys() if each not in effective.SETTINGS)]
     if key not in known and not key.startswith("flatpak."):
-        from fedpkg_container.model.findings import nearest
+        from fedpkg_container.model.findings import closest_match
 
-        like = nearest(key, known)
+        like = closest_match(key, known)
         raise FedpkgContainerError(
             f"there is no key {key}", solution=f"did you mean {like}?" if like else f"known are {', '.join(known)}"
         )
     if key in effective.OF_HUB and client.args.offline:
         raise UsageError(f"only the hub knows {key}", solution="leave out --offline")
-    values = effective.Effective(folder)
+    values = effective.EffectiveConfig(folder)
     checkout = _checkout(client) if key in (*effective.OF_CHECKOUT, *effective.OF_HUB) else None
     site = _site(client, checkout) if checkout or key in effective.OF_SITE else []
     target = _target(site) if key in effective.OF_HUB else None
     if key not in effective.SETTINGS:
         refuse(values.container_yaml.findings, "not shown")
     found = {setting.key: setting.value for setting in values.settings(checkout, site, target)}
-    value = found[key] if key in found else plain(values.container_yaml.get(*key.split(".")))
+    value = found[key] if key in found else to_plain(values.container_yaml.get(*key.split(".")))
     if client.args.json:
         say_json(value)
     elif value is not None:
@@ -233,10 +233,10 @@ def _get(client: Any, folder: Path) -> int:
 
 
 def _show(client: Any, folder: Path) -> int:
-    from fedpkg_container.distgit.effective import Effective
+    from fedpkg_container.distgit.effective import EffectiveConfig
     from fedpkg_container.errors import CheckoutError, FedpkgContainerError
 
-    values = Effective(folder)
+    values = EffectiveConfig(folder)
     notes = values.notes
     checkout = target = None
     try:
@@ -307,9 +307,9 @@ def _defining_file(client: Any, section: str) -> str:
 def _target(site: Sequence[Setting]) -> Target:
     from fedpkg_container.errors import CheckoutError
     from fedpkg_container.hub.preflight import read_target
-    from fedpkg_container.hub.session import anonymous
+    from fedpkg_container.hub.session import anonymous_session
 
     values = {setting.key: setting.value for setting in site}
     if values["target"] is None:
         raise CheckoutError("the checkout is on no branch, so there is no target", solution="switch to a branch")
-    return read_target(anonymous(values["profile"]), values["target"])
+    return read_target(anonymous_session(values["profile"]), values["target"])

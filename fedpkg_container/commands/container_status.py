@@ -93,15 +93,15 @@ def _is_target(word: str) -> bool:
 
 def _run(client: Any) -> int:
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.hub.session import anonymous, connect, contact
+    from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     arguments = client.args
     profile = koji_profile(client)
     logged_in = arguments.mine or arguments.cancel_on_interrupt
-    session = connect(profile, client.cmd) if logged_in else anonymous(profile)
+    session = connect(profile, client.cmd) if logged_in else anonymous_session(profile)
     if arguments.watch:
         return _watch(client, session)
-    with contact(session.baseurl):
+    with hub_errors(session.baseurl):
         if arguments.mine:
             from fedpkg_container.commands.status_checkout import show_own
 
@@ -124,13 +124,13 @@ def _show(client: Any, session: Any, word: str) -> Mapping[str, Any]:
     """Show one task or build, unless JSON is wanted; its facts."""
     from fedpkg_container.commands.status_build import show_build
     from fedpkg_container.commands.status_task import show_task
-    from fedpkg_container.hub.builds import build_of, find
+    from fedpkg_container.hub.builds import build_of_task, find_task_or_build
 
-    task, build = find(session, word)
+    task, build = find_task_or_build(session, word)
     arguments = client.args
     of_build = bool(arguments.rpms or arguments.diff)
     if of_build and task is not None:
-        build = build_of(session, task["id"]) or build
+        build = build_of_task(session, task["id"]) or build
     if build is None and of_build:
         raise RefusedError(f"the hub knows no build {word}", solution="--rpms and --diff want a build: give its NVR")
     if task is not None and not of_build:
@@ -146,15 +146,15 @@ def _watch(client: Any, session: Any) -> int:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.commands.following import follow_logs, follow_to_end
     from fedpkg_container.hub.events import Submitted
-    from fedpkg_container.hub.session import addresses, contact
+    from fedpkg_container.hub.session import hub_errors, site_urls
 
     words = client.args.what
     if words and words[0].isascii() and words[0].isdigit():
         task_id = int(words[0])  # following asks for it, for as long as it takes
     else:
-        with contact(session.baseurl):
+        with hub_errors(session.baseurl):
             task_id = _task_id(client, session)
-    page = addresses(koji_profile(client)).task(task_id)
+    page = site_urls(koji_profile(client)).task(task_id)
     submitted = Submitted(task_id, page, average=_average(client, session))
     if client.args.logs is not None:
         return follow_logs(client, session, submitted, client.args.logs)
@@ -165,13 +165,13 @@ def _average(client: Any, session: Any) -> float | None:
     """How long builds of the checkout take, where that can be told."""
     from fedpkg_container.commands.status_checkout import component_of
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.builds import usual
-    from fedpkg_container.hub.session import contact
+    from fedpkg_container.hub.builds import valid_average
+    from fedpkg_container.hub.session import hub_errors
 
     try:
         component = component_of(client)
-        with contact(session.baseurl):
-            return usual(session.getAverageBuildDuration(component))
+        with hub_errors(session.baseurl):
+            return valid_average(session.getAverageBuildDuration(component))
     except FedpkgContainerError:
         return None
 
@@ -181,14 +181,14 @@ def _task_id(client: Any, session: Any) -> int:
 
     :raises RefusedError: there is none
     """
-    from fedpkg_container.hub.builds import find, read_build
+    from fedpkg_container.hub.builds import find_task_or_build, read_build
 
     if not client.args.what:
         from fedpkg_container.commands.status_checkout import running_task
 
         return running_task(client, session)
     word = client.args.what[0]
-    task, build = find(session, word)
+    task, build = find_task_or_build(session, word)
     if task is not None:
         return int(task["id"])
     known = read_build(build or {})

@@ -89,18 +89,18 @@ def _watched(
 
 
 def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails) -> Finished:
-    from fedpkg_container.commands.client_config import koji_profile, pace
+    from fedpkg_container.commands.client_config import koji_profile, poll_interval
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
-    from fedpkg_container.hub.session import contact, log_in, profile_options
+    from fedpkg_container.hub.session import hub_errors, log_in, profile_options
 
     def login() -> None:
         log_in(session, profile_options(koji_profile(client)), client.cmd)
 
-    with contact(session.baseurl), show:
+    with hub_errors(session.baseurl), show:
         show(submitted)
         again = login if session.logged_in else None
-        for event in follow(session, submitted.task_id, pace=pace(client), login=again):
+        for event in follow(session, submitted.task_id, interval=poll_interval(client), login=again):
             tails(event)
             show(event)
             if isinstance(event, Finished):
@@ -113,12 +113,12 @@ def interrupted(client: Any, session: Any, task_id: int) -> None:
 
     :raises CanceledError: it was canceled
     """
-    from fedpkg_container.hub.session import contact
+    from fedpkg_container.hub.session import hub_errors
 
     if client.args.cancel_on_interrupt:
         complain("", f"canceling task {task_id} …")
         try:
-            with contact(session.baseurl):
+            with hub_errors(session.baseurl):
                 session.cancelTask(task_id)
         except FedpkgContainerError as error:
             error.reason = f"task {task_id} was not canceled: {error.reason}"
@@ -142,7 +142,7 @@ def ways_on(client: Any, task_id: int) -> str:
 def _report(client: Any, event: Finished, tails: Tails, kind: str) -> int:
     """The end: what the packager came for; the exit status."""
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.hub.session import addresses
+    from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
 
     if kind == "json":
@@ -151,7 +151,7 @@ def _report(client: Any, event: Finished, tails: Tails, kind: str) -> int:
         raise CanceledError(f"task {event.task.id} was canceled")
     if event.task.state == "FAILED":
         if kind != "json":
-            complain(*report.failure(event, tails, addresses(koji_profile(client))))
+            complain(*report.failure(event, tails, site_urls(koji_profile(client))))
         failed = event.failed or event.task
         raise BuildFailedError(
             report.failure_reason(event),

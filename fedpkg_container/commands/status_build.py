@@ -44,7 +44,7 @@ def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[st
 
 def _build(client: Any, contents: Contents) -> Iterator[str]:
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.hub.session import addresses
+    from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress.formatting import ago
     from fedpkg_container.text import spoken
 
@@ -54,7 +54,7 @@ def _build(client: Any, contents: Contents) -> Iterator[str]:
         took = f", in {spoken(build.completed - build.created)}" if build.created is not None else ""
         yield f"  built    {ago(build.completed)}{took}, by {build.owner}"
     if build.task_id:
-        page = addresses(koji_profile(client)).task(build.task_id)
+        page = site_urls(koji_profile(client)).task(build.task_id)
         yield f"  task     {build.task_id}{'  ' + page if page else ''}"
     if build.branch:
         yield f"  branch   {build.branch}"

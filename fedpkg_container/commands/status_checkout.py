@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.terminal import say, say_json
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.nvr import COMPONENT, label
+from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
@@ -69,18 +69,18 @@ def _component(checkout: Checkout) -> str:
         labels = Dockerfile.read(checkout.path).labels
     except RefusedError:
         labels = {}
-    return printable_line(label(labels, COMPONENT) or f"{checkout.name}-container")
+    return printable_line(label_value(labels, COMPONENT_LABEL) or f"{checkout.name}-container")
 
 
 def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
     """Where HEAD stands: its build, or the nearest one before it."""
-    from fedpkg_container.distgit.checkout import distance
+    from fedpkg_container.distgit.checkout import ahead_behind
 
     nearest: tuple[int, int, Build] | None = None
     for build in builds:
         if build.state != "COMPLETE":
             continue
-        between = distance(repository, build.commit)
+        between = ahead_behind(repository, build.commit)
         if between is not None and (nearest is None or sum(between) < sum(nearest[:2])):
             nearest = (*between, build)
     if nearest is None:
@@ -150,11 +150,11 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
 
 def show_own(client: Any, session: Any) -> int:
     """Show one's own container builds; the exit status."""
-    from fedpkg_container.hub.builds import own
+    from fedpkg_container.hub.builds import builds_of_user
     from fedpkg_container.progress.formatting import ago
     from fedpkg_container.progress.plain import STATES
 
-    running, past = own(session, session.getLoggedInUser())
+    running, past = builds_of_user(session, session.getLoggedInUser())
     if client.args.json:
         facts = {"running": running, "ended": past}
         say_json({name: [dataclasses.asdict(each) for each in builds] for name, builds in facts.items()})

@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
     """Show a tree of tasks and how it ended, unless JSON is wanted; its facts."""
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.hub.hosts import look
+    from fedpkg_container.hub.hosts import check_waiting_tasks
     from fedpkg_container.hub.logs import read_tree
-    from fedpkg_container.hub.session import addresses
+    from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
     from fedpkg_container.progress.json_lines import no_builder_facts, task_facts
 
     tasks, logs = read_tree(session, task_id)
-    finished = _end(session, tasks, logs)
-    silent = look(session, tasks)
+    outcome = _end(session, tasks, logs)
+    silent = check_waiting_tasks(session, tasks)
     facts: dict[str, Any] = {
         "tasks": [task_facts(task) for task in tasks],
         "no_builder": [no_builder_facts(event) for event in silent],
     }
-    if finished is not None:
-        facts["result"] = report.result_facts(finished)
+    if outcome is not None:
+        facts["result"] = report.result_facts(outcome)
     if client.args.json:
         return facts
     say(*tree_lines(tasks))
     say(*(f"task {event.task.id} still waits: {event.text}" for event in silent))
-    if page := addresses(koji_profile(client)).task(task_id):
+    if page := site_urls(koji_profile(client)).task(task_id):
         say(page)
-    if finished is not None:
-        say(*_end_lines(finished))
+    if outcome is not None:
+        say(*_end_lines(outcome))
     elif not tasks[0].ended:
         say(f"watch it: {client.name} container-status --watch {task_id}")
     if logs:
@@ -48,10 +48,10 @@ def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
 
 
 def _end(session: Any, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
-    from fedpkg_container.hub.tasks import finished
+    from fedpkg_container.hub.tasks import read_outcome
 
     root = tasks[0]
-    return finished(session, root, tasks, [(log.task.id, log.name) for log in logs]) if root.ended else None
+    return read_outcome(session, root, tasks, [(log.task.id, log.name) for log in logs]) if root.ended else None
 
 
 def _end_lines(event: Finished) -> list[str]:

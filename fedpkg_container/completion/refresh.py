@@ -80,12 +80,12 @@ def refresh(place: Place, component: str, user: str = "") -> None:
     :raises OSError: the cache cannot be written
     """
 
-    from fedpkg_container.hub.session import anonymous, contact, profile_options
+    from fedpkg_container.hub.session import anonymous_session, hub_errors, profile_options
 
     options = profile_options(place.profile)
     user = _user(options, user or str(cache.read(place.hub_file).get("user", "")))
-    session = anonymous(place.profile, timeout=TIMEOUT)
-    with contact(options["server"]):
+    session = anonymous_session(place.profile, timeout=TIMEOUT)
+    with hub_errors(options["server"]):
         found = _ask(session, component, user)
     nvrs = found.pop("nvrs", None)
     cache.write(place.hub_file, {**cache.read(place.hub_file), **found, "user": user})

@@ -1,1 +1,1 @@
-"""What is on disk: the checkout, the Dockerfile, and the rules over them. No hub and no registry is asked."""
+"""Files of a checkout (Dockerfile, container.yaml and others) and their checks. No hub or registry is accessed."""

@@ -1,7 +1,7 @@
-"""The file ``additional-tags``: one floating tag a line, as OSBS had it.
+"""The file ``additional-tags``: one floating tag per line, as in OSBS.
 
-Empty lines are passed over. So are tags with a hyphen, since those could be taken for VERSION-RELEASE (atomic-reactor's
-rule for this file). There are no comments.
+Empty lines are ignored, and so are tags with a hyphen, which could be mistaken for VERSION-RELEASE (atomic-reactor's
+rule for this file). Comments are not supported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.safe_read import decode, read_bytes
-from fedpkg_container.distgit.yaml_document import shown
+from fedpkg_container.distgit.yaml_document import abbreviate
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import tag_problem
@@ -21,9 +21,9 @@ FILE = "additional-tags"
 
 @dataclass(frozen=True)
 class AdditionalTags:
-    """What the file says.
+    """Contents of the file.
 
-    :param lines: the tags that a build sets, and the line of each, from 1
+    :param lines: valid tags → line number, from 1
     """
 
     lines: dict[str, int]
@@ -31,14 +31,14 @@ class AdditionalTags:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags, in the order of the file."""
+        """The tags in the order of the file."""
         return tuple(self.lines)
 
     @classmethod
-    def read(cls, folder: Path) -> AdditionalTags:
-        """The file in a folder. Never raises: what cannot be read is a finding."""
+    def read(cls, directory: Path) -> AdditionalTags:
+        """Read the file in a directory. Never raises; an unreadable file is a finding."""
         try:
-            content = read_bytes(folder, FILE)
+            content = read_bytes(directory, FILE)
             text = decode(content, FILE) if content else ""
         except RefusedError as error:
             return cls({}, (Finding("tags-unreadable", ERROR, error.reason, error.solution, FILE),))
@@ -46,7 +46,7 @@ class AdditionalTags:
 
     @classmethod
     def from_text(cls, text: str) -> AdditionalTags:
-        """The content of a file."""
+        """Parse the content of the file."""
         lines: dict[str, int] = {}
         findings: list[Finding] = []
         for number, line in enumerate(text.split("\n"), start=1):
@@ -58,19 +58,23 @@ class AdditionalTags:
         return cls(lines, tuple(findings))
 
 
-def check(folder: Path) -> list[Finding]:
-    """Every finding about the file, in the order of its lines."""
-    return list(AdditionalTags.read(folder).findings)
+def check(directory: Path) -> list[Finding]:
+    """Return all findings about the file, in line order."""
+    return list(AdditionalTags.read(directory).findings)
 
 
-def _problems(tag: str, number: int, before: int) -> Iterator[Finding]:
+def _problems(tag: str, number: int, first_line: int) -> Iterator[Finding]:
     if tag.startswith("#"):
-        message = "there are no comments in additional-tags: this line is taken for a tag"
-        yield Finding("tag-invalid", ERROR, message, "delete it", FILE, number)
+        message = "additional-tags does not support comments: this line is read as a tag"
+        yield Finding("tag-invalid", ERROR, message, "delete the line", FILE, number)
     elif "-" in tag:
-        message = f"tag {shown(tag)!r} is passed over, since it has a hyphen"
-        yield Finding("tag-ignored", WARNING, message, "write it with . or _ instead, or delete it", FILE, number)
+        message = f"tag {abbreviate(tag)!r} is ignored because it contains a hyphen"
+        yield Finding(
+            "tag-ignored", WARNING, message, "replace the hyphen with . or _, or delete the tag", FILE, number
+        )
     elif problem := tag_problem(tag):
-        yield Finding("tag-invalid", ERROR, f"tag {shown(tag)!r} {problem}", "one tag a line: mend it", FILE, number)
-    elif before:
-        yield Finding("tag-twice", WARNING, f"tag {tag} is on line {before} already", "delete one", FILE, number)
+        message = f"tag {abbreviate(tag)!r} {problem}"
+        yield Finding("tag-invalid", ERROR, message, "put one valid tag on each line", FILE, number)
+    elif first_line:
+        message = f"duplicate tag {tag}, already on line {first_line}"
+        yield Finding("tag-twice", WARNING, message, "delete one of the lines", FILE, number)

@@ -1,4 +1,4 @@
-"""The checkout that a packager builds from: its state, its history and its source URL."""
+"""The dist-git checkout to build from: its git status and its source URL."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from fedpkg_container.text import printable_line
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
-def distance(repository: Any, commit: str) -> tuple[int, int] | None:
-    """By how many commits HEAD is ahead of a commit and behind it; None when the checkout does not have it.
+def ahead_behind(repository: Any, commit: str) -> tuple[int, int] | None:
+    """Return how many commits HEAD is ahead of and behind a commit; None if the commit is not in the checkout.
 
-    :param repository: ``git.Repo``
+    :param repository: the checkout's ``git.Repo``
     """
     if not _COMMIT.fullmatch(commit):
         return None
     try:
-        counted = repository.git.rev_list("--left-right", "--count", f"HEAD...{commit}")
+        counts = repository.git.rev_list("--left-right", "--count", f"HEAD...{commit}")
     except git.GitCommandError:
         return None
-    ahead, behind = counted.split()
+    ahead, behind = counts.split()
     return int(ahead), int(behind)
 
 
-#: Fields before the name of a file, by the kind of the entry: changed, renamed, unmerged.
+#: Number of fields before the file name, by the type of the entry: changed, renamed, unmerged.
 _FIELDS = {"1": 8, "2": 9, "u": 10}
 
 
 @dataclass
 class GitStatus:
-    """The state of a checkout.
+    """Output of ``git status``.
 
-    :param commit: of HEAD; empty when there is none
-    :param tracks: the remote branch; empty when the local one follows none, or it is not there
-    :param ahead: commits that the remote branch has not
-    :param behind: commits that it has and HEAD has not
-    :param changed: files of git with changes that are not committed
-    :param untracked: files that git does not have, and does not ignore
+    :param commit: commit ID of HEAD; empty if there is none
+    :param tracks: upstream branch; empty if the local branch tracks none, or it does not exist
+    :param ahead: number of commits missing in the upstream branch
+    :param behind: number of commits of the upstream branch missing in HEAD
+    :param changed: tracked files with uncommitted changes
+    :param untracked: files neither tracked nor ignored
     """
 
     commit: str = ""
     detached: bool = False
-    tracks: str = ""
+    upstream: str = ""
     ahead: int = 0
     behind: int = 0
     changed: list[str] = field(default_factory=list)
@@ -57,16 +57,16 @@ class GitStatus:
 
     @classmethod
     def read(cls, repository: Any) -> GitStatus:
-        """Ask git.
+        """Run ``git status``.
 
-        :param repository: ``git.Repo``
-        :raises git.GitCommandError: git does not read the checkout
+        :param repository: the checkout's ``git.Repo``
+        :raises git.GitCommandError: if git refuses to read the checkout
         """
         return cls.parse(repository.git.status("--porcelain=v2", "--branch", "-z", "--untracked-files=all"))
 
     @classmethod
     def parse(cls, output: str) -> GitStatus:
-        """Read what git says."""
+        """Parse the output of ``git status --porcelain=v2 --branch -z``."""
         status = cls()
         upstream = ""
         entries = iter(output.split("\0"))
@@ -80,7 +80,7 @@ class GitStatus:
                 status.untracked.append(rest)
             elif kind in _FIELDS:
                 status.changed.append(rest.split(" ", _FIELDS[kind] - 1)[-1])
-                if kind == "2":  # the name that it had before comes next
+                if kind == "2":  # a rename: the next entry is the old name
                     next(entries, None)
         return status
 
@@ -89,12 +89,12 @@ class GitStatus:
             self.commit = "" if value == "(initial)" else value
         elif name == "branch.head":
             self.detached = value == "(detached)"
-        elif name == "branch.ab":  # only said when the remote branch is there
+        elif name == "branch.ab":  # only printed if the upstream branch exists
             ahead, behind = value.split()
-            self.tracks, self.ahead, self.behind = upstream, int(ahead), -int(behind)
+            self.upstream, self.ahead, self.behind = upstream, int(ahead), -int(behind)
 
 
-#: Namespaces of dist-git that hold containers.
+#: dist-git namespaces of containers.
 NAMESPACES = ("container", "containers", "docker")
 
 
@@ -102,16 +102,16 @@ NAMESPACES = ("container", "containers", "docker")
 class Checkout:
     """A dist-git checkout.
 
-    :param branch: the branch of dist-git that is followed: rawhide, f41; empty when the head is detached
-    :param branch_known: the site's rule for names of branches knows it
-    :param commit: the commit that would be built
-    :param source: URL that a builder reads the commit from
-    :param tracked: files that git has
-    :param untracked: files that it has not, and does not ignore
-    :param changed: tracked files with changes that are not committed
-    :param tracks: the remote branch, origin/rawhide; empty when the local one follows none
-    :param ahead: commits that are not pushed
-    :param behind: commits that dist-git has and this checkout does not
+    :param branch: dist-git branch that is tracked, e.g. rawhide or f41; empty if HEAD is detached
+    :param branch_known: whether the branch name matches the site's naming rule
+    :param commit: commit to build
+    :param source: source URL with the commit, for builders
+    :param tracked: files tracked by git
+    :param untracked: files neither tracked nor ignored
+    :param changed: tracked files with uncommitted changes
+    :param tracks: upstream branch, e.g. origin/rawhide; empty if the local branch tracks none
+    :param ahead: number of commits not pushed
+    :param behind: number of commits of the upstream branch missing in this checkout
     """
 
     path: Path
@@ -125,21 +125,21 @@ class Checkout:
     tracked: frozenset[str]
     untracked: tuple[str, ...]
     changed: tuple[str, ...]
-    tracks: str
+    upstream: str
     ahead: int
     behind: int
 
     @classmethod
     def read(cls, commands: Any) -> Checkout:
-        """Read a checkout through rpkg, which knows the site's rules for addresses and branches.
+        """Read a checkout through rpkg, which implements the site's rules for URLs and branches.
 
         :param commands: the site's ``pyrpkg.Commands``
-        :raises CheckoutError: it is no git repository, cannot be read, or has no commit or remote
+        :raises CheckoutError: if it is not a git repository, cannot be read, or has no commit or remote
         """
         path = Path(commands.path).absolute()
         repository, status = _repository(commands, path)
         if not repository.remotes:
-            raise CheckoutError(f"{path} has no remote", solution="add that of dist-git: git remote add origin URL")
+            raise CheckoutError(f"{path} has no remote", solution="add the dist-git remote: git remote add origin URL")
         try:
             namespace, source = (
                 commands.ns or "",
@@ -147,7 +147,7 @@ class Checkout:
             )
         except rpkgError as error:
             raise CheckoutError(
-                f"{path}: {error}", solution="add the remote of dist-git: git remote add origin URL"
+                f"{path}: {error}", solution="add the dist-git remote: git remote add origin URL"
             ) from error
         branch = commands.branch_merge if commands.dist or not status.detached else ""
         return cls(
@@ -162,35 +162,37 @@ class Checkout:
             tracked=frozenset(filter(None, repository.git.ls_files("-z").split("\0"))),
             untracked=tuple(status.untracked),
             changed=tuple(status.changed),
-            tracks=status.tracks,
+            upstream=status.upstream,
             ahead=status.ahead,
             behind=status.behind,
         )
 
 
 def _repository(commands: Any, path: Path) -> tuple[git.Repo, GitStatus]:
-    """The repository of a checkout, and its state.
+    """Open the repository of a checkout, and read its status.
 
-    :raises CheckoutError: there is none, git does not read it, or it has no commit
+    :raises CheckoutError: if it is not a git repository, git refuses to read it, or it has no commit
     """
     try:
         repository: git.Repo = commands.repo
     except rpkgError as error:
-        top = next((str(each) for each in path.parents if (each / ".git").exists()), "")
+        top = next((str(parent) for parent in path.parents if (parent / ".git").exists()), "")
         if top:
-            raise CheckoutError(f"{path} is a folder in the checkout {top}", solution=f"go there: cd {top}") from error
-        solution = "run this in a checkout of dist-git: fedpkg clone container/NAME"
+            raise CheckoutError(
+                f"{path} is a subdirectory of the checkout {top}", solution=f"change to its top directory: cd {top}"
+            ) from error
+        solution = "run this in a dist-git checkout: fedpkg clone container/NAME"
         raise CheckoutError(f"{path} is not a git repository", solution=solution) from error
     try:
         status = GitStatus.read(repository)
     except git.GitCommandError as error:
-        said = printable_line(str(error.stderr)).strip(" '").removeprefix("stderr: ").strip(" '")
-        raise CheckoutError(f"git does not read {path}: {said}", solution="do what git says") from error
+        message = printable_line(str(error.stderr)).strip(" '").removeprefix("stderr: ").strip(" '")
+        raise CheckoutError(f"git refuses to read {path}: {message}", solution="follow git's advice above") from error
     if not status.commit:
-        raise CheckoutError(f"{path} has no commit yet", solution="commit the Dockerfile and push it")
+        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile and push it")
     return repository, status
 
 
 def with_git_scheme(url: str) -> str:
-    """A build URL in the form that Koji's builders read: ``git+https://…``; git:// stays as it is."""
+    """Return a source URL in the form that Koji's builders accept (``git+https://…``); git:// URLs are unchanged."""
     return f"git+{url}" if re.match(r"(https?|ssh|rsync)://", url) else url

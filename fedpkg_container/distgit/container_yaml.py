@@ -1,4 +1,4 @@
-"""Reading and checking container.yaml."""
+"""Reading and validating container.yaml."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Any
 
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE, IGNORED, SCHEMA, UNAVAILABLE
 from fedpkg_container.distgit.safe_read import decode, read_bytes
-from fedpkg_container.distgit.yaml_document import Foreign, KeyPath, YamlDocument, parse, shown
+from fedpkg_container.distgit.yaml_document import KeyPath, UnsupportedValue, YamlDocument, abbreviate, parse
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.findings import ERROR, WARNING, Finding, nearest
+from fedpkg_container.model.findings import ERROR, WARNING, Finding, closest_match
 from fedpkg_container.model.nvr import is_variable, tag_problem
 from fedpkg_container.model.platforms import Platforms
 
+#: JSON types in words.
 _KINDS = {
-    "object": "keys and values",
+    "object": "a mapping",
     "array": "a list",
     "string": "text",
     "boolean": "true or false",
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a number",
-    "null": "nothing",
+    "null": "null",
 }
 
 
 def explain(error: Any, document: YamlDocument, file: str) -> Iterator[Finding]:
-    """The findings for an error.
+    """Yield the findings for a validation error.
 
     :param error: a ``jsonschema.ValidationError``
     """
@@ -43,101 +44,103 @@ def explain(error: Any, document: YamlDocument, file: str) -> Iterator[Finding]:
 
 
 def name(path: KeyPath) -> str:
-    """A path in words: ``compose.packages, item 2``."""
+    """Format a path for messages: ``compose.packages, item 2``."""
     parts = ""
-    for number, each in enumerate(path):
-        if isinstance(each, int):
-            parts += f", item {each + 1}"
+    for number, part in enumerate(path):
+        if isinstance(part, int):
+            parts += f", item {part + 1}"
         else:
-            between = "" if not parts else ", " if isinstance(path[number - 1], int) else "."
-            parts += f"{between}{shown(each)}"
+            separator = "" if not parts else ", " if isinstance(path[number - 1], int) else "."
+            parts += f"{separator}{abbreviate(part)}"
     return parts
 
 
 def _unknown(path: KeyPath, known: Iterable[str], document: YamlDocument, file: str) -> Finding:
     key = str(path[-1])
-    where = f" in {name(path[:-1])}" if path[:-1] else ""
-    like = nearest(key, known)
-    solution = f"did you mean {like}?" if like else f"known are {', '.join(sorted(known))}"
+    location = f" in {name(path[:-1])}" if path[:-1] else ""
+    match = closest_match(key, known)
+    solution = f"did you mean {match}?" if match else f"known keys: {', '.join(sorted(known))}"
     return Finding(
-        "yaml-unknown-key", ERROR, f"there is no key {shown(key)}{where}", solution, file, document.line(path)
+        "yaml-unknown-key", ERROR, f"unknown key {abbreviate(key)}{location}", solution, file, document.line(path)
     )
 
 
 def _sentence(error: Any, path: KeyPath, document: YamlDocument) -> tuple[str, str]:
-    """What is wrong, to follow the name of the value, and how to mend it."""
-    value, wanted = error.instance, error.validator_value
+    """Return what is wrong, to be appended to the name of the value, and how to fix it."""
+    value, expected = error.instance, error.validator_value
     if error.validator == "type":
-        return _type(value, [wanted] if isinstance(wanted, str) else list(wanted), path, document)
+        return _type(value, [expected] if isinstance(expected, str) else list(expected), path, document)
     if error.validator == "required":
-        missing = [key for key in wanted if key not in value]
-        return f": {' and '.join(missing)} must be given", f"add {' and '.join(f'{key}: …' for key in missing)}"
+        missing = [key for key in expected if key not in value]
+        return f": {' and '.join(missing)} required", f"add {' and '.join(f'{key}: …' for key in missing)}"
     if error.validator == "enum":
-        like = nearest(value, wanted) if isinstance(value, str) else ""
-        choices = f"must be one of {', '.join(wanted)}"
-        return f" is {_written(value, path, document)}; it {choices}", f"did you mean {like}?" if like else "choose one"
+        match = closest_match(value, expected) if isinstance(value, str) else ""
+        choices = f"must be one of {', '.join(expected)}"
+        solution = f"did you mean {match}?" if match else "choose one of these"
+        return f" is {_written(value, path, document)}; it {choices}", solution
     if error.validator in ("minimum", "maximum"):
         bound = "at least" if error.validator == "minimum" else "at most"
-        return f" is {shown(document.texts.get(path, '?'))}; it must be {bound} {wanted}", "mend the number"
+        return f" is {abbreviate(document.texts.get(path, '?'))}; it must be {bound} {expected}", "change the number"
     if error.validator == "pattern":
-        return f" is {shown(value)!r}, which is not of the right form", _FORMS.get(wanted, f"it must match {wanted}")
-    return " is empty", "fill it in, or delete it"  # minItems, minLength, minProperties
+        return f" is {abbreviate(value)!r}, which is not valid", _FORMS.get(expected, f"it must match {expected}")
+    return " is empty", "add a value, or delete the key"  # minItems, minLength, minProperties
 
 
+#: Patterns in the schema → how to write a matching value.
 _FORMS = {
-    "-rpms$": "the name of a content set ends in -rpms",
-    "^[0-9a-z]{40}$": "give the whole commit: 40 digits and lower-case letters",
-    "^[^/]": "give a path below the checkout, without / in front",
+    "-rpms$": "content set names must end with -rpms",
+    "^[0-9a-z]{40}$": "use the full commit ID: 40 digits and lower-case letters",
+    "^[^/]": "use a path relative to the checkout, without leading /",
     "^[A-Za-z0-9_-]*$": "use letters, digits, - and _",
 }
 
 
-def _type(value: Any, wanted: list[str], path: KeyPath, document: YamlDocument) -> tuple[str, str]:
-    kinds = [_KINDS[kind] for kind in wanted if kind != "null"]
+def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument) -> tuple[str, str]:
+    kinds = [_KINDS[kind] for kind in expected if kind != "null"]
     subject = "" if path else "the file"
     if value is None:
-        return f"{subject} has no value; it must be {' or '.join(kinds)}", "give it one, or delete the key"
+        return f"{subject} has no value; it must be {' or '.join(kinds)}", "add a value, or delete the key"
     message = f"{subject} is {_written(value, path, document)}; it must be {' or '.join(kinds)}"
     text = document.texts.get(path)
-    if "string" in wanted and text is not None:
-        return message, f'put it in quotes: "{shown(text)}"'
-    if "array" in wanted and text is not None:
-        return message, f"write it as a list: [{shown(text)}]"
-    if "boolean" in wanted:
+    if "string" in expected and text is not None:
+        return message, f'put it in quotes: "{abbreviate(text)}"'
+    if "array" in expected and text is not None:
+        return message, f"write it as a list: [{abbreviate(text)}]"
+    if "boolean" in expected:
         return message, "write true or false, without quotes"
-    if "object" in wanted:
-        return message, "write KEY: VALUE, below it and indented" if path else "write KEY: VALUE"
+    if "object" in expected:
+        return message, "write KEY: VALUE, indented on the next line" if path else "write KEY: VALUE"
     return message, f"write {' or '.join(kinds)}"
 
 
 def _written(value: Any, path: KeyPath, document: YamlDocument) -> str:
-    """A value in words, with its text where it has one."""
-    kind = value.kind if isinstance(value, Foreign) else _KINDS[_json_type(value)]
+    """Describe a value, with its text if it has one."""
+    kind = value.kind if isinstance(value, UnsupportedValue) else _KINDS[_json_type(value)]
     text = document.texts.get(path)
     if text is None:
         return kind if value else f"{kind} (empty)"
-    return f"{shown(text)!r}, {'a truth value' if isinstance(value, bool) else kind}"
+    return f"{abbreviate(text)!r}, {'a boolean' if isinstance(value, bool) else kind}"
 
 
 def _json_type(value: Any) -> str:
-    for kind, name_of in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array")):
+    for kind, json_type in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array")):
         if isinstance(value, kind):
-            return name_of
+            return json_type
     return "null" if value is None else "object"
 
 
 FILE = "container.yaml"
-#: Names that look like it and are not read.
-_MISTAKEN = ("container.yml", "Container.yaml", "container.yaml.in", "containers.yaml")
+#: File names that are easily confused with it, but not read.
+_MISNAMED = ("container.yml", "Container.yaml", "container.yaml.in", "containers.yaml")
 
 
 @dataclass(frozen=True)
 class ContainerYaml:
-    """What container.yaml says, as far as it can be read.
+    """Contents of container.yaml, as far as readable.
 
-    :param exists: there is such a file
-    :param values: its keys and values; empty when there is no file or nothing in it that can be read
-    :param findings: what is wrong with it
+    :param exists: whether the file exists
+    :param values: its keys and values; empty if there is no file, or it cannot be parsed
+    :param findings: problems found
     """
 
     exists: bool = False
@@ -146,19 +149,19 @@ class ContainerYaml:
     document: YamlDocument = field(default_factory=YamlDocument)
 
     @classmethod
-    def read(cls, folder: Path) -> ContainerYaml:
-        """The file in a folder. Never raises: what cannot be read is a finding."""
+    def read(cls, directory: Path) -> ContainerYaml:
+        """Read the file in a directory. Never raises; an unreadable file is a finding."""
         try:
-            content = read_bytes(folder, FILE)
+            content = read_bytes(directory, FILE)
             if content is None:
-                return cls(findings=tuple(_mistaken(folder)))
+                return cls(findings=tuple(_misnamed_files(directory)))
             return cls.from_text(decode(content, FILE))
         except RefusedError as error:
             return cls(exists=True, findings=(Finding("yaml-unreadable", ERROR, error.reason, error.solution, FILE),))
 
     @classmethod
     def from_text(cls, text: str) -> ContainerYaml:
-        """The content of a file."""
+        """Parse the content of the file."""
         document = parse(text, FILE)
         findings = list(document.findings)
         readable = all(finding.code not in ("yaml-syntax", "yaml-unreadable") for finding in findings)
@@ -169,52 +172,52 @@ class ContainerYaml:
 
     @property
     def platforms(self) -> Platforms:
-        """The arches that the image is built for."""
+        """The architectures to build."""
         return Platforms(self._texts("platforms", "only"), self._texts("platforms", "not"))
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The floating tags that it asks for."""
+        """The requested floating tags."""
         return self._texts("tags")
 
     @property
     def set_release_env(self) -> str:
-        """The variable that is to hold the release; empty: none."""
+        """Name of the variable to set to the release; empty if not set."""
         value = self.get("set_release_env")
         return value if isinstance(value, str) else ""
 
     @property
     def buildtime_limit(self) -> int:
-        """Seconds that a build may take; 0: as the site has it."""
+        """Time limit of the build in seconds; 0 for the site's limit."""
         value = self.get("buildtime_limit")
         return value if isinstance(value, int) else 0
 
     @property
     def go_modules(self) -> list[Any]:
-        """The Go modules that are to be recorded with the build."""
+        """The Go modules to record with the build."""
         value = self.get("go", "modules")
         return value if isinstance(value, list) else []
 
     @property
     def compose(self) -> dict[str, Any]:
-        """What is asked of a compose; empty: none."""
+        """The requested compose; empty if not set."""
         value = self.get("compose")
         return value if isinstance(value, dict) else {}
 
     @property
     def remote_sources(self) -> tuple[dict[str, Any], ...]:
-        """The remote sources, whichever of the two keys they are under; with a name where they have one."""
-        one, many = self.get("remote_source"), self.get("remote_sources")
-        found = [{"remote_source": one}] if isinstance(one, dict) else many if isinstance(many, list) else []
-        return tuple(each for each in found if isinstance(each, dict))
+        """The remote sources, from either of the two keys, with their names if they have one."""
+        single, several = self.get("remote_source"), self.get("remote_sources")
+        sources = [{"remote_source": single}] if isinstance(single, dict) else several
+        return tuple(source for source in (sources if isinstance(sources, list) else []) if isinstance(source, dict))
 
     @property
     def refused(self) -> list[Finding]:
-        """Values that are valid, but with which nothing is built."""
-        return list(_refused(self))
+        """Findings about valid values that prevent a build."""
+        return list(_unsupported(self))
 
     def get(self, *path: str) -> Any:
-        """A value by its keys; None when it is not there."""
+        """Return the value at a path of keys; None if it is not set."""
         value: Any = self.values
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
@@ -226,17 +229,17 @@ class ContainerYaml:
         return tuple(dict.fromkeys(item for item in items if isinstance(item, str) and item))
 
 
-def check(folder: Path) -> list[Finding]:
-    """Every finding about container.yaml, in the order of its lines."""
-    read = ContainerYaml.read(folder)
-    return sorted((*read.findings, *read.refused), key=lambda finding: finding.line)
+def check(directory: Path) -> list[Finding]:
+    """Return all findings about container.yaml, in line order."""
+    container_yaml = ContainerYaml.read(directory)
+    return sorted((*container_yaml.findings, *container_yaml.refused), key=lambda finding: finding.line)
 
 
-def _mistaken(folder: Path) -> Iterator[Finding]:
-    present = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    for name in _MISTAKEN:
-        if name in present:
-            yield Finding("yaml-name", WARNING, f"{name} is not read", f"rename it to {FILE}", name)
+def _misnamed_files(directory: Path) -> Iterator[Finding]:
+    existing = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    for file in _MISNAMED:
+        if file in existing:
+            yield Finding("yaml-name", WARNING, f"{file} is ignored", f"rename it to {FILE}", file)
 
 
 def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
@@ -249,44 +252,47 @@ def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "yaml-invalid",
             ERROR,
-            f"{present[0]} and {key} exclude each other",
-            f"keep one of {', '.join(EXCLUSIVE)}",
+            f"{present[0]} and {key} are mutually exclusive",
+            f"keep only one of {', '.join(EXCLUSIVE)}",
             FILE,
             document.line((key,)),
         )
     yield from _tags(document, values)
-    yield from _without_effect(document, values)
+    yield from _ineffective(document, values)
 
 
 def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
-    """Tags that no registry takes. They warn only: OSBS accepted them and passed them over."""
+    """Yield findings about invalid tags. They are only warnings, since OSBS accepted and ignored such tags."""
     tags = values.get("tags")
     for index, tag in enumerate(tags if isinstance(tags, list) else []):
         line = document.line(("tags", index))
         if isinstance(tag, str) and "-" in tag:
-            message = f"tag {shown(tag)!r} is passed over, since it has a hyphen"
-            yield Finding("tag-ignored", WARNING, message, "write it with . or _ instead, or delete it", FILE, line)
+            message = f"tag {abbreviate(tag)!r} is ignored because it contains a hyphen"
+            solution = "replace the hyphen with . or _, or delete the tag"
+            yield Finding("tag-ignored", WARNING, message, solution, FILE, line)
         elif isinstance(tag, str) and (problem := tag_problem(tag)):
-            yield Finding("tag-invalid", WARNING, f"tag {shown(tag)!r} {problem}", "mend it, or delete it", FILE, line)
+            message = f"tag {abbreviate(tag)!r} {problem}"
+            yield Finding("tag-invalid", WARNING, message, "fix the tag, or delete it", FILE, line)
 
 
-def _refused(read: ContainerYaml) -> Iterator[Finding]:
-    for key, needs in UNAVAILABLE.items():
-        if read.get(key) not in (None, {}, []):
-            message = f"{key} needs {needs}, and there is none"
-            yield Finding("yaml-unavailable", ERROR, message, "delete it", FILE, read.document.line((key,)))
-    variable = read.set_release_env
+def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
+    for key, service in UNAVAILABLE.items():
+        if container_yaml.get(key) not in (None, {}, []):
+            message = f"key {key} is not supported: it requires {service}"
+            line = container_yaml.document.line((key,))
+            yield Finding("yaml-unavailable", ERROR, message, "delete the key", FILE, line)
+    variable = container_yaml.set_release_env
     if variable and not is_variable(variable):
-        message = f"set_release_env: {shown(variable)!r} is no name of a variable"
-        line = read.document.line(("set_release_env",))
-        yield Finding("yaml-variable", ERROR, message, "write letters, digits and _", FILE, line)
+        message = f"set_release_env: {abbreviate(variable)!r} is not a valid variable name"
+        line = container_yaml.document.line(("set_release_env",))
+        yield Finding("yaml-variable", ERROR, message, "use letters, digits and _", FILE, line)
 
 
-def _without_effect(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _ineffective(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     for key, value in values.items():
         line = document.line((key,))
         if key in DEPRECATED:
-            yield Finding("yaml-deprecated", WARNING, f"{key} is deprecated", DEPRECATED[key], FILE, line)
+            yield Finding("yaml-deprecated", WARNING, f"key {key} is deprecated", DEPRECATED[key], FILE, line)
         elif key in IGNORED and value not in (None, {}, []):
-            message = f"builders do not act on {key}"
+            message = f"key {key} is ignored by builders"
             yield Finding("yaml-ignored", WARNING, message, IGNORED[key], FILE, line)

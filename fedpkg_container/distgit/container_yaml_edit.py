@@ -1,4 +1,4 @@
-"""Changing container.yaml on behalf of a packager: ``KEY=VALUE`` becomes a value in the file, or is refused."""
+"""Editing container.yaml by ``KEY=VALUE`` assignments; edits that would make it invalid are rejected."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 from fedpkg_container.distgit.container_yaml import FILE, ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import SCHEMA
 from fedpkg_container.distgit.safe_read import BYTE_ORDER_MARK, decode, read_bytes
-from fedpkg_container.distgit.yaml_document import Foreign, YamlDocument, parse
-from fedpkg_container.distgit.yaml_document import KeyPath as Place
+from fedpkg_container.distgit.yaml_document import KeyPath, UnsupportedValue, YamlDocument, parse
 from fedpkg_container.distgit.yaml_edit import set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, UsageError
 from fedpkg_container.files import write_atomically
@@ -20,10 +19,11 @@ from fedpkg_container.model.findings import ERROR, Finding
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of the file that is valid and not written yet.
+    """A valid change of the file, not written yet.
 
-    :param before: the file's text; empty when there is none
-    :param findings: warnings about what it will say
+    :param before: current text of the file; empty if there is none
+    :param findings: warnings about the new text
+    :param mark: byte order mark of the file, if it has one
     """
 
     path: Path
@@ -33,70 +33,71 @@ class Edit:
     mark: str = ""
 
     def write(self) -> None:
-        """Write the file, when anything changes.
+        """Write the file if the text has changed.
 
-        :raises FedpkgContainerError: it cannot be written
+        :raises FedpkgContainerError: if it cannot be written
         """
         if self.after == self.before:
             return
         try:
             write_atomically(self.path, self.mark + self.after)
         except OSError as error:
-            solution = "check the folder's permissions and space"
-            raise FedpkgContainerError(f"{self.path} cannot be written: {error.strerror}", solution=solution) from error
+            solution = "check the permissions and free space of the directory"
+            raise FedpkgContainerError(f"cannot write {self.path}: {error.strerror}", solution=solution) from error
 
 
-def edit(folder: Path, assignments: Sequence[str], unset: Sequence[str]) -> Edit:
-    """Work out a change: what is set, in its order, after what is removed.
+def edit(directory: Path, assignments: Sequence[str], unset: Sequence[str]) -> Edit:
+    """Compute an edit: first keys are removed, then the assignments are applied in order.
 
     :param assignments: ``KEY=VALUE``
-    :param unset: keys
-    :raises UsageError: an argument cannot be understood
-    :raises RefusedError: the file cannot be read, or would not be valid; with findings
-    :raises FedpkgContainerError: what is to be removed is not set
+    :param unset: keys to remove
+    :raises UsageError: if an argument cannot be parsed
+    :raises RefusedError: if the file cannot be read, or would become invalid; with findings
+    :raises FedpkgContainerError: if a key to remove is not set
     """
     changes = [assignment(text) for text in assignments]
-    content = read_bytes(folder, FILE) or b""
+    content = read_bytes(directory, FILE) or b""
     before = after = decode(content, FILE)
-    for name in unset:
-        after = unset_value(after, _path(name), FILE)
+    for key in unset:
+        after = unset_value(after, _path(key), FILE)
     for path, value in changes:
         after = set_value(after, path, value, FILE)
     findings = ContainerYaml.from_text(after).findings
     if any(finding.severity == ERROR for finding in findings):
         raise RefusedError(
-            f"{FILE} is left as it is: it would not be valid",
+            f"{FILE} was not changed: the result would be invalid",
             findings=[finding for finding in findings if finding.severity == ERROR],
         )
     mark = BYTE_ORDER_MARK if content.startswith(BYTE_ORDER_MARK.encode()) else ""
-    return Edit(folder / FILE, before, after, findings, mark)
+    return Edit(directory / FILE, before, after, findings, mark)
 
 
 def assignment(text: str) -> tuple[tuple[str, ...], Any]:
-    """``KEY=VALUE`` as a path and a plain value.
+    """Parse ``KEY=VALUE`` into a path and a plain value.
 
-    The value is YAML. Where the key holds text, it is taken as it is; where it holds a list, words between commas do.
+    The value is parsed as YAML, except that it is taken literally if the key holds text, and split at commas if the
+    key holds a list.
 
-    :raises UsageError: it is none
+    :raises UsageError: if the text is not a valid assignment
     """
-    name, sign, written = text.partition("=")
-    path = _path(name)
+    key, sign, written = text.partition("=")
+    path = _path(key)
     if not sign:
-        raise UsageError(f"{text!r} sets nothing", solution="write KEY=VALUE: platforms.only=x86_64,aarch64")
+        raise UsageError(f"{text!r} is not an assignment", solution="use KEY=VALUE, e.g. platforms.only=x86_64,aarch64")
     schema = schema_at(path)
     document = parse(written, "VALUE")
     is_readable = not document.findings and _is_encodable(written)
-    value = _fit(document.values if is_readable else Foreign("no YAML"), (), schema, document, written)
-    if not is_readable and (isinstance(value, Foreign) or written.lstrip()[:1] in ("[", "{", '"', "'")):
+    value = _fit(document.values if is_readable else UnsupportedValue("invalid YAML"), (), schema, document, written)
+    if not is_readable and (isinstance(value, UnsupportedValue) or written.lstrip()[:1] in ("[", "{", '"', "'")):
         problem = document.findings[0].message if document.findings else "it is not UTF-8"
-        raise UsageError(f"the value of {name} cannot be read: {problem}", solution="put quotes around text")
+        raise UsageError(f"cannot parse the value of {key}: {problem}", solution="put text in quotes")
     if _has_foreign(value) or not _is_encodable(text):
-        raise UsageError(f"the value of {name} is no plain value", solution="put quotes around dates and the like")
+        raise UsageError(f"unsupported type of value for {key}", solution="put dates and similar values in quotes")
     return path, value
 
 
 def schema_at(path: tuple[str, ...]) -> dict[str, Any]:
-    """The part of the schema for a key; empty when there is none."""
+    """Return the part of the schema for a key; empty if there is none."""
     schema = SCHEMA
     for key in path:
         other = schema.get("additionalProperties") or {}
@@ -104,10 +105,10 @@ def schema_at(path: tuple[str, ...]) -> dict[str, Any]:
     return schema
 
 
-def _path(name: str) -> tuple[str, ...]:
-    path = tuple(name.split("."))
+def _path(key: str) -> tuple[str, ...]:
+    path = tuple(key.split("."))
     if not all(path):
-        raise UsageError(f"{name!r} is no key", solution="write keys with points between: compose.packages")
+        raise UsageError(f"invalid key {key!r}", solution="separate keys with dots, e.g. compose.packages")
     return path
 
 
@@ -116,23 +117,25 @@ def _kinds(schema: dict[str, Any]) -> list[str]:
     return [kinds] if isinstance(kinds, str) else list(kinds)
 
 
-def _fit(value: Any, place: Place, schema: dict[str, Any], document: YamlDocument, written: str) -> Any:
-    """A value in the form that its key holds, if it can be understood so."""
+def _fit(value: Any, path: KeyPath, schema: dict[str, Any], document: YamlDocument, written: str) -> Any:
+    """Convert a value to the type that its key holds, if possible."""
     kinds = _kinds(schema)
-    if kinds == ["string"] and not place and written[:1] not in ("'", '"'):
+    if kinds == ["string"] and not path and written[:1] not in ("'", '"'):
         return written
     if isinstance(value, list):
         items = schema.get("items", {})
-        return [_fit(each, (*place, index), items, document, written) for index, each in enumerate(value)]
+        return [_fit(item, (*path, index), items, document, written) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        below = schema.get("properties", {})
-        return {key: _fit(each, (*place, key), below.get(key, {}), document, written) for key, each in value.items()}
+        properties = schema.get("properties", {})
+        return {
+            key: _fit(item, (*path, key), properties.get(key, {}), document, written) for key, item in value.items()
+        }
     if isinstance(value, bool) and "boolean" in kinds:
         return value
-    text = document.texts.get(place, "") if place else written
+    text = document.texts.get(path, "") if path else written
     if "array" in kinds:
         is_quoted = text[:1] in ("'", '"')
-        return [value] if is_quoted else [each.strip() for each in text.split(",") if each.strip()]
+        return [value] if is_quoted else [item.strip() for item in text.split(",") if item.strip()]
     if "string" not in kinds:
         return value
     return value if isinstance(value, str) else text
@@ -140,14 +143,14 @@ def _fit(value: Any, place: Place, schema: dict[str, Any], document: YamlDocumen
 
 def _has_foreign(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(_has_foreign(each) for each in value.values())
+        return any(_has_foreign(item) for item in value.values())
     if isinstance(value, list):
-        return any(_has_foreign(each) for each in value)
-    return isinstance(value, Foreign)
+        return any(_has_foreign(item) for item in value)
+    return isinstance(value, UnsupportedValue)
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether an argument was UTF-8: Python keeps other bytes as lone surrogates."""
+    """Whether an argument was valid UTF-8: Python represents other bytes as lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

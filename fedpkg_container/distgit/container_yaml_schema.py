@@ -1,7 +1,7 @@
-"""What may be in container.yaml, and what becomes of it.
+"""JSON schema of container.yaml, and keys that are deprecated, unavailable or ignored.
 
-The format is that of OSBS; whatever osbs-client 2.8 accepts is accepted here. Every error comes from one keyword at
-one place, so that it can be told in one sentence: nothing here says "any of".
+The format is that of OSBS; everything accepted by osbs-client 2.8 is accepted here. Every validation error results
+from one keyword at one path, so that it can be explained in one sentence: the schema does not use ``anyOf``.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}
 _LIST = {"type": ["array", "null"], "items": _TEXT}
-#: A list of Koji tags, or whether to take that of the target.
+#: A list of Koji tags, or whether to use the target's tag.
 _TAGS_OR_FLAG = {"type": ["array", "boolean", "null"], "items": _TEXT}
-#: One platform, or a list.
+#: A platform, or a list of platforms.
 _PLATFORMS = {"type": ["string", "array"], "items": _TEXT}
 
 
 def _mapping(keys: dict[str, Any], *, required: tuple[str, ...] = (), empty: bool = True) -> dict[str, Any]:
-    """A mapping with these keys and no others.
+    """Return the schema of a mapping with only these keys.
 
-    :param empty: the key may stand without a value
+    :param empty: whether the mapping may be null
     """
     kind: Any = ["object", "null"] if empty else "object"
     schema: dict[str, Any] = {"type": kind, "properties": keys, "additionalProperties": False}
@@ -95,7 +95,7 @@ _NAMED_SOURCE = _mapping(
 
 _GO_MODULE = _mapping({"module": _TEXT, "archive": _TEXT, "path": _TEXT}, required=("module",), empty=False)
 
-#: JSON schema of the whole file.
+#: JSON schema of the file.
 SCHEMA: dict[str, Any] = _mapping(
     {
         "platforms": _mapping({"only": _PLATFORMS, "not": _PLATFORMS}),
@@ -117,44 +117,44 @@ SCHEMA: dict[str, Any] = _mapping(
     }
 )
 
-#: Of these keys, a file may have one.
+#: Keys of which a file may contain only one.
 EXCLUSIVE = ("remote_source", "remote_sources", "go")
 
-#: Keys that were given up before OSBS was, and what to do instead.
+#: Deprecated keys, already in OSBS, and what to do instead.
 DEPRECATED = {
-    "autorebuild": "delete it: images are not rebuilt by themselves",
-    "image_build_method": "delete it: images are built by buildah",
-    "version": "delete it: the image's version is the label version of the Dockerfile",
+    "autorebuild": "delete it: images are not rebuilt automatically",
+    "image_build_method": "delete it: images are always built by buildah",
+    "version": "delete it: the image's version is set by the label version in the Dockerfile",
 }
 
-#: Keys that need a service which this one does not have, and what that is: such a build is refused.
+#: Keys that require a service not available here → that service. Builds with such keys are rejected.
 UNAVAILABLE = {
     "compose": "a compose service (ODCS)",
-    "remote_source": "a service that fetches sources (Cachito)",
-    "remote_sources": "a service that fetches sources (Cachito)",
-    "operator_manifests": "a service that pins operator manifests",
+    "remote_source": "a source fetching service (Cachito)",
+    "remote_sources": "a source fetching service (Cachito)",
+    "operator_manifests": "an operator manifest service",
     "flatpak": "a module build service",
 }
 
-#: Keys that are understood, but that builders do not act on, and what happens instead.
+#: Valid keys that builders ignore → why.
 IGNORED = {
-    "remote_sources_version": "it has a meaning with remote sources only",
+    "remote_sources_version": "it only applies to remote sources; delete it",
 }
 
 
 def keys(schema: dict[str, Any] | None = None, prefix: str = "") -> list[str]:
-    """The dotted names of all keys that can be set, those of mappings before those in them."""
-    found = []
-    for name, below in (SCHEMA if schema is None else schema).get("properties", {}).items():
-        found += [f"{prefix}{name}", *keys(below, f"{prefix}{name}.")]
-    return found
+    """Return the dotted names of all keys, each mapping before its members."""
+    names = []
+    for name, member in (SCHEMA if schema is None else schema).get("properties", {}).items():
+        names += [f"{prefix}{name}", *keys(member, f"{prefix}{name}.")]
+    return names
 
 
 def values(key: str) -> list[str]:
-    """The values that a key can have, where they are few: of flags and choices."""
-    found: dict[str, Any] = SCHEMA
+    """Return the possible values of a boolean or enumerated key; empty for other keys."""
+    schema: dict[str, Any] = SCHEMA
     for name in key.split("."):
-        found = found.get("properties", {}).get(name, {})
-    if found.get("type") == "boolean":
+        schema = schema.get("properties", {}).get(name, {})
+    if schema.get("type") == "boolean":
         return ["true", "false"]
-    return [str(each) for each in found.get("enum", [])]
+    return [str(value) for value in schema.get("enum", [])]

@@ -1,4 +1,4 @@
-"""The rules over what COPY and ADD take: builders have what is in git, and nothing else."""
+"""Checks of the sources of COPY and ADD: builders only have the files that are in git or in the lookaside cache."""
 
 from __future__ import annotations
 
@@ -18,117 +18,123 @@ from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
 from fedpkg_container.model.findings import ERROR, Finding
 
 SOURCES = "sources"
-_ADDRESS = re.compile(r"(?:https?|ftp|git)://|git@")
+_URL = re.compile(r"(?:https?|ftp|git)://|git@")
 
 
 def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) -> Iterator[Finding]:
-    """Findings about sources of COPY and ADD.
+    """Yield findings about sources of COPY and ADD.
 
-    :param tracked: files that git has; None: what is on disk counts
+    :param tracked: files tracked by git; None to check files on disk
     """
     try:
         lookaside = frozenset(_lookaside(path))
     except (rpkgError, OSError, ValueError) as error:
-        reason = f"{SOURCES} cannot be read: {error}"
-        yield Finding("sources", ERROR, reason, "make it anew: fedpkg new-sources", SOURCES)
+        reason = f"cannot read {SOURCES}: {error}"
+        yield Finding("sources", ERROR, reason, "recreate it: fedpkg new-sources", SOURCES)
         lookaside = frozenset()
     local = tracked is None
     for name in sorted(lookaside & (tracked or frozenset())):
-        reason = f"{name} is in git, and {SOURCES} lists it as well"
-        yield Finding("lookaside", ERROR, reason, "remove it from one of the two", SOURCES)
-    has = _Has(frozenset(_with_folders(tracked or ())), lookaside, path)
-    for instruction in dockerfile.instructions:
-        if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
-            for pattern in _patterns(instruction):
-                yield from _one(pattern, instruction, has, local=local)
+        reason = f"{name} is both tracked by git and listed in {SOURCES}"
+        yield Finding("lookaside", ERROR, reason, f"remove it from git or from {SOURCES}", SOURCES)
+    files = _Files(frozenset(_with_directories(tracked or ())), lookaside, path)
+    for instruction, pattern in _sources(dockerfile):
+        yield from _check_source(pattern, instruction, files, local=local)
 
 
-def folders(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
-    """What COPY and ADD take that may be a folder, with the lines; ``.`` for the whole checkout."""
+def copied_directories(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
+    """Yield sources of COPY and ADD that may be directories, with their lines; ``.`` is the whole checkout."""
+    for instruction, pattern in _sources(dockerfile):
+        if not _is_pattern(pattern):
+            yield posixpath.normpath(pattern.lstrip("/") or "."), instruction.line
+
+
+def _sources(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
+    """Yield the sources of COPY and ADD in the checkout, i.e. without those from stages or images."""
     for instruction in dockerfile.instructions:
-        if instruction.name in ("COPY", "ADD") and not any(each.startswith("--from=") for each in instruction.options):
+        if instruction.name in ("COPY", "ADD") and not any(
+            option.startswith("--from=") for option in instruction.options
+        ):
             for pattern in _patterns(instruction):
-                if not _is_pattern(pattern):
-                    yield posixpath.normpath(pattern.lstrip("/") or "."), instruction.line
+                yield instruction, pattern
 
 
 @dataclass(frozen=True)
-class _Has:
-    """Names of files and folders, relative to the checkout: those in git, and those in the lookaside cache."""
+class _Files:
+    """Names of files and directories, relative to the checkout: tracked by git, and in the lookaside cache."""
 
     tracked: frozenset[str]
     lookaside: frozenset[str]
     path: Path
 
     def on_builders(self, pattern: str) -> bool:
-        """Whether something that builders have matches."""
+        """Whether the pattern matches a file available on builders."""
         return _matches(pattern, self.tracked) or _matches(pattern, self.lookaside)
 
     def on_disk(self, pattern: str) -> bool:
-        """Whether something on disk matches."""
+        """Whether the pattern matches a file on disk."""
         if "\0" in pattern:
             return False
         if not _is_pattern(pattern):
             return os.path.lexists(self.path / pattern)
-        names = (str(each.relative_to(self.path)) for each in self.path.rglob("*") if ".git" not in each.parts)
+        names = (str(path.relative_to(self.path)) for path in self.path.rglob("*") if ".git" not in path.parts)
         return _matches(pattern, frozenset(names))
 
 
 def _patterns(instruction: Instruction) -> list[str]:
-    """What is taken from the checkout: all but the last argument, addresses, here-documents and unknown variables."""
+    """Return the sources of an instruction, without URLs, here-documents and words with unknown variables."""
     try:
         arguments = instruction.arguments
     except ValueError:
         return []
-    unknown = "$" in instruction.value
+    has_unknown = "$" in instruction.value
     return [
-        each
-        for each in arguments[:-1]
-        if not _ADDRESS.match(each) and not each.startswith("<<") and not (unknown and _is_hollow(each))
+        word
+        for word in arguments[:-1]
+        if not _URL.match(word) and not word.startswith("<<") and not (has_unknown and _is_incomplete(word))
     ]
 
 
-def _is_hollow(word: str) -> bool:
-    """Whether a variable that only the build knows may have left a hole in it."""
+def _is_incomplete(word: str) -> bool:
+    """Whether a word may lack the value of a variable that is only known during the build."""
     return "$" in word or word.startswith("/") or word.endswith("/") or "//" in word or not word.strip("./")
 
 
-def _one(pattern: str, instruction: Instruction, has: _Has, *, local: bool) -> Iterator[Finding]:
-    wanted = posixpath.normpath(pattern.lstrip("/") or ".")
+def _check_source(pattern: str, instruction: Instruction, files: _Files, *, local: bool) -> Iterator[Finding]:
+    source = posixpath.normpath(pattern.lstrip("/") or ".")
     problem: tuple[str, str, str] | None = None
-    if wanted == ".." or wanted.startswith("../"):
-        problem = ("copy-outside", "which is outside of the checkout", "copy it into it")
-    elif wanted == "." or (not local and has.on_builders(wanted)) or (local and has.on_disk(wanted)):
+    if source == ".." or source.startswith("../"):
+        problem = ("copy-outside", "is outside the checkout", "copy it into the checkout")
+    elif source == "." or (not local and files.on_builders(source)) or (local and files.on_disk(source)):
         return
     elif local:
-        fetch = _matches(wanted, has.lookaside)
-        problem = ("copy-missing", "which is not here", "fetch it: fedpkg sources" if fetch else "add it")
-    elif has.on_disk(wanted):
-        problem = ("copy-untracked", "which is here but not in git", f"git add {shlex.quote(wanted)}, commit and push")
+        in_lookaside = _matches(source, files.lookaside)
+        problem = ("copy-missing", "does not exist", "download it: fedpkg sources" if in_lookaside else "add it")
+    elif files.on_disk(source):
+        problem = ("copy-untracked", "is not tracked by git", f"git add {shlex.quote(source)}, commit and push")
     else:
-        problem = ("copy-missing", "which is not here", "add it, commit and push")
+        problem = ("copy-missing", "does not exist", "add it, commit and push")
     code, why, solution = problem
-    yield Finding(code, ERROR, f"{instruction.name} takes {pattern}, {why}", solution, FILE, instruction.line)
+    yield Finding(code, ERROR, f"{instruction.name}: {pattern} {why}", solution, FILE, instruction.line)
 
 
 def _lookaside(path: Path) -> Iterator[str]:
-    """Names of files that ``sources`` lists."""
+    """Yield the names of the files listed in ``sources``."""
     listing = path / SOURCES
     if os.path.lexists(listing):
         yield from (entry.file for entry in SourcesFile(str(listing), "bsd").entries)
 
 
-def _with_folders(names: Iterable[str]) -> Iterator[str]:
+def _with_directories(names: Iterable[str]) -> Iterator[str]:
     for name in names:
         yield name
-        folder = posixpath.dirname(name)
-        while folder:
-            yield folder
-            folder = posixpath.dirname(folder)
+        directory = posixpath.dirname(name)
+        while directory:
+            yield directory
+            directory = posixpath.dirname(directory)
 
 
 def _matches(pattern: str, names: frozenset[str]) -> bool:
-    """Whether a name matches as Go's filepath.Match has it: ``*`` stays within one folder."""
+    """Whether a name matches by the rules of Go's filepath.Match: ``*`` does not match ``/``."""
     if pattern in names:
         return True
     if not _is_pattern(pattern):
@@ -142,4 +148,4 @@ def _matches(pattern: str, names: frozenset[str]) -> bool:
 
 
 def _is_pattern(text: str) -> bool:
-    return any(each in text for each in "*?[")
+    return any(character in text for character in "*?[")

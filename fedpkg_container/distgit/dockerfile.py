@@ -1,4 +1,4 @@
-"""Reading a Dockerfile: its instructions, stages, labels and variables."""
+"""Parsing a Dockerfile: its instructions, stages, labels and variables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dockerfile_parse.parser import image_from
 from dockerfile_parse.util import WordSplitter
 
 from fedpkg_container.distgit import dockerfile_lexer, dockerfile_limits
-from fedpkg_container.distgit.dockerfile_limits import LONGEST_FILE
+from fedpkg_container.distgit.dockerfile_limits import MAX_FILE_BYTES
 from fedpkg_container.distgit.dockerfile_variables import settings
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.errors import RefusedError
@@ -26,13 +26,13 @@ from fedpkg_container.errors import RefusedError
 
 @dataclass(frozen=True)
 class Stage:
-    """One FROM.
+    """A build stage.
 
-    :param image: what follows FROM, with arguments filled in
-    :param name: what follows AS; empty when there is none
-    :param line: number of the line, from 1
-    :param is_earlier_stage: FROM names a stage above, not an image
-    :param written: what follows FROM as it is written
+    :param image: image or stage named in FROM, with arguments substituted
+    :param name: name after AS; empty if there is none
+    :param line: line number, from 1
+    :param is_earlier_stage: whether FROM names an earlier stage, not an image
+    :param written: image or stage as written in FROM
     """
 
     image: str
@@ -45,10 +45,9 @@ class Stage:
 @dataclass(frozen=True)
 class Label:
     """A label of the image.
-
-    :param value: with variables filled in
-    :param line: where it is set, from 1
-    :param written: the instruction that sets it, as it is written
+    :param value: value with variables substituted
+    :param line: line number of the instruction that sets it, from 1
+    :param written: that instruction as written
     """
 
     value: str
@@ -60,9 +59,10 @@ class Label:
 class Instruction:
     """An instruction.
 
-    :param name: in capitals
-    :param stage: number of its stage; -1 before the first FROM
-    :param variables: what ARG and ENV above it have set
+    :param name: name in upper case
+    :param line: line number, from 1
+    :param stage: number of its stage, from 0; -1 before the first FROM
+    :param variables: variables set by ARG and ENV up to here
     """
 
     name: str
@@ -73,150 +73,150 @@ class Instruction:
 
     @property
     def options(self) -> list[str]:
-        """The options that it begins with: ``--from=build``."""
+        """The leading options, e.g. ``--from=build``."""
         return list(itertools.takewhile(lambda word: word.startswith("--"), self.value.split()))
 
     @property
     def arguments(self) -> list[str]:
-        """What follows the options, as words or as a JSON list, with variables filled in.
+        """The arguments after the options, from words or a JSON array, with variables substituted.
 
-        :raises ValueError: quotes do not match
+        :raises ValueError: if quotes are not balanced
         """
         rest = self.value.lstrip()
         for option in self.options:
             rest = rest[rest.index(option) + len(option) :].lstrip()
         if rest.startswith("["):
             try:
-                listed = json.loads(rest)
+                array = json.loads(rest)
             except (ValueError, RecursionError):
-                listed = None
-            if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
-                return listed
+                array = None
+            if isinstance(array, list) and all(isinstance(item, str) for item in array):
+                return array
         splitter = WordSplitter(rest, args=self.variables, envs={})
         return [word for word in splitter.split() if word]
 
 
 FILE = "Dockerfile"
 SCRATCH = "scratch"
-#: Where an option of COPY or RUN names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
+#: Option of COPY or RUN that names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
-#: Characters that no line of a Dockerfile needs, and that programs read in different ways.
+#: Control characters, which Dockerfiles do not need and parsers interpret differently.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufeff]")
-#: The directive that makes another character than the backslash join lines: dockerfile-parse does not know it.
+#: The directive that sets another line continuation character; dockerfile-parse does not support it.
 _ESCAPE = re.compile(r"^\s*#\s*escape\s*=\s*([^\s])", re.MULTILINE | re.IGNORECASE)
-#: What dockerfile-parse raises when it cannot make sense of an instruction.
+#: Exceptions raised by dockerfile-parse for malformed instructions.
 _PARSER_ERRORS = (IndexError, KeyError, ValueError, AttributeError, TypeError)
 
 
 class Dockerfile:
-    """The text of a Dockerfile, and what can be read from it.
+    """A parsed Dockerfile.
 
-    :param text: the whole file
-    :param arguments: values of ARG that the build gives, over the defaults
-    :raises RefusedError: it cannot be parsed, or is too large (``dockerfile_limits``)
+    :param text: content of the file
+    :param arguments: ARG values of the build, overriding the defaults
+    :raises RefusedError: if it cannot be parsed, or is too large (``dockerfile_limits``)
     """
 
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
         dockerfile_limits.check_text(text)
-        _refuse_ambiguous(text)
-        self._steps = dockerfile_lexer.read(text)
+        _reject_ambiguous(text)
+        self._steps = dockerfile_lexer.split_instructions(text)
         dockerfile_limits.check_steps(self._steps, arguments or {})
-        plain = _on_their_lines(self._steps)
+        plain = _at_original_lines(self._steps)
         try:
             parser = _parser(plain, arguments)
             self._structure: list[dict[str, Any]] = parser.structure
-            if [(each["startline"] + 1, each["instruction"]) for each in self._structure] != [
+            if [(item["startline"] + 1, item["instruction"]) for item in self._structure] != [
                 (step.line, step.name) for step in self._steps
             ]:
-                raise ValueError("its instructions are not clear")
+                raise ValueError("ambiguous instructions")
             self._settings = settings(self._structure, arguments or {})
             self._images: list[str] = parser.parent_images
         except _PARSER_ERRORS as error:
             raise RefusedError(
-                f"the Dockerfile cannot be read{_suspect(plain)}: {error}",
+                f"cannot parse the Dockerfile{_hint(plain)}: {error}",
                 solution="check quotes, backslashes and instructions without a value",
             ) from error
 
     @classmethod
-    def read(cls, folder: Path, arguments: Mapping[str, str] | None = None) -> Dockerfile:
-        """The Dockerfile in a folder; one that is a link out of it is not followed.
+    def read(cls, directory: Path, arguments: Mapping[str, str] | None = None) -> Dockerfile:
+        """Read and parse the Dockerfile in a directory; a symbolic link out of the directory is not followed.
 
-        :param arguments: values of ARG that the build gives
-        :raises RefusedError: there is none, or it is not text
+        :param arguments: ARG values of the build, overriding the defaults
+        :raises RefusedError: if there is none, or it is not text
         """
-        content = read_bytes(folder, FILE, longest=LONGEST_FILE)
+        content = read_bytes(directory, FILE, max_bytes=MAX_FILE_BYTES)
         if content is None:
-            raise RefusedError(f"there is no {FILE} in {folder}", solution="add one, and commit and push it")
+            raise RefusedError(f"there is no {FILE} in {directory}", solution="add one, commit and push it")
         return cls(decode(content, FILE), arguments)
 
     @property
     def has_here_documents(self) -> bool:
-        """Whether it has here-documents, whose lines an old buildah takes for instructions."""
+        """Whether it contains here-documents; old versions of buildah parse their lines as instructions."""
         return any(step.documents for step in self._steps)
 
     @cached_property
     def instructions(self) -> list[Instruction]:
-        """Every instruction in order, without comments and the lines of here-documents."""
-        found = []
+        """All instructions in order, without comments and here-documents."""
+        instructions = []
         stage = -1
-        for each, setting in zip(self._structure, self._settings):
-            if each["instruction"] == "FROM" and each["value"].strip():
+        for item, setting in zip(self._structure, self._settings):
+            if item["instruction"] == "FROM" and item["value"].strip():
                 stage += 1
-            line = each["startline"] + 1
-            found.append(Instruction(each["instruction"], each["value"].strip(), line, stage, setting.variables))
-        return found
+            line = item["startline"] + 1
+            instructions.append(Instruction(item["instruction"], item["value"].strip(), line, stage, setting.variables))
+        return instructions
 
     @property
-    def asked(self) -> list[Instruction]:
-        """Every instruction, with those that ONBUILD gives to whoever builds on a stage in place of it."""
-        found = []
-        for each in self.instructions:
-            name, value = dockerfile_lexer.split(each.value) if each.name == "ONBUILD" else (each.name, each.value)
-            found.append(replace(each, name=name, value=value))
-        return found
+    def effective_instructions(self) -> list[Instruction]:
+        """All instructions in order, with ONBUILD replaced by the instruction that it defers."""
+        instructions = []
+        for item in self.instructions:
+            name, value = dockerfile_lexer.split_name(item.value) if item.name == "ONBUILD" else (item.name, item.value)
+            instructions.append(replace(item, name=name, value=value))
+        return instructions
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """Every FROM, in order."""
-        found: list[Stage] = []
-        instructions = [each for each in self.instructions if each.name == "FROM" and each.value]
+        """All stages in order."""
+        stages: list[Stage] = []
+        instructions = [item for item in self.instructions if item.name == "FROM" and item.value]
         for instruction, image in zip(instructions, self._images):
             written, name = image_from(instruction.value)
-            earlier = image in {stage.name for stage in found if stage.name} or _number(image) < len(found)
-            found.append(Stage(image, name or "", instruction.line, earlier, written or ""))
-        return found
+            is_earlier = image in {stage.name for stage in stages if stage.name} or _number(image) < len(stages)
+            stages.append(Stage(image, name or "", instruction.line, is_earlier, written or ""))
+        return stages
 
     @property
     def parents(self) -> list[str]:
-        """The images that FROM names, as written and in order, each once; without ``scratch`` and earlier stages."""
+        """The parent images as written in FROM, in order, without duplicates, ``scratch`` and earlier stages."""
         images = [stage.image for stage in self.stages if not stage.is_earlier_stage and stage.image != SCRATCH]
         return list(dict.fromkeys(images))
 
     @property
     def final_stages(self) -> list[int]:
-        """Numbers of the stages that the image is made of: the last one, and those that it stands on."""
+        """Numbers of the stages that make up the image: the last stage and the stages that it is based on."""
         return self._chain(len(self.stages) - 1) if self.stages else []
 
     def _chain(self, last: int) -> list[int]:
-        """Numbers of a stage and of those that it stands on, the lowest first."""
+        """Return the numbers of a stage and of the stages that it is based on, lowest first."""
         names = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
         chain = [last]
         while self.stages[chain[0]].is_earlier_stage:
             image = self.stages[chain[0]].image
             below = names[image] if image in names else int(image)
-            if below >= chain[0]:  # a name that is given twice
+            if below >= chain[0]:  # a duplicate name
                 break
             chain.insert(0, below)
         return chain
 
     def base_of(self, stage: int) -> str:
-        """The image that a stage stands on, whatever stages are between; empty for ``scratch``."""
+        """Return the image that a stage is based on, through any earlier stages; empty for ``scratch``."""
         image = self.stages[self._chain(stage)[0]].image
         return "" if image == SCRATCH else image
 
     @property
     def built_stages(self) -> frozenset[int]:
-        """Numbers of the stages that are built: those of the image, and those that these take files from."""
+        """Numbers of the stages to build: those of the image, and those that files are copied from."""
         numbers = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
         numbers |= {str(number): number for number in range(len(self.stages))}
         needs: dict[int, set[int]] = {number: set() for number in range(len(self.stages))}
@@ -227,56 +227,55 @@ class Dockerfile:
             if instruction.name in ("COPY", "ADD", "RUN") and instruction.stage >= 0:
                 sources = _FROM_OPTION.findall("\n".join(instruction.options))
                 needs[instruction.stage] |= {numbers[source] for source in sources if source in numbers}
-        found: set[int] = set()
+        built: set[int] = set()
         rest = set(self.final_stages)
         while rest:
-            found |= rest
-            rest = {each for stage in rest for each in needs[stage]} - found
-        return frozenset(found)
+            built |= rest
+            rest = {number for stage in rest for number in needs[stage]} - built
+        return frozenset(built)
 
     @property
     def run_lines(self) -> list[int]:
-        """The lines of RUN in the stages that are built."""
-        return [each.line for each in self.instructions if each.name == "RUN" and each.stage in self.built_stages]
+        """The lines of RUN instructions in the stages to build."""
+        return [item.line for item in self.instructions if item.name == "RUN" and item.stage in self.built_stages]
 
     @property
     def base(self) -> str:
-        """The image that the last stage begins with; empty for ``scratch``."""
+        """The base image: the image that the last stage is based on; empty for ``scratch``."""
         return self.base_of(len(self.stages) - 1) if self.stages else ""
 
     @cached_property
-    def label_places(self) -> dict[str, Label]:
-        """The labels of the image, those of earlier stages that it stands on included."""
-        found: dict[str, Label] = {}
-        chain = self.final_stages
-        for wanted in chain:
+    def label_details(self) -> dict[str, Label]:
+        """The labels of the image, including those of the earlier stages that it is based on."""
+        labels: dict[str, Label] = {}
+        for number in self.final_stages:
             stage = -1
-            for each, setting in zip(self._structure, self._settings):
-                if each["instruction"] == "FROM" and each["value"].strip():
+            for item, setting in zip(self._structure, self._settings):
+                if item["instruction"] == "FROM" and item["value"].strip():
                     stage += 1
-                if each["instruction"] == "LABEL" and stage == wanted:
-                    line = each["startline"] + 1
-                    found.update({name: Label(value, line, each["value"]) for name, value in setting.labels.items()})
-        return found
+                if item["instruction"] == "LABEL" and stage == number:
+                    line = item["startline"] + 1
+                    labels.update({name: Label(value, line, item["value"]) for name, value in setting.labels.items()})
+        return labels
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of the image, with variables filled in."""
-        return {name: label.value for name, label in self.label_places.items()}
+        """The labels of the image, with variables substituted."""
+        return {name: label.value for name, label in self.label_details.items()}
 
     @property
     def foreign_sources(self) -> list[tuple[str, int]]:
-        """Images that COPY, ADD or RUN --mount take files from without a FROM, and the lines where they do.
+        """Images that COPY, ADD or RUN --mount use without a FROM, with line numbers.
 
-        They could be neither pinned nor recorded as parents.
+        They could be neither pinned to a digest nor recorded as parent images.
         """
-        known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
-        found = []
-        for instruction in self.asked:
+        stages = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
+        sources = []
+        for instruction in self.effective_instructions:
             if instruction.name in ("COPY", "ADD", "RUN"):
                 images = _FROM_OPTION.findall("\n".join(instruction.options))
-                found += [(image, instruction.line) for image in images if image not in known]
-        return found
+                sources += [(image, instruction.line) for image in images if image not in stages]
+        return sources
 
     def changed(
         self,
@@ -286,36 +285,36 @@ class Dockerfile:
         first: Sequence[str] = (),
         last: Sequence[str] = (),
     ) -> str:
-        """The text as it is built.
+        """Return the text to pass to buildah.
 
-        :param pinned: images of FROM as written → what to build on
-        :param arguments: values of ARG in every stage; they override an ARG of the same name in the Dockerfile
-        :param first: lines that each stage begins with, after its FROM
-        :param last: lines at the end of the last stage
+        :param pinned: images as written in FROM → images to use instead
+        :param arguments: ARG values to set in every stage, overriding an ARG of the same name in the Dockerfile
+        :param first: lines to insert after each FROM
+        :param last: lines to append
         """
-        fixed = {name: f"ARG {name}={value}" for name, value in (arguments or {}).items()}
+        overrides = {name: f"ARG {name}={value}" for name, value in (arguments or {}).items()}
         lines: list[str] = []
         stages = iter(self.stages)
         for step in self._steps:
             value = step.value
-            begins = step.name == "FROM" and bool(value)
-            if begins:
+            starts_stage = step.name == "FROM" and bool(value)
+            if starts_stage:
                 stage = next(stages)
                 image = pinned.get(stage.image, stage.image)
                 if image and image != stage.written:
                     value = f"{image} AS {stage.name}" if stage.name else image
             lines += [f"{step.name} {value}", *step.documents]
-            if begins:
-                lines += [*fixed.values(), *first]
+            if starts_stage:
+                lines += [*overrides.values(), *first]
             elif step.name == "ARG":
-                lines += [line for name, line in fixed.items() if name in value]
+                lines += [line for name, line in overrides.items() if name in value]
         return "".join(f"{line}\n" for line in [*lines, *last])
 
 
-def _on_their_lines(read: Sequence[dockerfile_lexer.Step]) -> str:
-    """The steps without their here-documents, each on the line where it began: for dockerfile-parse."""
+def _at_original_lines(steps: Sequence[dockerfile_lexer.Step]) -> str:
+    """Return the steps without here-documents, each at its original line number, for dockerfile-parse."""
     lines: list[str] = []
-    for step in read:
+    for step in steps:
         lines += [""] * (step.line - 1 - len(lines))
         lines.append(step.text)
     return "".join(f"{line}\n" for line in lines)
@@ -325,29 +324,30 @@ def _parser(text: str, arguments: Mapping[str, str] | None = None) -> Any:
     return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True, build_args=dict(arguments or {}))
 
 
-def _refuse_ambiguous(text: str) -> None:
-    """Refuse what buildah would read otherwise than dockerfile-parse: what is checked must be what is built.
+def _reject_ambiguous(text: str) -> None:
+    """Reject what buildah would parse differently than dockerfile-parse: what is checked must be what is built.
 
-    :raises RefusedError: it has a control character, or another character joins its lines
+    :raises RefusedError: if it contains a control character or another line continuation character
     """
     control = _CONTROL.search(text.replace("\r\n", "\n"))
     if control:
         line = text.replace("\r\n", "\n").count("\n", 0, control.start()) + 1
-        raise RefusedError(f"the Dockerfile has a control character in line {line}", solution="remove it")
+        raise RefusedError(f"line {line} of the Dockerfile contains a control character", solution="remove it")
     directive = _ESCAPE.search(text)
     if directive and directive[1] != "\\":
         raise RefusedError(
-            f"the Dockerfile has lines that {directive[1]} joins (# escape=)", solution="join them with backslashes"
+            f"the Dockerfile uses {directive[1]} as escape character (# escape=), which is not supported",
+            solution="remove the directive, and use backslashes",
         )
 
 
 def _number(image: str) -> float:
-    """The stage that FROM names by number; infinite when it names none so."""
+    """Return the number of the stage that FROM names by number; infinity if it is not a number."""
     return int(image) if re.fullmatch("[0-9]{1,9}", image) else math.inf
 
 
-def _suspect(text: str) -> str:
-    """Where the first instruction without a value is, as a part of a sentence."""
+def _hint(text: str) -> str:
+    """Return a hint to the first instruction without a value; empty if there is none."""
     for instruction in _parser(text).structure:
         if not instruction["value"].strip():
             return f" (line {instruction['startline'] + 1}: {instruction['instruction']} has no value)"

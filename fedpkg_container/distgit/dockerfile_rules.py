@@ -1,4 +1,4 @@
-"""The rules over the instructions of a Dockerfile, RUN and its options among them."""
+"""Checks of the instructions of a Dockerfile and of the options of RUN."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding, did_you_mean
 from fedpkg_container.model.reference import ImageReference
 
-#: Kinds of ``RUN --mount`` that builders have: the checkout or another stage, a folder for this build alone, memory.
+#: Supported types of ``RUN --mount``: the checkout or another stage, a directory for this build only, memory.
 MOUNTS = ("bind", "cache", "tmpfs")
-#: What ``RUN --network`` may say: no more than a build has anyway.
+#: Supported values of ``RUN --network``: no more access than the build has anyway.
 NETWORKS = ("default", "none")
-#: Longest part of an option that is shown.
-_SHOWN = 80
+#: Maximum characters of an option in a message.
+_MAX_OPTION_LENGTH = 80
 
 
 def check_run(dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Findings about options of RUN and FROM."""
-    for each in dockerfile.asked:
-        if each.name == "FROM" and each.options:
-            message = f"FROM {each.options[0][:_SHOWN]} has no effect: every arch is built on a builder of that arch"
-            yield Finding("from-platform", WARNING, message, "leave it out", FILE, each.line)
-        elif each.name == "RUN":
-            yield from _run(each)
+    """Yield findings about options of RUN and FROM."""
+    for instruction in dockerfile.effective_instructions:
+        if instruction.name == "FROM" and instruction.options:
+            option = instruction.options[0][:_MAX_OPTION_LENGTH]
+            message = f"FROM {option} has no effect: each architecture is built on its own builders"
+            yield Finding("from-platform", WARNING, message, "remove the option", FILE, instruction.line)
+        elif instruction.name == "RUN":
+            yield from _run(instruction)
 
 
 def _run(instruction: Instruction) -> Iterator[Finding]:
@@ -37,8 +38,8 @@ def _run(instruction: Instruction) -> Iterator[Finding]:
             yield Finding(
                 "run-option",
                 ERROR,
-                f"RUN {option[:_SHOWN]}: builders do not give that",
-                "leave it out; builds reach a network only for repositories that need one",
+                f"RUN option {option[:_MAX_OPTION_LENGTH]} is not supported by the builders",
+                "remove the option; builds only have network access to repositories that they need",
                 FILE,
                 instruction.line,
             )
@@ -46,24 +47,24 @@ def _run(instruction: Instruction) -> Iterator[Finding]:
 
 def _mount(value: str, line: int) -> Iterator[Finding]:
     parts = [part.partition("=")[::2] for part in value.split(",")]
-    settings = {"source" if name == "src" else name: said for name, said in parts}
-    kind = settings.get("type", "bind")
+    settings = {"source" if name == "src" else name: setting for name, setting in parts}
+    mount_type = settings.get("type", "bind")
     source = settings.get("source", "")
-    why = ""
+    problem = ""
     if "$" in value:
-        why = "has a variable, which may hold anything"
+        problem = "contains a variable, which may have any value"
     elif len(settings) != len(parts):
-        why = "says something twice, of which builders take one or the other"
-    elif kind not in MOUNTS:
-        why = f"is of type {kind[:_SHOWN]}: builders have {', '.join(MOUNTS)}"
+        problem = "sets a key twice, which builders interpret differently"
+    elif mount_type not in MOUNTS:
+        problem = f"has unsupported type {mount_type[:_MAX_OPTION_LENGTH]}; supported: {', '.join(MOUNTS)}"
     elif ".." in posixpath.normpath(source).split("/"):
-        why = f"leads out of the checkout: {source[:_SHOWN]}"
-    if why:
-        message = f"RUN --mount {why}"
-        yield Finding("run-mount", ERROR, message, "leave it out, or use COPY", FILE, line)
+        problem = f"has a source outside the checkout: {source[:_MAX_OPTION_LENGTH]}"
+    if problem:
+        message = f"RUN --mount {problem}"
+        yield Finding("run-mount", ERROR, message, "remove the option, or use COPY", FILE, line)
 
 
-#: What buildah's parser (imagebuilder) knows.
+#: Instructions known to buildah's parser (imagebuilder).
 INSTRUCTIONS = (
     *("FROM", "ARG", "LABEL", "ENV", "RUN", "COPY", "ADD", "CMD", "ENTRYPOINT", "WORKDIR", "USER", "EXPOSE"),
     *("VOLUME", "HEALTHCHECK", "ONBUILD", "SHELL", "STOPSIGNAL", "MAINTAINER"),
@@ -71,10 +72,12 @@ INSTRUCTIONS = (
 
 
 def check(dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Findings about instructions and stages."""
+    """Yield findings about instructions and stages."""
     yield from _instructions(dockerfile)
     if not dockerfile.stages:
-        yield Finding("no-from", ERROR, "there is no FROM", "begin the Dockerfile with FROM registry/image:tag", FILE)
+        yield Finding(
+            "no-from", ERROR, "there is no FROM", "start the Dockerfile with FROM registry/repository:tag", FILE
+        )
         return
     yield from _stage_names(dockerfile)
     for stage in dockerfile.stages:
@@ -84,46 +87,47 @@ def check(dockerfile: Dockerfile) -> Iterator[Finding]:
         yield Finding(
             "foreign-source",
             ERROR,
-            f"files are taken from {image}, which no FROM names",
-            f"name it as a stage: FROM {image} AS files, and use --from=files",
+            f"files are copied from {image}, which is not named in a FROM",
+            f"declare it as a stage: FROM {image} AS files, and use --from=files",
             FILE,
             line,
         )
     final = dockerfile.final_stages
-    if not any(each.name in ("CMD", "ENTRYPOINT") and each.stage in final for each in dockerfile.instructions):
+    if not any(item.name in ("CMD", "ENTRYPOINT") and item.stage in final for item in dockerfile.instructions):
         yield Finding(
             "no-command",
             WARNING,
-            "there is neither a CMD nor an ENTRYPOINT: the image runs what its base runs",
+            "there is neither CMD nor ENTRYPOINT: the image runs the command of its base image",
             'add CMD ["program"]',
             FILE,
         )
 
 
 def _instructions(dockerfile: Dockerfile) -> Iterator[Finding]:
-    for each in dockerfile.instructions:
-        if each.name not in INSTRUCTIONS:
+    for instruction in dockerfile.instructions:
+        name, line = instruction.name, instruction.line
+        if name not in INSTRUCTIONS:
             yield Finding(
                 "instruction",
                 ERROR,
-                f"there is no instruction {each.name[:40]}{did_you_mean(each.name, INSTRUCTIONS)}",
-                "mend it, or end the line above with a backslash when it belongs to that",
+                f"unknown instruction {name[:40]}{did_you_mean(name, INSTRUCTIONS)}",
+                "fix it, or end the line above with a backslash if this line continues it",
                 FILE,
-                each.line,
+                line,
             )
-        elif not each.value:
-            yield Finding("instruction", ERROR, f"{each.name} has no value", "give it one", FILE, each.line)
-        elif each.stage < 0 and each.name != "ARG":
-            yield Finding(
-                "before-from", ERROR, f"{each.name} comes before the first FROM", "begin with FROM", FILE, each.line
-            )
+        elif not instruction.value:
+            yield Finding("instruction", ERROR, f"{name} has no value", "add a value", FILE, line)
+        elif instruction.stage < 0 and name != "ARG":
+            message = f"{name} before the first FROM"
+            yield Finding("before-from", ERROR, message, "start the Dockerfile with FROM", FILE, line)
 
 
 def _stage_names(dockerfile: Dockerfile) -> Iterator[Finding]:
     seen: set[str] = set()
     for stage in dockerfile.stages:
         if stage.name and stage.name.lower() in seen:
-            yield Finding("stage-name", ERROR, f"another stage is called {stage.name}", "rename one", FILE, stage.line)
+            message = f"duplicate stage name {stage.name}"
+            yield Finding("stage-name", ERROR, message, "rename one of the stages", FILE, stage.line)
         seen.add(stage.name.lower())
 
 
@@ -133,7 +137,7 @@ def _parent(stage: Stage) -> Iterator[Finding]:
             "from-argument",
             ERROR,
             f"FROM {stage.written}: an argument has no value",
-            "give it one before the FROM: ARG NAME=value",
+            "set it before the FROM: ARG NAME=value",
             FILE,
             stage.line,
         )
@@ -147,8 +151,8 @@ def _parent(stage: Stage) -> Iterator[Finding]:
         yield Finding(
             "from-registry",
             ERROR,
-            f"FROM {stage.image} does not say which registry",
-            "write it as registry/repository:tag",
+            f"FROM {stage.image} does not name a registry",
+            "use the form registry/repository:tag",
             FILE,
             stage.line,
         )
@@ -156,8 +160,8 @@ def _parent(stage: Stage) -> Iterator[Finding]:
         yield Finding(
             "from-tag",
             WARNING,
-            f"FROM {stage.image} does not say which tag: it means latest, whatever that is then",
-            "write it as registry/repository:tag",
+            f"FROM {stage.image} has no tag: the current latest is used",
+            "use the form registry/repository:tag",
             FILE,
             stage.line,
         )

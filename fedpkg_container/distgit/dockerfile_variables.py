@@ -1,7 +1,7 @@
-"""What ARG, ENV and LABEL of a Dockerfile set, line by line, as dockerfile-parse reads them.
+"""Variables and labels set by ARG, ENV and LABEL, per instruction, with the semantics of dockerfile-parse.
 
-dockerfile-parse copies all variables for each instruction (``DockerfileParser.context_structure``): memory grows with
-the square of the Dockerfile. Here each value is kept once, with the number of the instruction that sets it.
+dockerfile-parse copies all variables for each instruction (``DockerfileParser.context_structure``), so that its memory
+grows with the square of the Dockerfile. Here, each value is stored once, with the number of its instruction.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from dockerfile_parse.util import extract_key_values
 
-#: Name → numbers of the instructions that set it, and its values.
+#: Name → numbers of the instructions that set it, and the values.
 _History = dict[str, tuple[list[int], list[str]]]
 
 
 class Variables(Mapping[str, str]):
-    """Variables as one instruction sees them.
+    """The variables visible to one instruction.
 
-    :param histories: of one stage; of a name that several have, the value of the first counts
+    :param histories: histories of one stage; the first that contains a name takes precedence
     :param until: number of the instruction
     """
 
@@ -46,10 +46,10 @@ class Variables(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Setting:
-    """What one instruction sees and sets.
+    """Variables visible to an instruction, and labels set by it.
 
-    :param variables: those that it sets included
-    :param labels: those that it sets, with variables filled in
+    :param variables: variables, including those set by the instruction itself
+    :param labels: labels set by the instruction, with variables substituted
     """
 
     variables: Mapping[str, str]
@@ -58,7 +58,7 @@ class Setting:
 
 @dataclass
 class _Stage:
-    """What a stage has set so far, and when."""
+    """Values set so far in a stage, and their histories."""
 
     args: dict[str, str] = field(default_factory=dict)
     envs: dict[str, str] = field(default_factory=dict)
@@ -66,9 +66,9 @@ class _Stage:
     envs_history: _History = field(default_factory=dict)
 
     def set(self, number: int, values: Mapping[str, str], *, env: bool) -> None:
-        """Remember what an instruction sets."""
-        now, history = (self.envs, self.envs_history) if env else (self.args, self.args_history)
-        now.update(values)
+        """Record the values set by an instruction."""
+        current, history = (self.envs, self.envs_history) if env else (self.args, self.args_history)
+        current.update(values)
         for name, value in values.items():
             numbers, all_values = history.setdefault(name, ([], []))
             numbers.append(number)
@@ -76,34 +76,36 @@ class _Stage:
 
 
 def settings(structure: Iterable[Mapping[str, Any]], arguments: Mapping[str, str]) -> list[Setting]:
-    """What each instruction sees and sets.
+    """Return the variables and labels for each instruction.
 
-    :param structure: of dockerfile-parse
-    :param arguments: values of ARG that the build gives
-    :raises ValueError, IndexError: an instruction cannot be read
+    :param structure: instructions from dockerfile-parse
+    :param arguments: ARG values of the build
+    :raises ValueError, IndexError: if an instruction cannot be parsed
     """
-    found = []
-    before: dict[str, str] = {}
+    result = []
+    global_args: dict[str, str] = {}
     in_stage = False
     stage = _Stage()
-    for number, each in enumerate(structure):
-        name = each["instruction"]
+    for number, item in enumerate(structure):
+        name = item["instruction"]
         labels: dict[str, str] = {}
         if name == "FROM":
             in_stage, stage = True, _Stage()
         elif name in ("ARG", "ENV", "LABEL"):
-            values = dict(extract_key_values(name != "ARG", stage.args, stage.envs, each["value"]))
+            values = dict(extract_key_values(name != "ARG", stage.args, stage.envs, item["value"]))
             if name == "LABEL":
                 labels = values
             else:
                 if name == "ARG":
-                    values = {key: _argument(key, values[key], before, arguments, in_stage) for key in values}
-                    before.update({} if in_stage else values)
+                    values = {key: _argument(key, values[key], global_args, arguments, in_stage) for key in values}
+                    global_args.update({} if in_stage else values)
                 stage.set(number, values, env=name == "ENV")
-        found.append(Setting(Variables((stage.envs_history, stage.args_history), number), labels))
-    return found
+        result.append(Setting(Variables((stage.envs_history, stage.args_history), number), labels))
+    return result
 
 
-def _argument(name: str, default: str, before: Mapping[str, str], arguments: Mapping[str, str], in_stage: bool) -> str:
-    """The value of ARG: of one before the first FROM, of the build, or its own default."""
-    return before[name] if in_stage and name in before else arguments.get(name, default)
+def _argument(
+    name: str, default: str, global_args: Mapping[str, str], arguments: Mapping[str, str], in_stage: bool
+) -> str:
+    """Return the value of an ARG: from before the first FROM, from the build, or its default."""
+    return global_args[name] if in_stage and name in global_args else arguments.get(name, default)

@@ -1,4 +1,4 @@
-"""The rules over a checkout and its files: everything that can be known before a hub is asked."""
+"""Checks of a checkout and its files, without a hub."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT, OLDER
-from fedpkg_container.model.options import own_components
+from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES
+from fedpkg_container.model.options import default_components
 
 HELP = "help.md"
 
 
 def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
-    """Every finding about a checkout, in the order of the files.
+    """Return all findings about a checkout, in the order of the files.
 
-    :param local: for a build on this machine, which takes the files as they are on disk
+    :param local: whether to check for a local build, which uses the files on disk
     """
     if local:
         return check_files(checkout.path)
     dockerfile, unreadable = _read(checkout.path)
-    found = [*_state(checkout), *unreadable, *_files(checkout.path, dockerfile, checkout.tracked)]
+    findings = [*_state(checkout), *unreadable, *_files(checkout.path, dockerfile, checkout.tracked)]
     if dockerfile is not None:
-        found += [*_name(checkout, dockerfile), *_left_out(checkout, dockerfile)]
-    return found
+        findings += [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
+    return findings
 
 
 def check_files(path: Path) -> list[Finding]:
-    """Every finding about the files of a checkout as they are on disk, whatever git says of them."""
+    """Return all findings about the files of a checkout on disk, ignoring git."""
     dockerfile, unreadable = _read(path)
     return [*unreadable, *_files(path, dockerfile, None)]
 
 
 def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
-    """The Dockerfile, or why there is none."""
+    """Read the Dockerfile; return it, or a finding if it cannot be read."""
     try:
         return Dockerfile.read(path), []
     except RefusedError as error:
@@ -46,9 +46,9 @@ def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
 
 
 def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None) -> Iterator[Finding]:
-    """Findings about files.
+    """Yield findings about files.
 
-    :param tracked: files that git has; None: what is on disk counts
+    :param tracked: files tracked by git; None to check files on disk
     """
     if dockerfile is not None:
         yield from dockerfile_rules.check(dockerfile)
@@ -61,26 +61,28 @@ def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | 
 
 
 def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
-    """A package that is called otherwise than its repository: mostly a Dockerfile that was copied from another one.
+    """Check that the package is named after its repository; if not, the Dockerfile was probably copied from another.
 
-    Builders record it only where the site lists it. The client does not know that list, so this is a warning.
+    Only a warning: sites can allow builders to accept other names, and the client does not know which.
     """
-    found = dockerfile.label_places.get(COMPONENT) or dockerfile.label_places.get(OLDER[COMPONENT])
-    own = own_components(checkout.name)
-    if found and found.value and found.value not in own:
-        message = f"label {COMPONENT} = {found.value}, but the repository is {checkout.name}"
-        solution = f"builders record {' or '.join(own)}, and others only where the site allows it; correct the label"
-        yield Finding("label-repository", WARNING, message, solution, FILE, found.line)
+    label = dockerfile.label_details.get(COMPONENT_LABEL) or dockerfile.label_details.get(
+        OLD_LABEL_NAMES[COMPONENT_LABEL]
+    )
+    allowed = default_components(checkout.name)
+    if label and label.value and label.value not in allowed:
+        message = f"label {COMPONENT_LABEL} = {label.value}, but the repository is named {checkout.name}"
+        solution = f"use {' or '.join(allowed)}: builders accept other names only if the site allows them"
+        yield Finding("label-repository", WARNING, message, solution, FILE, label.line)
 
 
-def _left_out(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Files that a COPY of a folder takes here, and not on a builder."""
-    for folder, line in copy_rules.folders(dockerfile) if checkout.untracked else ():
-        inside = [name for name in checkout.untracked if folder == "." or name.startswith(f"{folder}/")]
+def _untracked_copies(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
+    """Check for untracked files in copied directories: they are missing on builders."""
+    for directory, line in copy_rules.copied_directories(dockerfile) if checkout.untracked else ():
+        inside = [name for name in checkout.untracked if directory == "." or name.startswith(f"{directory}/")]
         if inside:
-            shown = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
-            message = f"{shown} would not be copied: builders have only what is in git"
-            yield Finding("copy-left-out", WARNING, message, "add it to git, or to .gitignore", FILE, line)
+            names = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
+            message = f"untracked files will not be copied, because builders do not have them: {names}"
+            yield Finding("copy-left-out", WARNING, message, "add them to git, or to .gitignore", FILE, line)
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:
@@ -89,21 +91,21 @@ def _state(checkout: Checkout) -> Iterator[Finding]:
             "namespace",
             ERROR,
             f"{checkout.namespace or 'no namespace'}/{checkout.name} is not a container repository",
-            f"run this in a checkout of one of the namespaces {', '.join(NAMESPACES)}",
+            f"run this in a checkout from one of the namespaces {', '.join(NAMESPACES)}",
         )
     if checkout.changed:
         yield Finding(
             "uncommitted",
             ERROR,
             f"uncommitted changes in {', '.join(checkout.changed[:5])}{' …' if len(checkout.changed) > 5 else ''}",
-            "commit and push them, or stash them: builders see only what is pushed",
+            "commit and push them, or stash them: builders only use what is pushed",
         )
     if checkout.detached:
         yield Finding(
             "detached-head",
             WARNING if checkout.branch else ERROR,
-            f"{checkout.path} is on no branch",
-            "switch to one: git switch rawhide; or say which with --release before the command",
+            f"{checkout.path} is not on a branch",
+            "switch to a branch: git switch rawhide; or name one with --release before the command",
         )
     else:
         yield from _branch(checkout)
@@ -114,15 +116,15 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
         yield Finding(
             "branch",
             WARNING,
-            f"{checkout.branch} is not a name that branches of this site have",
-            "name the target with --target",
+            f"branch {checkout.branch} does not match the site's naming rule for branches",
+            "choose the target with --target",
         )
-    if not checkout.tracks:
+    if not checkout.upstream:
         yield Finding(
             "no-upstream",
             ERROR,
-            f"branch {checkout.branch} follows no branch of dist-git",
-            f"push it with: git push -u origin HEAD:{checkout.branch}",
+            f"branch {checkout.branch} does not track a dist-git branch",
+            f"push it: git push -u origin HEAD:{checkout.branch}",
         )
     if checkout.ahead:
         commits = "commit is" if checkout.ahead == 1 else "commits are"
@@ -133,16 +135,16 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
         yield Finding(
             "behind",
             WARNING,
-            f"{checkout.tracks} has {checkout.behind} {commits} that this checkout lacks",
-            "pull first when they belong into the build: fedpkg pull",
+            f"{checkout.upstream} has {checkout.behind} {commits} missing in this checkout",
+            "to include them in the build, pull first: fedpkg pull",
         )
 
 
-def _help(folder: Path) -> Iterator[Finding]:
+def _help(directory: Path) -> Iterator[Finding]:
     try:
-        content = read_bytes(folder, HELP)
+        content = read_bytes(directory, HELP)
     except RefusedError as error:
         yield Finding("help", ERROR, error.reason, error.solution, HELP)
         return
     if content is not None and not content.strip():
-        yield Finding("help", WARNING, f"{HELP} is empty", "describe the image in it, or remove it", HELP)
+        yield Finding("help", WARNING, f"{HELP} is empty", "describe the image in it, or delete it", HELP)

@@ -1,4 +1,4 @@
-"""Reading the small files of a checkout that steer a build, whatever lies there under their name."""
+"""Safely reading small configuration files of an untrusted checkout."""
 
 from __future__ import annotations
 
@@ -7,39 +7,42 @@ from pathlib import Path
 
 from fedpkg_container.errors import RefusedError
 
-#: The longest file that is read, bytes.
-LONGEST = 1024 * 1024
-#: What some editors put in front of UTF-8.
+#: Default maximum size of a file in bytes.
+MAX_BYTES = 1024 * 1024
+#: Byte order mark that some editors write at the start of UTF-8 files.
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def read_bytes(folder: Path, name: str, *, longest: int = LONGEST) -> bytes | None:
-    """The content of a file in a folder; None when there is none.
+def read_bytes(directory: Path, name: str, *, max_bytes: int = MAX_BYTES) -> bytes | None:
+    """Return the content of a file in a directory; None if it does not exist.
 
-    :param longest: bytes that it may have
-    :raises RefusedError: it is no file, is a link out of the folder, is too long, or cannot be read
+    :param longest: maximum size in bytes
+    :raises RefusedError: if it is not a regular file, links out of the directory, is too large, or cannot be read
     """
-    path = folder / name
+    path = directory / name
     if not os.path.lexists(path):
         return None
-    if not _within(path, folder):
-        raise RefusedError(f"{name} is a link that leads out of the checkout, or nowhere", solution="make it a file")
+    if not _is_within(path, directory):
+        raise RefusedError(
+            f"{name} is a broken symbolic link, or leads out of the checkout", solution="replace it with a regular file"
+        )
     if not path.is_file():
+        raise RefusedError(f"{name} is not a regular file", solution="replace it with a regular file, or delete it")
         raise RefusedError(f"{name} is not a file", solution="make it a file, or delete it")
     try:
         with path.open("rb") as file:
-            content = file.read(longest + 1)
+            content = file.read(max_bytes + 1)
     except OSError as error:
-        raise RefusedError(f"{name} cannot be read: {error.strerror}", solution="check its permissions") from error
-    if len(content) > longest:
-        raise RefusedError(f"{name} is longer than {longest} bytes", solution="shorten it")
+        raise RefusedError(f"cannot read {name}: {error.strerror}", solution="check its permissions") from error
+    if len(content) > max_bytes:
+        raise RefusedError(f"{name} is larger than {max_bytes} bytes", solution="shorten it")
     return content
 
 
 def decode(content: bytes, name: str) -> str:
-    """The text of a file, without the mark that some editors put in front of UTF-8.
+    """Decode the content of a file, without a byte order mark.
 
-    :raises RefusedError: it is not UTF-8
+    :raises RefusedError: if it is not UTF-8
     """
     try:
         return content.removeprefix(BYTE_ORDER_MARK.encode()).decode()
@@ -48,8 +51,8 @@ def decode(content: bytes, name: str) -> str:
         raise RefusedError(f"{name} is not UTF-8 text (line {line})", solution="save it as UTF-8") from error
 
 
-def _within(path: Path, folder: Path) -> bool:
+def _is_within(path: Path, directory: Path) -> bool:
     try:
-        return path.resolve(strict=True).is_relative_to(folder.resolve())
+        return path.resolve(strict=True).is_relative_to(directory.resolve())
     except (OSError, RuntimeError):
-        return False  # a link that leads nowhere, or to itself
+        return False  # a broken link, or a loop of links

@@ -1,7 +1,7 @@
-"""Reading YAML that anybody may have written: values, the line of each, and findings instead of exceptions.
+"""Parsing untrusted YAML: values, their line numbers, and findings instead of exceptions.
 
-Values mean what they meant to OSBS, which read YAML 1.1 with PyYAML's safe loader. Only the types of plain YAML are
-made; whatever else a tag asks for is a finding.
+Values are interpreted as in OSBS, which read YAML 1.1 with PyYAML's safe loader. Only plain YAML types are
+constructed; other tags are reported as findings.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Any, Union
 
 from fedpkg_container.model.findings import ERROR, Finding
 
-#: Where a value is: keys, and indexes from 0.
+#: Path of a value: keys, and indexes from 0.
 KeyPath = tuple[Union[str, int], ...]
 
-#: How deep collections may lie in one another, and how many values there may be once aliases are followed.
-DEEPEST = 50
-MOST_VALUES = 20_000
+#: Maximum nesting depth, and maximum number of values after expanding aliases.
+MAX_DEPTH = 50
+MAX_VALUES = 20_000
 
-#: The longest part of a value that a message repeats.
-_SHOWN = 60
+#: Maximum characters of a value in a message.
+_MAX_TEXT = 60
 
 _STANDARD = "tag:yaml.org,2002:"
 _SCALARS = {"str", "null", "bool", "int", "float", "value", "timestamp", "binary", "merge"}
-#: What ruamel.yaml raises at input that is no YAML, besides errors of its own.
+#: Exceptions of ruamel.yaml for invalid YAML, besides its own.
 _PARSER_ERRORS = (ValueError, OverflowError, AssertionError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A value that is neither text, number, truth value nor nothing.
+class UnsupportedValue:
+    """A value of an unsupported type: not text, number, boolean, null, list or mapping.
 
-    :param kind: what it is, in words: ``a date``
-    :param text: as it is written, as far as it is a scalar
+    :param kind: description of the type, e.g. ``a date``
+    :param text: text of a scalar as written
     """
 
     kind: str
@@ -43,12 +43,12 @@ class Foreign:
 
 @dataclass
 class YamlDocument:
-    """What was read.
+    """A parsed document.
 
-    :param values: plain Python values; None when there are none or they cannot be read
-    :param lines: of each key and each item, from 1
-    :param texts: of each scalar, as it is written but without quotes
-    :param root: the tree of nodes, with their places in the text; None when there is none
+    :param values: plain Python values; None if there are none, or they cannot be read
+    :param lines: line numbers of keys and items, from 1
+    :param texts: scalars as written, without quotes
+    :param root: root of the node tree, with offsets in the text; None if there is none
     """
 
     values: Any = None
@@ -58,7 +58,7 @@ class YamlDocument:
     root: Any = None
 
     def line(self, path: KeyPath) -> int:
-        """The line of a value, or of what it is part of; 0 when that is not known."""
+        """Return the line of a value, or of the nearest parent with a known line; 0 if unknown."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
@@ -66,9 +66,9 @@ class YamlDocument:
 
 
 def parse(text: str, file: str) -> YamlDocument:
-    """Read a text with one document.
+    """Parse a text with one document.
 
-    :param file: what findings name
+    :param file: file name for findings
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -78,44 +78,44 @@ def parse(text: str, file: str) -> YamlDocument:
     yaml.version = (1, 1)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # those of ruamel.yaml are for programmers
+            warnings.simplefilter("ignore")  # ruamel.yaml's warnings are meant for developers
             document.root = yaml.compose(text)
             if document.root is not None:
                 _Reader(yaml.constructor, document, file).read(document.root)
     except MarkedYAMLError as error:
         document.findings.append(_syntax(error, text, file))
     except (YAMLError, *_PARSER_ERRORS) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
         document.findings.append(
-            Finding("yaml-syntax", ERROR, f"this is not YAML: {said}", "check quotes, escapes and directives", file)
+            Finding("yaml-syntax", ERROR, f"invalid YAML: {message}", "check quotes, escapes and directives", file)
         )
-    except (RecursionError, _TooMuchError):
+    except (RecursionError, _LimitExceededError):
         document.values = None
         document.findings.append(
             Finding(
                 "yaml-unreadable",
                 ERROR,
-                f"values lie more than {DEEPEST} deep in one another, or are more than {MOST_VALUES}",
-                "write them flatter, and use fewer aliases",
+                f"values are nested more than {MAX_DEPTH} levels deep, or there are more than {MAX_VALUES}",
+                "reduce the nesting, and use fewer aliases",
                 file,
             )
         )
     return document
 
 
-def plain(value: Any) -> Any:
-    """A value with its foreign parts as the text that they are written as, to be shown."""
+def to_plain(value: Any) -> Any:
+    """Replace unsupported values by their text, for display."""
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(each) for each in value]
-    return value.text if isinstance(value, Foreign) else value
+        return [to_plain(item) for item in value]
+    return value.text if isinstance(value, UnsupportedValue) else value
 
 
-def shown(text: str) -> str:
-    """Text from the file as a part of a message: in one line, and not all of a long one."""
+def abbreviate(text: str) -> str:
+    """Return text from the file for use in a message: on one line, and shortened."""
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+    return line if len(line) <= _MAX_TEXT else f"{line[:_MAX_TEXT]}…"
 
 
 def _syntax(error: Any, text: str, file: str) -> Finding:
@@ -124,21 +124,21 @@ def _syntax(error: Any, text: str, file: str) -> Finding:
     lines = text.split("\n")
     written = lines[line - 1] if 0 < line <= len(lines) else ""
     indentation = written[: len(written) - len(written.lstrip())]
-    problem = error.problem or error.context or "no YAML"
-    solution = "check the indentation, quotes and brackets there"
+    problem = error.problem or error.context or "invalid YAML"
+    solution = "check indentation, quotes and brackets"
     if "\t" in indentation:
         problem, solution = "the line is indented with a tab", "indent with spaces"
     elif "another document" in problem:
-        problem, solution = "a second document begins here", "keep one document, without --- between"
+        problem, solution = "start of a second document", "keep only one document, and remove ---"
     return Finding("yaml-syntax", ERROR, problem, solution, file, line)
 
 
-class _TooMuchError(Exception):
-    """More values than anybody writes."""
+class _LimitExceededError(Exception):
+    """The document exceeds a limit."""
 
 
 class _Reader:
-    """Makes values from nodes."""
+    """Constructs values from nodes."""
 
     def __init__(self, constructor: Any, document: YamlDocument, file: str) -> None:
         self._constructor = constructor
@@ -160,42 +160,50 @@ class _Reader:
             return self._mapping(node, path)
         if node.id == "sequence" and kind == "seq":
             items = []
-            for index, each in enumerate(node.value):
+            for index, item in enumerate(node.value):
                 below = (*path, index)
-                self._document.lines[below] = each.start_mark.line + 1
-                items.append(self._value(each, below))
+                self._document.lines[below] = item.start_mark.line + 1
+                items.append(self._value(item, below))
             return items
         return self._refused(node, kind)
 
     def _enter(self, depth: int) -> None:
         self._count += 1
-        if depth > DEEPEST or self._count > MOST_VALUES:
-            raise _TooMuchError
+        if depth > MAX_DEPTH or self._count > MAX_VALUES:
+            raise _LimitExceededError
 
     def _scalar(self, node: Any, kind: str) -> Any:
         if kind in ("str", "value", "merge"):
             return node.value
         if kind == "timestamp":
-            return Foreign("a date", node.value)
+            return UnsupportedValue("a date", node.value)
         if kind == "binary":
-            return Foreign("binary data", node.value)
+            return UnsupportedValue("binary data", node.value)
         if kind == "null":
             return None
         if kind not in _SCALARS:
             return self._refused(node, kind)
         try:
             value = getattr(self._constructor, f"construct_yaml_{kind}")(node)
-            str(value)  # Python writes no number of more than 4,300 digits, and messages would have to
+            str(value)  # Python does not convert integers of more than 4,300 digits, which messages require
             return value
         except (ValueError, LookupError, OverflowError):
-            self._add("yaml-syntax", f"{shown(node.value)!r} is no {kind}", "leave out the tag, or mend it", node)
-            return Foreign("a value that cannot be read", node.value)
+            self._add(
+                "yaml-syntax",
+                f"{abbreviate(node.value)!r} is not a valid {kind}",
+                "fix the value, or remove its tag",
+                node,
+            )
+            return UnsupportedValue("a value that cannot be read", node.value)
 
-    def _refused(self, node: Any, kind: str) -> Foreign:
+    def _refused(self, node: Any, kind: str) -> UnsupportedValue:
         self._add(
-            "yaml-tag", f"values of type {shown(kind)} are not read", "write plain text, numbers, lists and keys", node
+            "yaml-tag",
+            f"unsupported type {abbreviate(kind)}",
+            "use only text, numbers, booleans, lists and mappings",
+            node,
         )
-        return Foreign("a value of a type that is not read")
+        return UnsupportedValue("a value of an unsupported type")
 
     def _mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -207,23 +215,23 @@ class _Reader:
         return values
 
     def _merged(self, node: Any, depth: int) -> Iterator[tuple[Any, Any]]:
-        """The entries that count: the last of those with the same key, then those of merged mappings (``<<``)."""
+        """Yield the effective entries: the last of those with equal keys, then those of merged mappings (``<<``)."""
         self._enter(depth)
-        own: dict[str, tuple[Any, Any]] = {}
+        entries: dict[str, tuple[Any, Any]] = {}
         merges = []
         for key, value in node.value:
             if key.id != "scalar":
-                self._add("yaml-invalid", "a key must be text", "write KEY: VALUE", key)
+                self._add("yaml-invalid", "keys must be text", "write KEY: VALUE", key)
             elif str(key.tag) == _STANDARD + "merge":
                 merges.append(value)
             else:
-                self._check_key(key, own)
-                own[key.value] = (key, value)
-        yield from own.values()
+                self._check_key(key, entries)
+                entries[key.value] = (key, value)
+        yield from entries.values()
         for value in merges:
-            for each in [value] if value.id == "mapping" else value.value if value.id == "sequence" else []:
-                if each.id == "mapping":
-                    yield from self._merged(each, depth + 1)
+            for merged in [value] if value.id == "mapping" else value.value if value.id == "sequence" else []:
+                if merged.id == "mapping":
+                    yield from self._merged(merged, depth + 1)
 
     def _check_key(self, key: Any, before: dict[str, tuple[Any, Any]]) -> None:
         if not str(key.tag).startswith(_STANDARD):
@@ -231,7 +239,10 @@ class _Reader:
         if key.value in before:
             first = before[key.value][0].start_mark.line + 1
             self._add(
-                "yaml-duplicate-key", f"{shown(key.value)} is given twice, first on line {first}", "keep one", key
+                "yaml-duplicate-key",
+                f"duplicate key {abbreviate(key.value)}, already on line {first}",
+                "keep only one of them",
+                key,
             )
 
     def _add(self, code: str, message: str, solution: str, node: Any) -> None:

@@ -1,4 +1,4 @@
-"""Setting and removing one value in the text of a YAML document, so that every other byte stays."""
+"""Setting and removing values in the text of a YAML document without changing the rest of it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from fedpkg_container.distgit.yaml_document import YamlDocument, parse
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 
-#: Text that needs no quotes, as far as its letters go.
+#: Text that needs no quotes, judging by its characters.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
-#: Text that means something else without quotes, in lower case.
+#: Words that have another meaning without quotes, in lower case.
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
-def render(value: Any) -> str:
-    """A plain value (text, number, truth value, None, list, mapping) in YAML's flow style."""
+def dump_flow(value: Any) -> str:
+    """Format a plain value (text, number, boolean, None, list, mapping) in YAML flow style."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool):
@@ -30,10 +30,10 @@ def render(value: Any) -> str:
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(key)}: {render(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(key)}: {dump_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(render(each) for each in value) + "]"
-    raise TypeError(f"no plain value: {type(value).__name__}")
+        return "[" + ", ".join(dump_flow(item) for item in value) + "]"
+    raise TypeError(f"not a plain value: {type(value).__name__}")
 
 
 def _float(value: float) -> str:
@@ -41,7 +41,7 @@ def _float(value: float) -> str:
     if text in ("inf", "-inf", "nan"):
         return text.replace("inf", ".inf").replace("nan", ".nan")
     mantissa, exponent, power = text.partition("e")
-    # YAML 1.1 wants a point and a sign: 1.0e+16.
+    # YAML 1.1 requires a point and a sign: 1.0e+16.
     signed = power if power.startswith("-") or not power else f"+{power.removeprefix('+')}"
     return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}{exponent}{signed}"
 
@@ -50,7 +50,7 @@ def _text(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(each if each.isprintable() else _escape(each) for each in quoted)
+    return "".join(character if character.isprintable() else _escape(character) for character in quoted)
 
 
 def _escape(character: str) -> str:
@@ -66,10 +66,10 @@ _ALIAS = re.compile(r"\s*\*[^\s,\[\]{}]+")
 
 
 def set_value(text: str, keys: Keys, value: Any, file: str) -> str:
-    """The text with a value set; mappings on the way that do not exist are made.
+    """Return the text with a value set; missing parent mappings are added.
 
-    :param value: plain: text, number, truth value, None, list or mapping
-    :raises RefusedError: the text cannot be read, or not be edited in place
+    :param value: plain value: text, number, boolean, None, list or mapping
+    :raises RefusedError: if the text cannot be parsed, or edited in place
     """
     document = _readable(text, file)
     expected = copy.deepcopy(document.values) if document.values is not None else {}
@@ -81,16 +81,16 @@ def set_value(text: str, keys: Keys, value: Any, file: str) -> str:
             below[key] = {}
         below = below[key]
     if not isinstance(below, dict):
-        raise RefusedError(f"{file}: {'.'.join(keys[:-1])} holds no keys", solution="unset it first")
+        raise RefusedError(f"{file}: {'.'.join(keys[:-1])} is not a mapping", solution="unset it first")
     below[keys[-1]] = value
     return _checked(_Editor(text, document, file).set(keys, value), expected, keys, file)
 
 
 def unset_value(text: str, keys: Keys, file: str) -> str:
-    """The text without a value, and without the mappings that are empty then.
+    """Return the text without a value, and without parent mappings that become empty.
 
-    :raises FedpkgContainerError: it is not set
-    :raises RefusedError: the text cannot be read, or not be edited in place
+    :raises FedpkgContainerError: if the value is not set
+    :raises RefusedError: if the text cannot be parsed, or edited in place
     """
     document = _readable(text, file)
     expected = copy.deepcopy(document.values)
@@ -110,7 +110,7 @@ def unset_value(text: str, keys: Keys, file: str) -> str:
 def _readable(text: str, file: str) -> YamlDocument:
     document = parse(text, file)
     if document.findings:
-        raise RefusedError(f"{file} cannot be read, so it is not edited", findings=document.findings)
+        raise RefusedError(f"{file} was not edited, because it has errors", findings=document.findings)
     return document
 
 
@@ -127,14 +127,14 @@ def _canonical(values: Any) -> str:
 
 def _by_hand(keys: Keys, file: str) -> RefusedError:
     return RefusedError(
-        f"{file}: {'.'.join(keys)} cannot be changed without changing something else",
-        solution="edit the file by hand: aliases, merged mappings and the like are not taken apart",
+        f"cannot change {'.'.join(keys)} in {file} without changing other values",
+        solution="edit the file manually: editing aliases, merged mappings and the like is not supported",
     )
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A key and its value in the text: offsets of the key, of the end of its colon, and of the value."""
+    """A key and its value in the text: offsets of the key, the end of its colon, and the value."""
 
     key: Any
     value: Any
@@ -145,7 +145,7 @@ class _Entry:
 
 
 class _Editor:
-    """Cuts a text where its nodes are."""
+    """Edits a text at the offsets of its nodes."""
 
     def __init__(self, text: str, document: YamlDocument, file: str) -> None:
         self._text = text
@@ -165,7 +165,7 @@ class _Editor:
                 return self._add(mapping, keys[depth:], value, keys)
             if depth == len(keys) - 1:
                 return self._replace(entry, value)
-            if entry.value.id == "scalar":  # without a value
+            if entry.value.id == "scalar":  # no value yet
                 column = entry.key.start_mark.column + 2
                 if mapping.flow_style or entry.value.value:
                     return self._replace(entry, _nested(keys[depth + 1 :], value))
@@ -195,14 +195,14 @@ class _Editor:
         return self._text[: entry.start] + self._text[end:]
 
     def _find(self, mapping: Any, key: str, keys: Keys) -> _Entry | None:
-        found = [(each, value) for each, value in mapping.value if each.id == "scalar" and each.value == key]
-        return self._entry(found[-1][0], found[-1][1], keys) if found else None
+        matches = [(node, value) for node, value in mapping.value if node.id == "scalar" and node.value == key]
+        return self._entry(matches[-1][0], matches[-1][1], keys) if matches else None
 
     def _entry(self, key: Any, value: Any, keys: Keys) -> _Entry:
         key_end = key.end_mark.index
         colon = _COLON.match(self._text, key_end)
         after = colon.end() if colon else key_end
-        if value.start_mark.index < key_end:  # an alias: its node is where the anchor is
+        if value.start_mark.index < key_end:  # an alias: its node has the offset of the anchor
             alias = _ALIAS.match(self._text, after)
             if alias is None:
                 raise _by_hand(keys, self._file)
@@ -213,7 +213,7 @@ class _Editor:
         return _Entry(key, value, key.start_mark.index, after, value.start_mark.index, end)
 
     def _end(self, node: Any, keys: Keys) -> int:
-        """Where a value really ends: marks of block collections lie behind the comments that follow."""
+        """Return the actual end of a value: marks of block collections are behind the comments that follow."""
         end = int(node.end_mark.index)
         if _is_blank(node):
             return len(self._text[:end].rstrip())
@@ -234,14 +234,14 @@ class _Editor:
         if not is_alias and node.id == "sequence" and not node.flow_style and isinstance(value, list) and value:
             return self._replace_items(entry, value)
         if _is_blank(node) and not is_alias:
-            return f"{text[: entry.colon]} {render(value)}{text[entry.colon :]}"
+            return f"{text[: entry.colon]} {dump_flow(value)}{text[entry.colon :]}"
         if is_alias or node.id == "scalar" or node.flow_style:
-            return text[: entry.value_start] + render(value) + text[entry.end :]
+            return text[: entry.value_start] + dump_flow(value) + text[entry.end :]
         rest = text[entry.colon : self._line_stop(entry.colon)]
-        return f"{text[: entry.colon]} {render(value)}{rest}{text[self._line_stop(entry.end) :]}"
+        return f"{text[: entry.colon]} {dump_flow(value)}{rest}{text[self._line_stop(entry.end) :]}"
 
     def _replace_items(self, entry: _Entry, value: list[Any]) -> str:
-        """A list with one item a line: lines of items that stay are kept, with the comments at and above them."""
+        """Replace a list with one item per line: lines of unchanged items are kept, with comments at and above them."""
         items = entry.value.value
         start = previous = self._line_start(items[0].start_mark.index)
         dash = re.compile(r" *- +").match(self._text, start)
@@ -253,16 +253,16 @@ class _Editor:
                 lines.setdefault(item.value, self._with_newline(self._text[previous:end]))
             previous = end
         new = []
-        for each in value:
-            kept = lines.get(each) if isinstance(each, str) else None
-            new.append(kept or f"{indent}{render(each)}{self._newline}")
+        for item in value:
+            existing = lines.get(item) if isinstance(item, str) else None
+            new.append(existing or f"{indent}{dump_flow(item)}{self._newline}")
         return self._text[:start] + "".join(new) + self._text[previous:]
 
     def _add(self, mapping: Any, keys: Keys, value: Any, path: Keys) -> str:
         """Add a key at the end of a mapping."""
         last = self._entry(mapping.value[-1][0], mapping.value[-1][1], path) if mapping.value else None
         if mapping.flow_style:
-            pair = render(_nested(keys, value))[1:-1]
+            pair = dump_flow(_nested(keys, value))[1:-1]
             if last:
                 at = last.end
                 return f"{self._text[:at]}, {pair}{self._text[at:]}"
@@ -274,9 +274,9 @@ class _Editor:
         return self._insert(self._line_end(last.end), self._block(keys, value, column))
 
     def _block(self, keys: Keys, value: Any, column: int) -> str:
-        """A key and its value on lines of their own, mappings below one another."""
-        lines = [f"{' ' * (column + 2 * depth)}{render(key)}:" for depth, key in enumerate(keys)]
-        return self._newline.join(lines) + f" {render(value)}{self._newline}"
+        """Return a key and its value on separate lines, nested mappings indented."""
+        lines = [f"{' ' * (column + 2 * depth)}{dump_flow(key)}:" for depth, key in enumerate(keys)]
+        return self._newline.join(lines) + f" {dump_flow(value)}{self._newline}"
 
     def _insert(self, at: int, lines: str) -> str:
         return self._with_newline(self._text[:at]) + lines + self._text[at:]
@@ -288,13 +288,13 @@ class _Editor:
         return self._text.rfind("\n", 0, at) + 1
 
     def _line_stop(self, at: int) -> int:
-        """Where the line ends, before its newline."""
+        """Return the end of the line, before its newline."""
         end = self._text.find("\n", at)
         end = len(self._text) if end < 0 else end
         return end - 1 if self._text[end - 1 : end] == "\r" and end > at else end
 
     def _line_end(self, at: int) -> int:
-        """Where the next line begins; an offset at the beginning of a line is one already."""
+        """Return the start of the next line; an offset at the start of a line is returned unchanged."""
         if at and self._text[at - 1] == "\n":
             return at
         end = self._text.find("\n", at)
@@ -302,7 +302,8 @@ class _Editor:
 
 
 def _is_blank(node: Any) -> bool:
-    """Whether a value is not there at all: ``key:`` and nothing."""
+    """Whether a value is missing (``key:`` only)."""
+
     return bool(node.id == "scalar" and node.start_mark.index == node.end_mark.index)
 
 

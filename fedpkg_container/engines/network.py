@@ -23,7 +23,7 @@ from pathlib import Path
 
 from fedpkg_container.engines.own_addresses import watched
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
-from fedpkg_container.model.limits import CLOSED
+from fedpkg_container.model.limits import BLOCKED_NETWORKS
 from fedpkg_container.process import background, is_running, run
 from fedpkg_container.text import printable
 
@@ -77,7 +77,7 @@ def attached(
             outward = _Outward(enter, folder, env)
             with watched(outward.prohibit, outward.cut) as own:
                 _bring_up(enter)
-                outward.prohibit([*CLOSED, *own, *denied])
+                outward.prohibit([*BLOCKED_NETWORKS, *own, *denied])
                 with outward.open():
                     yield Attached(enter, RESOLVER)
 

@@ -1,1 +1,1 @@
-"""What is said to a Koji hub: sessions, checks, submission, following, reservations and imports."""
+"""Communication with a Koji hub: sessions, checks, submission, following, reservations and recorded images."""

@@ -1,4 +1,4 @@
-"""What went into a build: images of each arch, RPMs, labels, parents."""
+"""Contents of a build: images per architecture, RPMs, labels and parents; and differences between two builds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 import koji
 
-from fedpkg_container.hub.builds import MOST_BUILDS, Build, asker_of, branch_of, read_build
-from fedpkg_container.hub.tasks import optional
+from fedpkg_container.hub.builds import MAX_BUILDS, Build, branch_of, read_build, requester_of
+from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.text import printable_line
 
 
 @dataclass(frozen=True)
 class ArchImage:
-    """The image of one arch.
+    """The image of one architecture.
 
-    :param size: of its archive, bytes
-    :param rpms: name-version-release.arch of each RPM that Koji knows → its name
+    :param size: size of its archive in bytes
+    :param rpms: name-version-release.arch of each RPM known to Koji → its name
     """
 
     arch: str
@@ -30,10 +30,10 @@ class ArchImage:
 
 @dataclass(frozen=True)
 class Parent:
-    """A build that another one stands on.
+    """The build of a parent image.
 
-    :param image: as the build recorded it
-    :param is_base: the last stage begins with it
+    :param image: parent image as recorded by the build
+    :param is_base: whether it is the base image, i.e. the final stage starts from it
     :param newest: NVR of the newest complete build of the same package and version
     """
 
@@ -50,7 +50,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that is recorded of a build."""
+    """Everything recorded for a build."""
 
     build: Build
     images: tuple[ArchImage, ...]
@@ -58,15 +58,15 @@ class Contents:
 
     @property
     def rpms(self) -> dict[str, str]:
-        """The RPMs of all arches, sorted: name-version-release.arch → name."""
-        found = {nvra: name for image in self.images for nvra, name in image.rpms.items()}
-        return dict(sorted(found.items()))
+        """Return the RPMs of all architectures, sorted: name-version-release.arch → name."""
+        rpms = {nvra: name for image in self.images for nvra, name in image.rpms.items()}
+        return dict(sorted(rpms.items()))
 
 
 def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
-    """What went into a build: two requests.
+    """Return the contents of a build, using two requests.
 
-    :param info: as ``getBuild`` gives it
+    :param info: result of ``getBuild``
     """
     build = read_build(info)
     with session.multicall(strict=False) as multicall:
@@ -74,42 +74,42 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
         task_call = multicall.getTaskInfo(build.task_id, request=True) if build.task_id else None
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
-    listed = [archive for archive in optional(archives) or () if "image" in (archive.get("extra") or {})]
-    known = {image: optional(call) for image, call in parents.items() if optional(call)}
-    newest = {"order": "-build_id", "limit": MOST_BUILDS}
-    task = optional(task_call)
-    asker = asker_of(info, task)
+    images = [archive for archive in result_or_none(archives) or () if "image" in (archive.get("extra") or {})]
+    recorded = {image: result_or_none(call) for image, call in parents.items() if result_or_none(call)}
+    newest = {"order": "-build_id", "limit": MAX_BUILDS}
+    task = result_or_none(task_call)
+    requester = requester_of(info, task)
     with session.multicall(strict=False) as multicall:
-        user = multicall.getUser(asker) if asker is not None else None
-        rpms = [multicall.listRPMs(imageID=archive["id"]) for archive in listed]
+        user = multicall.getUser(requester) if requester is not None else None
+        rpms = [multicall.listRPMs(imageID=archive["id"]) for archive in images]
         newer = {
             image: multicall.listBuilds(
                 packageID=parent["package_id"], state=koji.BUILD_STATES["COMPLETE"], queryOpts=newest
             )
-            for image, parent in known.items()
+            for image, parent in recorded.items()
         }
     return Contents(
         read_build(
             info,
             branch=branch_of(task),
-            asker=str((optional(user) or {}).get("name") or ""),
-            tags=optional(tags) or (),
+            requester=str((result_or_none(user) or {}).get("name") or ""),
+            tags=result_or_none(tags) or (),
         ),
-        tuple(_image(archive, optional(call) or []) for archive, call in zip(listed, rpms)),
+        tuple(_image(archive, result_or_none(call) or []) for archive, call in zip(images, rpms)),
         tuple(
             Parent(
                 image=image,
                 nvr=printable_line(parent["nvr"]),
                 is_base=parent["id"] == build.parent_id,
-                newest=_newest(parent, optional(newer[image]) or ()),
+                newest=_newest(parent, result_or_none(newer[image]) or ()),
             )
-            for image, parent in known.items()
+            for image, parent in recorded.items()
         ),
     )
 
 
 def _newest(parent: Mapping[str, Any], builds: Sequence[Mapping[str, Any]]) -> str:
-    """The newest build of the same version: another version may be for another release of the distribution."""
+    """Return the newest build of the same version; other versions may be for other releases of the distribution."""
     same = [build["nvr"] for build in builds if build["version"] == parent["version"]]
     return printable_line(same[0]) if same else ""
 
@@ -121,7 +121,7 @@ def _image(archive: Mapping[str, Any], rpms: list[Mapping[str, Any]]) -> ArchIma
     return ArchImage(
         arch=printable_line(str(extra["image"].get("arch") or "")),
         size=int(archive["size"]),
-        pull_specs=tuple(printable_line(str(each)) for each in docker.get("repositories") or ()),
+        pull_specs=tuple(printable_line(str(spec)) for spec in docker.get("repositories") or ()),
         labels={printable_line(str(name)): printable_line(str(value)) for name, value in labels.items()},
         rpms={printable_line(f"{rpm['nvr']}.{rpm['arch']}"): printable_line(rpm["name"]) for rpm in rpms},
     )
@@ -129,11 +129,11 @@ def _image(archive: Mapping[str, Any], rpms: list[Mapping[str, Any]]) -> ArchIma
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed from one build to another.
+    """The differences between two builds.
 
-    :param upgraded: name of the RPM → the versions before and after
-    :param labels: name → the values before and after; empty where it was not set
-    :param sizes: arch → bytes before and after
+    :param upgraded: name of the RPM → versions before and after
+    :param labels: name → values before and after; empty if not set
+    :param sizes: architecture → bytes before and after
     """
 
     added: tuple[str, ...]
@@ -149,14 +149,14 @@ _ALWAYS = frozenset({"build-date", "vcs-ref", "release"})
 
 
 def difference(before: Contents, after: Contents) -> Difference:
-    """What changed from one build to another."""
+    """Return the differences between two builds."""
     old, new = before.rpms, after.rpms
-    gone, come = [each for each in old if each not in new], [each for each in new if each not in old]
+    removed, added = [nvra for nvra in old if nvra not in new], [nvra for nvra in new if nvra not in old]
     upgraded: dict[str, tuple[str, str]] = {}
-    for name in sorted({old[each] for each in gone} & {new[each] for each in come}):
+    for name in sorted({old[nvra] for nvra in removed} & {new[nvra] for nvra in added}):
         upgraded[name] = (
-            " ".join(_version(each, name) for each in gone if old[each] == name),
-            " ".join(_version(each, name) for each in come if new[each] == name),
+            " ".join(_version(nvra, name) for nvra in removed if old[nvra] == name),
+            " ".join(_version(nvra, name) for nvra in added if new[nvra] == name),
         )
     labels_before, labels_after = _labels(before), _labels(after)
     changed = {
@@ -166,11 +166,11 @@ def difference(before: Contents, after: Contents) -> Difference:
     }
     sizes = {image.arch: image.size for image in before.images}
     return Difference(
-        added=tuple(each for each in come if new[each] not in upgraded),
-        removed=tuple(each for each in gone if old[each] not in upgraded),
+        added=tuple(nvra for nvra in added if new[nvra] not in upgraded),
+        removed=tuple(nvra for nvra in removed if old[nvra] not in upgraded),
         upgraded=upgraded,
         labels=changed,
-        parents=(tuple(each.nvr for each in before.parents), tuple(each.nvr for each in after.parents)),
+        parents=(tuple(parent.nvr for parent in before.parents), tuple(parent.nvr for parent in after.parents)),
         sizes={image.arch: (sizes[image.arch], image.size) for image in after.images if image.arch in sizes},
     )
 

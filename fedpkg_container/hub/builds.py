@@ -1,4 +1,4 @@
-"""Container builds that a hub has recorded: those of a package, and what went into one."""
+"""Container builds known to a hub: recorded builds and running tasks of a package or a user."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import koji
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.events import TaskState
-from fedpkg_container.hub.tasks import optional, task_state
-from fedpkg_container.model.koji_images import image_of
+from fedpkg_container.hub.tasks import result_or_none, task_state
+from fedpkg_container.model.koji_images import image_metadata
 from fedpkg_container.text import printable_line
 
-#: Builds and running tasks of a package that are looked at.
-MOST_BUILDS = 30
-MOST_TASKS = 200
-ACTIVE = [koji.TASK_STATES[name] for name in ("FREE", "ASSIGNED", "OPEN")]
+#: Maximum number of builds and of running tasks to query.
+MAX_BUILDS = 30
+MAX_TASKS = 200
+ACTIVE_STATES = [koji.TASK_STATES[name] for name in ("FREE", "ASSIGNED", "OPEN")]
 
 
 @dataclass(frozen=True)
 class Build:
-    """A build.
+    """A recorded build.
 
     :param state: COMPLETE, BUILDING, FAILED, CANCELED or DELETED
-    :param created: seconds since the epoch, as is ``completed``; None when it is not known
-    :param source: URL with the commit
-    :param branch: of dist-git; empty when it is not known
-    :param pull_specs: by tag, by digest
-    :param parents: image as in FROM or by digest → id and NVR of its build
-    :param parent_id: build of the base image; None when it is none of this hub
+    :param created: creation time, seconds since the epoch, as is ``completed``; None if unknown
+    :param source: source URL with the commit
+    :param branch: dist-git branch; empty if unknown
+    :param pull_specs: pull specs by tag and by digest
+    :param parents: image as in FROM or by digest → ID and NVR of its build
+    :param parent_id: build ID of the base image; None if it is not a build of this hub
     """
 
     id: int
@@ -52,19 +52,19 @@ class Build:
 
     @property
     def commit(self) -> str:
-        """The commit in dist-git; empty when it is not known."""
+        """The dist-git commit; empty if unknown."""
         return self.source.rpartition("#")[2] if "#" in self.source else ""
 
 
 def read_build(
-    info: Mapping[str, Any], *, branch: str = "", asker: str = "", tags: Sequence[Mapping[str, Any]] = ()
+    info: Mapping[str, Any], *, branch: str = "", requester: str = "", tags: Sequence[Mapping[str, Any]] = ()
 ) -> Build:
-    """A build as a hub tells it (``getBuild``, ``listBuilds``).
+    """Parse a build as returned by the hub (``getBuild``, ``listBuilds``).
 
-    :param asker: who owns its task: the build itself is the shared account's until it is imported
-    :param tags: of ``listTags``
+    :param asker: owner of its task; until the import, the owner of the build is the site's shared account
+    :param tags: result of ``listTags``
     """
-    extra, image = info.get("extra") or {}, image_of(info)
+    extra, image = info.get("extra") or {}, image_metadata(info)
     pull = (image.get("index") or {}).get("pull") or []
     parents = image.get("parent_image_builds") or {}
     return Build(
@@ -72,38 +72,38 @@ def read_build(
         nvr=printable_line(info["nvr"]),
         name=printable_line(info.get("package_name") or info["name"]),
         state=koji.BUILD_STATES[info["state"]],
-        owner=printable_line(str(extra.get("submitter") or asker or info.get("owner_name") or "")),
+        owner=printable_line(str(extra.get("submitter") or requester or info.get("owner_name") or "")),
         created=info.get("creation_ts"),
         completed=info.get("completion_ts"),
         source=printable_line(info.get("source") or ""),
         task_id=_task_of(info),
         branch=printable_line(branch),
         tags=tuple(printable_line(tag["name"]) for tag in tags),
-        pull_specs=tuple(printable_line(str(each)) for each in pull),
+        pull_specs=tuple(printable_line(str(spec)) for spec in pull),
         is_isolated=bool(image.get("isolated")),
         parents={printable_line(str(name)): parent for name, parent in parents.items()},
         parent_id=image.get("parent_build_id"),
     )
 
 
-def asker_of(info: Mapping[str, Any], task: Any) -> int | None:
-    """The user who asked for a build that does not name them; None when it does, or its task is not known.
+def requester_of(info: Mapping[str, Any], task: Any) -> int | None:
+    """Return the ID of the user who requested a build, from its task; None if the build names the user or has no task.
 
-    :param task: of ``getTaskInfo``
+    :param task: result of ``getTaskInfo``
     """
-    named = (info.get("extra") or {}).get("submitter")
-    return task.get("owner") if isinstance(task, Mapping) and not named else None
+    submitter = (info.get("extra") or {}).get("submitter")
+    return task.get("owner") if isinstance(task, Mapping) and not submitter else None
 
 
 def _task_of(info: Mapping[str, Any]) -> int | None:
-    """The task that made, or reserved, a build."""
+    """Return the task that created or reserved a build."""
     task = info.get("task_id") or (info.get("extra") or {}).get("container_koji_task_id")
     return task if isinstance(task, int) else None
 
 
 @dataclass(frozen=True)
 class RequestedBuild:
-    """A build that was asked for, with its tasks; the root comes first."""
+    """A running or finished ``buildContainer`` task with its descendants; the root task comes first."""
 
     source: str
     target: str
@@ -117,8 +117,8 @@ class RequestedBuild:
 class Overview:
     """The builds of a package.
 
-    :param builds: the newest first
-    :param average: seconds that earlier ones took; None when there are none
+    :param builds: recorded builds, newest first
+    :param average: average duration of earlier builds in seconds; None if there are none
     """
 
     builds: tuple[Build, ...]
@@ -126,37 +126,41 @@ class Overview:
     average: float | None
 
 
-def usual(average: object) -> float | None:
-    """How long builds of a package take, by the average that a hub tells; None where it tells nothing of use.
+def valid_average(average: object) -> float | None:
+    """Validate the hub's average build duration of a package; None if it has no usable value.
 
-    :returns: seconds, one or more
+    :returns: seconds, at least 1
     """
     return float(average) if isinstance(average, (int, float)) and 1 <= average < math.inf else None
 
 
 def overview(session: Any, component: str, repository: str) -> Overview:
-    """The builds of a package and what is being built of it: two requests, three when something is.
+    """Return the recorded and running builds of a package, using two requests, or three if any is running.
 
-    :param repository: part of the source's URL, ``container/hello``
+    :param repository: path in the source URL, e.g. ``container/hello``
     """
-    newest = {"order": "-build_id", "limit": MOST_BUILDS}
+    newest = {"order": "-build_id", "limit": MAX_BUILDS}
     with session.multicall() as multicall:
         listed = multicall.listBuilds(packageID=component, queryOpts=newest)
-        wanted = {"method": "buildContainer", "state": ACTIVE, "decode": True}
-        active = multicall.listTasks(wanted, {"order": "-id", "limit": MOST_TASKS})
+        query = {"method": "buildContainer", "state": ACTIVE_STATES, "decode": True}
+        active = multicall.listTasks(query, {"order": "-id", "limit": MAX_TASKS})
         average = multicall.getAverageBuildDuration(component)
     running = [task for task in active.result if _is_of(task, repository)]
-    return _complete(session, listed.result, running, usual(average.result))
+    return _complete(session, listed.result, running, valid_average(average.result))
 
 
-def own(
+def builds_of_user(
     session: Any, user: Mapping[str, Any], *, ended: int = 10
 ) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...]]:
-    """Container builds of one user: those that go on, and the last ones that have ended; at most three requests."""
-    mine = {"method": "buildContainer", "owner": user["id"]}
+    """Return the running and the last ``ended`` finished container builds of a user, using at most three requests."""
+    query = {"method": "buildContainer", "owner": user["id"]}
     with session.multicall() as multicall:
-        active = multicall.listTasks({**mine, "state": ACTIVE, "decode": True}, {"order": "-id", "limit": MOST_TASKS})
-        past = multicall.listTasks({**mine, "not_state": ACTIVE, "decode": True}, {"order": "-id", "limit": ended})
+        active = multicall.listTasks(
+            {**query, "state": ACTIVE_STATES, "decode": True}, {"order": "-id", "limit": MAX_TASKS}
+        )
+        past = multicall.listTasks(
+            {**query, "not_state": ACTIVE_STATES, "decode": True}, {"order": "-id", "limit": ended}
+        )
     running = _complete(session, [], active.result, None).running
     return running, tuple(_requested(task, {}, {}) for task in past.result)
 
@@ -171,42 +175,44 @@ def _is_of(task: Mapping[str, Any], repository: str) -> bool:
 def _complete(
     session: Any, listed: Sequence[Mapping[str, Any]], running: Sequence[Mapping[str, Any]], average: float | None
 ) -> Overview:
-    """What only further requests can tell: tags and branches of builds, the trees of running tasks."""
+    """Add what requires further requests: tags and branches of builds, and the trees of running tasks."""
     with session.multicall(strict=False) as multicall:
         tags = [multicall.listTags(info["build_id"]) for info in listed]
         calls = [multicall.getTaskInfo(task, request=True) if (task := _task_of(info)) else None for info in listed]
         trees = [multicall.getTaskDescendents(task["id"]) for task in running]
-    tasks = list(map(optional, calls))
-    found = [(task, optional(tree) or {}) for task, tree in zip(running, trees)]
-    askers = [asker_of(info, task) for info, task in zip(listed, tasks)]
-    hosts, users = _names(session, found, {each for each in askers if each is not None})
+    tasks = list(map(result_or_none, calls))
+    running_trees = [(task, result_or_none(tree) or {}) for task, tree in zip(running, trees)]
+    requesters = [requester_of(info, task) for info, task in zip(listed, tasks)]
+    hosts, users = _names(session, running_trees, {user_id for user_id in requesters if user_id is not None})
     builds = [
-        read_build(info, branch=branch_of(task), asker=users.get(asker or 0, ""), tags=optional(tag) or ())
-        for info, tag, task, asker in zip(listed, tags, tasks, askers)
+        read_build(
+            info, branch=branch_of(task), requester=users.get(requester or 0, ""), tags=result_or_none(tag) or ()
+        )
+        for info, tag, task, requester in zip(listed, tags, tasks, requesters)
     ]
-    return Overview(tuple(builds), tuple(_requested(task, tree, hosts) for task, tree in found), average)
+    return Overview(tuple(builds), tuple(_requested(task, tree, hosts) for task, tree in running_trees), average)
 
 
 def _names(
-    session: Any, found: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], askers: Collection[int]
+    session: Any, trees: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], user_ids: Collection[int]
 ) -> tuple[Mapping[int, str], Mapping[int, str]]:
-    """The names of the builders of some trees, and of some users; no request when there are neither."""
-    infos = [info for task, tree in found for info in (task, *(each for group in tree.values() for each in group))]
-    builders = {info["host_id"] for info in infos if info["host_id"] is not None}
-    if not builders and not askers:
+    """Return the names of the hosts in task trees and the names of users by ID; no request if there are neither."""
+    infos = [info for task, tree in trees for info in (task, *(child for group in tree.values() for child in group))]
+    host_ids = {info["host_id"] for info in infos if info["host_id"] is not None}
+    if not host_ids and not user_ids:
         return {}, {}
     with session.multicall(strict=False) as multicall:
-        hosts = {host: multicall.getHost(host) for host in builders}
-        users = {user: multicall.getUser(user) for user in askers}
-    hosts_named, users_named = (
-        {number: printable_line(call.result["name"]) for number, call in calls.items() if optional(call)}
+        hosts = {host_id: multicall.getHost(host_id) for host_id in host_ids}
+        users = {user_id: multicall.getUser(user_id) for user_id in user_ids}
+    host_names, user_names = (
+        {number: printable_line(call.result["name"]) for number, call in calls.items() if result_or_none(call)}
         for calls in (hosts, users)
     )
-    return hosts_named, users_named
+    return host_names, user_names
 
 
 def branch_of(task: Any) -> str:
-    """The branch in the request of a task for a container build; empty when it is none."""
+    """Return the branch in the request of a container build task; empty if there is none."""
     request = task.get("request") if isinstance(task, Mapping) else None
     options = request[2] if isinstance(request, (list, tuple)) and len(request) > 2 else None
     return str(options.get("git_branch") or "") if isinstance(options, Mapping) else ""
@@ -223,27 +229,27 @@ def _requested(task: Mapping[str, Any], tree: Mapping[str, Any], names: Mapping[
         branch=printable_line(branch_of(task)),
         scratch=bool(options.get("scratch")),
         owner=printable_line(str(task.get("owner_name") or "")),
-        tasks=(task_state(task, names.get(task["host_id"], "")), *sorted(states, key=lambda each: each.id)),
+        tasks=(task_state(task, names.get(task["host_id"], "")), *sorted(states, key=lambda state: state.id)),
     )
 
 
-def build_of(session: Any, task_id: int) -> Mapping[str, Any] | None:
-    """The build that a task made; None when it made none."""
-    made = session.listBuilds(taskID=task_id)
-    return made[0] if made else None
+def build_of_task(session: Any, task_id: int) -> Mapping[str, Any] | None:
+    """Return the build created by a task; None if there is none."""
+    builds = session.listBuilds(taskID=task_id)
+    return builds[0] if builds else None
 
 
-def find(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """The task and the build that a word names, in one request; None for what it does not name.
+def find_task_or_build(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return the task and the build identified by a task ID, build ID or NVR, using one request; None if not found.
 
-    :raises RefusedError: it names neither
+    :raises RefusedError: if there is neither
     """
     number = int(word) if word.isascii() and word.isdigit() and len(word) < 10 else None
     with session.multicall(strict=False) as multicall:
         task = multicall.getTaskInfo(number) if number is not None else None
         build = multicall.getBuild(word if number is None else number)
-    found = optional(task), optional(build)
-    if found == (None, None):
-        what = f"neither a task nor a build {number}" if number is not None else f"no build {printable_line(word)}"
-        raise RefusedError(f"the hub knows {what}", solution="give a task, an NVR, or the id of a build")
-    return found
+    result = result_or_none(task), result_or_none(build)
+    if result == (None, None):
+        what = f"no task or build {number}" if number is not None else f"no build {printable_line(word)}"
+        raise RefusedError(f"the hub has {what}", solution="give a task ID, an NVR or a build ID")
+    return result

@@ -1,4 +1,4 @@
-"""Whether a task has been canceled, asked by the task itself."""
+"""Detecting in a task that the task itself has been canceled."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import koji
 
 from fedpkg_container.signals import Interrupted
 
-#: Seconds between two questions.
-INTERVAL = 4.0
+#: Seconds between two checks.
+CHECK_INTERVAL = 4.0
 
 
 @dataclass
 class Cancellation:
-    """Looks now and then whether a task still runs.
+    """Periodically checks whether a task has been canceled.
 
-    kojid ends the processes of a canceled task one after the other, the innermost first, and gives each three seconds:
-    where RUN has started many, the task's own process would learn of it late.
+    kojid terminates the processes of a canceled task one by one, innermost first, waiting three seconds for each; if
+    RUN has started many processes, the task's own process would be notified late.
     """
 
     session: Any
@@ -27,13 +27,13 @@ class Cancellation:
     _next: float = field(default=0.0)
 
     def check(self) -> None:
-        """Look, if it is time.
+        """Check the state of the task if the interval has passed.
 
-        :raises Interrupted: the task was canceled
+        :raises Interrupted: if the task was canceled
         """
         if time.monotonic() < self._next:
             return
         task = self.session.getTaskInfo(self.task_id)
         if task and task["state"] == koji.TASK_STATES["CANCELED"]:
             raise Interrupted("the task was canceled")
-        self._next = time.monotonic() + INTERVAL
+        self._next = time.monotonic() + CHECK_INTERVAL

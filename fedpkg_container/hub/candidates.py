@@ -1,4 +1,4 @@
-"""Which builds may be promoted, and where their images are: by NVR, or all that a tag of Koji holds."""
+"""Candidates for promotion and the location of their images, by NVR or by Koji tag."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from typing import Any, Union
 import koji
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.hub.tasks import one_sentence
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.koji_images import Candidate, NoCandidate, RecordedImage, image_of
+from fedpkg_container.hub.tasks import fault_message
+from fedpkg_container.model.koji_images import Candidate, RecordedImage, RejectedCandidate, image_metadata
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
-#: Calls in one request.
-BATCH = 200
+#: Maximum number of calls in one request.
+MAX_CALLS = 200
 
-Found = Union[Candidate, NoCandidate]
+CandidateResult = Union[Candidate, RejectedCandidate]
 
 
-def candidates(session: Any, nvrs: Sequence[str]) -> list[Found]:
-    """The images of some builds, or why there is none: each build once, in the order given.
+def find_candidates(session: Any, nvrs: Sequence[str]) -> list[CandidateResult]:
+    """Return the image of each build, or why the build cannot be promoted; duplicates are removed, order is kept.
 
-    :param session: need not be logged in
+    :param session: session to use; need not be logged in
     """
-    asked = list(dict.fromkeys(nvrs))
-    named = [each for each in asked if _is_nvr(each)]
-    with session.multicall(strict=False, batch=BATCH) as calls:
-        answers = {each: (calls.getBuild(each), calls.listTags(each)) for each in named}
-    return [_found(each, *answers[each]) if each in answers else _no_name(each) for each in asked]
+    requested = list(dict.fromkeys(nvrs))
+    with session.multicall(strict=False, batch=MAX_CALLS) as multicall:
+        calls = {nvr: (multicall.getBuild(nvr), multicall.listTags(nvr)) for nvr in requested if _is_nvr(nvr)}
+    return [_candidate_result(nvr, *calls[nvr]) if nvr in calls else _invalid_nvr(nvr) for nvr in requested]
 
 
-def tagged(session: Any, koji_tag: str) -> list[Found]:
-    """The images of the builds that are the latest of their packages in a tag; inherited ones are not among them.
+def tagged_candidates(session: Any, koji_tag: str) -> list[CandidateResult]:
+    """Return the candidates among the latest builds of each package in a Koji tag, without inherited builds.
 
-    :raises UsageError: the hub has no such tag
+    :raises UsageError: if the tag does not exist
     """
     if session.getTag(koji_tag) is None:
         raise UsageError(
-            f"the hub has no tag {printable_line(koji_tag)}", solution="see which there are: koji list-tags"
+            f"the hub has no Koji tag {printable_line(koji_tag)}", solution="list the tags with: koji list-tags"
         )
-    return candidates(session, [str(each["nvr"]) for each in session.listTagged(koji_tag, latest=True, type="image")])
+    return find_candidates(
+        session, [str(build["nvr"]) for build in session.listTagged(koji_tag, latest=True, type="image")]
+    )
 
 
 def _is_nvr(text: str) -> bool:
@@ -51,32 +52,32 @@ def _is_nvr(text: str) -> bool:
         return False
 
 
-def _no_name(nvr: str) -> NoCandidate:
-    return NoCandidate(
+def _invalid_nvr(nvr: str) -> RejectedCandidate:
+    return RejectedCandidate(
         printable_line(nvr),
-        f"{printable_line(nvr)!r} is no NVR",
-        "write NAME-VERSION-RELEASE",
+        f"{printable_line(nvr)!r} is not a valid NVR",
+        "use the form NAME-VERSION-RELEASE",
     )
 
 
-def _found(nvr: str, build_call: Any, tags_call: Any) -> Found:
+def _candidate_result(nvr: str, build_call: Any, tags_call: Any) -> CandidateResult:
     try:
         build, tags = build_call.result, tags_call.result if build_call.result else []
     except koji.GenericError as error:
-        return NoCandidate(nvr, f"the hub answers for {nvr}: {one_sentence(str(error))}")
+        return RejectedCandidate(nvr, f"the hub returned an error for {nvr}: {fault_message(str(error))}")
     if build is None:
-        return NoCandidate(nvr, f"the hub knows no build {nvr}", "check the NVR: koji list-builds --package=NAME")
-    return _candidate(nvr, build, [printable_line(str(each["name"])) for each in tags])
+        return RejectedCandidate(nvr, f"the hub has no build {nvr}", "list the builds: koji list-builds --package=NAME")
+    return _candidate(nvr, build, [printable_line(str(tag["name"])) for tag in tags])
 
 
-def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> Found:
+def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> CandidateResult:
     state = koji.BUILD_STATES[build["state"]]
     if state != "COMPLETE":
-        return NoCandidate(nvr, f"{nvr} is {state}, not COMPLETE", "promote a build that has ended well")
+        return RejectedCandidate(nvr, f"{nvr} is in state {state}, not COMPLETE", "choose a build in state COMPLETE")
     recorded = RecordedImage.of(build)
     if recorded.by_digest is None:
-        what = "no pull spec with a digest" if recorded.pull else "no image"
-        return NoCandidate(nvr, f"Koji recorded {what} for {nvr}", "promote a build of an image")
+        missing = "no pull spec with a digest" if recorded.pull else "no image"
+        return RejectedCandidate(nvr, f"Koji has recorded {missing} for {nvr}", "choose a build of a container image")
     return Candidate(
         nvr=NVR(*(printable_line(str(build[part])) for part in ("name", "version", "release"))),
         image=recorded.by_digest,
@@ -87,12 +88,12 @@ def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> 
 
 
 def _parents(build: Mapping[str, Any]) -> list[ImageReference]:
-    """The images by digest that a build recorded as those that it was built on."""
-    image = image_of(build)
-    found = []
+    """Return the parent images by digest, as recorded by a build."""
+    image = image_metadata(build)
+    parents = []
     for name in image.get("parent_image_builds") or {}:
         try:
-            found.append(ImageReference.parse(str(name)))
+            parents.append(ImageReference.parse(str(name)))
         except UsageError:
             continue
-    return found
+    return parents

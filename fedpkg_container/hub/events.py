@@ -1,4 +1,4 @@
-"""What happens to a build, as the hub tells it: what renderers are given."""
+"""Events of a build as reported by the hub, the input of progress renderers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fedpkg_container.text import spoken
 
 @dataclass(frozen=True)
 class TaskState:
-    """A task of the tree.
+    """State of a task in the task tree.
 
     :param state: FREE, OPEN, CLOSED, CANCELED, ASSIGNED or FAILED
-    :param label: what tells it from its siblings, mostly the arch; empty for the root
-    :param host: name of its builder; empty before it has one, or before its name is known
-    :param arch: of builders that can take it; ``noarch``: any
-    :param channel: id of the channel whose builders can take it
-    :param created: when it was made, in seconds since the epoch by the hub's clock, as are the next two
-    :param started: when a builder began with it; None before
-    :param completed: when it ended; None before
+    :param label: distinguishes it from its siblings, usually the architecture; empty for the root
+    :param host: name of its builder; empty if none is assigned or its name is not known yet
+    :param arch: architecture of builders that can run it; ``noarch``: any
+    :param channel: ID of the channel whose builders can run it
+    :param created: creation time in seconds since the epoch by the hub's clock, as are the next two
+    :param started: start time; None if not started
+    :param completed: end time; None if not ended
     """
 
     id: int
@@ -38,28 +38,28 @@ class TaskState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the task is in a final state."""
         return self.state in {"CLOSED", "CANCELED", "FAILED"}
 
     @property
-    def waits(self) -> bool:
-        """Whether no builder has started it."""
+    def is_waiting(self) -> bool:
+        """Whether the task waits for a builder to start it."""
         return self.state in {"FREE", "ASSIGNED"}
 
     @property
     def name(self) -> str:
-        """Id, method and label, to be shown."""
+        """ID, method and label, for display."""
         return f"{self.id} {self.method}" + (f" ({self.label})" if self.label else "")
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A task is there to be followed.
+    """A task was submitted and can be followed.
 
-    :param url: of Koji's web pages; empty when they are not known
-    :param nvr: what is built, as far as it is known
-    :param average: seconds that earlier builds of the package took
-    :param title: what a person calls it
+    :param url: task page in Koji's web interface; empty if unknown
+    :param nvr: expected NVR; empty if unknown
+    :param average: average duration of earlier builds of the package, in seconds
+    :param title: display name of the build
     """
 
     task_id: int
@@ -71,14 +71,14 @@ class Submitted:
 
 @dataclass(frozen=True)
 class TaskChanged:
-    """A task has appeared, or its state has changed."""
+    """A task was created, or its state changed."""
 
     task: TaskState
 
 
 @dataclass(frozen=True)
 class LogLines:
-    """Lines of a log in order, without control characters and without their newlines."""
+    """Consecutive lines of a log, without control characters and newlines."""
 
     task: TaskState
     log: str
@@ -87,34 +87,34 @@ class LogLines:
 
 @dataclass(frozen=True)
 class ContactLost:
-    """The hub does not answer; it is asked again.
+    """The hub does not respond; the request is retried.
 
-    :param seconds: since when
-    :param reason: what happened, in a few words
-    :param patience: seconds for which it is asked again
+    :param seconds: time since the first failure
+    :param reason: why the request failed, a short phrase
+    :param patience: seconds after which retrying stops
     """
 
     seconds: float
     reason: str = ""
-    patience: float = 0.0
+    retry_timeout: float = 0.0
 
 
 @dataclass(frozen=True)
 class ContactRegained:
-    """The hub answers again."""
+    """The hub responds again."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class NoBuilder:
-    """A task waits, and no builder that could take it has checked in with the hub lately.
+    """A task waits, and no builder that could run it has checked in with the hub recently.
 
-    It comes again while that lasts, with other numbers.
+    Sent repeatedly, with updated values, while this lasts.
 
-    :param task: the first that waits for such a builder
-    :param builders: how many enabled ones there are for the arch, in the task's channel
-    :param seconds: since the last one checked in; None when none ever has
+    :param task: the first task that waits for such a builder
+    :param builders: number of enabled builders for the architecture in the task's channel
+    :param seconds: time since the last check-in of any of them; None if there was none
     """
 
     task: TaskState
@@ -123,7 +123,7 @@ class NoBuilder:
 
     @property
     def text(self) -> str:
-        """What is to be shown."""
+        """Message to display."""
         kind = "builder" if self.task.arch == "noarch" else f"builder for {self.task.arch}"
         if not self.builders:
             return f"the task's channel has no enabled {kind}"
@@ -134,7 +134,7 @@ class NoBuilder:
 
 @dataclass(frozen=True)
 class BuilderSeen:
-    """What ``NoBuilder`` reported of an arch is over: a builder has checked in, or no task waits for one."""
+    """The condition reported by ``NoBuilder`` is over: a builder has checked in, or no task waits for one."""
 
     arch: str
 
@@ -143,10 +143,10 @@ class BuilderSeen:
 class Finished:
     """The build has ended.
 
-    :param result: what the task says, when it is CLOSED
-    :param fault: what went wrong in one sentence, when it is FAILED
-    :param failed: a task below the root that failed, or the root
-    :param builds: the Koji builds that were made
+    :param result: result of the task if it is CLOSED
+    :param fault: error message if it is FAILED, one sentence
+    :param failed: the task that failed: a descendant of the root, or the root
+    :param builds: Koji builds created
     :param logs: names of the logs of ``failed``
     """
 

@@ -1,4 +1,4 @@
-"""When builders were last seen: a task waits until one of its arch checks in, which kojid does every few seconds."""
+"""Check-ins of builders: tasks wait for a builder of their architecture; kojid checks in every few seconds."""
 
 from __future__ import annotations
 
@@ -7,57 +7,59 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedpkg_container.hub.events import NoBuilder, TaskState
-from fedpkg_container.hub.tasks import optional
-from fedpkg_container.model.polling import USUAL
+from fedpkg_container.hub.tasks import result_or_none
+from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL
 
-#: Seconds without a check-in after which a builder is reported. Koji's hub gives it no tasks after 180 s, and frees its
-#: tasks after 900 s. The clocks of hub and client may differ by as much as Kerberos accepts.
-SILENCE = 300.0
+#: Seconds without a check-in after which a builder is reported as silent. The Koji hub assigns such a builder no tasks
+#: after 180 s and frees its tasks after 900 s. The clocks of hub and client may differ by as much as Kerberos accepts.
+CHECK_IN_TIMEOUT = 300.0
 
-#: A host as ``listHosts`` describes it.
+#: A host as returned by ``listHosts``.
 Host = Mapping[str, Any]
 
 
 def hosts_of_arch(hosts: Sequence[Host], arch: str) -> list[Host]:
-    """The hosts that can take a task of an arch. Arches are compared as they are written, as the hub does."""
+    """Return the hosts that can run tasks of an architecture, comparing names literally, as the hub does."""
     return [host for host in hosts if arch == "noarch" or arch in (host["arches"] or "").split()]
 
 
-def silence(hosts: Sequence[Host], now: float) -> float | None:
-    """Seconds since one of some hosts checked in; None when none ever has."""
-    moments = [float(host["update_ts"]) for host in hosts if host.get("update_ts") is not None]
-    return max(now - max(moments), 0.0) if moments else None
+def seconds_since_check_in(hosts: Sequence[Host], now: float) -> float | None:
+    """Return the seconds since the last check-in of any of the hosts; None if there was none."""
+    check_ins = [float(host["update_ts"]) for host in hosts if host.get("update_ts") is not None]
+    return max(now - max(check_ins), 0.0) if check_ins else None
 
 
-def without_builder(
+def find_tasks_without_builder(
     tasks: Sequence[TaskState], channels: Mapping[int, Sequence[Host]], now: float
 ) -> dict[tuple[int, str], NoBuilder]:
-    """The waiting tasks that no builder can take, one for each channel and arch.
+    """Return a ``NoBuilder`` event for each channel and architecture whose waiting tasks no builder can run.
 
-    :param channels: the enabled hosts of channels; tasks of others are left out
-    :param now: by the client's clock, seconds since the epoch
+    :param channels: enabled hosts by channel ID; tasks of other channels are ignored
+    :param now: time by the client's clock, seconds since the epoch
     """
-    found: dict[tuple[int, str], NoBuilder] = {}
+    events: dict[tuple[int, str], NoBuilder] = {}
     for task in tasks:
-        if not task.waits or task.channel is None or task.channel not in channels:
+        if not task.is_waiting or task.channel is None or task.channel not in channels:
             continue
-        if (task.channel, task.arch) in found:
+        if (task.channel, task.arch) in events:
             continue
         hosts = hosts_of_arch(channels[task.channel], task.arch)
-        seconds = silence(hosts, now)
-        if seconds is None or seconds >= SILENCE:
-            found[task.channel, task.arch] = NoBuilder(task, len(hosts), seconds)
-    return found
+        seconds = seconds_since_check_in(hosts, now)
+        if seconds is None or seconds >= CHECK_IN_TIMEOUT:
+            events[task.channel, task.arch] = NoBuilder(task, len(hosts), seconds)
+    return events
 
 
-def look(session: Any, tasks: Sequence[TaskState]) -> list[NoBuilder]:
-    """The same for tasks that have waited for some time: one request, and none when no task has."""
+def check_waiting_tasks(session: Any, tasks: Sequence[TaskState]) -> list[NoBuilder]:
+    """Check the builders for tasks that have waited for some time; one request, or none if there is no such task."""
     now = time.time()
-    waiting = [task for task in tasks if task.waits and now - (task.created or now) >= USUAL.waiting]
+    waiting = [
+        task for task in tasks if task.is_waiting and now - (task.created or now) >= DEFAULT_POLL_INTERVAL.builder_check
+    ]
     channels = sorted({task.channel for task in waiting if task.channel is not None})
     if not channels:
         return []
     with session.multicall(strict=False) as multicall:
         calls = {channel: multicall.listHosts(channelID=channel, enabled=True) for channel in channels}
-    hosts = {channel: answer for channel, call in calls.items() if (answer := optional(call)) is not None}
-    return list(without_builder(waiting, hosts, now).values())
+    hosts = {channel: result for channel, call in calls.items() if (result := result_or_none(call)) is not None}
+    return list(find_tasks_without_builder(waiting, hosts, now).values())

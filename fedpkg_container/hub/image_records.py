@@ -1,4 +1,4 @@
-"""What a hub has recorded of images: the builds that they are, and whether anybody needs these."""
+"""Image builds recorded on a hub, and which of them are still needed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.hub.reservation import ENDED
-from fedpkg_container.hub.session import contact
-from fedpkg_container.model.koji_images import Record, RecordedImage, TaskRecord, image_of
+from fedpkg_container.hub.reservation import ENDED_STATES
+from fedpkg_container.hub.session import hub_errors
+from fedpkg_container.model.koji_images import ImageRecord, RecordedImage, TaskRecord, image_metadata
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
-#: Builds that are asked for in one request, and calls in one.
-PAGE = 1000
-BATCH = 200
-#: Tasks that build containers, or one arch of one.
-METHODS = ("buildContainer", "createContainer")
+#: Maximum number of builds in one response, and of calls in one request.
+PAGE_SIZE = 1000
+MAX_CALLS = 200
+#: Methods of tasks that build containers, for all or for one architecture.
+CONTAINER_METHODS = ("buildContainer", "createContainer")
 
 
 @dataclass(frozen=True)
 class _Build:
-    """A build of an image.
+    """A recorded image build.
 
-    :param digests: of its lists of arches
-    :param parents: builds that it stands on, and digests of their images
-    :param is_base: it was imported, to be built on
+    :param digests: digests of its image indexes
+    :param parents: build IDs of its parent images
+    :param parent_digests: digests of its parent images
+    :param is_base: whether it is an imported base image
     """
 
     id: int
@@ -43,18 +44,18 @@ class _Build:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> _Build:
-        image = image_of(info)
+        image = image_metadata(info)
         recorded = RecordedImage.of(info)
-        exact = {recorded.by_digest.digest} if recorded.by_digest else set()
+        index_digest = {recorded.by_digest.digest} if recorded.by_digest else set()
         parents = image.get("parent_image_builds") or {}
-        ids = {each.get("id") for each in parents.values() if isinstance(each, Mapping)}
+        ids = {parent.get("id") for parent in parents.values() if isinstance(parent, Mapping)}
         return cls(
             id=int(info["build_id"]),
             nvr=printable_line(str(info["nvr"])),
             complete=info["state"] == koji.BUILD_STATES["COMPLETE"],
             completed=info.get("completion_ts"),
-            digests=recorded.digests | exact,
-            parents=frozenset(each for each in (*ids, image.get("parent_build_id")) if isinstance(each, int)),
+            digests=recorded.digests | index_digest,
+            parents=frozenset(number for number in (*ids, image.get("parent_build_id")) if isinstance(number, int)),
             parent_digests=frozenset(filter(None, map(_digest, parents))),
             is_base="imported" in image,
         )
@@ -68,100 +69,102 @@ def _digest(pull_spec: object) -> str:
 
 
 class KojiRecords:
-    """What a hub has recorded; ``Records`` of the model.
+    """Image records of a hub; implements ``Records`` of the model.
 
-    Builds are read once, and those that have been made since whenever it is asked. Tags are asked for every time.
+    Builds are read once; each call reads only new and unfinished ones. Tags are always read again.
 
-    :param session: need not be logged in
+    :param session: session to use; need not be logged in
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._builds: dict[int, _Build] = {}
 
-    def images(self, digests: Collection[str], young: float) -> Mapping[str, Record]:
-        """What Koji says of some images; a build is needed that is in a tag, is young, is a base, or is built on."""
-        with contact(self._session.baseurl):
+    def images(self, digests: Collection[str], young: float) -> Mapping[str, ImageRecord]:
+        """Return the records of images; a build is needed if it is tagged, recent, a base image or a needed parent."""
+        with hub_errors(self._session.baseurl):
             self._read()
-            asked = set(digests)
-            above = self._above(asked)
-            needed = self._needed(above, young)
-        found: dict[str, tuple[list[_Build], list[_Build]]] = defaultdict(lambda: ([], []))
-        for each in above.values():
-            for digest in asked & each.digests:
-                found[digest][0].append(each)
-            for digest in asked & each.parent_digests:
-                found[digest][1].append(each)
-        return {digest: _record(builds, users, needed) for digest, (builds, users) in found.items()}
+            requested = set(digests)
+            related = self._above(requested)
+            needed = self._needed(related, young)
+        builds_by_digest: dict[str, tuple[list[_Build], list[_Build]]] = defaultdict(lambda: ([], []))
+        for build in related.values():
+            for digest in requested & build.digests:
+                builds_by_digest[digest][0].append(build)
+            for digest in requested & build.parent_digests:
+                builds_by_digest[digest][1].append(build)
+        return {digest: _record(builds, users, needed) for digest, (builds, users) in builds_by_digest.items()}
 
     def tasks(self, ids: Collection[int]) -> Mapping[int, TaskRecord]:
-        """Some tasks; those that it does not know are left out."""
-        asked = sorted(set(ids))
-        found: dict[int, TaskRecord] = {}
-        with contact(self._session.baseurl):
-            for first in range(0, len(asked), BATCH):
-                for info in self._session.getTaskInfo(asked[first : first + BATCH]):
+        """Return the records of tasks by their IDs, omitting unknown tasks."""
+        requested = sorted(set(ids))
+        records: dict[int, TaskRecord] = {}
+        with hub_errors(self._session.baseurl):
+            for first in range(0, len(requested), MAX_CALLS):
+                for info in self._session.getTaskInfo(requested[first : first + MAX_CALLS]):
                     if info:
-                        found[info["id"]] = TaskRecord(info["method"] in METHODS, info["state"] in ENDED)
-        return found
+                        records[info["id"]] = TaskRecord(
+                            info["method"] in CONTAINER_METHODS, info["state"] in ENDED_STATES
+                        )
+        return records
 
     def _read(self) -> None:
-        """The builds of images: all of them, or those after the newest that is known, and those that were not done."""
-        offset = max(0, len(self._builds) - PAGE)
+        """Read the image builds: first all, later only new ones and the last page, which may have changed."""
+        offset = max(0, len(self._builds) - PAGE_SIZE)
         while True:
-            options = {"order": "build_id", "limit": PAGE, "offset": offset}
+            options = {"order": "build_id", "limit": PAGE_SIZE, "offset": offset}
             page = self._session.listBuilds(type="image", queryOpts=options)
-            self._builds.update({each["build_id"]: _Build.of(each) for each in page})
-            if len(page) < PAGE:
+            self._builds.update({info["build_id"]: _Build.of(info) for info in page})
+            if len(page) < PAGE_SIZE:
                 return
-            offset += PAGE
+            offset += PAGE_SIZE
 
     def _above(self, digests: set[str]) -> dict[int, _Build]:
-        """The builds of some images, and all builds that stand on them, over whatever is between."""
+        """Return the builds of some images, and all builds based on them, directly or indirectly."""
         by_parent: dict[int, list[_Build]] = defaultdict(list)
-        for each in self._builds.values():
-            for parent in each.parents:
-                by_parent[parent].append(each)
-        found: dict[int, _Build] = {}
-        waiting = [each for each in self._builds.values() if digests & (each.digests | each.parent_digests)]
-        while waiting:
-            build = waiting.pop()
-            if build.id not in found:
-                found[build.id] = build
-                waiting += by_parent[build.id]
-        return found
+        for build in self._builds.values():
+            for parent in build.parents:
+                by_parent[parent].append(build)
+        related: dict[int, _Build] = {}
+        queue = [build for build in self._builds.values() if digests & (build.digests | build.parent_digests)]
+        while queue:
+            build = queue.pop()
+            if build.id not in related:
+                related[build.id] = build
+                queue += by_parent[build.id]
+        return related
 
     def _needed(self, builds: Mapping[int, _Build], young: float) -> dict[int, str]:
-        """Which of some builds are needed, and why."""
-        tags = self._tags([each.id for each in builds.values() if each.complete])
+        """Return the IDs of the needed builds with the reason for each."""
+        tags = self._tags([build.id for build in builds.values() if build.complete])
         needed: dict[int, str] = {}
-        for each in builds.values():
-            if not each.complete:
+        for build in builds.values():
+            if not build.complete:
                 continue
-            if tags[each.id]:
-                needed[each.id] = f"{each.nvr} is in tag {tags[each.id][0]}"
-            elif each.is_base:
-                needed[each.id] = f"{each.nvr} is a base image of Koji"
-            elif each.completed is None or each.completed > young:
-                needed[each.id] = f"{each.nvr} is young"
-        waiting = [builds[each] for each in needed]
-        while waiting:
-            user = waiting.pop()
-            for each in builds.values():
-                below = each.id in user.parents or each.digests & user.parent_digests
-                if below and each.complete and each.id not in needed:
-                    needed[each.id] = f"{user.nvr} stands on {each.nvr}"
-                    waiting.append(each)
+            if tags[build.id]:
+                needed[build.id] = f"{build.nvr} has Koji tag {tags[build.id][0]}"
+            elif build.is_base:
+                needed[build.id] = f"{build.nvr} is an imported base image"
+            elif build.completed is None or build.completed > young:
+                needed[build.id] = f"{build.nvr} is newer than the retention period"
+        queue = [builds[build_id] for build_id in needed]
+        while queue:
+            user = queue.pop()
+            for build in builds.values():
+                is_parent = build.id in user.parents or build.digests & user.parent_digests
+                if is_parent and build.complete and build.id not in needed:
+                    needed[build.id] = f"{user.nvr} is based on {build.nvr}"
+                    queue.append(build)
         return needed
 
     def _tags(self, ids: Iterable[int]) -> dict[int, list[str]]:
-        with self._session.multicall(strict=True, batch=BATCH) as calls:
-            answers = {each: calls.listTags(each) for each in ids}
-        return {each: [printable_line(str(tag["name"])) for tag in call.result] for each, call in answers.items()}
+        with self._session.multicall(strict=True, batch=MAX_CALLS) as multicall:
+            calls = {build_id: multicall.listTags(build_id) for build_id in ids}
+        return {build_id: [printable_line(str(tag["name"])) for tag in call.result] for build_id, call in calls.items()}
 
 
-def _record(builds: Collection[_Build], users: Iterable[_Build], needed: Mapping[int, str]) -> Record:
-    reasons = [needed[each.id] for each in builds if each.id in needed]
-    reasons += [f"{each.nvr} stands on it" for each in users if each.id in needed]
-    times = [each.completed for each in builds if each.completed is not None]
-    return Record(tuple(each.nvr for each in builds), max(times, default=None), reasons[0] if reasons else "")
+def _record(builds: Collection[_Build], users: Iterable[_Build], needed: Mapping[int, str]) -> ImageRecord:
+    reasons = [needed[build.id] for build in builds if build.id in needed]
+    reasons += [f"{user.nvr} is based on it" for user in users if user.id in needed]
+    times = [build.completed for build in builds if build.completed is not None]
+    return ImageRecord(tuple(build.nvr for build in builds), max(times, default=None), reasons[0] if reasons else "")

@@ -1,4 +1,4 @@
-"""Logs of a tree of tasks: what is in them, and how far each has been read."""
+"""Reading the logs of a task tree incrementally, completely, or from their ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from fedpkg_container.hub.events import (
 from fedpkg_container.hub.tasks import task_state
 from fedpkg_container.text import LineSplitter, printable, printable_line
 
-#: Bytes that are read from the end of a log at first, for its last lines.
+#: Bytes to read from the end of a log at first, for its last lines.
 TAIL = 64 * 1024
 
 
 @dataclass(frozen=True)
 class TaskLog:
-    """A log of a task; ``size`` is in bytes."""
+    """A log of a task.
+
+    :param size: size in bytes
+    """
 
     task: TaskState
     name: str
@@ -27,44 +30,44 @@ class TaskLog:
 
 
 def read_tree(session: Any, task_id: int) -> tuple[list[TaskState], list[TaskLog]]:
-    """The tasks of a tree, the root first, and their logs: two requests.
+    """Return the tasks of a tree, root first, and their logs, using two requests.
 
-    :raises koji.GenericError: there is no such task
+    :raises koji.GenericError: if there is no such task
     """
     with session.multicall() as multicall:
         root = multicall.getTaskInfo(task_id, strict=True)
         tree = multicall.getTaskDescendents(task_id)
-    infos = {info["id"]: info for group in tree.result.values() for info in group if info["id"] != task_id}
-    listed = [root.result, *(infos[each] for each in sorted(infos))]
+    descendants = {info["id"]: info for group in tree.result.values() for info in group if info["id"] != task_id}
+    infos = [root.result, *(descendants[number] for number in sorted(descendants))]
     with session.multicall(strict=False) as multicall:
-        hosts = {info["host_id"]: multicall.getHost(info["host_id"]) for info in listed if info["host_id"] is not None}
-        files = [multicall.listTaskOutput(info["id"], stat=True) for info in listed]
+        hosts = {info["host_id"]: multicall.getHost(info["host_id"]) for info in infos if info["host_id"] is not None}
+        files = [multicall.listTaskOutput(info["id"], stat=True) for info in infos]
     names = {host: printable_line(call.result["name"]) for host, call in hosts.items() if call.result}
-    tasks = [task_state(info, names.get(info["host_id"], "")) for info in listed]
+    tasks = [task_state(info, names.get(info["host_id"], "")) for info in infos]
     logs = [
-        TaskLog(task, name, int(facts["st_size"]))
+        TaskLog(task, name, int(stat["st_size"]))
         for task, call in zip(tasks, files)
-        for name, facts in sorted(call.result.items())
+        for name, stat in sorted(call.result.items())
         if name.endswith(".log")
     ]
     return tasks, logs
 
 
 def read_log(session: Any, log: TaskLog) -> Iterator[tuple[str, ...]]:
-    """The lines of a log as far as it goes now, in parts that come with one request each."""
-    reader = Log()
-    reader.chunk = LARGEST_CHUNK
+    """Yield the lines of a log up to its current end, in chunks of one request each."""
+    reader = LogReader()
+    reader.chunk = MAX_CHUNK
     reader.resize(log.size)
     while reader.is_behind:
-        content = _part(session, log, reader.offset, LARGEST_CHUNK)
+        content = _part(session, log, reader.offset, MAX_CHUNK)
         if not content:
             break
-        yield reader.add(content, LARGEST_CHUNK)
+        yield reader.add(content, MAX_CHUNK)
     yield reader.rest()
 
 
 def last_lines(session: Any, log: TaskLog, number: int) -> tuple[str, ...]:
-    """The last lines of a log, read from its end in parts."""
+    """Return the last lines of a log, reading backwards from its end."""
     if not number:
         return ()
     content, offset, part = b"", log.size, TAIL
@@ -72,8 +75,8 @@ def last_lines(session: Any, log: TaskLog, number: int) -> tuple[str, ...]:
         size = min(part, offset)
         offset -= size
         content = _part(session, log, offset, size) + content
-        part = min(part * 4, LARGEST_CHUNK)
-    return shown(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
+        part = min(part * 4, MAX_CHUNK)
+    return displayable_lines(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
 
 
 def _part(session: Any, log: TaskLog, offset: int, size: int) -> bytes:
@@ -81,74 +84,70 @@ def _part(session: Any, log: TaskLog, offset: int, size: int) -> bytes:
     return content if isinstance(content, bytes) else base64.b64decode(content)
 
 
-#: Bytes of one log that are read in one request: at first, and when more is waiting.
+#: Bytes of one log to read per request: initially, and at most, if there is more.
 CHUNK = 256 * 1024
+MAX_CHUNK = 4 * 1024 * 1024
+#: Number of consecutive empty responses after which a log is taken as complete, whatever its reported size.
+MAX_EMPTY_RESPONSES = 3
 
 
-LARGEST_CHUNK = 4 * 1024 * 1024
-
-
-#: Answers without content after which a log is taken to be at its end, whatever was said of its size.
-EMPTY_ANSWERS = 3
-
-
-class Log:
-    """One log."""
+class LogReader:
+    """Incremental reader of one log."""
 
     def __init__(self) -> None:
         self.offset = 0
         self.size = 0
-        #: Bytes to read next time: more while more comes than was asked for.
+        #: Bytes to read with the next request; grows while responses are full.
         self.chunk = CHUNK
-        #: The last answer brought all that was asked for: there is more.
+        #: Whether the last response had the requested size, i.e. there may be more.
         self.is_full = False
-        self._begins_anew = False
+        self._may_restart = False
         self._empty = 0
         self._splitter = LineSplitter()
 
-    def expect_anew(self) -> None:
-        """The log's task has begun again: when the log becomes shorter, it was begun anew as well."""
-        self._begins_anew = True
+    def expect_restart(self) -> None:
+        """Note that the task was restarted: if the log becomes shorter, it was restarted, too."""
+        self._may_restart = True
 
     def resize(self, size: int) -> None:
-        """Note how long the log is.
+        """Note the current size of the log.
 
-        One that becomes shorter without reason does so on a hub with several front ends, for a moment.
+        Without a restart, a smaller size is ignored: hubs with several front ends may report one temporarily.
         """
-        if size < self.offset and self._begins_anew:
+        if size < self.offset and self._may_restart:
             self.offset, self.size, self._splitter = 0, 0, LineSplitter()
-            self._begins_anew = False
+            self._may_restart = False
         self.size = max(self.size, size)
 
     @property
     def is_behind(self) -> bool:
-        """Whether more is known to be there than was read."""
+        """Whether part of the log has not been read yet."""
         return self.offset < self.size
 
-    def add(self, content: bytes, asked: int) -> tuple[str, ...]:
-        """The lines that this part completes.
+    def add(self, content: bytes, requested: int) -> tuple[str, ...]:
+        """Add a chunk and return the lines that it completes.
 
-        :param asked: bytes that were asked for
+        :param requested: number of bytes requested
         """
         self._empty = 0 if content else self._empty + 1
-        if self._empty >= EMPTY_ANSWERS:
+        if self._empty >= MAX_EMPTY_RESPONSES:
             self.size = self.offset
-        self.is_full = len(content) >= asked
-        self.chunk = min(self.chunk * 2, LARGEST_CHUNK) if self.is_full else CHUNK
+        self.is_full = len(content) >= requested
+        self.chunk = min(self.chunk * 2, MAX_CHUNK) if self.is_full else CHUNK
         self.offset += len(content)
-        return shown(self._splitter.add(content))
+        return displayable_lines(self._splitter.add(content))
 
-    def give_up(self) -> None:
-        """Take what was read for all there is."""
+    def mark_complete(self) -> None:
+        """Treat the part read so far as the whole log."""
         self.size = self.offset
 
     def rest(self) -> tuple[str, ...]:
-        """What is left without a newline at the end of the log."""
-        return shown(self._splitter.rest())
+        """Return the last line if it has no newline."""
+        return displayable_lines(self._splitter.rest())
 
 
-def shown(lines: list[bytes]) -> tuple[str, ...]:
-    """Lines as they may be shown; a progress bar's carriage returns leave only what was seen last."""
+def displayable_lines(lines: list[bytes]) -> tuple[str, ...]:
+    """Return lines as safe text; of lines with carriage returns (progress bars), only the last part is kept."""
     if not lines:
         return ()
     text = b"\n".join(lines).decode(errors="replace")

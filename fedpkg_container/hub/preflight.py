@@ -1,4 +1,4 @@
-"""What only the hub knows and a build would fail on, found out in two requests."""
+"""Checks of a build request on the hub before submission, and the build target's data."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from urllib.parse import urlsplit
 import koji
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
-from fedpkg_container.hub.builds import usual
-from fedpkg_container.hub.hosts import SILENCE, hosts_of_arch, silence
-from fedpkg_container.hub.reservation import REUSABLE
-from fedpkg_container.hub.session import anonymous, contact, profile_options
-from fedpkg_container.hub.tasks import optional
+from fedpkg_container.hub.builds import valid_average
+from fedpkg_container.hub.hosts import CHECK_IN_TIMEOUT, hosts_of_arch, seconds_since_check_in
+from fedpkg_container.hub.reservation import REUSABLE_STATES
+from fedpkg_container.hub.session import anonymous_session, hub_errors, profile_options
+from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT, label
+from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.model.options import repo_url_problem
-from fedpkg_container.model.platforms import EVERYWHERE, Platforms
+from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
 from fedpkg_container.text import printable_line, spoken, without_credentials
 
 
 def read_target(session: Any, name: str) -> Target:
-    """What the hub knows of a target: two requests.
+    """Return a build target with the tags and architectures that it refers to, using two requests.
 
-    :raises LostContactError: the hub did not answer
-    :raises FedpkgContainerError: there is no such target, or the hub refuses
+    :raises LostContactError: if the hub did not respond
+    :raises FedpkgContainerError: if there is no such target, or the hub returned an error
     """
-    with contact(session.baseurl):
+    with hub_errors(session.baseurl):
         target = session.getBuildTarget(name)
         if target is None:
             raise FedpkgContainerError(
-                f"there is no build target {printable_line(name)}", solution="koji list-targets lists them"
+                f"build target {printable_line(name)} does not exist", solution="list the targets: koji list-targets"
             )
         config = session.getBuildConfig(target["build_tag"])
     arches = tuple(koji.canonArch(arch) for arch in (config["arches"] or "").split())
@@ -43,11 +43,11 @@ def read_target(session: Any, name: str) -> Target:
 
 @dataclass(frozen=True)
 class TagRepository:
-    """The newest repository of a build tag.
+    """The newest yum repository of a build tag.
 
-    :param path: below Koji's topdir, without the arch
-    :param topdir: of the koji profile: a folder that may be mounted here; empty when there is none
-    :param url: of the same folder; empty when it is not served
+    :param path: path relative to the Koji topdir, without the architecture
+    :param topdir: Koji topdir from the Koji profile, which may be mounted locally; empty if not set
+    :param url: URL of the Koji topdir; empty if it is not served
     """
 
     tag: str
@@ -57,107 +57,113 @@ class TagRepository:
 
 
 def find_repository(profile: str, target_name: str) -> TagRepository:
-    """The repository of a target's build tag, asked for without a login.
+    """Return the yum repository of a target's build tag, without logging in.
 
-    :param profile: koji profile
-    :raises RefusedError: there is no such target
-    :raises FedpkgContainerError: its build tag has no repository, or the hub does not answer
+    :param profile: name of the Koji profile
+    :raises RefusedError: if there is no such target
+    :raises FedpkgContainerError: if its build tag has no repository, or the hub does not respond
     """
     options = profile_options(profile)
-    session = anonymous(profile)
-    with contact(session.baseurl):
+    session = anonymous_session(profile)
+    with hub_errors(session.baseurl):
         target = session.getBuildTarget(target_name)
         if target is None:
-            raise RefusedError(f"there is no build target {target_name}", solution="koji list-targets lists them")
+            raise RefusedError(
+                f"build target {target_name} does not exist", solution="list the targets: koji list-targets"
+            )
         repo = session.getRepo(target["build_tag"])
     tag = printable_line(str(target["build_tag_name"]))
     if "/" in tag or tag in (".", ".."):
-        raise FedpkgContainerError(f"{tag} is no name of a tag")
+        raise FedpkgContainerError(f"invalid name of a Koji tag: {tag}")
     if not repo:
         raise FedpkgContainerError(f"build tag {tag} has no repository")
     url = str(options.get("topurl") or "")
     return TagRepository(tag, f"repos/{tag}/{int(repo['id'])}", str(options.get("topdir") or ""), url)
 
 
-#: The channel of container builds, on our hubs and upstream's.
+#: The channel of container builds, also on hubs with OSBS.
 CHANNEL = "container-binary"
 
 
 def preflight(
-    session: Any, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = EVERYWHERE
+    session: Any, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = ALL_PLATFORMS
 ) -> Preflight:
-    """Ask the hub about a request.
+    """Check a build request on the hub.
 
-    :param labels: of the Dockerfile
-    :param platforms: of container.yaml
+    :param labels: labels in the Dockerfile
+    :param platforms: platforms in container.yaml
     """
-    addresses = list(_repositories(request))
+    findings = list(_repositories(request))
     target = session.getBuildTarget(request.target)
     if target is None:
-        solution = "choose one with --target; koji list-targets lists them"
-        message = f"there is no build target {request.target}"
-        return Preflight([*addresses, Finding("target", ERROR, message, solution)])
-    component, version = (printable_line(label(labels, name)) for name in (COMPONENT, "version"))
-    release = printable_line(str(request.options.get("release") or label(labels, "release")))
-    named = bool(component and version)
+        solution = "choose one with --target; list the targets: koji list-targets"
+        message = f"build target {request.target} does not exist"
+        return Preflight([*findings, Finding("target", ERROR, message, solution)])
+    component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
+    release = printable_line(str(request.options.get("release") or label_value(labels, "release")))
+    has_name = bool(component and version)
     with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])
         package = multicall.getPackageConfig(target["dest_tag"], component)
-        build = multicall.getBuild(f"{component}-{version}-{release}") if named and release else None
-        following = multicall.getNextRelease({"name": component, "version": version}) if named else None
+        build = multicall.getBuild(f"{component}-{version}-{release}") if has_name and release else None
+        next_release = multicall.getNextRelease({"name": component, "version": version}) if has_name else None
         config = multicall.getBuildConfig(target["build_tag"])
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
-        others = multicall.listHosts(enabled=True)
+        all_hosts = multicall.listHosts(enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
-    arches, arch_findings = _arches(request, config.result, platforms, optional(hosts) or [], optional(others) or [])
-    findings = [*addresses, *arch_findings]
+    arches, arch_findings = _arches(
+        request, config.result, platforms, result_or_none(hosts) or [], result_or_none(all_hosts) or []
+    )
+    findings += arch_findings
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
-    release_is_next = named and not release and not request.scratch and following is not None
-    if release_is_next and following is not None:
-        release = optional(following) or ""
+    release_is_next = has_name and not release and not request.scratch and next_release is not None
+    if release_is_next and next_release is not None:
+        release = result_or_none(next_release) or ""
     return Preflight(
         findings,
-        nvr=f"{component}-{version}-{release}" if named and release else "",
+        nvr=f"{component}-{version}-{release}" if has_name and release else "",
         release_is_next=release_is_next,
         arches=tuple(arches),
-        average=usual(average.result),
+        average=valid_average(average.result),
         newest=tasks.result[0]["id"] if tasks.result else 0,
     )
 
 
 def _repositories(request: BuildRequest) -> Iterator[Finding]:
-    for address in request.options.get("yum_repourls") or ():
+    for url in request.options.get("yum_repourls") or ():
         try:
-            parts = urlsplit(address)
-            good = parts.scheme in ("http", "https", "ftp") and bool(parts.hostname) and not set(address) & set(" \t\n")
+            parts = urlsplit(url)
+            valid = parts.scheme in ("http", "https", "ftp") and bool(parts.hostname) and not set(url) & set(" \t\n")
         except ValueError:
-            good = False
-        if not good:
+            valid = False
+        if not valid:
             yield Finding(
                 "repo-url",
                 ERROR,
-                f"{without_credentials(address)!r} is no address of a .repo file",
-                "write http(s)://HOST/PATH.repo",
+                f"{without_credentials(url)!r} is not a valid URL of a .repo file",
+                "use the form http(s)://HOST/PATH.repo",
             )
-        elif problem := repo_url_problem(address):
+        elif problem := repo_url_problem(url):
             yield Finding(
                 "repo-url",
                 ERROR,
-                f"{without_credentials(address)} {problem}",
-                "write http(s)://HOST/PATH.repo, and change the password if it was used with an earlier build",
+                f"{without_credentials(url)} {problem}",
+                "use the form http(s)://HOST/PATH.repo; change the password if an earlier build used this URL",
             )
 
 
 def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[Finding]:
     if tag is None:
-        yield Finding("dest-tag", ERROR, f"destination tag {name} does not exist", "ask a release engineer")
+        yield Finding(
+            "dest-tag", ERROR, f"destination tag {name} does not exist", "contact the site's release engineers"
+        )
         return
     if tag["locked"]:
         yield Finding(
-            "tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible now: --scratch"
+            "tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible: use --scratch"
         )
     if component and (package is None or package["blocked"]):
         state = "blocked" if package else "not listed"
@@ -165,29 +171,29 @@ def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[
             "package",
             ERROR,
             f"package {component} is {state} in {name}",
-            f"check the label com.redhat.component; to list it: koji add-pkg --owner … {name} {component}",
+            f"check the label com.redhat.component; to add the package: koji add-pkg --owner … {name} {component}",
         )
 
 
 def _existing(build: Any) -> Iterator[Finding]:
-    if build is None or build["state"] in REUSABLE:
+    if build is None or build["state"] in REUSABLE_STATES:
         return
     if build["state"] == koji.BUILD_STATES["BUILDING"]:
         task = (build.get("extra") or {}).get("container_koji_task_id")
-        by = f" by task {task}" if task else f" (build {build['id']})"
-        # Not refused: a crash may have left it, and the builder, which can tell, takes it over then.
+        owner = f" by task {task}" if task else f" (build {build['id']})"
+        # Only a warning: a crash may have left this state, and the builder, which can find out, then takes over.
         yield Finding(
             "nvr-building",
             WARNING,
-            f"{build['nvr']} is being built{by}",
-            "when that task is alive, this build will fail",
+            f"{build['nvr']} is being built{owner}",
+            "this build will fail if that task is still running",
         )
         return
     state = koji.BUILD_STATES[build["state"]].lower()
     yield Finding(
         "nvr-exists",
         ERROR,
-        f"{build['nvr']} exists already (build {build['id']}, {state})",
+        f"{build['nvr']} already exists (build {build['id']}, {state})",
         "choose another release, or none to get the next one",
     )
 
@@ -197,51 +203,53 @@ def _arches(
     config: Mapping[str, Any],
     platforms: Platforms,
     hosts: Sequence[Mapping[str, Any]],
-    others: Sequence[Mapping[str, Any]],
+    all_hosts: Sequence[Mapping[str, Any]],
 ) -> tuple[list[str], list[Finding]]:
-    """The arches that would be built for, and what is wrong with them.
+    """Return the architectures to build, and findings about them.
 
-    :param hosts: of the channel of container builds
-    :param others: of any channel: the hub's policy may choose one
+    :param hosts: hosts of the channel of container builds
+    :param all_hosts: hosts of any channel, since hub policy may assign another one
     """
     findings: list[Finding] = []
-    tagged = list(dict.fromkeys(koji.canonArch(arch) for arch in (config["arches"] or "").split()))
-    if not tagged:
-        message = f"build tag {config['name']} has no arches"
-        findings.append(Finding("tag-arches", ERROR, message, "ask a release engineer"))
+    tag_arches = list(dict.fromkeys(koji.canonArch(arch) for arch in (config["arches"] or "").split()))
+    if not tag_arches:
+        message = f"build tag {config['name']} has no architectures"
+        findings.append(Finding("tag-arches", ERROR, message, "contact the site's release engineers"))
         return [], findings
-    asked = [koji.canonArch(arch) for arch in str(request.options.get("arch_override") or "").split()]
-    if unknown := [arch for arch in asked if arch not in tagged]:
-        message = f"{' '.join(unknown)} is not built in {config['name']} ({' '.join(tagged)})"
-        findings.append(Finding("arches", ERROR, message, "choose others with --arches"))
-    wanted = [arch for arch in asked or tagged if arch in tagged]
-    arches = platforms.choose(wanted)
-    if wanted and not arches:
-        message = f"platforms of container.yaml leave none of {' '.join(wanted)}"
-        findings.append(Finding("arches", ERROR, message, "mend platforms.only or platforms.not", "container.yaml"))
-    have, elsewhere = _arches_of(hosts), _arches_of(others)
+    requested = [koji.canonArch(arch) for arch in str(request.options.get("arch_override") or "").split()]
+    if unknown := [arch for arch in requested if arch not in tag_arches]:
+        message = f"build tag {config['name']} does not include {' '.join(unknown)}"
+        solution = f"choose from {' '.join(tag_arches)} with --arches"
+        findings.append(Finding("arches", ERROR, message, solution))
+    candidates = [arch for arch in requested or tag_arches if arch in tag_arches]
+    arches = platforms.select(candidates)
+    if candidates and not arches:
+        origin = "--arches" if requested else "the build tag"
+        message = f"platforms in container.yaml excludes every architecture of {origin} ({' '.join(candidates)})"
+        findings.append(Finding("arches", ERROR, message, "fix platforms.only or platforms.not", "container.yaml"))
+    in_channel, elsewhere = _arches_of(hosts), _arches_of(all_hosts)
     for arch in arches:
-        if arch not in have:
-            message = f"no enabled builder of channel {CHANNEL} is of arch {arch}"
+        if arch not in in_channel:
+            message = f"channel {CHANNEL} has no enabled builder for {arch}"
             if arch in elsewhere:
-                solution = "the build waits for ever, unless the hub's policy sends it to another channel"
+                solution = "the build will wait forever unless hub policy assigns it to another channel"
                 findings.append(Finding("no-builder", WARNING, message, solution))
             else:
-                findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
-        elif seconds := _silence(hosts, arch):
-            since = spoken(seconds // 60 * 60)
-            message = f"no builder of channel {CHANNEL} for {arch} has checked in with the hub for {since}"
-            solution = "the build waits until one does; ask a release engineer"
+                findings.append(Finding("no-builder", ERROR, message, "contact the site's release engineers"))
+        elif seconds := _silent_seconds(hosts, arch):
+            duration = spoken(seconds // 60 * 60)
+            message = f"no builder for {arch} in channel {CHANNEL} has checked in with the hub for {duration}"
+            solution = "the build will wait for one; contact the site's release engineers"
             findings.append(Finding("builder-silent", WARNING, message, solution))
     return arches, findings
 
 
-def _silence(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
-    """Seconds since a host of an arch checked in, when that is long ago; 0 otherwise, and where none ever has."""
-    seconds = silence(hosts_of_arch(hosts, arch), time.time()) or 0.0
-    return seconds if seconds >= SILENCE else 0.0
+def _silent_seconds(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
+    """Return the seconds since the last check-in of a host of an architecture; 0 if it is recent, or there was none."""
+    seconds = seconds_since_check_in(hosts_of_arch(hosts, arch), time.time()) or 0.0
+    return seconds if seconds >= CHECK_IN_TIMEOUT else 0.0
 
 
 def _arches_of(hosts: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The arches of builders, as they are written: so the hub compares them."""
+    """Return the architectures of hosts, unnormalized, since the hub compares them literally."""
     return {arch for host in hosts for arch in (host["arches"] or "").split()}

@@ -1,12 +1,12 @@
-"""Reserving an NVR, so that two builds started at the same moment cannot both win it.
+"""Reserving an NVR, so that two builds started at the same time cannot both get it.
 
-The reservation is made by the site's shared account and carries no task id (with one, canceling the build would
-cancel the task); which task reserved is written into ``extra`` instead. A crash leaves the NVR reserved: whoever
-comes next sees that the task has ended, cancels the reservation and makes a new one.
+The reservation is made by the site's shared account and carries no task ID (otherwise canceling the build would
+cancel the task); the task ID is stored in ``extra`` instead. A crash leaves the NVR reserved: the next build detects
+that the task has ended, cancels the reservation and makes a new one.
 
-The hub gives the same build id again, and cancels whatever is reserved under it: so a reservation is read again right
-before it is canceled, and one that was made right after. What is left between two requests costs the other build its
-reservation, which it learns at its import: its token is gone.
+The hub reuses build IDs, and canceling a build affects whatever is reserved under its ID. A reservation is therefore
+read again right before it is canceled and right after it is made. In the remaining race between two requests, the
+other build loses its reservation and notices at its import, because its token is invalid.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 
-#: States from which an NVR can be taken up again.
-REUSABLE = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
-ENDED = frozenset(koji.TASK_STATES[name] for name in ("CLOSED", "CANCELED", "FAILED"))
-#: How often another release is tried when somebody else was faster.
-ATTEMPTS = 20
-#: Releases that isolated builds have, and those that are counted.
-_CHOSEN = re.compile(r"[0-9]+\.[0-9]+(\..*)?")
-_COUNTED = re.compile(r"[0-9]+")
+#: States in which an NVR can be reserved again.
+REUSABLE_STATES = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
+ENDED_STATES = frozenset(koji.TASK_STATES[name] for name in ("CLOSED", "CANCELED", "FAILED"))
+#: How often another release is tried if another build has taken the previous one.
+MAX_ATTEMPTS = 20
+#: Releases of isolated builds, and releases that the next release is counted from.
+_ISOLATED_RELEASE = re.compile(r"[0-9]+\.[0-9]+(\..*)?")
+_INTEGER_RELEASE = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """An NVR that is ours until it is imported or given back."""
+    """An NVR reserved for this build until it is imported or refunded."""
 
     nvr: NVR
     build_id: int
@@ -41,11 +41,11 @@ class Reservation:
 
 
 class Reservations:
-    """Reserving as a content generator.
+    """Makes reservations as a content generator.
 
-    :param session: logged in as the site's shared account
+    :param session: session logged in as the site's shared account
     :param generator: name of the content generator
-    :param task_id: the task that reserves
+    :param task_id: ID of the task that reserves
     """
 
     def __init__(self, session: Any, generator: str, task_id: int) -> None:
@@ -56,58 +56,58 @@ class Reservations:
     def reserve(self, name: str, version: str, release: str, source: str) -> Reservation:
         """Reserve an NVR.
 
-        :param release: empty for the hub's next one
-        :raises BuildFailedError: it is built already, or being built by a task that is alive
+        :param release: empty for the hub's next release
+        :raises BuildFailedError: if the NVR is already built, or being built by a running task
         """
         if release:
             return self._reserve(NVR(name, version, release), source)
-        self._heal(name)
-        for _ in range(ATTEMPTS):
-            following = self._next_release(name, version)
+        self._release_stale(name)
+        for _ in range(MAX_ATTEMPTS):
+            next_release = self._next_release(name, version)
             with contextlib.suppress(_TakenError):
-                return self._reserve(NVR(name, version, following), source)
+                return self._reserve(NVR(name, version, next_release), source)
         raise BuildFailedError(
-            f"no free release of {name}-{version} was found in {ATTEMPTS} attempts",
-            solution="choose one with --build-release",
+            f"no free release of {name}-{version} found after {MAX_ATTEMPTS} attempts",
+            solution="choose a release with --build-release",
         )
 
     @property
     def _claim(self) -> dict[str, Any]:
-        """What is written into a reservation, by which whoever finds it can tell whether it is alive."""
+        """The ``extra`` data of a reservation, from which other builds can find out whether it is still in use."""
         return {"container_koji_task_id": self.task_id}
 
     def _is_own(self, build: dict[str, Any]) -> bool:
-        """Whether a reservation is of this task, perhaps in an earlier run."""
+        """Whether a reservation was made by this task, possibly in an earlier run."""
         return (build.get("extra") or {}).get("container_koji_task_id") == self.task_id
 
     def _next_release(self, name: str, version: str) -> str:
-        """The release after the newest.
+        """Return the release after the newest one.
 
-        The hub counts on from the build that was made last. Releases of isolated builds are people's choice, such as
-        ``3.1``: they must not make the next one ``4.1``, nor be in its way (the hub cannot count on from ``3.1.fix``).
+        The hub increments the release of the last build. Releases of isolated builds, such as ``3.1``, are chosen by
+        users: they must neither make the next release ``4.1`` nor prevent it (the hub cannot increment ``3.1.fix``).
         """
         try:
-            following: str = self.session.getNextRelease({"name": name, "version": version})
+            next_release: str = self.session.getNextRelease({"name": name, "version": version})
         except koji.BuildError:
-            following = ""
-        if following and not _CHOSEN.fullmatch(following):
-            return following
+            next_release = ""
+        if next_release and not _ISOLATED_RELEASE.fullmatch(next_release):
+            return next_release
         states = [koji.BUILD_STATES[state] for state in ("BUILDING", "COMPLETE", "DELETED")]
-        counted = [
-            int(each["release"].partition(".")[0])
-            for each in self.session.listBuilds(packageID=name)
-            if each["version"] == version and each["state"] in states and _COUNTED.fullmatch(each["release"])
+        releases = [
+            int(build["release"].partition(".")[0])
+            for build in self.session.listBuilds(packageID=name)
+            if build["version"] == version and build["state"] in states and _INTEGER_RELEASE.fullmatch(build["release"])
         ]
-        return str(max(counted, default=0) + 1)
+        return str(max(releases, default=0) + 1)
 
     def _reserve(self, nvr: NVR, source: str) -> Reservation:
         existing = self.session.getBuild(str(nvr))
         if existing and existing["state"] == koji.BUILD_STATES["BUILDING"]:
             self._take_over(existing)
-        elif existing and existing["state"] not in REUSABLE:
+        elif existing and existing["state"] not in REUSABLE_STATES:
             raise _TakenError(
-                f"{nvr} is built already (build {existing['id']})",
-                solution="raise the release label, or remove it to get the next release",
+                f"{nvr} is already built (build {existing['id']})",
+                solution="increase the release label, or remove it to get the next release",
             )
         data = {
             "name": nvr.name,
@@ -118,78 +118,78 @@ class Reservations:
             "extra": self._claim,
         }
         try:
-            made = self._init(data, nvr)
+            created = self._init(data, nvr)
         except koji.GenericError as error:
-            now = self.session.getBuild(str(nvr))
-            if now and self._is_own(now):
-                self._take_over(now)  # the answer was lost, and koji's client has asked again
-                return self._held(nvr, self.session.CGInitBuild(self.generator, data))
-            if now and now["state"] not in REUSABLE:
-                raise _TakenError(f"{nvr} was taken by another build in this moment: {error}") from error
+            current = self.session.getBuild(str(nvr))
+            if current and self._is_own(current):
+                self._take_over(current)  # the response was lost, and koji's client has retried
+                return self._verified(nvr, self.session.CGInitBuild(self.generator, data))
+            if current and current["state"] not in REUSABLE_STATES:
+                raise _TakenError(f"another build has just reserved {nvr}: {error}") from error
             raise
-        return self._held(nvr, made)
+        return self._verified(nvr, created)
 
-    def _held(self, nvr: NVR, made: dict[str, Any]) -> Reservation:
-        """A reservation that was just made, unless somebody has canceled it, taking it for the one before."""
-        now = self.session.getBuild(made["build_id"])
-        if now["state"] != koji.BUILD_STATES["BUILDING"] or not self._is_own(now):
-            raise _TakenError(f"{nvr} was taken by another build in this moment", solution="build it again")
-        return Reservation(nvr, made["build_id"], made["token"])
+    def _verified(self, nvr: NVR, created: dict[str, Any]) -> Reservation:
+        """Return a new reservation, unless another build has canceled it, mistaking it for the previous one."""
+        current = self.session.getBuild(created["build_id"])
+        if current["state"] != koji.BUILD_STATES["BUILDING"] or not self._is_own(current):
+            raise _TakenError(f"another build has just reserved {nvr}", solution="submit the build again")
+        return Reservation(nvr, created["build_id"], created["token"])
 
-    def _heal(self, name: str) -> None:
-        """Free what crashed builds of a package left reserved: the hub's next release would count it."""
+    def _release_stale(self, name: str) -> None:
+        """Cancel reservations left by crashed builds of a package: the hub's next release would count them."""
         building = koji.BUILD_STATES["BUILDING"]
-        for listed in self.session.listBuilds(packageID=name, state=building) if self._known(name) else []:
+        for listed in self.session.listBuilds(packageID=name, state=building) if self._has_package(name) else []:
             build = self.session.getBuild(listed["build_id"])
             with contextlib.suppress(_TakenError):
                 if build and build["cg_name"] == self.generator:
                     self._take_over(build)
 
-    def _known(self, name: str) -> bool:
+    def _has_package(self, name: str) -> bool:
         return self.session.getPackageID(name) is not None
 
     def _init(self, data: dict[str, Any], nvr: NVR) -> Any:
         try:
             return self.session.CGInitBuild(self.generator, data)
         except koji.RetryError:
-            # The answer, and the token in it, was lost: the reservation is ours, and must be made again.
+            # The response with the token was lost: the reservation exists and must be made again.
             self._take_over(self.session.getBuild(str(nvr)))
             return self.session.CGInitBuild(self.generator, data)
 
     def _take_over(self, build: dict[str, Any]) -> None:
-        """Free an NVR whose task is dead, or is this very task in an earlier run."""
+        """Cancel the reservation of a task that has ended, or of this task in an earlier run."""
         task_id = (build.get("extra") or {}).get("container_koji_task_id")
         if task_id is None and not self._is_own(build):
-            raise _TakenError(f"{build['nvr']} is being built (build {build['id']})", solution="wait for it to end")
+            raise _TakenError(f"{build['nvr']} is being built (build {build['id']})", solution="wait until it ends")
         task = None if self._is_own(build) else self.session.getTaskInfo(task_id)
-        if task and task["state"] not in ENDED:
+        if task and task["state"] not in ENDED_STATES:
             raise _TakenError(
                 f"{build['nvr']} is being built by task {task_id}",
                 solution=f"wait for that task, or cancel it: koji cancel {task_id}",
             )
-        now = self.session.getBuild(build["id"])
-        if now["state"] in REUSABLE:
+        current = self.session.getBuild(build["id"])
+        if current["state"] in REUSABLE_STATES:
             return
-        if _claimed(now) != _claimed(build):
-            raise _TakenError(f"{build['nvr']} was taken by another build in this moment", solution="build it again")
+        if _identity(current) != _identity(build):
+            raise _TakenError(f"another build has just reserved {build['nvr']}", solution="submit the build again")
         try:
             self.session.cancelBuild(build["id"])
         except koji.ActionNotAllowed as error:
             raise _TakenError(
-                f"{build['nvr']} (build {build['id']}) was left reserved by {build['owner_name']}: {error}",
-                solution=f"have an administrator free it: koji cancel {build['nvr']}; or build another release",
+                f"{build['nvr']} (build {build['id']}) is still reserved by {build['owner_name']}: {error}",
+                solution=f"have an administrator cancel it (koji cancel {build['nvr']}), or build another release",
             ) from error
 
     def refund(self, reservation: Reservation, *, canceled: bool) -> None:
-        """Give a reservation back, so that the NVR can be built again."""
+        """Refund a reservation, so that the NVR can be built again."""
         state = koji.BUILD_STATES["CANCELED" if canceled else "FAILED"]
         self.session.CGRefundBuild(self.generator, reservation.build_id, reservation.token, state)
 
 
 class ImportReservations(Reservations):
-    """Reserving for imports, which have no task: one that is repeated takes over what it left when it was killed.
+    """Makes reservations for imports, which have no task: a repeated import takes over its earlier reservation.
 
-    :param session: logged in as who imports
+    :param session: session logged in as the importing account
     :param generator: name of the content generator
     """
 
@@ -206,10 +206,10 @@ class ImportReservations(Reservations):
         return self._MARK in (build.get("extra") or {})
 
 
-def _claimed(build: dict[str, Any]) -> tuple[Any, ...]:
-    """What differs between two reservations of one build id."""
+def _identity(build: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the data that differs between two reservations with the same build ID."""
     return build["state"], build["creation_event_id"], build["extra"]
 
 
 class _TakenError(BuildFailedError):
-    """Somebody else has the NVR."""
+    """The NVR belongs to another build."""

@@ -1,8 +1,6 @@
-"""Logging in to a hub with a koji profile, and telling a hub that refuses from one that is not there.
+"""Sessions with a hub: Koji profiles, logins, accounts from the site configuration, and translation of errors.
 
-Accounts that a site names, for builders and for whoever imports base images: builders have koji, and no rpkg.
-
-Logging in as an account that a site names, or as a koji profile says.
+Accounts are used by builders and for importing base images.
 """
 
 from __future__ import annotations
@@ -20,50 +18,49 @@ from xmlrpc.client import Fault, ResponseError
 
 import koji
 import requests
-from pyrpkg.errors import rpkgError
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
-from fedpkg_container.model.build import Addresses
+from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.text import printable, printable_line
 
-#: Seconds for one request.
+#: Timeout of one request in seconds.
 TIMEOUT = 60
-#: What koji's client raises when no hub answers, or something that is no hub.
-UNREACHABLE = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
-#: What requests raises for a server that is no address.
-_NO_ADDRESS = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
+#: Exceptions of koji's client if no hub responds, or the server is not a hub.
+CONNECTION_ERRORS = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
+#: Exceptions of requests for an invalid server URL.
+_INVALID_URL = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 
-#: Koji hides a failed connection in the text of its login error; these words give it away.
-_NO_CONTACT = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "ExpatError",
+#: Koji reports connection failures as login errors; these words in the message identify them.
+_CONNECTION_FAILURES = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "ExpatError",
                 "certificate verify failed")  # fmt: skip
 
 
 def profile_options(profile: str) -> dict[str, Any]:
-    """A koji profile.
+    """Return the options of a Koji profile.
 
-    :raises ConfigurationError: there is none of that name, or the files cannot be read
+    :raises ConfigurationError: if there is no such profile, or the files cannot be read
     """
     try:
         options: dict[str, Any] = koji.read_config(profile)
     except (koji.ConfigurationError, configparser.Error) as error:
         raise ConfigurationError(
-            f"koji profile {profile} cannot be read: {error}",
-            solution="install the site's koji configuration, or mend ~/.koji/config",
+            f"cannot read Koji profile {profile}: {error}",
+            solution="install the site's Koji configuration, or fix ~/.koji/config",
         ) from error
     return options
 
 
 def connect(profile: str, commands: Any) -> Any:
-    """A session, logged in as the profile and rpkg's options say.
+    """Return a session, logged in as configured by the Koji profile and rpkg's options.
 
-    Unlike koji's own it does not hang on a hub that is gone: who calls decides how long to try.
+    Unlike koji's own sessions, it does not retry requests to an unreachable hub: the caller decides how long to retry.
 
-    :param commands: the site's ``pyrpkg.Commands``, whose login is used
-    :raises NotAuthenticatedError: the hub does not know who is asking
-    :raises LostContactError: there is no hub
+    :param commands: the site's ``pyrpkg.Commands``, whose login method is used
+    :raises NotAuthenticatedError: if the hub rejects the login
+    :raises LostContactError: if the hub cannot be reached
     """
     options = profile_options(profile)
-    session = koji.ClientSession(options["server"], _settings(options))
+    session = koji.ClientSession(options["server"], _session_options(options))
     log_in(session, options, commands)
     return session
 
@@ -71,154 +68,156 @@ def connect(profile: str, commands: Any) -> Any:
 def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
     """Log a session in, for the first time or again.
 
-    :param options: of the koji profile
-    :raises NotAuthenticatedError: the hub does not know who is asking
-    :raises LostContactError: there is no hub
+    :param options: options of the Koji profile
+    :raises NotAuthenticatedError: if the hub rejects the login
+    :raises LostContactError: if the hub cannot be reached
     """
+    from pyrpkg.errors import rpkgError  # not at the top: builders use this module, and have no rpkg
+
     session.setSession(None)
     try:
-        with contact(options["server"]):
+        with hub_errors(options["server"]):
             commands.login_koji_session(options, session)
     except (rpkgError, koji.GenericError) as error:
-        said = printable(str(error))
-        if any(kind.__name__ in said for kind in _NO_ADDRESS):
-            raise _no_address(options["server"]) from error
-        if _tells_of_no_contact(said):
+        message = printable(str(error))
+        if any(kind.__name__ in message for kind in _INVALID_URL):
+            raise _invalid_server_url(options["server"]) from error
+        if _is_connection_failure(message):
             raise _unreachable(options["server"], error) from error
         raise NotAuthenticatedError(
-            f"the hub {options['server']} refuses the login: {said}",
-            solution="get a new certificate or ticket (fkinit, kinit), and see the koji profile",
+            f"the hub {options['server']} rejected the login: {message}",
+            solution="get a new ticket or certificate (fkinit, kinit), and check the Koji profile",
         ) from error
 
 
-#: Answers that say that asking again may help.
-_PASSING = (408, 429)
-_SAYINGS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
+#: HTTP statuses of the 4xx range after which a retry may succeed.
+_RETRYABLE_STATUSES = (408, 429)
+_KNOWN_REASONS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
 
 
-def reason_of(error: BaseException) -> str:
-    """Why a hub does not answer, in a few words."""
+def failure_reason(error: BaseException) -> str:
+    """Return why a request to a hub failed, as a short phrase."""
     if isinstance(error, LostContactError) and error.__cause__ is not None:
         error = error.__cause__
-    said = str(error)
+    message = str(error)
     if isinstance(error, koji.ServerOffline):
         return "it is down for maintenance"
     if isinstance(error, koji.GenericError):
-        return printable_line(said)
-    if found := re.search(r"certificate verify failed(?:: ([\w -]+))?", said):
-        return f"its certificate is not trusted{': ' + found[1].strip() if found[1] else ''}"
+        return printable_line(message)
+    if match := re.search(r"certificate verify failed(?:: ([\w -]+))?", message):
+        return f"its certificate is not trusted{': ' + match[1].strip() if match[1] else ''}"
     if isinstance(error, requests.exceptions.Timeout):
-        return "it took too long"
+        return "the request timed out"
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
-    for words in _SAYINGS:
-        if words.lower() in said.lower():
+    for words in _KNOWN_REASONS:
+        if words.lower() in message.lower():
             return words[0].lower() + words[1:]
-    if isinstance(error, (ExpatError, ResponseError)) or "ExpatError" in said:
-        return "what answers is no Koji hub"
-    return "the connection broke"
+    if isinstance(error, (ExpatError, ResponseError)) or "ExpatError" in message:
+        return "the server is not a Koji hub"
+    return "the connection was interrupted"
 
 
-def is_lasting(error: BaseException) -> bool:
-    """Whether asking again cannot help: a certificate that is refused, an answer 4xx."""
+def is_permanent(error: BaseException) -> bool:
+    """Whether a retry cannot succeed, e.g. after an untrusted certificate or HTTP status 4xx."""
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         status = error.response.status_code
-        return 400 <= status < 500 and status not in _PASSING
-    return isinstance(error, (requests.exceptions.SSLError, *_NO_ADDRESS))
+        return 400 <= status < 500 and status not in _RETRYABLE_STATUSES
+    return isinstance(error, (requests.exceptions.SSLError, *_INVALID_URL))
 
 
-def anonymous(profile: str, *, timeout: float = TIMEOUT) -> Any:
-    """A session that is not logged in, for reading; it gives up at once on a hub that is gone.
+def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> Any:
+    """Return a session that is not logged in, for reading; it does not retry requests to an unreachable hub.
 
-    :param timeout: seconds for one request
-    :raises ConfigurationError: there is no such profile
+    :param timeout: timeout of one request in seconds
+    :raises ConfigurationError: if there is no such profile
     """
     options = profile_options(profile)
-    return koji.ClientSession(options["server"], {**_settings(options), "timeout": timeout})
+    return koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
 
 
-def addresses(profile: str) -> Addresses:
-    """The web addresses of a profile's site."""
+def site_urls(profile: str) -> SiteUrls:
+    """Return the web addresses from a Koji profile."""
     options = profile_options(profile)
-    return Addresses(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
+    return SiteUrls(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
 
 
-def _settings(options: dict[str, Any]) -> dict[str, Any]:
+def _session_options(options: dict[str, Any]) -> dict[str, Any]:
     return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
 
 
 def _unreachable(server: str, error: BaseException) -> LostContactError:
     return LostContactError(
-        f"the hub {server} cannot be reached: {reason_of(error)}", solution="check the network, and try again later"
+        f"cannot reach the hub {server}: {failure_reason(error)}", solution="check the network, and try again later"
     )
 
 
-def _tells_of_no_contact(said: str) -> bool:
-    """Whether a login error is one of the connection."""
-    return any(word in said for word in _NO_CONTACT)
+def _is_connection_failure(message: str) -> bool:
+    """Whether the message of a login error reports a connection failure."""
+    return any(word in message for word in _CONNECTION_FAILURES)
 
 
-def _no_address(server: str) -> ConfigurationError:
+def _invalid_server_url(server: str) -> ConfigurationError:
     return ConfigurationError(
-        f"the koji profile names a server that is no address: {printable(server)}",
-        solution="mend server in the profile",
+        f"invalid server URL in the Koji profile: {printable(server)}",
+        solution="fix `server` in the Koji profile",
     )
 
 
 @contextmanager
-def contact(server: str) -> Iterator[None]:
-    """Turn what koji's client raises into our errors.
+def hub_errors(server: str) -> Iterator[None]:
+    """Translate exceptions of koji's client.
 
-    :raises LostContactError: the hub did not answer
-    :raises ConfigurationError: the profile's server is no address
-    :raises NotAuthenticatedError: the session is not, or no longer, known there
-    :raises FedpkgContainerError: the hub answered with a fault
+    :raises LostContactError: if the hub did not respond
+    :raises ConfigurationError: if the server URL in the profile is invalid
+    :raises NotAuthenticatedError: if the session is not logged in, or no longer valid
+    :raises FedpkgContainerError: if the hub returned an error
     """
     try:
         yield
-    except _NO_ADDRESS as error:
-        raise _no_address(server) from error
-    except UNREACHABLE as error:
+    except _INVALID_URL as error:
+        raise _invalid_server_url(server) from error
+    except CONNECTION_ERRORS as error:
         raise _unreachable(server, error) from error
     except koji.ServerOffline as error:
         raise LostContactError(
             f"the hub {server} is down for maintenance: {error}", solution="try again later"
         ) from error
     except koji.AuthError as error:
-        said = printable(str(error))
-        if _tells_of_no_contact(said):
+        message = printable(str(error))
+        if _is_connection_failure(message):
             raise _unreachable(server, error) from error
-        raise NotAuthenticatedError(f"the hub {server} refuses: {said}", solution="log in again") from error
+        raise NotAuthenticatedError(f"the hub {server} requires a login: {message}", solution="log in again") from error
     except (koji.GenericError, Fault) as error:
-        said = printable(str(getattr(error, "faultString", error)))
-        raise FedpkgContainerError(f"the hub {server} answers with an error: {said}") from error
+        message = printable(str(getattr(error, "faultString", error)))
+        raise FedpkgContainerError(f"the hub {server} returned an error: {message}") from error
 
 
 class Account(Protocol):
-    """Somebody who may log in.
+    """Credentials of an account from the site configuration.
 
-    Neither a certificate nor a keytab: whoever else is asked about it has to know.
+    If neither a certificate nor a keytab is set, the caller must authenticate in another way.
     """
 
     @property
     def certificate(self) -> Path | None:
-        """A PEM file with certificate and key."""
+        """PEM file with certificate and key."""
 
     @property
     def keytab(self) -> Path | None:
-        """A keytab of the principal."""
+        """Keytab of the principal."""
 
     @property
     def principal(self) -> str:
-        """Its name, for Kerberos."""
+        """Kerberos principal."""
 
     @property
     def server_ca(self) -> Path | None:
-        """The authority of the hub's certificate; None: the system's."""
+        """CA of the hub's certificate; None for the system's CAs."""
 
 
 def log_in_as(session: Any, account: Account) -> None:
-    """Log a session in as an account that has a certificate or a keytab."""
+    """Log a session in with the certificate or keytab of an account."""
     if account.certificate:
         session.ssl_login(str(account.certificate), None, str(account.server_ca) if account.server_ca else None)
     else:
@@ -227,16 +226,16 @@ def log_in_as(session: Any, account: Account) -> None:
 
 @contextlib.contextmanager
 def logged_in(profile: str, account: Account) -> Iterator[Any]:
-    """A session of an account, or without one of whoever the profile says; it is logged out at the end.
+    """Yield a session logged in as an account, or, without credentials, as the profile says; log it out at the end.
 
-    :raises NotAuthenticatedError: the hub does not know who is asking
-    :raises LostContactError: there is no hub
+    :raises NotAuthenticatedError: if the hub rejects the login
+    :raises LostContactError: if the hub cannot be reached
     """
-    session, options = anonymous(profile), profile_options(profile)
+    session, options = anonymous_session(profile), profile_options(profile)
     if account.server_ca:
         session.opts["serverca"] = str(account.server_ca)
     try:
-        with contact(session.baseurl):
+        with hub_errors(session.baseurl):
             if account.certificate or account.keytab:
                 log_in_as(session, account)
             elif options.get("authtype") == "ssl":
@@ -245,8 +244,8 @@ def logged_in(profile: str, account: Account) -> Iterator[Any]:
                 session.gssapi_login(options.get("principal"), options.get("keytab"))
     except (OSError, koji.GenericError) as error:
         raise NotAuthenticatedError(
-            f"logging in to {session.baseurl} failed: {printable(str(error))}",
-            solution="check [content_generator], or get a new ticket (kinit)",
+            f"login to {session.baseurl} failed: {printable(str(error))}",
+            solution="check [content_generator] in the site configuration, or get a new ticket (kinit)",
         ) from error
     try:
         yield session

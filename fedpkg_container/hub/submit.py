@@ -1,4 +1,4 @@
-"""Submitting a build once, whatever happens to the answer."""
+"""Submitting a build exactly once, even if the response is lost."""
 
 from __future__ import annotations
 
@@ -9,59 +9,60 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import LostContactError, RefusedError
-from fedpkg_container.hub.session import UNREACHABLE
+from fedpkg_container.hub.session import CONNECTION_ERRORS
 from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.text import printable
 
-#: Seconds for which a task is looked for whose id was lost, and between two looks.
-SEARCH = 30.0
-PAUSE = 2.0
-#: Seconds by which the hub's clock may differ.
+#: Timeout and interval, in seconds, of the search for a task whose ID was lost.
+SEARCH_TIMEOUT = 30.0
+SEARCH_INTERVAL = 2.0
+#: Maximum difference between the clocks of client and hub, in seconds.
 CLOCK_SKEW = 300.0
 
 
 def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
-    """Create the task; its id.
+    """Create the task and return its ID.
 
-    An answer that is lost is never followed by submitting again: the task is looked for.
+    If the response is lost, the request is not retried: the task is searched for instead.
 
-    :param newest: the newest task before; an equal one that is not newer is another build
-    :raises RefusedError: the hub refuses
-    :raises LostContactError: the hub did not answer, and no such task was found
+    :param newest: ID of the newest task before the submission; identical tasks up to it are other builds
+    :raises RefusedError: if the hub rejects the build
+    :raises LostContactError: if the hub did not respond and no such task was found
     """
     began = time.time()
     try:
         return int(
             session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
         )
-    except (koji.RetryError, koji.ServerOffline, *UNREACHABLE):
-        return _find(session, request, began, newest)
+    except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS):
+        return _find_submitted(session, request, began, newest)
     except koji.AuthError:
         raise
     except koji.ActionNotAllowed as error:
         raise RefusedError(
-            f"the hub does not let you build this: {printable(str(error))}",
-            solution="ask those who run it, or build what its rules allow (a scratch build, perhaps)",
+            f"the hub does not permit this build: {printable(str(error))}",
+            solution="request permission from the site's administrators, or submit a build that does not need it "
+            "(e.g. --scratch)",
         ) from error
     except koji.GenericError as error:
         raise RefusedError(
-            f"the hub refuses the build: {printable(str(error))}", solution="build without the option that it names"
+            f"the hub rejected the build: {printable(str(error))}", solution="remove the option named above"
         ) from error
 
 
-def _find(session: Any, request: BuildRequest, began: float, newest: int) -> int:
-    """The task that a submission made whose answer did not come."""
+def _find_submitted(session: Any, request: BuildRequest, began: float, newest: int) -> int:
+    """Find the task created by a submission whose response was lost."""
     arguments = [request.source, request.target, dict(request.options)]
-    deadline = time.monotonic() + SEARCH
+    deadline = time.monotonic() + SEARCH_TIMEOUT
     while time.monotonic() < deadline:
-        with contextlib.suppress(koji.ServerOffline, koji.AuthError, *UNREACHABLE):
+        with contextlib.suppress(koji.ServerOffline, koji.AuthError, *CONNECTION_ERRORS):
             user = session.getLoggedInUser()["id"]
-            wanted = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
-            for task in session.listTasks(wanted, {"order": "-id", "limit": 20}):
+            query = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
+            for task in session.listTasks(query, {"order": "-id", "limit": 20}):
                 if task["id"] > newest and list(task["request"]) == arguments:
                     return int(task["id"])
-        time.sleep(PAUSE)
+        time.sleep(SEARCH_INTERVAL)
     raise LostContactError(
-        "the hub did not answer, and shows no such task",
-        solution="see whether the build is there before submitting again: koji list-tasks --mine",
+        "the hub did not respond, and no submitted task was found",
+        solution="before submitting again, check whether the task exists: koji list-tasks --mine",
     )

@@ -1,4 +1,4 @@
-"""Tasks: their state, how they ended, their trees and their logs."""
+"""State and outcome of tasks."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from fedpkg_container.model.build import BuildResult
 from fedpkg_container.text import printable, printable_line
 
 
-def finished(session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]) -> Finished:
-    """How a tree of tasks has ended.
+def read_outcome(
+    session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]
+) -> Finished:
+    """Return the outcome of a task tree that has ended.
 
-    :param tasks: all of the tree
-    :param logs: task and name of every log
+    :param tasks: all tasks of the tree
+    :param logs: task ID and name of every log
     """
     if root.state == "CANCELED":
         return Finished(root)
     if root.state == "FAILED":
-        below = [task for task in tasks if task.state == "FAILED" and task.id != root.id]
-        first = min(below, key=lambda task: (task.completed or math.inf, task.id), default=root)
+        descendants = [task for task in tasks if task.state == "FAILED" and task.id != root.id]
+        first = min(descendants, key=lambda task: (task.completed or math.inf, task.id), default=root)
         names = tuple(printable_line(name) for task_id, name in logs if task_id == first.id)
         return Finished(root, fault=_fault(session, first, root), failed=first, logs=names)
     with session.multicall(strict=False) as multicall:
-        answer = multicall.getTaskResult(root.id)
-    result = BuildResult.read(optional(answer))
+        call = multicall.getTaskResult(root.id)
+    result = BuildResult.read(result_or_none(call))
     with session.multicall(strict=False) as multicall:
         calls = [multicall.getBuild(build) for build in result.builds]
-    return Finished(root, result, builds=[build for build in map(optional, calls) if build])
+    return Finished(root, result, builds=[build for build in map(result_or_none, calls) if build])
 
 
 def _fault(session: Any, *tasks: TaskState) -> str:
-    """What went wrong in the first of some tasks that says it."""
+    """Return the error message of the first of the tasks that has one."""
     with session.multicall(strict=False) as multicall:
         calls = [multicall.getTaskResult(task.id, raise_fault=False) for task in tasks]
-    faults = [answer for answer in map(optional, calls) if isinstance(answer, Mapping) and answer.get("faultString")]
-    return one_sentence(str(faults[0]["faultString"])) if faults else ""
+    faults = [fault for fault in map(result_or_none, calls) if isinstance(fault, Mapping) and fault.get("faultString")]
+    return fault_message(str(faults[0]["faultString"])) if faults else ""
 
 
-def optional(call: Any) -> Any:
-    """An answer in a multicall that is nice to have; None where the hub refuses it, or nothing was asked."""
+def result_or_none(call: Any) -> Any:
+    """Return the result of a call in a multicall; None if the hub refused it, or there was no call."""
     try:
         return None if call is None else call.result
     except koji.GenericError:
@@ -52,7 +54,7 @@ def optional(call: Any) -> Any:
 
 
 def task_state(info: Mapping[str, Any], host: str) -> TaskState:
-    """A task as the hub's ``getTaskInfo`` tells it."""
+    """Parse a task as returned by ``getTaskInfo``."""
     return TaskState(
         id=info["id"],
         parent=info["parent"],
@@ -69,8 +71,8 @@ def task_state(info: Mapping[str, Any], host: str) -> TaskState:
     )
 
 
-def one_sentence(fault: str) -> str:
-    """What a fault says: its text, or the last line of the traceback that a hub sends as text."""
+def fault_message(fault: str) -> str:
+    """Return the message of a fault, or the last line of a traceback that a hub sent as the message."""
     lines = [line for line in printable(fault).strip().splitlines() if line.strip()]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return lines[-1].strip()
@@ -78,10 +80,11 @@ def one_sentence(fault: str) -> str:
 
 
 def first_failure(session: Any, ids: Sequence[int]) -> BuildFailedError | None:
-    """What went wrong first in some tasks, each of one arch; None when all went well.
+    """Return the error of the first task that failed, of tasks for one architecture each; None if all succeeded.
 
-    Tasks that were canceled count where none failed: when one fails, the others are canceled.
+    Canceled tasks only count if none failed: if one fails, the others are canceled.
     """
+
     tasks = [task for task in session.getTaskInfo(list(ids)) if task]
     failed = [task for task in tasks if task["state"] == koji.TASK_STATES["FAILED"]]
     canceled = [task for task in tasks if task["state"] == koji.TASK_STATES["CANCELED"]]
@@ -91,5 +94,5 @@ def first_failure(session: Any, ids: Sequence[int]) -> BuildFailedError | None:
     if not failed:
         return BuildFailedError(f"the build for {first['arch']} (task {first['id']}) was canceled")
     fault = session.getTaskResult(first["id"], raise_fault=False)
-    reason = one_sentence(str(fault.get("faultString", ""))) or f"task {first['id']} failed"
+    reason = fault_message(str(fault.get("faultString", ""))) or f"task {first['id']} failed"
     return BuildFailedError(reason if first["arch"] in reason else f"{first['arch']}: {reason}")

@@ -27,7 +27,8 @@ from fedpkg_container.image.resolve import names
 from fedpkg_container.image.resolve.plan import Plan, Planner, specs
 from fedpkg_container.image.resolve.repositories import KojiFiles
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
+from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry

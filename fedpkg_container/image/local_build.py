@@ -28,7 +28,7 @@ from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
 from fedpkg_container.image.resolve.repositories import Repositories, repo_file
 from fedpkg_container.image.resolve.source import commit_time
-from fedpkg_container.model.nvr import COMPONENT, label, legal_tag
+from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value, sanitize_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
@@ -117,9 +117,9 @@ class _LocalBuild:
             checks.check_triggers(written, base.triggers)
         parents = {written: base.image_id for written, base in bases.items()}
         labels = dockerfile.labels
-        name = label(labels, "name") or self.request.checkout.name
-        component = label(labels, COMPONENT) or name
-        version = label(labels, "version") or "local"
+        name = label_value(labels, "name") or self.request.checkout.name
+        component = label_value(labels, COMPONENT_LABEL) or name
+        version = label_value(labels, "version") or "local"
         self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
                      f"network {self.request.network}")  # fmt: skip
         recipe = Recipe(
@@ -142,7 +142,7 @@ class _LocalBuild:
         )
         image = build_image(self.engine, recipe, mounts, self.folder, self.log)
         packages = len(found_in(self.engine, image)["components"])
-        reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
+        reference = ImageReference("localhost", name, tag=sanitize_tag(f"{version}-local"))
         self.log.say(f"bringing {reference} into local storage")
         return LocalImage(str(reference), self.engine.to_local_storage(image, reference), packages)
 

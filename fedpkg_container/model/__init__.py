@@ -1,4 +1,4 @@
-"""What travels between rooms: frozen dataclasses, and the schema of buildContainer's options.
+"""Data shared between packages: frozen dataclasses, and the schema of the ``buildContainer`` options.
 
-Nothing here talks to a hub, a registry or a disk.
+Modules in this package access no hub, registry or file.
 """

@@ -1,4 +1,4 @@
-"""What is passed between the client, the hub and the tasks of one build, and the result of a build."""
+"""Data passed between the client, the hub and the tasks of one build, and the result of a build."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import Finding
-from fedpkg_container.model.nvr import COMPONENT, legal_tag
+from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
 from fedpkg_container.text import printable_line
 
-#: The version of the format of ``BuildSpec`` and ``BuiltImage``.
+#: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
 FORMAT = 3
 
-Travelling = TypeVar("Travelling", "BuildSpec", "BuiltImage")
+Packed = TypeVar("Packed", "BuildSpec", "BuiltImage")
 
 
 def _pack(value: Any) -> dict[str, Any]:
@@ -23,59 +23,43 @@ def _pack(value: Any) -> dict[str, Any]:
 
 
 def check_format(kind: str, packed: Mapping[str, Any]) -> None:
-    """Refuse what another version of the program made.
+    """Check that serialized data was written by a compatible version of this program.
 
-    :raises UsageError: it is of another version of the format
+    :raises UsageError: if the data has another format version
     """
     if packed.get("format") != FORMAT:
         raise UsageError(
-            f"{kind} of format {packed.get('format')!r} cannot be read here (this is {FORMAT})",
+            f"{kind}: unsupported format version {packed.get('format')!r} (expected {FORMAT})",
             solution="install the same version of fedpkg-container on all builders",
         )
 
 
-def _unpack(kind: type[Travelling], packed: Mapping[str, Any]) -> Travelling:
+def _unpack(kind: type[Packed], packed: Mapping[str, Any]) -> Packed:
     check_format(kind.__name__, packed)
-    names = {each.name for each in fields(kind)}
+    names = {item.name for item in fields(kind)}
     return kind(**{key: value for key, value in packed.items() if key in names})
 
 
 @dataclass(frozen=True)
-class NVR:
-    """Name, version and release: what Koji calls a build."""
-
-    name: str
-    version: str
-    release: str
-
-    def __str__(self) -> str:
-        return f"{self.name}-{self.version}-{self.release}"
-
-    @property
-    def primary_tag(self) -> str:
-        """The tag of the version and release; no floating tag can be the same, for these have no hyphen."""
-        return legal_tag(f"{self.version}-{self.release}")
-
-
-@dataclass(frozen=True)
 class BuildSpec:
-    """One arch of a build, everything decided.
+    """Everything needed to build one architecture.
 
-    :param task_id: the ``buildContainer`` task
-    :param arch: Koji's name of the arch, x86_64
-    :param source: URL of dist-git with the exact commit
-    :param component: the package; ``version`` and ``release`` complete the NVR
-    :param image: the repository in the registry, without the registry
+    :param task_id: ID of the ``buildContainer`` task
+    :param arch: Koji architecture name, e.g. x86_64
+    :param source: source URL with the exact commit
+    :param component: package name; with ``version`` and ``release`` it forms the NVR
+    :param image: repository in the registry, without the registry host
     :param parents: FROM as written in the Dockerfile → the same image by digest
-    :param labels: labels that are added to those of the Dockerfile
-    :param repository: path of the build tag's repository for this arch below Koji's topdir; empty for none
-    :param staging: repository in the registry to which this arch is pushed
-    :param upload: folder on the hub where the archive and the log go; empty for a scratch build
-    :param timeout: seconds that the build may take
-    :param network: what RUN reaches: none, isolated or host
-    :param repo_files: texts of .repo files that RUN sees, by name
-    :param environment: variables that every stage begins with
-    :param arguments: values of ARG, over the defaults of the Dockerfile
+    :param labels: labels to add to those of the Dockerfile
+    :param repository: path of the build tag's yum repository for this architecture, relative to the Koji topdir; empty
+        for none
+    :param staging: repository in the registry to push this architecture to
+    :param upload: upload directory on the hub for the archive and the log; empty for a scratch build
+    :param timeout: time limit of the build in seconds
+    :param network: network access of RUN: none, isolated or host
+    :param repo_files: .repo files visible to RUN: name → content
+    :param environment: variables set at the start of every stage
+    :param arguments: ARG values that override the defaults in the Dockerfile
     """
 
     task_id: int
@@ -98,14 +82,14 @@ class BuildSpec:
     arguments: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
-        """This spec as a task's argument."""
+        """Serialize the spec as a task argument."""
         return _pack(self)
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> BuildSpec:
-        """The spec in a task's argument.
+        """Deserialize a spec from a task argument.
 
-        :raises UsageError: it is of another version of the format
+        :raises UsageError: if it has another format version
         """
         return _unpack(cls, packed)
 
@@ -116,28 +100,27 @@ class BuildSpec:
 
     @property
     def identity(self) -> dict[str, str]:
-        """The labels that say whose the image is, as they were read: buildah may fill in more variables than that."""
-        return {COMPONENT: self.component, "name": self.image, "version": self.version}
+        """The labels that identify the image, as checked: buildah may substitute more variables in the Dockerfile's."""
+        return {COMPONENT_LABEL: self.component, "name": self.image, "version": self.version}
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """One arch that was built and pushed to staging.
+    """The image of one architecture, built and pushed to staging.
 
-    :param digest: of its manifest in the registry
-    :param media_type: of its manifest
-    :param image_id: digest of its configuration, what podman calls the image ID
+    :param digest: digest of its manifest in the registry
+    :param media_type: media type of its manifest
+    :param image_id: digest of its configuration (the image ID in podman)
     :param config: its configuration, as JSON
     :param layers: digests and sizes (bytes) of its layers as pushed, oldest first: [{layer, size}]
-    :param diff_ids: digests of the layers' contents, oldest first
-    :param components: every RPM in it: [{type, name, version, release, epoch, arch, sigmd5, signature}]
-    :param files: what was uploaded for the import: [{filename, relpath, filesize, checksum, checksum_type, type}]
-    :param buildroot: host, container and tools that built it
-    :param parent_id: image ID of its parent, where known
-    :param details: for each of the components, in their order, what its header says beside: [{license, vendor,
-        source_rpm}]
-    :param variants: digests of the same image in further formats, in staging too: format → digest
-    :param distribution: id and version of the distribution that it says it is, where it does
+    :param diff_ids: digests of the uncompressed layers, oldest first
+    :param components: all RPMs in the image: [{type, name, version, release, epoch, arch, sigmd5, signature}]
+    :param files: uploaded files to import: [{filename, relpath, filesize, checksum, checksum_type, type}]
+    :param buildroot: host, container and tools used for the build
+    :param parent_id: image ID of its parent image; empty if unknown
+    :param details: further RPM header fields, in the order of ``components``: [{license, vendor, source_rpm}]
+    :param variants: digests of the same image in other formats, also in staging: format → digest
+    :param distribution: ID and version from the image's os-release, if present
     """
 
     arch: str
@@ -158,14 +141,14 @@ class BuiltImage:
     variants: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, Any]:
-        """This image as the file of a task."""
+        """Serialize the image as a file of a task."""
         return _pack(self)
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> BuiltImage:
-        """The image in a task's file.
+        """Deserialize an image from a file of a task.
 
-        :raises UsageError: it is of another version of the format
+        :raises UsageError: if it has another format version
         """
         return _unpack(cls, packed)
 
@@ -174,7 +157,7 @@ class BuiltImage:
 class Target:
     """A build target and its tags.
 
-    :param arches: of the build tag, as Koji names them
+    :param arches: architectures of the build tag, by their Koji names
     """
 
     name: str
@@ -184,28 +167,28 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """A site's web addresses.
+class SiteUrls:
+    """Web addresses of a site.
 
-    :param web: of Koji's web pages (``weburl`` of a koji profile); empty where there are none
-    :param files: of Koji's files (``topurl``); empty where they are not served
+    :param web: URL of Koji's web interface (``weburl`` in the Koji profile); empty if there is none
+    :param files: URL of the Koji topdir (``topurl`` in the Koji profile); empty if it is not served
     """
 
     web: str = ""
     files: str = ""
 
     def task(self, task_id: int) -> str:
-        """A task's page; empty when it has none."""
+        """Return the URL of a task's page; empty if there is no web interface."""
         return f"{self.web}/taskinfo?taskID={task_id}" if self.web else ""
 
     def log(self, task_id: int, name: str) -> str:
-        """A log of a task, where koji's ``pathinfo.task`` puts it; empty when it is not served."""
+        """Return the URL of a task's log, following koji's ``pathinfo.task``; empty if it is not served."""
         if self.files:
             return f"{self.files}/work/tasks/{task_id % 10000}/{task_id}/{quote(name)}"
         return f"{self.web}/getfile?taskID={task_id}&name={quote(name)}" if self.web else ""
 
 
-#: Added to Koji's priority for ``--background``.
+#: Priority offset of ``--background``, added to Koji's default priority.
 BACKGROUND = 5
 
 
@@ -213,8 +196,8 @@ BACKGROUND = 5
 class BuildRequest:
     """The arguments of ``buildContainer``.
 
-    :param source: URL of dist-git with the commit
-    :param priority: added to Koji's default priority; None for that
+    :param source: source URL with the commit
+    :param priority: offset added to Koji's default priority; None to use the default
     """
 
     source: str
@@ -224,19 +207,19 @@ class BuildRequest:
 
     @property
     def scratch(self) -> bool:
-        """Whether nothing is to be recorded."""
+        """Whether this is a scratch build, which Koji does not record."""
         return bool(self.options.get("scratch"))
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the hub knows beforehand.
+    """Results of the checks on the hub before submission.
 
-    :param nvr: what would be built, as far as it is known; with the hub's next release where none was chosen
-    :param release_is_next: the release is the hub's next one, which another build may take first
-    :param arches: those that would be built for
-    :param average: seconds that earlier builds of the package took; None when there are none
-    :param newest: id of the newest task of container builds
+    :param nvr: expected NVR, with the hub's next release if none was chosen; empty if unknown
+    :param release_is_next: the release is the hub's next one, which another build may claim first
+    :param arches: architectures to build
+    :param average: average duration of earlier builds of the package in seconds; None if there are none
+    :param newest: ID of the newest ``buildContainer`` task
     """
 
     findings: list[Finding]
@@ -249,11 +232,11 @@ class Preflight:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """The result of a task, safe to show.
+    """The result of a task, safe to display.
 
-    :param pull_specs: by tag, by digest
-    :param builds: ids of the Koji builds that were made
-    :param arches: arch → pull spec of its image alone; our builders say it, upstream's do not
+    :param pull_specs: pull specs by tag and by digest
+    :param builds: IDs of the Koji builds created
+    :param arches: architecture → pull spec of its image; only set by our builders, not by OSBS
     """
 
     pull_specs: tuple[str, ...] = ()
@@ -263,13 +246,13 @@ class BuildResult:
 
     @classmethod
     def read(cls, result: Any) -> BuildResult:
-        """What a task returned; what is not as it should be is passed over."""
+        """Parse the result of a task, ignoring malformed parts."""
         if not isinstance(result, Mapping):
             return cls()
         arches = result.get("arches")
         return cls(
             pull_specs=_texts(result.get("repositories")),
-            builds=tuple(int(each) for each in _texts(result.get("koji_builds")) if each.isascii() and each.isdigit()),
+            builds=tuple(int(text) for text in _texts(result.get("koji_builds")) if text.isascii() and text.isdigit()),
             arches={
                 printable_line(str(arch)): printable_line(str(image))
                 for arch, image in (arches.items() if isinstance(arches, Mapping) else ())
@@ -280,4 +263,4 @@ class BuildResult:
 
 def _texts(value: Any) -> tuple[str, ...]:
     items = value if isinstance(value, (list, tuple)) else [value] if isinstance(value, str) else []
-    return tuple(printable_line(str(each)) for each in items if isinstance(each, (str, int)))
+    return tuple(printable_line(str(item)) for item in items if isinstance(item, (str, int)))

@@ -1,4 +1,4 @@
-"""The order of versions and releases, which is that of RPM."""
+"""Comparing builds by version and release, in RPM's order."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import functools
 
 import rpm
 
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 
 
-def compare(one: NVR, other: NVR) -> int:
-    """Above 0 for a build that is newer than another one, below 0 for one that is older; names are not looked at."""
+def compare_evr(one: NVR, other: NVR) -> int:
+    """Compare the versions and releases of two builds, ignoring names: > 0 if the first is newer, < 0 if older."""
     order: int = rpm.labelCompare(("0", one.version, one.release), ("0", other.version, other.release))
     return order
 
 
-#: What sorts builds by age: ``max(builds, key=by_age)`` is the newest.
-by_age = functools.cmp_to_key(compare)
+#: Sort key: ``max(builds, key=by_age)`` is the newest build.
+evr_key = functools.cmp_to_key(compare_evr)

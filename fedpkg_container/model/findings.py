@@ -1,4 +1,4 @@
-"""Findings of checks, and the codes of all checks: what ``--skip-check`` accepts, and what docs/checks.md lists."""
+"""Findings of checks, and the codes of all checks, used by ``--skip-check`` and docs/checks.md."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WARNING = "warning"
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding.
+    """A problem found by a check.
 
-    :param code: stable name, ``label-missing``
-    :param severity: ``error`` refuses the build, ``warning`` does not
-    :param message: what is wrong, one sentence
-    :param solution: what to do
-    :param file: where, relative to the checkout; empty when it is in no file
-    :param line: from 1; 0 for the whole file
+    :param code: stable name of the check, e.g. ``label-missing``
+    :param severity: ``error`` (prevents the build) or ``warning``
+    :param message: what is wrong, in one sentence
+    :param solution: how to fix it
+    :param file: file with the problem, relative to the checkout; empty if the problem is not in a file
+    :param line: line number, from 1; 0 for the whole file
     """
 
     code: str
@@ -32,88 +32,88 @@ class Finding:
     line: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
+        location = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
         solution = f"\n    {self.solution}" if self.solution else ""
-        return printable(f"{where}{self.severity}: {self.message} [{self.code}]{solution}")
+        return printable(f"{location}{self.severity}: {self.message} [{self.code}]{solution}")
 
 
-#: Code → what is checked. Stable: scripts name them.
+#: Code → what is checked. The codes are stable: scripts use them.
 CHECKS: dict[str, str] = {
     # the checkout
-    "namespace": "the repository is in a namespace of containers",
+    "namespace": "the repository is in a container namespace",
     "detached-head": "the checkout is on a branch",
-    "branch": "the site knows branches of this name",
-    "uncommitted": "tracked files have no changes that are not committed",
-    "no-upstream": "the branch follows one of dist-git",
-    "unpushed": "every commit is pushed",
-    "behind": "dist-git has no commits that the checkout lacks",
-    "gating": "gating.yaml is valid (rpkg's check; --skip-remote-rules-validation passes it too)",
+    "branch": "the name of the branch matches the site's naming rule",
+    "uncommitted": "there are no uncommitted changes to tracked files",
+    "no-upstream": "the branch tracks a dist-git branch",
+    "unpushed": "all commits are pushed",
+    "behind": "the checkout contains all commits of the dist-git branch",
+    "gating": "gating.yaml is valid (rpkg's check; also skipped by --skip-remote-rules-validation)",
     # the Dockerfile
-    "no-dockerfile": "there is a Dockerfile, it can be parsed, and it is within the limits below",
-    "instruction": "every instruction is known and has a value",
-    "before-from": "nothing but ARG comes before the first FROM",
+    "no-dockerfile": "there is a Dockerfile that can be parsed and is within the limits below",
+    "instruction": "all instructions are known and have a value",
+    "before-from": "only ARG precedes the first FROM",
     "no-from": "there is a FROM",
-    "from-invalid": "FROM names an image",
-    "from-argument": "arguments in FROM have a value",
-    "from-registry": "FROM says which registry",
-    "from-tag": "FROM says which tag or digest",
-    "from-platform": "FROM has no option: each arch is built on a builder of its own",
-    "stage-name": "each stage has a name of its own",
-    "foreign-source": "files come only from images that a FROM names",
-    "run-option": "RUN asks for no rights and no network of its own",
-    "run-mount": "RUN mounts only what a build has: the checkout, another stage, a cache of its own, memory",
-    "copy-missing": "what COPY and ADD take is there",
-    "copy-outside": "what COPY and ADD take is in the checkout",
-    "copy-untracked": "what COPY and ADD take is in git",
-    "copy-left-out": "folders that COPY and ADD take hold no files that are not in git",
-    "lookaside": "no file is both in git and in sources",
+    "from-invalid": "FROM has a valid image reference",
+    "from-argument": "arguments used in FROM have a value",
+    "from-registry": "the image in FROM includes the registry",
+    "from-tag": "the image in FROM has a tag or a digest",
+    "from-platform": "FROM has no options: each architecture is built on a separate builder",
+    "stage-name": "stage names are unique",
+    "foreign-source": "files are copied only from images named in a FROM",
+    "run-option": "RUN requests no extra privileges and no other network",
+    "run-mount": "RUN mounts only the checkout, another stage, a cache or tmpfs",
+    "copy-missing": "sources of COPY and ADD exist",
+    "copy-outside": "sources of COPY and ADD are inside the checkout",
+    "copy-untracked": "sources of COPY and ADD are tracked by git",
+    "copy-left-out": "directories copied by COPY and ADD contain no untracked files",
+    "lookaside": "no file is both tracked by git and listed in sources",
     "sources": "the file sources can be read",
     "no-command": "the image has a CMD or an ENTRYPOINT",
-    "label-missing": "required labels are there",
+    "label-missing": "required labels are present",
     "label-unresolved": "variables in required labels have a value",
-    "label-invalid": "labels make an NVR, a repository and a tag",
-    "label-repository": "the package is called after its repository; builders record others where the site allows it",
-    "label-deprecated": "labels have their present spelling",
-    "label-advised": "labels that guidelines ask for are there",
-    "help": "help.md can be used",
+    "label-invalid": "the labels form a valid NVR, repository and tag",
+    "label-repository": "the package is named after its repository (builders accept other names if the site allows it)",
+    "label-deprecated": "labels have their current names",
+    "label-advised": "labels recommended by the guidelines are present",
+    "help": "help.md is usable",
     # container.yaml and additional-tags
-    "yaml-name": "no file has a name that is taken for container.yaml",
-    "yaml-unreadable": "container.yaml is a file of a size that can be read, in UTF-8",
-    "yaml-syntax": "container.yaml is YAML",
-    "yaml-tag": "container.yaml has values of plain types alone",
-    "yaml-duplicate-key": "no key of container.yaml is given twice",
-    "yaml-unknown-key": "the keys of container.yaml are known",
-    "yaml-invalid": "the values of container.yaml are of the right form",
-    "yaml-deprecated": "no key of container.yaml is deprecated",
-    "yaml-unavailable": "no key of container.yaml needs a service that is not there",
-    "yaml-variable": "set_release_env is the name of a variable",
-    "yaml-ignored": "builders act on the keys of container.yaml",
-    "tags-unreadable": "additional-tags is a file of a size that can be read, in UTF-8",
-    "tag-invalid": "registries take the tags of container.yaml and additional-tags",
-    "tag-ignored": "no tag in container.yaml or additional-tags has a hyphen",
-    "tag-twice": "each tag is in additional-tags once",
+    "yaml-name": "no file has a name easily confused with container.yaml",
+    "yaml-unreadable": "container.yaml is a regular UTF-8 file within the size limits",
+    "yaml-syntax": "container.yaml is valid YAML",
+    "yaml-tag": "container.yaml contains only values of plain YAML types",
+    "yaml-duplicate-key": "container.yaml contains no duplicate keys",
+    "yaml-unknown-key": "all keys in container.yaml are known",
+    "yaml-invalid": "the values in container.yaml are valid",
+    "yaml-deprecated": "container.yaml contains no deprecated keys",
+    "yaml-unavailable": "no key in container.yaml requires an unavailable service",
+    "yaml-variable": "set_release_env is a valid variable name",
+    "yaml-ignored": "container.yaml contains no keys that builders ignore",
+    "tags-unreadable": "additional-tags is a regular UTF-8 file within the size limits",
+    "tag-invalid": "tags in container.yaml and additional-tags are valid",
+    "tag-ignored": "no tag in container.yaml or additional-tags contains a hyphen",
+    "tag-twice": "no tag is listed twice in additional-tags",
     # the hub
     "target": "the build target exists",
     "dest-tag": "the destination tag exists",
-    "tag-locked": "the destination tag is not locked (scratch builds need none)",
-    "package": "the package is listed in the destination tag, and not blocked",
-    "nvr-exists": "the NVR is not built already (it can be reused when FAILED or CANCELED)",
+    "tag-locked": "the destination tag is not locked (not checked for scratch builds)",
+    "package": "the package is listed in the destination tag and not blocked",
+    "nvr-exists": "the NVR is not built yet (an NVR in state FAILED or CANCELED can be reused)",
     "nvr-building": "the NVR is not being built",
-    "tag-arches": "the build tag has arches",
-    "arches": "--arches and container.yaml leave arches of the build tag",
-    "no-builder": "an enabled builder is there for each arch; only in another channel: a warning",
-    "builder-silent": "a builder for each arch has checked in with the hub within the last five minutes",
-    "repo-url": "--repo-url is an address that can be read",
+    "tag-arches": "the build tag has architectures",
+    "arches": "--arches and container.yaml leave at least one architecture of the build tag",
+    "no-builder": "each architecture has an enabled builder (a warning if only in another channel)",
+    "builder-silent": "for each architecture, a builder has checked in with the hub within the last five minutes",
+    "repo-url": "--repo-url is a valid URL",
 }
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that is most like this one; empty when none is."""
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return found[0] if found else ""
+def closest_match(word: str, known: Iterable[str]) -> str:
+    """Return the known word closest to this one; empty if none is similar."""
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return matches[0] if matches else ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The same as an addition to a sentence."""
-    like = nearest(word, known)
-    return f"; did you mean {like}?" if like else ""
+    """Return ``; did you mean …?`` with the closest known word; empty if none is similar."""
+    match = closest_match(word, known)
+    return f"; did you mean {match}?" if match else ""

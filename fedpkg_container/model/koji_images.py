@@ -1,4 +1,4 @@
-"""What Koji has recorded of images: builds, their tags, and whether they may be promoted."""
+"""Images recorded in Koji: builds, their tags, and candidates for promotion."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedpkg_container.errors import UsageError
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 
 
-def image_of(build: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a build recorded of its image (``extra.typeinfo.image``); empty where there is none.
+def image_metadata(build: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the image metadata of a build (``extra.typeinfo.image``); empty if there is none.
 
-    :param build: as getBuild describes it
+    :param build: result of ``getBuild``
     """
     extra = build.get("extra") or {}
     image: Mapping[str, Any] = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
@@ -23,12 +23,12 @@ def image_of(build: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class RecordedImage:
-    """Where the image of a build is.
+    """Location of the image of a build.
 
-    :param pull: pull specs, as they were recorded
-    :param by_digest: the one with a digest; None where there is none
-    :param digests: of its lists, all formats
-    :param floating_tags: those that the build asked for
+    :param pull: pull specs as recorded
+    :param by_digest: the pull spec with a digest; None if there is none
+    :param digests: digests of its image index, in all formats
+    :param floating_tags: floating tags requested by the build
     """
 
     pull: tuple[str, ...]
@@ -38,15 +38,15 @@ class RecordedImage:
 
     @classmethod
     def of(cls, build: Mapping[str, Any]) -> RecordedImage:
-        """The image of a build, as getBuild describes it; nothing of another kind of build."""
-        image = image_of(build)
+        """Return the image of a build (result of ``getBuild``); empty for other types of builds."""
+        image = image_metadata(build)
         index = image.get("index") or {}
-        pull = tuple(str(each) for each in index.get("pull") or [])
+        pull = tuple(str(spec) for spec in index.get("pull") or [])
         return cls(
             pull=pull,
-            by_digest=next((found for found in map(_reference, pull) if found and found.digest), None),
-            digests=frozenset(str(each) for each in (index.get("digests") or {}).values()),
-            floating_tags=frozenset(str(each) for each in index.get("floating_tags") or []),
+            by_digest=next((reference for reference in map(_reference, pull) if reference and reference.digest), None),
+            digests=frozenset(str(digest) for digest in (index.get("digests") or {}).values()),
+            floating_tags=frozenset(str(tag) for tag in index.get("floating_tags") or []),
         )
 
 
@@ -58,12 +58,12 @@ def _reference(text: str) -> ImageReference | None:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What Koji says of an image.
+class ImageRecord:
+    """The builds that Koji has recorded for an image.
 
-    :param nvrs: the builds that recorded it; empty when there are none
-    :param completed: when the last of them was complete, seconds since the epoch; None when that is not known
-    :param needed: why it is needed, a part of a sentence; empty when it is not
+    :param nvrs: builds that recorded the image; empty if there are none
+    :param completed: completion time of the last of them, seconds since the epoch; None if unknown
+    :param needed: why the image must be kept, to be used in a sentence; empty if it need not
     """
 
     nvrs: tuple[str, ...] = ()
@@ -73,40 +73,40 @@ class Record:
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """What Koji says of a task.
+    """State of a task in Koji.
 
-    :param builds: whether it is one that builds containers
-    :param ended: whether it has ended, however that was
+    :param builds: whether the task builds containers
+    :param ended: whether the task has ended, in any state
     """
 
     builds: bool
     ended: bool
 
 
-class Records(Protocol):
-    """Koji, as far as it is asked about images; every answer is as of now.
+class ImageRecords(Protocol):
+    """Records of images in Koji; results are never cached between calls.
 
-    Methods raise ``LostContactError`` when Koji cannot be reached.
+    Methods raise ``LostContactError`` if Koji cannot be reached.
     """
 
-    def images(self, digests: Collection[str], young: float) -> Mapping[str, Record]:
-        """What Koji says of some images, by their digests; those of which it says nothing are left out.
+    def images(self, digests: Collection[str], young: float) -> Mapping[str, ImageRecord]:
+        """Return the records of images by their digests, omitting images unknown to Koji.
 
-        :param young: builds that were complete after this moment are needed
+        :param young: builds completed after this time (seconds since the epoch) are needed
         """
 
     def tasks(self, ids: Collection[int]) -> Mapping[int, TaskRecord]:
-        """Some tasks; those that it does not know are left out."""
+        """Return the records of tasks by their IDs, omitting tasks unknown to Koji."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A complete build of an image.
+    """A complete build of an image, which can be promoted.
 
-    :param image: its list of arches by digest, as Koji recorded it
-    :param koji_tags: the tags of Koji that the build is in
-    :param floating: tags that Koji recorded as asked for by the build
-    :param parents: the images that it was built on, which have some of its layers
+    :param image: its image index by digest, as recorded in Koji
+    :param koji_tags: Koji tags of the build
+    :param floating: floating tags requested by the build, as recorded in Koji
+    :param parents: parent images, which share some of its layers
     """
 
     nvr: NVR
@@ -117,12 +117,12 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class NoCandidate:
-    """What was asked for and cannot be promoted.
+class RejectedCandidate:
+    """A requested build that cannot be promoted.
 
-    :param nvr: as it was asked for
-    :param reason: what is wrong, one sentence
-    :param solution: what to do next
+    :param nvr: NVR as requested
+    :param reason: what is wrong, in one sentence
+    :param solution: what to do
     """
 
     nvr: str

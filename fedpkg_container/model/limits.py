@@ -1,4 +1,4 @@
-"""Limits: sizes of images from outside, a deadline that several steps share, and networks that no build reaches."""
+"""Limits: size of external images, deadlines shared by several steps, and networks that builds must not reach."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 
 _GIGABYTE = 10**9
-#: What to do where a limit is too small.
-RAISE_LIMIT = "if this is meant, raise the limit in [limits] of the site's file"
+#: Solution for errors about exceeded limits.
+RAISE_LIMIT = "if the size is intended, raise the limit in [limits] of the site configuration"
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """How much of a base image is read that is imported.
+    """Maximum sizes of a base image to import.
 
-    :param size: bytes of its archive, or of all its blobs in a registry, as they are packed
-    :param decompressed: bytes of the archive when it is decompressed, and of each layer of a docker-archive
-    :param members: files in the archive
+    :param size: bytes of its archive, or of all its blobs in a registry, compressed
+    :param decompressed: bytes of the decompressed archive, and of each layer of a docker-archive
+    :param members: number of files in the archive
     """
 
     size: int = 10 * _GIGABYTE
@@ -34,13 +34,13 @@ DEFAULT_LIMITS = ImageLimits()
 
 @dataclass(frozen=True)
 class Deadline:
-    """A time by which something must have ended.
+    """A time limit for an operation.
 
     :param what: subject of the error message, e.g. ``promoting hello-1-1``
     :param seconds: time allowed, from ``began``
     :param solution: what to do when it has passed
-    :param error: kind of the error that is raised then
-    :param began: of ``time.monotonic``
+    :param error: type of the error raised when it has passed
+    :param began: start time, from ``time.monotonic``
     """
 
     what: str
@@ -60,18 +60,18 @@ class Deadline:
             raise self.failure()
 
     def failure(self) -> FedpkgContainerError:
-        """Return the error that says that it has passed."""
-        return self.error(f"{self.what} takes longer than {self.seconds:g} s", solution=self.solution)
+        """Return the error to raise when it has passed."""
+        return self.error(f"{self.what}: exceeded the time limit of {self.seconds:g} s", solution=self.solution)
 
     def within(self, part: Deadline) -> Deadline:
-        """Return the deadline of a part, or this one when it comes first."""
+        """Return the deadline of a part, or this one if it is earlier."""
         return part if part.remaining < self.remaining else self
 
     @contextlib.contextmanager
     def enforced(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Call ``stop``, from another thread, when it passes during the block; the block then ends in ``error``.
+        """Call ``stop`` from another thread if the deadline passes during the block, which then raises ``error``.
 
-        :param stop: makes what the block waits for fail
+        :param stop: makes the operation that the block waits for fail
         """
         self.check()
         passed = threading.Event()
@@ -91,17 +91,17 @@ class Deadline:
             raise
         finally:
             timer.cancel()
-        if passed.is_set():  # a connection that is broken looks like the end of a file
+        if passed.is_set():  # a broken connection looks like the end of a file
             raise self.failure()
 
 
-#: Networks of IPv4 that are closed on any site.
-CLOSED = (
+#: IPv4 networks that are blocked on every site.
+BLOCKED_NETWORKS = (
     "0.0.0.0/8",  # this host (RFC 1122)
-    "169.254.0.0/16",  # link-local (RFC 3927): where most clouds answer for metadata and credentials
-    "100.100.100.200/32",  # the same in Alibaba Cloud
-    "168.63.129.16/32",  # the same in Azure, beside 169.254.169.254
-    "192.0.0.192/32",  # the same in Oracle Cloud, its older address
+    "169.254.0.0/16",  # link-local (RFC 3927): metadata and credentials services of most clouds
+    "100.100.100.200/32",  # metadata service of Alibaba Cloud
+    "168.63.129.16/32",  # metadata service of Azure, besides 169.254.169.254
+    "192.0.0.192/32",  # metadata service of Oracle Cloud, older address
     "224.0.0.0/4",  # multicast
     "240.0.0.0/4",  # reserved, and broadcast
 )

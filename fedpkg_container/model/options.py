@@ -1,4 +1,4 @@
-"""The arguments of the ``buildContainer`` task: its source URL and its options, and what a hub refuses."""
+"""The arguments of the ``buildContainer`` task: rules for its source URL and its options."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-#: The form of a source's URL.
-FORM = "git+https://HOST/PATH#COMMIT"
+#: Format of source URLs.
+SOURCE_URL_FORM = "git+https://HOST/PATH#COMMIT"
 _PASSWORD = re.compile(r"[^/?#]*://[^/?#]*:[^/?#@]*@")
 
 
 def has_password(url: str) -> bool:
-    """Whether a URL has a password: ``user:password@host``, which would be shown to all who see the task."""
+    """Whether a URL contains a password (``user:password@host``), which every user who can see the task could read."""
     return _PASSWORD.match(url) is not None
 
 
 def source_problem(scm: Any) -> tuple[str, str]:
-    """Why a source is not built, and what to do; empty when it is.
+    """Return why a source cannot be built and what to do; two empty strings if it can.
 
-    :param scm: the URL, taken apart by ``koji.daemon.SCM``
+    :param scm: the source URL, parsed by ``koji.daemon.SCM``
     """
     if not scm.scheme.startswith("git"):
-        return f"sources of kind {scm.scheme} are not built", f"give {FORM}"
+        return f"sources of type {scm.scheme.removesuffix('://')} are not supported", f"use {SOURCE_URL_FORM}"
     if "ssh" in scm.scheme:
-        return "sources are not fetched by ssh: builders give no keys to the process that does it", f"give {FORM}"
+        return "ssh sources are not supported: builders have no ssh keys", f"use {SOURCE_URL_FORM}"
     if has_password(scm.url):
-        return "a source with a password is not built", f"give {FORM}"
+        return "sources with a password are not allowed", f"use {SOURCE_URL_FORM}"
     if scm.module:
-        reason = f"a folder within a repository is not built: ?{scm.module[:80]}"
-        return reason, "move the Dockerfile to the top of a repository of its own"
-    if "%" in scm.url.partition("#")[0]:  # koji before 1.36 leaves %2e%2e in a path, and a server may read it as ..
-        return f"a path with % is not built: {scm.url}", f"give {FORM}"
+        reason = f"subdirectories of a repository cannot be built: ?{scm.module[:80]}"
+        return reason, "move the Dockerfile to the top directory of a separate repository"
+    # koji before 1.36 leaves %2e%2e in a path, and a server may interpret it as ..
+    if "%" in scm.url.partition("#")[0]:
+        return f"source paths with % are not allowed: {scm.url}", f"use {SOURCE_URL_FORM}"
     return "", ""
 
 
-def address(scm: Any) -> str:
-    """A source without its commit, with the user if it names one."""
+def source_repository_url(scm: Any) -> str:
+    """Return the source URL without the commit, with the user name if there is one."""
     user = f"{scm.user}@" if scm.user else ""
     return f"{scm.scheme}{user}{scm.host}{scm.repository}"
 
 
 def repository_path(source: str) -> str:
-    """The path of a source's repository, without ``.git``: ``container/hello`` for ``git+https://HOST/container/hello``.
+    """Return the path of a source's repository without ``.git``, e.g. ``container/hello``.
 
-    :param source: URL, with or without a commit
+    :param source: source URL, with or without a commit
     """
     path = urllib.parse.urlsplit(source.partition("#")[0].removeprefix("git+")).path
     return path.strip("/").removesuffix(".git")
 
 
-def own_components(repository: str) -> tuple[str, str]:
-    """The packages that every repository may build: called like it, with and without ``-container``.
+def default_components(repository: str) -> tuple[str, str]:
+    """Return the package names that a repository may always build: its own name with and without ``-container``.
 
-    :param repository: its path, or the last part of that
+    :param repository: path of the repository, or its last component
     """
     name = repository.rpartition("/")[2]
     return name, f"{name}-container"
@@ -90,7 +91,7 @@ BUILD_CONTAINER_OPTIONS: dict[str, Any] = {
 }
 
 
-#: Options that need a service which this one does not have, and what that is.
+#: Options that require a service not available here → that service.
 UNAVAILABLE = {
     "flatpak": "a module build service",
     "compose_ids": "a compose service (ODCS)",
@@ -101,12 +102,12 @@ UNAVAILABLE = {
 
 
 def without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options that were given: those that are not None."""
+    """Return the options that are not None."""
     return {key: value for key, value in (options or {}).items() if value is not None}
 
 
 def option_problems(options: Mapping[str, Any] | None) -> list[str]:
-    """What is wrong with ``buildContainer`` options, one sentence each; an empty list when nothing is."""
+    """Return what is wrong with ``buildContainer`` options, one sentence per problem; empty if they are valid."""
     import jsonschema
 
     if options is not None and not isinstance(options, Mapping):
@@ -118,36 +119,36 @@ def option_problems(options: Mapping[str, Any] | None) -> list[str]:
 
 
 def unavailable_options(options: Mapping[str, Any] | None) -> list[str]:
-    """Which of the options, all valid, are not offered, one sentence each; an empty list when all are."""
+    """Return an error message for each option that requires an unavailable service."""
     return [
-        f"option {option} is not offered: it needs {needs}, and there is none"
-        for option, needs in UNAVAILABLE.items()
+        f"option {option} is not supported: it requires {service}"
+        for option, service in UNAVAILABLE.items()
         if (options or {}).get(option)
     ]
 
 
 def isolated_release_problem(release: str) -> str:
-    """What is wrong with the release of an isolated build, to stand after its name; empty when nothing is.
+    """Return why a release is not valid for an isolated build, as a predicate; empty if it is valid.
 
-    Only whole numbers are counted when the hub's next release is looked for: an isolated build takes none of them away.
-    The rule is that of osbs-client.
+    The hub's next release only counts integer releases, so isolated builds do not affect it. The rule is that of
+    osbs-client.
     """
     if re.fullmatch(r"[0-9]+\.[0-9]+(\..+)?", release):
         return ""
-    return f"must be like 3.1 or 3.1.fix, not {release[:80]!r}: whole numbers are those of other builds"
+    return f"must have the form 3.1 or 3.1.fix, not {release[:80]!r}: integer releases are reserved for regular builds"
 
 
 def repo_url_problem(url: str) -> str:
-    """What is wrong with a URL of ``--repo-url``, to stand after its name; empty when nothing is.
+    """Return why a URL is not valid for ``--repo-url``, as a predicate without the URL; empty if it is valid.
 
-    Options of tasks can be read by every user of Koji, and are recorded with the build. The URL is not in the text.
+    Task options can be read by every user of Koji and are recorded with the build.
     """
     try:
         has_credentials = "@" in urlsplit(url).netloc
     except ValueError:
         return "is not a URL"
     if has_credentials:
-        return "has a user name or a password in it, which every user of Koji could read: serve the file without one"
+        return "contains a user name or password, which every user of Koji could read: serve the file without login"
     return ""
 
 
@@ -157,25 +158,25 @@ def _contradictions(given: Mapping[str, Any]) -> list[str]:
     if scratch and isolated:
         problems.append("a build cannot be both scratch and isolated")
     if isolated and not given.get("release"):
-        problems.append("an isolated build needs a release")
+        problems.append("an isolated build requires a release")
     elif isolated and (problem := isolated_release_problem(given["release"])):
         problems.append(f"the release of an isolated build {problem}")
     if given.get("arch_override") and not (scratch or isolated):
-        problems.append("arches can be limited for scratch and isolated builds only")
+        problems.append("architectures can only be limited for scratch and isolated builds")
     if given.get("signing_intent") and given.get("compose_ids"):
-        problems.append("signing_intent and compose_ids exclude each other")
+        problems.append("signing_intent and compose_ids are mutually exclusive")
     for number, url in enumerate(given.get("yum_repourls") or []):
         if problem := repo_url_problem(url):
             problems.append(f"yum_repourls.{number} {problem}")
     if given.get("skip_build"):
-        problems.append("skip_build has been removed: a build cannot be skipped")
+        problems.append("skip_build is no longer supported: builds cannot be skipped")
     return problems
 
 
 def _sentence(error: Any) -> str:
-    where = ".".join(str(part) for part in error.path)
+    path = ".".join(str(part) for part in error.path)
     if error.validator == "required":
-        return f"{error.message.split(chr(39))[1]} must be given"
+        return f"{error.message.split(chr(39))[1]} is required"
     if error.validator == "additionalProperties":
         return str(error.message).replace("Additional properties are not allowed", "unknown option")
-    return f"{where}: {error.message}" if where else f"{error.message}"
+    return f"{path}: {error.message}" if path else f"{error.message}"

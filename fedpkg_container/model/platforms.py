@@ -1,4 +1,4 @@
-"""Architectures by their two names, Koji's and those of images (Go's), and those that a build is for."""
+"""Architectures by their Koji names and their image (Go) names, and the selection of architectures for a build."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Platform:
-    """What an image runs on, as manifests name it.
+    """The platform of an image, as in manifests.
 
-    :param architecture: Go's name, arm64
-    :param variant: which of its kind, v8; empty where there is one only
+    :param architecture: Go name, e.g. arm64
+    :param variant: CPU variant, e.g. v8; empty if there is only one
     """
 
     architecture: str
     variant: str = ""
 
     def options(self, prefix: str = "") -> list[str]:
-        """Arguments for buildah, or with ``override-`` for skopeo."""
+        """Return command-line arguments for buildah, or, with ``override-``, for skopeo."""
         variant = [f"--{prefix}variant", self.variant] if self.variant else []
         return [f"--{prefix}arch", self.architecture, *variant]
 
     def __str__(self) -> str:
         return f"{self.architecture}/{self.variant}" if self.variant else self.architecture
 
-    def fits(self, listed: object) -> bool:
-        """Whether the platform of a member of a list is this one; a list may leave the variant out.
+    def matches(self, listed: object) -> bool:
+        """Whether an entry of an image index is for this platform; the entry may omit the variant.
 
-        :param listed: what the list says, whatever that is
+        :param listed: the ``platform`` object of the entry, unchecked
         """
         if not isinstance(listed, Mapping):
             return False
@@ -38,7 +38,7 @@ class Platform:
         return same and listed.get("os", "linux") == "linux"
 
 
-#: Koji's names of arches → what images say, where that differs. Variants are those of distributions' own images.
+#: Koji architecture → platform, where the names differ. Variants are those used in distributions' images.
 _PLATFORMS = {
     "x86_64": Platform("amd64"),
     "aarch64": Platform("arm64", "v8"),
@@ -51,42 +51,42 @@ _PLATFORMS = {
 
 
 def platform_of(arch: str) -> Platform:
-    """The platform that an arch of Koji is."""
+    """Return the platform of a Koji architecture."""
     return _PLATFORMS.get(arch, Platform(arch))
 
 
 def go_arch(arch: str) -> str:
-    """Go's name of an arch of Koji."""
+    """Return the Go name of a Koji architecture."""
     return platform_of(arch).architecture
 
 
 def koji_arch(architecture: str, variant: str = "") -> str:
-    """Koji's name of what an image says that it runs on.
+    """Return the Koji name of an image's architecture.
 
-    :raises ValueError: it is none that a file could be called by
+    :raises ValueError: if the name is not safe to use in a file name
     """
     if not re.fullmatch("[a-z0-9_]{1,32}", architecture):
-        raise ValueError(f"not an arch: {architecture[:100]!r}")
-    known = {platform.architecture: arch for arch, platform in reversed(_PLATFORMS.items())}
-    exactly = {platform: arch for arch, platform in reversed(_PLATFORMS.items())}
-    return exactly.get(Platform(architecture, variant)) or known.get(architecture, architecture)
+        raise ValueError(f"invalid architecture name: {architecture[:100]!r}")
+    by_architecture = {platform.architecture: arch for arch, platform in reversed(_PLATFORMS.items())}
+    by_platform = {platform: arch for arch, platform in reversed(_PLATFORMS.items())}
+    return by_platform.get(Platform(architecture, variant)) or by_architecture.get(architecture, architecture)
 
 
 @dataclass(frozen=True)
 class Platforms:
-    """``platforms`` of container.yaml, in Koji's names of arches.
+    """``platforms`` in container.yaml, as Koji architecture names.
 
-    :param only: the arches to build for; empty for all
-    :param excluded: arches not to build for
+    :param only: architectures to build for; empty for all
+    :param excluded: architectures to exclude
     """
 
     only: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
 
-    def choose(self, arches: Sequence[str]) -> list[str]:
-        """Those of some arches that are built for, in the same order."""
+    def select(self, arches: Sequence[str]) -> list[str]:
+        """Return the selected architectures, in the given order."""
         return [arch for arch in arches if arch not in self.excluded and (not self.only or arch in self.only)]
 
 
-#: For every arch of the build tag.
-EVERYWHERE = Platforms()
+#: All architectures of the build tag.
+ALL_PLATFORMS = Platforms()

@@ -1,4 +1,4 @@
-"""How often a hub is polled."""
+"""Polling interval of the hub."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How often a hub is asked; all in seconds.
+class PollInterval:
+    """Polling intervals and timeouts, in seconds.
 
-    :param tick: between two questions while a state or a log has changed lately
-    :param slowest: the same when nothing has happened for long
-    :param hub_timeout: for how long a hub that does not answer is asked again
-    :param waiting: how long a task waits for a builder until the builders are looked at, and between two looks
+    :param tick: shortest polling interval, used while states or logs are changing
+    :param slowest: longest polling interval, reached while nothing changes
+    :param hub_timeout: how long to retry requests to an unresponsive hub
+    :param builder_check: wait of a task before the builders are checked, and interval of that check
     """
 
-    tick: float = 1.0
-    slowest: float = 5.0
+    minimum: float = 1.0
+    maximum: float = 5.0
     hub_timeout: float = 600.0
-    waiting: float = 60.0
+    builder_check: float = 60.0
 
 
-USUAL = Pace()
+DEFAULT_POLL_INTERVAL = PollInterval()

@@ -1,6 +1,6 @@
-"""Image references, after the grammar of distribution (distribution/reference, ``reference.go``).
+"""Image references, following the grammar of distribution (distribution/reference, ``reference.go``).
 
-Tags that one image alone has: they say what made it, and when.
+Also tags that are unique to an image, made of its task or build ID and its creation time.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
 
-#: The longest tag that registries take.
-LONGEST_TAG = 128
+#: Maximum length of a tag.
+MAX_TAG_LENGTH = 128
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
@@ -29,7 +29,7 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True)
 class ImageReference:
-    """Where an image is: registry, repository, and tag or digest or both; empty where not given."""
+    """Location of an image: registry, repository, and tag, digest or both; empty if not given."""
 
     registry: str
     repository: str
@@ -38,38 +38,38 @@ class ImageReference:
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
-        """Read a reference; the first part is a registry when it has a dot, a port or a capital, or is localhost.
+        """Parse a reference; the first component is a registry if it has a dot, a port or a capital, or is localhost.
 
-        :raises UsageError: it is none
+        :raises UsageError: if the text is not a valid image reference
         """
         first, slash, _ = text.partition("/")
         has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost" or first != first.lower())
-        found = _REFERENCE.fullmatch(text if has_registry else f"none.invalid/{text}")
-        if found is None or len(found["repository"]) > 255:
+        match = _REFERENCE.fullmatch(text if has_registry else f"none.invalid/{text}")
+        if match is None or len(match["repository"]) > 255:
             raise UsageError(
                 f"not an image reference: {text!r}",
                 solution="write registry/repository:tag or registry/repository@sha256:digest, in lower case",
             )
-        registry, repository = found["registry"] if has_registry else "", found["repository"]
-        if registry == "docker.io" and "/" not in repository:  # its official images, as podman and docker call them
+        registry, repository = match["registry"] if has_registry else "", match["repository"]
+        if registry == "docker.io" and "/" not in repository:  # official images, as podman and docker name them
             repository = f"library/{repository}"
-        return cls(registry, repository, found["tag"] or "", found["digest"] or "")
+        return cls(registry, repository, match["tag"] or "", match["digest"] or "")
 
     def __str__(self) -> str:
         name = f"{self.registry}/{self.repository}" if self.registry else self.repository
         return name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     def at(self, digest: str) -> ImageReference:
-        """The same repository, by digest alone."""
+        """Return the reference with this digest and no tag."""
         return replace(self, tag="", digest=digest)
 
     def tagged(self, tag: str) -> ImageReference:
-        """The same repository, by tag alone."""
+        """Return the reference with this tag and no digest."""
         return replace(self, tag=tag, digest="")
 
 
 def is_repository(text: str) -> bool:
-    """Whether a registry can have a repository of this name, without the registry's own."""
+    """Whether a text is a valid repository name, without the registry."""
     return (
         len(text) <= 255
         and re.fullmatch(rf"{REPOSITORY_COMPONENT}(?:/{REPOSITORY_COMPONENT})*", text, re.ASCII) is not None
@@ -77,55 +77,53 @@ def is_repository(text: str) -> bool:
 
 
 def is_tag(text: str) -> bool:
-    """Whether a registry takes this as a tag."""
+    """Whether a text is a valid tag."""
     return re.fullmatch(_TAG, text, re.ASCII) is not None
 
 
 def is_floating_tag(text: str) -> bool:
-    """Whether this is a tag that builds may share: one with a hyphen could be taken for VERSION-RELEASE."""
+    """Whether a text is a valid floating tag: one with a hyphen could be mistaken for VERSION-RELEASE."""
     return is_tag(text) and "-" not in text
 
 
-#: What comes before the number in tags of scratch builds, and of base images that were imported.
+#: Prefixes of the tags of scratch builds and of imported base images.
 SCRATCH, IMPORT = "scratch", "import"
 
-_MOMENT = "%Y%m%d%H%M%S"
-#: A list in another format than the first has the format's name behind its tag.
-_UNIQUE = re.compile(
-    r"(?:(?P<kind>scratch|import)-)?(?P<number>\d{1,18})-(?P<moment>\d{14})(?:-(?:v2s2|oci))?", re.ASCII
-)
+_TIME_FORMAT = "%Y%m%d%H%M%S"
+#: Image indexes in another than the primary format have the format's name as suffix.
+_UNIQUE = re.compile(r"(?:(?P<kind>scratch|import)-)?(?P<number>\d{1,18})-(?P<time>\d{14})(?:-(?:v2s2|oci))?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class UniqueTag:
-    """A tag that no other image has.
+    """A tag unique to an image.
 
-    :param number: the task that built the image; of an import, the build that it became
-    :param made: seconds since the epoch
-    :param kind: ``SCRATCH``, ``IMPORT``, or empty for any other build
+    :param number: ID of the task that built the image; for an import, ID of the resulting build
+    :param created: creation time, seconds since the epoch
+    :param kind: ``SCRATCH``, ``IMPORT``, or empty for other builds
     """
 
     number: int
-    made: float
+    created: float
     kind: str = ""
 
     @classmethod
     def read(cls, tag: str) -> UniqueTag | None:
-        """Read a tag; None when it is another kind of tag. VERSION-RELEASE may look the same."""
-        found = _UNIQUE.fullmatch(tag)
-        if found is None:
+        """Parse a tag; None if it has another form. A VERSION-RELEASE tag may have the same form."""
+        match = _UNIQUE.fullmatch(tag)
+        if match is None:
             return None
         try:
-            moment = calendar.timegm(time.strptime(found["moment"], _MOMENT))
+            created = calendar.timegm(time.strptime(match["time"], _TIME_FORMAT))
         except ValueError:
             return None
-        return cls(int(found["number"]), float(moment), found["kind"] or "")
+        return cls(int(match["number"]), float(created), match["kind"] or "")
 
     def __str__(self) -> str:
-        moment = time.strftime(_MOMENT, time.gmtime(self.made))
-        return "-".join(part for part in (self.kind, str(self.number), moment) if part)
+        created = time.strftime(_TIME_FORMAT, time.gmtime(self.created))
+        return "-".join(part for part in (self.kind, str(self.number), created) if part)
 
 
-def imported(tags: Iterable[str]) -> list[int]:
-    """The builds that base images became which were imported into a repository, by its tags; the newest first."""
-    return sorted({each.number for each in map(UniqueTag.read, tags) if each and each.kind == IMPORT}, reverse=True)
+def imported_builds(tags: Iterable[str]) -> list[int]:
+    """Return the build IDs of the base images imported into a repository, from its tags, newest first."""
+    return sorted({tag.number for tag in map(UniqueTag.read, tags) if tag and tag.kind == IMPORT}, reverse=True)

@@ -229,7 +229,7 @@ class LiveRenderer(Renderer):
         if self.lost:
             event, since = self.lost
             reason = f" ({event.reason})" if event.reason else ""
-            left = max(event.patience - (time.time() - since), 0.0)
+            left = max(event.retry_timeout - (time.time() - since), 0.0)
             foot.append(
                 _cut(
                     Text(

@@ -76,8 +76,8 @@ class PlainRenderer(Renderer):
         elif isinstance(event, ContactLost) and not self._told_lost:
             self._told_lost = True
             reason = f" ({event.reason})" if event.reason else ""
-            patience = f", for up to {spoken(event.patience)}" if event.patience else ""
-            self._write(self.style.warning(f"the hub does not answer{reason}; asking again{patience} …") + "\n")
+            retry_timeout = f", for up to {spoken(event.retry_timeout)}" if event.retry_timeout else ""
+            self._write(self.style.warning(f"the hub does not answer{reason}; asking again{retry_timeout} …") + "\n")
         elif isinstance(event, ContactRegained):
             self._told_lost = False
             self._write(f"the hub answers again, after {spoken(event.seconds)}\n")

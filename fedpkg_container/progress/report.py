@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fedpkg_container.hub.events import Finished
-from fedpkg_container.model.build import Addresses
+from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.progress.formatting import Tails
 from fedpkg_container.text import printable_line, spoken
 
@@ -59,7 +59,7 @@ def success(event: Finished, *, quiet: bool = False) -> Iterator[str]:
         yield f"try it: podman run --rm -it {facts['pull_specs'][-1]}"
 
 
-def failure(event: Finished, tails: Tails, addresses: Addresses) -> Iterator[str]:
+def failure(event: Finished, tails: Tails, addresses: SiteUrls) -> Iterator[str]:
     """The last lines of the task that failed, and where its logs are."""
     failed = event.failed or event.task
     for name, lines in tails.of(failed.id).items():

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Union
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.limits import CLOSED
+from fedpkg_container.model.limits import BLOCKED_NETWORKS
 from fedpkg_container.registry.credentials import normalize_host
 
 _Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
@@ -36,7 +36,7 @@ class AddressGuard:
 
     @cached_property
     def _denied(self) -> tuple[ipaddress.IPv4Network, ...]:
-        return tuple(ipaddress.IPv4Network(network) for network in (*CLOSED, *self.denied))
+        return tuple(ipaddress.IPv4Network(network) for network in (*BLOCKED_NETWORKS, *self.denied))
 
     def trusts(self, host: str) -> bool:
         """Return whether a host may have any address.

@@ -190,7 +190,7 @@ class Manifest:
             return self.digest
         for member in self.members:
             entry_platform = member.get("platform")
-            if isinstance(entry_platform, dict) and platform.fits(entry_platform):
+            if isinstance(entry_platform, dict) and platform.matches(entry_platform):
                 return Descriptor.of(member).digest
         raise NoSuchImageError(f"{self.digest} has no image for {platform}", solution="use another base image")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fedpkg_container.model.koji_images import Records
+from fedpkg_container.model.koji_images import ImageRecords
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
@@ -58,7 +58,7 @@ def delete_manifests(repository: Repository) -> int:
     return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 
-def list_staged(candidates: Iterable[Repository], records: Records) -> list[Staged]:
+def list_staged(candidates: Iterable[Repository], records: ImageRecords) -> list[Staged]:
     """Return the non-empty ones of some staging repositories.
 
     :raises LostContactError: if Koji cannot be reached
@@ -75,7 +75,7 @@ def list_staged(candidates: Iterable[Repository], records: Records) -> list[Stag
     ]
 
 
-def prune_staging(registry: Registry, host: str, records: Records) -> int:
+def prune_staging(registry: Registry, host: str, records: ImageRecords) -> int:
     """Empty the staging repositories of all builds whose task has ended; return the number of deleted manifests.
 
     :param host: the registry

@@ -1,1 +1,1 @@
-"""What a Koji hub must answer, the box's as well as a real one (see conftest.py for how to choose)."""
+"""The contract of a Koji hub, for the hub of the box and for real ones (conftest.py explains the choice)."""

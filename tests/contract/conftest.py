@@ -32,7 +32,7 @@ CHANNEL = "container-binary"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what hubs answer only since a newer version of Koji than the one that is asked."""
+    """Skip tests of features newer than the hub under test."""
     level = os.environ.get("CONTRACT_HUB_LEVEL")
     for item in items if level else []:
         mark = item.get_closest_marker("since")
@@ -80,7 +80,7 @@ def packager_name(packager: Any) -> str:
 
 @pytest.fixture(scope="session")
 def host(access: HubAccess, admin: Any) -> Iterator[Any]:
-    """The builder's session: exclusive, as a builder's has to be, and not ready for tasks of others."""
+    """The builder's session: exclusive, as required for builders, and not ready for other tasks."""
     for session in _logged_in(access, access.host):
         session.exclusiveSession(force=True)
         name = session.host.getHost()["name"]
@@ -99,7 +99,7 @@ def host_name(host: Any) -> str:
 
 @pytest.fixture
 def connect(access: HubAccess) -> Iterator[Connect]:
-    """Opens further sessions, by credential, and ends them after the test."""
+    """Return a function that opens sessions by credential; they are closed after the test."""
     opened: list[Any] = []
 
     def _connect(credential: str) -> Any:
@@ -120,7 +120,7 @@ def connect(access: HubAccess) -> Iterator[Connect]:
 
 @pytest.fixture
 def target(admin: Any) -> Target:
-    """A build target of its own, with x86_64 and aarch64 in its build tag."""
+    """A new build target with x86_64 and aarch64 in its build tag."""
     name = new_name("target")
     build_tag = admin.createTag(f"{name}-build", arches="x86_64 aarch64")
     dest_tag = admin.createTag(f"{name}-dest")
@@ -130,7 +130,7 @@ def target(admin: Any) -> Target:
 
 @pytest.fixture
 def bench(admin: Any, packager: Any, host: Any, host_name: str) -> Iterator[TaskBench]:
-    """Makes tasks of the packager, gives them to the host, and cancels what is left of them."""
+    """Creates tasks of the packager, assigns them to the host, and cancels unfinished ones after the test."""
     bench = TaskBench(admin, packager, host, host_name)
     yield bench
     bench.clear()
@@ -138,7 +138,7 @@ def bench(admin: Any, packager: Any, host: Any, host_name: str) -> Iterator[Task
 
 @pytest.fixture(scope="session")
 def generator(admin: Any, packager_name: str) -> str:
-    """A content generator that the packager may use and the admin may not."""
+    """A content generator accessible to the packager, but not to the admin."""
     name = new_name("cg")
     admin.grantCGAccess(packager_name, name, create=True)
     return name
@@ -146,7 +146,7 @@ def generator(admin: Any, packager_name: str) -> str:
 
 @pytest.fixture
 def importer(admin: Any, packager: Any, generator: str) -> Iterator[ImageImporter]:
-    """Reserves and imports image builds as the packager; releases what stays reserved."""
+    """Reserves and imports image builds as the packager; remaining reservations are released."""
     importer = ImageImporter(packager, generator)
     yield importer
     for build_id in importer.reserved:

@@ -35,7 +35,7 @@ def upload(session: Any, directory: str, name: str, content: bytes) -> None:
 
 
 def described(name: str, content: bytes, algorithm: str = "sha256") -> dict[str, Any]:
-    """The part of an output's metadata that has to match the uploaded file."""
+    """Return the part of an output's metadata that must match the uploaded file."""
     return {
         "filename": name,
         "filesize": len(content),
@@ -62,7 +62,7 @@ def log_output(name: str, content: bytes) -> dict[str, Any]:
 
 @dataclass
 class ImageImporter:
-    """Reserves and imports builds of one image name as one account."""
+    """Reserves and imports builds of one image name with one account."""
 
     session: Any
     generator: str
@@ -82,7 +82,7 @@ class ImageImporter:
         return reservation
 
     def outputs(self, release: str) -> list[dict[str, Any]]:
-        """An image and a log, uploaded."""
+        """Upload an image and a log; return their metadata."""
         image, log = f"image-{release}.tar.gz", f"x86_64-{release}.log"
         upload(self.session, self.directory, image, b"image " + release.encode())
         upload(self.session, self.directory, log, b"log " + release.encode())

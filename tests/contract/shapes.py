@@ -1,4 +1,4 @@
-"""The keys of what a hub returns. A hub that leaves one out, or adds one, does not keep the contract."""
+"""The keys of results. A hub that omits or adds a key violates the contract."""
 
 from __future__ import annotations
 

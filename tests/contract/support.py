@@ -30,7 +30,7 @@ SOURCE = "git+https://example.com/container/contract#0123456789abcdef0123456789a
 
 @dataclass(frozen=True)
 class HubAccess:
-    """Where the hub is and who may log in: each account is `user:password` or the path of a PEM file."""
+    """URL of the hub and its accounts; each account is `user:password` or the path of a PEM file."""
 
     url: str
     ca: str | None
@@ -60,7 +60,7 @@ def unauthenticated(access: HubAccess, **options: Any) -> Any:
 
 
 def log_in(session: Any, access: HubAccess, credential: str) -> None:
-    """Log in the way that the form of the credential asks for."""
+    """Log in with the method that matches the form of the credential."""
     if is_certificate(credential):
         session.ssl_login(cert=credential, serverca=access.ca)
     else:
@@ -69,13 +69,13 @@ def log_in(session: Any, access: HubAccess, credential: str) -> None:
 
 
 def new_name(kind: str) -> str:
-    """A name that nothing on the hub has yet."""
+    """Return a name not yet used on the hub."""
     return f"contract-{kind}-{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager
 def assert_refused(code: int, message: str | re.Pattern[str]) -> Iterator[None]:
-    """The calls inside must give this fault: the whole message as a string, or a pattern found in it."""
+    """Assert that the calls inside raise this fault: the whole message as a string, or a pattern to search for."""
     try:
         yield
     except koji.GenericError as error:
@@ -92,25 +92,25 @@ def assert_refused(code: int, message: str | re.Pattern[str]) -> Iterator[None]:
 
 
 def as_result(value: Any) -> str:
-    """A task's result in the form that host.closeTask takes."""
+    """Return a task's result in the form accepted by host.closeTask."""
     encoded: str = koji.xmlrpcplus.dumps((value,), methodresponse=1, allow_none=1)
     return encoded
 
 
 def as_fault(code: int, message: str) -> str:
-    """A task's failure in the form that host.failTask takes."""
+    """Return a task's failure in the form accepted by host.failTask."""
     encoded: str = koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(code, message))
     return encoded
 
 
 def post(access: HubAccess, body: str, headers: Mapping[str, str] | None = None) -> requests.Response:
-    """One HTTP request, without the client library."""
+    """Send one HTTP request without the client library."""
     sent = {"Content-Type": "text/xml", **(headers or {})}
     return requests.post(access.url, body, headers=sent, verify=access.ca or True, timeout=HTTP_DEADLINE)
 
 
 def call_with_number(access: HubAccess, session: Any, number: int | None, method: str, *args: Any) -> Any:
-    """Call a method in a session under a call number of our choice, or under none."""
+    """Call a method in a session with a given call number, or without one."""
     headers = {
         "Koji-Session-Id": str(session.sinfo["session-id"]),
         "Koji-Session-Key": session.sinfo["session-key"],

@@ -1,4 +1,4 @@
-"""Tasks for the contract tests, and what the builder does to them."""
+"""Tasks for the contract tests, and actions of a builder on them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Target:
 
 @dataclass
 class TaskBench:
-    """Makes buildContainer tasks of the packager and plays the builder for them.
+    """Creates buildContainer tasks of the packager and acts as their builder.
 
-    The target of a task is looked at by its handler, not by the hub: a name that does not exist does here.
+    Targets are checked by task handlers, not by the hub, so a nonexistent name is sufficient here.
     """
 
     admin: Any
@@ -35,17 +35,17 @@ class TaskBench:
     made: list[int] = field(default_factory=list)
 
     def free_task(self, target: str = "no-target") -> int:
-        """A task that no builder has opened."""
+        """Create a task that no builder has opened."""
         task_id: int = self.packager.buildContainer(SOURCE, target, dict(OPTIONS))
         return self.remember(task_id)
 
     def remember(self, task_id: int) -> int:
-        """Have a task canceled after the test."""
+        """Cancel a task after the test."""
         self.made.append(task_id)
         return task_id
 
     def give(self, task_id: int) -> dict[str, Any]:
-        """Have the host open a task that exists."""
+        """Assign an existing task to the host, and open it."""
         assert self.admin.assignTask(task_id, self.host_name) is True
         opened: dict[str, Any] = self.host.host.openTask(task_id)
         assert opened["id"] == task_id
@@ -57,7 +57,7 @@ class TaskBench:
         return task_id
 
     def child(self, parent: int, label: str = "x86_64", **options: Any) -> int:
-        """A subtask of an open task, itself not opened."""
+        """Create a subtask of an open task, without opening it."""
         arch = options.pop("arch", "x86_64")
         child: int = self.host.host.subtask(
             "createContainer", [{"label": label}], parent, label=label, arch=arch, **options
@@ -80,7 +80,7 @@ class TaskBench:
         return task_id
 
     def state(self, task_id: int) -> str:
-        """The name of a task's state."""
+        """Return the name of a task's state."""
         name: str = koji.TASK_STATES[self.packager.getTaskInfo(task_id)["state"]]
         return name
 

@@ -18,7 +18,7 @@ def build(importer: ImageImporter) -> dict[str, Any]:
 
 @pytest.fixture
 def archive(build: dict[str, Any], anonymous: Any) -> dict[str, Any]:
-    """The only archive: the log of a build is none."""
+    """The only archive: logs are not archives."""
     (found,) = anonymous.listArchives(buildID=build["id"])
     assert isinstance(found, dict)
     return found
@@ -48,7 +48,7 @@ def test_images(build: dict[str, Any], archive: dict[str, Any], anonymous: Any) 
     assert anonymous.listArchives(buildID=build["id"], type="maven") == []
 
 
-def test_what_is_only_described_is_not_stored(importer: ImageImporter, anonymous: Any) -> None:
+def test_described_files_without_upload_are_not_stored(importer: ImageImporter, anonymous: Any) -> None:
     upload(importer.session, importer.directory, "only.tar.gz", b"only")
     output = image_output("only.tar.gz", b"only", metadata_only=True)
     build = importer.session.CGImport(importer.metadata("2", [output]), importer.directory)

@@ -1,4 +1,4 @@
-"""buildContainer: the call of the plugin, with what it refuses before a task exists."""
+"""buildContainer, the plugin's call, and requests that it rejects before a task is created."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.contract.tasks import TaskBench
 
 @contextmanager
 def no_new_task(session: Any) -> Iterator[None]:
-    """Nothing inside may make a task of the session's user."""
+    """Assert that the calls inside create no task of the session's user."""
     mine = {"owner": session.getLoggedInUser()["id"]}
     before = session.listTasks(mine, {"countOnly": True})
     yield
     assert session.listTasks(mine, {"countOnly": True}) == before
 
 
-def test_the_task_keeps_what_was_given(bench: TaskBench, packager: Any) -> None:
+def test_task_keeps_the_arguments(bench: TaskBench, packager: Any) -> None:
     options = {
         "git_branch": "main",
         "scratch": True,
@@ -34,7 +34,7 @@ def test_the_task_keeps_what_was_given(bench: TaskBench, packager: Any) -> None:
     assert packager.getTaskRequest(task_id) == [SOURCE, "a-target", options]
 
 
-def test_options_that_are_none_are_as_good_as_absent(bench: TaskBench, packager: Any) -> None:
+def test_none_options_are_treated_as_absent(bench: TaskBench, packager: Any) -> None:
     options = {"git_branch": "main", "scratch": None, "release": None, "compose_ids": None, "userdata": None}
     task_id = bench.remember(packager.buildContainer(SOURCE, "a-target", options))
     assert packager.getTaskInfo(task_id)["method"] == "buildContainer"
@@ -76,7 +76,7 @@ def test_missing_target(packager: Any) -> None:
         packager.buildContainer(SOURCE)
 
 
-def test_by_nobody(anonymous: Any) -> None:
+def test_without_login(anonymous: Any) -> None:
     with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.buildContainer(SOURCE, "a-target", OPTIONS)
 
@@ -90,13 +90,16 @@ def test_by_nobody(anonymous: Any) -> None:
         ({"yum_repourls": "https://x/y.repo"}, "yum_repourls"),
         ({"compose_ids": ["one"]}, "compose_ids"),
         ({"isolated": True}, "release"),
-        ({"isolated": True, "release": "8"}, "the release of an isolated build must be like 3.1 or 3.1.fix, not '8'"),
-        ({"arch_override": "x86_64"}, "arches"),
+        (
+            {"isolated": True, "release": "8"},
+            "the release of an isolated build must have the form 3.1 or 3.1.fix, not '8'",
+        ),
+        ({"arch_override": "x86_64"}, "architectures"),
         ({"git_branch": ""}, "git_branch"),
         ({"git_branch": None}, "git_branch"),
     ],
 )
-def test_bad_options_make_no_task(packager: Any, options: dict[str, Any], named: str) -> None:
+def test_invalid_options_create_no_task(packager: Any, options: dict[str, Any], named: str) -> None:
     with no_new_task(packager), assert_refused(1000, re.compile(rf"^buildContainer: .*{named}")):
         packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
 
@@ -112,8 +115,8 @@ def test_bad_options_make_no_task(packager: Any, options: dict[str, Any], named:
     ],
     ids=lambda each: next(iter(each)),
 )
-def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, options: dict[str, Any]) -> None:
-    refusal = re.compile(rf"^buildContainer: option {next(iter(options))} is not offered: it needs a")
+def test_unavailable_options_create_no_task(packager: Any, options: dict[str, Any]) -> None:
+    refusal = re.compile(rf"^buildContainer: option {next(iter(options))} is not supported: it requires a")
     with no_new_task(packager), assert_refused(1000, refusal):
         packager.buildContainer(SOURCE, "a-target", {**OPTIONS, **options})
 
@@ -125,28 +128,28 @@ def test_what_needs_a_service_that_is_not_there_makes_no_task(packager: Any, opt
         ("https://example.com/container/hello#1", "Invalid scheme"),
         ("git+https://example.com/container/hello", "Could not find the fragment"),
         ("git+https://[::1/container/hello#1", "Invalid IPv6 URL"),
-        ("svn+https://example.com/container/hello#1", "sources of kind svn"),
-        ("git+https://example.com/container/%2e%2e/rpms/hello#1", "a path with %"),
+        ("svn+https://example.com/container/hello#1", "sources of type svn"),
+        ("git+https://example.com/container/%2e%2e/rpms/hello#1", "source paths with %"),
         (
             "git+https://example.com/container/hello?allowed/dir#1",
-            "a folder within a repository .*; move the Dockerfile",
+            "subdirectories of a repository .*; move the Dockerfile",
         ),
         ("git+https://me:secret@example.com/container/hello#1", "a source with a password is not built; give"),
         ("git+https://:secret@example.com/container/hello#1", "a source with a password is not built; give"),
         (7, "must be a URL"),
     ],
 )
-def test_a_source_that_no_builder_reads_makes_no_task(packager: Any, source: Any, named: str) -> None:
+def test_invalid_sources_create_no_task(packager: Any, source: Any, named: str) -> None:
     with no_new_task(packager), assert_refused(1000, re.compile(rf"^buildContainer: .*{named}")):
         packager.buildContainer(source, "a-target", OPTIONS)
 
 
-def test_a_target_is_given_by_its_name(packager: Any) -> None:
+def test_target_must_be_a_name(packager: Any) -> None:
     with no_new_task(packager), assert_refused(1000, re.compile("target must be the name")):
         packager.buildContainer(SOURCE, 1, OPTIONS)
 
 
 @pytest.mark.parametrize("options", [None, {}, "main", ["main"]])
-def test_options_of_another_kind_make_no_task(packager: Any, options: Any) -> None:
+def test_options_of_another_type_create_no_task(packager: Any, options: Any) -> None:
     with no_new_task(packager), assert_refused(1000, re.compile(r"^buildContainer: ")):
         packager.buildContainer(SOURCE, "a-target", options)

@@ -1,4 +1,4 @@
-"""Builds as they are asked about."""
+"""Queries of builds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_missing_build(anonymous: Any) -> None:
         anonymous.getBuild(MISSING_BUILD, strict=True)
 
 
-def test_no_nvr(anonymous: Any) -> None:
+def test_invalid_nvr(anonymous: Any) -> None:
     with assert_refused(1000, "invalid format: nonsense"):
         anonymous.getBuild("nonsense")
 

@@ -1,4 +1,4 @@
-"""Call numbers: how a hub tells a lost answer from a lost request."""
+"""Call numbers: how a hub distinguishes a lost response from a lost request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.contract.support import Connect, HubAccess, assert_refused, call_with
 
 
 @pytest.mark.since("1.36")
-def test_a_write_is_not_done_twice(access: HubAccess, connect: Connect) -> None:
+def test_write_is_not_repeated(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     tag = new_name("tag")
     assert call_with_number(access, session, 10, "createTag", tag) > 0
@@ -56,7 +56,7 @@ def test_no_number_is_accepted_after_a_write(access: HubAccess, connect: Connect
 
 
 @pytest.mark.since("1.36")
-def test_a_number_that_is_stored_is_told(access: HubAccess, connect: Connect) -> None:
+def test_stored_call_number_is_returned(access: HubAccess, connect: Connect) -> None:
     session = connect(access.admin)
     call_with_number(access, session, 10, "createTag", new_name("tag"))
     assert call_with_number(access, session, None, "getSessionInfo")["callnum"] == 10

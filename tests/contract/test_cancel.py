@@ -1,4 +1,4 @@
-"""Canceling: by whom, how far down, and how often."""
+"""Canceling tasks: permissions, descendants and repetition."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_by_somebody_else(bench: TaskBench, admin: Any, packager: Any) -> None:
     assert bench.state(task_id) in ("FREE", "ASSIGNED")
 
 
-def test_by_nobody(bench: TaskBench, anonymous: Any) -> None:
+def test_without_login(bench: TaskBench, anonymous: Any) -> None:
     task_id = bench.free_task()
     with assert_refused(1004, "Cannot cancel task, not owner"):
         anonymous.cancelTask(task_id)

@@ -1,4 +1,4 @@
-"""CGImport: what a hub takes for an image build, what it makes of it, and what it refuses."""
+"""CGImport of image builds: accepted metadata, resulting records, and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.contract.tasks import TaskBench
 
 
 def refuse(importer: ImageImporter, code: int, message: str | re.Pattern[str], metadata: dict[str, Any]) -> None:
-    """The import must fail and leave no build."""
+    """Assert that the import fails and leaves no build."""
     with assert_refused(code, message):
         importer.session.CGImport(metadata, importer.directory)
     assert importer.session.getBuild(importer.nvr("1")) is None
@@ -112,7 +112,7 @@ def test_a_reservation_of_another_nvr(importer: ImageImporter) -> None:
 
 
 def _exists(importer: ImageImporter, build_id: int) -> re.Pattern[str]:
-    """How a build that is there is named: up to koji 1.35 with everything that the hub knows of it."""
+    """Return the error for an existing build: up to koji 1.35 it contains the whole build record."""
     return re.compile(rf"^Build already exists: ({importer.nvr('1')} \(id={build_id}\)$|\{{'build_id': {build_id}, )")
 
 

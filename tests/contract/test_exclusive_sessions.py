@@ -1,4 +1,4 @@
-"""An exclusive session: a builder's, so that there is one of it."""
+"""Exclusive sessions, which ensure that a builder has only one session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.support import Connect, HubAccess, assert_refused, call_with
 
 @pytest.fixture
 def locking(access: HubAccess, connect: Connect) -> Any:
-    """A session that has the account to itself."""
+    """An exclusive session."""
     session = connect(access.packager)
     assert session.exclusiveSession() is None
     return session

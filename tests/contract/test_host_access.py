@@ -1,4 +1,4 @@
-"""Whose calls of host.* a hub answers."""
+"""Permissions for host.* calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
 
 @pytest.fixture
 def sharing(access: HubAccess, host: Any) -> Iterator[Any]:
-    """A session of the host without the lock."""
+    """A non-exclusive session of the host."""
     host.logout()
     log_in(host, access, access.host)
     yield host
@@ -45,7 +45,7 @@ def sharing(access: HubAccess, host: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def foreign_task(bench: TaskBench, admin: Any) -> Iterator[int]:
-    """A task that is assigned to another host."""
+    """A task assigned to another host."""
     name = new_name("host")
     admin.addHost(name, ["x86_64"])
     task_id = bench.free_task()
@@ -55,14 +55,14 @@ def foreign_task(bench: TaskBench, admin: Any) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_a_packager_is_no_host(packager: Any, method: str) -> None:
+def test_packager_is_not_a_host(packager: Any, method: str) -> None:
     user_id = packager.getLoggedInUser()["id"]
     with assert_refused(1002, f"User {user_id} is not a host"):
         packager.callMethod(f"host.{method}", *CALLS[method])
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_nobody_is_no_host(anonymous: Any, method: str) -> None:
+def test_anonymous_session_is_not_a_host(anonymous: Any, method: str) -> None:
     with assert_refused(1002, "Not logged-in"):
         anonymous.callMethod(f"host.{method}", *CALLS[method])
 

@@ -1,4 +1,4 @@
-"""What a builder does with one task: take it, weigh it, give it back, end it."""
+"""Actions of a builder on one task: open, set weight, free, close and fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builders as the hub knows them: who they are, when they were last seen, what they listen to."""
+"""Records of builders: identity, last check-in and channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.support import assert_refused, new_name
 
 @pytest.fixture
 def other_host(admin: Any) -> Iterator[str]:
-    """A builder that never connects."""
+    """A builder that has never connected."""
     name = new_name("host")
     admin.addHost(name, ["x86_64", "aarch64"])
     yield name

@@ -1,4 +1,4 @@
-"""What the hub answers to HTTP itself, whatever the call."""
+"""HTTP behaviour of the hub, independent of the call."""
 
 from __future__ import annotations
 

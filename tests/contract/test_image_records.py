@@ -1,4 +1,4 @@
-"""What is asked of a hub before images are deleted: their builds, the builds that stand on them, tags, and tasks."""
+"""Queries before images are deleted: their builds, builds based on them, tags and tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub import image_records as hub_records
 from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.hub.session import TIMEOUT
-from fedpkg_container.model.koji_images import Record, TaskRecord
+from fedpkg_container.model.koji_images import ImageRecord, TaskRecord
 from tests.contract.images import ImageImporter
 from tests.contract.support import new_name
 from tests.contract.tasks import Target, TaskBench
@@ -32,7 +32,7 @@ def _digest(text: str) -> str:
 
 @pytest.fixture
 def image(importer: ImageImporter) -> Import:
-    """Imports a build whose image has a digest made of the release; further keys of its image."""
+    """Return a function that imports a build with further image keys; the image digest is derived from the release."""
 
     def made(release: str, **image: Any) -> dict[str, Any]:
         pull = f"registry.example.com/contract@{_digest(importer.name + release)}"
@@ -47,15 +47,19 @@ def records(anonymous: Any) -> KojiRecords:
     return KojiRecords(anonymous)
 
 
-def test_a_build_is_young_and_then_it_is_not(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
+def test_recent_build_is_needed_until_the_retention_period_ends(
+    image: Import, importer: ImageImporter, records: KojiRecords
+) -> None:
     build = image("1")
     digest = _digest(f"{importer.name}1")
     (young,) = records.images([digest, _digest("unknown")], LONG_AGO).values()
-    assert young == Record((build["nvr"],), build["completion_ts"], f"{build['nvr']} is young")
+    assert young == ImageRecord(
+        (build["nvr"],), build["completion_ts"], f"{build['nvr']} is newer than the retention period"
+    )
     assert records.images([digest], SOON)[digest].needed == ""
 
 
-def test_a_build_in_a_tag_is_needed_until_it_is_untagged(
+def test_tagged_build_is_needed_until_untagged(
     image: Import, importer: ImageImporter, records: KojiRecords, admin: Any, target: Target
 ) -> None:
     build = image("1")
@@ -63,12 +67,12 @@ def test_a_build_in_a_tag_is_needed_until_it_is_untagged(
     assert not records.images([digest], SOON)[digest].needed
     admin.packageListAdd(target.dest_tag_name, importer.name, owner=admin.getLoggedInUser()["name"])
     admin.tagBuildBypass(target.dest_tag_name, build["nvr"])
-    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is in tag {target.dest_tag_name}"
+    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} has Koji tag {target.dest_tag_name}"
     admin.untagBuild(target.dest_tag_name, build["nvr"])
     assert not records.images([digest], SOON)[digest].needed
 
 
-def test_what_builds_stand_on_is_needed_as_long_as_they_are(
+def test_parent_builds_are_needed_as_long_as_their_children(
     image: Import, importer: ImageImporter, records: KojiRecords, admin: Any, target: Target
 ) -> None:
     base = image("base")
@@ -80,21 +84,21 @@ def test_what_builds_stand_on_is_needed_as_long_as_they_are(
     admin.packageListAdd(target.dest_tag_name, importer.name, owner=admin.getLoggedInUser()["name"])
     admin.tagBuildBypass(target.dest_tag_name, top["nvr"])
     found = records.images(digests, SOON)
-    assert found[digests[0]].needed == f"{middle['nvr']} stands on {base['nvr']}"
-    assert found[digests[1]].needed == f"{top['nvr']} stands on {middle['nvr']}"
-    assert found[digests[2]].needed == f"{middle['nvr']} stands on it"
+    assert found[digests[0]].needed == f"{middle['nvr']} is based on {base['nvr']}"
+    assert found[digests[1]].needed == f"{top['nvr']} is based on {middle['nvr']}"
+    assert found[digests[2]].needed == f"{middle['nvr']} is based on it"
 
 
-def test_a_base_image_is_needed(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
+def test_imported_base_image_is_needed(image: Import, importer: ImageImporter, records: KojiRecords) -> None:
     build = image("1", imported={"from": "registry.example.org/base"})
     digest = _digest(f"{importer.name}1")
-    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is a base image of Koji"
+    assert records.images([digest], SOON)[digest].needed == f"{build['nvr']} is an imported base image"
 
 
-def test_builds_come_in_pages_and_new_ones_are_seen(
+def test_builds_are_read_in_pages_and_updated(
     image: Import, importer: ImageImporter, records: KojiRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_records, "PAGE", 2)
+    monkeypatch.setattr(hub_records, "PAGE_SIZE", 2)
     names = [new_name("release").replace("-", ".") for _ in range(6)]
     digests = {name: _digest(importer.name + name) for name in names}
     for name in names[:5]:
@@ -105,14 +109,14 @@ def test_builds_come_in_pages_and_new_ones_are_seen(
 
 
 def test_tasks(records: KojiRecords, bench: TaskBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_records, "BATCH", 2)
+    monkeypatch.setattr(hub_records, "MAX_CALLS", 2)
     running, ended = bench.open_task(), bench.open_task()
     bench.admin.cancelTask(ended)
     found = records.tasks([running, ended, 2**31 - 2])
     assert found == {running: TaskRecord(builds=True, ended=False), ended: TaskRecord(builds=True, ended=True)}
 
 
-def test_a_hub_that_is_not_there() -> None:
+def test_unreachable_hub() -> None:
     import koji
 
     session = koji.ClientSession(

@@ -1,4 +1,4 @@
-"""Which packages a tag lists or blocks."""
+"""Package lists of tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY = re.compile(r"^policy violation \(package_list\): [Oo]nly admin/tag can 
 
 @pytest.fixture
 def listed(target: Target, admin: Any, packager_name: str) -> str:
-    """A package in the list of the destination tag."""
+    """A package listed in the destination tag."""
     name = new_name("package")
     assert admin.packageListAdd(target.dest_tag_name, name, packager_name) is None
     return name

@@ -1,4 +1,4 @@
-"""Who may build: buildContainer asks the hub's policies, here those of policy.conf, before there is a task."""
+"""Build permissions: buildContainer evaluates the hub's policies (here policy.conf) before a task is created."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MakeTarget = Callable[[str], str]
 
 @pytest.fixture
 def make_target(admin: Any) -> MakeTarget:
-    """Makes a target that policy.conf knows by the end of its name."""
+    """Return a function that creates a target matched by policy.conf by the end of its name."""
 
     def make(kind: str) -> str:
         name = f"contract-policy-{uuid.uuid4().hex[:12]}-{kind}"
@@ -40,7 +40,7 @@ def make_target(admin: Any) -> MakeTarget:
 
 @pytest.fixture
 def builders(admin: Any, packager_name: str) -> Iterator[str]:
-    """A group with the packager in it."""
+    """A group that contains the packager."""
     name = f"contract-policy-{uuid.uuid4().hex[:12]}"
     admin.newGroup(name)
     admin.addGroupMember(name, packager_name)

@@ -1,4 +1,4 @@
-"""Repositories of a build tag."""
+"""Yum repositories of build tags."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_missing_repo(anonymous: Any) -> None:
 
 
 def request_of(session: Any, target: Target, **options: Any) -> dict[str, Any]:
-    """A request for a repo; a task that the hub may have made for it at once is canceled."""
+    """Request a repo; cancel the task that the hub may have created for it."""
     answer: dict[str, Any] = session.repo.request(target.build_tag, **options)
     if answer["request"] and answer["request"]["task_id"]:
         session.cancelTask(answer["request"]["task_id"])
@@ -132,7 +132,7 @@ def test_a_task_for_a_repo_by_a_packager(target: Target, packager: Any, packager
 
 @pytest.fixture
 def external(admin: Any) -> Any:
-    """An external repository, which no tag has."""
+    """An external repository not used by any tag."""
     return admin.createExternalRepo(new_name("external"), "https://elsewhere.example.org/$arch")
 
 

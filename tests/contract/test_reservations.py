@@ -1,4 +1,4 @@
-"""Reserving an NVR for a content generator, and letting it go."""
+"""Reserving and refunding an NVR as a content generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RPMs that a hub knows, and images that contain them."""
+"""Records of RPMs, and of images that contain them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ImportedRpm:
 
 
 def rpm_file(folder: Path, name: str) -> Path:
-    """Make a package without files."""
+    """Build an RPM without files."""
     spec = folder / f"{name}.spec"
     spec.write_text(SPEC.format(name=name))
     command = ["rpmbuild", "-bb", "--define", f"_topdir {folder}", "--define", "_rpmformat 4", os.fspath(spec)]
@@ -133,7 +133,7 @@ def test_rpms_of_an_image(rpm: ImportedRpm, importer: ImageImporter, anonymous: 
 
 @pytest.mark.parametrize("part", ["image", "buildroot"])
 def test_an_rpm_twice(rpm: ImportedRpm, importer: ImageImporter, part: str) -> None:
-    """RPMs that differ in epoch or SIGMD5 only are one: nothing else of a component is looked at."""
+    """RPMs that differ only in epoch or SIGMD5 are the same component."""
     component = {"type": "rpm", "name": rpm.name, "version": "1", "release": "1", "arch": "noarch", "signature": None}
     twice = [{**component, "epoch": epoch, "sigmd5": str(epoch or 0) * 32} for epoch in (None, 1)]
     image, log = importer.outputs("1")

@@ -1,4 +1,4 @@
-"""Which free tasks a hub gives to a builder that checks in as ready."""
+"""Assignment of free tasks to a builder that checks in as ready."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(2 * SCHEDULER_DEADLINE)
 
 
 def given_until(host: Any, awaited: int) -> list[int]:
-    """Check in as ready until one task is given to the host, and return all that were, in their order."""
+    """Check in as ready until a task is assigned to the host; return all assigned tasks in order."""
     deadline = time.monotonic() + SCHEDULER_DEADLINE
     given: list[int] = []
     try:
@@ -37,7 +37,7 @@ def given_until(host: Any, awaited: int) -> list[int]:
 
 
 def urgent_task(bench: TaskBench) -> int:
-    """A task that goes before those of others."""
+    """A task with a higher priority than others."""
     return bench.remember(bench.admin.buildContainer(SOURCE, "no-target", OPTIONS, -15))
 
 

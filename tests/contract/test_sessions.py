@@ -1,4 +1,4 @@
-"""Logging in and out, and what may be called without."""
+"""Login, logout, and calls that do not require a login."""
 
 from __future__ import annotations
 

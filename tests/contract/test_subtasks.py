@@ -1,4 +1,4 @@
-"""A task that spawns others and waits for them."""
+"""Tasks that create subtasks and wait for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.contract.test_tasks import MISSING
 
 
 def waiting(bench: TaskBench, task_id: int) -> dict[str, Any]:
-    """The task as the builder sees it in its list."""
+    """Return the task from the builder's task list."""
     (task,) = [task for task in bench.host.host.getHostTasks() if task["id"] == task_id]
     assert isinstance(task, dict)
     return task

@@ -1,4 +1,4 @@
-"""Builds in tags: tagBuild makes a task, host.tagBuild does it."""
+"""Tagging builds: tagBuild creates a task, which calls host.tagBuild."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def build(importer: ImageImporter) -> dict[str, Any]:
 
 @pytest.fixture
 def listed(target: Target, admin: Any, build: dict[str, Any], packager_name: str) -> Target:
-    """A target whose destination lists the build's package."""
+    """A target whose destination tag lists the build's package."""
     admin.packageListAdd(target.dest_tag_name, build["name"], packager_name)
     return target
 
@@ -97,7 +97,7 @@ def test_unfinished_build(bench: TaskBench, listed: Target, importer: ImageImpor
         host.host.tagBuild(bench.open_task(), listed.dest_tag_name, importer.nvr("2"))
 
 
-def test_by_nobody(listed: Target, build: dict[str, Any], anonymous: Any) -> None:
+def test_without_login(listed: Target, build: dict[str, Any], anonymous: Any) -> None:
     with assert_refused(1004, "you must be logged in for this operation"):
         anonymous.tagBuild(listed.dest_tag_name, build["nvr"])
 

@@ -1,4 +1,4 @@
-"""Builds that find an NVR reserved by a dead one, at the same moment: one gets it, and the others say so."""
+"""Concurrent builds that find a stale reservation of their NVR: one gets it, the others fail with a clear error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.record.koji_import import Importing
 from fedpkg_container.image.record.metadata import Provenance, Published
 from fedpkg_container.image.resolve.names import Tags
-from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from tests.contract.images import ImageImporter
 from tests.contract.support import Connect, HubAccess, new_name
@@ -26,7 +27,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 class _Meeting:
-    """A session in which something happens once, before or after a method is called."""
+    """A session that runs a function once, before or after a method is called."""
 
     def __init__(self, session: Any, method: str, act: Callable[[], object], *, after: bool = False) -> None:
         self._session, self._method, self._act, self._after = session, method, act, after
@@ -50,13 +51,13 @@ class _Meeting:
 
 
 class _Builds:
-    """Builds of one NVR, each by a task that is alive, in sessions of the shared account."""
+    """Builds of one NVR, each by a running task, in sessions of the shared account."""
 
     def __init__(self, importer: ImageImporter, bench: TaskBench, connect: Callable[[], Any]) -> None:
         self.importer, self.bench, self.connect = importer, bench, connect
 
     def crash(self) -> None:
-        """Leave the NVR reserved by a task that has ended."""
+        """Leave the NVR reserved by an ended task."""
         self.importer.reserve("1", extra={"container_koji_task_id": self.bench.canceled_task()})
 
     def build(self, met: Callable[[Any], Any] = lambda session: session) -> Reservations:
@@ -78,7 +79,7 @@ def builds(importer: ImageImporter, bench: TaskBench, connect: Connect, access: 
 
 
 def _import(log: BuildLog, session: Any, reservation: Reservation, generator: str, *, task_id: int | None) -> None:
-    """Import an image of which there is only the description."""
+    """Import an image for which only metadata exists."""
     repository = ImageReference("registry.example.org", "contract")
     tag = f"{task_id or 'import'}-20260102030405"
     published = Published(repository, DIGEST, "application/vnd.oci.image.index.v1+json", Tags(tag, "1-1"))
@@ -104,18 +105,18 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
     Importing(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
 
 
-def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:
+def test_stale_reservation_is_taken_over_concurrently(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
-    with pytest.raises(BuildFailedError, match="in this moment"):
+    with pytest.raises(BuildFailedError, match="another build has just reserved"):
         builds.reserve(second)
     assert builds.state(made[0].build_id) == "BUILDING"
     first.refund(made[0], canceled=False)  # its token is still the one that counts
     assert builds.state(made[0].build_id) == "FAILED"
 
 
-def test_the_next_release_is_looked_for_while_a_dead_one_is_taken_over(builds: _Builds) -> None:
+def test_next_release_while_a_stale_reservation_is_taken_over(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
@@ -123,22 +124,22 @@ def test_the_next_release_is_looked_for_while_a_dead_one_is_taken_over(builds: _
     assert builds.state(made[0].build_id) == "BUILDING"
 
 
-def test_the_dead_reservation_was_freed_meanwhile(builds: _Builds) -> None:
+def test_stale_reservation_is_released_concurrently(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: admin.cancelBuild(nvr)))
     assert builds.state(builds.reserve(second).build_id) == "BUILDING"
 
 
-def test_a_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
+def test_new_reservation_is_canceled_immediately(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     build = builds.build(lambda session: _Meeting(session, "CGInitBuild", lambda: admin.cancelBuild(nvr), after=True))
-    with pytest.raises(BuildFailedError, match="in this moment"):
+    with pytest.raises(BuildFailedError, match="another build has just reserved"):
         builds.reserve(build)
 
 
-def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
+def test_new_reservation_is_taken_immediately(builds: _Builds) -> None:
     builds.crash()
     nvr, admin, second = builds.importer.nvr("1"), builds.bench.admin, builds.build()
 
@@ -147,15 +148,13 @@ def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
         builds.reserve(second)
 
     first = builds.build(lambda session: _Meeting(session, "CGInitBuild", take, after=True))
-    with pytest.raises(BuildFailedError, match="in this moment"):
+    with pytest.raises(BuildFailedError, match="another build has just reserved"):
         builds.reserve(first)
 
 
 @pytest.mark.parametrize("by_import", [True, False])
-def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
-    builds: _Builds, tmp_path: Path, by_import: bool
-) -> None:
-    """However the NVR was lost: the hub gives the same build id again."""
+def test_loser_does_not_mistake_the_winners_build_for_its_own(builds: _Builds, tmp_path: Path, by_import: bool) -> None:
+    """The hub may reuse the build ID of a lost reservation."""
     builds.crash()
     first, second, generator = builds.build(), builds.build(), builds.importer.generator
     lost = builds.reserve(first)
@@ -169,7 +168,7 @@ def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
     assert builds.state(won.build_id) == "COMPLETE"
 
 
-def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
+def test_import_after_losing_the_nvr(builds: _Builds, tmp_path: Path) -> None:
     session, generator = builds.connect(), builds.importer.generator
     imports = ImportReservations(session, generator)
     lost = imports.reserve(builds.importer.name, "1", "1", "docker://example.com/x")
@@ -182,8 +181,8 @@ def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_import", [True, False])
-def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
-    """The hub has recorded the build, and refuses when koji's client asks again."""
+def test_lost_response_of_an_import(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
+    """The hub has imported the build, and rejects the retry of koji's client."""
 
     def lose() -> None:
         raise koji.GenericError("Token doesn't match")
@@ -196,8 +195,8 @@ def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: boo
     assert builds.state(made.build_id) == "COMPLETE"
 
 
-def test_what_another_account_left_reserved(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
-    """Where builders have no shared account, only who reserved may cancel, and administrators."""
+def test_stale_reservation_of_another_account(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
+    """Without a shared account of builders, only the owner of a reservation and administrators may cancel it."""
     owner, generator = host.getLoggedInUser()["name"], new_name("cg")
     for user in (packager_name, owner):
         admin.grantCGAccess(user, generator, create=True)

@@ -1,4 +1,4 @@
-"""listTasks: how a lost answer to a submission is looked for, and how status is shown."""
+"""listTasks: used to find a task after a lost response, and for the status display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contract.tasks import TaskBench
 
 @pytest.fixture
 def mine(packager: Any) -> dict[str, Any]:
-    """Restricts a list to the packager's container builds."""
+    """Options that restrict a list to the packager's container builds."""
     return {"owner": packager.getLoggedInUser()["id"], "method": "buildContainer"}
 
 

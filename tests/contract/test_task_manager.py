@@ -1,4 +1,4 @@
-"""The loop of a builder, koji's own `TaskManager`, against the hub."""
+"""The main loop of a builder (koji's `TaskManager`) with the hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEADLINE = 240
 
 
 class Handler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]
-    """Does with a task what its target is called."""
+    """Task handler whose action is the name of the target."""
 
     Methods = ("buildContainer",)
     _taskWeight = 0.25
@@ -50,7 +50,7 @@ class ChildHandler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]
 
 
 class Builder(koji.daemon.TaskManager):  # type: ignore[misc]
-    """A builder that takes tasks whatever the load and the space of this machine are."""
+    """A builder that accepts tasks regardless of the load and free space of this machine."""
 
     def readyForTask(self) -> bool:
         self.hostdata = self.session.host.getHost()
@@ -58,7 +58,7 @@ class Builder(koji.daemon.TaskManager):  # type: ignore[misc]
 
 
 def manager(host: Any, folder: Path, single: bool = True) -> Any:
-    """A builder that keeps its tasks in this process, unless told otherwise."""
+    """A builder that runs tasks in this process by default."""
     options = argparse.Namespace(maxjobs=5, workdir=str(folder), topdir=str(folder), single=single)
     made = Builder(options, host)
     made.registerHandler(Handler)
@@ -73,7 +73,7 @@ def builder(host: Any, tmp_path: Path) -> Iterator[Any]:
 
 
 def run_task(bench: TaskBench, builder: Any, target: str) -> int:
-    """Have the builder take one task, after those that it was given before."""
+    """Run one task on the builder, after the tasks assigned before."""
     task_id = bench.free_task(target)
     bench.admin.assignTask(task_id, bench.host_name)
     deadline = time.monotonic() + DEADLINE

@@ -1,4 +1,4 @@
-"""Files of a task: how its log is followed while it grows."""
+"""Output files of a task, and reading a growing log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTENT = b"0123456789" * 10
 
 @pytest.fixture
 def logged(bench: TaskBench, host: Any, tmp_path: Path) -> int:
-    """An open task with a log of a hundred bytes."""
+    """An open task with a log of 100 bytes."""
     task_id = bench.open_task()
     (tmp_path / "x86_64.log").write_bytes(CONTENT)
     host.uploadWrapper(os.fspath(tmp_path / "x86_64.log"), koji.pathinfo.taskrelpath(task_id))
@@ -48,7 +48,7 @@ def test_stat_by_volume(logged: int, anonymous: Any) -> None:
     assert found["x86_64.log"]["DEFAULT"]["st_size"] == "100"
 
 
-def test_a_folder_in_the_output(logged: int, anonymous: Any, host: Any, tmp_path: Path) -> None:
+def test_directory_in_the_output(logged: int, anonymous: Any, host: Any, tmp_path: Path) -> None:
     host.uploadWrapper(os.fspath(tmp_path / "x86_64.log"), koji.pathinfo.taskrelpath(logged) + "/logs")
     assert sorted(anonymous.listTaskOutput(logged)) == ["logs/x86_64.log", "x86_64.log"]
     assert anonymous.downloadTaskOutput(logged, "logs/x86_64.log") == CONTENT
@@ -115,7 +115,7 @@ def test_file_of_a_missing_task(anonymous: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x86_64.log", "logs/../x86_64.log", "..", "a..log"])
-def test_a_way_out_of_the_folder(logged: int, anonymous: Any, name: str) -> None:
+def test_path_out_of_the_directory(logged: int, anonymous: Any, name: str) -> None:
     with assert_refused(1000, f"Invalid file name: {name}"):
         anonymous.downloadTaskOutput(logged, name)
 

@@ -1,4 +1,4 @@
-"""What became of a task."""
+"""Results of tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks as they are asked about: one, many, their children and descendants."""
+"""Queries of tasks, their children and descendants."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_missing_task_when_strict(anonymous: Any) -> None:
         anonymous.getTaskInfo(MISSING, strict=True)
 
 
-def test_a_list_of_tasks_has_holes(bench: TaskBench, anonymous: Any) -> None:
+def test_missing_tasks_in_a_list_are_none(bench: TaskBench, anonymous: Any) -> None:
     first, second = bench.free_task(), bench.free_task()
     infos = anonymous.getTaskInfo([second, MISSING, first])
     assert [info and info["id"] for info in infos] == [second, None, first]

@@ -1,4 +1,4 @@
-"""Uploads, in both of the client's ways: a call with the data in it, and an HTTP body of its own."""
+"""Uploads by both methods of the client: as data of a call, and as a raw HTTP body."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.contract.tasks import TaskBench
 
 
 def upload_file(session: Any, path: str, name: str, offset: int, data: bytes, **changes: Any) -> Any:
-    """uploadFile, as koji.daemon.incremental_upload calls it."""
+    """Call uploadFile like koji.daemon.incremental_upload."""
     checksum = ("sha256", hashlib.sha256(changes.pop("sum_of", data)).hexdigest())
     size = changes.pop("size", len(data))
     return session.uploadFile(path, name, size, checksum, offset, base64.b64encode(data).decode())
@@ -37,12 +37,12 @@ def task_id(bench: TaskBench) -> int:
 
 @pytest.fixture
 def path(task_id: int) -> str:
-    """The folder of an open task."""
+    """Output directory of an open task."""
     found: str = koji.pathinfo.taskrelpath(task_id)
     return found
 
 
-def test_folder_of_a_task(path: str, task_id: int) -> None:
+def test_directory_of_a_task(path: str, task_id: int) -> None:
     assert path == f"tasks/{task_id % 10000}/{task_id}"
 
 
@@ -195,21 +195,21 @@ def test_bad_names(packager: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["../x", "x/../../y", ".."])
-def test_bad_folders(packager: Any, folder: str) -> None:
+def test_invalid_directories(packager: Any, folder: str) -> None:
     with assert_refused(1000, f"Invalid upload directory: {folder}"):
         upload_file(packager, folder, "a", 0, b"a")
     with assert_refused(1000, f"Invalid upload directory: {folder}"):
         packager.rawUpload(b"a", 0, folder, "a")
 
 
-def test_a_folder_belongs_to_who_came_first(packager: Any, admin: Any) -> None:
+def test_directory_belongs_to_its_first_user(packager: Any, admin: Any) -> None:
     folder = new_name("upload")
     packager.rawUpload(b"a", 0, folder, "a")
     with assert_refused(1000, f"Invalid upload directory, not owner: {folder}"):
         admin.rawUpload(b"b", 0, folder, "b")
 
 
-def test_a_folder_below_belongs_to_who_came_first_there(packager: Any, host: Any, admin: Any) -> None:
+def test_subdirectory_belongs_to_its_first_user(packager: Any, host: Any, admin: Any) -> None:
     folder = new_name("upload")
     packager.rawUpload(b"a", 0, folder, "a")
     host.rawUpload(b"b", 0, f"{folder}/x86_64", "b")
@@ -220,7 +220,7 @@ def test_a_folder_below_belongs_to_who_came_first_there(packager: Any, host: Any
         host.rawUpload(b"c", 0, folder, "c")
 
 
-def test_anybody_may_make_a_folder_below(packager: Any, admin: Any) -> None:
+def test_any_user_may_create_a_subdirectory(packager: Any, admin: Any) -> None:
     folder = new_name("upload")
     packager.rawUpload(b"a", 0, folder, "a")
     admin.rawUpload(b"x", 0, f"{folder}/b", "x")

@@ -72,7 +72,7 @@ def test_a_profile_whose_server_is_no_address(packager: Packager) -> None:
         done = [packager.build("--dry-run"), packager.build("--scratch")]
     for each in done:
         assert each.returncode == 2
-        assert "the koji profile names a server that is no address: https://127.0.0.1:port/kojihub" in each.stderr
+        assert "invalid server URL in the Koji profile: https://127.0.0.1:port/kojihub" in each.stderr
 
 
 def test_findings_of_files_and_hub_come_together(packager: Packager) -> None:
@@ -193,7 +193,8 @@ def test_platforms_that_leave_no_arch(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"), files=files)
     done = packager.build("--scratch")
     assert done.returncode == REFUSED
-    assert "container.yaml: error: platforms of container.yaml leave none of x86_64 [arches]" in done.stderr
+    message = "platforms in container.yaml excludes every architecture of the build tag (x86_64)"
+    assert f"container.yaml: error: {message} [arches]" in done.stderr
 
 
 @pytest.fixture

@@ -115,7 +115,11 @@ def test_the_image_says_what_its_build_is_called_whatever_variables_hold(package
     [
         ({"sources": _sources("a.txt")}, {}, "a.txt cannot be fetched from the lookaside cache: "),
         ({"sources": _sources("a.txt")}, {"a.txt": b"other"}, "a.txt failed checksum"),
-        ({"sources": _sources("a.txt"), "a.txt": "mine"}, {"a.txt": ARCHIVE}, "a.txt is in git, and sources lists it"),
+        (
+            {"sources": _sources("a.txt"), "a.txt": "mine"},
+            {"a.txt": ARCHIVE},
+            "a.txt is both tracked by git and listed in sources",
+        ),
         ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources lists '../a' with a name or a hash"),
         ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources lists 'a' with a name or a hash"),
         ({"container.yaml": "compose: {packages: [x]}\n"}, {}, "container.yaml:1: compose needs a compose service"),

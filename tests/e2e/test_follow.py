@@ -14,16 +14,16 @@ import pytest
 
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
-from fedpkg_container.hub.follow import REFUSALS, follow
+from fedpkg_container.hub.follow import MAX_REFUSALS, follow
 from fedpkg_container.model.build import BuildResult
-from fedpkg_container.model.polling import Pace
+from fedpkg_container.model.polling import PollInterval
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder, session
 from tests.support.proxy import lossy_proxy
 from tests.support.scripted_hub import ScriptedBuild, answering
 from tests.support.waiting import PATIENCE, eventually
 
-QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=PATIENCE)
+QUICK = PollInterval(minimum=0.1, maximum=0.2, hub_timeout=PATIENCE)
 
 
 def _events(packager: Any, task_id: int, **options: Any) -> list[Event]:
@@ -123,7 +123,7 @@ def test_a_connection_that_breaks_loses_and_repeats_nothing(hub: RunningHub, pla
     played.log(task, "container-build.log", log)
     played.fail(task, "why")
     with lossy_proxy(int(hub.url.split(":")[2].split("/")[0]), cut_after=2_000_000) as proxy:
-        events = _events(session(hub, hub.packager, port=proxy.port), task, pace=QUICK)
+        events = _events(session(hub, hub.packager, port=proxy.port), task, interval=QUICK)
         assert proxy.lost >= 2
     told = "".join(f"{line}\n" for line in _lines(events)).encode()
     assert hashlib.sha256(told).hexdigest() == hashlib.sha256(log).hexdigest()
@@ -142,7 +142,7 @@ def test_a_session_that_the_hub_forgot_is_logged_in_again_once(
 
     _forget(forgotten)
     played.fail(task, "why")
-    events = _events(forgotten, task, login=login, pace=QUICK)
+    events = _events(forgotten, task, login=login, interval=QUICK)
     assert isinstance(events[-1], Finished)
     assert logins == [1]
 
@@ -158,7 +158,7 @@ def test_a_session_that_cannot_be_renewed_is_gone_on_without(hub: RunningHub, pl
     forgotten = session(hub, hub.packager)
     _forget(forgotten)
     played.fail(task, "why")
-    events = _events(forgotten, task, login=lambda: None, pace=QUICK)
+    events = _events(forgotten, task, login=lambda: None, interval=QUICK)
     assert isinstance(events[-1], Finished)
     assert not forgotten.logged_in
 
@@ -176,7 +176,7 @@ def test_a_session_that_is_forgotten_while_the_hub_is_away(hub: RunningHub, play
 
     _forget(forgotten)
     played.fail(task, "why")
-    events = _events(forgotten, task, login=login, pace=QUICK)
+    events = _events(forgotten, task, login=login, interval=QUICK)
     assert isinstance(events[-1], Finished)
     assert len(attempts) == 3
     assert forgotten.logged_in
@@ -192,7 +192,7 @@ def test_a_hub_is_asked_less_often_while_nothing_happens(played: PlayedBuilder, 
         if len(pauses) == 20:
             played.fail(task, "why")
 
-    frozen = follow(played.packager, task, pace=Pace(1.0, 5.0, 30), sleep=sleep, clock=lambda: 0.0)
+    frozen = follow(played.packager, task, interval=PollInterval(1.0, 5.0, 30), sleep=sleep, clock=lambda: 0.0)
     assert isinstance(list(frozen)[-1], Finished)
     # the first answers bring the task and the name of its builder
     assert pauses[2:6] == [1.25, 1.5625, pytest.approx(1.95, abs=0.01), pytest.approx(2.44, abs=0.01)]
@@ -206,10 +206,10 @@ def test_a_hub_that_stays_away_is_given_up(played: PlayedBuilder, task: int) -> 
     def sleep(seconds: float) -> None:
         moment[0] += seconds
 
-    following = follow(played.packager, task, pace=Pace(1.0, 5.0, 60), sleep=sleep, clock=lambda: moment[0])
+    following = follow(played.packager, task, interval=PollInterval(1.0, 5.0, 60), sleep=sleep, clock=lambda: moment[0])
     next(following)
     played.packager.baseurl = "https://127.0.0.1:1/kojihub"
-    with pytest.raises(LostContactError, match=r"has not answered for 60 s .*connection refused") as caught:
+    with pytest.raises(LostContactError, match=r"no response from the hub for 60 s .*connection refused") as caught:
         list(following)
     assert f"task {task} goes on" in caught.value.reason
 
@@ -226,7 +226,7 @@ def test_a_tree_of_fifty_tasks_takes_one_request_a_tick(hub: RunningHub, played:
             played.fail(task, "why")
 
     before = hub.access_log.read_text().count("\n")
-    lines = _lines(list(follow(played.packager, task, pace=QUICK, sleep=sleep)))
+    lines = _lines(list(follow(played.packager, task, interval=QUICK, sleep=sleep)))
     calls = [line.split()[2] for line in hub.access_log.read_text().splitlines()[before:]]
     assert lines.count("a line") == 49
     assert calls.count("multiCall") == len(ticks) + 2  # the last one asks why
@@ -247,7 +247,7 @@ def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedB
             played.log(task, "container-build.log", "before\nafter\n")
             played.fail(task, "why")
 
-    for event in follow(played.packager, task, pace=QUICK, sleep=sleep):
+    for event in follow(played.packager, task, interval=QUICK, sleep=sleep):
         told.append(event)
     assert _lines(told) == ["before", "after"]
     kinds = [type(event) for event in told]
@@ -257,7 +257,7 @@ def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedB
 def _scripted(build: ScriptedBuild) -> list[Event]:
     with answering(build.answer) as url:
         anonymous = koji.ClientSession(url, {"max_retries": 0, "anon_retry": False, "timeout": 120})
-        return list(follow(anonymous, 1, pace=QUICK, sleep=lambda _: None))
+        return list(follow(anonymous, 1, interval=QUICK, sleep=lambda _: None))
 
 
 def test_a_size_that_is_old_for_a_moment_repeats_nothing() -> None:
@@ -278,7 +278,7 @@ def test_a_log_that_the_hub_cannot_read_ends_all_the_same(refused: str) -> None:
     build = ScriptedBuild([100, 100], b"x" * 99 + b"\n", refused=refused)
     (*_, finished) = _scripted(build)
     assert isinstance(finished, Finished)
-    assert REFUSALS <= build.refusals < 2 * REFUSALS
+    assert MAX_REFUSALS <= build.refusals < 2 * MAX_REFUSALS
 
 
 def test_a_result_that_is_not_as_it_should_be() -> None:
@@ -297,7 +297,7 @@ def test_one_request_asks_for_a_bounded_part_of_many_logs(played: PlayedBuilder,
         played.fail(child, "why")
     played.fail(task, "why")
     counting = _Counting(played.packager)
-    lines = _lines(_events(counting, task, pace=QUICK))
+    lines = _lines(_events(counting, task, interval=QUICK))
     assert len(lines) == 20 * 2048
     assert 0 < counting.most <= 8 * 1024 * 1024
 
@@ -306,8 +306,8 @@ def test_one_request_asks_for_a_bounded_part_of_many_logs(played: PlayedBuilder,
 def test_what_is_no_hub_is_waited_for_like_one_that_is_gone(played: PlayedBuilder, task: int, answer: bytes) -> None:
     with answering(lambda _: answer) as url:
         played.packager.baseurl = url
-        following = follow(played.packager, task, pace=Pace(0.05, 0.1, 0.3))
-        with pytest.raises(LostContactError, match="what answers is no Koji hub"):
+        following = follow(played.packager, task, interval=PollInterval(0.05, 0.1, 0.3))
+        with pytest.raises(LostContactError, match="the server is not a Koji hub"):
             list(following)
 
 

@@ -189,11 +189,11 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
         ),
         (["--nvr", f"{COMPONENT}-1-1", "--koji-tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
         (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
-        (["--nvr", "../evil-1-1"], 2, "the name '../evil' must be letters"),
-        (["--nvr", "base-.1-1"], 2, "the version '.1' must be letters"),
+        (["--nvr", "../evil-1-1"], 2, "the name '../evil' must consist of letters"),
+        (["--nvr", "base-.1-1"], 2, "the version '.1' must consist of letters"),
         (["--nvr", "nonsense"], 2, "'nonsense' is no NVR"),
         (["--nvr", "x" * 200 + "-1-1"], 2, "more than 200 characters"),
-        (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, "must not begin with staging"),
+        (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, 'must not start with "staging/"'),
         (["--nvr", "base-1-1"], 3, "has no label name"),
         ([], 3, "has no label com.redhat.component"),
     ],
@@ -380,7 +380,7 @@ def test_pruning_keeps_what_koji_has_and_takes_what_was_broken_off(
     going = [each for each in report["images"] if each["repository"] == "tests/base"]
     assert [each["why"] for each in going] == ["interrupted import"]
     kept = {each["why"] for each in report["kept"] if "41-81" in each["tags"]}
-    assert kept == {f"{COMPONENT}-41-81 is a base image of Koji"}
+    assert kept == {f"{COMPONENT}-41-81 is an imported base image"}
     assert scene.run("prune", "--delete") == 0
     shown = capsys.readouterr().out
     assert "deleted: 1 of 1 image" in shown

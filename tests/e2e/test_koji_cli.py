@@ -135,7 +135,7 @@ def test_a_target_that_cannot_be_built_for(person: Person, target: str, said: st
     ("options", "said"),
     [
         ((), "ActionNotAllowed: policy violation (build_container): Only scratch builds [rule: all :: deny]"),
-        (("--isolated",), "GenericError: buildContainer: an isolated build needs a release"),
+        (("--isolated",), "GenericError: buildContainer: an isolated build requires a release"),
         (
             ("--scratch", "--compose-id", "1"),
             "GenericError: buildContainer: option compose_ids is not offered",
@@ -156,7 +156,7 @@ def test_what_the_hub_refuses_it_says_itself(person: Person, options: tuple[str,
 def test_flatpaks_are_sent_and_refused_by_the_hub(person: Person) -> None:
     done = person.koji("flatpak-build", "--scratch", "--git-branch", "stable", site.TARGET, SOURCE)
     assert done.returncode == 1
-    assert "option flatpak is not offered: it needs a module build service" in done.stderr
+    assert "option flatpak is not supported: it requires a module build service" in done.stderr
 
 
 def test_a_locked_tag_takes_scratch_builds(person: Person) -> None:

@@ -187,8 +187,9 @@ def test_fedpkg_shows_the_refusal(strict_box: Box, tmp_path: Path) -> None:
     allowed = packager.build("--scratch", "--nowait")
     assert refused.returncode == 3
     assert refused.stderr.endswith(
-        "error: the hub does not let you build this: policy violation (build_container): Only scratch builds"
+        "error: the hub does not permit this build: policy violation (build_container): Only scratch builds"
         " [rule: all :: deny]\n"
-        "       ask those who run it, or build what its rules allow (a scratch build, perhaps)\n"
+        "       request permission from the site's administrators, or submit a build that does not need it"
+        " (e.g. --scratch)\n"
     ), refused.stderr
     assert allowed.returncode == 0, allowed.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from fedpkg_container.box.registry import program
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, RegistryError
-from fedpkg_container.model.koji_images import Record
+from fedpkg_container.model.koji_images import ImageRecord
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.config import Target
@@ -80,12 +80,12 @@ def test_indexes_in_two_formats_are_treated_alike(scene: Scene) -> None:
     made, members = build(scene["hello"], "docker", stamp(60, kind=""), "1.0-1")
     other = index(scene["hello"], image(scene["hello"], "oci"), tags=[f"{stamp(60, kind='')}-oci"])
     scene.records.known = {
-        each.digest: Record(("hello-1.0-1",), time.time() - 60 * DAY, "it is in a tag") for each in (made, other)
+        each.digest: ImageRecord(("hello-1.0-1",), time.time() - 60 * DAY, "it is in a tag") for each in (made, other)
     }
     scene.prune()
     assert is_whole(scene["hello"], made, members)
     assert scene["hello"].head(other.digest)
-    scene.records.known = {each.digest: Record(("hello-1.0-1",), time.time() - 60 * DAY) for each in (made, other)}
+    scene.records.known = {each.digest: ImageRecord(("hello-1.0-1",), time.time() - 60 * DAY) for each in (made, other)}
     assert len(scene.prune().images) == 2
     assert scene.held() == {}
 
@@ -194,7 +194,7 @@ def test_image_needed_after_planning_is_kept(scene: Scene) -> None:
     gone = build(scene["hello"], "gone", stamp(90))
 
     def somebody(_: str) -> None:
-        scene.records.known[made.digest] = Record(("other-1-1",), 0.0, "it is in tag f42")
+        scene.records.known[made.digest] = ImageRecord(("other-1-1",), 0.0, "it is in tag f42")
 
     report = scene.prune(after=somebody)
     assert is_gone(scene["hello"], *gone)

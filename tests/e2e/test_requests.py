@@ -104,8 +104,8 @@ def test_a_lost_answer_never_submits_twice(box: Box) -> None:
 
 
 def test_a_hub_that_is_gone_before_the_answer(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fedpkg_container.hub.submit.SEARCH", 0.5)
-    monkeypatch.setattr("fedpkg_container.hub.submit.PAUSE", 0.1)
+    monkeypatch.setattr("fedpkg_container.hub.submit.SEARCH_TIMEOUT", 0.5)
+    monkeypatch.setattr("fedpkg_container.hub.submit.SEARCH_INTERVAL", 0.1)
     with lossy_proxy(box.layout.ports.hub) as proxy:
         session = _session(box, proxy.port)
         proxy.target = 1

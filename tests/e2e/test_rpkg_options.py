@@ -111,7 +111,7 @@ def test_a_counted_release_is_not_for_isolated_builds(
     with pytest.raises(SystemExit) as usage:
         _ours(["container-build", "--nowait", "--isolated", "--build-release", "99"], monkeypatch)
     assert usage.value.code == 2
-    assert "the release of an isolated build must be like 3.1 or 3.1.fix, not '99'" in capsys.readouterr().err
+    assert "the release of an isolated build must have the form 3.1 or 3.1.fix, not '99'" in capsys.readouterr().err
     assert sent == []
 
 

@@ -62,7 +62,7 @@ def test_container_builds_have_a_profile_of_their_own(packager: Packager) -> Non
     profile.write_text(profile.read_text().replace("[koji]", "[koji-container]"))
     refused = packager.build("--scratch", "--nowait")
     assert refused.returncode == 2
-    assert "koji profile koji cannot be read" in refused.stderr
+    assert "cannot read Koji profile koji" in refused.stderr
     _configure(packager, "fedpkg.container-build", kojiprofile="koji-container", build_client="koji")
     assert packager.build("--scratch", "--nowait").returncode == 0
 

@@ -24,7 +24,7 @@ from fedpkg_container.image.record.attachments import Documents, Origin
 from fedpkg_container.image.record.metadata import Published
 from fedpkg_container.image.record.sbom import MEDIA_TYPE
 from fedpkg_container.image.resolve.names import Tags
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.referrers import content, referrers

@@ -125,7 +125,7 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("no-such-1-1",), 3, "the hub knows no build no-such-1-1"),
+        (("no-such-1-1",), 3, "the hub has no build no-such-1-1"),
         (("--tail", "3"), 2, "--tail: only allowed with --logs"),
         (("--tail", "many", "--logs"), 2, "'many' is not a number of lines"),
         (("--rpms",), 2, "name one build"),

@@ -15,12 +15,12 @@ import pytest
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.hub.events import BuilderSeen, Event, Finished, NoBuilder, TaskChanged
 from fedpkg_container.hub.follow import follow
-from fedpkg_container.model.polling import Pace
+from fedpkg_container.model.polling import PollInterval
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
-QUICK = Pace(tick=0.1, slowest=0.2, hub_timeout=30, waiting=0.3)
+QUICK = PollInterval(minimum=0.1, maximum=0.2, hub_timeout=30, builder_check=0.3)
 #: Seconds since the builder of these tests checked in.
 SILENT = 720
 
@@ -55,7 +55,7 @@ def _end(played: PlayedBuilder, task: int) -> None:
 
 def test_following(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
     told: list[Event] = []
-    for event in follow(played.packager, free, pace=QUICK):
+    for event in follow(played.packager, free, interval=QUICK):
         told.append(event)
         if isinstance(event, NoBuilder) and sum(isinstance(each, NoBuilder) for each in told) == 2:
             _check_in(hub, 1)
@@ -71,7 +71,7 @@ def test_following(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
 
 def test_a_builder_that_never_checked_in(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
     _check_in(hub, None)
-    for event in follow(played.packager, free, pace=QUICK):
+    for event in follow(played.packager, free, interval=QUICK):
         if isinstance(event, NoBuilder):
             assert event.text == "no builder has ever checked in with the hub"
             _end(played, free)
@@ -103,7 +103,7 @@ def test_builders_are_looked_at_once_in_a_while_and_in_the_request_of_the_tick(
             _end(played, free)
 
     monkeypatch.setattr(koji.MultiCallSession, "_callMethod", spy)
-    for _ in follow(played.packager, free, pace=Pace(), sleep=sleep, clock=lambda: now):
+    for _ in follow(played.packager, free, interval=PollInterval(), sleep=sleep, clock=lambda: now):
         pass
     assert ticks >= 60
     assert looked[0] >= 60

@@ -116,7 +116,7 @@ def test_a_canceled_build(played: PlayedBuilder, task: int) -> None:
 
 def test_there_is_no_such_task(played: PlayedBuilder) -> None:
     process = played.watch(999999)
-    assert "the hub knows no task 999999" in _end(process)
+    assert "the hub has no task 999999" in _end(process)
     assert process.returncode == 3
 
 

@@ -13,7 +13,7 @@ import pytest
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.model.build import BuildSpec
-from fedpkg_container.model.nvr import COMPONENT
+from fedpkg_container.model.nvr import COMPONENT_LABEL
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Access
 from tests.security import images
@@ -24,7 +24,7 @@ SPEC = BuildSpec(
     release="2", image="own/image", scratch=False, parents={}, labels={"release": "2", "vcs-ref": "1", "url": "x"},
     repository="", staging="staging/1", upload="", timeout=10,
 )  # fmt: skip
-LABELS = {COMPONENT: "own-container", "name": "own/image", "version": "1", "release": "2", "vcs-ref": "1"}
+LABELS = {COMPONENT_LABEL: "own-container", "name": "own/image", "version": "1", "release": "2", "vcs-ref": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -78,5 +78,5 @@ def test_labels_of_another_build_are_refused(
 
 
 def test_all_formats_are_compared(tmp_path: Path, registry: tuple[str, Access]) -> None:
-    with pytest.raises(RegistryError, match=f"has the label {COMPONENT} = 'glibc'"):
-        _push(tmp_path, registry, v2s2=LABELS, oci={**LABELS, COMPONENT: "glibc"})
+    with pytest.raises(RegistryError, match=f"has the label {COMPONENT_LABEL} = 'glibc'"):
+        _push(tmp_path, registry, v2s2=LABELS, oci={**LABELS, COMPONENT_LABEL: "glibc"})

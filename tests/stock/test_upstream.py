@@ -115,7 +115,7 @@ def test_our_builder_refuses_what_upstreams_hub_plugin_lets_through(packager: Pa
     packager.commit(packager.dockerfile("RUN true"))
     task_id = box.session(PACKAGER).buildContainer("git+https://x/container/y#z", site.TARGET, {"no_such": 1})
     said = _ended(box, task_id)
-    assert "git_branch must be given" in said
+    assert "git_branch is required" in said
     assert "no_such" in said
 
 
@@ -139,7 +139,7 @@ ACCEPTED = [
 ]
 REFUSED = [
     (["--scratch", "--isolated", "--release", "1"], "cannot be both isolated and scratch"),
-    (["--isolated"], "an isolated build needs a release"),
+    (["--isolated"], "an isolated build requires a release"),
     (["--arch-override", MACHINE], "only allowed for --scratch or --isolated"),
     (["--channel-override", "no-such"], "no-such"),
     (["--signing-intent", "release"], "option signing_intent"),

@@ -37,7 +37,7 @@ def read_nothing(folder: Path) -> Checkout:
         tracked=frozenset(),
         untracked=(),
         changed=(),
-        tracks="origin/rawhide",
+        upstream="origin/rawhide",
         ahead=0,
         behind=0,
     )

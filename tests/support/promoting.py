@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fedpkg_container.model.build import NVR
 from fedpkg_container.model.koji_images import Candidate
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
 from fedpkg_container.registry.digests import digest_of

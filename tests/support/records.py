@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import LostContactError
-from fedpkg_container.model.koji_images import Record, TaskRecord
+from fedpkg_container.model.koji_images import ImageRecord, TaskRecord
 
 RUNNING, ENDED = TaskRecord(builds=True, ended=False), TaskRecord(builds=True, ended=True)
 
@@ -20,11 +20,11 @@ class ToldRecords:
     :param answers: how often it answers before it is gone; None for ever
     """
 
-    known: dict[str, Record] = field(default_factory=dict)
+    known: dict[str, ImageRecord] = field(default_factory=dict)
     known_tasks: dict[int, TaskRecord] = field(default_factory=dict)
     answers: int | None = None
 
-    def images(self, digests: Collection[str], young: float) -> Mapping[str, Record]:  # noqa: ARG002
+    def images(self, digests: Collection[str], young: float) -> Mapping[str, ImageRecord]:  # noqa: ARG002
         """Some of those that are known."""
         self._answer()
         return {digest: record for digest, record in self.known.items() if digest in digests}

@@ -1,4 +1,4 @@
-"""Reading the file additional-tags."""
+"""Parsing the file additional-tags."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import additional_tags
 from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.image.resolve.names import FloatingTags
-from fedpkg_container.model.build import NVR
 from fedpkg_container.model.findings import ERROR, WARNING
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import is_tag
 
 
-def test_one_tag_a_line() -> None:
+def test_one_tag_per_line() -> None:
     read = AdditionalTags.from_text("latest\r\n\n  1.0 \nx_y")
     assert read.tags == ("latest", "1.0", "x_y")
     assert read.lines == {"latest": 1, "1.0": 3, "x_y": 4}
@@ -37,7 +37,7 @@ def test_one_tag_a_line() -> None:
         ("ok", "tag-twice", WARNING),
     ],
 )
-def test_lines_that_are_no_tags(line: str, code: str, severity: str) -> None:
+def test_invalid_lines(line: str, code: str, severity: str) -> None:
     read = AdditionalTags.from_text(f"ok\n{line}\nlast\n")
     assert [(each.code, each.severity, each.file, each.line) for each in read.findings] == [
         (code, severity, "additional-tags", 2)
@@ -55,14 +55,14 @@ def test_files(tmp_path: Path) -> None:
 
 
 @given(st.text())
-def test_any_text_gives_tags_and_findings(text: str) -> None:
+def test_any_text_yields_tags_and_findings(text: str) -> None:
     read = AdditionalTags.from_text(text)
     assert all(is_tag(tag) for tag in read.tags)
     assert all(0 < each.line <= len(text.split("\n")) for each in read.findings)
 
 
 @given(st.lists(st.text("ab1._-# ", max_size=4)))
-def test_what_is_accepted_here_is_set_by_a_builder(lines: list[str]) -> None:
+def test_accepted_tags_are_set_by_builders(lines: list[str]) -> None:
     read = AdditionalTags.from_text("\n".join(lines))
     if any(each.severity == ERROR for each in read.findings):
         return

@@ -129,7 +129,7 @@ def test_a_hub_that_is_not_there_leaves_the_cache_alone(place: Place, environmen
     with pytest.raises(LostContactError):
         refresh.refresh(place, "hello-container")
     assert Path(place.hub_file).read_text() == before
-    with pytest.raises(FedpkgContainerError, match="koji profile nonsense"):
+    with pytest.raises(FedpkgContainerError, match="Koji profile nonsense"):
         refresh.refresh(Place("fedpkg", "nonsense"), "")
 
 

@@ -1,4 +1,4 @@
-"""Reading and checking container.yaml."""
+"""Parsing and validating container.yaml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from fedpkg_container.distgit import container_yaml, rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
-from fedpkg_container.distgit.safe_read import LONGEST
+from fedpkg_container.distgit.safe_read import MAX_BYTES
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from tests.support.checkout import read_nothing
 
@@ -53,13 +53,13 @@ def test_values(tmp_path: Path) -> None:
     assert not [each for each in read.findings if each.severity == ERROR]
 
 
-def test_no_file_is_nothing_to_say(tmp_path: Path) -> None:
+def test_missing_file_has_no_findings(tmp_path: Path) -> None:
     assert ContainerYaml.read(tmp_path) == ContainerYaml()
     assert container_yaml.check(tmp_path) == []
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "{}", "platforms:\n", "compose: {packages: }\n"])
-def test_files_that_say_nothing_are_accepted(text: str) -> None:
+def test_empty_files_are_accepted(text: str) -> None:
     assert _findings(text) == []
 
 
@@ -68,13 +68,13 @@ def test_one_remote_source() -> None:
     assert read.remote_sources == ({"remote_source": {"repo": "x", "ref": "a" * 40}},)
 
 
-def test_keys_without_effect_warn_with_their_lines() -> None:
+def test_ignored_keys_warn_with_line_numbers() -> None:
     assert [each[:3] for each in _findings("tags: [a]\nremote_sources_version: 2\n", WARNING)] == [
-        ("yaml-ignored", 2, "builders do not act on remote_sources_version")
+        ("yaml-ignored", 2, "key remote_sources_version is ignored by builders")
     ]
 
 
-def test_keys_that_need_a_service_are_valid_and_refused(tmp_path: Path) -> None:
+def test_keys_that_require_a_service_are_valid_but_rejected(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").write_text("tags: [a]\ncompose: {packages: [x]}\nflatpak: {}\nset_release_env: 1a\n")
     assert [(each.code, each.line, each.severity) for each in container_yaml.check(tmp_path)] == [
         ("yaml-unavailable", 2, ERROR),
@@ -82,11 +82,11 @@ def test_keys_that_need_a_service_are_valid_and_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_tags_with_a_hyphen_are_passed_over() -> None:
+def test_tags_with_a_hyphen_are_ignored() -> None:
     assert [each[:2] for each in _findings("tags:\n- a\n- 1.0-1\n", WARNING)] == [("tag-ignored", 3)]
 
 
-def test_every_key_is_acted_on_or_said_to_be_without_effect() -> None:
+def test_every_key_is_used_or_reported_as_ignored() -> None:
     acted_on = {"platforms", "tags", "set_release_env", "buildtime_limit", "go"}
     assert acted_on | {*IGNORED, *DEPRECATED, *UNAVAILABLE} == set(SCHEMA["properties"])
     assert len(acted_on) + len(IGNORED) + len(DEPRECATED) + len(UNAVAILABLE) == len(SCHEMA["properties"])
@@ -102,10 +102,10 @@ def test_deprecated_keys_warn() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message", "solution"),
     [
-        ("platfroms: {}", 1, "there is no key platfroms", "did you mean platforms?"),
-        ("platforms:\n  noot: x", 2, "there is no key noot in platforms", "did you mean not?"),
-        ("a: 1", 1, "there is no key a", "known are autorebuild, build"),
-        ("1: x", 1, "there is no key 1", "known are"),
+        ("platfroms: {}", 1, "unknown key platfroms", "did you mean platforms?"),
+        ("platforms:\n  noot: x", 2, "unknown key noot in platforms", "did you mean not?"),
+        ("a: 1", 1, "unknown key a", "known keys: autorebuild, build"),
+        ("1: x", 1, "unknown key 1", "known keys: "),
     ],
 )
 def test_unknown_keys(text: str, line: int, message: str, solution: str) -> None:
@@ -119,11 +119,11 @@ def test_unknown_keys(text: str, line: int, message: str, solution: str) -> None
     [
         ("tags:\n- a\n- 1.10", 3, "tags, item 2 is '1.10', a number; it must be text", 'put it in quotes: "1.10"'),
         ("tags: [2024-01-02]", 1, "tags, item 1 is '2024-01-02', a date; it must be text", '"2024-01-02"'),
-        ("tags: [on]", 1, "tags, item 1 is 'on', a truth value; it must be text", 'put it in quotes: "on"'),
+        ("tags: [on]", 1, "tags, item 1 is 'on', a boolean; it must be text", 'put it in quotes: "on"'),
         ("tags: latest", 1, "tags is 'latest', text; it must be a list", "write it as a list: [latest]"),
-        ("tags:", 1, "tags has no value; it must be a list", "give it one"),
-        ("platforms: x86_64", 1, "platforms is 'x86_64', text; it must be keys and values", "KEY: VALUE"),
-        ("\nplatforms: {only: 7}", 2, "platforms.only is '7', a whole number; it must be text or a list", '"7"'),
+        ("tags:", 1, "tags has no value; it must be a list", "add a value"),
+        ("platforms: x86_64", 1, "platforms is 'x86_64', text; it must be a mapping", "KEY: VALUE"),
+        ("\nplatforms: {only: 7}", 2, "platforms.only is '7', an integer; it must be text or a list", '"7"'),
         ("compose: {inherit: maybe}", 1, "compose.inherit is 'maybe', text; it must be true or false", "true or false"),
         (
             "compose:\n  multilib_method: [devil]",
@@ -131,21 +131,26 @@ def test_unknown_keys(text: str, line: int, message: str, solution: str) -> None
             "compose.multilib_method, item 1 is 'devil'",
             "did you mean devel?",
         ),
-        ("buildtime_limit: -1", 1, "buildtime_limit is -1; it must be at least 0", "mend the number"),
-        ("buildtime_limit: 1h", 1, "buildtime_limit is '1h', text; it must be a whole number", "write a whole number"),
-        ("remote_sources_version: 3", 1, "remote_sources_version is 3; it must be at most 2", "mend"),
-        ("remote_source: {repo: x}", 1, "remote_source: ref must be given", "add ref: …"),
-        ("remote_source: {repo: x, ref: main}", 1, "remote_source.ref is 'main', which", "give the whole commit"),
-        ("remote_sources: []", 1, "remote_sources is empty", "fill it in"),
-        ("operator_manifests: {manifests_dir: /etc}", 1, "operator_manifests.manifests_dir is '/etc'", "without / in"),
-        ("go: {modules: [{path: x}]}", 1, "go.modules, item 1: module must be given", "add module: …"),
-        ("- a", 0, "the file is a list; it must be keys and values", "write KEY: VALUE"),
-        ("a", 0, "the file is 'a', text; it must be keys and values", ""),
-        ("? [a]\n: b", 1, "a key must be text", "write KEY: VALUE"),
+        ("buildtime_limit: -1", 1, "buildtime_limit is -1; it must be at least 0", "change the number"),
+        ("buildtime_limit: 1h", 1, "buildtime_limit is '1h', text; it must be an integer", "write an integer"),
+        ("remote_sources_version: 3", 1, "remote_sources_version is 3; it must be at most 2", "change"),
+        ("remote_source: {repo: x}", 1, "remote_source: ref required", "add ref: …"),
+        ("remote_source: {repo: x, ref: main}", 1, "remote_source.ref is 'main', which", "use the full commit ID"),
+        ("remote_sources: []", 1, "remote_sources is empty", "add a value"),
+        (
+            "operator_manifests: {manifests_dir: /etc}",
+            1,
+            "operator_manifests.manifests_dir is '/etc'",
+            "without leading /",
+        ),
+        ("go: {modules: [{path: x}]}", 1, "go.modules, item 1: module required", "add module: …"),
+        ("- a", 0, "the file is a list; it must be a mapping", "write KEY: VALUE"),
+        ("a", 0, "the file is 'a', text; it must be a mapping", ""),
+        ("? [a]\n: b", 1, "keys must be text", "write KEY: VALUE"),
         (
             f"remote_source: {{repo: x, ref: {'a' * 40}}}\ngo: {{}}",
             2,
-            "remote_source and go exclude each other",
+            "remote_source and go are mutually exclusive",
             "keep",
         ),
     ],
@@ -162,17 +167,17 @@ def test_invalid_values(text: str, line: int, message: str, solution: str) -> No
     [
         ("platforms:\n\tonly: x", 2, "the line is indented with a tab"),
         ("platforms: [", 1, ""),
-        ("a: 1\n---\nb: 1", 2, "a second document begins here"),
+        ("a: 1\n---\nb: 1", 2, "start of a second document"),
         ("x: *y", 1, "undefined alias"),
-        ("%YAML 1.3\n---\ntags: []", 0, "this is not YAML"),
-        ('tags: ["\\UFFFFFFFF"]', 0, "this is not YAML"),
-        ("tags: \x00", 0, "this is not YAML"),
-        ("buildtime_limit: !!int x", 1, "'x' is no int"),
-        (f"flatpak:\n  a: -0x{'f' * 9000}", 2, "is no int"),
-        (f"flatpak:\n  a: {'9' * 9000}", 2, "is no int"),
+        ("%YAML 1.3\n---\ntags: []", 0, "invalid YAML"),
+        ('tags: ["\\UFFFFFFFF"]', 0, "invalid YAML"),
+        ("tags: \x00", 0, "invalid YAML"),
+        ("buildtime_limit: !!int x", 1, "'x' is not a valid int"),
+        (f"flatpak:\n  a: -0x{'f' * 9000}", 2, "is not a valid int"),
+        (f"flatpak:\n  a: {'9' * 9000}", 2, "is not a valid int"),
     ],
 )
-def test_what_is_no_yaml(text: str, line: int, message: str) -> None:
+def test_invalid_yaml(text: str, line: int, message: str) -> None:
     code, where, said, _ = _one(text)
     assert code == "yaml-syntax"
     assert message in said
@@ -183,17 +188,17 @@ def test_duplicate_keys() -> None:
     assert _one("platforms: {}\nbuildtime_limit: 1\nplatforms: {only: x}")[:3] == (
         "yaml-duplicate-key",
         3,
-        "platforms is given twice, first on line 1",
+        "duplicate key platforms, already on line 1",
     )
 
 
 @pytest.mark.parametrize("tag", ["!!python/name:os.system", "!!python/object/apply:os.system", "!mine", "!!set"])
-def test_no_tag_makes_anything(tag: str) -> None:
+def test_yaml_tags_construct_no_objects(tag: str) -> None:
     codes = [code for code, *_ in _findings(f"flatpak: {{a: {tag} {{}}}}")]
     assert codes == ["yaml-tag"]
 
 
-def test_merged_mappings_count_and_do_not_override() -> None:
+def test_merged_mappings_apply_without_overriding() -> None:
     read = ContainerYaml.from_text("flatpak: {a: &x {only: x86_64, not: b}}\nplatforms: {<<: *x, not: a}\n")
     assert (read.platforms.only, read.platforms.excluded) == (("x86_64",), ("a",))
     assert not [each for each in read.findings if each.severity == ERROR]
@@ -213,19 +218,19 @@ def test_merged_mappings_count_and_do_not_override() -> None:
     ],
     ids=["bomb", "loop", "list-loop", "merge-loop", "deep-open", "deep", "deep-keys"],
 )
-def test_bombs_and_loops_are_refused(text: str) -> None:
+def test_alias_bombs_and_loops_are_rejected(text: str) -> None:
     assert _one(text)[0] == "yaml-unreadable"
 
 
-def test_tags_that_no_registry_takes_warn() -> None:
+def test_invalid_image_tags_warn() -> None:
     found = [each for each in _findings("tags: [a b, .x, ok-1]\n", WARNING) if each[0] == "tag-invalid"]
     assert [message for _, _, message, _ in found] == [
-        "tag 'a b' must be letters, digits and any of _ . -, and begin with neither . nor -",
-        "tag '.x' must be letters, digits and any of _ . -, and begin with neither . nor -",
+        "tag 'a b' must consist of letters, digits and any of _ . -, and must not start with . or -",
+        "tag '.x' must consist of letters, digits and any of _ . -, and must not start with . or -",
     ]
 
 
-def test_a_key_cannot_forge_a_line() -> None:
+def test_keys_cannot_forge_output_lines() -> None:
     finding = ContainerYaml.from_text('"x\\ncontainer.yaml:1: all is well\\e[2J": 1').findings[0]
     assert len(str(finding).splitlines()) == 2
     assert "\x1b" not in str(finding)
@@ -239,52 +244,52 @@ def _unreadable(folder: Path) -> Finding:
 
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").mkdir()
-    assert _unreadable(tmp_path).message == "container.yaml is not a file"
+    assert _unreadable(tmp_path).message == "container.yaml is not a regular file"
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "container.yaml")
-    assert _unreadable(tmp_path).message == "container.yaml is not a file"
+    assert _unreadable(tmp_path).message == "container.yaml is not a regular file"
 
 
 @pytest.mark.parametrize("target", ["../secret", "nowhere", "container.yaml", "/etc/passwd"])
-def test_links_out_of_the_checkout_and_to_nowhere(tmp_path: Path, target: str) -> None:
+def test_links_out_of_the_checkout_and_broken_links(tmp_path: Path, target: str) -> None:
     (tmp_path / "secret").write_text("platforms: {}\n")
     folder = tmp_path / "checkout"
     folder.mkdir()
     (folder / "container.yaml").symlink_to(target)
-    assert "is a link that leads out" in _unreadable(folder).message
+    assert "is a broken symbolic link, or leads out" in _unreadable(folder).message
 
 
-def test_a_link_within_the_checkout_is_followed(tmp_path: Path) -> None:
+def test_link_within_the_checkout_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("platforms: {only: x86_64}\n")
     (tmp_path / "container.yaml").symlink_to("real")
     assert ContainerYaml.read(tmp_path).platforms.only == ("x86_64",)
 
 
 def test_a_huge_file(tmp_path: Path) -> None:
-    (tmp_path / "container.yaml").write_bytes(b"#" * (LONGEST + 1))
-    assert "longer than" in _unreadable(tmp_path).message
+    (tmp_path / "container.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
+    assert "larger than" in _unreadable(tmp_path).message
 
 
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_invalid_utf8(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").write_bytes(b"tags: []\nversion: \xff\n")
     assert _unreadable(tmp_path).message == "container.yaml is not UTF-8 text (line 2)"
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").write_bytes(b"\xef\xbb\xbfplatforms: {only: x86_64}\r\n")
     assert ContainerYaml.read(tmp_path).platforms.only == ("x86_64",)
     assert container_yaml.check(tmp_path) == []
 
 
-def test_a_name_that_is_not_read(tmp_path: Path) -> None:
+def test_similar_file_name_warns(tmp_path: Path) -> None:
     (tmp_path / "container.yml").write_text("platforms: {}\n")
     (finding,) = container_yaml.check(tmp_path)
     assert (finding.code, finding.severity, finding.file) == ("yaml-name", WARNING, "container.yml")
 
 
-def test_codes_are_words_with_dashes() -> None:
+def test_codes_are_hyphenated_words() -> None:
     codes = {
         each.code
         for each in ContainerYaml.from_text("a: 1\ntags: [1, '?']\nversion: 1\nremote_sources_version: 1\n").findings
@@ -294,11 +299,11 @@ def test_codes_are_words_with_dashes() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_nothing_is_warned_about_past_the_findings() -> None:
+def test_no_python_warnings_besides_findings() -> None:
     assert ContainerYaml.from_text("%FOO bar\n---\nflatpak: {a: 1e-5}\n").values == {"flatpak": {"a": 1e-5}}
 
 
-def test_the_rules_over_a_checkout_include_these(tmp_path: Path) -> None:
+def test_checkout_rules_include_container_yaml(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").write_text("a: 1\n")
     (tmp_path / "additional-tags").write_text("a b\n")
     found = {(each.code, each.file) for each in rules.check(read_nothing(tmp_path))}

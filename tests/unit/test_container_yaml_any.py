@@ -1,4 +1,4 @@
-"""Whatever is in container.yaml: findings or values, never a traceback; what osbs-client accepts is accepted."""
+"""Any content of container.yaml yields values or findings, never a traceback; the format is that of osbs-client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _holds(read: ContainerYaml) -> None:
 
 @given(st.lists(_PIECES, max_size=14).map("".join))
 @settings(max_examples=600, deadline=None)
-def test_any_pieces_of_yaml(text: str) -> None:
+def test_any_yaml_fragments(text: str) -> None:
     _holds(ContainerYaml.from_text(text))
 
 
@@ -63,7 +63,7 @@ _ANYTHING = st.recursive(
 
 
 def _yaml(value: Any) -> str:
-    """JSON, which is YAML once numbers that JSON does not have are written the way of YAML."""
+    """Format a value as JSON, which is YAML, except for numbers unknown to JSON, which get their YAML form."""
     text = json.dumps(value)
     return text.replace("-Infinity", "-.inf").replace("Infinity", ".inf").replace("NaN", ".nan")
 
@@ -148,7 +148,7 @@ _VALID = st.one_of(
 
 @st.composite
 def _mutated(draw: st.DrawFn) -> Any:
-    """An instance with one of its values, wherever it lies, replaced by anything."""
+    """An instance with one of its values, at any depth, replaced by any other value."""
     value = draw(_VALID)
     if not value:
         return draw(_ANYTHING)
@@ -165,19 +165,19 @@ def _accepted(value: Any) -> list[str]:
     return [str(each) for each in ContainerYaml.from_text(_yaml(value)).findings if each.severity == ERROR]
 
 
-def test_the_reference_is_all_covered() -> None:
+def test_reference_schema_is_fully_covered() -> None:
     assert {*_COMMON, "go", "remote_source", "remote_sources"} == set(SCHEMA["properties"])
     assert set(SCHEMA["properties"]) == {*osbs_client.COMMON, *osbs_client.EXCLUSIVE}
 
 
 @given(_VALID)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_osbs_client_accepts_is_accepted(value: Any) -> None:
+def test_everything_osbs_client_accepts_is_accepted(value: Any) -> None:
     assert osbs_client.accepts(value), "the strategies above make what osbs-client accepts"
     assert _accepted(value) == []
 
 
 @given(_mutated())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_osbs_client_accepts_is_accepted_and_the_rest_is_refused(value: Any) -> None:
+def test_accepts_exactly_what_osbs_client_accepts(value: Any) -> None:
     assert (_accepted(value) == []) == osbs_client.accepts(value)

@@ -96,7 +96,7 @@ profil = koji
         "[candidate] auth_file = auth.json: not an absolute path",
         "[candidate] keep = never: must be a number of days",
         "[target stable] registry = https://registry.example.org: must be a registry",
-        "[target stable] prefix = Fedora: must be lower-case",
+        "[target stable] prefix = Fedora: must consist of lower-case",
         "[target stable] floating = la/test:",
         "[target stable] koji_tags is missing",
         "[mirror] target = unstable: there is no [target unstable]",

@@ -1,4 +1,4 @@
-"""Reading Dockerfiles."""
+"""Parsing Dockerfiles."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def test_stages_and_parents() -> None:
     ]
 
 
-def test_labels_have_their_variables_filled_in() -> None:
+def test_variables_in_labels_are_substituted() -> None:
     assert Dockerfile(MULTI).labels == {"name": "hello", "version": "2.0"}
 
 
-def test_the_base_of_a_last_stage_that_stands_on_another() -> None:
+def test_base_image_through_an_earlier_stage() -> None:
     assert Dockerfile("FROM r.io/a:1 AS x\nFROM x\n").base == "r.io/a:1"
     assert Dockerfile("FROM scratch\n").base == ""
 
 
-def test_parents_are_replaced_and_nothing_else() -> None:
+def test_only_parent_images_are_replaced() -> None:
     pinned = {"r.io/fedora:41": "r.io/fedora@sha256:1", "r.io/base:1": "r.io/base@sha256:2"}
     lines = Dockerfile(MULTI).changed(pinned).splitlines()
     assert lines[1] == "FROM r.io/fedora@sha256:1 AS build"
@@ -56,7 +56,7 @@ def test_parents_are_replaced_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("own", ["ARG EPOCH=5", "ARG EPOCH", "ARG X=1 EPOCH=5", 'ARG "EPOCH=5"'])
-def test_an_argument_of_the_build_overrides_that_of_the_dockerfile(own: str) -> None:
+def test_build_argument_overrides_the_default(own: str) -> None:
     text = f"{own}\nFROM r.io/a:1\n{own}\nRUN true\nFROM r.io/b:1\nRUN true\n"
     built = Dockerfile(text).changed({}, arguments={"EPOCH": "7"}, first=["ENV A=1"])
     ours = "ARG EPOCH=7"
@@ -66,7 +66,7 @@ def test_an_argument_of_the_build_overrides_that_of_the_dockerfile(own: str) -> 
     ]
 
 
-def test_a_link_out_of_the_checkout_is_not_read(tmp_path: Path) -> None:
+def test_link_out_of_the_checkout_is_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("FROM scratch\n")
     checkout = tmp_path / "checkout"
@@ -76,7 +76,7 @@ def test_a_link_out_of_the_checkout_is_not_read(tmp_path: Path) -> None:
         Dockerfile.read(checkout)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_invalid_utf8_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_bytes(b"FROM \xff\xfe\n")
     with pytest.raises(RefusedError, match="not UTF-8"):
         Dockerfile.read(tmp_path)
@@ -107,7 +107,7 @@ _WORD = st.sampled_from(
 
 
 @given(st.lists(st.lists(_WORD, max_size=6).map(" ".join), max_size=8).map("\n".join))
-def test_any_words_give_values_or_a_refusal(text: str) -> None:
+def test_any_words_yield_values_or_an_error(text: str) -> None:
     try:
         dockerfile = Dockerfile(text)
     except RefusedError as error:
@@ -117,12 +117,12 @@ def test_any_words_give_values_or_a_refusal(text: str) -> None:
     assert dockerfile.base in ("", *dockerfile.parents)
 
 
-def test_an_instruction_without_a_value_is_named_with_its_line() -> None:
+def test_error_names_instruction_without_value() -> None:
     with pytest.raises(RefusedError, match=r"line 2: LABEL has no value"):
         Dockerfile("FROM r.io/a:1\nLABEL\n")
 
 
-def test_images_that_no_from_names_are_found() -> None:
+def test_foreign_sources() -> None:
     text = """\
 FROM r.io/a:1 AS build
 FROM r.io/b:1

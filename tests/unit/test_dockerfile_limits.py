@@ -1,4 +1,4 @@
-"""Dockerfiles that are small, and would be large with their variables filled in."""
+"""Small Dockerfiles that would be large after substitution of variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEGIN = "FROM registry.example.org/base:1\n"
 
 
 def _chain(first: str, line: str, deep: int = 10) -> str:
-    """Each value holds the one before ten times."""
+    """Variables that each contain the previous one ten times."""
     return first + "".join(f"{line} A{n}={f'$A{n - 1}' * 10}\n" for n in range(1, deep + 1))
 
 
@@ -51,12 +51,12 @@ ATTACKS = {
     "a variable of the base image": (f"{BEGIN}ENV B={'$BASE' * 40}\n", "the value of B may have"),
     "many that are just short enough": (
         f"{BEGIN}ENV A={'x' * 6000}\n" + f"LABEL l={'$A' * 5}\n" * 100,
-        "line 3. of the Dockerfile: with variables filled in, the instructions may have more than 1048576 characters",
+        "line 3. of the Dockerfile: with variables substituted, the instructions may exceed 1048576 characters",
     ),
     "lines": (BEGIN + "".join(f"ENV V{n}=x\n" for n in range(8000)), "line 1001 .* more than 1000 instructions"),
     "values": (f"{BEGIN}ENV {' '.join(f'V{n}=' for n in range(2001))}\n", "line 2 .* set more than 2000 values"),
-    "a line": (f"{BEGIN}RUN {'x' * limits.LONGEST_INSTRUCTION}\n", "RUN has more than 65536 characters"),
-    "a file": (BEGIN + "# comment\n" * 30_000, "the Dockerfile has more than 262144 bytes"),
+    "a line": (f"{BEGIN}RUN {'x' * limits.MAX_INSTRUCTION_LENGTH}\n", "RUN is longer than 65536 characters"),
+    "a file": (BEGIN + "# comment\n" * 30_000, "the Dockerfile is larger than 262144 bytes"),
 }
 
 
@@ -85,7 +85,7 @@ try:
     dockerfile = Dockerfile(sys.stdin.read(), {})
     for check in (dockerfile_rules.check, dockerfile_rules.check_run, label_rules.check):
         list(check(dockerfile))
-    list(copy_rules.folders(dockerfile))
+    list(copy_rules.copied_directories(dockerfile))
     dockerfile.changed({}), dockerfile.labels, dockerfile.foreign_sources
     print("read")
 except RefusedError as error:
@@ -94,25 +94,25 @@ except RefusedError as error:
 
 
 def _read(text: str) -> str:
-    """Read a Dockerfile in a process of its own; why it was refused."""
+    """Parse a Dockerfile in a separate process; return the error message."""
     done = run([sys.executable, "-c", SCRIPT], stdin=text.encode(), timeout=600, check=False)
     assert done.status == 0, done.stderr[-500:]
     return done.text.strip()
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_would_grow_is_refused(attack: str) -> None:
+def test_exponential_growth_is_rejected(attack: str) -> None:
     text, reason = ATTACKS[attack]
-    assert len(text) < limits.LONGEST_FILE or attack == "a file"
+    assert len(text) < limits.MAX_FILE_BYTES or attack == "a file"
     assert re.search(reason, _read(text))
 
 
 @pytest.mark.parametrize("text", LARGEST.values(), ids=list(LARGEST))
-def test_what_is_just_small_enough_takes_little_memory_and_time(text: str) -> None:
+def test_largest_allowed_dockerfile_needs_little_memory_and_time(text: str) -> None:
     assert _read(text) == "read"
 
 
-def test_arguments_of_the_build_count() -> None:
+def test_build_arguments_count_towards_limits() -> None:
     text = f"{BEGIN}ARG A\nENV B={'$A' * 10}\n"
     assert Dockerfile(text, {"A": "x" * 100})
     with pytest.raises(RefusedError, match="the value of B may have"):
@@ -139,12 +139,12 @@ _ARGUMENTS = st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["", "
 
 @settings(deadline=None, max_examples=500)
 @given(_TEXT, _ARGUMENTS)
-def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[str, str]) -> None:
+def test_variables_equal_those_of_dockerfile_parse(text: str, arguments: Mapping[str, str]) -> None:
     try:
         dockerfile = Dockerfile(text, arguments)
     except RefusedError:
         return
-    plain = "".join(f"{each.text}\n" for each in dockerfile_lexer.read(text))
+    plain = "".join(f"{each.text}\n" for each in dockerfile_lexer.split_instructions(text))
     parser = DockerfileParser(fileobj=io.BytesIO(plain.encode()), build_args=dict(arguments))
     for instruction, context in zip(dockerfile.instructions, parser.context_structure):
         assert dict(instruction.variables) == {**context.args, **context.envs}
@@ -153,16 +153,16 @@ def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[s
 
 @settings(deadline=None, max_examples=500)
 @given(_TEXT, _ARGUMENTS)
-def test_nothing_is_longer_than_computed(text: str, arguments: Mapping[str, str]) -> None:
-    """The bound, with variables that nobody sets taken for empty, as they are for dockerfile-parse."""
+def test_computed_bound_is_never_exceeded(text: str, arguments: Mapping[str, str]) -> None:
+    """Variables that are not set count as empty here, as in dockerfile-parse."""
     try:
         dockerfile = Dockerfile(text, arguments)
     except RefusedError:
         return
     lengths = limits._Lengths(arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "UNKNOWN", 0)
-        bounds = [lengths.add(each) for each in dockerfile_lexer.read(text)]
+        patch.setattr(limits, "UNKNOWN_VALUE_LENGTH", 0)
+        bounds = [lengths.add(each) for each in dockerfile_lexer.split_instructions(text)]
     for instruction, setting, bound in zip(dockerfile.instructions, dockerfile._settings, bounds):
         if instruction.name in ("ENV", "ARG"):
             for name, (_, values) in [(n, h[n]) for h in setting.variables._histories for n in h]:  # type: ignore[attr-defined]

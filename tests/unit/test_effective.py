@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedpkg_container.distgit.effective import SETTINGS, Effective, Setting, read_autorebuild
+from fedpkg_container.distgit.effective import SETTINGS, EffectiveConfig, Setting, read_autorebuild
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.preflight import read_target
 from fedpkg_container.model.build import Target
@@ -21,7 +21,7 @@ SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), S
 
 def _settings(folder: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:
     checkout = read_nothing(folder)
-    return {each.key: (each.value, each.origin) for each in Effective(folder).settings(checkout, SITE, target)}
+    return {each.key: (each.value, each.origin) for each in EffectiveConfig(folder).settings(checkout, SITE, target)}
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_values_and_their_origins(folder: Path) -> None:
+def test_values_and_origins(folder: Path) -> None:
     (folder / "container.yaml").write_text("platforms:\n  not: s390x\ncompose:\n  packages: [a]\nversion: 1\n")
     (folder / "additional-tags").write_text("stable\n")
     (folder / ".osbs-repo-config").write_text("[autorebuild]\nenabled = yes\n")
     found = _settings(folder)
     assert found["package"] == ("foo-container", "Dockerfile:4")
     assert found["version"] == ("1.0", "Dockerfile:6")
-    assert found["release"] == (None, "default: Koji counts")
+    assert found["release"] == (None, "default: next release of the hub")
     assert found["base"] == ("registry.example.com/fedora:41", "Dockerfile:3")
     assert found["parents"][1] == "Dockerfile:1,3"
     assert found["branch"] == ("rawhide", "git")
@@ -52,8 +52,8 @@ def test_values_and_their_origins(folder: Path) -> None:
     assert found["compose.packages"] == (["a"], "container.yaml:4, refused")
 
 
-def test_every_setting_is_there_even_when_nothing_is_known(tmp_path: Path) -> None:
-    effective = Effective(tmp_path)
+def test_all_settings_are_listed_if_nothing_is_known(tmp_path: Path) -> None:
+    effective = EffectiveConfig(tmp_path)
     found = {each.key: each.value for each in effective.settings(None, SITE, None)}
     assert set(SETTINGS) <= set(found)
     assert {key: value for key, value in found.items() if value is not None} == {
@@ -74,12 +74,12 @@ def test_every_setting_is_there_even_when_nothing_is_known(tmp_path: Path) -> No
         ("platforms: {only: ppc64le}", []),
     ],
 )
-def test_arches_are_those_of_the_build_tag_and_the_platforms(folder: Path, text: str, arches: list[str]) -> None:
+def test_arches_combine_build_tag_and_platforms(folder: Path, text: str, arches: list[str]) -> None:
     (folder / "container.yaml").write_text(text)
     assert _settings(folder)["arches"][0] == arches
 
 
-def test_older_spellings_of_labels(folder: Path) -> None:
+def test_old_label_names(folder: Path) -> None:
     (folder / "Dockerfile").write_text(
         "FROM r.io/a:1\nLABEL BZComponent=c Name=n\nENV V=2~1\nLABEL Version=$V Release=7\n"
     )
@@ -89,11 +89,11 @@ def test_older_spellings_of_labels(folder: Path) -> None:
     assert found["floating-tags"][0] == ["2_1", "latest"]
 
 
-def test_files_with_errors_are_noted(folder: Path) -> None:
+def test_files_with_errors_are_reported(folder: Path) -> None:
     (folder / "container.yaml").write_text("tags: [\n")
     (folder / ".osbs-repo-config").write_text("enabled\n")
-    notes = Effective(folder).notes
-    assert notes[0].startswith(".osbs-repo-config cannot be read: File contains no section headers")
+    notes = EffectiveConfig(folder).notes
+    assert notes[0].startswith("cannot read .osbs-repo-config: File contains no section headers")
     assert notes[1] == "container.yaml has errors: see --check"
 
 
@@ -113,7 +113,7 @@ def test_autorebuild(tmp_path: Path, text: str, value: bool | None) -> None:
 
 @given(st.text() | st.lists(st.sampled_from(["[autorebuild]\n", "enabled", "=", "true", "%", "\n", " "])).map("".join))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_autorebuild_is_a_value_or_a_refusal(tmp_path: Path, text: str) -> None:
+def test_any_autorebuild_file_is_parsed_or_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / ".osbs-repo-config").write_bytes(text.encode())
     try:
         assert read_autorebuild(tmp_path) in (True, False, None)
@@ -122,7 +122,7 @@ def test_any_autorebuild_is_a_value_or_a_refusal(tmp_path: Path, text: str) -> N
 
 
 class _Hub:
-    """A hub with one target; counts the requests."""
+    """A hub with one target that counts requests."""
 
     baseurl = "https://hub.example.com"
 
@@ -143,5 +143,5 @@ def test_a_target_takes_two_requests() -> None:
     hub = _Hub()
     assert read_target(hub, "t") == Target("t", "t-build", "t-dest", ("x86_64", "i386"))
     assert hub.requests == 2
-    with pytest.raises(FedpkgContainerError, match="there is no build target u"):
+    with pytest.raises(FedpkgContainerError, match="build target u does not exist"):
         read_target(hub, "u")

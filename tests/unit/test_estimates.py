@@ -1,4 +1,4 @@
-"""How long a build takes is said only where that means something."""
+"""Estimates of build durations are only shown if meaningful."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fedpkg_container.commands.status_checkout import _running
-from fedpkg_container.hub.builds import RequestedBuild, usual
+from fedpkg_container.hub.builds import RequestedBuild, valid_average
 from fedpkg_container.hub.events import Submitted, TaskChanged, TaskState
 from fedpkg_container.progress.live import LiveRenderer
 
@@ -22,7 +22,7 @@ def _task(started: float | None) -> TaskState:
 
 
 def _live(average: float | None, started: float | None) -> str:
-    """The head of the live view: its second line, and its bar where there is one."""
+    """The head of the live view: its second line, and its progress bar if there is one."""
     stream = io.StringIO()
     view = LiveRenderer(stream, console=Console(file=stream, width=80, height=24, force_terminal=False))
     view(Submitted(7, average=average))
@@ -32,25 +32,25 @@ def _live(average: float | None, started: float | None) -> str:
 
 
 @pytest.mark.parametrize("average", [None, 0, 0.0, 0.4, -3.0, math.nan, math.inf, "15", [15]])
-def test_averages_that_say_nothing(average: Any) -> None:
-    assert usual(average) is None
+def test_invalid_averages(average: Any) -> None:
+    assert valid_average(average) is None
 
 
-def test_averages_that_do() -> None:
-    assert (usual(1), usual(90.5)) == (1.0, 90.5)
+def test_valid_averages() -> None:
+    assert (valid_average(1), valid_average(90.5)) == (1.0, 90.5)
 
 
-def test_a_build_within_its_usual_time() -> None:
+def test_build_within_its_average_duration() -> None:
     shown = _live(100.0, time.time() - 50)
     assert shown.startswith("running 0:50 of about 1:40\n")
     assert shown.endswith(" 50%")
 
 
-def test_a_build_that_takes_longer_has_no_bar() -> None:
+def test_longer_build_has_no_progress_bar() -> None:
     assert _live(15.0, time.time() - 38) == "running 0:38, longer than the usual 0:15"
 
 
-def test_a_bar_is_never_full() -> None:
+def test_progress_bar_is_never_full() -> None:
     assert _live(1000.0, time.time() - 999).endswith(" 99%")
 
 
@@ -60,7 +60,7 @@ def test_a_build_that_waits_for_a_builder() -> None:
     assert shown.endswith(" 0%")
 
 
-def test_a_clock_that_is_ahead() -> None:
+def test_local_clock_is_ahead() -> None:
     shown = _live(15.0, time.time() + 30)
     assert "-" not in shown.replace("─", "")
     assert shown.endswith(" 0%")

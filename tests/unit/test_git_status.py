@@ -1,4 +1,4 @@
-"""What git says of a checkout, read from a real one."""
+"""The git status of a real checkout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone with one commit that is pushed."""
+    """A clone with one pushed commit."""
     _git(tmp_path, "init", "--quiet", "--bare", "origin")
     _git(tmp_path, "clone", "--quiet", "origin", "clone")
     folder = tmp_path / "clone"
@@ -39,9 +39,9 @@ def _read(folder: Path) -> GitStatus:
     return GitStatus.read(git.Repo(folder))
 
 
-def test_nothing_to_be_said(clone: Path) -> None:
+def test_clean_checkout(clone: Path) -> None:
     head = git.Repo(clone).head.commit.hexsha
-    assert _read(clone) == GitStatus(commit=head, tracks="origin/rawhide")
+    assert _read(clone) == GitStatus(commit=head, upstream="origin/rawhide")
 
 
 def test_changes_of_all_kinds(clone: Path) -> None:
@@ -55,7 +55,7 @@ def test_changes_of_all_kinds(clone: Path) -> None:
     assert sorted(status.untracked) == ["folder/in it", "not there\nbefore"]
 
 
-def test_commits_on_both_sides(clone: Path, tmp_path: Path) -> None:
+def test_ahead_and_behind(clone: Path, tmp_path: Path) -> None:
     _git(tmp_path, "clone", "--quiet", "--branch", "rawhide", "origin", "other")
     for folder, number in ((clone, 2), (tmp_path / "other", 1)):
         for name in range(number):
@@ -64,16 +64,16 @@ def test_commits_on_both_sides(clone: Path, tmp_path: Path) -> None:
     _git(tmp_path / "other", "push", "--quiet")
     _git(clone, "fetch", "--quiet")
     status = _read(clone)
-    assert (status.tracks, status.ahead, status.behind) == ("origin/rawhide", 2, 1)
+    assert (status.upstream, status.ahead, status.behind) == ("origin/rawhide", 2, 1)
 
 
-def test_no_branch_and_no_commit(clone: Path, tmp_path: Path) -> None:
+def test_detached_head_and_no_commit(clone: Path, tmp_path: Path) -> None:
     _git(clone, "switch", "--quiet", "--detach")
-    assert (_read(clone).detached, _read(clone).tracks) == (True, "")
+    assert (_read(clone).detached, _read(clone).upstream) == (True, "")
     _git(tmp_path, "init", "--quiet", "empty")
     assert _read(tmp_path / "empty").commit == ""
 
 
-def test_a_branch_that_follows_one_that_is_gone(clone: Path) -> None:
+def test_deleted_upstream_branch(clone: Path) -> None:
     _git(clone, "update-ref", "-d", "refs/remotes/origin/rawhide")
-    assert _read(clone).tracks == ""
+    assert _read(clone).upstream == ""

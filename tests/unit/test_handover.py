@@ -113,7 +113,7 @@ def test_the_image_of_another_arch(tmp_path: Path) -> None:
 
 
 def test_the_result_of_an_older_builder() -> None:
-    with pytest.raises(UsageError, match="of format 2 cannot be read here"):
+    with pytest.raises(UsageError, match="unsupported format version 2"):
         handover.receive({"format": 2, "arch": "x86_64"}, "x86_64", Hub().read)
 
 

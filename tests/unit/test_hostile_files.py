@@ -24,7 +24,7 @@ from fedpkg_container.image.resolve.names import FloatingTags
 from fedpkg_container.image.resolve.parents import Resolver
 from fedpkg_container.image.resolve.plan import identify
 from fedpkg_container.image.resolve.source import fetch
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.sources import scm
@@ -68,7 +68,7 @@ def workspace(engine: Buildah) -> Workspace:
 def test_what_run_may_not_ask_for(step: str, code: str) -> None:
     dockerfile = Dockerfile(f"{BASE}ARG NETWORK=host\n{step}\n")
     assert [finding.code for finding in dockerfile_rules.check_run(dockerfile)] == [code]
-    with pytest.raises(BuildFailedError, match="^Dockerfile:[34]: RUN --"):
+    with pytest.raises(BuildFailedError, match="^Dockerfile:[34]: RUN (option )?--"):
         check_steps(dockerfile)
 
 
@@ -106,7 +106,7 @@ def test_a_platform_has_no_effect() -> None:
     ],
 )
 def test_files_of_images_that_no_from_names(step: str) -> None:
-    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: files are taken from .*, which no FROM names"):
+    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: files are (taken|copied) from "):
         check_steps(Dockerfile(f"{BASE}ARG IMAGE=x\n{step}\n"))
 
 
@@ -132,19 +132,21 @@ def test_files_of_images_that_no_from_names(step: str) -> None:
 def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
     (tmp_path / "site.conf").write_text("[registry]\ncandidate = r.io\n")
     resolver = Resolver(read_site(tmp_path / "site.conf"), Registry(Access()), [platform_of("x86_64")], lambda _: None)
-    with pytest.raises(FedpkgContainerError, match="not an image reference|does not say which registry|cannot be read"):
+    with pytest.raises(
+        FedpkgContainerError, match="not an image reference|does not (say which|name a) registry|cannot be read"
+    ):
         resolver.resolve(Dockerfile(f"FROM {image}\n"))
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("# escape=`\nFROM r.io/base:1\nRUN a `\nFROM oci:/x\n", "lines that ` joins"),
-        ("#  ESCAPE = ^\nFROM r.io/base:1\n", "lines that . joins"),
-        ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "control character in line 3"),
-        ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "control character in line 2"),
-        ("FROM r.io/base:1\x00\n", "control character in line 1"),
-        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: what follows << may be meant"),
+        ("# escape=`\nFROM r.io/base:1\nRUN a `\nFROM oci:/x\n", "uses ` as escape"),
+        ("#  ESCAPE = ^\nFROM r.io/base:1\n", "uses . as escape"),
+        ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "line 3 of the Dockerfile contains a control character"),
+        ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "line 2 of the Dockerfile contains a control character"),
+        ("FROM r.io/base:1\x00\n", "line 1 of the Dockerfile contains a control character"),
+        ('FROM r.io/base:1\nRUN echo "a <<E b"\nFROM oci:/x\nE\n', "line 2: ambiguous <<"),
     ],
 )
 def test_what_two_programs_would_read_differently(text: str, reason: str) -> None:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.config import FLOATING
 from fedpkg_container.image.resolve.names import FloatingTags, Tags, is_unique_tag, repository, unique_tag
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.nvr import legal_tag, nvr_part_problem
+from fedpkg_container.model.nvr import NVR, nvr_part_problem, sanitize_tag
 from fedpkg_container.model.reference import is_tag
 
 BUILT = NVR("hello-container", "1.0", "3")
@@ -22,23 +21,23 @@ NOON = 1_700_000_000.0
 EVERYTHING = frozenset(FLOATING)
 
 
-def test_a_full_build_has_all_tags() -> None:
+def test_regular_build_has_all_tags() -> None:
     floating = FloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
     tags = Tags(unique_tag(7, scratch=False, now=NOON), BUILT.primary_tag, floating)
     assert tags.all == ("1.0-3", "1.0", "latest", "stable", "7-20231114221320")
 
 
-def test_a_scratch_build_has_a_tag_of_its_own_only() -> None:
+def test_scratch_build_only_has_a_unique_tag() -> None:
     assert Tags(unique_tag(7, scratch=True, now=NOON)).all == ("scratch-7-20231114221320",)
 
 
-def test_tags_of_single_builds_are_told_from_those_that_people_go_by() -> None:
+def test_unique_tags_are_distinguished_from_other_tags() -> None:
     own = [unique_tag(7, scratch=scratch) for scratch in (True, False)]
     assert all(is_unique_tag(tag) and is_unique_tag(f"{tag}-oci") for tag in own)
     assert not any(is_unique_tag(tag) for tag in ("1.0-3", "latest", "1-2", BUILT.primary_tag))
 
 
-def test_tags_of_container_yaml_are_instead_of_all_others() -> None:
+def test_tags_in_container_yaml_replace_all_others() -> None:
     floating = FloatingTags(EVERYTHING, container_yaml=["rawhide", "1.0-3", "rawhide"], additional=["stable"])
     assert floating.of(BUILT) == ("rawhide",)
 
@@ -56,7 +55,7 @@ def test_a_site_chooses_where_floating_tags_come_from(policy: list[str], expecte
     assert FloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
 
 
-def test_a_tag_that_no_registry_takes_is_passed_over() -> None:
+def test_invalid_tag_is_ignored() -> None:
     floating = FloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
     assert floating.of(BUILT) == ("ok",)
     assert floating.passed_over == [
@@ -67,33 +66,33 @@ def test_a_tag_that_no_registry_takes_is_passed_over() -> None:
     assert FloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
 
 
-def test_what_a_tag_cannot_hold_is_replaced() -> None:
-    assert legal_tag("1.0~rc1^2+git") == "1.0_rc1_2_git"
-    assert len(legal_tag("x" * 300)) == 128
-    assert (legal_tag(".1-1"), legal_tag("-x")) == ("_1-1", "_x")
+def test_invalid_characters_of_tags_are_replaced() -> None:
+    assert sanitize_tag("1.0~rc1^2+git") == "1.0_rc1_2_git"
+    assert len(sanitize_tag("x" * 300)) == 128
+    assert (sanitize_tag(".1-1"), sanitize_tag("-x")) == ("_1-1", "_x")
 
 
 _PARTS = st.text(string.ascii_letters + string.digits + "._+~^-", min_size=1) | st.text(min_size=1)
 
 
 @given(_PARTS, _PARTS)
-def test_whatever_is_made_a_tag_is_one(version: str, release: str) -> None:
-    assert is_tag(legal_tag(version))
-    assert is_tag(legal_tag(f"{version}-{release}"))
+def test_sanitized_tags_are_valid(version: str, release: str) -> None:
+    assert is_tag(sanitize_tag(version))
+    assert is_tag(sanitize_tag(f"{version}-{release}"))
 
 
 @pytest.mark.parametrize("part", [".", ".1", "..", "1..2", "-1", "1-2", "", "1/2", "1\n"])
-def test_what_is_neither_a_version_nor_a_release(part: str) -> None:
+def test_invalid_versions_and_releases(part: str) -> None:
     assert nvr_part_problem(part)
 
 
 @pytest.mark.parametrize("part", ["1", "1.0~rc1^2+git", "1.", "_1", "~1"])
-def test_versions_and_releases(part: str) -> None:
+def test_valid_versions_and_releases(part: str) -> None:
     assert not nvr_part_problem(part)
 
 
 @pytest.mark.parametrize("name", ["hello", "f41/hello-web", "a/b/c"])
-def test_names_that_are_repositories(name: str) -> None:
+def test_valid_repository_names(name: str) -> None:
     assert repository(name) == name
 
 
@@ -114,6 +113,6 @@ def test_names_that_are_repositories(name: str) -> None:
         "--tls-verify=false",
     ],
 )
-def test_names_that_are_none_are_refused(name: str) -> None:
+def test_invalid_repository_names(name: str) -> None:
     with pytest.raises(BuildFailedError, match="label name"):
         repository(name)

@@ -1,4 +1,4 @@
-"""Tasks that wait, and builders that do not check in: what is reported and how it is shown."""
+"""Reporting and display of waiting tasks whose builders do not check in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from fedpkg_container.hub.events import BuilderSeen, NoBuilder, TaskState
-from fedpkg_container.hub.hosts import without_builder
+from fedpkg_container.hub.hosts import find_tasks_without_builder
 from fedpkg_container.progress.json_lines import JsonRenderer
 from fedpkg_container.progress.live import LiveRenderer
 from fedpkg_container.progress.plain import PlainRenderer, QuietRenderer
@@ -46,17 +46,17 @@ def _host(arches: str, ago: float | None) -> dict[str, Any]:
     ],
 )
 def test_builders_of_an_arch(hosts: list[dict[str, Any]], text: str) -> None:
-    found = without_builder([_task()], {CHANNEL: hosts}, NOW)
+    found = find_tasks_without_builder([_task()], {CHANNEL: hosts}, NOW)
     assert [event.text for event in found.values()] == ([text] if text else [])
 
 
 @pytest.mark.parametrize(("ago", "text"), [(20, ""), (600, "no builder has checked in with the hub for 10 min")])
-def test_tasks_of_no_arch(ago: float, text: str) -> None:
-    found = without_builder([_task("noarch")], {CHANNEL: [_host("x86_64", ago), _host("s390x", 700)]}, NOW)
+def test_noarch_tasks(ago: float, text: str) -> None:
+    found = find_tasks_without_builder([_task("noarch")], {CHANNEL: [_host("x86_64", ago), _host("s390x", 700)]}, NOW)
     assert [event.text for event in found.values()] == ([text] if text else [])
 
 
-def test_each_arch_once_and_what_waits_alone() -> None:
+def test_each_architecture_is_reported_once() -> None:
     tasks = [
         _task(),
         _task(number=8),
@@ -64,15 +64,15 @@ def test_each_arch_once_and_what_waits_alone() -> None:
         _task("ppc64le", "OPEN"),
         _task("x86_64", "CLOSED"),
     ]
-    found = without_builder(tasks, {CHANNEL: [_host("x86_64 aarch64 s390x ppc64le", None)]}, NOW)
+    found = find_tasks_without_builder(tasks, {CHANNEL: [_host("x86_64 aarch64 s390x ppc64le", None)]}, NOW)
     assert [event.task.id for event in found.values()] == [7, 9]
-    assert without_builder(tasks, {CHANNEL + 1: []}, NOW) == {}
+    assert find_tasks_without_builder(tasks, {CHANNEL + 1: []}, NOW) == {}
 
 
 EVENT = NoBuilder(_task(), 1, 720.0)
 
 
-def test_plain_lines_report_it_once() -> None:
+def test_plain_output_reports_it_once() -> None:
     stream = io.StringIO()
     show = PlainRenderer(stream)
     for event in (EVENT, NoBuilder(_task(), 1, 780.0), BuilderSeen("aarch64"), EVENT):
@@ -95,7 +95,7 @@ def _live(view: LiveRenderer, stream: io.StringIO) -> str:
     return stream.getvalue()
 
 
-def test_the_live_view_shows_it_as_long_as_it_lasts() -> None:
+def test_live_view_shows_it_while_it_lasts() -> None:
     stream = io.StringIO()
     view = LiveRenderer(stream, console=Console(file=stream, width=100, height=24, force_terminal=False))
     view(EVENT)

@@ -1,4 +1,4 @@
-"""The options of buildContainer: what a hub refuses before a task exists."""
+"""Validation of buildContainer options on the hub, before a task is created."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def test_releases_of_isolated_builds(release: str) -> None:
     assert option_problems({"git_branch": "x", "isolated": True, "release": release}) == []
 
 
-def test_none_means_absent() -> None:
+def test_none_is_treated_as_absent() -> None:
     assert without_none({"a": None, "b": False}) == {"b": False}
-    assert option_problems({"git_branch": None}) == ["git_branch must be given"]
+    assert option_problems({"git_branch": None}) == ["git_branch is required"]
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (None, "git_branch must be given"),
+        (None, "git_branch is required"),
         ("scratch", "options must be a dictionary, not str"),
         ({"git_branch": "x", "colour": "red"}, "unknown option ('colour' was unexpected)"),
         ({"git_branch": "x", "scratch": "yes"}, "scratch: 'yes' is not of type 'boolean', 'null'"),
@@ -58,7 +58,7 @@ def test_none_means_absent() -> None:
             {"git_branch": "x", "scratch": True, "isolated": True, "release": "1"},
             "a build cannot be both scratch and isolated",
         ),
-        ({"git_branch": "x", "isolated": True}, "an isolated build needs a release"),
+        ({"git_branch": "x", "isolated": True}, "an isolated build requires a release"),
         (
             {"git_branch": "x", "yum_repourls": ["https://h/x.repo", "https://me:secret@h/x.repo"]},
             "yum_repourls.1 " + repo_url_problem("https://me@h/"),
@@ -71,30 +71,33 @@ def test_none_means_absent() -> None:
             )
             for release in ("8", "8.", "8.x", "8.1fix", "8.1.", "x.1", "\u0663.\u0661", "8.1\n")
         ),
-        ({"git_branch": "x", "arch_override": "x86_64"}, "arches can be limited for scratch and isolated builds only"),
+        (
+            {"git_branch": "x", "arch_override": "x86_64"},
+            "architectures can only be limited for scratch and isolated builds",
+        ),
         (
             {"git_branch": "x", "compose_ids": [1], "signing_intent": "r"},
-            "signing_intent and compose_ids exclude each other",
+            "signing_intent and compose_ids are mutually exclusive",
         ),
-        ({"git_branch": "x", "skip_build": True}, "skip_build has been removed: a build cannot be skipped"),
+        ({"git_branch": "x", "skip_build": True}, "skip_build is no longer supported: builds cannot be skipped"),
     ],
 )
-def test_problems_are_named(options: Any, problem: str) -> None:
+def test_problems_are_reported(options: Any, problem: str) -> None:
     assert problem in option_problems(options)
 
 
-def test_every_problem_is_named_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert len(option_problems({"scratch": 1, "colour": "red"})) == 3
 
 
 @pytest.mark.parametrize("option", sorted(UNAVAILABLE))
-def test_what_is_not_offered_is_refused_by_builders_too(option: str) -> None:
+def test_unavailable_options_are_also_rejected_by_builders(option: str) -> None:
     given = {"flatpak": True, "compose_ids": [1], "dependency_replacements": ["pip:a:1"]}.get(option, "x")
     plugin = koji.plugin.PluginTracker().load("builder_containerbuild", path=str(PLUGINS / "builder"), reload=True)
     handler = plugin.BuildContainerTask(1, "buildContainer", [], None, None, workdir="/nonexistent")
-    with pytest.raises(koji.BuildError, match=f"option {option} is not offered: it needs a"):
+    with pytest.raises(koji.BuildError, match=f"option {option} is not supported: it requires a"):
         handler.handler("git+https://h/container/hello#1", "target", {"git_branch": "x", option: given})
 
 
-def test_options_that_say_nothing_are_offered() -> None:
+def test_empty_unavailable_options_are_accepted() -> None:
     assert unavailable_options({**RPKG_SENDS, "flatpak": False}) == []

@@ -1,4 +1,4 @@
-"""Arches by the names of images, and what of a list is for them."""
+"""Architecture names in images, and selection of images from an image index."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ SINGLE = Manifest.of({"mediaType": MANIFEST})
 @pytest.mark.parametrize(
     ("arch", "name"), [("x86_64", "amd64"), ("armhfp", "armv7"), ("armv7hl", "armv7"), ("aarch64", "arm64")]
 )
-def test_the_image_of_an_arch_in_a_list(arch: str, name: str) -> None:
+def test_image_of_an_architecture_in_an_index(arch: str, name: str) -> None:
     assert LIST.digest_for(platform_of(arch)) == _digest(name)
 
 
-def test_a_list_that_lacks_it() -> None:
+def test_index_without_the_architecture() -> None:
     with pytest.raises(NoSuchImageError, match="no image for s390x"):
         LIST.digest_for(platform_of("s390x"))
 
 
-def test_a_single_image_is_its_own() -> None:
+def test_single_image_is_not_searched() -> None:
     assert SINGLE.digest_for(platform_of("s390x")) == SINGLE.digest
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.evr import by_age, compare
+from fedpkg_container.model.evr import compare_evr, evr_key
 from fedpkg_container.model.koji_images import Candidate
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
@@ -64,8 +64,8 @@ def test_placeholders_for_floating_tags() -> None:
 )  # fmt: skip
 def test_rpm_order(older: tuple[str, str], newer: tuple[str, str]) -> None:
     one, other = NVR("hello", *older), NVR("hello", *newer)
-    assert compare(one, other) < 0 < compare(other, one)
-    assert max([other, one], key=by_age) == other
+    assert compare_evr(one, other) < 0 < compare_evr(other, one)
+    assert max([other, one], key=evr_key) == other
     made = tagging(held=str(other)).plan(one, "sha256:new", ["t", "latest"], ["", "sha256:held"])
     assert (made[1].what, made[1].after) == ("kept", "sha256:held")
     made = tagging(held=str(one)).plan(other, "sha256:new", ["t", "latest"], ["", "sha256:held"])

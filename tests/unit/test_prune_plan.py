@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fedpkg_container.model.koji_images import Record, TaskRecord
+from fedpkg_container.model.koji_images import ImageRecord, TaskRecord
 from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.pruning.inventory import Inventory, temporary_tag
@@ -75,13 +75,13 @@ def test_time_in_the_future_counts_as_recent() -> None:
 def test_koji_takes_precedence_for_the_age() -> None:
     image = _image(1)
     inventory = _tagged([(_stamp(1, kind=""), image), ("1.0-1", image)])
-    records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY)}, {7: ENDED})
+    records = ToldRecords({image.digest: ImageRecord(("hello-1.0-1",), NOW - 40 * DAY)}, {7: ENDED})
     assert _going(inventory, records) == {_stamp(1, kind=""), "1.0-1"}
 
 
 def test_images_needed_by_koji_are_kept_with_reason() -> None:
     image = _image(1)
-    records = ToldRecords({image.digest: Record(("hello-1.0-1",), NOW - 40 * DAY, "it is in tag f42")})
+    records = ToldRecords({image.digest: ImageRecord(("hello-1.0-1",), NOW - 40 * DAY, "it is in tag f42")})
     (kept,) = _judged(_tagged([(_stamp(90), image)]), records).to_keep
     assert kept.why == "it is in tag f42"
 
@@ -142,7 +142,7 @@ def test_leftovers_of_an_interrupted_prune_are_deleted_unless_needed() -> None:
         (temporary_tag(needed.digest), needed),
         ("prune-" + "0" * 64, _image(4)),
     ])  # fmt: skip
-    records = ToldRecords({needed.digest: Record(("hello-1-1",), NOW, "newer than the retention period")})
+    records = ToldRecords({needed.digest: ImageRecord(("hello-1-1",), NOW, "newer than the retention period")})
     assert _going(inventory, records) == {temporary_tag(left.digest)}
 
 
@@ -163,7 +163,7 @@ def _repositories(draw: st.DrawFn) -> tuple[Inventory, ToldRecords]:
     inventory = Inventory("hello", {tag: each.digest for tag, each in tags.items()},
                           {each.digest: each for each in (*made, *boms)})  # fmt: skip
     needed = draw(st.lists(st.sampled_from(made), max_size=2))
-    records = ToldRecords({each.digest: Record(("x-1-1",), NOW, "it is in a tag") for each in needed})
+    records = ToldRecords({each.digest: ImageRecord(("x-1-1",), NOW, "it is in a tag") for each in needed})
     return inventory, records
 
 

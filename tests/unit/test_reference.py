@@ -1,4 +1,4 @@
-"""Image references: the grammar of distribution, and nothing beside it."""
+"""Image references: exactly the grammar of distribution is accepted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIGEST = "sha256:" + "0" * 64
         ("library/a__b", ("", "library/a__b", "", "")),
     ],
 )
-def test_references_are_taken_apart(text: str, parts: tuple[str, ...]) -> None:
+def test_references_are_parsed(text: str, parts: tuple[str, ...]) -> None:
     found = ImageReference.parse(text)
     assert (found.registry, found.repository, found.tag, found.digest) == parts
     assert str(found) == text
@@ -49,13 +49,13 @@ def test_references_are_taken_apart(text: str, parts: tuple[str, ...]) -> None:
         "-a",
     ],
 )
-def test_what_is_no_reference_is_refused(text: str) -> None:
+def test_invalid_references_are_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="not an image reference"):
         ImageReference.parse(text)
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_a_reference_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     try:
         found = ImageReference.parse(text)
     except UsageError:
@@ -64,7 +64,7 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
 
 
 @given(st.text(max_size=140))
-def test_tags_hold_nothing_that_a_command_line_would_take_for_something_else(text: str) -> None:
+def test_tags_are_safe_on_command_lines(text: str) -> None:
     if is_tag(text):
         assert len(text) <= 128
         assert text.isascii()

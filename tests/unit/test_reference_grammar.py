@@ -1,7 +1,7 @@
-"""Image references against distribution's grammar: what it makes is taken apart rightly, what breaks it is refused.
+"""Image references against distribution's grammar: references from it are parsed, violations are rejected.
 
-The grammar is written down once more here, as strategies that make texts, after the comment at the head of
-distribution's ``reference.go``; nothing of it comes from the code that is tested.
+The grammar is written again here, as strategies that generate texts, after the comment at the top of distribution's
+``reference.go``; nothing of it comes from the tested code.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _DIGEST = st.tuples(_ALGORITHM, _text(_HEX, 32, 128)).map(":".join)
 
 @dataclass(frozen=True)
 class Parts:
-    """What a reference is made of."""
+    """The parts of a reference."""
 
     registry: str
     path: str
@@ -70,7 +70,7 @@ class Parts:
 
 
 def _is_registry(text: str) -> bool:
-    """Whether docker's clients, and skopeo, take the first part of a name for a registry."""
+    """Whether docker's clients and skopeo interpret the first component of a name as a registry."""
     return "." in text or ":" in text or text == "localhost" or text != text.lower()
 
 
@@ -82,7 +82,7 @@ _LOCAL = st.builds(Parts, st.just(""), _PATH, st.one_of(st.just(""), _TAG), st.o
 
 
 @given(st.one_of(_LEGAL, _LOCAL))
-def test_what_the_grammar_makes_is_taken_apart(parts: Parts) -> None:
+def test_references_from_the_grammar_are_parsed(parts: Parts) -> None:
     found = ImageReference.parse(str(parts))
     assert (found.registry, found.repository, found.tag, found.digest) == (
         parts.registry, parts.path, parts.tag, parts.digest
@@ -96,7 +96,7 @@ def test_what_the_grammar_makes_is_taken_apart(parts: Parts) -> None:
     st.sampled_from(" \t\n\0!\"#$%&'()*+,;<=>?\\^`{|}~\N{LATIN SMALL LETTER A WITH ACUTE}\N{ARABIC-INDIC DIGIT ONE}"),
     st.data(),
 )
-def test_a_character_that_is_in_no_reference(parts: Parts, character: str, data: st.DataObject) -> None:
+def test_invalid_characters_are_rejected(parts: Parts, character: str, data: st.DataObject) -> None:
     text = str(Parts(parts.registry, parts.path, parts.tag, ""))  # digests may have a plus sign
     place = data.draw(st.integers(0, len(text)))
     with pytest.raises(UsageError, match="not an image reference"):
@@ -104,7 +104,7 @@ def test_a_character_that_is_in_no_reference(parts: Parts, character: str, data:
 
 
 def _broken(parts: Parts) -> dict[str, str]:
-    """Texts that break the grammar, each in one place."""
+    """Texts that violate the grammar in one place each."""
     registry, path = parts.registry, parts.path
     return {
         "an upper-case path": f"{registry}/{path}/A",
@@ -145,13 +145,13 @@ def _broken(parts: Parts) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", _broken(Parts("r.example", "a", "", "")))
 @given(parts=_LEGAL)
-def test_what_breaks_the_grammar_is_refused(kind: str, parts: Parts) -> None:
+def test_grammar_violations_are_rejected(kind: str, parts: Parts) -> None:
     with pytest.raises(UsageError, match="not an image reference"):
         ImageReference.parse(_broken(parts)[kind])
 
 
 @given(st.lists(_COMPONENT, min_size=1, max_size=60).map("/".join))
-def test_paths_have_255_characters_at_the_most(path: str) -> None:
+def test_paths_are_limited_to_255_characters(path: str) -> None:
     if len(path) <= 255:
         assert ImageReference.parse(f"r.example/{path}").repository == path
         assert not repository_problem(path) or path.split("/")[0] == "staging"
@@ -161,12 +161,12 @@ def test_paths_have_255_characters_at_the_most(path: str) -> None:
 
 
 @given(_TAG)
-def test_every_tag_of_the_grammar_is_one(tag: str) -> None:
+def test_tags_from_the_grammar_are_valid(tag: str) -> None:
     assert is_tag(tag)
 
 
 @given(st.sampled_from(sorted(ALGORITHMS.items())), st.data())
-def test_digests_that_can_be_checked(algorithm: tuple[str, int], data: st.DataObject) -> None:
+def test_supported_digests(algorithm: tuple[str, int], data: st.DataObject) -> None:
     name, length = algorithm
     digits = data.draw(_text("0123456789abcdef", length, length))
     assert validate_digest(f"{name}:{digits}") == f"{name}:{digits}"
@@ -176,6 +176,6 @@ def test_digests_that_can_be_checked(algorithm: tuple[str, int], data: st.DataOb
 
 
 @given(_DIGEST.filter(lambda digest: digest.partition(":")[0] not in ALGORITHMS))
-def test_digests_of_algorithms_that_nobody_can_check(digest: str) -> None:
+def test_digests_with_unsupported_algorithms(digest: str) -> None:
     with pytest.raises(RegistryError, match="invalid or unsupported digest"):
         validate_digest(digest)

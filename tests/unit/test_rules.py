@@ -1,4 +1,4 @@
-"""The rules over a checkout and its Dockerfile: each code has an input that brings it, and one that does not."""
+"""Checks of a checkout and its Dockerfile: each code has an input that triggers it, and one that does not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _codes(findings: list[Finding]) -> list[tuple[str, int]]:
     return [(finding.code, finding.line) for finding in findings]
 
 
-def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
+def test_valid_checkout_has_no_findings(tmp_path: Path) -> None:
     assert _found(tmp_path, GOOD) == []
 
 
@@ -51,23 +51,23 @@ def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
         ({"detached": True, "branch": ""}, "detached-head", "error"),
         ({"detached": True}, "detached-head", "warning"),
         ({"branch_known": False}, "branch", "warning"),
-        ({"tracks": ""}, "no-upstream", "error"),
+        ({"upstream": ""}, "no-upstream", "error"),
         ({"ahead": 2}, "unpushed", "error"),
         ({"behind": 1}, "behind", "warning"),
         ({"name": "other"}, "label-repository", "warning"),
     ],
 )
-def test_the_state_of_the_checkout(tmp_path: Path, changes: dict[str, Any], code: str, severity: str) -> None:
+def test_checkout_state(tmp_path: Path, changes: dict[str, Any], code: str, severity: str) -> None:
     found = _found(tmp_path, GOOD, **changes)
     assert [(finding.code, finding.severity) for finding in found] == [(code, severity)]
     assert _found(tmp_path, GOOD, local=True, **changes) == []
 
 
 @pytest.mark.parametrize("label", ["com.redhat.component", "BZComponent"])
-def test_the_package_of_another_repository(tmp_path: Path, label: str) -> None:
+def test_package_named_after_another_repository(tmp_path: Path, label: str) -> None:
     text = GOOD.replace("com.redhat.component", label)
     found = [each for each in _found(tmp_path, text, name="other") if each.code == "label-repository"]
-    assert "builders record other or other-container" in found[0].solution
+    assert "use other or other-container" in found[0].solution
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_labels(tmp_path: Path, old: str, new: str, expected: list[tuple[str, in
     assert _codes(_found(tmp_path, GOOD.replace(old, new))) == expected
 
 
-def test_labels_of_an_earlier_stage_count_where_the_image_stands_on_it(tmp_path: Path) -> None:
+def test_labels_of_base_stages_count(tmp_path: Path) -> None:
     assert _found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM x\nENV A=1\n") == []
     assert ("label-missing", 0) in _codes(_found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM r.io/b:1\nENV A=1\n"))
 
@@ -141,7 +141,7 @@ def test_labels_of_an_earlier_stage_count_where_the_image_stands_on_it(tmp_path:
         ("COPY <<EOF /x\nFROM nosuch\nEOF", [], []),
     ],
 )
-def test_what_is_copied(tmp_path: Path, steps: str, expected: list[str], locally: list[str]) -> None:
+def test_copy_sources(tmp_path: Path, steps: str, expected: list[str], locally: list[str]) -> None:
     (tmp_path / "here.txt").write_text("x")
     (tmp_path / "sources").write_text(f"SHA512 (cached.tar.gz) = {'0' * 128}\n")
     text = f"FROM r.io/base:1\n{steps}\n{LABELS}"
@@ -149,7 +149,7 @@ def test_what_is_copied(tmp_path: Path, steps: str, expected: list[str], locally
     assert [finding.code for finding in _found(tmp_path, text, local=True)] == locally
 
 
-def test_files_that_only_this_checkout_would_copy(tmp_path: Path) -> None:
+def test_untracked_files_in_copied_directories(tmp_path: Path) -> None:
     text = f"FROM r.io/base:1\nCOPY kept /x\n{LABELS}"
     inside, outside = ("kept/new", "kept/newer"), ("elsewhere/new",)
     assert _codes(_found(tmp_path, text, untracked=inside)) == [("copy-left-out", 2)]
@@ -160,14 +160,14 @@ def test_files_that_only_this_checkout_would_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "help.md", "sources", "container.yaml"])
-def test_a_folder_in_the_place_of_a_file(tmp_path: Path, name: str) -> None:
+def test_directory_instead_of_a_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     if name != "Dockerfile":
         (tmp_path / "Dockerfile").write_text(GOOD)
     assert [finding.severity for finding in rules.check(_checkout(tmp_path))] == ["error"]
 
 
-def test_sources_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_sources(tmp_path: Path) -> None:
     (tmp_path / "sources").write_text("what is this\n")
     assert [finding.code for finding in _found(tmp_path, GOOD)] == ["sources"]
 
@@ -180,10 +180,10 @@ def test_help(tmp_path: Path) -> None:
     assert [finding.severity for finding in _found(tmp_path, GOOD)] == ["error"]
 
 
-def test_a_here_document_does_not_end(tmp_path: Path) -> None:
+def test_unterminated_here_document(tmp_path: Path) -> None:
     found = _found(tmp_path, f"FROM r.io/base:1\n{LABELS}RUN <<EOF\ntrue\n")
     assert [finding.code for finding in found] == ["no-dockerfile"]
-    assert "here-document EOF of line 5 does not end" in found[0].message
+    assert "here-document EOF in line 5 is not terminated" in found[0].message
 
 
 _WORDS = """
@@ -194,7 +194,7 @@ _PIECES = st.sampled_from([*_WORDS, "\t", "\u202e", "\x00", "\x0c"])
 
 
 @given(st.lists(st.lists(_PIECES, max_size=7).map(" ".join), max_size=9).map("\n".join), st.booleans())
-def test_any_dockerfile_gives_findings(tmp_path_factory: pytest.TempPathFactory, text: str, local: bool) -> None:
+def test_any_dockerfile_yields_findings(tmp_path_factory: pytest.TempPathFactory, text: str, local: bool) -> None:
     path = tmp_path_factory.getbasetemp() / "any"
     path.mkdir(exist_ok=True)
     for finding in _found(path, text, local=local):
@@ -205,7 +205,7 @@ def test_any_dockerfile_gives_findings(tmp_path_factory: pytest.TempPathFactory,
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_give_findings(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_yield_findings(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "bytes"
     path.mkdir(exist_ok=True)
     (path / "Dockerfile").write_bytes(content)

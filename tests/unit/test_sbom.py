@@ -13,7 +13,8 @@ from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from fedpkg_container.image.record.sbom import Described, document
-from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 
 DIGEST = "sha256:" + "a" * 64

@@ -95,10 +95,10 @@ a = b
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, 1 or more",
         "[limits] build_size = much: must be a size, such as 500M or 10G",
-        "[components] tools/../x names no repository: it must be letters",
+        "[components] tools/../x names no repository: it must consist of letters",
         "[components] hello lists no package",
-        "[components] other = .x: must be letters",
-        "[repositories] Hello names no repository: it must be lower-case",
+        "[components] other = .x: must consist of letters",
+        "[repositories] Hello names no repository: it must consist of lower-case",
         "[colours]: no such section (there are registry, engine, limits, ",
     ):
         assert problem in caught.value.reason

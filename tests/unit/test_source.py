@@ -1,4 +1,4 @@
-"""What may be a source, and what is recorded of it."""
+"""Valid source URLs, and what is recorded of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.config import Lookaside
 from fedpkg_container.image.resolve import lookaside, source
 from fedpkg_container.image.resolve.source import fetch, forget_history
-from fedpkg_container.model.options import address, has_password, source_problem
+from fedpkg_container.model.options import has_password, source_problem, source_repository_url
 from fedpkg_container.process import Completed, run
 from tests.support.sources import scm
 from tests.support.waiting import PATIENCE
@@ -49,20 +49,23 @@ def test_what_a_worker_prints_instead_of_a_commit(
     assert "\n" not in raised.value.reason
 
 
-def test_the_user_of_a_source_is_kept() -> None:
-    assert address(SCM("git+https://me@src.example.org/x#1")) == "git+https://me@src.example.org/x"
+def test_user_name_in_source_url_is_kept() -> None:
+    assert source_repository_url(SCM("git+https://me@src.example.org/x#1")) == "git+https://me@src.example.org/x"
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("git+https://src.example.org/x?allowed/dir#1", r"a folder within a repository is not built: \?allowed/dir"),
-        ("git+https://src.example.org/x%2e%2e/y#1", "a path with % is not built"),
-        ("git+ssh://git@src.example.org/x#1", "sources are not fetched by ssh"),
-        ("svn+https://src.example.org/x#1", "sources of kind svn"),
+        (
+            "git+https://src.example.org/x?allowed/dir#1",
+            r"subdirectories of a repository cannot be built: \?allowed/dir",
+        ),
+        ("git+https://src.example.org/x%2e%2e/y#1", "source paths with % are not allowed"),
+        ("git+ssh://git@src.example.org/x#1", "ssh sources are not supported"),
+        ("svn+https://src.example.org/x#1", "sources of type svn"),
     ],
 )
-def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
+def test_invalid_sources(workspace: Workspace, url: str, reason: str) -> None:
     with pytest.raises(BuildFailedError, match=reason) as caught:
         fetch(SCM(url), workspace, lambda _: None)
     assert caught.value.solution
@@ -104,7 +107,7 @@ def test_passwords(url: str, has: bool) -> None:
     assert has_password(url) is has
 
 
-def test_an_ordinary_source() -> None:
+def test_valid_source() -> None:
     assert source_problem(SCM("git+https://src.example.org:8443/container/x?#1%2e")) == ("", "")
 
 

@@ -1,4 +1,4 @@
-"""Editing YAML in place: what was asked for changes, and no other byte does."""
+"""Editing YAML in place: only the requested value changes, and no other byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from fedpkg_container.distgit.yaml_document import parse
-from fedpkg_container.distgit.yaml_edit import render, set_value, unset_value
+from fedpkg_container.distgit.yaml_edit import dump_flow, set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 
 FILE = """\
@@ -72,7 +72,7 @@ def _unset(text: str, keys: str) -> str:
         ("go.modules", [{"module": "m"}], "# quick\n", "# quick\ngo:\n  modules: [{module: m}]\n"),
     ],
 )
-def test_setting_leaves_the_rest_as_it_is(keys: str, value: Any, old: str, new: str) -> None:
+def test_setting_preserves_the_rest(keys: str, value: Any, old: str, new: str) -> None:
     assert FILE.count(old) == 1
     assert _set(FILE, keys, value) == FILE.replace(old, new)
 
@@ -88,12 +88,12 @@ def test_setting_leaves_the_rest_as_it_is(keys: str, value: Any, old: str, new: 
         ("flatpak.name", "  name: |+\n    kept\n\n"),
     ],
 )
-def test_unsetting_leaves_the_rest_as_it_is(keys: str, gone: str) -> None:
+def test_unsetting_preserves_the_rest(keys: str, gone: str) -> None:
     assert FILE.count(gone) == 1
     assert _unset(FILE, keys) == FILE.replace(gone, "")
 
 
-def test_the_last_key_takes_its_mapping_with_it() -> None:
+def test_empty_mapping_is_removed_with_its_last_key() -> None:
     start, end = FILE.index("platforms:"), FILE.index("\ntags:")
     assert _unset(FILE, "platforms.not") == FILE[:start] + FILE[end:]
     assert _unset("a: {b: {c: 1}}\nd: 1\n", "a.b.c") == "d: 1\n"
@@ -125,22 +125,22 @@ def test_the_last_key_takes_its_mapping_with_it() -> None:
         ("x: &x 2\na: {b: *x }\n", "x: &x 2\na: {b: 1 }\n"),
     ],
 )
-def test_where_a_new_value_goes(text: str, new: str) -> None:
+def test_position_of_a_new_value(text: str, new: str) -> None:
     assert _set(text, "a.b", 1) == new
 
 
 @pytest.mark.parametrize("text", ["a: 1\n", "a: [x]\n", "- a\n"])
-def test_what_holds_no_keys_gets_none(text: str) -> None:
-    with pytest.raises(RefusedError, match="holds no keys"):
+def test_non_mapping_cannot_get_keys(text: str) -> None:
+    with pytest.raises(RefusedError, match="is not a mapping"):
         _set(text, "a.b", 1)
 
 
-def test_a_value_behind_kept_newlines_is_not_removed_in_silence() -> None:
+def test_value_with_kept_newlines_is_not_removed_silently() -> None:
     with pytest.raises(RefusedError, match="something else"):
         _unset("a: |+\n  x\nb: 1\n\n", "b")
 
 
-def test_line_ends_stay_what_they_are() -> None:
+def test_line_endings_are_preserved() -> None:
     text = FILE.replace("\n", "\r\n")
     assert _set(text, "platforms.only", ["x86_64"]) == _set(FILE, "platforms.only", ["x86_64"]).replace("\n", "\r\n")
     assert _set(text, "platforms.not", ["a", "s390x"]) == _set(FILE, "platforms.not", ["a", "s390x"]).replace(
@@ -159,19 +159,19 @@ def test_line_ends_stay_what_they_are() -> None:
         ("a: {b: &x 2}\nc: *x\n", "a.b"),
     ],
 )
-def test_what_would_change_something_else_is_refused(text: str, keys: str) -> None:
-    with pytest.raises(RefusedError, match="cannot be changed without changing something else"):
+def test_edit_with_side_effects_is_rejected(text: str, keys: str) -> None:
+    with pytest.raises(RefusedError, match="without changing other values"):
         _set(text, keys, 1)
 
 
-def test_what_cannot_be_read_is_not_edited() -> None:
-    with pytest.raises(RefusedError, match="f cannot be read") as error:
+def test_invalid_document_is_not_edited() -> None:
+    with pytest.raises(RefusedError, match="f was not edited") as error:
         _set("a: [\n", "a", 1)
     assert [each.code for each in error.value.findings] == ["yaml-syntax"]
 
 
 @pytest.mark.parametrize("keys", ["b", "a.c", "a.b.c", "l.x"])
-def test_what_is_not_set_cannot_be_unset(keys: str) -> None:
+def test_unsetting_a_missing_key_fails(keys: str) -> None:
     with pytest.raises(FedpkgContainerError, match=f"{keys} is not set in f"):
         _unset("a: {b: 1}\nl: [x]\n", keys)
 
@@ -185,8 +185,8 @@ _VALUE = st.recursive(
 
 @given(_VALUE)
 @settings(max_examples=400, deadline=None)
-def test_what_is_written_is_read(value: Any) -> None:
-    for text, expected in ((f"- {render(value)}\n", [value]), (f"{{a: [{render(value)}]}}", {"a": [value]})):
+def test_formatted_values_can_be_parsed(value: Any) -> None:
+    for text, expected in ((f"- {dump_flow(value)}\n", [value]), (f"{{a: [{dump_flow(value)}]}}", {"a": [value]})):
         document = parse(text, "f")
         assert document.findings == []
         assert document.values == expected
@@ -194,8 +194,8 @@ def test_what_is_written_is_read(value: Any) -> None:
 
 @given(_VALUE)
 @settings(max_examples=100, deadline=None)
-def test_what_is_written_means_the_same_to_yaml_of_today(value: Any) -> None:
-    assert YAML(typ="safe", pure=True).load(f"- {render(value)}\n") == [value]
+def test_formatted_values_mean_the_same_in_yaml_1_2(value: Any) -> None:
+    assert YAML(typ="safe", pure=True).load(f"- {dump_flow(value)}\n") == [value]
 
 
 _KEY = st.sampled_from(["a", "b", "c"])
@@ -208,7 +208,7 @@ _PLAIN = st.recursive(
 
 @st.composite
 def _documents(draw: st.DrawFn) -> str:
-    """A document as people lay it out: block or flow, indented so or so, with comments and blank lines."""
+    """A document in common layouts: block or flow style, different indentation, comments and blank lines."""
     yaml = YAML(typ="rt")
     yaml.default_flow_style = draw(st.sampled_from([True, False, None]))
     yaml.indent(mapping=draw(st.integers(2, 4)), sequence=4, offset=draw(st.integers(0, 2)))
@@ -226,13 +226,13 @@ def _documents(draw: st.DrawFn) -> str:
 
 @given(_documents(), st.lists(_KEY, min_size=1, max_size=3), _PLAIN)
 @settings(max_examples=400, deadline=None)
-def test_any_edit_is_right_or_refused(text: str, keys: list[str], value: Any) -> None:
+def test_any_edit_is_correct_or_rejected(text: str, keys: list[str], value: Any) -> None:
     path = tuple(keys)
     before = parse(text, "f").values or {}
     try:
         after = set_value(text, path, value, "f")
     except RefusedError as error:
-        assert "holds no keys" in error.reason
+        assert "is not a mapping" in error.reason
         return
     values = parse(after, "f").values
     for key in keys[:-1]:

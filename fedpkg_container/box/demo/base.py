@@ -17,7 +17,7 @@ from fedpkg_container.image.base.base_import import BaseImport, workshop
 from fedpkg_container.image.base.identity import identify
 from fedpkg_container.image.base.source import open_source
 from fedpkg_container.image.config import read_site
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
     from fedpkg_container.commands.terminal import complain
-    from fedpkg_container.hub.session import contact, logged_in
+    from fedpkg_container.hub.session import hub_errors, logged_in
     from fedpkg_container.image.base.base_import import BaseImport, workshop
     from fedpkg_container.image.base.identity import identify
     from fedpkg_container.image.base.source import open_source
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:
         source = open_source(arguments.image, shop.engine.workspace, site.access, site.limits)
         identity = identify(source, arguments.nvr, arguments.repository)
-        with logged_in(site.profile, account) as session, contact(session.baseurl):
+        with logged_in(site.profile, account) as session, hub_errors(session.baseurl):
             importer = BaseImport(
                 session=session,
                 generator=account.name,

@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.commands.registry.results import show, status, summary
     from fedpkg_container.commands.terminal import say, say_json
     from fedpkg_container.errors import UsageError
-    from fedpkg_container.hub.candidates import candidates, tagged
-    from fedpkg_container.hub.session import anonymous, contact
+    from fedpkg_container.hub.candidates import find_candidates, tagged_candidates
+    from fedpkg_container.hub.session import anonymous_session, hub_errors
     from fedpkg_container.registry.promotion.promote import PromoteOptions, promote
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.tagging import TagRules
@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
             f"target {target.name!r} does not accept builds from Koji tag {tag}",
             solution=f"accepted Koji tags: {' '.join(target.koji_tags)}",
         )
-    session = anonymous(site.profile)
-    with contact(session.baseurl):
-        builds = tagged(session, tag) if tag else candidates(session, arguments.nvr)
+    session = anonymous_session(site.profile)
+    with hub_errors(session.baseurl):
+        builds = tagged_candidates(session, tag) if tag else find_candidates(session, arguments.nvr)
     options = PromoteOptions(
         TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify
     )

@@ -146,7 +146,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
     from fedpkg_container.commands.terminal import complain, say, say_json
     from fedpkg_container.hub.image_records import KojiRecords
-    from fedpkg_container.hub.session import anonymous
+    from fedpkg_container.hub.session import anonymous_session
     from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
 
     both = arguments.staging == arguments.candidates
@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         staging=both or arguments.staging,
         candidates=both or arguments.candidates,
     )
-    report = Pruner(site, KojiRecords(anonymous(site.profile)), wanted, notice=complain).run()
+    report = Pruner(site, KojiRecords(anonymous_session(site.profile)), wanted, notice=complain).run()
     if arguments.json:
         say_json({**report.to_json(), "garbage_collection": garbage_collection(report.registry)})
     else:

@@ -31,9 +31,9 @@ from fedpkg_container.image.record.attachments import Documents, Made, Origin
 from fedpkg_container.image.record.koji_import import Importing, upload_folder
 from fedpkg_container.image.record.metadata import Provenance, Published
 from fedpkg_container.image.resolve.names import FloatingTags, Tags
-from fedpkg_container.model.build import NVR, BuiltImage
-from fedpkg_container.model.koji_images import RecordedImage, image_of
-from fedpkg_container.model.nvr import legal_tag
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_images import RecordedImage, image_metadata
+from fedpkg_container.model.nvr import NVR, sanitize_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
@@ -251,7 +251,7 @@ class BaseImport:
         folder = self.engine.folder / member.arch
         folder.mkdir()
         target = folder / f"{nvr}.{member.arch}.tar.gz"
-        name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
+        name = ImageReference("", published.repository.repository, tag=sanitize_tag(published.tags.primary))
         with self.engine.exporting(base.name, [], archive=name) as exporting:
             found = found_in(self.engine, base.image_id)
             self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
@@ -287,7 +287,7 @@ class BaseImport:
 
 def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
     """Whether Koji recorded this very image of a build; of an import it knows the images of its arches, too."""
-    imported = image_of(build).get("imported") or {}
+    imported = image_metadata(build).get("imported") or {}
     if imported.get("images") == source.image_ids:
         return True
     return bool(source.digest) and source.digest in RecordedImage.of(build).digests

@@ -8,11 +8,11 @@ import koji
 
 from fedpkg_container.errors import RefusedError, UsageError
 from fedpkg_container.image.base.source import BaseSource
-from fedpkg_container.model.build import NVR
 from fedpkg_container.model.nvr import (
-    COMPONENT,
-    LONGEST_NVR,
-    label,
+    COMPONENT_LABEL,
+    MAX_NVR_LENGTH,
+    NVR,
+    label_value,
     nvr_part_problem,
     package_problem,
     repository_problem,
@@ -59,7 +59,7 @@ def labelled(source: BaseSource) -> NVR | None:
 
 
 def _labels(source: BaseSource) -> dict[str, str]:
-    return {name: label(source.labels, name) for name in (COMPONENT, "version", "release")}
+    return {name: label_value(source.labels, name) for name in (COMPONENT_LABEL, "version", "release")}
 
 
 def _labelled(source: BaseSource) -> NVR:
@@ -67,7 +67,7 @@ def _labelled(source: BaseSource) -> NVR:
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise RefusedError(f"{source.shown} has no label {missing[0]}", solution=_NAME_IT)
-    return _checked(NVR(values[COMPONENT], values["version"], values["release"]))
+    return _checked(NVR(values[COMPONENT_LABEL], values["version"], values["release"]))
 
 
 def _checked(nvr: NVR) -> NVR:
@@ -78,13 +78,13 @@ def _checked(nvr: NVR) -> NVR:
     ):
         if problem:
             raise UsageError(f"the {what} {value[:80]!r} {problem}", solution=_NAME_IT)
-    if len(str(nvr)) > LONGEST_NVR:
-        raise UsageError(f"the NVR has more than {LONGEST_NVR} characters", solution=_NAME_IT)
+    if len(str(nvr)) > MAX_NVR_LENGTH:
+        raise UsageError(f"the NVR has more than {MAX_NVR_LENGTH} characters", solution=_NAME_IT)
     return nvr
 
 
 def _repository(source: BaseSource, chosen: str) -> str:
-    own = label(source.labels, "name") or (source.reference.repository if source.reference else "")
+    own = label_value(source.labels, "name") or (source.reference.repository if source.reference else "")
     name = chosen or own
     if not name:
         raise RefusedError(f"{source.shown} has no label name", solution="name its repository: --repository NAME")

@@ -10,12 +10,12 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import BuildFailedError, RefusedError
-from fedpkg_container.hub.reservation import ENDED
+from fedpkg_container.hub.reservation import ENDED_STATES
 from fedpkg_container.image.base.source import BaseSource
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.publish.floating_tags import Floating
 from fedpkg_container.image.resolve.names import check_owner
-from fedpkg_container.model.build import NVR
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
@@ -99,7 +99,7 @@ class BaseTags:
         deadline = time.monotonic() + TAG_TIMEOUT
         try:
             task_id = self.session.tagBuild(self.koji_tag, build_id)
-            while self.session.getTaskInfo(task_id)["state"] not in ENDED and time.monotonic() < deadline:
+            while self.session.getTaskInfo(task_id)["state"] not in ENDED_STATES and time.monotonic() < deadline:
                 time.sleep(INTERVAL)
             why = f"see task {task_id}"
         except koji.GenericError as error:

@@ -15,7 +15,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.model.build import BuildSpec
-from fedpkg_container.model.nvr import legal_tag
+from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 
 #: Sends a file to the hub: path, folder below the import's.
@@ -51,7 +51,7 @@ class Archive:
             return
         target = self.folder / f"{spec.nvr}.{spec.arch}.tar.gz"
         self.log.say(f"saving {target.name}")
-        name = ImageReference("", spec.image, tag=legal_tag(f"{spec.version}-{spec.release}"))
+        name = ImageReference("", spec.image, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
         with self.engine.exporting(image, kinds, archive=name) as exporting:
             yield lambda: self._keep(target, lambda: exporting.save(target))
 

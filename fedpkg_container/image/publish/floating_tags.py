@@ -17,9 +17,9 @@ from typing import Any
 import koji
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.evr import by_age, compare
+from fedpkg_container.model.evr import compare_evr, evr_key
 from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
@@ -90,7 +90,7 @@ class Floating:
         complete = koji.BUILD_STATES["COMPLETE"]
         listed = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
         nvrs = {each["build_id"]: NVR(each["name"], each["version"], each["release"]) for each in listed}
-        ids = [each for each, nvr in nvrs.items() if nvr == oldest or compare(nvr, oldest) > 0]
+        ids = [each for each, nvr in nvrs.items() if nvr == oldest or compare_evr(nvr, oldest) > 0]
         with self.session.multicall(strict=True) as calls:
             answers = [(each, calls.getBuild(each), calls.listTags(each)) for each in ids]
         found = []
@@ -105,4 +105,4 @@ class Floating:
 def _newest(holders: Iterable[Holder], tag: str) -> Holder | None:
     """The newest build that asks for a tag."""
     asking = [each for each in holders if tag in each.tags]
-    return max(asking, key=lambda each: by_age(each.nvr), default=None)
+    return max(asking, key=lambda each: evr_key(each.nvr), default=None)

@@ -81,7 +81,7 @@ def _publish(
 def _platform(image: BuiltImage) -> dict[str, str]:
     """What a list says that an image runs on: what the image itself says."""
     platform = ImageConfiguration.read(image.config, where=image.staging).platform
-    if not platform_of(image.arch).fits(platform):
+    if not platform_of(image.arch).matches(platform):
         raise RegistryError(f"{image.staging} is an image for {'/'.join(platform.values())}, not for {image.arch}")
     return platform
 

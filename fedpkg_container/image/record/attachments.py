@@ -19,7 +19,8 @@ from fedpkg_container.image.record import sbom
 from fedpkg_container.image.record.metadata import Published
 from fedpkg_container.image.resolve.plan import Plan
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import go_arch
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers

@@ -19,8 +19,9 @@ from fedpkg_container.image.publish.floating_tags import Floating
 from fedpkg_container.image.record.attachments import Document
 from fedpkg_container.image.record.metadata import Provenance, Published, metadata
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.build import NVR, BuiltImage
-from fedpkg_container.model.koji_images import RecordedImage, image_of
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_images import RecordedImage, image_metadata
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import uninterrupted
@@ -108,7 +109,7 @@ class Importing:
 def _identity(extra: Mapping[str, Any] | None) -> tuple[Any, Any]:
     """What no two runs of builds or imports have in common: the task, and its lists with the tag of their own."""
     recorded = extra or {}
-    return recorded.get("container_koji_task_id"), image_of({"extra": recorded}).get("index")
+    return recorded.get("container_koji_task_id"), image_metadata({"extra": recorded}).get("index")
 
 
 @dataclass(frozen=True)

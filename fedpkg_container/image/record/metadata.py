@@ -10,7 +10,8 @@ from typing import Any
 from fedpkg_container import __version__
 from fedpkg_container.image.resolve.names import Tags
 from fedpkg_container.image.resolve.parents import Parent
-from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 
 METADATA_VERSION = 0

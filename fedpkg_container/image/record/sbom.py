@@ -16,7 +16,8 @@ from license_expression import ExpressionError, Licensing, build_spdx_licensing,
 from packageurl import PackageURL
 
 from fedpkg_container import __version__
-from fedpkg_container.model.build import NVR, BuiltImage
+from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.parents import FindBuild
-from fedpkg_container.model.build import NVR
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.nvr import (
-    COMPONENT,
-    OLDER,
-    label,
-    legal_tag,
+    COMPONENT_LABEL,
+    NVR,
+    OLD_LABEL_NAMES,
+    label_value,
     nvr_part_problem,
     package_problem,
     repository_problem,
+    sanitize_tag,
 )
-from fedpkg_container.model.options import own_components, repository_path
-from fedpkg_container.model.reference import SCRATCH, UniqueTag, imported, is_floating_tag, is_tag
+from fedpkg_container.model.options import default_components, repository_path
+from fedpkg_container.model.reference import SCRATCH, UniqueTag, imported_builds, is_floating_tag, is_tag
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.repository import Repository
@@ -68,7 +68,7 @@ class FloatingTags:
         if self._by_container_yaml:
             tags = list(self.container_yaml)
         else:
-            tags = [legal_tag(nvr.version)] if "version" in self.policy else []
+            tags = [sanitize_tag(nvr.version)] if "version" in self.policy else []
             tags += ["latest"] if "latest" in self.policy else []
             tags += self.additional if "additional-tags" in self.policy else []
         return tuple(tag for tag in dict.fromkeys(tags) if is_floating_tag(tag))
@@ -113,7 +113,7 @@ def nvr_part(label: str, text: str) -> str:
     """
     problem = nvr_part_problem(text)
     if problem:
-        raise BuildFailedError(f"{label} = {text!r} {problem}", solution=f"mend the label {label}")
+        raise BuildFailedError(f"{label} = {text!r} {problem}", solution=f"fix the label {label}")
     return text
 
 
@@ -122,7 +122,7 @@ def required(labels: Mapping[str, str], name: str) -> str:
 
     :raises BuildFailedError: it is missing or empty
     """
-    value = label(labels, name)
+    value = label_value(labels, name)
     if not value:
         raise BuildFailedError(
             f"the Dockerfile has no label {name}", solution=f'add LABEL {name}="…" to the Dockerfile'
@@ -142,11 +142,11 @@ def check_component(component: str, source: str, allowed: Mapping[str, tuple[str
     :raises BuildFailedError: the package is another one
     """
     path = repository_path(source)
-    own = own_components(path)
+    own = default_components(path)
     if component in (*own, *allowed.get(own[0], ()), *allowed.get(path, ())):
         return
     raise BuildFailedError(
-        f"{COMPONENT} = {component}, but the source repository is {path}, which builds {' or '.join(own)}",
+        f"{COMPONENT_LABEL} = {component}, but the source repository is {path}, which builds {' or '.join(own)}",
         solution=f"correct the label; or ask the site to add {component} to {own[0]} in [components] of its builders'"
         " configuration. A scratch build may have any name",
     )
@@ -183,10 +183,10 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
         return
     manifest = repository.manifest(tag)
     owners = _components(repository, manifest)
-    if component in owners or component in _recorded(manifest.digest, imported(tags), find_build):
+    if component in owners or component in _recorded(manifest.digest, imported_builds(tags), find_build):
         return
     image = repository.reference.tagged(tag)
-    owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT}"
+    owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT_LABEL}"
     raise BuildFailedError(
         f"{repository.name} is the repository of another package's images: {image} is {owner}, and this is {component}",
         solution="choose another name (the label name, or --repository of import-base); or ask the site to remove"
@@ -207,4 +207,4 @@ def _components(repository: Repository, manifest: Manifest) -> list[str]:
     if manifest.manifests:
         manifest = repository.manifest(manifest.manifests[0].digest)
     labels = repository.labels(manifest)
-    return [labels[name] for name in (COMPONENT, OLDER[COMPONENT]) if labels.get(name)]
+    return [labels[name] for name in (COMPONENT_LABEL, OLD_LABEL_NAMES[COMPONENT_LABEL]) if labels.get(name)]

@@ -13,7 +13,7 @@ from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image.config import Site
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.platforms import Platform
-from fedpkg_container.model.reference import ImageReference, imported
+from fedpkg_container.model.reference import ImageReference, imported_builds
 from fedpkg_container.registry.skopeo import Registry
 
 #: Finds a Koji build by NVR or id; None when there is none.
@@ -102,7 +102,7 @@ class Resolver:
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
         have = manifest.platforms if manifest.is_index else [self.registry.configuration(pinned)]
-        missing = [each for each in self.platforms if not any(map(each.fits, have))]
+        missing = [each for each in self.platforms if not any(map(each.matches, have))]
         if missing:
             alone = "" if manifest.is_index else f": it is one image, of {_shown(have[0])}, not a list"
             raise BuildFailedError(
@@ -131,7 +131,7 @@ class Resolver:
     def _imports(self, pinned: ImageReference) -> Iterator[int]:
         """Builds that base images of a repository became, the newest first."""
         if pinned.registry == self.site.candidate:
-            yield from imported(self.registry.tags(pinned))
+            yield from imported_builds(self.registry.tags(pinned))
 
 
 def _shown(platform: Mapping[str, Any]) -> str:

@@ -22,10 +22,10 @@ from fedpkg_container.image.resolve.parents import Parent, Resolver
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
 from fedpkg_container.image.resolve.repositories import KojiFiles
 from fedpkg_container.image.task import Task
-from fedpkg_container.model.build import NVR, BuildSpec
+from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.limits import Deadline
-from fedpkg_container.model.nvr import COMPONENT, LONGEST_NVR, label
+from fedpkg_container.model.nvr import COMPONENT_LABEL, MAX_NVR_LENGTH, NVR, label_value
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
@@ -51,13 +51,15 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     :raises BuildFailedError: a label is missing, or makes no NVR or no repository
     """
     labels = dockerfile.labels
-    component = names.package(names.required(labels, COMPONENT))
+    component = names.package(names.required(labels, COMPONENT_LABEL))
     version = names.nvr_part("version", names.required(labels, "version"))
-    release = str(options.get("release") or label(labels, "release"))
+    release = str(options.get("release") or label_value(labels, "release"))
     if release:
         names.nvr_part("release", release)
-    if len(f"{component}-{version}-{release}") > LONGEST_NVR:
-        raise BuildFailedError(f"the labels make an NVR of more than {LONGEST_NVR} characters", solution="shorten them")
+    if len(f"{component}-{version}-{release}") > MAX_NVR_LENGTH:
+        raise BuildFailedError(
+            f"the labels make an NVR of more than {MAX_NVR_LENGTH} characters", solution="shorten them"
+        )
     try:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:

@@ -12,7 +12,7 @@ from fedpkg_container.engines.opening import check_directory
 from fedpkg_container.engines.sandbox import confined, connected
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
-from fedpkg_container.model.options import address, source_problem
+from fedpkg_container.model.options import source_problem, source_repository_url
 from fedpkg_container.process import run
 
 #: Seconds for a checkout, and for one git command.
@@ -72,7 +72,7 @@ def fetch(
     reason, solution = source_problem(scm)
     if reason:
         raise BuildFailedError(reason, solution=solution)
-    repository = address(scm)
+    repository = source_repository_url(scm)
     remote = repository.removeprefix("git+")
     say(f"fetching {remote} at {scm.revision}")
     folder = workspace.new("source")

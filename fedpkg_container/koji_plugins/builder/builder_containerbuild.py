@@ -113,7 +113,7 @@ class BuildContainerTask(ContainerTask):
     @staticmethod
     def _chosen(arches: list[str], platforms: Platforms) -> list[str]:
         """The arches that container.yaml leaves."""
-        chosen = platforms.choose(arches)
+        chosen = platforms.select(arches)
         if not chosen:
             raise BuildFailedError(
                 f"platforms of container.yaml leave none of {' '.join(arches)}", solution="mend platforms.only or .not"

@@ -17,11 +17,11 @@ from koji.plugin import export
 
 from fedpkg_container.koji_plugins.policy_refusal import policy_refusal
 from fedpkg_container.model.options import (
-    FORM,
-    address,
+    SOURCE_URL_FORM,
     has_password,
     option_problems,
     source_problem,
+    source_repository_url,
     unavailable_options,
 )
 
@@ -80,7 +80,7 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
     data: dict[str, Any] = {
         "method": "buildContainer",
         "user_id": context.session.user_id,
-        "source": f"{address(scm)}#{scm.revision}",
+        "source": f"{source_repository_url(scm)}#{scm.revision}",
         "target": target,
         "scratch": bool(options.get("scratch")),
         "isolated": bool(options.get("isolated")),
@@ -99,11 +99,11 @@ def _source(src: Any) -> SCM:
     if not isinstance(src, str):
         raise koji.GenericError("buildContainer: the source must be a URL")
     if has_password(src):  # koji's own refusal would repeat it
-        raise koji.GenericError(f"buildContainer: a source with a password is not built; give {FORM}")
+        raise koji.GenericError(f"buildContainer: a source with a password is not built; give {SOURCE_URL_FORM}")
     try:
         scm = SCM(src)
     except (koji.GenericError, ValueError) as error:  # ValueError: urllib cannot take it apart
-        raise koji.GenericError(f"buildContainer: {error}; give {FORM}") from error
+        raise koji.GenericError(f"buildContainer: {error}; give {SOURCE_URL_FORM}") from error
     reason, solution = source_problem(scm)
     if reason:
         raise koji.GenericError(f"buildContainer: {reason}; {solution}")

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.nvr import COMPONENT, label
+from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR, label_value
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.text import printable_line
@@ -67,5 +66,5 @@ class NVRLookup:
             raise
         except (RegistryError, IndexError):
             return None  # not an image, or without labels, or an empty index
-        parts = [printable_line(label(labels, name)) for name in (COMPONENT, "version", "release")]
+        parts = [printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version", "release")]
         return NVR(*parts) if all(parts) else None

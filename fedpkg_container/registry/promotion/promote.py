@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryUnavailableError
-from fedpkg_container.model.koji_images import Candidate, NoCandidate
+from fedpkg_container.model.koji_images import Candidate, RejectedCandidate
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
@@ -34,7 +34,7 @@ from fedpkg_container.registry.workers import WorkerPool
 #: Concurrent requests per image that is promoted, and in total.
 REQUESTS_PER_BUILD = 4
 MAX_REQUESTS = 32
-BuildCandidate = Union[Candidate, NoCandidate]
+BuildCandidate = Union[Candidate, RejectedCandidate]
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Promoter:
     requests: WorkerPool
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
-    def promote(self, candidate: Candidate | NoCandidate) -> PromotionResult:
+    def promote(self, candidate: Candidate | RejectedCandidate) -> PromotionResult:
         """Promote one build; errors are reported in the result."""
         began = time.monotonic()
         result = PromotionResult(str(candidate.nvr))
         try:
-            if isinstance(candidate, NoCandidate):
+            if isinstance(candidate, RejectedCandidate):
                 raise RefusedError(candidate.reason, solution=candidate.solution)
             self._check_accepted(candidate)
             _BuildPromotion(self, candidate, result).promote()

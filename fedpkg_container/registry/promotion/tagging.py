@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedpkg_container.errors import RefusedError, RegistryError
-from fedpkg_container.model.build import NVR
-from fedpkg_container.model.evr import compare
+from fedpkg_container.model.evr import compare_evr
 from fedpkg_container.model.koji_images import Candidate
-from fedpkg_container.model.nvr import legal_tag
+from fedpkg_container.model.nvr import NVR, sanitize_tag
 from fedpkg_container.registry.config import RECORDED, VERSION, Target
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.promotion.journal import TagMove
@@ -107,9 +106,9 @@ def wanted_tags(candidate: Candidate, target: Target) -> list[str]:
     tags = [candidate.nvr.primary_tag]
     for word in target.floating:
         if word == VERSION:
-            tags.append(legal_tag(candidate.nvr.version))
+            tags.append(sanitize_tag(candidate.nvr.version))
         elif word == RECORDED:
-            tags += map(legal_tag, candidate.floating)
+            tags += map(sanitize_tag, candidate.floating)
         else:
             tags.append(word)
     return list(dict.fromkeys(tags))
@@ -168,7 +167,7 @@ class TagUpdater:
                     f"{self._name(tag)} is {what}: {before}", solution=f"check it; --replace moves the tag to {nvr}"
                 )
             return TagChange(tag, before, digest, SET, f"it was {what}")
-        if compare(current_build, nvr) > 0 and not self.rules.downgrade:
+        if compare_evr(current_build, nvr) > 0 and not self.rules.downgrade:
             return TagChange(tag, before, before, KEPT, f"it belongs to {current_build}, which is newer")
         return TagChange(tag, before, digest, SET, f"it was {current_build}")
 

@@ -16,7 +16,7 @@ from fedpkg_container.errors import (
     RegistryError,
     RegistryUnavailableError,
 )
-from fedpkg_container.model.koji_images import Records
+from fedpkg_container.model.koji_images import ImageRecords
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
@@ -134,7 +134,7 @@ class Pruner:
     """
 
     site: DistributionSite
-    records: Records
+    records: ImageRecords
     options: PruneOptions
     notice: Callable[[str], None] = lambda _: None
     after: Callable[[str], None] = lambda _: None

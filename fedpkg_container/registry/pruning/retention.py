@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.model.koji_images import Record, Records, TaskRecord
+from fedpkg_container.model.koji_images import ImageRecord, ImageRecords, TaskRecord
 from fedpkg_container.model.reference import IMPORT, SCRATCH, UniqueTag
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
@@ -47,7 +47,7 @@ class RetentionPolicy:
     :param keep: retention period of unneeded images, seconds
     """
 
-    records: Records
+    records: ImageRecords
     targets: Sequence[tuple[Target, RegistryHTTP]]
     now: float
     keep: float
@@ -80,11 +80,11 @@ class RetentionPolicy:
         digest: str,
         unique_tags: Sequence[UniqueTag],
         tasks: Mapping[int, TaskRecord],
-        records: Mapping[str, Record],
+        records: Mapping[str, ImageRecord],
     ) -> Decision:
         tags = inventory.by_digest[digest]
-        record = records.get(digest, Record())
-        created = record.completed or max((unique_tag.made for unique_tag in unique_tags), default=None)
+        record = records.get(digest, ImageRecord())
+        created = record.completed or max((unique_tag.created for unique_tag in unique_tags), default=None)
         age = None if created is None else self.now - created
         reasons_to_keep = [records[reached].needed for reached in inventory.reach(digest) if reached in records]
         reason = next(filter(None, reasons_to_keep), "")
@@ -128,10 +128,10 @@ def _confirmed(unique_tags: Iterable[UniqueTag], tasks: Mapping[int, TaskRecord]
     ]
 
 
-def _reason_to_delete(record: Record, unique_tags: Sequence[UniqueTag]) -> str:
+def _reason_to_delete(record: ImageRecord, unique_tags: Sequence[UniqueTag]) -> str:
     if record.nvrs:
         return f"{record.nvrs[0]} is in no Koji tag"
-    newest = max(unique_tags, key=lambda unique_tag: unique_tag.made)
+    newest = max(unique_tags, key=lambda unique_tag: unique_tag.created)
     if newest.kind == IMPORT:
         return "interrupted import"
     kind = "scratch build" if newest.kind == SCRATCH else "not recorded in any build"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.model.koji_images import NoCandidate
+from fedpkg_container.model.koji_images import RejectedCandidate
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.tagging import TagRules
@@ -216,14 +216,14 @@ def test_refusals_do_not_stop_the_other_builds(bench: Bench) -> None:
     untagged = replace(good, koji_tags=())
     elsewhere = replace(good, koji_tags=("f42-container-candidate",))
     foreign = replace(good, image=replace(good.image, registry="old.example.org"))
-    none = NoCandidate("gone-1-1", "the hub knows no build gone-1-1", "check")
+    none = RejectedCandidate("gone-1-1", "the hub has no build gone-1-1", "check")
     outcomes = bench.promote(untagged, elsewhere, foreign, none, good)
     assert [each.state for each in outcomes] == ["refused"] * 4 + ["promoted"]
     assert "it is in no Koji tag" in outcomes[0].error
     assert "target 'stable' does not accept" in outcomes[1].error
     assert "TAG matching *-container-updates" in outcomes[1].solution
     assert "recorded at old.example.org, not in the candidate registry" in outcomes[2].error
-    assert outcomes[3].error == "the hub knows no build gone-1-1"
+    assert outcomes[3].error == "the hub has no build gone-1-1"
 
 
 def test_missing_image(bench: Bench) -> None:

@@ -286,7 +286,7 @@ def test_copy_timeout(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Repository, "mount", mount)
     (outcome,) = bench.promote(candidate)
-    assert (outcome.state, outcome.error) == ("failed", "promoting hello-1.0-1 takes longer than 0.5 s")
+    assert (outcome.state, outcome.error) == ("failed", "promoting hello-1.0-1: exceeded the time limit of 0.5 s")
     assert bench.tags(candidate) == {}
 
 

@@ -1,0 +1,101 @@
+"""Retrying requests to a hub that does not respond, while a build is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+import koji
+
+from fedpkg_container.errors import LostContactError, NotAuthenticatedError
+from fedpkg_container.hub.events import ContactLost, ContactRegained, Event
+from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason, is_permanent
+from fedpkg_container.model.polling import PollInterval
+
+Response = TypeVar("Response")
+
+#: Maximum delay in seconds before a request is retried, and the factor by which the delay grows.
+MAX_DELAY = 15.0
+BACKOFF = 1.5
+
+
+class HubRetry:
+    """Retries requests to a hub, with increasing delays, until it responds or the timeout has passed.
+
+    :param task_id: the task to name in errors
+    :param login: logs the session in again; called once, if the hub no longer knows the session
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        task_id: int,
+        interval: PollInterval,
+        login: Callable[[], None] | None,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._session = session
+        self._task_id = task_id
+        self._pace = interval
+        self._login = login
+        self._sleep = sleep
+        self._clock = clock
+        self._is_session_lost = False
+
+    def call(self, request: Callable[[], Response]) -> Generator[Event, None, Response]:
+        """Send a request until the hub responds; yield ``ContactLost`` before each retry.
+
+        :raises LostContactError: if the hub did not respond in time, or retrying is of no use
+        :raises koji.AuthError: if the hub does not allow anonymous access
+        """
+        failing_since: float | None = None
+        delay = self._pace.minimum
+        while True:
+            began = self._clock()
+            try:
+                if self._is_session_lost:
+                    self._log_in_again()
+                response = request()
+            except koji.AuthError:
+                self._note_lost_session()
+            except (*CONNECTION_ERRORS, koji.GenericError, LostContactError) as error:
+                failing_since = began if failing_since is None else failing_since
+                seconds = self._clock() - failing_since
+                reason = failure_reason(error)
+                if seconds >= self._pace.hub_timeout or is_permanent(error):
+                    raise self._lost_contact(seconds, reason) from error
+                yield ContactLost(seconds, reason, self._pace.hub_timeout)
+                self._sleep(min(delay, max(self._pace.hub_timeout - seconds, 0.0)))
+                delay = min(delay * BACKOFF, MAX_DELAY)
+            else:
+                if failing_since is not None:
+                    yield ContactRegained(self._clock() - failing_since)
+                return response
+
+    def _lost_contact(self, seconds: float, reason: str) -> LostContactError:
+        how_long = f" for {seconds:.0f} s" if seconds >= 1 else ""
+        return LostContactError(
+            f"no response from the hub{how_long} ({reason}); task {self._task_id} is still running",
+            solution=f"watch task {self._task_id} again later",
+        )
+
+    def _note_lost_session(self) -> None:
+        """Handle a session unknown to the hub: log in again once, afterwards continue anonymously (reading only).
+
+        :raises koji.AuthError: if the hub does not allow anonymous access
+        """
+        if not self._session.logged_in:
+            raise koji.AuthError("the hub does not allow anonymous access")
+        if self._login is None:
+            self._session.setSession(None)
+        else:
+            self._is_session_lost = True
+
+    def _log_in_again(self) -> None:
+        assert self._login is not None, "a session is only marked as lost if it can be renewed"
+        try:
+            self._login()
+        except NotAuthenticatedError:
+            self._session.setSession(None)
+        self._login, self._is_session_lost = None, False
