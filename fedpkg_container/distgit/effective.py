@@ -105,7 +105,7 @@ class EffectiveConfig:
             if label:
                 yield Setting(key, label.value, f"Dockerfile:{label.line}")
             else:
-                yield Setting(key, None, f"{DEFAULT}: next release of the hub" if key == "release" else "Dockerfile")
+                yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else "Dockerfile")
         stages = self._dockerfile.stages if self._dockerfile else []
         parents = self._dockerfile.parents if self._dockerfile else []
         base = self._dockerfile.base if self._dockerfile else ""

@@ -37,7 +37,7 @@ def test_values_and_origins(folder: Path) -> None:
     found = _settings(folder)
     assert found["package"] == ("foo-container", "Dockerfile:4")
     assert found["version"] == ("1.0", "Dockerfile:6")
-    assert found["release"] == (None, "default: next release of the hub")
+    assert found["release"] == (None, "default: assigned by Koji")
     assert found["base"] == ("registry.example.com/fedora:41", "Dockerfile:3")
     assert found["parents"][1] == "Dockerfile:1,3"
     assert found["branch"] == ("rawhide", "git")
