@@ -187,10 +187,10 @@ def test_tag_before_the_first_promotion_is_known() -> None:
 def test_build_that_keeps_a_tag_stays_in_its_history() -> None:
     one = entry(tags=moved("", "hello-1-1", "1", "latest")).done()
     known = history(one, entry(what=UNPROMOTE).done())
-    assert known.holders["latest"] == ["sha256:hello-1-1"]
+    assert known.tag_history["latest"] == ["sha256:hello-1-1"]
     gone = entry(what=UNPROMOTE, deleted=("sha256:hello-1-1",)).done()
     known = history(one, gone)
-    assert (known.holders["latest"], "sha256:hello-1-1" in known.promoted) == ([], False)
+    assert (known.tag_history["latest"], "sha256:hello-1-1" in known.promoted) == ([], False)
 
 
 def test_author(monkeypatch: pytest.MonkeyPatch) -> None:

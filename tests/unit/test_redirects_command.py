@@ -128,7 +128,7 @@ def test_https_registry_needs_an_authority(tmp_path: Path) -> None:
     text = SECTION.replace("registry_ca = /etc/pki/tls/certs/ca.pem", "").replace("registry-1.example.org", "192.0.2.1")
     with pytest.raises(ConfigurationError) as caught:
         read_site(_site(tmp_path, SITE + text))
-    assert "[redirects] registry = https://192.0.2.1:5000: must have a name" in caught.value.solution
+    assert "[redirects] registry = https://192.0.2.1:5000: must have a host name" in caught.value.solution
     assert "[redirects] registry_ca is missing" in caught.value.solution
 
 

@@ -1,6 +1,7 @@
 """Print the configuration of a web server in front of the registry.
 
-It redirects clients to a mirror for blobs, and proxies everything else to the registry.
+It redirects clients to a mirror for blobs, and proxies everything else to the
+registry.
 """
 
 from __future__ import annotations
