@@ -47,3 +47,18 @@ def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
+
+
+def write_when_different(path: Path, text: str) -> None:
+    """Write a file unless it holds the text already; programs that have it open keep what they opened.
+
+    It is not synchronized with the disk.
+
+    :raises OSError: it could not be written
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == text.encode():
+            return
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.replace(path)

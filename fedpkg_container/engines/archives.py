@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines import storage
+from fedpkg_container.engines.opening import open_plain, opened_directory
 from fedpkg_container.engines.sandbox import Sandbox
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, ProgramError, ProgramOutputError, RegistryError, UsageError
@@ -56,10 +58,12 @@ class ImageFolder:
     """An image, or a list of some, in a folder as skopeo's ``dir:`` has it.
 
     :param kind: of the archive that it was in; docker's holds layers that registries get packed, as other blobs
+    :param below: the directory of the worker that made it
     """
 
     path: Path
     kind: str
+    below: Path
 
     @property
     def keeps_digests(self) -> bool:
@@ -86,7 +90,7 @@ class ImageFolder:
 
     def _read(self, name: str, longest: int) -> bytes:
         try:
-            return _plain(self.path / name, longest)
+            return _plain(self.path / name, self.below, longest)
         except OSError as error:
             raise NoSuchImageError(f"the archive has no {name}: {error.strerror}") from error
 
@@ -115,7 +119,7 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
             f"{archive} cannot be read as an image: {_said(error)}",
             solution="make it with skopeo copy --all, buildah push or podman save",
         ) from error
-    return ImageFolder(folder / "image", kind)
+    return ImageFolder(folder / "image", kind, workspace.work)
 
 
 def _said(error: ProgramError) -> str:
@@ -158,8 +162,7 @@ class _Reader:
 
         :raises UsageError: there are more
         """
-        size = sum(_sizes(self.folder))
-        if size > _COPIES * self.limits.decompressed + _OWN_FILES:
+        if storage.size_of(self.folder) > _COPIES * self.limits.decompressed + _OWN_FILES:
             raise self._decompressed_too_large()
 
     def _decompressed_too_large(self) -> UsageError:
@@ -183,7 +186,7 @@ class _Reader:
         self._check_size(size)
         copy = self._layout_folder()
         self.confined("cp", "-R", "-P", "--", f"{self.archive}/.", copy)
-        return OCI, f"{OCI}:{_layout(self.archive, copy)}"
+        return OCI, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
     def file(self) -> tuple[str, str]:
         """The kind of an archive, and what skopeo reads.
@@ -197,12 +200,11 @@ class _Reader:
             return kind, f"{DOCKER}:{plain}"
         copy = self._layout_folder()
         self.confined("tar", "-xf", plain, "-C", copy, "--no-same-owner", "--no-same-permissions")
-        return kind, f"{OCI}:{_layout(self.archive, copy)}"
+        return kind, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
     def _layout_folder(self) -> Path:
         copy = self.folder / "layout"
-        copy.mkdir()
-        self.sandbox.workspace.give(copy)
+        self.confined("mkdir", "--", copy)  # by the worker, which owns the directory above
         return copy
 
     def _kind(self, plain: Path) -> str:
@@ -243,7 +245,11 @@ class _Reader:
                 self.confined("cp", "--", self.archive, copy)
                 self.confined(program, "-d", "-q", "--", copy, prefix=[f"--as={_DECOMPRESSION_MEMORY}"])
                 plain = self.folder / "archive"
-                start = _start(plain)
+                try:
+                    with open_plain(plain, self.sandbox.workspace.work) as file:
+                        start = file.read(tarfile.BLOCKSIZE)
+                except OSError as error:
+                    raise UsageError(f"{self.archive} cannot be decompressed: {error.strerror}") from error
                 break
         try:
             tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
@@ -280,25 +286,26 @@ def _sizes(folder: Path) -> Iterator[int]:
                     yield _size(entry)
 
 
-def _layout(archive: Path, layout: Path) -> Path:
+def _layout(archive: Path, layout: Path, below: Path) -> Path:
     """Let the index of an OCI layout name one image, or one list of images.
 
     :param archive: what the layout is a copy of
+    :param below: the directory of the worker that owns the layout
     :raises UsageError: it names none
     """
     try:
-        index = json.loads(_plain(layout / "index.json", LONGEST_MANIFEST))
+        index = json.loads(_plain(layout / "index.json", below, LONGEST_MANIFEST))
         members = [Descriptor.of(each) for each in index["manifests"]]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, RegistryError) as error:
         raise UsageError(f"{archive} has no index of an OCI layout that can be read: {error}") from error
     if not members:
         raise UsageError(f"{archive} holds no image")
     if len(members) > 1:
-        _in_one_list(layout, [_with_platform(layout, each) for each in members])
+        _in_one_list(layout, below, [_with_platform(layout, below, each) for each in members])
     return layout
 
 
-def _with_platform(layout: Path, member: Descriptor) -> dict[str, Any]:
+def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, Any]:
     """What is said of an image, with the platform that it says itself where that is missing.
 
     :raises RegistryError: it cannot be read
@@ -306,9 +313,9 @@ def _with_platform(layout: Path, member: Descriptor) -> dict[str, Any]:
     facts = dict(member.facts)
     if not member.is_manifest or facts.get("platform"):
         return facts
-    folder = ImageFolder(layout / "blobs" / "sha256", OCI)
+    folder = ImageFolder(layout / "blobs" / "sha256", OCI, below)
     try:
-        raw = _plain(folder.path / member.digest.partition(":")[2], LONGEST_MANIFEST)
+        raw = _plain(folder.path / member.digest.partition(":")[2], below, LONGEST_MANIFEST)
     except OSError as error:
         raise NoSuchImageError(f"the archive has no {member.digest}: {error.strerror}") from error
     manifest = Manifest.read(raw, digest=member.digest, where=member.digest)
@@ -323,30 +330,39 @@ def platform(configuration: bytes) -> dict[str, str]:
     return ImageConfiguration.read(configuration, where="an image").platform
 
 
-def _in_one_list(layout: Path, members: Iterable[Any]) -> None:
+def _in_one_list(layout: Path, below: Path, members: Iterable[Any]) -> None:
     """Let the index of a layout name one list, of the images that it named itself.
 
     Names of a layout may be links that its maker chose: files are made anew, and its folders must be folders.
     """
     listed = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(members)})
-    blobs = layout / "blobs" / "sha256"
-    if any(path.is_symlink() for path in (layout, layout / "blobs", blobs)) or not blobs.is_dir():
-        raise UsageError("the OCI layout has no folder blobs/sha256")
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [listed.descriptor]}
-    for path, content in ((blobs / listed.digest.partition(":")[2], listed.raw), (layout / "index.json", index)):
-        path.unlink(missing_ok=True)
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
-            file.write(data)
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [listed.descriptor]}).encode()
+    written = (
+        (layout / "blobs" / "sha256", listed.digest.partition(":")[2], listed.raw),
+        (layout, "index.json", index),
+    )
+    try:
+        for folder, name, content in written:
+            with opened_directory(folder, below) as directory:
+                _replace(directory, name, content)
+    except OSError as error:
+        raise UsageError(f"the OCI layout has no folder blobs/sha256 that can be written: {error.strerror}") from error
 
 
-def _plain(path: Path, longest: int) -> bytes:
+def _replace(directory: int, name: str, content: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(name, flags, 0o644, dir_fd=directory), "wb") as file:
+        file.write(content)
+
+
+def _plain(path: Path, below: Path, longest: int) -> bytes:
     """The content of a plain file that is no link.
 
     :raises OSError: it is something else, or too long
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > longest:
-            raise OSError(0, "not a plain file, or too long")
+    with open_plain(path, below) as file:
+        if os.fstat(file.fileno()).st_size > longest:
+            raise OSError(0, "too long")
         return file.read(longest)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fedpkg_container.engines import cgroups, storage
+from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import Sandbox, Store
 from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspace, Workspaces, locked, remove
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, ProgramError, RegistryError
@@ -47,6 +48,8 @@ MOST_FILES = 1_000_000
 _DAY = 24 * 3600.0
 #: In an image's directory: what the registry has, and a description, written last.
 _CONTENT, _DESCRIPTION = "content", "image.json"
+#: Bytes of a store's list of layers, which has less than a kilobyte of each.
+_LONGEST_STORE = 8 * 1024 * 1024
 #: What directories of images are called that are not complete.
 _INCOMING = "incoming-"
 
@@ -69,10 +72,15 @@ class BaseImage:
         """The store."""
         return self.directory / "work" / "graph"
 
+    @property
+    def content(self) -> Path:
+        """The directory with what the registry has."""
+        return self.directory / _CONTENT
+
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest, as the registry has it."""
-        return Manifest.read((self.directory / _CONTENT / "manifest.json").read_bytes())
+        return Manifest.read((self.content / "manifest.json").read_bytes())
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
@@ -114,7 +122,7 @@ class BaseImage:
 
     def blob(self, digest: str) -> Path:
         """The file of a blob."""
-        return self.directory / _CONTENT / checked(digest).partition(":")[2]
+        return self.content / checked(digest).partition(":")[2]
 
 
 class BaseImages:
@@ -286,6 +294,7 @@ class BaseImages:
             tick()  # it may have been fast
         except ProgramError as error:
             raise RegistryError(f"{name} cannot be unpacked: {error.reason}") from error
+        _check_layers(BaseImage("", str(name), incoming), workspace)
         image_id = manifest.blobs[0].digest.partition(":")[2]
         described = {"image_id": image_id, "name": str(name)}
         (incoming / _DESCRIPTION).write_text(json.dumps(described))
@@ -377,6 +386,33 @@ class BaseImages:
         except (FedpkgContainerError, OSError) as error:  # tried again before the next image is fetched
             logger.warning("base image %s could not be removed: %s", removed, error)
         return True
+
+
+def _check_layers(base: BaseImage, workspace: Workspace) -> None:
+    """Refuse an image whose configuration names other layers than it has.
+
+    The image ID is the digest of the configuration, and skopeo does not compare. An image with the configuration of
+    another one would be taken for it, and its blobs for layers of the other one.
+
+    :param workspace: of the worker that unpacked it
+    :raises RegistryError: it does, or the store does not tell
+    """
+    path = workspace.work / "graph" / "overlay-layers" / "layers.json"
+    try:
+        named = (base.configuration.get("rootfs") or {}).get("diff_ids") or []
+        blobs = [each.digest for each in base.manifest.blobs[1:]]
+        same = len(named) == len(blobs)
+        if same and blobs:
+            with open_plain(path, workspace.work) as file:
+                listed = json.loads(file.read(_LONGEST_STORE))
+            unpacked = {(each.get("compressed-diff-digest"), each.get("diff-digest")) for each in listed}
+            same = unpacked.issuperset(zip(blobs, named))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RegistryError(f"the layers of {base.name} cannot be compared with its configuration: {error}") from error
+    if not same:
+        raise RegistryError(
+            f"{base.name} has other layers than its configuration names", solution="use another base image"
+        )
 
 
 def _read(file: IO[str]) -> str:

@@ -7,17 +7,19 @@ import json
 import os
 import re
 import shutil
-import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from fedpkg_container.engines import hook, storage
 from fedpkg_container.engines.bases import LONGEST, BaseImage, BaseImages
+from fedpkg_container.engines.inside.export import ARCHIVE, EXPORTED
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
+from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import INSIDE, Sandbox, interpreter
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import (
@@ -45,8 +47,12 @@ _CGROUPS = "/sys/fs/cgroup"
 _DOCKER = "v2s2"
 #: Names of files and directories of a build.
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
+#: Seconds between two looks at what a worker has done.
+_LOOK = 0.01
 #: Bytes of files that are read out of an image.
 LONGEST_FILES = 10**9
+#: Bytes that are copied at a time, and bytes of a log that are shown.
+_PART, _SHOWN = 16 << 20, 4000
 
 
 @dataclass(frozen=True)
@@ -94,31 +100,91 @@ class Exported:
 
     :param manifests: format → manifest
     :param directory: of its blobs, which the worker owns
+    :param work: the worker's directory, which holds it
     """
 
     manifests: Mapping[str, Manifest]
     directory: Path
+    work: Path
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
         """Yield the content of a blob.
 
         :raises OSError: there is no such file
         """
-        with open_plain(self.directory / blob.digest.partition(":")[2]) as file:
+        with open_plain(self.directory / blob.digest.partition(":")[2], self.work) as file:
             while chunk := file.read(1 << 20):
                 yield chunk
 
 
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a file that a worker wrote, for reading.
+class Exporting:
+    """An image that a worker prepares.
 
-    :raises OSError: it is not a plain file
+    :param program: the worker
+    :param log: what it prints
+    :param target: directory that it owns, for blobs, manifests and the archive
+    :param work: directory of the worker, in which ``target`` is
+    :param kinds: the formats
+    :param tick: called every second while this process waits or copies; what it raises ends the wait
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(0, f"not a plain file: {path}")
-    return file
+
+    def __init__(
+        self,
+        program: subprocess.Popen[bytes],
+        log: Path,
+        target: Path,
+        *,
+        work: Path,
+        kinds: Sequence[str],
+        tick: Callable[[], None],
+    ) -> None:
+        self._program, self._log, self._target, self._work, self.kinds = program, log, target, work, kinds
+        self._tick = tick
+        self._exported: Exported | None = None
+
+    def wait(self) -> Exported:
+        """Wait until everything for registries is there.
+
+        :raises ProgramError: it cannot be exported
+        :raises RegistryError: what was exported is not an image
+        """
+        if self._exported is None:
+            self._wait_for(lambda: os.path.lexists(self._target / EXPORTED))
+            manifests = {}
+            for kind in self.kinds:
+                with open_plain(self._target / f"{kind}.json", self._work) as file:
+                    manifests[kind] = Manifest.read(file.read(LONGEST_MANIFEST + 1), where=kind)
+            self._exported = Exported(manifests, self._target, self._work)
+        return self._exported
+
+    def save(self, target: Path) -> None:
+        """Wait until the archive is complete, and copy it to a file.
+
+        :raises ProgramError: it cannot be exported
+        """
+        self._wait_for(lambda: False)
+        with open_plain(self._target / ARCHIVE, self._work) as source, target.open("wb") as file:
+            while chunk := source.read(_PART):
+                self._tick()  # what a worker wrote may be long, and have holes
+                file.write(chunk)
+
+    def _wait_for(self, is_there: Callable[[], bool]) -> None:
+        """Wait until something is there, or the worker has ended well.
+
+        :raises ProgramError: it failed, or takes too long
+        """
+        ticked = time.monotonic()
+        deadline = ticked + STEP_TIMEOUT
+        while self._program.poll() is None and not is_there():
+            if time.monotonic() > deadline:
+                raise ProgramTimeoutError(f"the image was not exported within {STEP_TIMEOUT:g} s")
+            if time.monotonic() - ticked > 1:
+                ticked = time.monotonic()
+                self._tick()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._program.wait(timeout=_LOOK)
+        if self._program.returncode:
+            raise ProgramError("export", self._program.returncode, printable(_end_of(self._log)))
 
 
 class Buildah:
@@ -147,7 +213,9 @@ class Buildah:
         self.access = access
         self.denied = denied
         self.bases = BaseImages(workspaces, workspace, access=access, longest=longest_base)
-        self._exports: dict[str, Exported] = {}
+        #: Called every second while a worker works that is not ``build``'s; what it raises ends the worker.
+        self.tick: Callable[[], None] = lambda: None
+        self._exports: dict[str, Exporting] = {}
 
     def build(self, request: ImageBuild, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
         """Build; the image ID of the result.
@@ -195,7 +263,8 @@ class Buildah:
 
         :raises ProgramError: it is not an image ID
         """
-        with contextlib.suppress(OSError, ValueError), open_plain(self.workspace.work / _IMAGE_ID) as file:
+        work = self.workspace.work
+        with contextlib.suppress(OSError, ValueError), open_plain(work / _IMAGE_ID, work) as file:
             text = file.read(100).decode().strip()
             if re.fullmatch("(sha256:)?[0-9a-f]{64}", text):
                 return text
@@ -225,7 +294,13 @@ class Buildah:
         return hook.complaints(self.workspace)
 
     def files(
-        self, image: str, *, directories: Sequence[str] = (), files: Sequence[str] = (), present: Sequence[str] = ()
+        self,
+        image: str,
+        *,
+        directories: Sequence[str] = (),
+        files: Sequence[str] = (),
+        present: Sequence[str] = (),
+        base: BaseImage | None = None,
     ) -> Path:
         """Copy files out of an image, without executing anything of it; a directory with them at their places.
 
@@ -233,10 +308,12 @@ class Buildah:
         :param directories: directories whose plain files are copied
         :param files: files that are copied, following links within the image
         :param present: what becomes an empty file or directory, where the image has one
+        :param base: the base image that it is: its store alone is read, which no worker of a build can write
         :raises ProgramError: the image cannot be read
         """
         target = self._new("files")
-        stores = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
+        own = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
+        stores = own if base is None else [base.graph]
         request = {
             "image": image.removeprefix("sha256:"),
             "stores": [str(each) for each in stores],
@@ -246,7 +323,7 @@ class Buildah:
             "present": [*present],
             "longest": LONGEST_FILES,
         }
-        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT)
+        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
 
     def _new(self, name: str) -> Path:
@@ -264,70 +341,64 @@ class Buildah:
 
     def configuration(self, image: str) -> dict[str, Any]:
         """The configuration of an image, with all that the docker format has."""
+        if exporting := self._exports.get(image):
+            exported = exporting.wait()
+            config = exported.manifests[_DOCKER].blobs[0]
+            configuration: dict[str, Any] = json.loads(b"".join(exported.chunks(config)))
+            return configuration
         described: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", image))["Docker"]
         return described
 
     def export(self, image: str, kinds: Sequence[str]) -> Exported:
-        """Prepare an image for a registry.
+        """Prepare an image for a registry, unless that is done already, or is being done.
 
         :param kinds: formats, some of ``v2s2`` and ``oci``
         :raises ProgramError: it cannot be exported
         :raises RegistryError: what was exported is not an image
         """
         known = self._exports.get(image)
-        if known and not set(kinds) - set(known.manifests):
-            return known
-        # Archives are in docker's format, whatever a registry gets.
-        wanted = dict.fromkeys([_DOCKER, *kinds])
-        sources = {}
-        for kind in wanted:
-            source = self._new("export")
-            self._run("push", "--quiet", "-D", "--format", kind, image, f"dir:{source}")
-            sources[kind] = str(source)
-        target = self._new("exported")
-        layers = {diff_id: blob for base in self.bases.used.values() for diff_id, blob in base.layers.items()}
-        request = {"sources": sources, "target": str(target), "known": layers, "gzip": _gzip(3)}
-        run(self._program("export.py", request), timeout=STEP_TIMEOUT)
-        manifests = {}
-        for kind in wanted:
-            with open_plain(target / f"{kind}.json") as file:
-                manifests[kind] = Manifest.read(file.read(LONGEST_MANIFEST + 1), where=kind)
-        self._exports[image] = Exported(manifests, target)
-        return self._exports[image]
+        if known and not set(kinds) - set(known.kinds):
+            return known.wait()
+        with self.exporting(image, kinds) as made:
+            return made.wait()
 
     @contextlib.contextmanager
-    def saved(
-        self, image: str, name: ImageReference, target: Path, *, compressed: bool = True
-    ) -> Iterator[Callable[[], None]]:
-        """Save an image as a docker-archive while other things are done.
+    def exporting(
+        self, image: str, kinds: Sequence[str], *, archive: ImageReference | None = None, compressed: bool = True
+    ) -> Iterator[Exporting]:
+        """Prepare an image for a registry, and an archive of it, in a worker while other things are done.
 
-        :param name: what the archive calls it
-        :param target: the file
-        :param compressed: with gzip; buildah 1.28 and skopeo 1.9 read only archives that are not
-        :returns: a function that waits until it is saved
+        :param kinds: formats, some of ``v2s2`` and ``oci``
+        :param archive: what a docker-archive calls the image; None for no archive
+        :param compressed: whether the archive is, with gzip; buildah 1.28 and skopeo 1.9 read only archives that are
+            not
         """
-        exported = self.export(image, [_DOCKER])
+        # Archives are in docker's format, whatever a registry gets.
+        wanted = tuple(dict.fromkeys([_DOCKER, *kinds]))
+        others = {kind: self._new("export") for kind in wanted[1:]}
+        target = self._new("exported")
+        known: dict[str, dict[str, Any]] = {}
+        for base in self.bases.used.values():
+            for diff_id, blob in base.layers.items():
+                known[diff_id] = {**blob, "file": str(base.blob(blob["digest"]))}
+        push = ["buildah", "push", "--quiet", "-D", "--format"]
         request = {
-            "target": str(exported.directory),
-            "gzip": _gzip(1) if compressed else ["cat"],
-            "archive": "archive",
-            "name": str(name),
+            "push": [*push, _DOCKER, image, "docker-archive:/dev/stdout"],
+            "others": {kind: ([*push, kind, image, f"dir:{path}"], str(path)) for kind, path in others.items()},
+            "target": str(target),
+            "known": known,
+            "gzip": _gzip(),
+            "archive": str(archive) if archive else "",
+            "compressed": compressed,
         }
-        log = self.folder / "archive.log"
-        # Everything that waits for the build waits for this.
-        command, environment = self._program("export.py", request), self._environment()
-        with background(command, log=log, env=environment, writes_files=True) as program:
-
-            def wait() -> None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    program.wait(timeout=STEP_TIMEOUT)
-                if program.returncode:
-                    printed = printable(log.read_text(errors="replace")[-4000:])
-                    raise ProgramError("export", program.returncode or 0, printed)
-                with open_plain(exported.directory / "archive") as source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
-
-            yield wait
+        contents = [base.content for base in self.bases.used.values()]
+        command = self._program("export.py", request, readable=contents)
+        log = self.folder / f"{target.name}.log"
+        with background(command, log=log, env=self._environment(), writes_files=True) as program:
+            self._exports[image] = Exporting(
+                program, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
+            )
+            yield self._exports[image]
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
         """Push an image; the digest of its manifest.
@@ -374,8 +445,8 @@ class Buildah:
     def to_local_storage(self, image: str, name: ImageReference) -> str:
         """Bring an image into the local storage of the user that runs this, under a name; its image ID there."""
         archive = self.folder / "image.tar"
-        with self.saved(image, name, archive, compressed=False) as wait:
-            wait()
+        with self.exporting(image, [], archive=name, compressed=False) as exporting:
+            exporting.save(archive)
         pulled = run(["buildah", "pull", "--quiet", f"docker-archive:{archive}"], timeout=STEP_TIMEOUT)
         archive.unlink()
         return pulled.text.split()[-1]
@@ -407,16 +478,22 @@ class Buildah:
         (context / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
         options = ["--network", "host", "--quiet", *self.isolation.options()]
         command = self._worker(["buildah", "build", *options, context])
-        return run(command, timeout=STEP_TIMEOUT, check=False).status == 0
+        return run(command, timeout=STEP_TIMEOUT, check=False, tick=self.tick).status == 0
 
     def _run(self, *arguments: str, timeout: float = STEP_TIMEOUT) -> str:
-        return run(self._worker(["buildah", *arguments]), timeout=timeout).text
+        return run(self._worker(["buildah", *arguments]), timeout=timeout, tick=self.tick).text
 
 
-def _gzip(level: int) -> list[str]:
-    """Return the command that compresses: igzip (isa-l), which is many times as fast as gzip, where it is installed.
+def _end_of(log: Path) -> str:
+    """The last characters of a log, which a worker writes and may have made as long as it likes."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN))
+        return file.read(_SHOWN).decode(errors="replace")
 
-    :param level: 1 to 3
+
+def _gzip() -> list[str]:
+    """Return the command that compresses: igzip (isa-l) where it is installed, else gzip.
+
+    Of 562 MB of /usr, igzip -3 makes 256 MB in 2 s, gzip -6 238 MB in 32 s, and gzip -3 249 MB in 15 s of a processor.
     """
-    program, option = ("igzip", f"-{level}") if shutil.which("igzip") else ("gzip", f"-{2 * level}")
-    return [program, "-n", option, "-c"]
+    return ["igzip", "-n", "-3", "-c"] if shutil.which("igzip") else ["gzip", "-n", "-6", "-c"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from fedpkg_container.engines.ids import in_user_namespace
@@ -57,6 +59,21 @@ def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
     except OSError as error:
         logger.warning("no limits of memory and processes for %s: %s", folder.name, error)
     return tuple(path for path in made if path.is_dir())
+
+
+def half_of_memory() -> int:
+    """Return half of this machine's memory, in bytes: the memory limit of a worker where a site sets no other."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def out_of_memory(paths: Iterable[Path]) -> bool:
+    """Return whether the kernel has killed a process of these groups because of their memory limit."""
+    for path in paths:
+        for file in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError):
+                if found := re.search("^oom_kill ([0-9]+)$", (path / file).read_text(), re.MULTILINE):
+                    return int(found[1]) > 0
+    return False
 
 
 def groups(folder: Path) -> list[Path]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import time
 
 from fedpkg_container.engines.inside.after_run import LOG
+from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import INSIDE, interpreter
 from fedpkg_container.engines.workspace import Workspace
 
 #: Seconds after which the runtime ends the hook.
 TIMEOUT = 60
-#: Characters of its log that are shown.
+#: Bytes of its log that are shown.
 LONGEST_LOG = 4000
 #: The directory of its description, in the build's, and of its files, in the worker's.
 HOOKS, _OWN = "hooks", "after-run"
@@ -39,8 +38,7 @@ def options(workspace: Workspace, epoch: int) -> list[str]:
 def complaints(workspace: Workspace) -> list[str]:
     """Return what the hooks of a build could not do, in lines."""
     try:
-        log = os.open(workspace.work / _OWN / LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open_plain(workspace.work / _OWN / LOG, workspace.work) as file:
+            return file.read(LONGEST_LOG).decode(errors="replace").splitlines()
     except OSError:
         return []
-    with open(log, errors="replace") as file:
-        return file.read(LONGEST_LOG).splitlines() if stat.S_ISREG(os.fstat(log).st_mode) else []

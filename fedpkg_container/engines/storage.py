@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.engines.workspace import Workspace
+from fedpkg_container.files import write_when_different
 from fedpkg_container.process import run
 
 #: The variable by which buildah and skopeo find the configuration.
@@ -26,7 +27,7 @@ def configure(workspace: Workspace, stores: Sequence[Path]) -> dict[str, str]:
         listed = ", ".join(f'"{store}"' for store in stores)
         lines += ["[storage.options]", f"additionalimagestores = [{listed}]"]
     path = workspace.folder / "storage.conf"
-    path.write_text("\n".join(lines) + "\n")
+    write_when_different(path, "\n".join(lines) + "\n")
     return {VARIABLE: str(path)}
 
 

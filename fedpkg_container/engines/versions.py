@@ -67,7 +67,12 @@ KNOWN = (
     Vulnerability("CVE-2024-1753", "buildah", (("1.24.0", "1.35.1"),), _WORKER),
     Vulnerability("CVE-2024-9407", "buildah", (("0", "1.37.4"),), _WORKER),
     Vulnerability("CVE-2024-9675", "buildah", (("0", "1.38.0"),), _WORKER),
-    Vulnerability("CVE-2024-11218", "buildah", (("0", "1.38.1"),), _WORKER),
+    Vulnerability(
+        "CVE-2024-11218",
+        "buildah",
+        (("0", "1.33.12"), ("1.35.0", "1.35.5"), ("1.37.0", "1.37.6"), ("1.38.0", "1.38.1")),
+        _WORKER,
+    ),
     Vulnerability("CVE-2024-9341", "buildah", (("0", ""),), _WORKER),
     Vulnerability("CVE-2024-9676", "buildah", (("0", ""),), "--userns=auto is not used"),
     Vulnerability("CVE-2026-79705", "buildah", (("0", ""),), "buildah itself is not affected"),

@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -37,6 +37,8 @@ DELETE_TIMEOUT = 600.0
 #: Seconds that a lock is waited for, where nobody says otherwise, and between two ticks meanwhile.
 LOCK_TIMEOUT = 3600.0
 TICK = 1.0
+#: Bytes of a process's environment and mounts that are looked at: what is looked for is near the beginning of both.
+_LONGEST_FACTS = 256 * 1024
 #: A byte as mountinfo writes it.
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
@@ -95,7 +97,7 @@ class WorkerLimits:
     :param processes: processes and threads; 0 for no limit
     """
 
-    memory: int = 0
+    memory: int = field(default_factory=cgroups.half_of_memory)
     processes: int = 4096
 
 
@@ -166,9 +168,9 @@ class Workspaces:
 
         :param name: what the build is called; part of the directory's name
         """
-        self.clean_up()
         with contextlib.ExitStack() as stack:
             ids = stack.enter_context(self.ids.allocated())
+            self.clean_up()  # a build that was killed may have had these IDs, and its processes live for a moment
             with self._nobody_else():
                 path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
                 stack.enter_context(locked(path / "lock", wait=True))
@@ -215,7 +217,7 @@ def remove(path: Path) -> None:
 
     :raises FedpkgContainerError: something could not be ended or unmounted
     """
-    left = kill_all(lambda: processes_in(path))
+    left = kill_all(lambda: processes_in(path), belongs=lambda pid: _belongs(pid, path))
     if left:
         raise FedpkgContainerError(f"processes of {path} could not be ended: {left}")
     for mount in sorted(mounts_below(path), reverse=True):
@@ -254,17 +256,33 @@ def _unescaped(text: bytes) -> bytes:
 
 def processes_in(path: Path) -> list[int]:
     """Processes whose root file system or working folder is in a build's store, or that were started for it."""
-    marker = os.fsencode(f"{path}/")
     found = cgroups.processes(path)
-    for pid in processes():
-        if pid == os.getpid():
-            continue
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-            mounts = _mounts(pid)
-        except OSError:
-            continue
-        root = next((line for point, line in mounts if point == b"/"), b"")
-        if b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in root:
-            found.append(pid)
+    found += [pid for pid in processes() if pid != os.getpid() and pid not in found and _belongs(pid, path)]
     return found
+
+
+def _belongs(pid: int, path: Path) -> bool:
+    """Whether a process is in the control group of a build, in its store, or was started for it."""
+    marker = os.fsencode(f"{path}/")
+    try:
+        groups, environment, mounts = (_beginning(pid, name) for name in ("cgroup", "environ", "mountinfo"))
+    except OSError:
+        return False
+    if os.fsencode(cgroups.name(path)) in groups.replace(b"\n", b"/").split(b"/"):
+        return True
+    root = next((line for line in mounts.split(b"\n") if line.split(b" ")[4:5] == [b"/"]), b"")
+    return b"CONTAINERS_STORAGE_CONF=" + marker in environment or marker in _unescaped(root)
+
+
+def _beginning(pid: int, name: str) -> bytes:
+    """The first bytes of what the kernel tells of a process, which may be one of another build.
+
+    A process chooses what it shows as its environment, of any length (prctl(2), PR_SET_MM), and what it mounts.
+
+    :raises OSError: there is no such process
+    """
+    with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+        content = b""
+        while len(content) < _LONGEST_FACTS and (part := file.read(_LONGEST_FACTS - len(content))):
+            content += part
+    return content

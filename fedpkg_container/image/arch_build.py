@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +14,18 @@ from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.limits import guard, until_full
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import Recipe, build_image, unset
+from fedpkg_container.image.building.recipe import BUILD_LABELS, Recipe, build_image, unset
 from fedpkg_container.image.config import Site
 from fedpkg_container.image.inspect.buildroot import buildroot
-from fedpkg_container.image.inspect.describe import describe, found_in
+from fedpkg_container.image.inspect.describe import check_labels, describe, found_in
 from fedpkg_container.image.publish.archive import Archive, Upload
 from fedpkg_container.image.publish.index import lost_in
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
 from fedpkg_container.image.resolve.repositories import KojiFiles, Repositories, repo_file
-from fedpkg_container.image.resolve.source import commit_time
+from fedpkg_container.image.resolve.source import forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
@@ -39,6 +38,7 @@ class ArchBuild:
     """What the build of one arch works with.
 
     :param source: the checkout at the exact commit
+    :param timestamp: when that commit was made, in seconds since the epoch
     :param koji: Koji's files, where repositories are
     :param folder: a folder for files of this build
     :param after: called after each step
@@ -48,6 +48,7 @@ class ArchBuild:
     site: Site
     engine: Buildah
     source: Path
+    timestamp: int
     koji: KojiFiles
     folder: Path
     log: BuildLog
@@ -67,6 +68,7 @@ class ArchBuild:
         room = guard(self.source, self.site.limits, log)
         deadline = self.site.limits.preparation()
         workspace = self.engine.workspace
+        self.engine.tick = until_full(self.folder, self.site.limits, log)
         lookaside.fetch(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
         bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
         self.after("pulled")
@@ -76,7 +78,7 @@ class ArchBuild:
             tools = beside.submit(buildroot, spec.arch)
             image = self._build(dockerfile, bases)
         self.after("executed")
-        with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+        with Archive(spec, self.engine, self.folder, log, self.upload).of(image, self.site.formats) as keep:
             log.say("reading the image's RPMs")
             found = found_in(self.engine, image)
             log.say(f"the image holds {len(found['components'])} RPMs")
@@ -98,14 +100,19 @@ class ArchBuild:
             return replace(built, warnings=warnings, files=files, variants=variants)
 
     def _push(self, image: str) -> tuple[ImageReference, dict[str, str]]:
-        """Push to staging, under tags that no other build has; the image, and the digests of its other formats."""
+        """Push to staging, under tags that no other build has; the image, and the digests of its other formats.
+
+        :raises RegistryError: it could not be pushed, or has labels of another build
+        """
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
         self.log.say(f"pushing {staged}")
-        self.engine.export(image, self.site.formats)
         first, *others = self.site.formats
         exact = staged.at(self.engine.push(image, staged, first))
-        return exact, {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
+        variants = {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
+        pushed = [exact, *(staged.at(each) for each in variants.values())]
+        check_labels(Registry(self.site.access), pushed, own_labels(self.spec))
+        return exact, variants
 
     def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
         self.log.say(f"pulling {pinned}")
@@ -117,14 +124,13 @@ class ArchBuild:
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        timestamp = commit_time(self.source, self.engine.workspace)
-        shutil.rmtree(self.source / ".git", ignore_errors=True)
+        forget_history(self.source, self.engine.workspace)
         recipe = Recipe(
             dockerfile=dockerfile,
             context=self.source,
             parents={written: base.name for written, base in bases.items()},
             labels={**unset(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
-            timestamp=timestamp,
+            timestamp=self.timestamp,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,
@@ -156,3 +162,8 @@ class ArchBuild:
                 f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
             )
         return content
+
+
+def own_labels(spec: BuildSpec) -> dict[str, str]:
+    """The labels of an image that say which build it is; a Dockerfile cannot set them."""
+    return {**{name: value for name, value in spec.labels.items() if name in BUILD_LABELS}, **spec.identity}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedpkg_container.engines.cgroups import half_of_memory
 from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
@@ -86,7 +87,7 @@ class Limits:
     size: int = 10 * _GIGABYTE
     log: int = _GIGABYTE
     free: int = _GIGABYTE
-    memory: int = 0
+    memory: int = field(default_factory=half_of_memory)
     processes: int = 4096
     files: int = 1_000_000
     free_files: int = 10_000

@@ -66,17 +66,35 @@ def is_running(pid: int) -> bool:
     return status is not None and status.is_running
 
 
-def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = GRACE) -> list[int]:
-    """Kill processes (SIGKILL) until none is found, at most for ``deadline`` seconds; returns those left."""
+def kill_all(
+    pids: Callable[[], Sequence[int]], *, deadline: float = GRACE, belongs: Callable[[int], bool] = lambda _: True
+) -> list[int]:
+    """Kill processes (SIGKILL) until none is found, at most for ``deadline`` seconds; returns those left.
+
+    :param belongs: whether a process is still one that is to be killed: its id may have become that of another one
+        since it was found. Nothing can come between this answer and the signal
+    """
     end = time.monotonic() + deadline
     while left := [pid for pid in pids() if is_running(pid)]:
         for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _kill(pid, belongs)
         if time.monotonic() > end:
             return left
         time.sleep(0.05)
     return []
+
+
+def _kill(pid: int, belongs: Callable[[int], bool]) -> None:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if belongs(pid):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+    finally:
+        os.close(process)
 
 
 def processes() -> Iterator[int]:

@@ -117,6 +117,15 @@ def test_run_that_writes_without_end(packager: Packager, box: Box, run: str, rec
     _assert_works(packager)
 
 
+@pytest.mark.root
+def test_run_that_uses_too_much_memory(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN x=$(busybox yes | head -c 400000000); echo ${#x}", release="1"))
+    with site_settings(box, {"limits": {"memory": "200M"}}):
+        fault = _ended(packager, submit(packager))
+    assert re.search(r"failed: out of memory \(limit: 0.2 GB\)\. use less memory in RUN", fault), fault
+    _assert_works(packager)
+
+
 def test_a_builder_whose_disk_is_nearly_full(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 5", release="1"))
     free = shutil.disk_usage(box.layout.folder).free

@@ -11,6 +11,7 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,7 +185,7 @@ def test_what_is_too_large_is_refused_before_it_fills_the_disk(tmp_path: Path, w
 def test_many_layers_that_are_small_enough_each_are_watched(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "contents").mkdir()
     reader = archives._Reader(Sandbox(workspace), tmp_path, tmp_path / "contents", SMALL)
-    for number in range(109):
+    for number in range(108):  # a little more of each on disk
         (tmp_path / "contents" / str(number)).write_bytes(bytes(10**6))
     reader.check()
     (tmp_path / "contents" / "last").write_bytes(bytes(10**6))
@@ -202,3 +203,99 @@ def test_folders_deeper_in_each_other_than_python_can_call(tmp_path: Path) -> No
         assert list(archives._sizes(tmp_path)) == [3]
     finally:
         run(["rm", "-rf", "--", tmp_path / "a"], timeout=60)  # pytest could not
+
+
+def test_files_deeper_than_a_path_may_be_long_are_counted(tmp_path: Path) -> None:
+    """By names that a program passes to the kernel, nothing below 4,096 bytes is reached."""
+    contents = tmp_path / "contents"
+    contents.mkdir()
+    descriptor = os.open(contents, os.O_RDONLY)
+    for _ in range(50):
+        os.mkdir("d" * 200, dir_fd=descriptor)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    try:
+        with open(os.open("large", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=descriptor), "wb") as file:
+            file.write(bytes(110 * 10**6))
+        with Workspaces(tmp_path / "state").open("archive") as made:
+            reader = archives._Reader(Sandbox(made), tmp_path, contents, SMALL)
+            with pytest.raises(UsageError, match="more than 3 MB when decompressed"):
+                reader.check()
+    finally:
+        os.close(descriptor)
+        run(["rm", "-rf", "--", contents], timeout=60)
+
+
+@pytest.fixture
+def taken_over(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], None]]:
+    """Programs that an archive has taken over, and what they do to the directory of their worker when they end."""
+    acts: dict[str, Callable[[Path], None]] = {}
+    honest = archives._Reader.confined
+
+    def confined(self: archives._Reader, *arguments: str | Path, **options: Any) -> str:
+        printed = honest(self, *arguments, **options)
+        if act := acts.get(str(arguments[0])):
+            act(self.folder)
+        return printed
+
+    monkeypatch.setattr(archives._Reader, "confined", confined)
+    return acts
+
+
+def test_a_pipe_in_the_place_of_a_decompressed_archive_is_not_waited_for(
+    tmp_path: Path, workspace: Workspace, taken_over: dict[str, Callable[[Path], None]]
+) -> None:
+    def leave_pipe(folder: Path) -> None:
+        (folder / "archive").unlink()
+        os.mkfifo(folder / "archive")
+
+    taken_over["gzip"] = leave_pipe
+    archive = _archive(tmp_path / "packed.tar", {**LAYOUT, "index.json": INDEX})
+    archive.write_bytes(gzip.compress(archive.read_bytes()))
+    with pytest.raises(UsageError, match="cannot be decompressed"):
+        unpack(archive, workspace)
+
+
+def test_a_directory_that_a_worker_replaces_with_a_link_is_not_followed(
+    tmp_path: Path, workspace: Workspace, taken_over: dict[str, Callable[[Path], None]]
+) -> None:
+    """Neither is anything made, changed or given away where it leads, nor read there."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    def link(folder: Path) -> None:
+        folder.rename(folder.with_name("moved"))
+        folder.symlink_to(outside)
+
+    taken_over["tar"] = link
+    archive = _archive(tmp_path / "oci.tar", {**LAYOUT, "index.json": INDEX})
+    with pytest.raises(UsageError):
+        unpack(archive, workspace)
+    assert list(outside.iterdir()) == []
+
+
+def test_an_index_is_not_read_through_a_link(
+    tmp_path: Path, workspace: Workspace, taken_over: dict[str, Callable[[Path], None]]
+) -> None:
+    """The files of the builder, here with a secret, stay as they are, and unread."""
+    outside = tmp_path / "outside"
+    (outside / "blobs" / "sha256").mkdir(parents=True)
+    index = outside / "index.json"
+    index.write_text(
+        json.dumps({"manifests": [{"digest": "sha256:" + "1" * 64, "size": 1, "mediaType": "SECRET"}] * 2})
+    )
+    before = index.read_bytes()
+
+    def link(folder: Path) -> None:
+        if (folder / "layout" / "index.json").exists():
+            (folder / "layout").rename(folder / "moved")
+            (folder / "layout").symlink_to(outside)
+
+    taken_over["tar"] = link
+    archive = _archive(tmp_path / "oci.tar", {**LAYOUT, "index.json": INDEX})
+    with pytest.raises(UsageError, match="no index") as raised:
+        unpack(archive, workspace)
+    assert "SECRET" not in raised.value.reason
+    assert index.read_bytes() == before
+    assert list((outside / "blobs" / "sha256").iterdir()) == []

@@ -19,6 +19,7 @@ from fedpkg_container.image.building.limits import guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits, Lookaside
 from fedpkg_container.image.resolve import lookaside, source
+from fedpkg_container.process import run
 from tests.support.small_disk import small_disk
 from tests.support.sources import scm
 from tests.support.web import dripping
@@ -80,3 +81,28 @@ def test_nothing_is_begun_where_no_room_is(disk: Path, workspace: Workspace, log
     url = scm("git+http://", "127.0.0.1:1", "/x", "x")
     with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
         source.fetch(url, workspace, log.say, guard(disk, LIMITS, log))
+
+
+def _tree(folder: Path, kind: str, mode: str, entry: str, number: int) -> str:
+    """Store a tree in which one entry has many names; its ID."""
+    lines = "".join(f"{mode} {kind} {entry}\t{name}\n" for name in range(number))
+    return run(["git", "-C", folder, "mktree"], stdin=lines.encode(), timeout=60).text.strip()
+
+
+def test_a_small_repository_with_many_files(tmp_path: Path, log: BuildLog) -> None:
+    """200,000 files in four objects of git: fetched in a moment, and written until the disk is full."""
+    repository = tmp_path / "repository"
+    run(["git", "init", "--quiet", "--bare", repository], timeout=60)
+    git: list[str | Path] = ["git", "-C", repository, "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    blob = run([*git, "hash-object", "-w", "--stdin"], stdin=b"", timeout=60).text.strip()
+    tree = _tree(repository, "blob", "100644", blob, 100)
+    for number in (100, 20):
+        tree = _tree(repository, "tree", "040000", tree, number)
+    commit = run([*git, "commit-tree", tree, "-m", "many"], timeout=60).text.strip()
+    run([*git, "update-ref", "refs/heads/main", commit], timeout=60)
+    assert sum(path.stat().st_size for path in (repository / "objects").rglob("*") if path.is_file()) < 10_000
+    limits = Limits(files=5000, free=0, free_files=0)
+    with Workspaces(tmp_path / "state").open("task") as workspace:
+        url = scm("git+file://", "", str(repository), commit)
+        with pytest.raises(BuildFailedError, match="more than 5000 files"):
+            source.fetch(url, workspace, log.say, guard(workspace.folder, limits, log))

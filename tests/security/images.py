@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +33,28 @@ def layer(files: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
-def write(folder: Path, layers: Iterable[bytes], settings: Mapping[str, Any] | None = None) -> Path:
+def write(
+    folder: Path,
+    layers: Iterable[bytes],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    named: Iterable[bytes] | None = None,
+    pack: Callable[[bytes], bytes] = lambda content: gzip.compress(content, 1, mtime=0),
+) -> Path:
     """Write an image.
 
     :param settings: ``config`` of its configuration
+    :param named: layers that its configuration names instead of those that it has
+    :param pack: compresses a layer
     """
     folder.mkdir()
     contents = list(layers)
-    packed = [gzip.compress(each, 1) for each in contents]
+    packed = [pack(each) for each in contents]
     config = {
         "architecture": own_architecture(),
         "os": "linux",
         "config": dict(settings or {}),
-        "rootfs": {"type": "layers", "diff_ids": [_digest(each) for each in contents]},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(each) for each in (contents if named is None else named)]},
     }
     blobs = [json.dumps(config).encode(), *packed]
     described = [{"mediaType": _LAYER, "size": len(each), "digest": _digest(each)} for each in packed]

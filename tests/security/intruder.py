@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import json
+import mmap
 import os
 import platform
 import resource
@@ -32,6 +33,7 @@ MNT_DETACH = 2
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 #: Numbers of system calls that are the same everywhere (asm-generic/unistd.h).
 OPEN_TREE, MOUNT_SETATTR, PIDFD_OPEN = 428, 442, 434
+IO_URING_SETUP, IO_URING_ENTER = 425, 426
 #: Numbers that differ: x86_64, and what aarch64 and riscv64 share.
 _NUMBERS = {
     "ptrace": (101, 117), "keyctl": (250, 219), "request_key": (249, 218), "bpf": (321, 280),
@@ -868,6 +870,26 @@ def use_cryptography_of_kernel(config: dict[str, Any]) -> str:
     """Sockets by which CVE-2026-31431 changed files that can only be read."""
     with socket.socket(38, socket.SOCK_SEQPACKET) as made:
         return str(made.fileno())
+
+
+@attempt
+def make_sockets_by_io_uring(config: dict[str, Any]) -> str:
+    """Make sockets by requests of io_uring(7), which are no system calls."""
+    parameters = (ctypes.c_char * 120)()
+    ring = check(libc.syscall(IO_URING_SETUP, 4, parameters))
+    entries, completions = struct.unpack_from("=2I", parameters)
+    head, tail, _, _, _, _, array = struct.unpack_from("=7I", parameters, 40)
+    results = struct.unpack_from("=6I", parameters, 80)[5]
+    size = max(array + 4 * entries, results + 16 * completions)
+    with mmap.mmap(ring, size) as queues, mmap.mmap(ring, 64 * entries, offset=0x10000000) as requests:
+        for number, family in enumerate((socket.AF_UNIX, 40)):  # the control, and AF_VSOCK
+            made = struct.pack("=BBHiQQIIQ24x", 45, 0, 0, family, socket.SOCK_STREAM, 0, 0, 0, number)  # OP_SOCKET
+            requests[64 * number : 64 * number + 64] = made
+            struct.pack_into("=I", queues, array + 4 * number, number)
+        struct.pack_into("=I", queues, tail, struct.unpack_from("=I", queues, head)[0] + 2)
+        check(libc.syscall(IO_URING_ENTER, ring, 2, 2, 1, None, 0))
+        answers = dict(struct.unpack_from("=Qi", queues, results + 16 * number) for number in range(2))
+    return str(answers[1]) if answers[1] >= 0 else fail(-answers[1])
 
 
 @attempt

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from fedpkg_container.engines import bases, cgroups
 from fedpkg_container.engines.bases import BaseImages
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Access
@@ -124,3 +125,44 @@ def test_pruning_removes_it_too(registry: tuple[Access, dict[str, ImageReference
         (tmp_path / "shared" / "images" / "incoming-1-1" / "work").mkdir(parents=True)
         made.prune(30)
         assert _left(tmp_path) == []
+
+
+# The configuration of an image is its ID, and names its layers by the digests of what is unpacked. skopeo 1.9 does not
+# compare them.
+
+NAME = ImageReference("registry.example.org", "tests/base", tag="1")
+OWN, OTHER = images.layer({"own": b"text"}), images.layer({"other": b"text"})
+
+
+@pytest.mark.parametrize(
+    ("layers", "named"),
+    [([OWN], [OTHER]), ([OWN, OTHER], [OTHER, OWN]), ([OWN], []), ([OWN], [OWN, OTHER]), ([], [OTHER])],
+)
+def test_an_image_with_other_layers_than_it_names_is_refused(
+    tmp_path: Path, layers: list[bytes], named: list[bytes]
+) -> None:
+    """It would be taken for another one, and its layers for those of that one."""
+    content = images.write(tmp_path / "image", layers, named=named)
+    with _bases(tmp_path / "state", Access()) as made:
+        with pytest.raises(RegistryError):
+            made.load(NAME, content)
+        assert _left(tmp_path / "state") == []
+        assert [path for path in (tmp_path / "state" / "shared" / "images").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "pack"),
+    [
+        ([OWN, OTHER], gzip.compress),
+        ([OWN, OTHER, OWN, OWN], gzip.compress),
+        ([OWN, OTHER], lambda content: content),
+        ([OWN, OWN], lambda content: content),
+        ([], gzip.compress),
+    ],
+)
+def test_an_image_with_the_layers_that_it_names_is_accepted(
+    tmp_path: Path, layers: list[bytes], pack: Callable[[bytes], bytes]
+) -> None:
+    content = images.write(tmp_path / "image", layers, pack=pack)
+    with _bases(tmp_path / "state", Access()) as made:
+        assert made.load(NAME, content).graph.is_dir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,15 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines import hook
+from fedpkg_container.engines import buildah, hook
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
-from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.resolve.checks import check_triggers
+from fedpkg_container.image.resolve.repositories import Repositories
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import is_running
@@ -183,6 +186,23 @@ def test_reading_an_image_executes_nothing_of_it(victim: Victim) -> None:
     assert not marker.exists()
 
 
+def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: Victim) -> None:
+    """What is found in a base image is remembered for all builds: RUN of others would get no repositories."""
+    with _engine(victim) as engine:
+        content = images.write(engine.folder / "image", [images.layer({"etc/yum.repos.d/own.repo": b""})])
+        base = engine.bases.load(NAME, content)
+        graph = engine.workspace.work / "graph"
+        for kind, listed in (("images", {"id": base.image_id, "layer": "evil"}), ("layers", {"id": "evil"})):
+            (graph / f"overlay-{kind}").mkdir()
+            (graph / f"overlay-{kind}" / f"{kind}.json").write_text(json.dumps([listed]))
+        (graph / "overlay" / "evil" / "diff").mkdir(parents=True)
+        engine.workspace.give(graph)
+        with BuildLog(engine.folder / "build.log") as log:
+            assert Repositories(engine, engine.folder, log)._look(base.image_id).repositories
+    (remembered,) = (victim.workspaces.shared / "looks").iterdir()
+    assert json.loads(remembered.read_text())["repositories"] is True
+
+
 def test_triggers_are_executed_in_the_sandbox(victim: Victim) -> None:
     look = f"RUN echo user: $(id -u); echo secret: $(cat {victim.secret} 2>/dev/null) end"
     with _base(victim, ["COPY . /app", look]) as (engine, base):
@@ -262,6 +282,68 @@ def test_a_build_with_too_many_files_is_ended(victim: Victim) -> None:
             _build(engine, f"{SHELL}RUN mkdir /many; {make}\n", victim.context(), tick=watch.check, timeout=250)
         assert "build_files" in raised.value.solution
     assert list(victim.workspaces.builds.iterdir()) == []
+
+
+@contextmanager
+def _saved(
+    victim: Victim, script: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Buildah, Path, Callable[[], None]]]:
+    """An archive that a worker saves that was taken over.
+
+    :param script: what it does, in the directory where the archive is to be
+    """
+    with _engine(victim) as engine:
+        folder = engine.workspace.new("exported-0")
+        program = engine._worker(["sh", "-c", f"cd {folder}; {script}"])
+        monkeypatch.setattr(engine, "_new", lambda _: folder)
+        monkeypatch.setattr(engine, "_program", lambda *_, **__: program)
+        target = engine.folder / "image.tar"
+        with engine.exporting("image", [], archive=NAME) as exporting:
+            yield engine, target, lambda: exporting.save(target)
+
+
+def test_the_log_of_a_worker_is_not_read_whole(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be longer than the machine has memory, and take nothing on disk."""
+    script = "python3 -c 'import os; os.ftruncate(1, 1 << 40)'; echo end; exit 1"
+    with _saved(victim, script, monkeypatch) as (_, _, wait):
+        with pytest.raises(ProgramError) as raised:
+            wait()
+    assert len(raised.value.output) <= 4000
+    assert raised.value.output.endswith("end\n")
+
+
+def test_an_archive_that_fills_the_disk_is_not_copied(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes nothing of the disk in the worker's directory would, in the task's."""
+    with _saved(victim, "truncate -s 300M archive", monkeypatch) as (engine, target, wait):
+
+        def tick() -> None:
+            if target.exists() and target.stat().st_size > 50_000_000:
+                raise BuildFailedError("the builder is full")
+
+        engine.tick = tick
+        with pytest.raises(BuildFailedError, match="full"):
+            wait()
+        assert target.stat().st_size < 100_000_000
+
+
+def test_a_worker_that_saves_an_image_is_watched(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _saved(victim, "sleep 1000", monkeypatch) as (engine, _, wait):
+
+        def tick() -> None:
+            raise BuildFailedError("the builder is full")
+
+        engine.tick = tick
+        with pytest.raises(BuildFailedError, match="full"):
+            wait()
+
+
+def test_a_worker_that_saves_no_image_in_time_is_ended(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has written until then is no archive."""
+    monkeypatch.setattr(buildah, "STEP_TIMEOUT", 1.5)
+    with _saved(victim, "echo part > archive; sleep 1000", monkeypatch) as (_, target, wait):
+        with pytest.raises(ProgramTimeoutError):
+            wait()
+        assert not target.exists()
 
 
 def test_isolation_is_that_of_a_runtime(victim: Victim) -> None:

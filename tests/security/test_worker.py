@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ STOPPED = (
     *("leave_control_group", "raise_limits_of_control_group", "make_control_group", "mount_control_groups"),
     *("connect", "connect_through_device", "change_routes", "send_raw_packets", "send_raw_ip", "set_neighbours"),
     *("change_interfaces", "connect_from_new_network", "connect_to_hypervisor", "connect_to_abstract_socket"),
-    *("connect_to_sockets_of_files", "use_cryptography_of_kernel"),
+    *("connect_to_sockets_of_files", "use_cryptography_of_kernel", "make_sockets_by_io_uring"),
 )
 #: What depends on the kernel's settings: the setting, and the values that stop it.
 SETTINGS = {
@@ -122,6 +123,34 @@ def test_it_has_no_more_memory_than_allowed(intruding: Intruder, name: str) -> N
     else:
         assert result.stopped == "ENOMEM"
     assert is_running(intruding.facts["pid"])
+
+
+#: Takes all instances of inotify(7) that it gets, and keeps them until its standard input ends.
+_TAKE_ALL = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+number = 0
+while libc.inotify_init1(0) >= 0:
+    number += 1
+print(number, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.root
+def test_it_uses_up_what_is_its_own_alone(intruding: Intruder) -> None:
+    """What the kernel counts for each user is not counted for root of the builder, nor for other builds."""
+    command = [str(each) for each in intruding.command([])]
+    libc = ctypes.CDLL(None, use_errno=True)
+    with subprocess.Popen(
+        [*command[: command.index(PYTHON)], PYTHON, "-c", _TAKE_ALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert int(process.stdout.readline()) > 0
+        own = libc.inotify_init1(0)
+        assert own >= 0, os.strerror(ctypes.get_errno())
+        os.close(own)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture

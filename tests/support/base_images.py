@@ -85,8 +85,8 @@ def docker_archive(
     archive = folder / "base.tar.gz"
     with engine(folder / "store") as made:
         image = built(made, arch, rpms, labels)
-        with made.saved(image, ImageReference("", "base", tag="1"), archive) as wait:
-            wait()
+        with made.exporting(image, [], archive=ImageReference("", "base", tag="1")) as exporting:
+            exporting.save(archive)
     return archive
 
 

@@ -76,15 +76,15 @@ LARGEST = {
 #: What the checks and the planning of a build do with it. 300 MB are what Python and all modules need, and little more.
 SCRIPT = """
 import resource, sys
-from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules, run_rules
+from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
 resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 try:
     dockerfile = Dockerfile(sys.stdin.read(), {})
-    for rules in (dockerfile_rules, label_rules, run_rules):
-        list(rules.check(dockerfile))
+    for check in (dockerfile_rules.check, dockerfile_rules.check_run, label_rules.check):
+        list(check(dockerfile))
     list(copy_rules.folders(dockerfile))
     dockerfile.changed({}), dockerfile.labels, dockerfile.foreign_sources
     print("read")

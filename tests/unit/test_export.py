@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import json
 import string
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +100,78 @@ def test_other_bytes_are_an_error_or_stay(content: bytes) -> None:
     except (ValueError, OSError):
         return
     assert changed or stripped == content
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=3000)), max_size=5), _FORMATS)
+def test_files_of_a_stream(files: list[tuple[int, bytes]], kind: int) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=kind) as archive:
+        for number, text in files:
+            link = tarfile.TarInfo("link")
+            link.type, link.linkname = tarfile.SYMTYPE, "x"
+            archive.addfile(link)
+            entry = tarfile.TarInfo(str(number))
+            entry.size = len(text)
+            entry.pax_headers = {"size": str(len(text))} if number % 2 else {}
+            archive.addfile(entry, io.BytesIO(text))
+    read = export.members(io.BytesIO(content.getvalue()))
+    assert [(name, part.read()) for name, part in read] == [(str(number), text) for number, text in files]
+    cut = io.BytesIO(content.getvalue()[:600])
+    if files:
+        with pytest.raises(ValueError, match="ends within"):
+            list(export.members(cut))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_archive_holds_layers_configuration_and_list(tmp_path: Path, compressed: bool) -> None:
+    """Of layers that were compressed by others too, in more than one part."""
+    plain = [b"a" * 1000, bytes(1024), b"c" * 70_000]
+    layers = []
+    for number, content in enumerate(plain):
+        (tmp_path / f"{number}").write_bytes(content)
+        parts = (content[:500], content[500:])
+        (tmp_path / f"{number}.gz").write_bytes(b"".join(map(gzip.compress, parts)))
+        names = str(tmp_path / f"{number}.gz"), str(tmp_path / f"{number}")
+        layers.append(export.Layer(f"sha256:{number}", len(content), {}, *names))
+    (tmp_path / "5").write_bytes(b"{}")
+    export.archive(str(tmp_path), "image:1", "sha256:5", [*layers, layers[0]], compressed=compressed)
+    content = (tmp_path / export.ARCHIVE).read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content) if compressed else content), mode="r:") as archive:
+        found = {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+    listed = json.loads(found.pop("manifest.json"))
+    assert found == {"0.tar": plain[0], "1.tar": plain[1], "2.tar": plain[2], "5.json": b"{}"}
+    assert listed == [{"Config": "5.json", "RepoTags": ["image:1"], "Layers": ["0.tar", "1.tar", "2.tar", "0.tar"]}]
+
+
+@pytest.mark.parametrize("size", [0, 1, 0o77777777777, 9 * 1024**3])
+def test_headers_are_those_of_a_tar_archive(size: int) -> None:
+    entry = tarfile.TarInfo.frombuf(export.header("name", size), "ascii", "strict")
+    assert (entry.name, entry.size, entry.mode, entry.isreg()) == ("name", size, 0o444, True)
+
+
+@pytest.mark.parametrize("overlays", [False, True])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_layer_is_compressed_once(tmp_path: Path, overlays: bool, plain: bool) -> None:
+    text = b"text" * 100_000
+    member: Member = ("name", tarfile.REGTYPE, text, {}, {f"{UNWANTED}origin": "x"})
+    wanted = _strip(_write([member], tarfile.PAX_FORMAT, overlays=overlays))[0]
+    written = _write([member], tarfile.PAX_FORMAT, overlays=overlays)
+    made = export.Export(str(tmp_path), {}, ["gzip", "-nc"], plain=plain)
+    layer = made.layer("sha256:1", export.Part(io.BytesIO(written), len(written)))
+    packed = Path(layer.packed).read_bytes()
+    assert gzip.decompress(packed) == wanted
+    assert layer.diff_id == f"sha256:{hashlib.sha256(wanted).hexdigest()}"
+    assert layer.size == len(wanted)
+    assert layer.blob == {"digest": f"sha256:{hashlib.sha256(packed).hexdigest()}", "size": len(packed)}
+    assert not plain or Path(layer.plain).read_bytes() == wanted
+
+
+def test_a_program_that_fails_is_an_error(tmp_path: Path) -> None:
+    member: Member = ("name", tarfile.REGTYPE, b"text" * 100_000, {}, {f"{UNWANTED}origin": "x"})
+    written = _write([member], tarfile.PAX_FORMAT, overlays=True)
+    with pytest.raises(SystemExit, match="false failed with exit status 1"):
+        made = export.Export(str(tmp_path), {}, ["false"], plain=False)
+        made.layer("sha256:1", export.Part(io.BytesIO(written), len(written)))
 
 
 @given(st.lists(st.tuples(_KEYS, _VALUES), max_size=5))

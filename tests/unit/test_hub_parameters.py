@@ -26,7 +26,8 @@ from fedpkg_container.box.box import PLUGINS
 from fedpkg_container.box.hub import calls, dispatch
 from fedpkg_container.box.hub.app import LONGEST_REQUEST, HubApplication
 from fedpkg_container.box.hub.database import Database
-from fedpkg_container.box.hub.parameters import MAX_DEPTH, Signature
+from fedpkg_container.box.hub.kinds import MAX_DEPTH
+from fedpkg_container.box.hub.parameters import Signature
 from fedpkg_container.box.hub.seed import seed
 
 SECRET = "the content of a file of the machine"

@@ -185,7 +185,7 @@ def test_any_layout(image: tuple[bytes, dict[str, bytes]], twice: bool, other: b
             except (TypeError, LookupError):
                 index = other
         (place / "index.json").write_bytes(index)
-        _ends_well(lambda: archives._layout(Path("archive"), place))
+        _ends_well(lambda: archives._layout(Path("archive"), place, Path(folder)))
 
 
 @given(st.one_of(st.binary(max_size=30), st.sampled_from([b"[" * 100_000, b"NaN", b"\xff", b"1" * 5000, b"\x00{}"])))

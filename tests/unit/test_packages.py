@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +20,7 @@ from fedpkg_container.image.inspect import rpms
 from fedpkg_container.image.inspect.rpms import FORMAT, MOST, parse, read_packages
 from fedpkg_container.process import run
 from tests.support import rpm_database
+from tests.support.attack import SECRET
 from tests.support.waiting import PATIENCE
 
 DATABASE = "usr/lib/sysimage/rpm"
@@ -103,6 +108,69 @@ def test_a_database_that_takes_rpm_forever(
     rpm_database.make_endless(rpm_database.make(tmp_path / "root"), f"{rpm_database.STREAMED} WHERE x < 0")
     with pytest.raises(BuildFailedError, match="rpm needs more than .* s of a processor"):
         read_packages(tmp_path / "root", workspace)
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory of the builder's with a file that no worker reads."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "Packages").write_text(SECRET)
+    (folder / "Packages").chmod(0o600)
+    return folder
+
+
+def _image(workspace: Workspace) -> Path:
+    root = workspace.new("files-0")
+    (root / DATABASE).mkdir(parents=True)
+    (root / DATABASE / "Packages").write_text("no database\n")
+    return root
+
+
+def test_a_directory_that_becomes_a_link_while_it_is_copied(
+    workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of the builder to which it leads does not come into the worker's hands."""
+    root = _image(workspace)
+
+    def look(mode: int) -> bool:
+        folder = root / DATABASE
+        if not folder.is_symlink():
+            folder.rename(folder.with_name("moved"))
+            folder.symlink_to(outside)
+        return stat.S_ISREG(mode)
+
+    monkeypatch.setattr(rpms, "stat", SimpleNamespace(S_ISREG=look))
+    with pytest.raises(BuildFailedError, match="RPM database cannot be read"):
+        read_packages(root, workspace)
+    assert (root / DATABASE).is_symlink()
+    copied = [path for path in workspace.folder.rglob("*") if path.is_file() and not path.is_relative_to(root)]
+    assert [path for path in copied if SECRET in path.read_text(errors="replace")] == []
+
+
+def test_a_copy_that_becomes_a_link_while_it_is_made(
+    workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written where a link of the worker's leads: it replaces what is in a directory of its own."""
+    make = tempfile.mkdtemp
+
+    def made(*arguments: Any, **options: Any) -> str:
+        path = Path(make(*arguments, **options))
+        if path.parent.stat().st_uid == workspace.ids.first:
+            path.rename(f"{path}-moved")
+            path.symlink_to(outside)
+        return str(path)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", made)
+    with pytest.raises(BuildFailedError, match="RPM database cannot be read"):
+        read_packages(_image(workspace), workspace)
+    assert [path.name for path in outside.iterdir()] == ["Packages"]
+
+
+def test_a_database_that_is_too_large(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpms, "LARGEST", 10)
+    with pytest.raises(BuildFailedError, match="RPM database has more than"):
+        read_packages(_image(workspace), workspace)
 
 
 LINE = "\x1f".join([*"nvr0as", "MIT", "Fedora", "n-v-r.src.rpm", "(none)"]) + "\x1e"

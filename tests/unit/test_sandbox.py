@@ -99,6 +99,21 @@ def test_files_by_which_the_builder_goes_are_not_changed(workspace: Workspace, a
     assert not where.is_symlink()
 
 
+def test_files_of_workers_that_run_are_not_written_to(workspace: Workspace) -> None:
+    """Workers of a build run at the same time, and each start prepares the same files."""
+    sandbox = Sandbox(workspace)
+    sandbox.command(["true"])
+    files = [path for path in (workspace.folder / "etc").rglob("*") if path.is_file()]
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+    opened = (workspace.folder / "etc/resolv.conf").open()
+    sandbox.command(["true"])
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files} == before
+    Sandbox(workspace, resolver="10.0.2.3").command(["true"])
+    assert (workspace.folder / "etc/resolv.conf").read_text() == "nameserver 10.0.2.3\n"
+    with opened:
+        assert opened.read() == ""
+
+
 def test_a_store_that_a_worker_made_a_link_is_not_mounted(workspace: Workspace) -> None:
     graph = workspace.folder / "graph"
     graph.symlink_to("/etc")

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from koji.daemon import SCM
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
-from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.resolve.source import fetch
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.image.config import Lookaside
+from fedpkg_container.image.resolve import lookaside, source
+from fedpkg_container.image.resolve.source import fetch, forget_history
 from fedpkg_container.model.options import address, has_password, source_problem
+from fedpkg_container.process import Completed, run
+from tests.support.sources import scm
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with Workspaces(tmp_path / "state").open("source") as made:
         yield made
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "",
+        "main 1700000000",
+        "--help 1",
+        f"{'1' * 39} 1",
+        f"{'1' * 40}\nbuild=x 1",
+        f"{'A' * 40} 1",
+        f"{'1' * 40} -1",
+        "1" * 40,
+    ],
+)
+def test_what_a_worker_prints_instead_of_a_commit(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, printed: str
+) -> None:
+    """It is not recorded as one, nor given to the tasks of the architectures or to the log."""
+    monkeypatch.setattr(source, "run", lambda *_, **__: Completed(0, printed.encode(), b""))
+    with pytest.raises(BuildFailedError, match=r"which is not a commit|cannot be fetched") as raised:
+        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+    assert "\n" not in raised.value.reason
 
 
 def test_the_user_of_a_source_is_kept() -> None:
@@ -40,6 +69,28 @@ def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
     assert not (workspace.work / "source").exists()
 
 
+@pytest.mark.parametrize("revision", ["rawhide", "origin/rawhide", "a commit"])
+def test_a_source_is_recorded_with_its_commit_and_time(tmp_path: Path, workspace: Workspace, revision: str) -> None:
+    def git(*arguments: str) -> str:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_COMMITTER_DATE": "1700000000 +0100"}
+        people = ["-c", "user.name=x", "-c", "user.email=x@x"]
+        return run(["git", *people, "-C", repository, *arguments], timeout=PATIENCE, env=environment).text.strip()
+
+    repository = tmp_path / "x"
+    repository.mkdir()
+    git("init", "--quiet", "--initial-branch=rawhide")
+    (repository / "Dockerfile").write_text("FROM scratch\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message=first")
+    commit = git("rev-parse", "HEAD")
+    git("commit", "--quiet", "--allow-empty", "--message=second")
+    wanted = commit if revision == "a commit" else git("rev-parse", "HEAD")
+    url = scm("git+file://", "", str(repository), commit if revision == "a commit" else revision)
+    source = fetch(url, workspace, lambda _: None)
+    assert (source.url, source.time) == (f"git+file://{repository}#{wanted}", 1700000000)
+    assert (source.folder / "Dockerfile").is_file()
+
+
 @pytest.mark.parametrize(
     ("url", "has"),
     [
@@ -55,3 +106,59 @@ def test_passwords(url: str, has: bool) -> None:
 
 def test_an_ordinary_source() -> None:
     assert source_problem(SCM("git+https://src.example.org:8443/container/x?#1%2e")) == ("", "")
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory of the builder's, with files of the names that the task reads and deletes."""
+    folder = tmp_path / "outside"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("of the builder")
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    return folder
+
+
+def test_a_checkout_that_git_replaces_with_a_link_is_not_read(
+    workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: Sequence[str | Path], **_: object) -> Completed:
+        (workspace.work / "source").rmdir()
+        (workspace.work / "source").symlink_to(outside)
+        return Completed(0, b"1" * 40 + b"\n1700000000\n", b"")
+
+    monkeypatch.setattr(source, "run", run)
+    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+
+
+def test_a_checkout_that_a_download_replaces_with_a_link_is_not_read(
+    workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace.new("source")
+    (folder / "sources").write_text(f"SHA512 (data) = {'1' * 128}\n")
+
+    def replace(*_: object) -> None:
+        folder.rename(folder.with_name("moved"))
+        folder.symlink_to(outside)
+
+    monkeypatch.setattr(lookaside, "_fetch", replace)
+    url = "git+https://src.example.org/container/x"
+    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+        lookaside.fetch(folder, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
+
+
+def test_what_is_deleted_of_a_checkout_is_not_the_builders(workspace: Workspace, outside: Path) -> None:
+    """Where a worker has replaced the checkout with a link, and nothing has noticed it yet."""
+    (workspace.work / "source").symlink_to(outside)
+    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+        forget_history(workspace.work / "source", workspace)
+    assert (outside / ".git" / "config").read_text() == "of the builder"
+
+
+def test_the_history_of_a_checkout_is_deleted(workspace: Workspace) -> None:
+    folder = workspace.new("source")
+    (folder / ".git" / "objects").mkdir(parents=True)
+    (folder / "file").write_text("x")
+    workspace.give(folder)
+    forget_history(folder, workspace)
+    assert [path.name for path in folder.iterdir()] == ["file"]

@@ -34,6 +34,8 @@ def test_the_documentation_names_all() -> None:
         *(("CVE-2024-1753", version, False) for version in ("1.23.4", "1.35.1", "1.39.3", "", "unknown")),
         *(("CVE-2025-31133", version, True) for version in ("1.1.5+ds1", "1.1.15", "1.3.2")),
         *(("CVE-2025-31133", version, False) for version in ("1.2.8", "1.3.3", "1.4.0")),
+        *(("CVE-2024-11218", version, True) for version in ("1.28.2", "1.33.11", "1.35.4", "1.37.5", "1.38.0")),
+        *(("CVE-2024-11218", version, False) for version in ("1.33.12", "1.35.5", "1.37.6", "1.38.1", "1.39.3")),
         *(("CVE-2026-133553", version, True) for version in ("1.30",)),
         *(("CVE-2026-31431", version, True) for version in ("6.1.0-44-amd64", "6.18.21", "6.19.11-300.fc44")),
         *(("CVE-2026-31431", version, False) for version in ("6.18.22", "6.19.12", "7.0.1", "4.10.1")),

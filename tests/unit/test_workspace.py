@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines import workspace
+from fedpkg_container.engines.ids import IdRange, Ids
 from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import is_running
@@ -62,6 +67,24 @@ def test_a_killed_owner_gives_its_folder_up(tmp_path: Path) -> None:
         assert list(workspaces.builds.iterdir()) == [workspace.folder]
 
 
+def test_who_had_the_ids_before_is_ended_before_they_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is killed lets its range of IDs go at once; its processes and files are there a little longer."""
+    workspaces = Workspaces(tmp_path)
+    left = workspaces.builds / "task-1-x"
+    allocated = Ids.allocated
+
+    @contextlib.contextmanager
+    def killed_meanwhile(ids: Ids) -> Iterator[IdRange]:
+        with allocated(ids) as found:
+            left.mkdir()
+            (left / "lock").touch()
+            yield found
+
+    monkeypatch.setattr(Ids, "allocated", killed_meanwhile)
+    with workspaces.open("task-2"):
+        assert not left.exists()
+
+
 def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
     with workspaces.open("deep") as workspace:
@@ -73,6 +96,67 @@ def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) ->
             descriptor = below
         os.close(descriptor)
     assert list(workspaces.builds.iterdir()) == []
+
+
+def test_a_process_that_has_the_id_of_one_that_ended_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root kills by ids; RUN of another build can use up ids until one comes again."""
+    (tmp_path / "task-1-x").mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        monkeypatch.setattr(workspace, "processes_in", lambda _: [process.pid])
+        try:
+            with pytest.raises(FedpkgContainerError, match="could not be ended"):
+                workspace.remove(tmp_path / "task-1-x")
+            assert is_running(process.pid)
+        finally:
+            process.kill()
+
+
+@pytest.mark.root
+def test_a_process_in_the_control_group_of_a_build_is_one_of_it(tmp_path: Path) -> None:
+    with Workspaces(tmp_path).open("task-1") as own:
+        if not own.groups:
+            pytest.skip("no control groups can be made here")
+        with subprocess.Popen(["sleep", "1000"]) as process:
+            try:
+                assert not workspace._belongs(process.pid, own.folder)
+                (own.groups[0] / "cgroup.procs").write_text(str(process.pid))
+                assert workspace._belongs(process.pid, own.folder)
+            finally:
+                process.kill()
+
+
+#: Shows a gigabyte of nothing as its environment (prctl(2), PR_SET_MM_MAP): every process may, without any rights.
+_LARGE_ENVIRONMENT = """
+import ctypes, os, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = libc.sbrk.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+size = 1 << 30
+at = libc.mmap(None, size, 3, 0x4022, -1, 0)  # readable and writable; private, anonymous, without reserve
+fields = open("/proc/self/stat").read().rpartition(")")[2].split()
+field = lambda number: int(fields[number - 3])
+places = [*map(field, (26, 27, 45, 46, 47)), libc.sbrk(0), *map(field, (28, 48, 49)), at, at + size, 0]
+described = struct.pack("=12QIi", *places, 0, -1)  # struct prctl_mm_map
+print(libc.prctl(35, 14, described, len(described), 0), flush=True)
+time.sleep(1000)
+"""
+
+
+def test_the_environment_that_a_process_shows_is_not_read_whole(tmp_path: Path) -> None:
+    """RUN of one build decides how long it is, and all other builds of the builder look at it when they clean up."""
+    with subprocess.Popen([sys.executable, "-c", _LARGE_ENVIRONMENT], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != "0\n":
+                pytest.skip("this kernel does not let processes choose what they show")
+            tracemalloc.start()
+            assert process.pid not in processes_in(tmp_path)
+            assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        finally:
+            tracemalloc.stop()
+            process.kill()
 
 
 def test_who_waits_for_a_lock_may_end_the_wait(tmp_path: Path) -> None:

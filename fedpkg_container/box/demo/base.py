@@ -165,8 +165,8 @@ def _archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
     )
     image = engine.build(request, line=lambda _: None, tick=lambda: None)
     archive = engine.folder / f"{IMAGE}.tar.gz"
-    with engine.saved(image, ImageReference("", IMAGE, tag=nvr.version), archive) as wait:
-        wait()
+    with engine.exporting(image, [], archive=ImageReference("", IMAGE, tag=nvr.version)) as exporting:
+        exporting.save(archive)
     return archive
 
 

@@ -16,7 +16,8 @@ import koji.xmlrpcplus
 from koji.context import context
 
 from fedpkg_container.box.hub.database import Database
-from fedpkg_container.box.hub.parameters import MEMBERS, Signature, assert_plain, xml_text
+from fedpkg_container.box.hub.kinds import xml_text
+from fedpkg_container.box.hub.parameters import MEMBERS, Signature, assert_plain
 
 logger = logging.getLogger(__name__)
 

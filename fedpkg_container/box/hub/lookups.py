@@ -15,7 +15,7 @@ from koji.context import context
 
 from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import database
-from fedpkg_container.box.hub.parameters import shown, xml_text
+from fedpkg_container.box.hub.kinds import shown, xml_text
 
 #: Koji's names of the tables that ``entry`` looks into; they stand in its refusals.
 _TABLES = {

@@ -8,236 +8,35 @@ is the number 12, as in Koji, and other text is refused.
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Optional, Protocol, Union
+from dataclasses import dataclass
+from typing import Annotated, Any, Union
 
 import koji
 import koji.util
 
-#: The deepest nesting of lists and dictionaries that is accepted.
-MAX_DEPTH = 32
-#: The longest list of typed elements: SQLite accepts 32766 variables in a statement.
-MAX_LENGTH = 20_000
-#: The longest text of a parameter that is not declared as ``Content``, in characters.
-MAX_TEXT = 8192
-#: The longest name of a tag, user, package, ..., in characters (Koji's MaxNameLengthInternal).
-MAX_NAME = 256
-#: The largest absolute value of a priority.
-MAX_PRIORITY = 1_000_000
-#: The longest text of a ``Content`` parameter, in characters; a request has a limit of its own.
-MAX_CONTENT = 64 * 1024 * 1024
+from fedpkg_container.box.hub.kinds import (
+    MAX_CONTENT,
+    MAX_DEPTH,
+    MAX_NAME,
+    MAX_PRIORITY,
+    AnyOf,
+    Exactly,
+    Fields,
+    Flag,
+    Integer,
+    Kind,
+    ListOf,
+    Maybe,
+    Number,
+    Opaque,
+    Seconds,
+    Text,
+    shown,
+)
 
-_MAX_INTEGER = 2**63 - 1
-#: The end of the year 9999.
-_LAST_SECOND = 253402300799
-_SHOWN = 200
-#: Characters that XML 1.0 cannot hold: an answer that repeats them cannot be parsed by any client.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _NAME = re.compile(r"[A-Za-z0-9/_.+@:-]+")
-
-
-def shown(value: Any) -> str:
-    """A value of a request for an error message, shortened."""
-    try:
-        text = value if isinstance(value, str) else repr(value)
-    except RecursionError:
-        text = "..."
-    return xml_text(text[:_SHOWN])
-
-
-def xml_text(text: str) -> str:
-    """Text in which characters that XML cannot hold are replaced."""
-    return _NOT_XML.sub("\ufffd", text)
-
-
-def _refused(value: Any, expected: str) -> koji.ParameterError:
-    """The refusal of Koji's ``convert_value``."""
-    if value is None:
-        return koji.ParameterError(f"Invalid type, expected type {expected}")
-    return koji.ParameterError(f"Invalid type for value '{shown(value)}': {type(value)}, expected type {expected}")
-
-
-class Kind(Protocol):
-    """What a parameter may be."""
-
-    def convert(self, value: Any) -> Any:
-        """Return the checked value; raise ParameterError if it is of another type."""
-        ...
-
-
-@dataclass(frozen=True)
-class Integer:
-    """A whole number of at most 64 bits, perhaps as text.
-
-    :param limit: its largest absolute value
-    """
-
-    limit: int = _MAX_INTEGER
-
-    def convert(self, value: Any) -> int:
-        """Return the number."""
-        if isinstance(value, str) and _INTEGER.fullmatch(value):
-            value = int(value)
-        if not isinstance(value, int) or abs(value) > self.limit:
-            raise _refused(value, f"{int}")
-        return int(value)
-
-
-@dataclass(frozen=True)
-class Number:
-    """A finite number."""
-
-    def convert(self, value: Any) -> float:
-        """Return the number."""
-        if not isinstance(value, (int, float)) or abs(value) > _MAX_INTEGER or not math.isfinite(value):
-            raise _refused(value, f"{float}")
-        return float(value)
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """A time since the epoch that has a date."""
-
-    def convert(self, value: Any) -> float:
-        """Return the time in seconds."""
-        seconds = Number().convert(value)
-        if not 0 <= seconds <= _LAST_SECOND:
-            raise koji.ParameterError(f"Invalid time: {seconds}")
-        return seconds
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A truth value; 0, 1 and None are accepted as in Koji."""
-
-    def convert(self, value: Any) -> bool:
-        """Return the truth value."""
-        if value is not None and not isinstance(value, (bool, int)):
-            raise _refused(value, f"{bool}")
-        return bool(value)
-
-
-@dataclass(frozen=True)
-class Text:
-    """Text that XML can hold.
-
-    :param limit: characters
-    """
-
-    limit: int = MAX_TEXT
-
-    def convert(self, value: Any) -> str:
-        """Return the text."""
-        if not isinstance(value, str):
-            raise _refused(value, f"{str}")
-        if len(value) > self.limit:
-            raise koji.ParameterError(f"Text is too long: {len(value)} characters, at most {self.limit} are accepted")
-        if _NOT_XML.search(value):
-            raise koji.ParameterError(f"Invalid characters in text: {value[:_SHOWN]!r}")
-        return value
-
-
-@dataclass(frozen=True)
-class Maybe:
-    """A kind, or None."""
-
-    kind: Kind
-
-    def convert(self, value: Any) -> Any:
-        """Return None or what the kind makes of the value."""
-        return None if value is None else self.kind.convert(value)
-
-
-@dataclass(frozen=True)
-class Opaque:
-    """Any plain data within the limits that hold for every request: arguments of tasks, extra of tags and builds."""
-
-    def convert(self, value: Any) -> Any:
-        """Return the value."""
-        return value
-
-
-@dataclass(frozen=True)
-class ListOf:
-    """A list of one kind of element."""
-
-    kind: Kind
-    limit: int = MAX_LENGTH
-
-    def convert(self, value: Any) -> list[Any]:
-        """Return the list."""
-        if not isinstance(value, (list, tuple)):
-            raise _refused(value, f"{list}")
-        if len(value) > self.limit:
-            raise koji.ParameterError(f"List is too long: {len(value)} elements, at most {self.limit} are accepted")
-        return [self.kind.convert(each) for each in value]
-
-
-@dataclass(frozen=True)
-class Fields:
-    """A dictionary.
-
-    :param fields: the kinds of known keys; other keys are kept as they are
-    :param required: keys that must be there
-    """
-
-    fields: Mapping[str, Kind] = field(default_factory=dict)
-    required: tuple[str, ...] = ()
-
-    def convert(self, value: Any) -> dict[str, Any]:
-        """Return the dictionary."""
-        if not isinstance(value, dict):
-            raise _refused(value, f"{dict}")
-        for key in self.required:
-            if key not in value:
-                raise koji.ParameterError(f"Missing key: {key}")
-        return {key: self._field(key, each) for key, each in value.items()}
-
-    def _field(self, key: str, value: Any) -> Any:
-        if key not in self.fields:
-            return value
-        try:
-            return self.fields[key].convert(value)
-        except koji.ParameterError as error:
-            raise koji.ParameterError(f"{key}: {error}") from error
-
-
-@dataclass(frozen=True)
-class AnyOf:
-    """One of several kinds, the first that accepts the value.
-
-    :param refusal: the fault for a value that is none of them, where Koji has a special one
-    """
-
-    kinds: Sequence[Kind]
-    refusal: Optional[Callable[[Any], koji.GenericError]] = None
-
-    def convert(self, value: Any) -> Any:
-        """Return what the first kind that accepts the value makes of it."""
-        refusals = []
-        for kind in self.kinds:
-            try:
-                return kind.convert(value)
-            except koji.ParameterError as error:
-                refusals.append(error)
-        raise self.refusal(value) if self.refusal else refusals[0]
-
-
-@dataclass(frozen=True)
-class Exactly:
-    """A number or text that is not converted: Koji looks up a number as an id and text as a name."""
-
-    def convert(self, value: Any) -> Any:
-        """Return the number or the text."""
-        if isinstance(value, str):
-            return Text(MAX_TEXT).convert(value)
-        if not isinstance(value, int):
-            raise _refused(value, f"{int} or {str}")
-        return Integer().convert(value)
 
 
 def _no_lookup(value: Any) -> koji.GenericError:

@@ -10,7 +10,7 @@ import koji
 from koji.context import context
 
 from fedpkg_container.box.hub.database import Database, Row
-from fedpkg_container.box.hub.parameters import Integer, shown
+from fedpkg_container.box.hub.kinds import Integer, shown
 
 #: Calls that an expired session may still make: they renew it.
 _RENEWING = {"login", "sslLogin"}

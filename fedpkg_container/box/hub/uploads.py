@@ -17,8 +17,8 @@ import koji.util
 from koji.context import context
 
 from fedpkg_container.box.hub.dispatch import database, exception_fault
+from fedpkg_container.box.hub.kinds import Integer, shown
 from fedpkg_container.box.hub.lookups import relative_path
-from fedpkg_container.box.hub.parameters import Integer, shown
 
 _TASK_ID = re.compile(r"[0-9]{1,18}")
 _BLOCK = 64 * 1024

@@ -6,19 +6,22 @@ mounts a directory read-only at another place, with the owners FROM… shown as 
 
 ``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process
 namespace, mounts /proc where it is not yet, leaves its caller's keys, and starts the command as root of a new user
-namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it ends,
-this process ends with its status, and the kernel ends all other processes of the namespace first (pid_namespaces(7)):
-when the caller learns that it ended, no process is left. VARIABLES is a JSON file with more variables of the command,
-such as a proxy with its password: it is read before the user namespace exists, and only its root can read it.
+namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it
+ends, this process ends with its status, and the kernel ends all other processes of the namespace first
+(pid_namespaces(7)): when the caller learns that it ended, no process is left. VARIABLES is a file with further
+variables of the command, such as a proxy with its password, as NAME=VALUE with a null byte behind each: it is read
+before the user namespace exists, and only the root of the namespace outside can
+read it.
+
+It is started for every worker. It imports only what Python has loaded anyway, and ctypes: signal and json would
+double the time that it takes.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
-import signal
 import struct
 import sys
 
@@ -40,11 +43,17 @@ _SOCKET: dict[str, dict[int, tuple[int, int | None]]] = {
     "s390x": {0x80000016: (359, None)},
 }
 _X32 = 0x40000000
-#: Sockets that workers have no use for: AF_ALG is the kernel's cryptography, by which CVE-2026-31431 changed files that
-#: can only be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
-_REFUSED = (38, 40)
+#: Families of sockets that workers may make: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET. Others reach parts of
+#: the kernel that builds do not need: AF_ALG is its cryptography, by which CVE-2026-31431 changed files that can only
+#: be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
+_ALLOWED = (1, 2, 10, 16, 17)
+#: io_uring_setup(2), the same number on all architectures: its requests make sockets that no filter sees.
+_IO_URING_SETUP = 425
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 0x4
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
+#: Signals that Python ignores: SIGPIPE and SIGXFSZ, with the numbers that all architectures of ``_KEYCTL`` have.
+_IGNORED = (13, 25)
 #: Offsets in struct seccomp_data.
 _DATA_NUMBER, _DATA_ARCH, _DATA_ARGUMENT = 0, 4, 16
 #: Instructions of BPF (linux/filter.h): load a word, compare, mask, return.
@@ -136,24 +145,26 @@ def leave_keys() -> None:
 
 
 def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
-    """A seccomp filter that refuses sockets of some families.
+    """Return a seccomp filter that allows sockets of a few families, and no io_uring, which makes sockets by itself.
 
     :param machine: as uname(2) names it; the filter is empty where its system calls are not known
     """
     instructions: list[tuple[int, int, int, int]] = []
     argument = _DATA_ARGUMENT + (4 if byte_order == "big" else 0)
     refuse = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EAFNOSUPPORT)
+    forbid = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EPERM)  # as with the setting kernel.io_uring_disabled
     allow = (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)
     for arch, (socket, socketcall) in _SOCKET.get(machine, {}).items():
         block = [(_LOAD, 0, 0, _DATA_NUMBER)]
         if machine == "x86_64":  # x32 has the same numbers, with a bit set
             block.append((_AND, 0, 0, ~_X32 & 0xFFFFFFFF))
+        block += [(_JUMP_EQUAL, 0, 1, _IO_URING_SETUP), forbid]
         if socketcall is not None:
             block += [(_JUMP_EQUAL, 0, 1, socketcall), refuse]
         block += [(_JUMP_EQUAL, 1, 0, socket), allow, (_LOAD, 0, 0, argument)]
-        for family in _REFUSED:
-            block += [(_JUMP_EQUAL, 0, 1, family), refuse]
-        block.append(allow)
+        for family in _ALLOWED:
+            block += [(_JUMP_EQUAL, 0, 1, family), allow]
+        block.append(refuse)
         instructions += [(_LOAD, 0, 0, _DATA_ARCH), (_JUMP_EQUAL, 0, len(block), arch), *block]
     if instructions:
         instructions.append(allow)
@@ -188,7 +199,7 @@ def inside(first: int, count: int, command: list[str]) -> int:
         os.close(ready_read)
         os.close(done_write)
         try:
-            _become_root(ready_write, done_read)
+            _become_root(first, ready_write, done_read)
             _execute(command)
         except OSError as error:
             _report(error)
@@ -203,8 +214,15 @@ def inside(first: int, count: int, command: list[str]) -> int:
     return _status_of(pid)
 
 
-def _become_root(ready: int, done: int) -> None:
-    """Enter a new user namespace, whose map the other process writes."""
+def _become_root(first: int, ready: int, done: int) -> None:
+    """Enter a new user namespace, whose map the other process writes.
+
+    It is made by the ID that its root has outside: what is used in it (inotify(7), signals that wait, namespaces) is
+    counted for the user who made it too, and would be taken from root of the builder otherwise, up to root's limits.
+    """
+    _call("prctl", _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))  # capabilities stay
+    os.setegid(first)
+    os.seteuid(first)
     _call("unshare", _libc.unshare(_CLONE_NEWUSER))
     os.write(ready, b"x")
     os.close(ready)
@@ -227,8 +245,8 @@ def _status_of(pid: int) -> int:
 
 def _execute(command: list[str]) -> None:
     """Become a command, with the signals that Python ignores as they were."""
-    for each in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(each, signal.SIG_DFL)
+    for each in _IGNORED:
+        _libc.signal(each, None)  # SIG_DFL
     os.execvp(command[0], command)
 
 
@@ -246,8 +264,10 @@ def main(arguments: list[str]) -> int:
         outside(options)
         _execute(command)
     if options[2:]:
-        with open(options[2]) as file:
-            os.environ.update(json.load(file))
+        with open(options[2], "rb") as file:
+            for each in file.read().split(b"\0")[:-1]:
+                name, _, value = each.partition(b"=")
+                os.environb[name] = value
     return inside(int(options[0]), int(options[1]), command)
 
 

@@ -1,33 +1,49 @@
 """Prepare an image for a registry and for Koji: as a file, in a worker.
 
-buildah wrote the image with uncompressed layers (``buildah push -D … dir:``). Here its own layers lose what the kernel
-keeps in them when overlay is mounted in a user namespace (xattrs ``user.overlay.*``, which buildah 1.28 does not leave
-out), so that they are the same whoever builds. They are compressed once, for the registry.
+buildah writes the image to a pipe, as a docker-archive with uncompressed layers, of which nothing reaches the disk: the
+other destinations of ``buildah push`` are files, which it also has synchronized. The image's own layers lose what the
+kernel keeps in them when overlay is mounted in a user namespace (xattrs ``user.overlay.*``, which buildah 1.28 does not
+leave out), so that they are the same whoever builds. Each is compressed once, for registry and archive alike.
 
-Its argument is a file with a JSON object: ``sources`` (format → directory that buildah wrote), ``target`` (an existing
-empty directory), ``known`` (diff ID → digest and size, of layers that come from a base image and stay as the registry
-has them), ``gzip`` (a command that compresses). It writes ``target/FORMAT.json`` (the manifests) and blobs as
-``target/HEX``. A later request with ``archive`` (file name in ``target``) and ``name`` (what the archive calls the
-image) packs what an earlier one wrote as a docker-archive.
+Its argument is a file with a JSON object: ``push`` (the command by which buildah writes the archive), ``others``
+(format → command by which buildah writes a directory, ``dir:…``, and that directory), ``target`` (an existing empty
+directory), ``known`` (diff ID → digest, size and file of layers that come from a base image and stay as the registry
+has them), ``gzip`` (a command that compresses), ``archive`` (what an archive calls the image; empty for none),
+``compressed`` (whether the archive is).
+
+It writes ``target/FORMAT.json`` (the manifests), blobs as ``target/HEX``, then the empty file ``target/exported``; and
+then ``target/archive``, a docker-archive. A compressed archive is made of the compressed layers as they are: several
+gzip members behind each other are one file (RFC 1952), of which no byte is compressed a second time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
+import threading
+import zlib
+from collections.abc import Iterator
 from typing import IO, Any
 
 _BLOCK = 512
 _CHUNK = 1 << 20
+#: A command of fcntl(2), which Python before 3.10 has no name for.
+_F_SETPIPE_SZ = 1031
 #: Extended headers that are looked into, bytes; longer ones stay as they are.
 _LONGEST_HEADER = 1 << 20
-#: What is needed for an archive: the configuration's digest, and file and diff ID of each layer.
-_LAYERS = "layers.json"
+#: The largest configuration or list in an archive, bytes.
+_LONGEST_TEXT = 64 << 20
+#: Seconds that a program may take to end after its output.
+_END = 60
+#: Sizes that a header of an archive has octal digits for.
+_OCTAL_SIZES = 1 << 33
+#: Files of the target: what tells that manifests and blobs are complete, and the archive.
+EXPORTED, ARCHIVE = "exported", "archive"
 _UNWANTED = b"SCHILY.xattr.user.overlay."
 _GZIP_TYPES = {
     "v2s2": "application/vnd.docker.image.rootfs.diff.tar.gzip",
@@ -36,10 +52,11 @@ _GZIP_TYPES = {
 
 
 class Hashing:
-    """A file that is written and hashed."""
+    """A file that is written and hashed, and a second one that gets the same."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
+        self.second: IO[bytes] | None = None
         self.hasher = hashlib.sha256()
         self.size = 0
 
@@ -48,6 +65,8 @@ class Hashing:
         self.hasher.update(content)
         self.size += len(content)
         self.file.write(content)
+        if self.second is not None:
+            self.second.write(content)
 
     @property
     def digest(self) -> str:
@@ -95,7 +114,62 @@ def _padded(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def strip(source: IO[bytes], target: Hashing) -> bool:
+def is_wanted(record: bytes) -> bool:
+    """Whether a record of an extended header stays in a layer."""
+    return not _key(record).startswith(_UNWANTED)
+
+
+class Part:
+    """A part of a stream that is read as a file.
+
+    :param size: bytes
+    """
+
+    def __init__(self, source: IO[bytes], size: int) -> None:
+        self.source, self.left = source, size
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """Read as many bytes, or what is left.
+
+        :raises ValueError: the stream ended before
+        """
+        size = min(size, self.left)
+        content = self.source.read(size)
+        if len(content) != size:
+            raise ValueError("the archive ends within a file")
+        self.left -= size
+        return content
+
+
+def members(stream: IO[bytes]) -> Iterator[tuple[str, Part]]:
+    """Yield the plain files of a tar archive, by name; each must be read before the next one.
+
+    :raises ValueError: it is not a tar archive
+    """
+    larger = None
+    while (entry := stream.read(_BLOCK)) and entry != bytes(_BLOCK):
+        if len(entry) != _BLOCK:
+            raise ValueError("the archive ends within a header")
+        size = size_of(entry)
+        padding = _padded(size) - size
+        if entry[156:157] == b"x":
+            content = Part(stream, _padded(size)).read(_padded(size))
+            sizes = [each.partition(b"=")[2] for each in records(content[:size]) if _key(each) == b"size"]
+            larger = int(sizes[-1]) if sizes else None
+            continue
+        if larger is not None:
+            size, padding, larger = larger, _padded(larger) - larger, None
+        part = Part(stream, size)
+        if entry[156:157] in (b"0", b"\0"):
+            yield entry[:100].rstrip(b"\0").decode(), part
+        while part.read():
+            pass
+        Part(stream, padding).read()
+    while stream.read(_CHUNK):  # what follows the end; a program that still writes must not be interrupted
+        pass
+
+
+def strip(source: IO[bytes] | Part, target: Hashing) -> bool:
     """Copy a layer without the xattrs of overlay; whether it had any. Everything else stays byte for byte.
 
     :raises ValueError: it is not a tar archive
@@ -110,8 +184,7 @@ def strip(source: IO[bytes], target: Hashing) -> bool:
         size = size_of(header)
         if header[156:157] == b"x" and size <= _LONGEST_HEADER:
             content = source.read(_padded(size))
-            kept = [each for each in records(content[:size]) if not _key(each).startswith(_UNWANTED)]
-            text = b"".join(kept)
+            text = b"".join(each for each in records(content[:size]) if is_wanted(each))
             if len(text) == size:
                 target.write(header + content)
                 continue
@@ -130,17 +203,39 @@ def strip(source: IO[bytes], target: Hashing) -> bool:
     return changed
 
 
-def compress(path: str, target: str, command: list[str]) -> tuple[str, int]:
+def widen(pipe: IO[bytes]) -> IO[bytes]:
+    """Have a pipe hold more than 64 KiB, so that the programs at its ends take turns less often, and return it."""
+    with contextlib.suppress(OSError):  # a limit of pipes of all processes of the user
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _CHUNK)
+    return pipe
+
+
+def compress(source: IO[bytes], target: str, command: list[str]) -> tuple[str, int]:
     """Compress a file; the digest and size of the result."""
-    with open(path, "rb") as source, open(target, "wb") as file:
+    with open(target, "wb") as file:
         hashing = Hashing(file)
         process = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE)
         assert process.stdout is not None
+        widen(process.stdout)
         while chunk := process.stdout.read(_CHUNK):
             hashing.write(chunk)
-        if process.wait(timeout=60):
+        if process.wait(timeout=_END):
             raise SystemExit(f"{command[0]} failed with exit status {process.returncode}")
     return hashing.digest, hashing.size
+
+
+class Layer:
+    """A layer as it goes out.
+
+    :param diff_id: of the uncompressed layer
+    :param size: of the uncompressed layer, bytes
+    :param blob: digest and size of the compressed layer
+    :param packed: the file with the compressed layer
+    :param plain: the file with the uncompressed layer, where an archive needs it
+    """
+
+    def __init__(self, diff_id: str, size: int, blob: dict[str, Any], packed: str, plain: str) -> None:
+        self.diff_id, self.size, self.blob, self.packed, self.plain = diff_id, size, blob, packed, plain
 
 
 class Export:
@@ -148,104 +243,204 @@ class Export:
 
     :param target: directory for blobs
     :param known: layers that stay as a registry has them, by diff ID
+    :param gzip: a command that compresses
+    :param plain: whether uncompressed layers are kept
     """
 
-    def __init__(self, target: str, known: dict[str, dict[str, Any]], gzip: list[str]) -> None:
+    def __init__(self, target: str, known: dict[str, dict[str, Any]], gzip: list[str], *, plain: bool) -> None:
         self.target = target
         self.known = known
         self.gzip = gzip
-        self._layers: dict[str, tuple[str, str, dict[str, Any]]] = {}
+        self.plain = plain
+        self.layers: dict[str, Layer] = {}
 
-    def layer(self, path: str, diff_id: str) -> tuple[str, str, dict[str, Any]]:
-        """A layer as it goes out: its file, its diff ID, and digest and size of its blob."""
-        if diff_id not in self._layers:
-            self._layers[diff_id] = self._layer(path, diff_id)
-        return self._layers[diff_id]
+    def read(self, stream: IO[bytes]) -> tuple[str, list[Layer]]:
+        """Read the docker-archive that buildah writes, and write manifest and configuration in docker's format.
 
-    def _layer(self, path: str, diff_id: str) -> tuple[str, str, dict[str, Any]]:
+        :returns: the configuration's digest, and the layers
+        :raises ValueError: it is not such an archive
+        """
+        texts = {}
+        for name, part in members(stream):
+            if name.endswith(".tar"):
+                diff_id = f"sha256:{name.removesuffix('.tar')}"
+                self.layers[diff_id] = self.layer(diff_id, part)
+            elif part.left <= _LONGEST_TEXT:
+                texts[name] = part.read(part.left)
+        (described,) = json.loads(texts["manifest.json"])
+        layers = [self.layers[f"sha256:{name.removesuffix('.tar')}"] for name in described["Layers"]]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
+        }
+        return self.image("v2s2", manifest, texts[described["Config"]]), layers
+
+    def layer(self, diff_id: str, part: Part) -> Layer:
+        """A layer that buildah writes, as it goes out."""
+        plain = os.path.join(self.target, f"layer-{len(self.layers)}.tar") if self.plain else os.devnull
+        size = part.left
         if diff_id in self.known:
-            return path, diff_id, self.known[diff_id]
-        clean = os.path.join(self.target, f"layer-{len(self._layers)}.tar")
-        with open(path, "rb") as source, open(clean, "wb") as file:
-            hashing = Hashing(file)
-            if not strip(source, hashing):
-                clean = path
+            known = self.known[diff_id]
+            if self.plain:
+                with open(plain, "wb") as copy:
+                    while chunk := part.read():
+                        copy.write(chunk)
+            return Layer(diff_id, size, {"digest": known["digest"], "size": known["size"]}, known["file"], plain)
         packed = os.path.join(self.target, "packed")
-        digest, size = compress(clean, packed, self.gzip)
-        os.rename(packed, os.path.join(self.target, digest.partition(":")[2]))
-        return clean, hashing.digest, {"digest": digest, "size": size}
+        diff_id, size, blob = self._stripped(part, packed, plain)
+        file = os.path.join(self.target, blob["digest"].partition(":")[2])
+        os.rename(packed, file)
+        return Layer(diff_id, size, blob, file, plain)
 
-    def image(self, kind: str, source: str) -> None:
-        """Write manifest and configuration of a format."""
+    def _stripped(self, source: Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
+        """Strip and compress a layer at the same time; its diff ID, its size, and digest and size of its blob."""
+        read, write = os.pipe()
+        errors: list[Exception] = []
+        with open(plain, "wb") as copy:
+            hashing = Hashing(copy)
+
+            def work() -> None:
+                try:
+                    with open(write, "wb") as pipe:
+                        hashing.second = pipe
+                        strip(source, hashing)
+                except (OSError, ValueError) as error:
+                    errors.append(error)
+
+            thread = threading.Thread(target=work)
+            thread.start()
+            with open(read, "rb", buffering=0) as end:
+                digest, size = compress(widen(end), packed, self.gzip)
+            thread.join()
+        if errors:
+            raise errors[0]
+        return hashing.digest, hashing.size, {"digest": digest, "size": size}
+
+    def other(self, kind: str, source: str) -> None:
+        """Write manifest and configuration in another format, as buildah wrote them to a directory."""
         with open(os.path.join(source, "manifest.json"), "rb") as file:
             manifest = json.load(file)
         with open(os.path.join(source, manifest["config"]["digest"].partition(":")[2]), "rb") as file:
-            raw = file.read()
-        diff_ids = json.loads(raw)["rootfs"]["diff_ids"]
-        layers, described = [], []
-        for each, diff_id in zip(manifest["layers"], diff_ids):
-            path = os.path.join(source, each["digest"].partition(":")[2])
-            clean, now, blob = self.layer(path, diff_id)
-            raw = raw.replace(diff_id.encode(), now.encode())
-            layers.append((clean, now))
-            described.append({"mediaType": _GZIP_TYPES[kind], "size": blob["size"], "digest": blob["digest"]})
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        self._save(digest.partition(":")[2], raw)
-        manifest["config"] = {**manifest["config"], "digest": digest, "size": len(raw)}
-        manifest["layers"] = described
+            self.image(kind, manifest, file.read())
+
+    def image(self, kind: str, manifest: dict[str, Any], config: bytes) -> str:
+        """Write manifest and configuration of a format with our layers; the configuration's digest.
+
+        :param manifest: what is in it besides layers
+        """
+        layers = [self.layers[diff_id] for diff_id in json.loads(config)["rootfs"]["diff_ids"]]
+        for diff_id, layer in self.layers.items():
+            config = config.replace(diff_id.encode(), layer.diff_id.encode())
+        digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+        self._save(digest.partition(":")[2], config)
+        manifest["config"] = {**manifest["config"], "digest": digest, "size": len(config)}
+        manifest["layers"] = [{"mediaType": _GZIP_TYPES[kind], **layer.blob} for layer in layers]
         self._save(f"{kind}.json", json.dumps(manifest, separators=(",", ":")).encode())
-        if kind == "v2s2":
-            self._save(_LAYERS, json.dumps({"config": digest, "layers": layers}).encode())
+        return digest
 
     def _save(self, name: str, content: bytes) -> None:
         with open(os.path.join(self.target, name), "wb") as file:
             file.write(content)
 
 
-def archive(target: str, file_name: str, name: str, gzip: list[str]) -> None:
-    """Pack the image that was exported to a directory as a docker-archive, compressed."""
-    with open(os.path.join(target, _LAYERS)) as file:
-        packed = json.load(file)
-    layers, digest = packed["layers"], packed["config"]
-    described = {
+class Archive:
+    """A docker-archive that is written: a tar archive, compressed or not.
+
+    :param compressed: whether it consists of gzip members
+    """
+
+    def __init__(self, file: IO[bytes], *, compressed: bool) -> None:
+        self.file = file
+        self.compressed = compressed
+
+    def small(self, content: bytes) -> None:
+        """Write some bytes of the archive."""
+        if self.compressed:
+            packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+            content = packer.compress(content) + packer.flush()
+        self.file.write(content)
+
+    def member(self, name: str, content: bytes) -> None:
+        """Write a small member."""
+        self.small(header(name, len(content)) + content.ljust(_padded(len(content)), b"\0"))
+
+    def layer(self, layer: Layer) -> None:
+        """Write a layer as a member."""
+        self.small(header(f"{layer.diff_id.partition(':')[2]}.tar", layer.size))
+        with open(layer.packed if self.compressed else layer.plain, "rb") as source:
+            while chunk := source.read(_CHUNK):
+                self.file.write(chunk)
+        if padding := _padded(layer.size) - layer.size:
+            self.small(bytes(padding))
+
+
+def header(name: str, size: int) -> bytes:
+    """A header of a tar archive (POSIX ustar), for a file that all may read."""
+    digits = b"%011o\0" % size if size < _OCTAL_SIZES else b"\x80" + size.to_bytes(11, "big")
+    fields = [
+        name.encode().ljust(100, b"\0"),
+        b"0000444\0",
+        b"0000000\0" * 2,
+        digits,
+        b"0" * 11 + b"\0",
+        b" " * 8,
+        b"0",
+    ]
+    fields += [bytes(100), b"ustar\00000", bytes(247)]
+    filled = bytearray(b"".join(fields))
+    filled[148:156] = b"%06o\0 " % sum(filled)
+    return bytes(filled)
+
+
+def archive(target: str, name: str, digest: str, layers: list[Layer], *, compressed: bool) -> None:
+    """Pack an image as a docker-archive.
+
+    :param target: the directory with its blobs
+    :param name: what the archive calls the image
+    :param digest: of the configuration
+    """
+    described: dict[str, Any] = {
         "Config": f"{digest.partition(':')[2]}.json",
         "RepoTags": [name],
-        "Layers": [f"{diff_id.partition(':')[2]}.tar" for _, diff_id in layers],
+        "Layers": [f"{layer.diff_id.partition(':')[2]}.tar" for layer in layers],
     }
     with open(os.path.join(target, digest.partition(":")[2]), "rb") as file:
         config = file.read()
-    with open(os.path.join(target, file_name), "wb") as output:
-        process = subprocess.Popen(gzip, stdin=subprocess.PIPE, stdout=output)
-        assert process.stdin is not None
-        with tarfile.open(fileobj=process.stdin, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=_CHUNK) as tar:
-            for diff_id, path in {diff_id: path for path, diff_id in layers}.items():
-                with open(path, "rb") as layer:
-                    _add(tar, f"{diff_id.partition(':')[2]}.tar", layer, os.path.getsize(path))
-            _add(tar, described["Config"], BytesIO(config), len(config))
-            listed = json.dumps([described]).encode()
-            _add(tar, "manifest.json", BytesIO(listed), len(listed))
-        process.stdin.close()
-        if process.wait(timeout=600):
-            raise SystemExit(f"{gzip[0]} failed with exit status {process.returncode}")
-
-
-def _add(tar: tarfile.TarFile, name: Any, content: IO[bytes], size: int) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = size
-    member.mode = 0o444
-    tar.addfile(member, content)
+    with open(os.path.join(target, ARCHIVE), "wb") as output:
+        written = Archive(output, compressed=compressed)
+        for layer in {layer.diff_id: layer for layer in layers}.values():
+            written.layer(layer)
+        written.member(described["Config"], config)
+        written.member("manifest.json", json.dumps([described]).encode())
+        written.small(bytes(2 * _BLOCK))
 
 
 def main() -> None:
     """Export the image that the request names."""
     with open(sys.argv[1]) as file:
         request = json.load(file)
-    if "archive" in request:
-        archive(request["target"], request["archive"], request["name"], request["gzip"])
-        return
-    export = Export(request["target"], request["known"], request["gzip"])
-    for kind, source in request["sources"].items():
-        export.image(kind, source)
+    target, name, compressed = request["target"], request["archive"], request["compressed"]
+    export = Export(target, request["known"], request["gzip"], plain=bool(name) and not compressed)
+    with subprocess.Popen(request["push"], stdout=subprocess.PIPE) as buildah:
+        assert buildah.stdout is not None
+        try:
+            digest, layers = export.read(widen(buildah.stdout))
+        except (ValueError, LookupError):
+            is_cut_off = not buildah.stdout.read(1)
+            buildah.stdout.close()
+            if is_cut_off and buildah.wait(timeout=_END):  # it has printed why
+                sys.exit(buildah.returncode)
+            raise
+    if buildah.returncode:
+        sys.exit(buildah.returncode)
+    for kind, (command, source) in request["others"].items():
+        subprocess.run(command, check=True)
+        export.other(kind, source)
+    with open(os.path.join(target, EXPORTED), "wb"):
+        pass
+    if name:
+        archive(target, name, digest, layers, compressed=compressed)
 
 
 if __name__ == "__main__":
@@ -253,5 +448,7 @@ if __name__ == "__main__":
         main()
     except OSError as error:
         sys.exit(f"export: {error.strerror or error}: {error.filename or ''}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
     except (ValueError, LookupError, TypeError) as error:
         sys.exit(f"export: {error}")

@@ -252,13 +252,13 @@ class BaseImport:
         folder.mkdir()
         target = folder / f"{nvr}.{member.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
-        with self.engine.saved(base.name, name, target) as wait:
+        with self.engine.exporting(base.name, [], archive=name) as exporting:
             found = found_in(self.engine, base.image_id)
             self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
             built = describe(self._registry, member.arch, exact, **found, buildroot=buildroot(member.arch))
             if built.image_id != member.image_id:
                 raise RegistryError(f"{exact} is not the image that was brought there: {built.image_id}")
-            wait()
+            exporting.save(target)
         below = f"{member.arch}-{uuid.uuid4().hex[:12]}"
         self.log.say(f"uploading {target.name}")
         self.session.uploadWrapper(str(target), f"{upload}/{below}")

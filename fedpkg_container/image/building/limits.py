@@ -81,7 +81,22 @@ def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
     """What is to be called now and then while something is brought into a folder: sources, files, base images.
 
     It sends the log, and with that learns whether the task was canceled, and raises ``BuildFailedError`` when the disk
-    is nearly full.
+    is nearly full, or the folder has more than a build may write: a repository of a few kilobytes may have millions of
+    files.
+    """
+    watch = Watch(folder, limits)
+
+    def tick() -> None:
+        log.tick()
+        watch.check()
+
+    return tick
+
+
+def until_full(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+    """What is to be called now and then while an image that was built is exported, which takes several times its size.
+
+    It does the same, but for the size of the folder.
     """
 
     def tick() -> None:

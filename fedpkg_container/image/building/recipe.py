@@ -9,6 +9,7 @@ from pathlib import Path
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
+from fedpkg_container.engines.cgroups import out_of_memory
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.limits import Watch
@@ -124,6 +125,12 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
             raise BuildFailedError(
                 f"building the image for {recipe.arch} failed: a program that RUN starts is of another arch",
                 solution=f"check that the images in FROM are {recipe.arch} throughout",
+            ) from error
+        if out_of_memory(engine.workspace.groups):
+            raise BuildFailedError(
+                f"building the image for {recipe.arch} failed: out of memory"
+                f" (limit: {recipe.limits.memory / 10**9:.3g} GB)",
+                solution="use less memory in RUN, e.g. fewer parallel jobs; the limit is set by the site (memory)",
             ) from error
         if "no space left on device" in error.output.lower():
             raise BuildFailedError(

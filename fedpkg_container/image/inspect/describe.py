@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.inspect.rpms import DATABASES, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import ImageConfiguration
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.text import printable_line
 
 _LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
 _PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
@@ -37,20 +38,11 @@ def read_distribution(root: Path) -> dict[str, str]:
 
 
 def _read(root: Path, place: tuple[str, ...]) -> str:
-    *folders, name = place
-    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for folder in folders:
-            following = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
-            os.close(current)
-            current = following
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=current)
+        with open_plain(root.joinpath(*place), root.parent) as file:
+            return file.read(_LONGEST).decode(errors="replace")
     except OSError:
         return ""
-    finally:
-        os.close(current)
-    with open(file, "rb") as opened:
-        return opened.read(_LONGEST).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
 
 
 #: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
@@ -100,3 +92,21 @@ def describe(registry: Registry, arch: str, image: ImageReference, **found: Any)
         files=[],
         **found,
     )
+
+
+def check_labels(registry: Registry, images: Iterable[ImageReference], labels: Mapping[str, str]) -> None:
+    """Refuse images without the labels that say which build they are: a worker made them.
+
+    :param images: by digest
+    :param labels: that they must have
+    :raises RegistryError: one has others, or cannot be read
+    """
+    for image in images:
+        with registry.repository(image) as repository:
+            found = repository.labels(repository.manifest(image.digest))
+        for name, value in labels.items():
+            if found.get(name) != value:
+                raise RegistryError(
+                    f"{image} has the label {name} = {printable_line(found.get(name, '')[:200])!r}, and not {value!r}",
+                    solution="check what RUN does",
+                )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-import shutil
 import signal
 import stat
 import tempfile
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.engines.opening import open_directory, open_plain_at
 from fedpkg_container.engines.sandbox import confined
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramOutputError, ProgramTimeoutError
@@ -40,6 +42,10 @@ FORMAT = (
 TIMEOUT, CPU_TIME = 300.0, 120
 #: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
 LARGEST = 512 * 10**6
+#: Files of a database's folder that are copied, where four are usual, and bytes that are copied at a time.
+_MOST_FILES, _PART = 100, 1 << 20
+#: Runs a program with a database of which it has a copy of its own.
+_WITH_COPY = 'own=$(mktemp -d); cp -R -- "$1/." "$own"; shift; exec "$@" --dbpath "$own"'
 #: The most RPMs of an image: the largest installations of a whole distribution have 10,000 to 15,000.
 MOST = 50_000
 #: Bytes that rpm may print: about 300 of an RPM are usual, and 650 of each of the most.
@@ -72,16 +78,17 @@ def read_packages(root: Path, workspace: Workspace) -> list[Package]:
     """The RPMs of an image, sorted by name, version, release and arch.
 
     The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
-    rpm sees that copy and nothing else: the database may have been made to mislead it.
+    The copy is the task's, which no worker can change; rpm, which may write to it, gets a copy of that and sees nothing
+    else: the database may have been made to mislead it.
 
-    :param root: with the image's files
+    :param root: with the image's files; nothing above it belongs to a worker, but its parent
     :param workspace: of the worker that reads the copy
     :raises BuildFailedError: the database cannot be read
     """
-    copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.work)) / "database"
-    if not any(_copy_database(root / path, root, copy) for path in DATABASES):
+    copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.folder))
+    copy.chmod(0o755)
+    if not any(_copy_database(root, path, copy) for path in DATABASES):
         return []
-    workspace.give(copy.parent)
     try:
         limits = [
             "prlimit",
@@ -91,8 +98,9 @@ def read_packages(root: Path, workspace: Workspace) -> list[Package]:
             "--core=0",
             "--",
         ]
-        command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
-        listed = run(confined(command, workspace), timeout=TIMEOUT, limit=OUTPUT_LIMIT)
+        rpm = [*limits, "rpm", "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
+        command: list[str | Path] = ["sh", "-euc", _WITH_COPY, "sh", copy, *rpm]
+        listed = run(confined(command, workspace, readable=[copy]), timeout=TIMEOUT, limit=OUTPUT_LIMIT)
         if found := _ERROR.search(listed.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
             raise ValueError(f"rpm: {printable_line(found[1][:200])}")
         packages = parse(listed.text)
@@ -124,20 +132,44 @@ def _order(package: Package) -> tuple[str, ...]:
     return tuple(str(package.component[key]) for key in ("name", "version", "release", "arch", "sigmd5"))
 
 
-def _copy_database(source: Path, root: Path, copy: Path) -> bool:
-    """Copy the plain files of a database's folder; whether there was one."""
-    if not source.is_dir() or source.resolve() != root.resolve() / source.relative_to(root):
+def _copy_database(root: Path, path: str, copy: Path) -> bool:
+    """Copy the plain files of a database's folder; whether there was one.
+
+    A process of the worker may be changing the folder meanwhile.
+    """
+    try:
+        folder = open_directory(root / path, root.parent)
+    except OSError:
         return False
-    files = [path for path in source.iterdir() if stat.S_ISREG(path.lstat().st_mode)]
-    if not {path.name for path in files} & _FILES:
-        return False
-    size = sum(path.lstat().st_size for path in files)
-    if size > LARGEST:
-        raise BuildFailedError(f"the image's RPM database has {size // 10**6} MB", solution="check what RUN does to it")
-    copy.mkdir()
-    for path in files:
-        shutil.copyfile(path, copy / path.name, follow_symlinks=False)
+    left = LARGEST
+    try:
+        names = sorted(os.listdir(folder), key=lambda name: (name not in _FILES, name))[:_MOST_FILES]
+        if not any(_is_plain(folder, name) for name in names if name in _FILES):
+            return False
+        for name in names:
+            with (
+                contextlib.suppress(OSError),
+                open_plain_at(folder, name) as source,
+                (copy / name).open("xb") as target,
+            ):
+                while chunk := source.read(min(left + 1, _PART)):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise BuildFailedError(
+                            f"the image's RPM database has more than {LARGEST // 10**6} MB",
+                            solution="check what RUN does to it",
+                        )
+                    target.write(chunk)
+    finally:
+        os.close(folder)
     return True
+
+
+def _is_plain(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode)
+    except OSError:  # it has gone meanwhile
+        return False
 
 
 def _package(line: str) -> Package:

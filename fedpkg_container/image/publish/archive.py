@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,20 +38,22 @@ class Archive:
     upload: Upload
 
     @contextlib.contextmanager
-    def of(self, image: str) -> Iterator[Keep]:
-        """Save an image while other things are done.
+    def of(self, image: str, kinds: Sequence[str]) -> Iterator[Keep]:
+        """Export an image, for a registry and as an archive, while other things are done.
 
+        :param kinds: formats for the registry
         :returns: a function that waits until it is saved, and uploads it with the other files
         """
         spec = self.spec
         if not spec.upload:
-            yield list
+            with self.engine.exporting(image, kinds):
+                yield list
             return
         target = self.folder / f"{spec.nvr}.{spec.arch}.tar.gz"
         self.log.say(f"saving {target.name}")
         name = ImageReference("", spec.image, tag=legal_tag(f"{spec.version}-{spec.release}"))
-        with self.engine.saved(image, name, target) as wait:
-            yield lambda: self._keep(target, wait)
+        with self.engine.exporting(image, kinds, archive=name) as exporting:
+            yield lambda: self._keep(target, lambda: exporting.save(target))
 
     def _keep(self, archive: Path, wait: Callable[[], None]) -> list[dict[str, Any]]:
         try:

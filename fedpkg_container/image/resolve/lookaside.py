@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.safe_read import read_bytes
+from fedpkg_container.engines.opening import check_directory
 from fedpkg_container.engines.sandbox import connected, python_command, python_files
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
@@ -123,6 +124,7 @@ def fetch(
         name = repository_name(url, namespaced=lookaside.namespaced)
         own = Deadline(f"fetching {entry.file} from the lookaside cache", TIMEOUT, "build again")
         _fetch(entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own)
+        check_directory(folder)
 
 
 def _fetch(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
+from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.files import write_atomically
 from fedpkg_container.image.building.log import BuildLog
@@ -174,11 +175,17 @@ class Repositories:
         cache = self.engine.workspace.new(f"cache-{name.rpartition('/')[2]}")
         return Mount(cache, f"/{name}", writable=True)
 
-    def _look(self, base: str) -> _Look:
-        """Look into a base image, once for each: an image ID always means the same content."""
-        if not base:
+    def _look(self, image_id: str) -> _Look:
+        """Look into a base image, once for each, whichever build asks.
+
+        It is remembered by the digest of its manifest, and read from its own store: a worker of this build could have
+        put another image of the same ID into the build's own store.
+        """
+        base = next((each for each in self.engine.bases.used.values() if each.image_id == _plain_id(image_id)), None)
+        if base is None:
             return _Look(repositories=False, caches=())
-        known = self.engine.workspaces.shared / "looks" / f"{base.removeprefix('sha256:')}-{__version__}.json"
+        digest = base.manifest.digest.partition(":")[2]
+        known = self.engine.workspaces.shared / "looks" / f"{digest}-{__version__}.json"
         with contextlib.suppress(OSError, ValueError, KeyError):
             seen = json.loads(known.read_text())
             return _Look(repositories=bool(seen["repositories"]), caches=tuple(seen["caches"]))
@@ -187,10 +194,14 @@ class Repositories:
         write_atomically(known, json.dumps(asdict(look)))
         return look
 
-    def _look_inside(self, base: str) -> _Look:
-        root = self.engine.files(base, present=[REPOSITORIES, *CACHES])
+    def _look_inside(self, base: BaseImage) -> _Look:
+        root = self.engine.files(base.image_id, present=[REPOSITORIES, *CACHES], base=base)
         caches = (cache for program, cache in CACHES.items() if os.path.lexists(root / program))
         return _Look(repositories=(root / REPOSITORIES).is_dir(), caches=tuple(caches))
+
+
+def _plain_id(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")
 
 
 def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:

@@ -199,6 +199,7 @@ class CreateContainerTask(ContainerTask):
                     site=site,
                     engine=engine,
                     source=source.folder,
+                    timestamp=source.time,
                     koji=self.koji_files,
                     folder=engine.folder,
                     log=log,

@@ -16,8 +16,9 @@ from fedpkg_container.box.hub.calls import tasks as task_calls
 from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, FREE, OPEN
 from fedpkg_container.box.hub.database import Row, marks
 from fedpkg_container.box.hub.dispatch import UNREADABLE, call, database
+from fedpkg_container.box.hub.kinds import shown
 from fedpkg_container.box.hub.lookups import one_row
-from fedpkg_container.box.hub.parameters import Anything, Content, HostData, SubtaskOptions, assert_plain, shown
+from fedpkg_container.box.hub.parameters import Anything, Content, HostData, SubtaskOptions, assert_plain
 
 #: Seconds after which a host that refused a task may get it again.
 REFUSAL_LIFETIME = 15 * 60

@@ -13,6 +13,7 @@ from fedpkg_container.box.hub.calls import hosts, tagging, tags, tasks
 from fedpkg_container.box.hub.calls.builds import known_build
 from fedpkg_container.box.hub.database import Row, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.kinds import Integer
 from fedpkg_container.box.hub.lookups import (
     assert_now,
     entry,
@@ -22,7 +23,7 @@ from fedpkg_container.box.hub.lookups import (
     require_login,
     require_permission,
 )
-from fedpkg_container.box.hub.parameters import Integer, Lookup, NumberOrText, verify_name
+from fedpkg_container.box.hub.parameters import Lookup, NumberOrText, verify_name
 
 _EXTERNAL_REPOS = (
     "SELECT external_repos.id AS external_repo_id, external_repos.name AS external_repo_name, url, priority,"
