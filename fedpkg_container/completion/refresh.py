@@ -172,14 +172,16 @@ def _certificate_name(path: str) -> str:
 @contextlib.contextmanager
 def _alone(place: Place) -> Iterator[bool]:
     """Hold the profile's lock; whether it was free."""
-    import fcntl
+    from pathlib import Path
 
-    folder = os.path.dirname(place.hub_file)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w") as file:
+    from fedpkg_container.locking import locked
+
+    directory = Path(place.hub_file).parent
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            stack.enter_context(locked(directory / "lock", wait=False))
+        except BlockingIOError:
             yield False
             return
         yield True

@@ -8,7 +8,6 @@ container) all builds share one range: what is mapped there, but the first ID.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.locking import locked
 
 #: The account whose ranges are used, where a site names no other.
 ACCOUNT = "fedpkg-container"
@@ -66,9 +66,9 @@ class Ids:
         deadline = time.monotonic() + TIMEOUT
         while True:
             for each in self.builds:
-                with (_LOCKS / str(each.first)).open("a") as file:
+                with contextlib.ExitStack() as stack:
                     try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        stack.enter_context(locked(_LOCKS / str(each.first), wait=False))
                     except BlockingIOError:
                         continue
                     yield each

@@ -7,10 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
-from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.process import is_running
 from tests.support.waiting import PATIENCE, eventually
 
@@ -73,18 +70,3 @@ def test_folders_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) ->
             descriptor = below
         os.close(descriptor)
     assert list(workspaces.builds.iterdir()) == []
-
-
-def test_who_waits_for_a_lock_may_end_the_wait(tmp_path: Path) -> None:
-    def end() -> None:
-        raise KeyboardInterrupt
-
-    path = tmp_path / "lock"
-    with locked(path, wait=True), pytest.raises(KeyboardInterrupt), locked(path, wait=True, tick=end):
-        pass
-    with (
-        locked(path, wait=True),
-        pytest.raises(FedpkgContainerError, match=r"was locked for 0\.2 s"),
-        locked(path, wait=True, timeout=0.2),
-    ):
-        pass

@@ -17,7 +17,7 @@ import requests
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import RUNTIMES, Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
 from fedpkg_container.image.base.identity import BaseIdentity, labelled
@@ -31,6 +31,7 @@ from fedpkg_container.image.record.attachments import Documents, Made, Origin
 from fedpkg_container.image.record.koji_import import Importing, upload_folder
 from fedpkg_container.image.record.metadata import Provenance, Published
 from fedpkg_container.image.resolve.names import FloatingTags, Tags
+from fedpkg_container.locking import locked
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_of
 from fedpkg_container.model.nvr import legal_tag

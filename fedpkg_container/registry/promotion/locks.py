@@ -12,13 +12,13 @@ import hashlib
 import os
 import struct
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+from fedpkg_container.locking import acquire
 
 #: Seconds that one waits for another process, and between two looks.
 TIMEOUT = 600.0
@@ -67,16 +67,17 @@ class Locks:
     def _wait(self, descriptor: int, name: str) -> None:
         start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
         wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
-        deadline = time.monotonic() + TIMEOUT
-        while True:
-            try:
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise FedpkgContainerError(
-                        f"another process has kept {name} locked for {TIMEOUT:g} s", solution="see what it waits for"
-                    ) from None
-                if self._abandoned.wait(LOOK):
-                    raise FedpkgContainerError(f"{name}: given up", solution="run it again") from None
-            else:
-                return
+
+        def attempt() -> None:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+
+        def check_abandoned() -> None:
+            if self._abandoned.is_set():
+                raise FedpkgContainerError(f"{name}: given up", solution="run it again")
+
+        try:
+            acquire(attempt, timeout=TIMEOUT, tick=check_abandoned, tick_interval=0.0, poll_interval=LOOK)
+        except TimeoutError:
+            raise FedpkgContainerError(
+                f"another process has kept {name} locked for {TIMEOUT:g} s", solution="see what it waits for"
+            ) from None
