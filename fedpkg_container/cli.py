@@ -146,7 +146,7 @@ def _run_command(client: Any) -> int:
     import git
     from pyrpkg import errors
 
-    from fedpkg_container.commands.terminal import complain, complain_of_error
+    from fedpkg_container.commands.terminal import print_error, print_stderr
     from fedpkg_container.errors import UsageError
 
     try:
@@ -156,15 +156,15 @@ def _run_command(client: Any) -> int:
     except errors.rpkgError as error:
         if client.args.debug:
             raise
-        complain(f"Could not execute {client.args.command.__name__}: {error}")
+        print_stderr(f"Could not execute {client.args.command.__name__}: {error}")
         return 1
     except configparser.Error as error:
-        complain_of_error(f"a configuration file cannot be read: {error}", "mend the file that it names")
+        print_error(f"a configuration file cannot be read: {error}", "mend the file that it names")
         return UsageError.exit_code
     except (OSError, git.GitError) as error:
         if client.args.debug:
             raise
-        complain_of_error(f"{error}", "run it again with --debug before the command to see where that came from")
+        print_error(f"{error}", "run it again with --debug before the command to see where that came from")
         return 1
     finally:
         if client.logged_in:
@@ -179,13 +179,13 @@ def _refresh_values(client: Any) -> None:
     from pyrpkg.errors import rpkgError
 
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.completion.refresh import start_when_stale
-    from fedpkg_container.completion.values import Place
+    from fedpkg_container.completion.refresh import refresh_if_stale
+    from fedpkg_container.completion.values import Context
     from fedpkg_container.errors import FedpkgContainerError
 
     with suppress(FedpkgContainerError, rpkgError, OSError, configparser.Error):
-        place = Place(client.name, koji_profile(client), path=client.args.path)
-        start_when_stale(place, user=client.cmd.user, now=True)
+        place = Context(client.name, koji_profile(client), path=client.args.path)
+        refresh_if_stale(place, user=client.cmd.user, now=True)
 
 
 def _show(error: FedpkgContainerError, client: Any) -> None:
@@ -193,20 +193,20 @@ def _show(error: FedpkgContainerError, client: Any) -> None:
 
     findings = getattr(error, "findings", ())
     if client is not None and terminal.is_json(client):
-        terminal.say_findings(findings)
-        terminal.say_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
+        terminal.print_findings_json(findings)
+        terminal.print_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
         return
-    terminal.complain_of_findings(findings)
-    terminal.complain_of_error(error.reason, error.solution)
+    terminal.print_findings(findings)
+    terminal.print_error(error.reason, error.solution)
 
 
 def _complete(site: str) -> None:
     """Answer a TAB of a shell, and exit."""
-    from fedpkg_container.completion.answer import answer
+    from fedpkg_container.completion.complete import complete
     from fedpkg_container.errors import FedpkgContainerError
 
     try:
-        answer(site, configuration_files(site), lambda: bare_client(site, []), os._exit)
+        complete(site, configuration_files(site), lambda: bare_client(site, []), os._exit)
     except FedpkgContainerError:
         os._exit(1)  # a TAB has no place for messages
 
@@ -217,9 +217,9 @@ def main() -> None:
         _complete(site_name(sys.argv[0]))
     import signal
 
-    from fedpkg_container.output import written_by
+    from fedpkg_container.stdio import run_with_safe_stdio
 
-    status = written_by(lambda: run(sys.argv[1:]))
+    status = run_with_safe_stdio(lambda: run(sys.argv[1:]))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left is to log out, which may be cut short
     sys.exit(status)
 

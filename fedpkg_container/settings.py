@@ -17,7 +17,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", re.IGNORECASE)
 
 
-def size_of(text: str) -> int | None:
+def parse_size(text: str) -> int | None:
     """A number of bytes, as ``500M`` or ``10 GB``; None when it is none."""
     found = _SIZE.fullmatch(text)
     return int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
@@ -52,7 +52,7 @@ class Settings:
             raise ConfigurationError(f"{path} cannot be read: {error}", solution=f"see {documentation}") from error
         return cls(parser, files=files)
 
-    def complain(self, section: str, option: str, what: str) -> None:
+    def add_problem(self, section: str, option: str, what: str) -> None:
         """Remember that something is wrong."""
         self._problems.append(f"[{section}] {option} {what}")
 
@@ -69,7 +69,7 @@ class Settings:
         :param free: sections in which every setting is known
         :param kinds: the same of sections of which there may be several: ``target`` for ``[target stable]``
         """
-        sections = {**known, **{f"{kind} {name}": kinds[kind] for kind in kinds for name in self.named(kind)}}
+        sections = {**known, **{f"{kind} {name}": kinds[kind] for kind in kinds for name in self.section_names(kind)}}
         there = ", ".join([*known, *(f"{kind} NAME" for kind in kinds)])
         found = list(self._problems)
         for section in self._parser.sections():
@@ -83,7 +83,7 @@ class Settings:
                 found += [f"[{section}] {option}: no such setting (there are {options})" for option in unknown]
         return found
 
-    def named(self, kind: str) -> tuple[str, ...]:
+    def section_names(self, kind: str) -> tuple[str, ...]:
         """The names of the sections of a kind: ``stable`` for ``[target stable]``, where the kind is ``target``."""
         found = (re.fullmatch(rf"{kind} (\S+)", section) for section in self._parser.sections())
         return tuple(each[1] for each in found if each)
@@ -100,7 +100,7 @@ class Settings:
         """A list of words."""
         return tuple(self.text(section, option).split())
 
-    def chosen(self, section: str, option: str, choices: Sequence[str], *, default: Sequence[str]) -> tuple[str, ...]:
+    def subset(self, section: str, option: str, choices: Sequence[str], *, default: Sequence[str]) -> tuple[str, ...]:
         """Some of a few words, in the order given; ``none`` for none of them, where the default is all."""
         words = tuple(dict.fromkeys(self.words(section, option)))
         if not words:
@@ -109,14 +109,14 @@ class Settings:
             return ()
         for word in words:
             if word not in choices:
-                self.complain(section, option, f"= {word}: must be some of {', '.join(choices)}")
+                self.add_problem(section, option, f"= {word}: must be some of {', '.join(choices)}")
         return words
 
     def choice(self, section: str, option: str, choices: Sequence[str]) -> str:
         """One of a few words; the first when it is not given."""
         value = self.text(section, option) or choices[0]
         if value not in choices:
-            self.complain(section, option, f"= {value}: must be one of {', '.join(choices)}")
+            self.add_problem(section, option, f"= {value}: must be one of {', '.join(choices)}")
             return choices[0]
         return value
 
@@ -127,16 +127,16 @@ class Settings:
             return None
         path = Path(value)
         if not path.is_absolute():
-            self.complain(section, option, f"= {value}: not an absolute path")
+            self.add_problem(section, option, f"= {value}: not an absolute path")
         elif exists and self._files and not path.exists():
-            self.complain(section, option, f"= {value}: no such file or folder")
+            self.add_problem(section, option, f"= {value}: no such file or folder")
         return path
 
     def number(self, section: str, option: str, default: int, *, unit: str, least: int = 1) -> int:
         """A whole number."""
         value = self.text(section, option) or str(default)
         if not re.fullmatch("[0-9]{1,12}", value) or int(value) < least:
-            self.complain(section, option, f"= {value}: must be a number of {unit}, {least} or more")
+            self.add_problem(section, option, f"= {value}: must be a number of {unit}, {least} or more")
             return default
         return int(value)
 
@@ -145,9 +145,9 @@ class Settings:
         value = self.text(section, option)
         if not value:
             return default
-        size = size_of(value)
+        size = parse_size(value)
         if size is None:
-            self.complain(section, option, f"= {value}: must be a size, such as 500M or 10G")
+            self.add_problem(section, option, f"= {value}: must be a size, such as 500M or 10G")
             return default
         return size
 
@@ -155,14 +155,14 @@ class Settings:
         """A registry, host and port; it must be given."""
         value = self.text(section, option)
         if not value:
-            self.complain(section, option, "is missing")
+            self.add_problem(section, option, "is missing")
             return value
         try:
             ok = ImageReference.parse(f"{value}/image").registry == value
         except UsageError:
             ok = False
         if not ok:
-            self.complain(section, option, f"= {value}: must be a registry, as registry.example.org or host:5000")
+            self.add_problem(section, option, f"= {value}: must be a registry, as registry.example.org or host:5000")
         return value
 
     def url(self, section: str, option: str) -> str:
@@ -170,7 +170,7 @@ class Settings:
         value = self.text(section, option)
         parts = urllib.parse.urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or not parts.netloc):
-            self.complain(section, option, f"= {value}: must be an address, as https://host/path")
+            self.add_problem(section, option, f"= {value}: must be an address, as https://host/path")
         return value
 
     def networks(self, section: str, option: str) -> tuple[str, ...]:
@@ -180,5 +180,5 @@ class Settings:
             try:
                 found.append(str(ipaddress.IPv4Network(word)))
             except ValueError:
-                self.complain(section, option, f"= {word}: must be networks, as 10.0.0.0/8")
+                self.add_problem(section, option, f"= {word}: must be networks, as 10.0.0.0/8")
         return tuple(found)

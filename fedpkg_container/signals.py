@@ -32,12 +32,12 @@ def _handled_by(
             signal.signal(number, earlier)
 
 
-def uninterrupted() -> contextlib.AbstractContextManager[None]:
+def shield_signals() -> contextlib.AbstractContextManager[None]:
     """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
     return _handled_by(_nothing)
 
 
-def left_to_the_program() -> contextlib.AbstractContextManager[None]:
+def ignore_sigint() -> contextlib.AbstractContextManager[None]:
     """Leave Ctrl-C to the program that runs on this terminal meanwhile."""
     return _handled_by(_nothing, of=(signal.SIGINT,))
 
@@ -61,7 +61,7 @@ def interruptible(*, leave_on_second: bool = False) -> contextlib.AbstractContex
     return _handled_by(interrupt)
 
 
-class Pending:
+class PendingInterrupt:
     """Whether an interrupt came that was put off."""
 
     def __init__(self) -> None:
@@ -69,9 +69,9 @@ class Pending:
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Pending]:
+def defer_signals() -> Iterator[PendingInterrupt]:
     """Put the first SIGINT or SIGTERM off, and say afterwards that it came; the second one ends the process."""
-    pending = Pending()
+    pending = PendingInterrupt()
 
     def note(_number: int, _: FrameType | None) -> None:
         pending.interrupted = True

@@ -21,12 +21,12 @@ def printable_line(text: str) -> str:
 _CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
 
 
-def without_credentials(text: str) -> str:
+def strip_credentials(text: str) -> str:
     """A URL, or text that has URLs in it, without the user names and passwords in these."""
     return _CREDENTIALS.sub("", text)
 
 
-def counted(number: int, one: str, several: str = "") -> str:
+def pluralize(number: int, one: str, several: str = "") -> str:
     """A number and what there are: ``1 tag``, ``0 tags``; ``repository`` becomes ``repositories``.
 
     :param several: where it is not made as usual
@@ -35,7 +35,7 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or usual}"
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """About how long: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 days``."""
     whole = max(round(seconds), 0)
     if whole < 60:
@@ -54,15 +54,15 @@ def os_error_text(error: OSError) -> str:
 
 
 #: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.
-LONGEST_LINE = 16 * 1024
+MAX_LINE_BYTES = 16 * 1024
 
 
 def _cut(line: bytes) -> list[bytes]:
     """A line in parts that are not too long, none of which begins in the middle of a character of UTF-8."""
     parts = []
-    while len(line) > LONGEST_LINE:
-        end = LONGEST_LINE
-        while end > LONGEST_LINE - 4 and line[end] & 0xC0 == 0x80:
+    while len(line) > MAX_LINE_BYTES:
+        end = MAX_LINE_BYTES
+        while end > MAX_LINE_BYTES - 4 and line[end] & 0xC0 == 0x80:
             end -= 1
         parts.append(line[:end])
         line = line[end:]
@@ -79,12 +79,12 @@ class LineSplitter:
         """The lines that this piece completes, without their newlines."""
         *whole, self._pending = (self._pending + content).split(b"\n")
         lines = [part for line in whole for part in _cut(line)]
-        if len(self._pending) > LONGEST_LINE:
+        if len(self._pending) > MAX_LINE_BYTES:
             *parts, self._pending = _cut(self._pending)
             lines += parts
         return lines
 
-    def rest(self) -> list[bytes]:
+    def flush(self) -> list[bytes]:
         """What came after the last newline: a line, or nothing."""
         rest, self._pending = self._pending, b""
         return [rest] if rest else []

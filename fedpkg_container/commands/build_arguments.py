@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fedpkg_container.completion import complete_with
-from fedpkg_container.progress.kinds import KINDS
+from fedpkg_container.progress import KINDS
 
 EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated,
 5 lost contact with the hub, 6 canceled, 130 interrupted (the build goes on)"""
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     complete_with(userdata, "nothing")
     parser.add_argument("--task-info", metavar="FILE", help="Write the task's id and what was submitted, as JSON")
-    add_following(parser)
+    add_follow_arguments(parser)
     parser.add_argument(
         "--local",
         action="store_true",
@@ -89,7 +89,7 @@ def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return parser._actions
 
 
-def add_following(parser: argparse.ArgumentParser) -> None:
+def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     """Add how a build is followed: the same for ``container-status --watch``."""
     parser.add_argument(
         "--progress", choices=KINDS, default="auto", help="How a build is shown (auto: live on a terminal, else plain)"
@@ -97,7 +97,7 @@ def add_following(parser: argparse.ArgumentParser) -> None:
     hub_timeout = parser.add_argument(
         "--hub-timeout",
         metavar="SECONDS",
-        type=seconds,
+        type=parse_seconds,
         default=None,
         help="For how long a hub that does not answer is asked again (default 600)",
     )
@@ -107,7 +107,7 @@ def add_following(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """A number of seconds that is not negative.
 
     :raises argparse.ArgumentTypeError: it is none
@@ -121,7 +121,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def flat(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
+def flatten(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
     """The values of an option that takes several and may be given several times; None when it was not given."""
     return [item for group in groups for item in group] if groups else None
 
@@ -147,7 +147,7 @@ def check_usage(client: Any) -> None:
         error(f"argument --build-release: {arguments.build_release!r} {problem}")
     if arguments.isolated and (problem := isolated_release_problem(arguments.build_release)):
         error(f"argument --build-release: the release of an isolated build {problem}")
-    if arguments.arches is not None and not flat(arguments.arches):
+    if arguments.arches is not None and not flatten(arguments.arches):
         error("argument --arches: expected at least one arch")
     if arguments.arches and not (arguments.scratch or arguments.isolated or arguments.local):
         error("Cannot override arches for non-scratch and non-isolated builds")

@@ -23,7 +23,7 @@ def koji_profile(client: Any) -> str:
     return named or str(client.config.get(client.name, "kojiprofile"))
 
 
-def pace(client: Any) -> Pace:
+def poll_interval(client: Any) -> Pace:
     """How often the hub is asked: settings ``progress_interval`` and ``progress_interval_max``, and ``--hub-timeout``.
 
     :raises UsageError: a setting is no number of seconds

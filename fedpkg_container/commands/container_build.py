@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flat
-from fedpkg_container.commands.terminal import complain, is_json, is_quiet, one_line, say, say_event
+from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flatten
+from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
@@ -31,29 +31,29 @@ def run(client: Any) -> int:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
-    from fedpkg_container.commands.client_config import pace
-    from fedpkg_container.commands.following import INTERRUPTED, follow_to_end, interrupted
+    from fedpkg_container.commands.client_config import poll_interval
+    from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.signals import deferred
+    from fedpkg_container.signals import defer_signals
 
     arguments = client.args
-    pace(client)  # a wrong setting is told before there is a task
+    poll_interval(client)  # a wrong setting is told before there is a task
     if arguments.task_info:
         _check_task_info(arguments.task_info)
     checkout = Checkout.read(client.cmd)
     if arguments.release:
-        complain(f"with --release, the branch is {checkout.branch}: the build fails where that lacks the commit")
+        print_stderr(f"with --release, the branch is {checkout.branch}: the build fails where that lacks the commit")
     request = _request(client, checkout)
     session, answer, findings = _check(client, checkout, request)
     if arguments.dry_run:
         _say_request(client, request, answer)
         return 0
-    with deferred() as pending:
+    with defer_signals() as pending:
         task_id = _submit(client, session, request, answer)
         if arguments.nowait:
             if pending.interrupted:
-                interrupted(client, session, task_id)
-            return INTERRUPTED if pending.interrupted else 0
+                handle_interrupt(client, session, task_id)
+            return EXIT_INTERRUPTED if pending.interrupted else 0
         submitted = _submitted(client, task_id, request, answer, checkout)
         warnings = tuple(str(finding) for finding in findings)
         return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
@@ -76,18 +76,18 @@ def _request(client: Any, checkout: Checkout) -> BuildRequest:
     arguments = client.args
     if arguments.target:
         client.cmd.target = arguments.target
-    arches = flat(arguments.arches)
+    arches = flatten(arguments.arches)
     options = {
         "scratch": arguments.scratch or None,
         "isolated": arguments.isolated or None,
         "release": arguments.build_release,
         "koji_parent_build": arguments.koji_parent_build,
-        "yum_repourls": flat(arguments.repo_url),
+        "yum_repourls": flatten(arguments.repo_url),
         "git_branch": checkout.branch,
         "signing_intent": arguments.signing_intent,
-        "compose_ids": flat(arguments.compose_ids),
+        "compose_ids": flatten(arguments.compose_ids),
         "skip_build": arguments.skip_build or None,
-        "dependency_replacements": flat(arguments.replace_dependency),
+        "dependency_replacements": flatten(arguments.replace_dependency),
         "arch_override": " ".join(arches) if arches else None,
         "userdata": _userdata(client),
     }
@@ -120,7 +120,7 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
 
     :raises RefusedError: with every finding
     """
-    from fedpkg_container.commands.findings import refuse, tell, weighed
+    from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.model.build import Preflight
     from fedpkg_container.model.findings import ERROR, Finding
@@ -129,18 +129,20 @@ def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any,
     found, labels = _check_files(client, checkout)
     if not request.target:
         solution = "switch to a branch, or name the target with --target"
-        refuse([*found, Finding("target", ERROR, "no target is known, because the checkout is on no branch", solution)])
+        raise_on_errors(
+            [*found, Finding("target", ERROR, "no target is known, because the checkout is on no branch", solution)]
+        )
     session, answer, note = None, Preflight([]), ""
     try:
         if not arguments.offline:
             session, answer = _ask_hub(client, checkout, request, labels)
     except FedpkgContainerError as error:
-        if not any(finding.severity == ERROR for finding in weighed(found, skip=arguments.skip_check)):
+        if not any(finding.severity == ERROR for finding in apply_overrides(found, skip=arguments.skip_check)):
             raise
         note = f"the hub was not asked: {error.reason}"
-    findings = weighed([*found, *answer.findings], skip=arguments.skip_check, strict=arguments.strict)
-    refuse(findings, note=note)
-    tell(client, findings)
+    findings = apply_overrides([*found, *answer.findings], skip=arguments.skip_check, strict=arguments.strict)
+    raise_on_errors(findings, note=note)
+    report_findings(client, findings)
     return session, answer, findings
 
 
@@ -196,18 +198,18 @@ def _say_request(client: Any, request: BuildRequest, answer: Preflight) -> None:
     if is_json(client):
         nvr = answer.nvr or None
         asked = {"source": request.source, "target": request.target, "options": dict(request.options)}
-        say_event("request", nvr=nvr, arches=list(answer.arches), priority=request.priority, **asked)
+        print_event("request", nvr=nvr, arches=list(answer.arches), priority=request.priority, **asked)
         return
     what = f" of {printable_line(answer.nvr)}" if answer.nvr else ""
-    say(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
+    print_lines(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
     if answer.release_is_next and answer.nvr:
-        say("    (the hub's next release now; another build may take it first)")
-    say(*one_line(facts))
+        print_lines("    (the hub's next release now; another build may take it first)")
+    print_lines(*format_fields(facts))
 
 
 def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight) -> int:
     """Submit, and say so; the task's id."""
-    from fedpkg_container.commands.following import ways_on
+    from fedpkg_container.commands.following import follow_up_commands
     from fedpkg_container.hub.session import contact
     from fedpkg_container.hub.submit import submit
 
@@ -219,14 +221,16 @@ def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight)
     if is_json(client):
         if nowait:
             facts = _submitted(client, task_id, request, answer)
-            say_event("submitted", task_id=task_id, url=facts.url, nvr=facts.nvr, average=facts.average)
+            print_event("submitted", task_id=task_id, url=facts.url, nvr=facts.nvr, average=facts.average)
         return task_id
     quiet = is_quiet(client)
     if not quiet or nowait:
-        say(f"Created task: {task_id}")
+        print_lines(f"Created task: {task_id}")
     if not quiet:
         page = _task_page(client, task_id)
-        say(*([f"Task info: {page}"] if page else []), *([ways_on(client, task_id)] if nowait else []))
+        print_lines(
+            *([f"Task info: {page}"] if page else []), *([follow_up_commands(client, task_id)] if nowait else [])
+        )
     return task_id
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import complain, complain_of_findings, say, say_json
+from fedpkg_container.commands.terminal import print_findings, print_json, print_lines, print_stderr
 from fedpkg_container.completion import complete_with
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def show_table(settings: Sequence[Setting]) -> None:
     keys = max(len(key) for key, _, _ in rows)
     values = min(max(len(value) for _, value, _ in rows), WIDEST)
     for key, value, origin in rows:
-        say(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
+        print_lines(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
 
 
 def as_text(value: Any) -> str:
@@ -157,15 +157,15 @@ def _edit(client: Any, folder: Path) -> int:
     quiet = client.args.q
     if change.before == change.after:
         if not quiet:
-            say(f"{FILE} says so already")
+            print_lines(f"{FILE} says so already")
         return 0
     if client.args.dry_run:
-        say(_difference(change.before, change.after, FILE))
+        print_lines(_difference(change.before, change.after, FILE))
         return 0
     change.write()
     if not quiet:
-        complain_of_findings(change.findings)
-        say(f"{FILE} changed: don't forget to commit it")
+        print_findings(change.findings)
+        print_lines(f"{FILE} changed: don't forget to commit it")
     return 0
 
 
@@ -186,12 +186,14 @@ def _check(folder: Path, *, as_json: bool) -> int:
     if as_json:
         import dataclasses
 
-        say_json({"findings": [dataclasses.asdict(each) for each in findings], "errors": errors, "warnings": warnings})
+        print_json(
+            {"findings": [dataclasses.asdict(each) for each in findings], "errors": errors, "warnings": warnings}
+        )
     else:
         for finding in findings:
-            say(str(finding))
+            print_lines(str(finding))
         counts = [_count(errors, "error"), _count(warnings, "warning")]
-        say(", ".join(each for each in counts if each) or "no findings")
+        print_lines(", ".join(each for each in counts if each) or "no findings")
     return 3 if errors else 0
 
 
@@ -200,7 +202,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _get(client: Any, folder: Path) -> int:
-    from fedpkg_container.commands.findings import refuse
+    from fedpkg_container.commands.findings import raise_on_errors
     from fedpkg_container.distgit import effective
     from fedpkg_container.distgit.container_yaml_schema import keys
     from fedpkg_container.distgit.yaml_document import plain
@@ -222,13 +224,13 @@ def _get(client: Any, folder: Path) -> int:
     site = _site(client, checkout) if checkout or key in effective.OF_SITE else []
     target = _target(site) if key in effective.OF_HUB else None
     if key not in effective.SETTINGS:
-        refuse(values.container_yaml.findings, "not shown")
+        raise_on_errors(values.container_yaml.findings, "not shown")
     found = {setting.key: setting.value for setting in values.settings(checkout, site, target)}
     value = found[key] if key in found else plain(values.container_yaml.get(*key.split(".")))
     if client.args.json:
-        say_json(value)
+        print_json(value)
     elif value is not None:
-        say(as_text(value))
+        print_lines(as_text(value))
     return 1 if value is None else 0
 
 
@@ -255,11 +257,11 @@ def _show(client: Any, folder: Path) -> int:
     if client.args.json:
         import dataclasses
 
-        say_json({"settings": [dataclasses.asdict(each) for each in settings], "notes": notes})
+        print_json({"settings": [dataclasses.asdict(each) for each in settings], "notes": notes})
         return 0
     show_table(settings)
     for note in [] if client.args.q else notes:
-        complain(f"note: {in_one_line(note)}")
+        print_stderr(f"note: {in_one_line(note)}")
     return 0
 
 

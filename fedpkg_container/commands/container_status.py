@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.build_arguments import add_following
-from fedpkg_container.commands.terminal import say, say_json
+from fedpkg_container.commands.build_arguments import add_follow_arguments
+from fedpkg_container.commands.terminal import print_json, print_lines
 from fedpkg_container.completion import complete_with
 from fedpkg_container.errors import RefusedError, UsageError
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Write JSON")
     parser.add_argument("-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS,
                         help="With --watch: same as --progress quiet")  # fmt: skip
-    add_following(parser)
+    add_follow_arguments(parser)
 
 
 def _lines(text: str) -> int:
@@ -103,9 +103,9 @@ def _run(client: Any) -> int:
         return _watch(client, session)
     with contact(session.baseurl):
         if arguments.mine:
-            from fedpkg_container.commands.status_checkout import show_own
+            from fedpkg_container.commands.status_checkout import show_my_builds
 
-            return show_own(client, session)
+            return show_my_builds(client, session)
         if not arguments.what and arguments.logs is None:
             from fedpkg_container.commands.status_checkout import show_checkout
 
@@ -116,7 +116,7 @@ def _run(client: Any) -> int:
             return show_logs(client, session, _task_id(client, session))
         shown = [_show(client, session, word) for word in arguments.what]
     if arguments.json:
-        say_json(shown if len(shown) > 1 else shown[0])
+        print_json(shown if len(shown) > 1 else shown[0])
     return 0
 
 
@@ -136,7 +136,7 @@ def _show(client: Any, session: Any, word: str) -> Mapping[str, Any]:
     if task is not None and not of_build:
         facts = show_task(client, session, task["id"])
         if build is not None and not arguments.json:
-            say(f"(there is a build {word} too: {client.name} container-status {build['nvr']})")
+            print_lines(f"(there is a build {word} too: {client.name} container-status {build['nvr']})")
         return facts
     assert build is not None, "one of the two was found"
     return show_build(client, session, build)
@@ -163,13 +163,13 @@ def _watch(client: Any, session: Any) -> int:
 
 def _average(client: Any, session: Any) -> float | None:
     """How long builds of the checkout take, where that can be told."""
-    from fedpkg_container.commands.status_checkout import component_of
+    from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.builds import usual
     from fedpkg_container.hub.session import contact
 
     try:
-        component = component_of(client)
+        component = checkout_component(client)
         with contact(session.baseurl):
             return usual(session.getAverageBuildDuration(component))
     except FedpkgContainerError:

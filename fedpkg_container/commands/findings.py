@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fedpkg_container.commands.terminal import complain_of_findings, is_json, is_quiet, say_findings
+from fedpkg_container.commands.terminal import is_json, is_quiet, print_findings, print_findings_json
 from fedpkg_container.errors import RefusedError, UsageError
 from fedpkg_container.model.findings import CHECKS, ERROR, Finding, did_you_mean
 
@@ -24,7 +24,7 @@ def check_codes(codes: Sequence[str]) -> None:
             )
 
 
-def weighed(findings: Sequence[Finding], *, skip: Collection[str] = (), strict: bool = False) -> list[Finding]:
+def apply_overrides(findings: Sequence[Finding], *, skip: Collection[str] = (), strict: bool = False) -> list[Finding]:
     """The findings that count.
 
     :param skip: codes of checks that are passed over
@@ -34,7 +34,7 @@ def weighed(findings: Sequence[Finding], *, skip: Collection[str] = (), strict: 
     return [replace(finding, severity=ERROR) for finding in kept] if strict else kept
 
 
-def refuse(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:
+def raise_on_errors(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:
     """Refuse when one of the findings is an error.
 
     :param note: what else is to be known
@@ -46,9 +46,9 @@ def refuse(findings: Sequence[Finding], what: str = "not submitted", *, note: st
         raise RefusedError(f"{what}: {number}", solution=note, findings=findings)
 
 
-def tell(client: Any, findings: Sequence[Finding]) -> None:
+def report_findings(client: Any, findings: Sequence[Finding]) -> None:
     """Show findings that refuse nothing, in the way that was asked for."""
     if is_json(client):
-        say_findings(findings)
+        print_findings_json(findings)
     elif not is_quiet(client):
-        complain_of_findings(findings)
+        print_findings(findings)

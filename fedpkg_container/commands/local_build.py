@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import complain, is_json, is_quiet, say, say_event
+from fedpkg_container.commands.terminal import is_json, is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.text import printable_line
 
@@ -90,64 +90,65 @@ def run(client: Any) -> int:
 
     :raises FedpkgContainerError: a check refuses, or a step failed
     """
-    from fedpkg_container.commands.build_arguments import flat
+    from fedpkg_container.commands.build_arguments import flatten
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import interruptible
 
     arguments = client.args
-    arches = flat(arguments.arches) or []
+    arches = flatten(arguments.arches) or []
     if len(arches) > 1:
         client.container_build_parser.error("argument --local: one arch at a time")
     checkout = Checkout.read(client.cmd)
     _check(client, checkout)
     if arguments.dry_run:
-        say(f"dry run: would build {checkout.path} on this machine")
+        print_lines(f"dry run: would build {checkout.path} on this machine")
         return 0
-    repositories = find_repositories(client, checkout, flat(arguments.repo_url) or [], arches[0] if arches else "")
+    repositories = find_repositories(client, checkout, flatten(arguments.repo_url) or [], arches[0] if arches else "")
     _notices(client, checkout, repositories)
     with interruptible():
         return _build(client, checkout, arches[0] if arches else "", repositories)
 
 
 def _check(client: Any, checkout: Checkout) -> None:
-    from fedpkg_container.commands.findings import refuse, tell, weighed
+    from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
     from fedpkg_container.distgit import rules
 
     arguments = client.args
-    findings = weighed(rules.check(checkout, local=True), skip=arguments.skip_check, strict=arguments.strict)
-    refuse(findings, "not built")
-    tell(client, findings)
+    findings = apply_overrides(rules.check(checkout, local=True), skip=arguments.skip_check, strict=arguments.strict)
+    raise_on_errors(findings, "not built")
+    report_findings(client, findings)
 
 
 def _notices(client: Any, checkout: Checkout, repositories: LocalRepositories) -> None:
     if is_quiet(client) or is_json(client):
         return
     if checkout.changed:
-        complain(f"with uncommitted changes in {', '.join(map(printable_line, checkout.changed[:5]))}")
-    complain(*repositories.notices)
+        print_stderr(f"with uncommitted changes in {', '.join(map(printable_line, checkout.changed[:5]))}")
+    print_stderr(*repositories.notices)
 
 
 def _build(client: Any, checkout: Checkout, arch: str, repositories: LocalRepositories) -> int:
     import time
 
     from fedpkg_container.image.local_build import LocalRequest, build
-    from fedpkg_container.text import spoken
+    from fedpkg_container.text import format_duration
 
-    began = time.monotonic()
+    started = time.monotonic()
 
     def show(lines: Sequence[str]) -> None:
         if not is_quiet(client) and not is_json(client):
-            say(*(printable_line(line.rpartition("\r")[2]) for line in lines))
+            print_lines(*(printable_line(line.rpartition("\r")[2]) for line in lines))
 
     request = LocalRequest(checkout.path, arch, repositories.folders, repositories.files, repositories.network)
     image = build(request, state_folder(), show)
     if is_json(client):
-        say_event("image", image=image.name, image_id=image.image_id, packages=image.packages)
+        print_event("image", image=image.name, image_id=image.image_id, packages=image.packages)
     elif is_quiet(client):
-        say(image.name)
+        print_lines(image.name)
     else:
-        say(f"built {image.name} in {spoken(time.monotonic() - began)}: {image.packages} RPMs, {image.image_id[:12]}")
-        say(f"run it: podman run --rm -it {image.name}")
+        took = format_duration(time.monotonic() - started)
+        print_lines(f"built {image.name} in {took}: {image.packages} RPMs, {image.image_id[:12]}")
+        print_lines(f"run it: podman run --rm -it {image.name}")
     return 0
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import say
+from fedpkg_container.commands.terminal import print_lines
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -38,21 +38,21 @@ def show_build(client: Any, session: Any, info: Mapping[str, Any]) -> Mapping[st
     else:
         lines = _build(client, contents)
     if not arguments.json:
-        say(*lines)
+        print_lines(*lines)
     return facts
 
 
 def _build(client: Any, contents: Contents) -> Iterator[str]:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import addresses
-    from fedpkg_container.progress.formatting import ago
-    from fedpkg_container.text import spoken
+    from fedpkg_container.progress.formatting import format_age
+    from fedpkg_container.text import format_duration
 
     build = contents.build
     yield f"{build.nvr}  {build.state.lower()}"
     if build.completed is not None:
-        took = f", in {spoken(build.completed - build.created)}" if build.created is not None else ""
-        yield f"  built    {ago(build.completed)}{took}, by {build.owner}"
+        took = f", in {format_duration(build.completed - build.created)}" if build.created is not None else ""
+        yield f"  built    {format_age(build.completed)}{took}, by {build.owner}"
     if build.task_id:
         page = addresses(koji_profile(client)).task(build.task_id)
         yield f"  task     {build.task_id}{'  ' + page if page else ''}"

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import say, say_json
+from fedpkg_container.commands.terminal import print_json, print_lines
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.nvr import COMPONENT, label
 from fedpkg_container.text import printable_line
@@ -29,13 +29,13 @@ def show_checkout(client: Any, session: Any) -> int:
     found = overview(session, component, f"{checkout.namespace}/{checkout.name}")
     head = _head(client.cmd.repo, checkout, found.builds)
     if client.args.json:
-        say_json({"component": component, "head": head, **dataclasses.asdict(found)})
+        print_json({"component": component, "head": head, **dataclasses.asdict(found)})
         return 0
-    say(*_lines(component, found, head))
+    print_lines(*_lines(component, found, head))
     return 0
 
 
-def component_of(client: Any) -> str:
+def checkout_component(client: Any) -> str:
     """The package of the checkout.
 
     :raises CheckoutError: there is no checkout here
@@ -119,10 +119,10 @@ def _lines(component: str, found: Overview, head: Mapping[str, Any]) -> Iterator
 
 
 def _build(build: Build) -> Iterator[str]:
-    from fedpkg_container.progress.formatting import ago
+    from fedpkg_container.progress.formatting import format_age
 
     when = build.completed if build.completed is not None else build.created
-    age = f", {ago(when)}" if when is not None else ""
+    age = f", {format_age(when)}" if when is not None else ""
     tags = f", in {' '.join(build.tags)}" if build.tags else ""
     isolated = " (isolated)" if build.is_isolated else ""
     yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}"
@@ -134,38 +134,40 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     import time
 
     from fedpkg_container.commands.status_task import tree_lines
-    from fedpkg_container.progress.formatting import share
-    from fedpkg_container.text import spoken
+    from fedpkg_container.progress.formatting import format_percentage
+    from fedpkg_container.text import format_duration
 
     kind = "scratch build" if running.scratch else "build"
     started = running.tasks[0].started
     how_far = ""
     if average and started is not None:
-        part = share(time.time() - started, average)
-        how_far = f", {f'{part} of' if part else 'longer than'} the usual {spoken(average)}"
+        part = format_percentage(time.time() - started, average)
+        how_far = f", {f'{part} of' if part else 'longer than'} the usual {format_duration(average)}"
     commit = running.source.rpartition("#")[2][:12]
     yield f"building now: {kind} of {running.branch or commit} ({commit}), by {running.owner}{how_far}"
     yield from tree_lines(running.tasks, indent="    ")
 
 
-def show_own(client: Any, session: Any) -> int:
+def show_my_builds(client: Any, session: Any) -> int:
     """Show one's own container builds; the exit status."""
     from fedpkg_container.hub.builds import own
-    from fedpkg_container.progress.formatting import ago
-    from fedpkg_container.progress.plain import STATES
+    from fedpkg_container.progress.formatting import format_age
+    from fedpkg_container.progress.plain import STATE_NAMES
 
     running, past = own(session, session.getLoggedInUser())
     if client.args.json:
         facts = {"running": running, "ended": past}
-        say_json({name: [dataclasses.asdict(each) for each in builds] for name, builds in facts.items()})
+        print_json({name: [dataclasses.asdict(each) for each in builds] for name, builds in facts.items()})
         return 0
     for each in running:
-        say(*_running(each, None))
+        print_lines(*_running(each, None))
     for each in past:
         task = each.tasks[0]
-        when = f", {ago(task.completed)}" if task.completed is not None else ""
+        when = f", {format_age(task.completed)}" if task.completed is not None else ""
         what = each.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
-        say(f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {STATES[task.state]}{when}")
+        print_lines(
+            f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {STATE_NAMES[task.state]}{when}"
+        )
     if not running and not past:
-        say("no container builds of yours")
+        print_lines("no container builds of yours")
     return 0

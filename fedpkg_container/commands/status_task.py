@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import say
+from fedpkg_container.commands.terminal import print_lines
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -21,29 +21,29 @@ def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
     from fedpkg_container.hub.logs import read_tree
     from fedpkg_container.hub.session import addresses
     from fedpkg_container.progress import report
-    from fedpkg_container.progress.json_lines import no_builder_facts, task_facts
+    from fedpkg_container.progress.json_lines import no_builder_fields, task_fields
 
     tasks, logs = read_tree(session, task_id)
     finished = _end(session, tasks, logs)
     silent = look(session, tasks)
     facts: dict[str, Any] = {
-        "tasks": [task_facts(task) for task in tasks],
-        "no_builder": [no_builder_facts(event) for event in silent],
+        "tasks": [task_fields(task) for task in tasks],
+        "no_builder": [no_builder_fields(event) for event in silent],
     }
     if finished is not None:
-        facts["result"] = report.result_facts(finished)
+        facts["result"] = report.result_fields(finished)
     if client.args.json:
         return facts
-    say(*tree_lines(tasks))
-    say(*(f"task {event.task.id} still waits: {event.text}" for event in silent))
+    print_lines(*tree_lines(tasks))
+    print_lines(*(f"task {event.task.id} still waits: {event.text}" for event in silent))
     if page := addresses(koji_profile(client)).task(task_id):
-        say(page)
+        print_lines(page)
     if finished is not None:
-        say(*_end_lines(finished))
+        print_lines(*_end_lines(finished))
     elif not tasks[0].ended:
-        say(f"watch it: {client.name} container-status --watch {task_id}")
+        print_lines(f"watch it: {client.name} container-status --watch {task_id}")
     if logs:
-        say(f"its logs: {client.name} container-status {task_id} --logs")
+        print_lines(f"its logs: {client.name} container-status {task_id} --logs")
     return facts
 
 
@@ -59,13 +59,13 @@ def _end_lines(event: Finished) -> list[str]:
 
     if event.task.state == "FAILED":
         return [report.failure_reason(event)]
-    return list(report.success(event)) if event.task.state == "CLOSED" else []
+    return list(report.success_lines(event)) if event.task.state == "CLOSED" else []
 
 
 def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | None = None) -> list[str]:
     """A line for each task of a tree."""
-    from fedpkg_container.progress.plain import STATES
-    from fedpkg_container.text import spoken
+    from fedpkg_container.progress.plain import STATE_NAMES
+    from fedpkg_container.text import format_duration
 
     moment = time.time() if now is None else now
     depths = {tasks[0].id: 0}
@@ -74,8 +74,8 @@ def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | Non
     lines = []
     for task in tasks:
         on = f" on {task.host}" if task.host else ""
-        took = f", {spoken((task.completed or moment) - task.started)}" if task.started is not None else ""
-        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {STATES[task.state]}{on}{took}")
+        took = f", {format_duration((task.completed or moment) - task.started)}" if task.started is not None else ""
+        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {STATE_NAMES[task.state]}{on}{took}")
     return lines
 
 
@@ -92,7 +92,7 @@ def show_logs(client: Any, session: Any, task_id: int) -> int:
         prefix = f"{log.task.label or 'build'} | " if len(wanted) > 1 else ""
         tail = client.args.tail
         for lines in read_log(session, log) if tail is None else [last_lines(session, log, tail)]:
-            say(*(f"{prefix}{line}" for line in lines))
+            print_lines(*(f"{prefix}{line}" for line in lines))
     return 0
 
 

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from fedpkg_container.model.findings import Finding
 
 
-def say(*texts: str) -> None:
+def print_lines(*texts: str) -> None:
     """Write texts for whoever reads the result, each on lines of its own."""
     _write(sys.stdout, texts)
 
 
-def complain(*texts: str) -> None:
+def print_stderr(*texts: str) -> None:
     """Write texts for the person at the terminal: warnings, notices, errors."""
     _write(sys.stderr, texts)
 
 
-class Complaints(logging.Handler):
+class StderrHandler(logging.Handler):
     """Shows what is logged on standard error as it is then: where a progress bar is shown, above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show it."""
-        complain(self.format(record))
+        print_stderr(self.format(record))
 
 
 def _write(stream: TextIO, texts: Iterable[str]) -> None:
@@ -37,9 +37,9 @@ def _write(stream: TextIO, texts: Iterable[str]) -> None:
     stream.flush()
 
 
-def say_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Write a value as JSON, in ASCII; numbers that JSON does not have, like YAML's .nan, become text."""
-    say(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
+    print_lines(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
 
 
 def is_json(client: Any) -> bool:
@@ -52,21 +52,21 @@ def is_quiet(client: Any) -> bool:
     return bool(client.args.q) or getattr(client.args, "progress", "") == "quiet"
 
 
-def say_event(event: str, **facts: Any) -> None:
+def print_event(event: str, **facts: Any) -> None:
     """Write a JSON line."""
     from fedpkg_container.progress.json_lines import JsonRenderer
 
     JsonRenderer(sys.stdout).write(event, **facts)
 
 
-def say_findings(findings: Iterable[Finding]) -> None:
+def print_findings_json(findings: Iterable[Finding]) -> None:
     """Write findings as JSON lines."""
     from fedpkg_container.progress.json_lines import JsonRenderer
 
     JsonRenderer(sys.stdout).findings(findings)
 
 
-def complain_of_findings(findings: Iterable[Finding]) -> None:
+def print_findings(findings: Iterable[Finding]) -> None:
     """Show findings, one after the other."""
     from fedpkg_container.model.findings import ERROR
     from fedpkg_container.progress.formatting import Style
@@ -79,16 +79,16 @@ def complain_of_findings(findings: Iterable[Finding]) -> None:
     sys.stderr.flush()
 
 
-def complain_of_error(reason: str, solution: str = "") -> None:
+def print_error(reason: str, solution: str = "") -> None:
     """Show why the program ends, and what to do."""
     from fedpkg_container.progress.formatting import Style
 
     sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
     sys.stderr.flush()
     if solution:
-        complain(*(f"       {line}" for line in solution.splitlines()))
+        print_stderr(*(f"       {line}" for line in solution.splitlines()))
 
 
-def one_line(values: Mapping[str, Any]) -> list[str]:
+def format_fields(values: Mapping[str, Any]) -> list[str]:
     """Names and values, a line each."""
     return [f"    {name} = {printable_line(str(value))}" for name, value in values.items()]

@@ -7,12 +7,12 @@ import os
 from typing import Any
 
 #: Longer files are not ours.
-LARGEST = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 
 Data = dict[str, Any]
 
 
-def folder(*parts: str) -> str:
+def directory(*parts: str) -> str:
     """Where the cache is: ``$XDG_CACHE_HOME/fedpkg-container``, or a place below it.
 
     :param parts: names, made safe for paths here
@@ -33,7 +33,7 @@ def read(path: str) -> Data:
     """What was written there; empty when there is nothing, or nothing that can be used."""
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST)
+            content = file.read(MAX_BYTES)
         data = json.loads(content)
     except (OSError, ValueError, RecursionError):
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 #: Longer files are not read: a TAB must not wait for them.
-LARGEST = 8 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 
 
 class Checkout:
@@ -81,7 +81,7 @@ def _git_folder(path: str) -> str:
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(LARGEST)
+            return file.read(MAX_BYTES)
     except OSError:
         return ""
 

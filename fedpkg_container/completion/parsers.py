@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from argcomplete import completers
 
-from fedpkg_container.completion.values import Completer, Known, Place
+from fedpkg_container.completion.values import Completer, Context, Known
 
 Data = dict[str, Any]
 #: Gives the completers that could not be kept, in the order in which they were described.
@@ -158,7 +158,7 @@ def _kept(known: Known) -> Any:
     return {key: value if isinstance(value, str) else list(value) for key, value in known.items()}
 
 
-def rebuild(data: Data, words: Container[str], place: Place, live: Live) -> argparse.ArgumentParser:
+def rebuild(data: Data, words: Container[str], place: Context, live: Live) -> argparse.ArgumentParser:
     """The parser that was described; of its commands only those that are among the words.
 
     :raises KeyError: the data is not what :func:`describe` returns (TypeError, ValueError, AttributeError likewise)
@@ -181,7 +181,7 @@ def rebuild(data: Data, words: Container[str], place: Place, live: Live) -> argp
     return parser
 
 
-def _action(data: Data, place: Place, live: Live) -> argparse.Action:
+def _action(data: Data, place: Context, live: Live) -> argparse.Action:
     kind, nargs = ACTIONS.get(data["does"], _Inert), data["nargs"]
     arguments: Data = {"option_strings": data["flags"], "dest": data["dest"]}
     if data["does"] in ("const", "append-const"):
@@ -199,7 +199,7 @@ def _action(data: Data, place: Place, live: Live) -> argparse.Action:
 
 
 def _commands(
-    parser: argparse.ArgumentParser, data: Data, words: Container[str], place: Place, live: Live
+    parser: argparse.ArgumentParser, data: Data, words: Container[str], place: Context, live: Live
 ) -> argparse._SubParsersAction[Any]:
     action = argparse._SubParsersAction([], prog=parser.prog, parser_class=_Parser, dest=data["dest"])
     for command in data["commands"]:
@@ -215,7 +215,7 @@ def _commands(
     return action
 
 
-def _completer(data: Data, place: Place, live: Live) -> Any:
+def _completer(data: Data, place: Context, live: Live) -> Any:
     if "kind" in data:
         return Completer(data["kind"], lambda: data["known"], place)
     if "choices" in data:

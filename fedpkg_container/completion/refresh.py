@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.completion import cache
 from fedpkg_container.completion.checkout import Checkout
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Seconds after which values are asked for again.
-OLD = 10 * 60
+MAX_AGE = 10 * 60
 #: Seconds between two attempts, for a hub that does not answer.
-PAUSE = 60
+RETRY_INTERVAL = 60
 #: Seconds that a refresh may take, and one request of it.
 DEADLINE = 90
 TIMEOUT = 30
 #: Builds and tasks that are offered at most.
-NEWEST = 50
+MAX_ENTRIES = 50
 
 UNFINISHED = ("FREE", "OPEN", "ASSIGNED")
 
 
-def start_when_stale(place: Place, *, user: str = "", now: bool = False) -> bool:
+def refresh_if_stale(place: Context, *, user: str = "", now: bool = False) -> bool:
     """Start a refresh that outlives this process, unless the values are new or one was started a moment ago.
 
     :param user: one's name on the hub, when it is known
@@ -58,19 +58,19 @@ def start_when_stale(place: Place, *, user: str = "", now: bool = False) -> bool
     return False
 
 
-def _is_due(place: Place, component: str, *, now: bool) -> bool:
+def _is_due(place: Context, component: str, *, now: bool) -> bool:
     clock = time.time()
-    if cache.age(_attempt(place, component), clock) < PAUSE and not now:
+    if cache.age(_attempt(place, component), clock) < RETRY_INTERVAL and not now:
         return False
     files = [place.hub_file, *([place.package_file(component)] if component else [])]
-    return now or any(cache.age(file, clock) > OLD for file in files)
+    return now or any(cache.age(file, clock) > MAX_AGE for file in files)
 
 
-def _attempt(place: Place, component: str) -> str:
+def _attempt(place: Context, component: str) -> str:
     return os.path.join(os.path.dirname(place.hub_file), "attempts", os.path.basename(place.package_file(component)))
 
 
-def refresh(place: Place, component: str, user: str = "") -> None:
+def refresh(place: Context, component: str, user: str = "") -> None:
     """Ask the hub and write what it says.
 
     :param component: the package whose builds are wanted; may be empty
@@ -102,7 +102,9 @@ def _ask(session: Any, component: str, user: str) -> dict[str, Any]:
         targets = calls.getBuildTargets()
         hosts = calls.listHosts(enabled=True)
         builds = component and calls.listBuilds(
-            packageID=component, state=koji.BUILD_STATES["COMPLETE"], queryOpts={"limit": NEWEST, "order": "-build_id"}
+            packageID=component,
+            state=koji.BUILD_STATES["COMPLETE"],
+            queryOpts={"limit": MAX_ENTRIES, "order": "-build_id"},
         )
         person = user and calls.getUser(user)
     found: dict[str, Any] = {}
@@ -121,7 +123,7 @@ def _ask(session: Any, component: str, user: str) -> dict[str, Any]:
                     "state": [koji.TASK_STATES[state] for state in UNFINISHED],
                     "decode": True,
                 },
-                queryOpts={"limit": NEWEST, "order": "-id"},
+                queryOpts={"limit": MAX_ENTRIES, "order": "-id"},
             )
         if (rows := _result(tasks)) is not None:
             found["tasks"] = {str(row["id"]): _task(row) for row in rows}
@@ -170,7 +172,7 @@ def _certificate_name(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _alone(place: Place) -> Iterator[bool]:
+def _alone(place: Context) -> Iterator[bool]:
     """Hold the profile's lock; whether it was free."""
     from pathlib import Path
 
@@ -192,7 +194,7 @@ def main(arguments: list[str]) -> None:
     from fedpkg_container.errors import FedpkgContainerError
 
     site, profile, component, user = arguments
-    place = Place(site, profile)
+    place = Context(site, profile)
     signal.alarm(DEADLINE)
     with contextlib.suppress(OSError, FedpkgContainerError), _alone(place) as alone:
         if alone:

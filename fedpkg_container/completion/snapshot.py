@@ -25,7 +25,7 @@ Stamp = list[Any]
 
 def path_of(site: str) -> str:
     """Where the snapshot of a site's client is kept."""
-    return os.path.join(cache.folder(site), "snapshot.json")
+    return os.path.join(cache.directory(site), "snapshot.json")
 
 
 def load(site: str, configuration: Iterable[str]) -> cache.Data:

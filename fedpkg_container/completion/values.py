@@ -35,13 +35,13 @@ KINDS = (
 ARCHES = ("aarch64", "i686", "ppc64le", "riscv64", "s390x", "x86_64")
 #: Names that rpkg gives to completers, and what completes them.
 RPKG_COMPLETERS = {"list_targets": "targets", "build_arches": "arches", "branches": "branches"}
-LONGEST = 250
+MAX_LENGTH = 250
 
 #: Values; values with their descriptions; or, of settings, keys with the values that each may have.
 Known = Union[Iterable[str], Mapping[str, str], Mapping[str, Iterable[str]]]
 
 
-class Place:
+class Context:
     """Where a TAB is pressed.
 
     :param site: the client's site, ``fedpkg``
@@ -59,11 +59,11 @@ class Place:
     @property
     def hub_file(self) -> str:
         """Where what the hub has is kept."""
-        return os.path.join(cache.folder(self.site, self.profile), "hub.json")
+        return os.path.join(cache.directory(self.site, self.profile), "hub.json")
 
     def package_file(self, component: str) -> str:
         """Where the builds of a package are kept."""
-        return cache.folder(self.site, self.profile, "packages", f"{component}.json")
+        return cache.directory(self.site, self.profile, "packages", f"{component}.json")
 
 
 class Completer:
@@ -74,12 +74,12 @@ class Completer:
     :param place: without one, only what is known locally is offered
     """
 
-    def __init__(self, kind: str, known: Callable[[], Known] = tuple, place: Place | None = None) -> None:
+    def __init__(self, kind: str, known: Callable[[], Known] = tuple, place: Context | None = None) -> None:
         if kind not in KINDS:
             raise ValueError(f"nothing completes {kind!r}")
         self.kind = kind
         self.known = known
-        self.place = place or Place("", "")
+        self.place = place or Context("", "")
 
     def __call__(self, prefix: str = "", parsed_args: Any = None, **_: Any) -> dict[str, str]:
         """The values that can stand here, each with a description or none."""
@@ -108,11 +108,11 @@ def complete_with(action: argparse.Action, kind: str, known: Callable[[], Known]
 
 def is_safe(value: object) -> bool:
     """Whether a text may be offered: one line that shows what it is, and no option."""
-    return isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable() and value[0] != "-"
+    return isinstance(value, str) and 0 < len(value) <= MAX_LENGTH and value.isprintable() and value[0] != "-"
 
 
 def _described(text: object) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in str(text or ""))[:LONGEST]
+    return "".join(letter if letter.isprintable() else " " for letter in str(text or ""))[:MAX_LENGTH]
 
 
 def _settings(known: Mapping[str, Iterable[str]], prefix: str) -> list[str]:
@@ -123,7 +123,7 @@ def _settings(known: Mapping[str, Iterable[str]], prefix: str) -> list[str]:
     return [f"{each}=" for each in known]
 
 
-def _offers(kind: str, place: Place, checkout: Checkout) -> dict[str, str]:
+def _offers(kind: str, place: Context, checkout: Checkout) -> dict[str, str]:
     if kind == "builds":
         return {**_offers("tasks", place, checkout), **_offers("nvrs", place, checkout)}
     if kind == "branches":

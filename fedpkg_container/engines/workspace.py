@@ -24,8 +24,8 @@ from fedpkg_container.engines import cgroups
 from fedpkg_container.engines.ids import ACCOUNT, IdRange, Ids, read_ids
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.locking import locked
-from fedpkg_container.process import kill_all, processes, run
-from fedpkg_container.signals import uninterrupted
+from fedpkg_container.process import kill_all, process_ids, run
+from fedpkg_container.signals import shield_signals
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class WorkerLimits:
     """
 
     memory: int = 0
-    processes: int = 4096
+    process_ids: int = 4096
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Workspaces:
                 workspace.prepare()
                 yield workspace
             finally:
-                with uninterrupted():
+                with shield_signals():
                     self._try_to_remove(path)
 
     def _nobody_else(self) -> contextlib.AbstractContextManager[IO[str]]:
@@ -206,7 +206,7 @@ def processes_in(path: Path) -> list[int]:
     """Processes whose root file system or working folder is in a build's store, or that were started for it."""
     marker = os.fsencode(f"{path}/")
     found = cgroups.processes(path)
-    for pid in processes():
+    for pid in process_ids():
         if pid == os.getpid():
             continue
         try:

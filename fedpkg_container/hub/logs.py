@@ -144,7 +144,7 @@ class Log:
 
     def rest(self) -> tuple[str, ...]:
         """What is left without a newline at the end of the log."""
-        return shown(self._splitter.rest())
+        return shown(self._splitter.flush())
 
 
 def shown(lines: list[bytes]) -> tuple[str, ...]:

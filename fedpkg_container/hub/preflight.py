@@ -21,7 +21,7 @@ from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT, label
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import EVERYWHERE, Platforms
-from fedpkg_container.text import printable_line, spoken, without_credentials
+from fedpkg_container.text import format_duration, printable_line, strip_credentials
 
 
 def read_target(session: Any, name: str) -> Target:
@@ -139,14 +139,14 @@ def _repositories(request: BuildRequest) -> Iterator[Finding]:
             yield Finding(
                 "repo-url",
                 ERROR,
-                f"{without_credentials(address)!r} is no address of a .repo file",
+                f"{strip_credentials(address)!r} is no address of a .repo file",
                 "write http(s)://HOST/PATH.repo",
             )
         elif problem := repo_url_problem(address):
             yield Finding(
                 "repo-url",
                 ERROR,
-                f"{without_credentials(address)} {problem}",
+                f"{strip_credentials(address)} {problem}",
                 "write http(s)://HOST/PATH.repo, and change the password if it was used with an earlier build",
             )
 
@@ -229,7 +229,7 @@ def _arches(
             else:
                 findings.append(Finding("no-builder", ERROR, message, "ask a release engineer"))
         elif seconds := _silence(hosts, arch):
-            since = spoken(seconds // 60 * 60)
+            since = format_duration(seconds // 60 * 60)
             message = f"no builder of channel {CHANNEL} for {arch} has checked in with the hub for {since}"
             solution = "the build waits until one does; ask a release engineer"
             findings.append(Finding("builder-silent", WARNING, message, solution))

@@ -10,9 +10,9 @@ from fedpkg_container.process.background import (
     background,
     is_running,
     kill_all,
-    piped,
+    pipeline,
+    process_ids,
     process_status,
-    processes,
     start,
 )
 from fedpkg_container.process.run import OUTPUT_LIMIT, Argument, Completed, Environment, foreground, run, stop, stream
@@ -27,9 +27,9 @@ __all__ = [
     "foreground",
     "is_running",
     "kill_all",
-    "piped",
+    "pipeline",
+    "process_ids",
     "process_status",
-    "processes",
     "run",
     "start",
     "stop",

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError
 from fedpkg_container.process.run import (
-    GRACE,
     OUTPUT_LIMIT,
+    TERMINATION_GRACE,
     Argument,
     Environment,
     Tail,
-    argv,
+    build_command,
     environment,
-    read_part,
+    read_chunk,
     stop,
 )
 from fedpkg_container.text import printable
@@ -66,7 +66,7 @@ def is_running(pid: int) -> bool:
     return status is not None and status.is_running
 
 
-def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = GRACE) -> list[int]:
+def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = TERMINATION_GRACE) -> list[int]:
     """Kill processes (SIGKILL) until none is found, at most for ``deadline`` seconds; returns those left."""
     end = time.monotonic() + deadline
     while left := [pid for pid in pids() if is_running(pid)]:
@@ -79,7 +79,7 @@ def kill_all(pids: Callable[[], Sequence[int]], *, deadline: float = GRACE) -> l
     return []
 
 
-def processes() -> Iterator[int]:
+def process_ids() -> Iterator[int]:
     """The ids of all processes of this machine."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -107,7 +107,7 @@ def start(
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            argv(arguments, outlive=True),
+            build_command(arguments, outlive=True),
             cwd=cwd,
             env=environment(env),
             stdin=subprocess.DEVNULL,
@@ -129,10 +129,10 @@ def background(
     :param writes_files: whether it is a program that writes large files: there is no such limit then
     """
     bounded = [*_FILE_LIMIT, *arguments] if not writes_files and shutil.which(_FILE_LIMIT[0]) else arguments
-    argv(arguments, outlive=True)  # that it is installed
+    build_command(arguments, outlive=True)  # that it is installed
     with log.open("ab") as output:
         process = subprocess.Popen(
-            argv(bounded, outlive=False),
+            build_command(bounded, outlive=False),
             env=environment(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -145,7 +145,7 @@ def background(
 
 
 @contextlib.contextmanager
-def piped(
+def pipeline(
     first: Sequence[Argument], second: Sequence[Argument], *, output: Path, env: Environment | None = None
 ) -> Iterator[Callable[[float], None]]:
     """Run two programs beside this one, the output of the first into the second, and that of the second into a file.
@@ -158,7 +158,7 @@ def piped(
         ``ProgramOutputError`` when their messages are endless and ``ProgramTimeoutError`` when one was still running;
         without it both are stopped at the end
     """
-    commands = [argv(each, outlive=False) for each in (first, second)]
+    commands = [build_command(each, outlive=False) for each in (first, second)]
     reader, writer = os.pipe()
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, reader)
@@ -196,7 +196,7 @@ def _wait_for(both: Sequence[tuple[Sequence[Argument], subprocess.Popen[bytes]]]
         selector.register(messages, selectors.EVENT_READ)
         while True:
             running = [arguments for arguments, process in both if process.poll() is None]
-            part = read_part(messages) if selector.select(_POLL if running else 0) else None
+            part = read_chunk(messages) if selector.select(_POLL if running else 0) else None
             if part:
                 printed += len(part)
                 tail.add(part)

@@ -20,17 +20,17 @@ from fedpkg_container.errors import (
     ProgramTimeoutError,
     UsageError,
 )
-from fedpkg_container.signals import left_to_the_program
+from fedpkg_container.signals import ignore_sigint
 from fedpkg_container.text import LineSplitter, printable
 
 #: Seconds a program may take to end after SIGTERM.
-GRACE = 3.0
+TERMINATION_GRACE = 3.0
 
 Argument = Union[str, Path]
 Environment = Mapping[str, str]
 
 
-def argv(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
+def build_command(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
     """The command that starts a program.
 
     :param outlive: whether it is to go on when this process ends
@@ -49,7 +49,7 @@ def environment(changes: Environment | None) -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", **(changes or {})}
 
 
-def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
+def stop(process: subprocess.Popen[bytes], *, grace: float = TERMINATION_GRACE) -> None:
     """End a program that this process started: SIGTERM, and SIGKILL when it is there ``grace`` seconds later."""
     if process.poll() is not None:
         return
@@ -86,7 +86,7 @@ class Completed:
 #: Bytes that a program may print altogether where its caller sets no other limit.
 OUTPUT_LIMIT = 64 * 10**6
 #: Bytes of standard error that are kept: its end.
-ERRORS_KEPT = 64 * 1024
+STDERR_TAIL_BYTES = 64 * 1024
 #: Bytes that are read or written at a time.
 _PART = 64 * 1024
 
@@ -116,7 +116,7 @@ def run(
     :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
     """
     process = subprocess.Popen(
-        argv(arguments, outlive=False),
+        build_command(arguments, outlive=False),
         cwd=cwd,
         env=environment(env),
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -148,7 +148,7 @@ class Tail:
     :param longest: bytes that are kept
     """
 
-    def __init__(self, longest: int = ERRORS_KEPT) -> None:
+    def __init__(self, longest: int = STDERR_TAIL_BYTES) -> None:
         self._longest = longest
         self.content = bytearray()
 
@@ -228,7 +228,7 @@ def _communicate(
                     rest = _write(key.fd, rest)
                     done = not rest
                 else:
-                    part = read_part(key.fd)
+                    part = read_chunk(key.fd)
                     done = part == b""
                     output.add(part or b"", error=key.fileobj is process.stderr)
                 if done:
@@ -272,7 +272,7 @@ def stream(
         line(text)
 
     process = subprocess.Popen(
-        argv(arguments, outlive=False),
+        build_command(arguments, outlive=False),
         cwd=cwd,
         env=environment(env),
         stdin=subprocess.DEVNULL,
@@ -319,7 +319,7 @@ def _pump(
         selector.register(reader, selectors.EVENT_READ)
         while True:
             ended = process.poll() is not None
-            chunk = read_part(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
+            chunk = read_chunk(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
             if chunk:
                 for each in splitter.add(chunk):
                     line(each)
@@ -335,7 +335,7 @@ def _pump(
                 ended = True
             if ended and not chunk:
                 break
-    for each in splitter.rest():
+    for each in splitter.flush():
         line(each)
 
 
@@ -346,7 +346,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
         raise DeadlineError from None
 
 
-def read_part(descriptor: int) -> bytes | None:
+def read_chunk(descriptor: int) -> bytes | None:
     """What a pipe holds now: nothing at its end, None when there is nothing yet."""
     try:
         return os.read(descriptor, _PART)
@@ -366,7 +366,7 @@ def foreground(
     if shutil.which(str(arguments[0]), path=env.get("PATH")) is None:
         raise UsageError(f"program not found: {arguments[0]}", solution="check the command after --")
     try:
-        with left_to_the_program():
+        with ignore_sigint():
             return subprocess.run(
                 [str(each) for each in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
             ).returncode

@@ -8,14 +8,14 @@ from typing import TextIO
 from fedpkg_container.progress.plain import Renderer
 
 
-def kind_for(asked: str, stream: TextIO) -> str:
+def resolve_kind(asked: str, stream: TextIO) -> str:
     """What ``auto`` means: live on a terminal that can move its cursor, else plain."""
     if asked != "auto":
         return asked
     return "live" if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "plain"
 
 
-def renderer(kind: str, stream: TextIO, *, warnings: tuple[str, ...] = ()) -> Renderer:
+def make_renderer(kind: str, stream: TextIO, *, warnings: tuple[str, ...] = ()) -> Renderer:
     """The renderer of a kind; what it needs is loaded here.
 
     :param warnings: findings that the live view keeps visible; the others have shown them already

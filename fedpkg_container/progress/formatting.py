@@ -40,20 +40,20 @@ class Style:
         return self._sgr("1", text)
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """Minutes and seconds, ``4:05``; with hours when there are any."""
     whole = max(int(seconds), 0)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def share(elapsed: float, usual: float) -> str:
+def format_percentage(elapsed: float, usual: float) -> str:
     """How much of its usual time something has run, ``45%``; empty once it takes longer: nobody knows how long then."""
     part = max(elapsed, 0.0) / usual
     return f"{int(part * 100)}%" if part < 1 else ""
 
 
-def ago(moment: float, *, now: float | None = None) -> str:
+def format_age(moment: float, *, now: float | None = None) -> str:
     """How long ago, in its largest unit: ``12 min ago``.
 
     :param moment: seconds since the epoch
@@ -73,7 +73,7 @@ def ago(moment: float, *, now: float | None = None) -> str:
 LAST_LINES = 20
 
 
-class Tails:
+class LogTails:
     """Keeps the last lines of every log that it is shown."""
 
     def __init__(self, lines: int = LAST_LINES) -> None:

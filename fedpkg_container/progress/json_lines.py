@@ -46,13 +46,13 @@ class JsonRenderer(Renderer):
         elif isinstance(event, Submitted):
             self.write("submitted", task_id=event.task_id, url=event.url, nvr=event.nvr, average=event.average)
         elif isinstance(event, TaskChanged):
-            self.write("task", **task_facts(event.task))
+            self.write("task", **task_fields(event.task))
         elif isinstance(event, ContactLost):
             self.write("contact-lost", seconds=event.seconds, reason=event.reason)
         elif isinstance(event, ContactRegained):
             self.write("contact-regained", seconds=event.seconds)
         elif isinstance(event, NoBuilder):
-            self.write("no-builder", **no_builder_facts(event))
+            self.write("no-builder", **no_builder_fields(event))
         elif isinstance(event, BuilderSeen):
             self.write("builder-seen", arch=event.arch)
 
@@ -72,7 +72,7 @@ class JsonRenderer(Renderer):
         self.stream.flush()
 
 
-def task_facts(task: TaskState) -> Mapping[str, Any]:
+def task_fields(task: TaskState) -> Mapping[str, Any]:
     """A task as an object."""
     return {
         "task_id": task.id,
@@ -87,7 +87,7 @@ def task_facts(task: TaskState) -> Mapping[str, Any]:
     }
 
 
-def no_builder_facts(event: NoBuilder) -> Mapping[str, Any]:
+def no_builder_fields(event: NoBuilder) -> Mapping[str, Any]:
     """A task that no builder can take, as an object."""
     seconds = None if event.seconds is None else round(event.seconds, 1)
     return {"task_id": event.task.id, "arch": event.task.arch, "builders": event.builders, "seconds": seconds}

@@ -26,9 +26,9 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.progress.formatting import clock, share
-from fedpkg_container.progress.plain import STATES, Renderer
-from fedpkg_container.text import spoken
+from fedpkg_container.progress.formatting import format_clock, format_percentage
+from fedpkg_container.progress.plain import STATE_NAMES, Renderer
+from fedpkg_container.text import format_duration
 
 #: Redraws a second; also what makes the clocks run.
 REDRAWS = 4
@@ -106,7 +106,7 @@ class LiveRenderer(Renderer):
             self.lost = (event, time.time() - event.seconds)
         elif isinstance(event, ContactRegained):
             self.lost = None
-            self.warnings.append(f"the hub did not answer for {spoken(event.seconds)}")
+            self.warnings.append(f"the hub did not answer for {format_duration(event.seconds)}")
         elif isinstance(event, NoBuilder):
             self.silent[event.task.arch] = event
         elif isinstance(event, BuilderSeen):
@@ -160,15 +160,17 @@ class LiveRenderer(Renderer):
                 title.append(f"  {submitted.url}", style="dim not bold")
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
-        part = share(elapsed or 0.0, average) if average else ""
+        part = format_percentage(elapsed or 0.0, average) if average else ""
         if elapsed is None:
             since = root.created if root else self._began
-            times = f"waiting {clock(time.time() - (since or self._began))}"
-            times += f", for a build of about {clock(average)}" if average else ""
+            times = f"waiting {format_clock(time.time() - (since or self._began))}"
+            times += f", for a build of about {format_clock(average)}" if average else ""
         else:
-            times = f"running {clock(elapsed)}"
+            times = f"running {format_clock(elapsed)}"
             if average:
-                times += f" of about {clock(average)}" if part else f", longer than the usual {clock(average)}"
+                times += (
+                    f" of about {format_clock(average)}" if part else f", longer than the usual {format_clock(average)}"
+                )
         head: list[RenderableType] = [_cut(title), _cut(Text(times))]
         if average and part:
             bar = Table.grid(padding=(0, 1))
@@ -213,9 +215,9 @@ class LiveRenderer(Renderer):
         row = Text(f"{self._indent(task)}")
         row.append(mark, style=style)
         row.append(f" {task.label or task.method}", style="bold")
-        row.append(f" {STATES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
+        row.append(f" {STATE_NAMES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
         if elapsed is not None:
-            row.append(f"  {clock(elapsed)}")
+            row.append(f"  {format_clock(elapsed)}")
         row.append(f"  task {task.id}", style="dim")
         return _cut(row)
 
@@ -233,8 +235,8 @@ class LiveRenderer(Renderer):
             foot.append(
                 _cut(
                     Text(
-                        f"the hub does not answer{reason}, for {clock(time.time() - since)}; "
-                        f"asking again for another {clock(left)}",
+                        f"the hub does not answer{reason}, for {format_clock(time.time() - since)}; "
+                        f"asking again for another {format_clock(left)}",
                         style="bold yellow",
                     )
                 )

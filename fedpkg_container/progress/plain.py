@@ -18,7 +18,7 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.progress.formatting import Style
-from fedpkg_container.text import spoken
+from fedpkg_container.text import format_duration
 
 
 class Renderer(ABC):
@@ -41,7 +41,7 @@ class Renderer(ABC):
 
 
 #: Koji's states of tasks, in words.
-STATES = {
+STATE_NAMES = {
     "FREE": "waits for a builder",
     "ASSIGNED": "is assigned",
     "OPEN": "runs",
@@ -76,11 +76,11 @@ class PlainRenderer(Renderer):
         elif isinstance(event, ContactLost) and not self._told_lost:
             self._told_lost = True
             reason = f" ({event.reason})" if event.reason else ""
-            patience = f", for up to {spoken(event.patience)}" if event.patience else ""
+            patience = f", for up to {format_duration(event.patience)}" if event.patience else ""
             self._write(self.style.warning(f"the hub does not answer{reason}; asking again{patience} …") + "\n")
         elif isinstance(event, ContactRegained):
             self._told_lost = False
-            self._write(f"the hub answers again, after {spoken(event.seconds)}\n")
+            self._write(f"the hub answers again, after {format_duration(event.seconds)}\n")
         elif isinstance(event, NoBuilder) and event.task.arch not in self._told_silent:
             self._told_silent.add(event.task.arch)
             self._write(self.style.warning(f"task {event.task.id} still waits: {event.text}") + "\n")
@@ -93,13 +93,13 @@ class PlainRenderer(Renderer):
 
     def _submitted(self, event: Submitted) -> None:
         if event.average:
-            self._write(f"earlier builds of this package took {spoken(event.average)} on average\n")
+            self._write(f"earlier builds of this package took {format_duration(event.average)} on average\n")
 
     def _task(self, task: TaskState) -> None:
         if task.label:
             self._arches.add(task.label)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name} {STATES[task.state]}{on}"
+        line = f"task {task.name} {STATE_NAMES[task.state]}{on}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from fedpkg_container.hub.events import Finished
 from fedpkg_container.model.build import Addresses
-from fedpkg_container.progress.formatting import Tails
-from fedpkg_container.text import printable_line, spoken
+from fedpkg_container.progress.formatting import LogTails
+from fedpkg_container.text import format_duration, printable_line
 
 
-def result_facts(event: Finished) -> dict[str, Any]:
+def result_fields(event: Finished) -> dict[str, Any]:
     """How a build ended, as an object of JSON."""
     task, result = event.task, event.result
     return {
@@ -34,13 +34,13 @@ def duration(event: Finished) -> float | None:
     return round(event.task.completed - event.task.started, 1)
 
 
-def success(event: Finished, *, quiet: bool = False) -> Iterator[str]:
+def success_lines(event: Finished, *, quiet: bool = False) -> Iterator[str]:
     """The lines that a build ends with.
 
     :param quiet: the NVR and the pull specs alone
     """
-    facts = result_facts(event)
-    took = f" in {spoken(facts['duration'])}" if facts["duration"] is not None else ""
+    facts = result_fields(event)
+    took = f" in {format_duration(facts['duration'])}" if facts["duration"] is not None else ""
     for warning in facts["warnings"]:
         yield f"warning: {warning}"
     if facts["builds"]:
@@ -59,7 +59,7 @@ def success(event: Finished, *, quiet: bool = False) -> Iterator[str]:
         yield f"try it: podman run --rm -it {facts['pull_specs'][-1]}"
 
 
-def failure(event: Finished, tails: Tails, addresses: Addresses) -> Iterator[str]:
+def failure_lines(event: Finished, tails: LogTails, addresses: Addresses) -> Iterator[str]:
     """The last lines of the task that failed, and where its logs are."""
     failed = event.failed or event.task
     for name, lines in tails.of(failed.id).items():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.completion import cache
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment
 from tests.support.terminal import SETUP, Shell
@@ -37,10 +37,10 @@ def shell(request: pytest.FixtureRequest, environment: dict[str, str], checkout:
 
 
 @pytest.fixture
-def place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Context:
     """A cache that was filled from a hub a moment ago."""
     monkeypatch.setenv("XDG_CACHE_HOME", environment["XDG_CACHE_HOME"])
-    place = Place("fedpkg", "koji")
+    place = Context("fedpkg", "koji")
     targets = dict.fromkeys(("f43-container-candidate", "future-build", "eln-build", "odd $(reboot) 'x'"), "")
     cache.write(
         place.hub_file,
@@ -132,7 +132,7 @@ def test_files(shell: Shell) -> None:
     assert shell.tab("fedpkg upload some-f").words == ["fedpkg", "upload", "some-file"]
 
 
-def test_values_of_the_hub(shell: Shell, place: Place) -> None:
+def test_values_of_the_hub(shell: Shell, place: Context) -> None:
     for _ in range(2):
         shown = shell.tab("fedpkg container-build --target f")
         assert shown.offers("f43-container-candidate")
@@ -142,29 +142,29 @@ def test_values_of_the_hub(shell: Shell, place: Place) -> None:
         assert shell.tab("fedpkg container-build --arches riscv64 s").words[-2:] == ["riscv64", "s390x"]
 
 
-def test_status(shell: Shell, place: Place) -> None:
+def test_status(shell: Shell, place: Context) -> None:
     assert shell.tab("fedpkg container-status hel").words[-1] == "hello-container-1.0-1"
     assert shell.tab("fedpkg container-status --diff ").words[-1] == "hello-container-1.0-1"
     assert shell.tab("fedpkg container-status --logs r").words[-1] == "riscv64"
 
 
-def test_a_value_is_quoted(shell: Shell, place: Place) -> None:
+def test_a_value_is_quoted(shell: Shell, place: Context) -> None:
     value = "odd $(reboot) 'x'"
     assert shell.tab("fedpkg container-build --target od").words[-2:] == ["--target", value]
 
 
-def test_a_quote_that_was_begun(shell: Shell, place: Place) -> None:
+def test_a_quote_that_was_begun(shell: Shell, place: Context) -> None:
     """The shell is given the quote's end, where it has not put it itself."""
     for quote in ('"', "'"):
         assert shell.tab(f"fedpkg container-build --target {quote}eln").words[-2:] == ["--target", "eln-build"]
 
 
-def test_what_is_hostile_is_not_offered(shell: Shell, place: Place) -> None:
+def test_what_is_hostile_is_not_offered(shell: Shell, place: Context) -> None:
     shown = shell.tab("fedpkg container-build --target ba")
     assert shown.words[-1] == "ba"
     shown = shell.tab("fedpkg container-build --target ")
     assert "bad" not in shown.screen
 
 
-def test_all_at_once(shell: Shell, place: Place) -> None:
+def test_all_at_once(shell: Shell, place: Context) -> None:
     assert shell.tab("fedpkg -q --dry-run container-build --scratch --nowait --target eln").words[-1] == "eln-build"

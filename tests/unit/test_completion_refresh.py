@@ -17,7 +17,7 @@ import koji
 import pytest
 
 from fedpkg_container.completion import cache, refresh
-from fedpkg_container.completion.values import Completer, Place
+from fedpkg_container.completion.values import Completer, Context
 from fedpkg_container.errors import FedpkgContainerError, LostContactError
 from tests.support.box_hub import RunningHub, running_hub
 from tests.support.checkouts import make_checkout
@@ -69,17 +69,17 @@ def _profile(environment: dict[str, str], server: str, **options: str) -> None:
 
 
 @pytest.fixture
-def place(environment: dict[str, str], hub: RunningHub, tmp_path: Path) -> Place:
+def place(environment: dict[str, str], hub: RunningHub, tmp_path: Path) -> Context:
     """A checkout of container/hello; the profile is the packager's."""
     _profile(environment, hub.url, serverca=hub.ca, cert=hub.packager, authtype="ssl")
-    return Place("fedpkg", "koji", path=str(make_checkout(tmp_path / "hello")))
+    return Context("fedpkg", "koji", path=str(make_checkout(tmp_path / "hello")))
 
 
-def _offered(kind: str, place: Place) -> list[str]:
+def _offered(kind: str, place: Context) -> list[str]:
     return list(Completer(kind, place=place)())
 
 
-def test_what_the_hub_has(place: Place) -> None:
+def test_what_the_hub_has(place: Context) -> None:
     refresh.refresh(place, "hello-container")
     assert _offered("targets", place) == ["f43-container-candidate", "rawhide-container-candidate"]
     assert _offered("arches", place) == ["x86_64"]
@@ -89,7 +89,7 @@ def test_what_the_hub_has(place: Place) -> None:
     assert description == "hello for f43-container-candidate"
 
 
-def test_two_requests_without_a_login(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_requests_without_a_login(place: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     send = koji.ClientSession._sendCall
 
@@ -103,7 +103,7 @@ def test_two_requests_without_a_login(place: Place, monkeypatch: pytest.MonkeyPa
     assert all("multiCall" in each and "ogin" not in each for each in sent)
 
 
-def test_a_stranger_has_no_tasks(place: Place, environment: dict[str, str], hub: RunningHub) -> None:
+def test_a_stranger_has_no_tasks(place: Context, environment: dict[str, str], hub: RunningHub) -> None:
     _profile(environment, hub.url, serverca=hub.ca)
     refresh.refresh(place, "")
     assert _offered("tasks", place) == []
@@ -111,7 +111,7 @@ def test_a_stranger_has_no_tasks(place: Place, environment: dict[str, str], hub:
 
 
 def test_a_user_who_is_named_and_one_whom_the_hub_does_not_know(
-    place: Place, environment: dict[str, str], hub: RunningHub
+    place: Context, environment: dict[str, str], hub: RunningHub
 ) -> None:
     _profile(environment, hub.url, serverca=hub.ca, authtype="kerberos")
     refresh.refresh(place, "", "nobody-of-that-name")
@@ -122,7 +122,7 @@ def test_a_user_who_is_named_and_one_whom_the_hub_does_not_know(
     assert len(_offered("tasks", place)) == 1
 
 
-def test_a_hub_that_is_not_there_leaves_the_cache_alone(place: Place, environment: dict[str, str]) -> None:
+def test_a_hub_that_is_not_there_leaves_the_cache_alone(place: Context, environment: dict[str, str]) -> None:
     refresh.refresh(place, "hello-container")
     before = Path(place.hub_file).read_text()
     _profile(environment, "http://127.0.0.1:9/kojihub")
@@ -130,10 +130,10 @@ def test_a_hub_that_is_not_there_leaves_the_cache_alone(place: Place, environmen
         refresh.refresh(place, "hello-container")
     assert Path(place.hub_file).read_text() == before
     with pytest.raises(FedpkgContainerError, match="koji profile nonsense"):
-        refresh.refresh(Place("fedpkg", "nonsense"), "")
+        refresh.refresh(Context("fedpkg", "nonsense"), "")
 
 
-def test_hostile_answers_are_not_offered(place: Place) -> None:
+def test_hostile_answers_are_not_offered(place: Context) -> None:
     session = _Hostile()
     found = refresh._ask(session, "hello-container", "me")
     cache.write(place.hub_file, found)
@@ -173,7 +173,7 @@ class _Hostile:
         return type("Call", (), {"result": {"id": 1}})()
 
 
-def test_a_tab_fills_the_cache_for_the_next(place: Place, environment: dict[str, str]) -> None:
+def test_a_tab_fills_the_cache_for_the_next(place: Context, environment: dict[str, str]) -> None:
     folder = Path(place.path)
     assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
     eventually(lambda: Path(place.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
@@ -206,24 +206,24 @@ def test_a_tab_does_not_wait_for_the_hub(environment: dict[str, str], tmp_path: 
         server.shutdown()
 
 
-def test_when_a_refresh_is_due(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_a_refresh_is_due(place: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr("fedpkg_container.process.start", lambda command, **_: started.append(command))
-    assert refresh.start_when_stale(place)
-    assert not refresh.start_when_stale(place), "a moment after another"
-    assert refresh.start_when_stale(place, user="me", now=True)
+    assert refresh.refresh_if_stale(place)
+    assert not refresh.refresh_if_stale(place), "a moment after another"
+    assert refresh.refresh_if_stale(place, user="me", now=True)
     assert started[1][-4:] == ["fedpkg", "koji", "hello-container", "me"]
     attempt = Path(refresh._attempt(place, "hello-container"))
-    os.utime(attempt, (time.time() - refresh.PAUSE - 1,) * 2)
+    os.utime(attempt, (time.time() - refresh.RETRY_INTERVAL - 1,) * 2)
     for file in (place.hub_file, place.package_file("hello-container")):
         cache.write(file, {})
-    assert not refresh.start_when_stale(place), "the cache is new"
-    os.utime(place.hub_file, (time.time() - refresh.OLD - 1,) * 2)
-    assert refresh.start_when_stale(place)
-    assert not refresh.start_when_stale(Place("fedpkg", "")), "a site without a hub"
+    assert not refresh.refresh_if_stale(place), "the cache is new"
+    os.utime(place.hub_file, (time.time() - refresh.MAX_AGE - 1,) * 2)
+    assert refresh.refresh_if_stale(place)
+    assert not refresh.refresh_if_stale(Context("fedpkg", "")), "a site without a hub"
 
 
-def test_one_at_a_time(place: Place) -> None:
+def test_one_at_a_time(place: Context) -> None:
     with refresh._alone(place) as first, refresh._alone(place) as second:
         assert (first, second) == (True, False)
         refresh.main(["fedpkg", "koji", "hello-container", ""])
@@ -240,7 +240,7 @@ def test_the_process_says_nothing() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_nothing_of_the_checkout_runs(place: Place, environment: dict[str, str]) -> None:
+def test_nothing_of_the_checkout_runs(place: Context, environment: dict[str, str]) -> None:
     """A module of the checkout must not be taken for one of Python's."""
     folder = Path(place.path)
     tab("fedpkg container-build --target ", environment, folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.completion import parsers, snapshot
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment, tab
 
@@ -184,7 +184,7 @@ def test_completers_that_cannot_be_kept_load_the_client(tmp_path: Path) -> None:
         calls.append(1)
         return described
 
-    rebuilt = parsers.rebuild(data, [], Place("fedpkg", ""), live)
+    rebuilt = parsers.rebuild(data, [], Context("fedpkg", ""), live)
     assert not calls
     (action,) = [each for each in rebuilt._actions if each.dest == "package"]
     assert action.completer(prefix="") == ["bash", "zsh"]  # type: ignore[attr-defined]
@@ -194,7 +194,7 @@ def test_completers_that_cannot_be_kept_load_the_client(tmp_path: Path) -> None:
 def test_a_rebuilt_parser_still_formats() -> None:
     parser = argparse.ArgumentParser("fedpkg", add_help=False)
     parser.add_argument("--arches", help="build for these")
-    rebuilt = parsers.rebuild(json.loads(json.dumps(parsers.describe(parser, []))), [], Place("fedpkg", ""), list)
+    rebuilt = parsers.rebuild(json.loads(json.dumps(parsers.describe(parser, []))), [], Context("fedpkg", ""), list)
     assert "--arches ARCHES" in rebuilt.format_help()
     assert "usage: fedpkg" in rebuilt.format_usage()
 
@@ -210,8 +210,8 @@ def test_everything_that_completion_needs_is_kept() -> None:
     one.add_argument("numbers", nargs="+", type=int, choices=[1, 2])
     commands.add_parser("two").add_argument("rest", nargs=argparse.REMAINDER)
     data = json.loads(json.dumps(parsers.describe(parser, [])))
-    rebuilt = parsers.rebuild(data, ["uno"], Place("x", ""), list)
-    assert parsers.describe(parsers.rebuild(data, ["one", "two"], Place("x", ""), list), []) == data
+    rebuilt = parsers.rebuild(data, ["uno"], Context("x", ""), list)
+    assert parsers.describe(parsers.rebuild(data, ["one", "two"], Context("x", ""), list), []) == data
     (found,) = [each for each in rebuilt._actions if isinstance(each, argparse._SubParsersAction)]
     assert found.choices["one"] is found.choices["uno"]
     assert list(found.choices["one"]._actions[-1].choices) == ["1", "2"]

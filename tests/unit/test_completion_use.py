@@ -33,7 +33,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
         assert now
         found.append((place.profile, place.path, user))
 
-    monkeypatch.setattr("fedpkg_container.completion.refresh.start_when_stale", start)
+    monkeypatch.setattr("fedpkg_container.completion.refresh.refresh_if_stale", start)
     return found
 
 

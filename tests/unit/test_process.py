@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramOutputError, ProgramTimeoutError
-from fedpkg_container.process import background, is_running, piped, processes, run, stream
-from fedpkg_container.process.run import ERRORS_KEPT
-from fedpkg_container.text import LONGEST_LINE, printable
+from fedpkg_container.process import background, is_running, pipeline, process_ids, run, stream
+from fedpkg_container.process.run import STDERR_TAIL_BYTES
+from fedpkg_container.text import MAX_LINE_BYTES, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
 
 #: No pipe is left to the garbage collector.
@@ -89,8 +89,8 @@ def test_lines_come_one_by_one_and_ticks_between_them() -> None:
 
 def test_output_without_newlines_is_cut_into_lines() -> None:
     seen: list[bytes] = []
-    stream(_shell(f"head -c {3 * LONGEST_LINE} /dev/zero | tr '\\0' x"), line=seen.append, timeout=PATIENCE)
-    assert [len(line) for line in seen] == [LONGEST_LINE] * 3
+    stream(_shell(f"head -c {3 * MAX_LINE_BYTES} /dev/zero | tr '\\0' x"), line=seen.append, timeout=PATIENCE)
+    assert [len(line) for line in seen] == [MAX_LINE_BYTES] * 3
 
 
 def test_a_daemon_that_keeps_the_pipe_open_does_not_hold_us_up() -> None:
@@ -134,7 +134,7 @@ def test_newlines_tabs_and_letters_stay() -> None:
 
 def _sleeping(seconds: str) -> list[int]:
     found = []
-    for pid in processes():
+    for pid in process_ids():
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
@@ -145,7 +145,7 @@ def _sleeping(seconds: str) -> list[int]:
 
 
 def test_a_pipe_of_two_programs(tmp_path: Path) -> None:
-    with piped(["printf", "hello"], ["tr", "a-z", "A-Z"], output=tmp_path / "out") as wait:
+    with pipeline(["printf", "hello"], ["tr", "a-z", "A-Z"], output=tmp_path / "out") as wait:
         wait(PATIENCE)
     assert (tmp_path / "out").read_text() == "HELLO"
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
@@ -159,15 +159,15 @@ def test_a_pipe_of_two_programs(tmp_path: Path) -> None:
     ],
 )
 def test_a_pipe_in_which_a_program_fails(tmp_path: Path, first: list[str], second: list[str], program: str) -> None:
-    with pytest.raises(ProgramError, match=program) as caught, piped(first, second, output=tmp_path / "out") as wait:
+    with pytest.raises(ProgramError, match=program) as caught, pipeline(first, second, output=tmp_path / "out") as wait:
         wait(PATIENCE)
     assert caught.value.output.strip() == "sorry"
 
 
 def test_a_pipe_that_does_not_end_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(ProgramTimeoutError), piped(["sleep", "4646"], ["cat"], output=tmp_path / "out") as wait:
+    with pytest.raises(ProgramTimeoutError), pipeline(["sleep", "4646"], ["cat"], output=tmp_path / "out") as wait:
         wait(0.2)
-    with pytest.raises(ValueError), piped(["sleep", "4646"], ["cat"], output=tmp_path / "out"):
+    with pytest.raises(ValueError), pipeline(["sleep", "4646"], ["cat"], output=tmp_path / "out"):
         raise ValueError
     assert not _sleeping("4646")
 
@@ -194,7 +194,7 @@ def test_every_call_has_a_limit() -> None:
 
 def test_of_standard_error_the_end_is_kept() -> None:
     done = run(_shell("seq 1 100000 >&2"), timeout=60)
-    assert len(done.stderr) == ERRORS_KEPT
+    assert len(done.stderr) == STDERR_TAIL_BYTES
     assert done.stderr.endswith(b"\n100000\n")
 
 
@@ -216,13 +216,13 @@ def test_a_program_that_closes_its_output_and_runs_on() -> None:
 
 def test_messages_of_a_pipe_without_end_are_neither_kept_nor_awaited(tmp_path: Path) -> None:
     endless = _shell(f"{ENDLESS} >&2")
-    with pytest.raises(ProgramOutputError), piped(endless, ["cat"], output=tmp_path / "out") as wait:
+    with pytest.raises(ProgramOutputError), pipeline(endless, ["cat"], output=tmp_path / "out") as wait:
         wait(240)
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_pipe_whose_programs_close_their_messages(tmp_path: Path) -> None:
-    with piped(_shell("exec 2>&-; echo x"), _shell("exec 2>&-; sleep 0.3; cat"), output=tmp_path / "out") as wait:
+    with pipeline(_shell("exec 2>&-; echo x"), _shell("exec 2>&-; sleep 0.3; cat"), output=tmp_path / "out") as wait:
         wait(60)
     assert (tmp_path / "out").read_text() == "x\n"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fedpkg_container.completion.values import is_safe
 from fedpkg_container.registry.config_path import record_path, target_names
-from fedpkg_container.settings import size_of
+from fedpkg_container.settings import parse_size
 
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -48,7 +48,7 @@ def parallel(text: str) -> int:
 
 def size(text: str) -> int:
     """Bytes."""
-    found = size_of(text)
+    found = parse_size(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, such as 500K or 20M")
     return found

@@ -24,22 +24,22 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """List; the exit status."""
     from dataclasses import asdict
 
-    from fedpkg_container.commands.terminal import complain, say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
     from fedpkg_container.registry.promotion.listing import listed
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
     found = listed(site, target, arguments.repository)
     if arguments.json:
-        say_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
+        print_json({"format": FORMAT, "target": target.name, "images": [asdict(each) for each in found]})
         return 0
     if not found:
-        complain(f"there is nothing in {target.name}" + (" of these repositories" if arguments.repository else ""))
+        print_stderr(f"there is nothing in {target.name}" + (" of these repositories" if arguments.repository else ""))
     for each in found:
         when = f"promoted {each.promoted} by {each.by}" if each.promoted else "not in the record"
-        say(
+        print_lines(
             f"{each.repository}: {' '.join(each.tags)}",
-            f"    {each.nvr or 'an image that does not say which build it is'}, {when}",
+            f"    {each.nvr or 'an image that does not print_lines which build it is'}, {when}",
             f"    {each.digest}",
             f"    arches: {', '.join(each.arches) or 'unknown'}",
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import complete_files, complete_targets, days, folder, parallel, size
-from fedpkg_container.text import counted, printable_line
+from fedpkg_container.text import pluralize, printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -33,12 +33,13 @@ def summary_lines(summary: Summary, folder: Path, *, verified: bool) -> Iterator
         (summary.waiting, "to be deleted later"),
     )
     more = "".join(f", {number} {what}" for number, what in now_and_then if number)
-    new = counted(summary.new, "new blob")
+    new = pluralize(summary.new, "new blob")
     read = " and verified" if verified else ""
     yield f"{would}{printable_line(str(folder))}: {new}{size}, {summary.present} present{read}{more}"
     yield (
-        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.asked} asked for),"
-        f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
+        f"{pluralize(summary.repositories, 'repository')}, {pluralize(summary.tags, 'tag')} "
+        f"({summary.asked} asked for), {pluralize(summary.manifests, 'manifest')}; "
+        f"{pluralize(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )
 
 
@@ -90,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Bring the tree up to date; the exit status."""
     from fedpkg_container.commands.registry.progress_bar import shown
-    from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
+    from fedpkg_container.commands.terminal import print_error, print_json, print_lines, print_stderr
     from fedpkg_container.registry.mirror.run import mirror
 
     target = site.target(arguments.target or site.mirroring.target)
@@ -99,15 +100,15 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     with shown() as progress:
         summary = mirror(registry or target.registry, target.access, options, progress)
     if arguments.json:
-        say_json(summary.report())
+        print_json(summary.report())
     else:
-        say(*summary_lines(summary, options.folder, verified=options.verify))
+        print_lines(*summary_lines(summary, options.folder, verified=options.verify))
         for error in summary.errors:
-            complain_of_error(error)
+            print_error(error)
         if summary.errors and not summary.interrupted:
-            complain("what is there can be served; the next run tries the rest again")
+            print_stderr("what is there can be served; the next run tries the rest again")
     if summary.interrupted:
-        complain(f"ended early by {summary.interrupted}; the tree can be served, and the next run goes on")
+        print_stderr(f"ended early by {summary.interrupted}; the tree can be served, and the next run goes on")
     return _status(summary)
 
 

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.registry.results import show, status, summary
-    from fedpkg_container.commands.terminal import say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import candidates, tagged
     from fedpkg_container.hub.session import anonymous, contact
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         outcomes = promote(site, target, found, wish, told=told, progress=progress)
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+        print_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(outcomes))
+        print_lines(*summary(outcomes))
     return status(outcomes)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import whole_days
-from fedpkg_container.text import counted
+from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -33,12 +33,12 @@ def lines(report: Report) -> Iterator[str]:
     number, size = len(report.images), sum(each.size or 0 for each in report.images)
     done = sum(each.outcome.done for each in report.images), sum(each.outcome.done for each in report.emptied)
     if report.deletes and (number or report.emptied):
-        emptied = counted(len(report.emptied), "staging repository")
-        yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
+        emptied = pluralize(len(report.emptied), "staging repository")
+        yield f"deleted: {done[0]} of {pluralize(number, 'image')}; emptied: {done[1]} of {emptied}"
     elif number or report.emptied:
         yield (
-            f"{counted(number, 'image')} ({_bytes(size)}, layers shared with others counted too) and"
-            f" {counted(len(report.emptied), 'staging repository')} would go; {_staying(report)}"
+            f"{pluralize(number, 'image')} ({_bytes(size)}, layers shared with others counted too) and"
+            f" {pluralize(len(report.emptied), 'staging repository')} would go; {_staying(report)}"
         )
         yield "nothing has been deleted: add --delete"
     else:
@@ -48,7 +48,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _staying(report: Report) -> str:
-    return counted(len(report.kept), "image stays", "images stay")
+    return pluralize(len(report.kept), "image stays", "images stay")
 
 
 def garbage_collection(registry: str) -> str:
@@ -59,7 +59,7 @@ def garbage_collection(registry: str) -> str:
 def _table(report: Report) -> Iterator[str]:
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
     for each in report.emptied:
-        tags = counted(each.staged.tags, "image")
+        tags = pluralize(each.staged.tags, "image")
         why = _with(each.outcome, f"task {each.staged.task_id} has ended")
         rows.append((f"{each.staged.repository} ({tags})", "", "", why))
     rows += [_row(each) for each in report.images]
@@ -116,7 +116,7 @@ def _left(report: Report) -> Iterator[str]:
         yield f"problem: {text}"
     reasons = Counter(each.verdict.why for each in report.kept if not each.verdict.is_ageless)
     if reasons and not report.deletes:
-        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed, or young"
+        yield f"{pluralize(sum(reasons.values()), 'image is', 'images are')} needed, or young"
 
 
 HELP = "delete staging and old candidates that nobody needs"
@@ -138,7 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command; its exit status."""
-    from fedpkg_container.commands.terminal import complain, say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
     from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous
     from fedpkg_container.registry.pruning.pruner import Pruner, Wanted
@@ -150,9 +150,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         staging=both or arguments.staging,
         candidates=both or arguments.candidates,
     )
-    report = Pruner(site, KojiRecords(anonymous(site.profile)), wanted, notice=complain).run()
+    report = Pruner(site, KojiRecords(anonymous(site.profile)), wanted, notice=print_stderr).run()
     if arguments.json:
-        say_json({**report.packed(), "garbage_collection": garbage_collection(report.registry)})
+        print_json({**report.packed(), "garbage_collection": garbage_collection(report.registry)})
     else:
-        say(*lines(report))
+        print_lines(*lines(report))
     return 1 if report.failed else 0

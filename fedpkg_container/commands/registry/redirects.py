@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     :raises ConfigurationError: the site's file says nothing of a front end
     """
-    from fedpkg_container.commands.terminal import say
+    from fedpkg_container.commands.terminal import print_lines
     from fedpkg_container.errors import ConfigurationError
     from fedpkg_container.registry.redirects import render
 
@@ -45,5 +45,5 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
             f"{site.path} says nothing of a front end",
             solution="add a section [redirects]: fedpkg-container-registry(1), docs/redirects.md",
         )
-    say(render(arguments.kind, site.front_end).rstrip("\n"))
+    print_lines(render(arguments.kind, site.front_end).rstrip("\n"))
     return 0

@@ -27,16 +27,16 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
 
 def show(outcome: Outcome) -> None:
     """Show what became of a build: on standard output what was done, on standard error what is wrong."""
-    from fedpkg_container.commands.terminal import complain_of_error, say
+    from fedpkg_container.commands.terminal import print_error, print_lines
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
     if outcome.state not in (FAILED, REFUSED):
         is_plan = outcome.state == PLANNED
         done = "nothing to do" if outcome.state == UNCHANGED else "would be done" if is_plan else "done"
-        say(f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan))
+        print_lines(f"{outcome.nvr} in {outcome.repository}: {done}", *_details(outcome, is_plan=is_plan))
     if outcome.error:
         named = outcome.error if outcome.nvr in outcome.error else f"{outcome.nvr}: {outcome.error}"
-        complain_of_error(named, outcome.solution)
+        print_error(named, outcome.solution)
 
 
 def _details(outcome: Outcome, *, is_plan: bool) -> list[str]:

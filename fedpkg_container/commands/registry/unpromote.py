@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.registry.prune import garbage_collection
     from fedpkg_container.commands.registry.results import show, status, summary
-    from fedpkg_container.commands.terminal import say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.unpromote import unpromote
 
@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     outcomes = unpromote(site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, told=told)
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
+        print_json(report(target.name, outcomes, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(outcomes))
+        print_lines(*summary(outcomes))
         if any(each.deleted for each in outcomes) and not arguments.dry_run:
-            say(garbage_collection(target.registry))
+            print_lines(garbage_collection(target.registry))
     return status(outcomes)

@@ -39,7 +39,7 @@ from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
-from fedpkg_container.signals import uninterrupted
+from fedpkg_container.signals import shield_signals
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class BaseImport:
         try:
             return self._import(source, identity, reservation, started)
         except BaseException:
-            with uninterrupted():
+            with shield_signals():
                 self._refund(reservations, reservation)
             raise
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 
-def written_by(run: Callable[[], int]) -> int:
+def run_with_safe_stdio(run: Callable[[], int]) -> int:
     """Run a program; its exit status, which is that of SIGPIPE where its output is no longer read (``| head -1``).
 
     What a stream's encoding cannot write is replaced.

@@ -13,7 +13,7 @@ from argcomplete import ExclusiveCompletionFinder, split_line  # type: ignore[at
 from argcomplete.completers import FilesCompleter, SuppressCompleter
 
 from fedpkg_container.completion import parsers, snapshot
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 
 #: The name that rpkg gives to arguments that it hands on, after ``--``, to the program that it runs.
 HANDED_ON = "extra_args"
@@ -45,7 +45,7 @@ class _Finder(ExclusiveCompletionFinder):
         return super().collect_completions(active_parsers, parsed_args, cword_prefix, *more)
 
 
-def answer(site: str, configuration: list[str], client: Callable[[], Any], leave: Callable[[int], None]) -> None:
+def complete(site: str, configuration: list[str], client: Callable[[], Any], leave: Callable[[int], None]) -> None:
     """Write what can stand at the cursor to where argcomplete's shell code reads it.
 
     :param configuration: the files that the site's configuration is read from
@@ -61,7 +61,7 @@ def answer(site: str, configuration: list[str], client: Callable[[], Any], leave
     _find(parser, words, place, leave)
 
 
-def answer_with(parser: ArgumentParser) -> None:
+def complete_with_parser(parser: ArgumentParser) -> None:
     """Write what can stand at the cursor of a program whose arguments are made quickly, and exit.
 
     Values that are paths are completed as files, others by their completers, or by nothing.
@@ -111,21 +111,21 @@ class _Kept:
             self.make()
         return self._live or []
 
-    def parser(self, data: dict[str, Any], words: list[str]) -> tuple[Any, Place]:
+    def parser(self, data: dict[str, Any], words: list[str]) -> tuple[Any, Context]:
         """The parser of a snapshot."""
-        place = Place(self._site, str(data["profile"]), map(str, data["namespaces"]))
+        place = Context(self._site, str(data["profile"]), map(str, data["namespaces"]))
         return parsers.rebuild(data["parser"], words, place, self.live), place
 
 
-def _find(parser: Any, words: list[str], place: Place, leave: Callable[[int], None]) -> None:
+def _find(parser: Any, words: list[str], place: Context, leave: Callable[[int], None]) -> None:
     finder = _Finder()
     # argcomplete calls __init__ again: the attribute is one of the class.
     _Finder.after_dashes = "--" in words[1:]
 
     def finish(status: int) -> None:
-        from fedpkg_container.completion.refresh import start_when_stale
+        from fedpkg_container.completion.refresh import refresh_if_stale
 
-        start_when_stale(place)
+        refresh_if_stale(place)
         leave(status)
 
     finder(parser, always_complete_options=OPTIONS, exit_method=finish)
