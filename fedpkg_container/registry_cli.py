@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         format="%(message)s", handlers=[complaints], level=logging.DEBUG if arguments.debug else logging.WARNING
     )
     try:
-        with interruptible(leave_on_second=True):
+        with interruptible(exit_on_second=True):
             site = read_site(configuration_path(arguments.config), files=arguments.files)
             return int(arguments.run(arguments, site))
     except FedpkgContainerError as error:

@@ -1,4 +1,4 @@
-"""What a program writes, and whoever reads it may go before the end."""
+"""Standard streams of programs: encoding errors and closed pipes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 
 def run_with_safe_stdio(run: Callable[[], int]) -> int:
-    """Run a program; its exit status, which is that of SIGPIPE where its output is no longer read (``| head -1``).
+    """Run a program and return its exit status, or that of SIGPIPE if its output is closed early (``| head -1``).
 
-    What a stream's encoding cannot write is replaced.
+    Characters that the encoding of a stream does not have are replaced.
 
-    :param run: the program
+    :param run: the program, which returns its exit status
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -22,8 +22,8 @@ def run_with_safe_stdio(run: Callable[[], int]) -> int:
             return run()
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # nobody is left to be told, not even when Python closes its streams
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+    except BrokenPipeError:  # keep Python from reporting the error again when it closes the streams
+        null = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(null, stream.fileno())
         return 128 + signal.SIGPIPE

@@ -59,7 +59,7 @@ def run(client: Any) -> int:
     _check_usage(client)
     if client.args.watch:
         return _run(client)
-    with interruptible(leave_on_second=True):
+    with interruptible(exit_on_second=True):
         return _run(client)
 
 

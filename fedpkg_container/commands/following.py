@@ -75,7 +75,7 @@ def _watched(
     client: Any, session: Any, submitted: Submitted, show: Renderer, tails: LogTails, pending: PendingInterrupt | None
 ) -> Finished | None:
     """How the task ended; None when somebody interrupted, and was told how to go on."""
-    with interruptible(leave_on_second=True):
+    with interruptible(exit_on_second=True):
         try:
             if pending is not None and pending.interrupted:
                 raise Interrupted

@@ -46,7 +46,7 @@ class WorkerLimits:
     """
 
     memory: int = 0
-    process_ids: int = 4096
+    processes: int = 4096
 
 
 @dataclass(frozen=True)

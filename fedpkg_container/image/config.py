@@ -220,7 +220,7 @@ def read_site(path: Path | None = None) -> Site:
         isolation=_isolation(settings),
         network=settings.choice("engine", "network", NETWORKS),
         denied_networks=denied,
-        base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
+        base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", minimum=0),
         limits=_limits(settings),
         generator=_generator(settings),
         floating=frozenset(settings.subset("tags", "floating", FLOATING, default=FLOATING)),
@@ -280,7 +280,7 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        patience=settings.number("registry", "patience", PATIENCE, unit="seconds", least=0),
+        patience=settings.number("registry", "patience", PATIENCE, unit="seconds", minimum=0),
         guard=guard,
     )
 
@@ -310,9 +310,9 @@ def _limits(settings: Settings) -> Limits:
         log=settings.size("limits", "log_size", default.log),
         free=settings.size("limits", "free_space", default.free),
         memory=settings.size("limits", "memory", default.memory),
-        processes=settings.number("limits", "processes", default.processes, unit="processes", least=0),
+        processes=settings.number("limits", "processes", default.processes, unit="processes", minimum=0),
         files=settings.number("limits", "build_files", default.files, unit="files"),
-        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", least=0),
+        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", minimum=0),
         base=settings.size("limits", "base_image_size", default.base),
         prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
     )

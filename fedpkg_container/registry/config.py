@@ -196,7 +196,7 @@ def _access(settings: Settings, section: str) -> Access:
         settings.path(section, "certificates"),
         settings.path(section, "auth_file"),
         timeout=settings.number(section, "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        patience=settings.number(section, "patience", PATIENCE, unit="seconds", least=0),
+        patience=settings.number(section, "patience", PATIENCE, unit="seconds", minimum=0),
     )
 
 
@@ -239,7 +239,7 @@ def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
         directory=settings.path(section, "directory", exists=False),
         repositories=settings.words(section, "repositories") or default.repositories,
         parallel=settings.number(section, "parallel", default.parallel, unit="requests"),
-        grace=settings.number(section, "grace", default.grace, unit="days", least=0),
+        grace=settings.number(section, "grace", default.grace, unit="days", minimum=0),
         rate=settings.size(section, "rate", default.rate),
         archives=settings.choice(section, "archives", ("no", "yes")) == "yes",
     )
