@@ -42,11 +42,11 @@ class Renderer(ABC):
 
 #: Koji's task states in words.
 STATE_NAMES = {
-    "FREE": "is waiting for a builder",
-    "ASSIGNED": "is assigned",
-    "OPEN": "is running",
+    "FREE": "waiting for a builder",
+    "ASSIGNED": "assigned",
+    "OPEN": "running",
     "CLOSED": "completed",
-    "CANCELED": "was canceled",
+    "CANCELED": "canceled",
     "FAILED": "failed",
 }
 
@@ -99,7 +99,7 @@ class PlainRenderer(Renderer):
         if task.label:
             self._arches.add(task.label)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name} {STATE_NAMES[task.state]}{on}"
+        line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:
