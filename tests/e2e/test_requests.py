@@ -150,7 +150,7 @@ def test_an_interrupt_right_after_the_submission(packager: Packager, box: Box) -
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert f"interrupted: task {task_id} goes on" in said
+    assert f"interrupted; task {task_id} is still running" in said
     box.session(ADMIN).cancelTask(task_id)
 
 

@@ -36,14 +36,14 @@ def test_a_checkout_without_builds(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = _status(packager)
     assert done.returncode == 0
-    assert done.stdout == f"{packager.name}-container: HEAD is not built, nor is anything before it\nno builds yet\n"
+    assert done.stdout == f"{packager.name}-container: HEAD has not been built, nor any earlier commit\nno builds yet\n"
 
 
 def test_the_checkout(packager: Packager, box: Box, built: str) -> None:
     by_tag, _ = pull_specs(built)
     nvr = f"{packager.name}-container-1.0-1"
     done = _status(packager)
-    assert f"{packager.name}-container: HEAD is built: {nvr}\n" in done.stdout
+    assert f"{packager.name}-container: HEAD has been built: {nvr}\n" in done.stdout
     assert "\nrawhide\n" in done.stdout
     line = next(line for line in done.stdout.splitlines() if line.startswith(f"    {nvr}  "))
     assert re.search(r"complete, just now, by packager, in rawhide-container-candidate$", line)
@@ -72,11 +72,11 @@ def test_what_is_being_built_now(packager: Packager) -> None:
     while "RUN sleep" not in process.stdout.readline():
         assert process.poll() is None
     done = _status(packager)
-    assert "building now: scratch build of rawhide (" in done.stdout
-    assert re.search(r"    task \d+ buildContainer: runs on builder-\d, \d+ s\n", done.stdout)
-    assert re.search(r"        task \d+ createContainer \(x86_64\): runs on builder-\d", done.stdout)
+    assert "running: scratch build of rawhide (" in done.stdout
+    assert re.search(r"    task \d+ buildContainer: running on builder-\d, \d+ s\n", done.stdout)
+    assert re.search(r"        task \d+ createContainer \(x86_64\): running on builder-\d", done.stdout)
     mine = _status(packager, "--mine")
-    assert "building now: scratch build of rawhide (" in mine.stdout
+    assert "running: scratch build of rawhide (" in mine.stdout
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE) == 6
 
@@ -113,7 +113,7 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
     found = re.search(r"Created task: (\d+)", built)
     assert found
     shown = _status(packager, found[1]).stdout
-    assert shown.startswith(f"task {found[1]} buildContainer: is done on builder-")
+    assert shown.startswith(f"task {found[1]} buildContainer: completed on builder-")
     assert f"built {packager.name}-container-1.0-1 (build " in shown
     logs = _status(packager, f"{packager.name}-container-1.0-1", "--logs", "x86_64")
     assert "STEP 1/" in logs.stdout
@@ -128,7 +128,7 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
         (("no-such-1-1",), 3, "the hub knows no build no-such-1-1"),
         (("--tail", "3"), 2, "--tail: only allowed with --logs"),
         (("--tail", "many", "--logs"), 2, "'many' is not a number of lines"),
-        (("--rpms",), 2, "name one build"),
+        (("--rpms",), 2, "exactly one build is required"),
         (("--mine", "4"), 2, "--mine: not allowed with a task or a build"),
         (("--watch", "--json"), 2, "--watch: not allowed with"),
     ],

@@ -47,8 +47,8 @@ def test_plain_lines_of_one_arch_have_no_prefix(played: PlayedBuilder, task: int
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     output = _end(played.watch(task))
     assert "\ncompiling\n" in output
-    assert f"task {child} createContainer (x86_64) is done\n" in output
-    assert re.search(rf"task {task} is done in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
+    assert f"task {child} createContainer (x86_64): completed\n" in output
+    assert re.search(rf"task {task} completed in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
     assert "\x1b" not in output
 
 
@@ -123,11 +123,11 @@ def test_there_is_no_such_task(played: PlayedBuilder) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_leaving_a_build_lets_it_go_on(played: PlayedBuilder, task: int, number: signal.Signals) -> None:
     process = played.watch(task)
-    _says(process, "runs on")
+    _says(process, "running on")
     process.send_signal(number)
     output = _end(process)
     assert process.returncode == 130
-    assert f"interrupted: task {task} goes on\n" in output
+    assert f"interrupted; task {task} is still running\n" in output
     assert f"fedpkg container-status --watch {task}\n" in output
     assert f"koji cancel {task}\n" in output
     assert played.packager.getTaskInfo(task)["state"] == 1
@@ -135,16 +135,16 @@ def test_leaving_a_build_lets_it_go_on(played: PlayedBuilder, task: int, number:
 
 def test_leaving_can_cancel(played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
-    _says(process, "runs on")
+    _says(process, "running on")
     process.send_signal(signal.SIGINT)
-    assert f"task {task} was canceled, because you interrupted" in _end(process)
+    assert f"interrupted; task {task} was canceled" in _end(process)
     assert process.returncode == 6
     assert played.packager.getTaskInfo(task)["state"] == 3
 
 
 def test_what_could_not_be_canceled_is_said(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
-    _says(process, "runs on")
+    _says(process, "running on")
     hub.service.stop()
     try:
         process.send_signal(signal.SIGINT)
@@ -153,13 +153,13 @@ def test_what_could_not_be_canceled_is_said(hub: RunningHub, played: PlayedBuild
         hub.service.start()
         hub.service.wait_ready()
     assert process.returncode == 5
-    assert f"error: task {task} was not canceled: " in output
+    assert f"error: cannot cancel task {task}: " in output
     assert f"koji cancel {task}\n" in output
 
 
 def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
-    _says(process, "runs on")
+    _says(process, "running on")
     pid = hub.service.pid
     assert pid is not None
     subprocess.run(["kill", "-STOP", str(pid)], check=True)  # the hub answers nothing, not even the cancellation
@@ -188,7 +188,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(played: PlayedBuilder, task: in
 
 def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--hub-timeout", "2")
-    _says(process, "runs on")
+    _says(process, "running on")
     hub.service.stop()
     try:
         output = _end(process)
@@ -196,8 +196,8 @@ def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: P
         hub.service.start()
         hub.service.wait_ready()
     assert process.returncode == 5
-    assert "the hub does not answer (connection refused); asking again, for up to 2 s …\n" in output
-    assert f"it goes on:\n           watch it:  fedpkg container-status --watch {task}\n" in output
+    assert "no response from the hub (connection refused); retrying for up to 2 s …\n" in output
+    assert f"the task is still running:\n           watch it:  fedpkg container-status --watch {task}\n" in output
 
 
 class Screen:
@@ -234,7 +234,7 @@ def test_live_shows_the_tree_and_leaves_a_report(played: PlayedBuilder, task: in
     screen = Screen(played, "container-status", "--watch", str(task))
     screen.child.expect("compiling")
     screen.child.setwinsize(12, 60)
-    screen.child.expect("x86_64.{1,12} runs on builder-1")
+    screen.child.expect("x86_64.{1,12} running on builder-1")
     played.close(child)
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     rest = screen.end()
@@ -249,11 +249,11 @@ def test_live_shows_the_tree_and_leaves_a_report(played: PlayedBuilder, task: in
 
 def test_live_is_left_with_the_cursor_where_it_was(played: PlayedBuilder, task: int) -> None:
     screen = Screen(played, "container-status", "--watch", str(task))
-    screen.child.expect("runs on builder-1")
+    screen.child.expect("running on builder-1")
     screen.child.sendintr()
     rest = screen.end()
     assert rest.rfind("\x1b[?25h") > rest.rfind("\x1b[?25l")
-    assert f"interrupted: task {task} goes on" in rest
+    assert f"interrupted; task {task} is still running" in rest
     assert screen.child.wait() == 130
 
 
@@ -291,7 +291,7 @@ def test_logs_and_nothing_else(played: PlayedBuilder, task: int) -> None:
     tail = _end(played.start("container-status", str(task), "--logs", "--tail", "2", env=env))
     assert tail == "line 29998\nline 29999\n"
     missing = played.start("container-status", str(task), "--logs", "s390x", env=env)
-    assert f"task {task} has no logs of s390x" in _end(missing)
+    assert f"task {task} has no logs for s390x" in _end(missing)
     assert missing.returncode == 3
 
 

@@ -19,7 +19,7 @@ def _git(folder: Path, *arguments: str) -> None:
 def test_a_container(tmp_path: Path) -> None:
     checkout = Checkout(str(make_checkout(tmp_path / "hello")))
     assert (checkout.namespace, checkout.name, checkout.component) == ("container", "hello", "hello-container")
-    assert (checkout.branch, checkout.follows, checkout.target) == (
+    assert (checkout.branch, checkout.upstream, checkout.target) == (
         "rawhide", "rawhide", "rawhide-container-candidate",
     )  # fmt: skip
     assert checkout.branches() == ["f43", "rawhide"]
@@ -29,7 +29,7 @@ def test_a_branch_of_ones_own_follows_another(tmp_path: Path) -> None:
     folder = make_checkout(tmp_path / "hello")
     _git(folder, "checkout", "--quiet", "-b", "mine", "--track", "origin/f43")
     checkout = Checkout(str(folder))
-    assert (checkout.branch, checkout.follows, checkout.target) == ("mine", "f43", "f43-container-candidate")
+    assert (checkout.branch, checkout.upstream, checkout.target) == ("mine", "f43", "f43-container-candidate")
 
 
 def test_packed_branches_and_a_folder_below(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_linked_worktree(tmp_path: Path) -> None:
     folder = make_checkout(tmp_path / "hello")
     _git(folder, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"), "origin/f43")
     checkout = Checkout(str(tmp_path / "side"))
-    assert (checkout.name, checkout.follows) == ("hello", "f43")
+    assert (checkout.name, checkout.upstream) == ("hello", "f43")
     assert checkout.branches() == ["f43", "rawhide"]
 
 

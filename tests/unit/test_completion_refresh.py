@@ -76,7 +76,7 @@ def place(environment: dict[str, str], hub: RunningHub, tmp_path: Path) -> Conte
 
 
 def _offered(kind: str, place: Context) -> list[str]:
-    return list(Completer(kind, place=place)())
+    return list(Completer(kind, context=place)())
 
 
 def test_what_the_hub_has(place: Context) -> None:
@@ -84,7 +84,7 @@ def test_what_the_hub_has(place: Context) -> None:
     assert _offered("targets", place) == ["f43-container-candidate", "rawhide-container-candidate"]
     assert _offered("arches", place) == ["x86_64"]
     assert _offered("nvrs", place) == ["hello-container-1.0-2", "hello-container-1.0-1"]
-    ((task, description),) = Completer("tasks", place=place)().items()
+    ((task, description),) = Completer("tasks", context=place)().items()
     assert task.isdigit()
     assert description == "hello for f43-container-candidate"
 
@@ -135,11 +135,11 @@ def test_a_hub_that_is_not_there_leaves_the_cache_alone(place: Context, environm
 
 def test_hostile_answers_are_not_offered(place: Context) -> None:
     session = _Hostile()
-    found = refresh._ask(session, "hello-container", "me")
+    found = refresh._fetch(session, "hello-container", "me")
     cache.write(place.hub_file, found)
     cache.write(place.package_file("hello-container"), {"nvrs": found["nvrs"]})
     for kind in ("targets", "nvrs", "tasks", "arches"):
-        for value, description in Completer(kind, place=place)().items():
+        for value, description in Completer(kind, context=place)().items():
             assert value.isprintable()
             assert description.isprintable()
     assert _offered("targets", place) == ["good target"]
@@ -213,7 +213,7 @@ def test_when_a_refresh_is_due(place: Context, monkeypatch: pytest.MonkeyPatch) 
     assert not refresh.refresh_if_stale(place), "a moment after another"
     assert refresh.refresh_if_stale(place, user="me", now=True)
     assert started[1][-4:] == ["fedpkg", "koji", "hello-container", "me"]
-    attempt = Path(refresh._attempt(place, "hello-container"))
+    attempt = Path(refresh._attempt_file(place, "hello-container"))
     os.utime(attempt, (time.time() - refresh.RETRY_INTERVAL - 1,) * 2)
     for file in (place.hub_file, place.package_file("hello-container")):
         cache.write(file, {})

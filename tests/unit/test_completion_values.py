@@ -21,14 +21,14 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Context:
 
 
 def _offered(kind: str, place: Context, prefix: str = "") -> list[str]:
-    return list(Completer(kind, place=place)(prefix=prefix))
+    return list(Completer(kind, context=place)(prefix=prefix))
 
 
 def test_a_mark() -> None:
     action = argparse.ArgumentParser().add_argument("--target")
     assert complete_with(action, "targets") is action
     assert action.completer.kind == "targets"  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="nothing completes 'target'"):
+    with pytest.raises(ValueError, match="unknown kind of values: 'target'"):
         complete_with(action, "target")
 
 
@@ -37,7 +37,7 @@ def test_every_kind_answers_without_a_checkout_or_a_cache(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
-    assert isinstance(Completer(kind, place=Context("x", "", path=str(tmp_path)))(prefix=""), dict)
+    assert isinstance(Completer(kind, context=Context("x", "", path=str(tmp_path)))(prefix=""), dict)
     assert not (tmp_path / "none").exists()
 
 
@@ -52,14 +52,14 @@ def test_what_is_known_locally(place: Context) -> None:
 def test_what_is_in_the_cache(place: Context) -> None:
     cache.write(place.hub_file, {"targets": {"f43": "a → b"}, "arches": ["s390x"], "tasks": {"17": "hello"}})
     cache.write(place.package_file("hello-container"), {"nvrs": {"hello-container-1-1": "2026-11-20"}})
-    assert Completer("targets", place=place)() == {"f43": "a → b"}
+    assert Completer("targets", context=place)() == {"f43": "a → b"}
     assert _offered("arches", place) == ["s390x"]
-    assert Completer("builds", place=place)() == {"17": "hello", "hello-container-1-1": "2026-11-20"}
+    assert Completer("builds", context=place)() == {"17": "hello", "hello-container-1-1": "2026-11-20"}
 
 
 def test_the_checkout_that_is_named_with_path(place: Context, tmp_path: Path) -> None:
     other = make_checkout(tmp_path / "other", "rpms/bash", "f44")
-    offered = Completer("targets", place=place)(parsed_args=argparse.Namespace(path=str(other)))
+    offered = Completer("targets", context=place)(parsed_args=argparse.Namespace(path=str(other)))
     assert list(offered) == ["f44-candidate"]
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_cache_is_no_cache(place: Context, content: bytes) -> None:
 def test_what_could_move_a_terminal_is_not_offered(place: Context, value: str) -> None:
     assert not is_safe(value)
     cache.write(place.hub_file, {"targets": {value: "", "good": f"is\x1b[31m {value}"}})
-    ((name, description),) = Completer("targets", place=place)().items()
+    ((name, description),) = Completer("targets", context=place)().items()
     assert name == "good"
     assert description.isprintable()
 

@@ -32,7 +32,7 @@ def test_the_table_is_aligned(checkout: LocalCheckout) -> None:
     short = [line for line in lines if not line.startswith("parents")]
     origins = [line.rindex(word) for line in short for word in ("Dockerfile:", "git", "hub") if line.endswith(word)]
     assert len(set(origins)) == 1
-    assert "note: the hub was not asked (--offline)" in done.stderr
+    assert "note: values from the hub omitted (--offline)" in done.stderr
 
 
 def test_json(checkout: LocalCheckout) -> None:
@@ -42,7 +42,7 @@ def test_json(checkout: LocalCheckout) -> None:
     assert values["branch"] == "rawhide"
     assert values["target"] == "rawhide-container-candidate"
     assert values["flatpak"] == {"a": "NaN", "b": "2024-01-01"}
-    assert shown["notes"] == ["the hub was not asked (--offline)"]
+    assert shown["notes"] == ["values from the hub omitted (--offline)"]
 
 
 def test_a_hub_that_is_not_there_is_noted(checkout: LocalCheckout) -> None:
@@ -52,7 +52,7 @@ def test_a_hub_that_is_not_there_is_noted(checkout: LocalCheckout) -> None:
     done = _config(checkout)
     assert done.returncode == DONE
     assert (
-        "note: the hub http://127.0.0.1:9/kojihub cannot be reached: connection refused; what only the hub knows"
+        "note: the hub http://127.0.0.1:9/kojihub cannot be reached: connection refused; values from the hub omitted"
         in done.stderr
     )
     assert "rawhide-container-candidate" in done.stdout
@@ -95,10 +95,10 @@ def test_set_what_is_no_yaml(checkout: LocalCheckout) -> None:
 def test_get_what_is_not_there(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--get", "platforms.onyl")
     assert done.returncode == FAILED
-    assert done.stderr == "error: there is no key platforms.onyl\n       did you mean platforms.only?\n"
+    assert done.stderr == "error: unknown key platforms.onyl\n       did you mean platforms.only?\n"
     done = _config(checkout, "--get", "arches", "--offline")
     assert done.returncode == USAGE
-    assert "only the hub knows arches" in done.stderr
+    assert "arches is only known to the hub" in done.stderr
 
 
 def test_set_and_unset(checkout: LocalCheckout) -> None:
@@ -106,9 +106,11 @@ def test_set_and_unset(checkout: LocalCheckout) -> None:
     path.write_text("# mine\ntags: [a] # b\n")
     done = _config(checkout, "--set", "platforms.only=x86_64,aarch64", "--unset", "tags")
     assert done.returncode == DONE
-    assert done.stdout == "container.yaml changed: don't forget to commit it\n"
+    assert done.stdout == "container.yaml changed: remember to commit it\n"
     assert path.read_text() == "# mine\nplatforms:\n  only: [x86_64, aarch64]\n"
-    assert _config(checkout, "--set", "platforms.only=x86_64,aarch64").stdout == "container.yaml says so already\n"
+    assert (
+        _config(checkout, "--set", "platforms.only=x86_64,aarch64").stdout == "container.yaml is already up to date\n"
+    )
     assert _config(checkout, "--unset", "tags").returncode == FAILED
 
 
@@ -159,7 +161,7 @@ def test_without_a_branch_there_is_no_target(checkout: LocalCheckout) -> None:
     checkout.git("switch", "--quiet", "--detach")
     done = _config(checkout)
     assert done.returncode == DONE
-    assert "note: the checkout is on no branch, so there is no target; what only the hub knows" in done.stderr
+    assert "note: unknown target: the checkout is not on a branch; values from the hub omitted" in done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("branch", "target"))] == ["-", "-"]
     assert _config(checkout, "--get", "build-tag").returncode == REFUSED
 

@@ -68,7 +68,7 @@ def test_the_files_that_other_commands_need_are_on_another_machine(tmp_path: Pat
     assert _run(path, "--nginx").returncode == 0
     with pytest.raises(ConfigurationError) as caught:
         read_site(path)
-    assert caught.value.solution.count("no such file or folder") == 2
+    assert caught.value.solution.count("no such file or directory") == 2
 
 
 def test_a_site_without_a_front_end(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_one_kind_must_be_named(tmp_path: Path) -> None:
     ("before", "after", "said"),
     [
         ("mirror = https://cdn.example.org/", "", "[redirects] mirror is missing"),
-        ("via = cdn77", "vai = cdn77", "[redirects] vai: no such setting"),
+        ("via = cdn77", "vai = cdn77", "[redirects] vai: unknown setting"),
         ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the header Via"),
         ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: must be an absolute path"),
         ("10.0.0.0/8", "10.0.0.1/8", "[redirects] networks = 10.0.0.1/8: must be a network"),
