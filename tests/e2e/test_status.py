@@ -1,4 +1,4 @@
-"""container-status on a whole box: the checkout, tasks, builds, and what changed between them."""
+"""container-status in a box: checkout, tasks, builds, and changes between builds."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def _status(packager: Packager, *arguments: str) -> subprocess.CompletedProcess[
 
 
 def _requests(box: Box) -> int:
-    """How many requests have come from people who were not logged in."""
+    """Return the number of requests without login."""
     return sum(line.split()[1] == "-" for line in box.layout.access_log.read_text().splitlines())
 
 
 @pytest.fixture
 def built(packager: Packager) -> str:
-    """A package with one build; what container-build said."""
+    """A package with one build; returns the output of container-build."""
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build()
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_checkout_without_builds(packager: Packager) -> None:
+def test_checkout_without_builds(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = _status(packager)
     assert done.returncode == 0
     assert done.stdout == f"{packager.name}-container: HEAD has not been built, nor any earlier commit\nno builds yet\n"
 
 
-def test_the_checkout(packager: Packager, box: Box, built: str) -> None:
+def test_checkout_with_builds(packager: Packager, box: Box, built: str) -> None:
     by_tag, _ = pull_specs(built)
     nvr = f"{packager.name}-container-1.0-1"
     done = _status(packager)
@@ -51,12 +51,12 @@ def test_the_checkout(packager: Packager, box: Box, built: str) -> None:
     for step in ("RUN true # 2", "RUN true # 3"):
         packager.commit(packager.dockerfile(step))
     assert f"HEAD is 2 commits ahead of {nvr}\n" in _status(packager).stdout
-    facts = json.loads(_status(packager, "--json").stdout)
-    assert facts["head"]["ahead"] == 2
-    assert [build["nvr"] for build in facts["builds"]] == [nvr]
+    output = json.loads(_status(packager, "--json").stdout)
+    assert output["head"]["ahead"] == 2
+    assert [build["nvr"] for build in output["builds"]] == [nvr]
 
 
-def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: str) -> None:
+def test_checkout_needs_three_requests(packager: Packager, box: Box, built: str) -> None:
     counted = []
     for _ in range(3):  # what completion asks in the background may come between
         before = _requests(box)
@@ -65,7 +65,7 @@ def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: 
     assert 1 <= min(counted) <= 3
 
 
-def test_what_is_being_built_now(packager: Packager) -> None:
+def test_running_builds(packager: Packager) -> None:
     packager.commit(packager.dockerfile(f"RUN sleep {slowed(20):.0f}"))
     process = packager.start("--scratch", "--cancel-on-interrupt")
     assert process.stdout is not None
@@ -81,7 +81,7 @@ def test_what_is_being_built_now(packager: Packager) -> None:
     assert process.wait(timeout=PATIENCE) == 6
 
 
-def test_a_build_that_failed_is_of_whoever_asked_for_it(packager: Packager) -> None:
+def test_failed_build_is_shown_to_its_owner(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN false"))
     assert packager.build().returncode == 1
     nvr = f"{packager.name}-container-1.0-1"
@@ -89,7 +89,7 @@ def test_a_build_that_failed_is_of_whoever_asked_for_it(packager: Packager) -> N
     assert re.search(r"\n  built    just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
 
 
-def test_a_build_and_what_changed(packager: Packager, built: str) -> None:
+def test_build_and_its_changes(packager: Packager, built: str) -> None:
     by_tag, by_digest = pull_specs(built)
     first, second = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))
     shown = _status(packager, first).stdout
@@ -109,7 +109,7 @@ def test_a_build_and_what_changed(packager: Packager, built: str) -> None:
     assert json.loads(_status(packager, second, "--diff", first, "--json").stdout)["labels"]["extra"] == ["", "x"]
 
 
-def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
+def test_task_and_its_logs(packager: Packager, built: str) -> None:
     found = re.search(r"Created task: (\d+)", built)
     assert found
     shown = _status(packager, found[1]).stdout
@@ -123,7 +123,7 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (("no-such-1-1",), 3, "the hub knows no build no-such-1-1"),
         (("--tail", "3"), 2, "--tail: only allowed with --logs"),
@@ -133,14 +133,14 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
         (("--watch", "--json"), 2, "--watch: not allowed with"),
     ],
 )
-def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int, said: str) -> None:
+def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int, message: str) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = _status(packager, *arguments)
     assert done.returncode == status
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_text_of_the_checkout_does_not_move_the_terminal(packager: Packager) -> None:
+def test_control_characters_of_the_checkout_are_replaced(packager: Packager) -> None:
     evil = "evil\x9b2J\u202e"
     packager.commit(packager.dockerfile("RUN true", **{"com.redhat.component": evil}))
     name = "a\x1b[2J\u202e.txt"
