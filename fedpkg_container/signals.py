@@ -56,8 +56,8 @@ def interruptible(*, exit_on_second: bool = False) -> contextlib.AbstractContext
     next_handler = signal.SIG_DFL if exit_on_second else _ignore
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for each in STOP_SIGNALS:
-            signal.signal(each, next_handler)
+        for stop_signal in STOP_SIGNALS:
+            signal.signal(stop_signal, next_handler)
         raise Interrupted(signal.Signals(number).name)
 
     return _handled_by(interrupt)
@@ -77,8 +77,8 @@ def defer_signals() -> Iterator[PendingInterrupt]:
 
     def record(_number: int, _: FrameType | None) -> None:
         pending.interrupted = True
-        for each in STOP_SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+        for stop_signal in STOP_SIGNALS:
+            signal.signal(stop_signal, signal.SIG_DFL)
 
     with _handled_by(record):
         yield pending

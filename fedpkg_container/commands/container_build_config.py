@@ -24,7 +24,8 @@ VALUE_WIDTH = 48
 def show_table(settings: Sequence[Setting]) -> None:
     """Print settings in three columns: key, value, origin."""
     rows = [
-        (each.key, "-" if each.value is None else in_one_line(as_text(each.value)), each.origin) for each in settings
+        (setting.key, "-" if setting.value is None else in_one_line(as_text(setting.value)), setting.origin)
+        for setting in settings
     ]
     keys = max(len(key) for key, _, _ in rows)
     values = min(max(len(value) for _, value, _ in rows), VALUE_WIDTH)
@@ -41,7 +42,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(
-        isinstance(each, str) and each and not set(each) & set(" \t\n") for each in value
+        isinstance(word, str) and word and not set(word) & set(" \t\n") for word in value
     ):
         return " ".join(value)
     return render(value)
@@ -194,7 +195,7 @@ def _check(directory: Path, *, as_json: bool) -> int:
         import dataclasses
 
         print_json(
-            {"findings": [dataclasses.asdict(each) for each in findings], "errors": errors, "warnings": warnings}
+            {"findings": [dataclasses.asdict(finding) for finding in findings], "errors": errors, "warnings": warnings}
         )
     else:
         for finding in findings:
@@ -260,7 +261,7 @@ def _show(client: Client, directory: Path) -> int:
     if client.args.json:
         import dataclasses
 
-        print_json({"settings": [dataclasses.asdict(each) for each in settings], "notes": notes})
+        print_json({"settings": [dataclasses.asdict(setting) for setting in settings], "notes": notes})
         return 0
     show_table(settings)
     for note in [] if client.args.q else notes:
@@ -300,8 +301,8 @@ def _defining_file(client: Client, section: str) -> str:
     """Return the file that sets the Koji profile; the user's file has precedence over the site's."""
     import configparser
 
-    own = getattr(client.args, "user_config", None) or Path.home() / ".config" / "rpkg" / f"{client.name}.conf"
-    for path in (own, client.args.config or f"/etc/rpkg/{client.name}.conf"):
+    user_file = getattr(client.args, "user_config", None) or Path.home() / ".config" / "rpkg" / f"{client.name}.conf"
+    for path in (user_file, client.args.config or f"/etc/rpkg/{client.name}.conf"):
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(path)
         if parser.has_option(section, "kojiprofile"):

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from argcomplete import completers
 
-from fedpkg_container.completion.values import Completer, Context, Known
+from fedpkg_container.completion.values import Completer, Context, ExtraValues
 
 Data = dict[str, Any]
 #: Returns the completers that cannot be stored, in the order in which they were described.
@@ -136,7 +136,7 @@ def _describe_commands(action: argparse._SubParsersAction[Any], live: list[Any])
 
 def _describe_completer(completer: Any, live: list[Any]) -> Data:
     if isinstance(completer, Completer):
-        return {"kind": completer.kind, "known": _to_json(completer.known())}
+        return {"kind": completer.kind, "known": _to_json(completer.extra_values())}
     kind = type(completer)
     if completer is completers.EnvironCompleter:
         return {"environment": True}
@@ -152,10 +152,10 @@ def _describe_completer(completer: Any, live: list[Any]) -> Data:
     return {"live": len(live) - 1}
 
 
-def _to_json(known: Known) -> Any:
-    if not isinstance(known, Mapping):
-        return list(known)
-    return {key: value if isinstance(value, str) else list(value) for key, value in known.items()}
+def _to_json(extra_values: ExtraValues) -> Any:
+    if not isinstance(extra_values, Mapping):
+        return list(extra_values)
+    return {key: value if isinstance(value, str) else list(value) for key, value in extra_values.items()}
 
 
 def rebuild(data: Data, words: Container[str], context: Context, live: Live) -> argparse.ArgumentParser:

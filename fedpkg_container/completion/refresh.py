@@ -108,13 +108,13 @@ def _fetch(session: Any, component: str, user: str) -> dict[str, Any]:
             queryOpts={"limit": MAX_ENTRIES, "order": "-build_id"},
         )
         person = user and calls.getUser(user)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if (rows := _result(targets)) is not None:
-        found["targets"] = {row["name"]: f"{row['build_tag_name']} → {row['dest_tag_name']}" for row in rows}
+        values["targets"] = {row["name"]: f"{row['build_tag_name']} → {row['dest_tag_name']}" for row in rows}
     if (rows := _result(hosts)) is not None:
-        found["arches"] = sorted({arch for row in rows for arch in (row["arches"] or "").split()} - {"noarch"})
+        values["arches"] = sorted({arch for row in rows for arch in (row["arches"] or "").split()} - {"noarch"})
     if builds and (rows := _result(builds)) is not None:
-        found["nvrs"] = {row["nvr"]: str(row["completion_time"] or "")[:16] for row in rows}
+        values["nvrs"] = {row["nvr"]: str(row["completion_time"] or "")[:16] for row in rows}
     if person and (row := _result(person)):
         with session.multicall(strict=False) as calls:
             tasks = calls.listTasks(
@@ -127,8 +127,8 @@ def _fetch(session: Any, component: str, user: str) -> dict[str, Any]:
                 queryOpts={"limit": MAX_ENTRIES, "order": "-id"},
             )
         if (rows := _result(tasks)) is not None:
-            found["tasks"] = {str(row["id"]): _task(row) for row in rows}
-    return found
+            values["tasks"] = {str(row["id"]): _task(row) for row in rows}
+    return values
 
 
 def _result(call: Any) -> Any:
@@ -148,12 +148,12 @@ def _task(row: Mapping[str, Any]) -> str:
     return f"{source.rpartition('/')[2].partition('#')[0]} for {target}" if source else ""
 
 
-def _user(options: Mapping[str, Any], known: str) -> str:
+def _user(options: Mapping[str, Any], default: str) -> str:
     """Return the user's name on the hub for the authentication that rpkg would use."""
     certificate = os.path.expanduser(str(options.get("cert") or ""))
     if os.path.isfile(certificate) and options.get("authtype") in ("ssl", None):
         return _certificate_name(certificate)
-    return known or str(options.get("user") or "")
+    return default or str(options.get("user") or "")
 
 
 def _certificate_name(path: str) -> str:

@@ -38,7 +38,7 @@ RPKG_COMPLETERS = {"list_targets": "targets", "build_arches": "arches", "branche
 MAX_LENGTH = 250
 
 #: Values; values with descriptions; or, for settings, keys with their allowed values.
-Known = Union[Iterable[str], Mapping[str, str], Mapping[str, Iterable[str]]]
+ExtraValues = Union[Iterable[str], Mapping[str, str], Mapping[str, Iterable[str]]]
 
 
 class Context:
@@ -70,15 +70,17 @@ class Completer:
     """Completer for argcomplete that offers the values of a kind.
 
     :param kind: one of :data:`KINDS`
-    :param known: returns additional values that are always offered
+    :param extra_values: returns additional values that are always offered
     :param context: without a context, only local values are offered
     """
 
-    def __init__(self, kind: str, known: Callable[[], Known] = tuple, context: Context | None = None) -> None:
+    def __init__(
+        self, kind: str, extra_values: Callable[[], ExtraValues] = tuple, context: Context | None = None
+    ) -> None:
         if kind not in KINDS:
             raise ValueError(f"unknown kind of values: {kind!r}")
         self.kind = kind
-        self.known = known
+        self.extra_values = extra_values
         self.context = context or Context("", "")
 
     def __call__(self, prefix: str = "", parsed_args: Any = None, **_: Any) -> dict[str, str]:
@@ -86,23 +88,25 @@ class Completer:
         self.context.path = getattr(parsed_args, "path", None) or self.context.path
         checkout = Checkout(self.context.path)
         values = _values(self.kind, self.context, checkout)
-        known = self.known()
-        if self.kind == "configuration-settings" and isinstance(known, Mapping):
-            known = _settings(known, prefix)
-        for value in known:
-            values.setdefault(value, known[value] if isinstance(known, Mapping) else "")
+        extra_values = self.extra_values()
+        if self.kind == "configuration-settings" and isinstance(extra_values, Mapping):
+            extra_values = _settings(extra_values, prefix)
+        for value in extra_values:
+            values.setdefault(value, extra_values[value] if isinstance(extra_values, Mapping) else "")
         return {value: _description(text) for value, text in values.items() if is_safe(value)}
 
 
-def complete_with(action: argparse.Action, kind: str, known: Callable[[], Known] = tuple) -> argparse.Action:
+def complete_with(
+    action: argparse.Action, kind: str, extra_values: Callable[[], ExtraValues] = tuple
+) -> argparse.Action:
     """Set the completion of an argument.
 
     :param kind: one of :data:`KINDS`
-    :param known: returns additional values; for ``configuration-settings`` keys with their allowed values. It is called
-        when the snapshot is created, not for each completion, and so may import slow modules
+    :param extra_values: returns additional values; for ``configuration-settings`` keys with their allowed values. It is
+        called when the snapshot is created, not for each completion, and so may import slow modules
     :returns: the action
     """
-    action.completer = Completer(kind, known)  # type: ignore[attr-defined]
+    action.completer = Completer(kind, extra_values)  # type: ignore[attr-defined]
     return action
 
 
@@ -115,12 +119,12 @@ def _description(text: object) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(text or ""))[:MAX_LENGTH]
 
 
-def _settings(known: Mapping[str, Iterable[str]], prefix: str) -> list[str]:
+def _settings(extra_values: Mapping[str, Iterable[str]], prefix: str) -> list[str]:
     """Return ``KEY=`` for every key, or all ``KEY=VALUE`` once the key is typed."""
     key, equals, _ = prefix.partition("=")
-    if equals and key in known:
-        return [f"{key}={value}" for value in known[key]]
-    return [f"{name}=" for name in known]
+    if equals and key in extra_values:
+        return [f"{key}={value}" for value in extra_values[key]]
+    return [f"{name}=" for name in extra_values]
 
 
 def _values(kind: str, context: Context, checkout: Checkout) -> dict[str, str]:
@@ -143,7 +147,7 @@ def _values(kind: str, context: Context, checkout: Checkout) -> dict[str, str]:
 
 def _cached(path: str, key: str) -> dict[str, str]:
     """Return cached values with their descriptions; empty if the cache is invalid."""
-    found = cache.read(path).get(key)
-    if isinstance(found, dict):
-        return {value: text for value, text in found.items() if isinstance(text, str)}
-    return dict.fromkeys((value for value in found if isinstance(value, str)), "") if isinstance(found, list) else {}
+    cached = cache.read(path).get(key)
+    if isinstance(cached, dict):
+        return {value: text for value, text in cached.items() if isinstance(text, str)}
+    return dict.fromkeys((value for value in cached if isinstance(value, str)), "") if isinstance(cached, list) else {}
