@@ -28,7 +28,7 @@ from fedpkg_container.errors import (
 )
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import background, run, stream
+from fedpkg_container.process import run, run_in_background, stream
 from fedpkg_container.registry.copy import put_image
 from fedpkg_container.registry.manifests import LIST_TYPES, LONGEST_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -316,7 +316,7 @@ class Buildah:
         log = self.folder / "archive.log"
         # Everything that waits for the build waits for this.
         command, environment = self._program("export.py", request), self._environment()
-        with background(command, log=log, env=environment, writes_files=True) as program:
+        with run_in_background(command, log=log, env=environment, writes_files=True) as program:
 
             def wait() -> None:
                 with contextlib.suppress(subprocess.TimeoutExpired):

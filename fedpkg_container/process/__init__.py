@@ -7,12 +7,12 @@ parent process (``setpriv --pdeathsig``), so a killed builder leaves none behind
 
 from fedpkg_container.process.background import (
     ProcessStatus,
-    background,
     is_running,
     kill_all,
     pipeline,
     process_ids,
     process_status,
+    run_in_background,
     start,
 )
 from fedpkg_container.process.run import OUTPUT_LIMIT, Argument, Completed, Environment, foreground, run, stop, stream
@@ -23,7 +23,6 @@ __all__ = [
     "Completed",
     "Environment",
     "ProcessStatus",
-    "background",
     "foreground",
     "is_running",
     "kill_all",
@@ -31,6 +30,7 @@ __all__ = [
     "process_ids",
     "process_status",
     "run",
+    "run_in_background",
     "start",
     "stop",
     "stream",

@@ -119,7 +119,7 @@ def start(
 
 
 @contextlib.contextmanager
-def background(
+def run_in_background(
     arguments: Sequence[Argument], *, log: Path, env: Environment | None = None, writes_files: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program in the background during the block and then stop it; append its output to ``log``.

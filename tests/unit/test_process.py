@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramOutputError, ProgramTimeoutError
-from fedpkg_container.process import background, is_running, pipeline, process_ids, run, stream
+from fedpkg_container.process import is_running, pipeline, process_ids, run, run_in_background, stream
 from fedpkg_container.process.run import STDERR_TAIL_BYTES
 from fedpkg_container.text import MAX_LINE_BYTES, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
@@ -228,8 +228,8 @@ def test_pipeline_whose_programs_close_standard_error(tmp_path: Path) -> None:
 
 
 def test_log_size_limit_of_a_background_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
-    with background(_shell(ENDLESS), log=tmp_path / "log") as helper:
+    monkeypatch.setattr("fedpkg_container.process.background._FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
+    with run_in_background(_shell(ENDLESS), log=tmp_path / "log") as helper:
         helper.wait(timeout=60)
     assert (tmp_path / "log").stat().st_size == 100000
 
@@ -237,6 +237,6 @@ def test_log_size_limit_of_a_background_program(tmp_path: Path, monkeypatch: pyt
 def test_missing_background_program(tmp_path: Path) -> None:
     with (
         pytest.raises(FedpkgContainerError, match="program not found: no-such"),
-        background(["no-such"], log=tmp_path / "log"),
+        run_in_background(["no-such"], log=tmp_path / "log"),
     ):
         pass
