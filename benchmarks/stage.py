@@ -15,7 +15,7 @@ import koji.xmlrpcplus
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
-from fedpkg_container.process import processes
+from fedpkg_container.process import process_ids
 from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
 
@@ -59,7 +59,7 @@ class Stage:
         :raises TimeoutError: it does not end
         """
         deadline = time.monotonic() + BACKGROUND_TIMEOUT
-        while any(map(self._is_in_background, processes())):
+        while any(map(self._is_in_background, process_ids())):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"something ran in the background for {BACKGROUND_TIMEOUT:g} s")
             time.sleep(LOOK)

@@ -1,8 +1,8 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The program: the site's own client with our commands in it.
+"""Entry point of the client program: the site's own client, extended with the container commands.
 
-Its site is what it is called, without ``-container``: ``fedpkg`` and ``fedpkg-container`` serve fedpkg. When the
-site's client is installed, its commands are all there, unchanged; otherwise rpkg's are.
+The site is the program's name without ``-container``: ``fedpkg`` and ``fedpkg-container`` both serve fedpkg. If the
+site's client is installed, all of its commands are available unchanged; otherwise those of rpkg are.
 """
 
 from __future__ import annotations
@@ -10,33 +10,34 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# A TAB runs this program as well, and waits for what is imported here.
+# Shell completion runs this program too: every import here delays it.
 if TYPE_CHECKING:
     import configparser
     from collections.abc import Iterator
 
+    from fedpkg_container.client import Client
     from fedpkg_container.errors import FedpkgContainerError
 
 DEFAULT_SITE = "fedpkg"
 
 
 def site_name(program: str) -> str:
-    """The site of a program's name: ``centpkg-container`` serves centpkg."""
+    """Return the site of a program name: ``centpkg`` for ``centpkg-container``."""
     name = program.rpartition("/")[2].removesuffix("-container")
     return DEFAULT_SITE if not name or name.startswith("__main__") else name
 
 
 def configuration_files(site: str) -> list[str]:
-    """The site's configuration file and the user's."""
+    """Return the paths of the site's and the user's configuration files."""
     return [f"/etc/rpkg/{site}.conf", os.path.expanduser(f"~/.config/rpkg/{site}.conf")]  # noqa: PTH111
 
 
 def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigParser:
-    """The site's configuration and the user's; a bundled one where there is none.
+    """Return the site's configuration merged with the user's; without a site file, the bundled one for fedpkg.
 
-    :raises UsageError: the file that was named cannot be read, or does not know the site
+    :raises UsageError: if a file cannot be read, or there is no section for the site
     """
     import argparse
     import configparser
@@ -48,54 +49,54 @@ def read_configuration(site: str, arguments: list[str]) -> configparser.ConfigPa
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-C", "--config")
     parser.add_argument("--user-config")
-    known, _ = parser.parse_known_args(arguments)
-    default, default_own = configuration_files(site)
-    path, own = Path(known.config or default), Path(known.user_config or default_own)
+    options, _ = parser.parse_known_args(arguments)
+    default_site_file, default_user_file = configuration_files(site)
+    site_file, user_file = Path(options.config or default_site_file), Path(options.user_config or default_user_file)
     config = configparser.ConfigParser()
-    for option, named in (("--config", known.config), ("--user-config", known.user_config)):
-        if named and not Path(named).is_file():
-            raise UsageError(f"there is no configuration file {named}", solution=f"check {option}")
+    for option, value in (("--config", options.config), ("--user-config", options.user_config)):
+        if value and not Path(value).is_file():
+            raise UsageError(f"configuration file not found: {value}", solution=f"check {option}")
     try:
-        if path.is_file():
-            config.read(path)
+        if site_file.is_file():
+            config.read(site_file)
         elif site == DEFAULT_SITE:
             config.read_string(resources.files("fedpkg_container").joinpath("fedpkg.conf").read_text())
-        config.read(own)
+        config.read(user_file)
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration cannot be read: {error}", solution="mend the file that it names") from error
+        raise UsageError(f"cannot read the configuration: {error}", solution="fix the file named above") from error
     if not config.has_section(site):
         raise UsageError(
-            f"there is no configuration of {site}: no section [{site}] in {path} or {own}",
-            solution=f"install {site}, or name a file with --config",
+            f"no configuration for {site}: section [{site}] is missing in {site_file} and {user_file}",
+            solution=f"install {site}, or pass a file with --config",
         )
     return config
 
 
-def bare_client(site: str, arguments: list[str]) -> Any:
-    """The client, with no arguments parsed yet.
+def bare_client(site: str, arguments: list[str]) -> Client:
+    """Return the client before its command line is parsed.
 
-    :raises UsageError: there is no usable configuration
+    :raises UsageError: if there is no usable configuration
     """
     from fedpkg_container.client import client_class
 
     config = read_configuration(site, arguments)
-    kind, module = client_class(site)
-    client = kind(config, name=site)
+    class_, module = client_class(site)
+    client = class_(config, name=site)
     client.do_imports(site=None if module == "pyrpkg" else module)
     return client
 
 
-def make_client(site: str, arguments: list[str]) -> Any:
-    """The client, with its arguments parsed and its logging set up.
+def make_client(site: str, arguments: list[str]) -> Client:
+    """Return the client with its command line parsed and its logging set up.
 
-    :raises UsageError: there is no usable configuration
+    :raises UsageError: if there is no usable configuration
     """
     import importlib
     import logging
     from pathlib import Path
 
     if not any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")):
-        os.environ["LOGNAME"] = str(os.getuid())  # rpkg looks for a name, which not everybody has (OpenShift)
+        os.environ["LOGNAME"] = str(os.getuid())  # rpkg needs a user name; arbitrary UIDs have none (OpenShift)
     client = bare_client(site, arguments)
     client.parse_cmdline()
     if not client.args.path:
@@ -107,8 +108,8 @@ def make_client(site: str, arguments: list[str]) -> Any:
 
 
 @contextmanager
-def _loading() -> Iterator[None]:
-    """Load without looking for garbage among what modules define: it stays, and the search is a tenth of the time."""
+def _gc_disabled() -> Iterator[None]:
+    """Import modules without garbage collection: their objects live on, and collecting takes a tenth of the time."""
     import gc
 
     gc.disable()
@@ -120,33 +121,33 @@ def _loading() -> Iterator[None]:
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line; the exit status."""
+    """Run a command line and return the exit status."""
     from fedpkg_container.errors import FedpkgContainerError, UsageError
 
     client = None
     try:
-        with _loading():
+        with _gc_disabled():
             client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:
             client.parser.print_help(sys.stderr)
             return UsageError.exit_code
         return _run_command(client)
     except FedpkgContainerError as error:
-        _show(error, client)
+        _show_error(error, client)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
 
 
-def _run_command(client: Any) -> int:
-    """Run the command; errors of rpkg are shown as rpkg shows them."""
+def _run_command(client: Client) -> int:
+    """Run the command and return the exit status; print rpkg's errors as rpkg does."""
     import configparser
 
     import git
     from pyrpkg import errors
 
-    from fedpkg_container.commands.terminal import complain, complain_of_error
+    from fedpkg_container.commands.terminal import print_error, print_stderr
     from fedpkg_container.errors import UsageError
 
     try:
@@ -156,71 +157,71 @@ def _run_command(client: Any) -> int:
     except errors.rpkgError as error:
         if client.args.debug:
             raise
-        complain(f"Could not execute {client.args.command.__name__}: {error}")
+        print_stderr(f"Could not execute {client.args.command.__name__}: {error}")
         return 1
     except configparser.Error as error:
-        complain_of_error(f"a configuration file cannot be read: {error}", "mend the file that it names")
+        print_error(f"cannot read a configuration file: {error}", "fix the file named above")
         return UsageError.exit_code
     except (OSError, git.GitError) as error:
         if client.args.debug:
             raise
-        complain_of_error(f"{error}", "run it again with --debug before the command to see where that came from")
+        print_error(f"{error}", "rerun with --debug (before the subcommand) for a traceback")
         return 1
     finally:
         if client.logged_in:
             _refresh_values(client)
 
 
-def _refresh_values(client: Any) -> None:
-    """What completion offers has changed, or may be old: ask the hub in the background."""
+def _refresh_values(client: Client) -> None:
+    """Update the completion values from the hub in the background: the command may have changed them."""
     import configparser
     from contextlib import suppress
 
     from pyrpkg.errors import rpkgError
 
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.completion.refresh import start_when_stale
-    from fedpkg_container.completion.values import Place
+    from fedpkg_container.completion.refresh import refresh_if_stale
+    from fedpkg_container.completion.values import Context
     from fedpkg_container.errors import FedpkgContainerError
 
     with suppress(FedpkgContainerError, rpkgError, OSError, configparser.Error):
-        place = Place(client.name, koji_profile(client), path=client.args.path)
-        start_when_stale(place, user=client.cmd.user, now=True)
+        context = Context(client.name, koji_profile(client), path=client.args.path)
+        refresh_if_stale(context, user=client.cmd.user, now=True)
 
 
-def _show(error: FedpkgContainerError, client: Any) -> None:
+def _show_error(error: FedpkgContainerError, client: Client | None) -> None:
     from fedpkg_container.commands import terminal
 
     findings = getattr(error, "findings", ())
     if client is not None and terminal.is_json(client):
-        terminal.say_findings(findings)
-        terminal.say_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
+        terminal.print_findings_json(findings)
+        terminal.print_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
         return
-    terminal.complain_of_findings(findings)
-    terminal.complain_of_error(error.reason, error.solution)
+    terminal.print_findings(findings)
+    terminal.print_error(error.reason, error.solution)
 
 
 def _complete(site: str) -> None:
-    """Answer a TAB of a shell, and exit."""
-    from fedpkg_container.completion.answer import answer
+    """Write the completions that the shell requested, and exit."""
+    from fedpkg_container.completion.complete import complete
     from fedpkg_container.errors import FedpkgContainerError
 
     try:
-        answer(site, configuration_files(site), lambda: bare_client(site, []), os._exit)
+        complete(site, configuration_files(site), lambda: bare_client(site, []), os._exit)
     except FedpkgContainerError:
-        os._exit(1)  # a TAB has no place for messages
+        os._exit(1)  # messages would disturb the command line being completed
 
 
 def main() -> None:
-    """The program's entry: the only place that exits."""
+    """Run the program and exit with its status; no other function exits."""
     if "_ARGCOMPLETE" in os.environ:
         _complete(site_name(sys.argv[0]))
     import signal
 
-    from fedpkg_container.output import written_by
+    from fedpkg_container.stdio import run_with_safe_stdio
 
-    status = written_by(lambda: run(sys.argv[1:]))
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what is left is to log out, which may be cut short
+    status = run_with_safe_stdio(lambda: run(sys.argv[1:]))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # only the logout is left, which may be cut short
     sys.exit(status)
 
 

@@ -1,66 +1,86 @@
-"""The site's own client with our commands in it."""
+"""The site's own client, extended with the container commands."""
 
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    import configparser
 
 
-def client_class(site: str) -> tuple[Any, str]:
-    """The class of the site's client with our commands, and the name of the module that it works with."""
+def client_class(site: str) -> tuple[type[Client], str]:
+    """Return the class of the site's client with the container commands, and the name of the module it extends."""
     module = "pyrpkg"
     if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
         module = site
     base = getattr(importlib.import_module(f"{module}.cli"), f"{module}Client", None)
     if base is None:
         base = importlib.import_module("pyrpkg.cli").cliClient
-    return type("ContainerClient", (_Commands, base), {}), module
+    return type("ContainerClient", (Client, base), {}), module
 
 
-class _Commands:
-    """Our commands, in front of a site's client."""
+class Client:
+    """Mixin that adds the container commands to a site's client (``pyrpkg.cli.cliClient``)."""
 
-    #: Whether a session with the hub was asked for.
+    #: Whether the command logged in to the hub.
     logged_in = False
 
-    def __init__(self, config: Any, name: str) -> None:
+    if TYPE_CHECKING:  # attributes and methods of cliClient, which has no type annotations
+        name: str
+        args: argparse.Namespace
+        cmd: Any
+        parser: argparse.ArgumentParser
+        subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
+        container_build_parser: argparse.ArgumentParser
+
+        def do_imports(self, site: str | None = None) -> None: ...  # noqa: D102
+        def parse_cmdline(self) -> None: ...  # noqa: D102
+        def setupLogging(self, log: Any) -> None: ...  # noqa: D102, N802
+        def set_completer(self, name: str, completer: Any) -> None: ...  # noqa: D102
+        def check_remote_rules_gating(self) -> None: ...  # noqa: D102
+
+    def __init__(self, config: configparser.ConfigParser, name: str) -> None:
         self.config = config
         self._name = name
         self.setup_completers()  # rpkg leaves the call to the sites
         super().__init__(config, name=name)  # type: ignore[call-arg]
 
     def setup_completers(self) -> None:
-        """What completes the arguments of rpkg: our values in place of the site's, which ask the network."""
+        """Complete rpkg's arguments from the cache instead of the site's completers, which access the network."""
         from fedpkg_container.completion.values import RPKG_COMPLETERS, Completer
 
         super().setup_completers()  # type: ignore[misc]
         for completer, kind in RPKG_COMPLETERS.items():
-            self.set_completer(completer, Completer(kind))  # type: ignore[attr-defined]
+            self.set_completer(completer, Completer(kind))
 
     def load_cmd(self) -> None:
-        """Load rpkg's part, and notice when it logs in."""
+        """Load rpkg's commands object, and record in ``logged_in`` when it logs in to the hub."""
         super().load_cmd()  # type: ignore[misc]
-        login = self._cmd.login_koji_session  # type: ignore[attr-defined]
+        commands: Any = self._cmd  # type: ignore[attr-defined]
+        login = commands.login_koji_session
 
-        def noticed(*arguments: Any) -> None:
+        def record_login(*arguments: Any) -> None:
             login(*arguments)
             self.logged_in = True
 
-        self._cmd.login_koji_session = noticed  # type: ignore[attr-defined]
+        commands.login_koji_session = record_login
 
     def register_container_build(self) -> None:
+        """Register ``container-build`` and ``container-status``."""
         from fedpkg_container.commands.build_arguments import add_arguments
 
         super().register_container_build()  # type: ignore[misc]
-        add_arguments(self.container_build_parser)  # type: ignore[attr-defined]
+        add_arguments(self.container_build_parser)
 
         self.register_container_status()
 
     def register_container_status(self) -> None:
-        """``container-status``."""
+        """Register ``container-status``."""
         from fedpkg_container.commands.container_status import add_arguments
 
-        parser = self.subparsers.add_parser(  # type: ignore[attr-defined]
+        parser = self.subparsers.add_parser(
             "container-status",
             help="Show container builds",
             description="Show the container builds of the checkout, a task, or a build",
@@ -71,16 +91,17 @@ class _Commands:
         self.container_status_parser = parser
 
     def container_status(self) -> int:
-        """``container-status``."""
+        """Run ``container-status``."""
         from fedpkg_container.commands.container_status import run as run_status
 
         return run_status(self)
 
     def register_container_build_setup(self) -> None:
+        """Register ``container-build-setup`` and ``container-build-config``."""
         from fedpkg_container.commands import container_build_config
 
         super().register_container_build_setup()  # type: ignore[misc]
-        self.container_build_config_parser = self.subparsers.add_parser(  # type: ignore[attr-defined]
+        self.container_build_config_parser = self.subparsers.add_parser(
             "container-build-config",
             help="Show, change and check the configuration of container builds",
             allow_abbrev=False,
@@ -89,7 +110,7 @@ class _Commands:
         self.container_build_config_parser.set_defaults(command=self.container_build_config)
 
     def container_build(self, flatpak: bool = False) -> int:
-        """``container-build``; a Flatpak goes the way of rpkg."""
+        """Run ``container-build``; Flatpaks are built by rpkg's own code."""
         from fedpkg_container.commands import container_build
 
         if flatpak:
@@ -98,13 +119,13 @@ class _Commands:
         return container_build.run(self)
 
     def container_build_config(self) -> int:
-        """``container-build-config``."""
+        """Run ``container-build-config``."""
         from fedpkg_container.commands import container_build_config
 
         return container_build_config.run(self)
 
     def container_build_setup(self) -> int:
-        """``container-build-setup``, the old name for the autorebuild part."""
+        """Run ``container-build-setup``, the old name of ``container-build-config --[gs]et-autorebuild``."""
         from fedpkg_container.commands import container_build_config
 
         return container_build_config.autorebuild(self)

@@ -1,4 +1,4 @@
-"""Every error that a user can meet: what is wrong, what to do about it, and the exit code it ends in."""
+"""Errors that users can see: what is wrong, what to do about it, and the exit status of the program."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class FedpkgContainerError(Exception):
-    """The base of all errors of this program.
+    """Base class of all errors of this project.
 
-    :param reason: what is wrong and where, one sentence, no trailing newline
-    :param solution: what to do next; empty when there is nothing to be done
+    :param reason: what is wrong and where: one sentence without a full stop
+    :param solution: what to do next; empty if the user can do nothing
     """
 
     exit_code = 1
@@ -26,19 +26,19 @@ class FedpkgContainerError(Exception):
 
 
 class BuildFailedError(FedpkgContainerError):
-    """A build ended in failure; the reason names the task or the step."""
+    """A build failed; the reason names the task or the step."""
 
 
 class UsageError(FedpkgContainerError):
-    """Arguments, or a configuration file, that cannot be used."""
+    """Invalid arguments or an invalid configuration file."""
 
     exit_code = 2
 
 
 class RefusedError(FedpkgContainerError):
-    """A check refused before anything was submitted.
+    """Checks refused the request before anything was submitted.
 
-    :param findings: what the checks found
+    :param findings: all findings of the checks
     """
 
     exit_code = 3
@@ -49,17 +49,17 @@ class RefusedError(FedpkgContainerError):
 
 
 class CheckoutError(RefusedError):
-    """The folder is not a dist-git checkout that can be built."""
+    """The directory is not a dist-git checkout that can be built."""
 
 
 class NotAuthenticatedError(FedpkgContainerError):
-    """The hub does not know who is asking."""
+    """The hub rejected the credentials, or there are none."""
 
     exit_code = 4
 
 
 class LostContactError(FedpkgContainerError):
-    """The hub could not be reached, or did not answer in time."""
+    """The hub could not be reached or did not respond in time."""
 
     exit_code = 5
 
@@ -71,24 +71,24 @@ class CanceledError(FedpkgContainerError):
 
 
 class ProgramError(FedpkgContainerError):
-    """A program that was started failed.
+    """A program that this process started failed.
 
-    :param program: its name
-    :param status: its exit status; negative: the signal that ended it
-    :param output: the end of what it printed, already without control characters
+    :param program: name of the program
+    :param status: exit status; if negative, the number of the signal that killed it
+    :param output: end of its output, without control characters
     """
 
     def __init__(self, program: str, status: int, output: str, *, solution: str = "") -> None:
-        ended = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
-        last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"
-        super().__init__(f"{program} {ended}: {last}", solution=solution)
+        outcome = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
+        last_line = output.strip().splitlines()[-1] if output.strip() else "no output"
+        super().__init__(f"{program} {outcome}: {last_line}", solution=solution)
         self.program = program
         self.status = status
         self.output = output
 
 
 class ProgramOutputError(ProgramError):
-    """A program printed more than it may and was stopped.
+    """A program was stopped because its output exceeded the limit.
 
     :param limit: bytes
     """
@@ -102,17 +102,17 @@ class ProgramOutputError(ProgramError):
 
 
 class ProgramTimeoutError(FedpkgContainerError):
-    """A program did not end in time and was stopped."""
+    """A program exceeded its time limit and was stopped."""
 
 
 class RegistryError(FedpkgContainerError):
-    """A registry refused, or could not be reached."""
+    """A registry refused a request or could not be reached."""
 
 
 class RegistryUnavailableError(RegistryError):
-    """A registry is not there or broken in this moment: it may be otherwise when asked again.
+    """A registry is temporarily unavailable: retrying may help.
 
-    :param retry_after: seconds for which it asks to be left alone; 0 when it does not say
+    :param retry_after: seconds to wait before a retry, as the registry requests (Retry-After); 0 if it does not
     """
 
     def __init__(self, reason: str, *, solution: str = "", retry_after: float = 0.0) -> None:
@@ -121,12 +121,12 @@ class RegistryUnavailableError(RegistryError):
 
 
 class WrongContentError(RegistryError):
-    """What came from a registry is not what its digest, or its size, says."""
+    """Content received from a registry does not match its digest or size."""
 
 
 class NoSuchImageError(RegistryError):
-    """A registry was asked for an image that it does not have."""
+    """A registry does not have the requested image."""
 
 
 class ConfigurationError(UsageError):
-    """A configuration file has wrong or missing values; all of them are named."""
+    """A configuration file has invalid or missing values; the reason lists all of them."""

@@ -1,4 +1,4 @@
-"""Writing files whole, or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 
 def check_writable(path: Path) -> None:
-    """Find out whether a file can be written, without changing it.
+    """Check that a file can be written, without changing it.
 
-    :raises OSError: it cannot
+    :raises OSError: if it cannot
     """
     path = path.resolve() if path.is_symlink() else path
     if path.is_dir():
@@ -22,10 +22,10 @@ def check_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
-    """Write a file so that whoever reads it sees all of it or what was there before.
+    """Replace a file so that readers see either the old or the complete new content.
 
-    :param mode: permissions; None for those that the file has, or a new one gets
-    :raises OSError: it could not be written; nothing has changed
+    :param mode: permissions; None for those of the existing file, or the default of a new one
+    :raises OSError: if the file cannot be written; it is unchanged then
     """
     path = path.resolve() if path.is_symlink() else path
     if mode is None:

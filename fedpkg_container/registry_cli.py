@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a command and return the exit status."""
     import logging
 
-    from fedpkg_container.commands.terminal import Complaints, complain_of_error
+    from fedpkg_container.commands.terminal import StderrHandler, print_error
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.registry.config import read_site
     from fedpkg_container.registry.config_path import configuration_path
@@ -51,29 +51,29 @@ def run(arguments: argparse.Namespace) -> int:
     from fedpkg_container.signals import interruptible
     from fedpkg_container.text import os_error_text
 
-    complaints = Complaints()
+    complaints = StderrHandler()
     complaints.addFilter(redact_queries)
     logging.basicConfig(
         format="%(message)s", handlers=[complaints], level=logging.DEBUG if arguments.debug else logging.WARNING
     )
     try:
-        with interruptible(leave_on_second=True):
+        with interruptible(exit_on_second=True):
             site = read_site(configuration_path(arguments.config), files=arguments.files)
             return int(arguments.run(arguments, site))
     except FedpkgContainerError as error:
         if arguments.debug:
             logging.getLogger(__name__).exception("%s", error.reason)
-        complain_of_error(error.reason, error.solution)
+        print_error(error.reason, error.solution)
         return error.exit_code
     except BrokenPipeError:
         raise
     except OSError as error:
         if arguments.debug:
             raise
-        complain_of_error(os_error_text(error))
+        print_error(os_error_text(error))
         return 1
     except KeyboardInterrupt:
-        complain_of_error("interrupted", "rerun the command; completed steps are skipped")
+        print_error("interrupted", "rerun the command; completed steps are skipped")
         return 130
 
 
@@ -81,12 +81,12 @@ def main() -> None:
     """Run the program and exit."""
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
-        from fedpkg_container.completion.answer import answer_with
+        from fedpkg_container.completion.complete import complete_with_parser
 
-        answer_with(parser)
-    from fedpkg_container.output import written_by
+        complete_with_parser(parser)
+    from fedpkg_container.stdio import run_with_safe_stdio
 
-    sys.exit(written_by(lambda: run(parser.parse_args())))
+    sys.exit(run_with_safe_stdio(lambda: run(parser.parse_args())))
 
 
 if __name__ == "__main__":

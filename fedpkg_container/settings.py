@@ -1,4 +1,4 @@
-"""Taking values out of an INI file, and gathering everything that is wrong with them."""
+"""Validated reading of INI files: all problems are collected and reported together."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", re.IGNORECASE)
 
 
-def size_of(text: str) -> int | None:
-    """A number of bytes, as ``500M`` or ``10 GB``; None when it is none."""
-    found = _SIZE.fullmatch(text)
-    return int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
+def parse_size(text: str) -> int | None:
+    """Return a size such as ``500M`` or ``10 GB`` in bytes; None if the text is not a size."""
+    match = _SIZE.fullmatch(text)
+    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else None
 
 
 class Settings:
-    """The settings of a file; wrong ones get their default and are remembered.
+    """Settings of a file; invalid ones are replaced by their defaults and recorded as problems.
 
-    :param parser: what was read
-    :param files: whether files that must exist are looked for
+    :param parser: parsed content of the file
+    :param files: check that files which must exist do
     """
 
     def __init__(self, parser: configparser.ConfigParser, *, files: bool = True) -> None:
@@ -40,11 +40,11 @@ class Settings:
 
     @classmethod
     def read(cls, path: Path, *, documentation: str = "docs/site.md", files: bool = True) -> Settings:
-        """The settings in a file.
+        """Read the settings of a file.
 
-        :param documentation: where they are described
-        :param files: whether files that must exist are looked for
-        :raises ConfigurationError: it cannot be read
+        :param documentation: where the settings are described, for error messages
+        :param files: check that files which must exist do
+        :raises ConfigurationError: if the file cannot be read
         """
         parser = configparser.ConfigParser(interpolation=None)
         parser.optionxform = str  # type: ignore[assignment, method-assign]
@@ -52,11 +52,11 @@ class Settings:
             with path.open(encoding="utf-8") as file:
                 parser.read_file(file)
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
-            raise ConfigurationError(f"{path} cannot be read: {error}", solution=f"see {documentation}") from error
+            raise ConfigurationError(f"cannot read {path}: {error}", solution=f"see {documentation}") from error
         return cls(parser, files=files)
 
-    def complain(self, section: str, option: str, what: str) -> None:
-        """Remember that something is wrong."""
+    def add_problem(self, section: str, option: str, what: str) -> None:
+        """Record a problem of a setting."""
         self._problems.append(f"[{section}] {option} {what}")
 
     def renamed(self, section: str, old: str, new: str) -> None:
@@ -76,45 +76,45 @@ class Settings:
         free: Sequence[str] = (),
         kinds: Mapping[str, set[str]] = MappingProxyType({}),
     ) -> list[str]:
-        """Everything that is wrong, settings that nobody knows included.
+        """Return all problems, including unknown sections and settings.
 
         :param known: section → its settings
-        :param free: sections in which every setting is known
-        :param kinds: the same of sections of which there may be several: ``target`` for ``[target stable]``
+        :param free: sections in which any setting is allowed
+        :param kinds: section type → its settings, for sections with a name: ``target`` for ``[target stable]``
         """
-        sections = {**known, **{f"{kind} {name}": kinds[kind] for kind in kinds for name in self.named(kind)}}
-        there = ", ".join([*known, *(f"{kind} NAME" for kind in kinds)])
-        found = list(self._problems)
+        sections = {**known, **{f"{kind} {name}": kinds[kind] for kind in kinds for name in self.section_names(kind)}}
+        section_list = ", ".join([*known, *(f"{kind} NAME" for kind in kinds)])
+        problems = list(self._problems)
         for section in self._parser.sections():
             kind = section.partition(" ")[0]
             if section not in sections:
-                why = f"the name of a {kind} is one word: [{kind} NAME]" if kind in kinds else f"there are {there}"
-                found.append(f"[{section}]: no such section ({why})")
+                why = f"must be [{kind} NAME], with a name of one word" if kind in kinds else f"known: {section_list}"
+                problems.append(f"[{section}]: unknown section ({why})")
             elif section not in free:
                 options = ", ".join(sorted(sections[section]))
                 unknown = sorted(set(self._parser[section]) - sections[section])
-                found += [f"[{section}] {option}: no such setting (there are {options})" for option in unknown]
-        return found
+                problems += [f"[{section}] {option}: unknown setting (known: {options})" for option in unknown]
+        return problems
 
-    def named(self, kind: str) -> tuple[str, ...]:
-        """The names of the sections of a kind: ``stable`` for ``[target stable]``, where the kind is ``target``."""
-        found = (re.fullmatch(rf"{kind} (\S+)", section) for section in self._parser.sections())
-        return tuple(each[1] for each in found if each)
+    def section_names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the sections of a type: ``stable`` for ``[target stable]`` and type ``target``."""
+        matches = (re.fullmatch(rf"{kind} (\S+)", section) for section in self._parser.sections())
+        return tuple(match[1] for match in matches if match)
 
     def text(self, section: str, option: str) -> str:
-        """A text; empty when it is not given."""
+        """Return a setting as text; empty if it is not set."""
         return self._parser.get(section, option, fallback="").strip()
 
     def section(self, name: str) -> dict[str, str]:
-        """All of a section."""
+        """Return all settings of a section; empty if there is no such section."""
         return dict(self._parser[name]) if self._parser.has_section(name) else {}
 
     def words(self, section: str, option: str) -> tuple[str, ...]:
-        """A list of words."""
+        """Return a list of words separated by whitespace."""
         return tuple(self.text(section, option).split())
 
-    def chosen(self, section: str, option: str, choices: Sequence[str], *, default: Sequence[str]) -> tuple[str, ...]:
-        """Some of a few words, in the order given; ``none`` for none of them, where the default is all."""
+    def subset(self, section: str, option: str, choices: Sequence[str], *, default: Sequence[str]) -> tuple[str, ...]:
+        """Return a subset of ``choices`` in the given order; ``none`` means the empty subset if the default is all."""
         words = tuple(dict.fromkeys(self.words(section, option)))
         if not words:
             return tuple(default)
@@ -122,76 +122,78 @@ class Settings:
             return ()
         for word in words:
             if word not in choices:
-                self.complain(section, option, f"= {word}: must be some of {', '.join(choices)}")
+                self.add_problem(section, option, f"= {word}: must be some of {', '.join(choices)}")
         return words
 
     def choice(self, section: str, option: str, choices: Sequence[str]) -> str:
-        """One of a few words; the first when it is not given."""
+        """Return one of ``choices``; the first if it is not set."""
         value = self.text(section, option) or choices[0]
         if value not in choices:
-            self.complain(section, option, f"= {value}: must be one of {', '.join(choices)}")
+            self.add_problem(section, option, f"= {value}: must be one of {', '.join(choices)}")
             return choices[0]
         return value
 
     def path(self, section: str, option: str, *, exists: bool = True) -> Path | None:
-        """An absolute path; None when it is not given."""
+        """Return an absolute path; None if it is not set."""
         value = self.text(section, option)
         if not value:
             return None
         path = Path(value)
         if not path.is_absolute():
-            self.complain(section, option, f"= {value}: not an absolute path")
+            self.add_problem(section, option, f"= {value}: not an absolute path")
         elif exists and self._files and not path.exists():
-            self.complain(section, option, f"= {value}: no such file or folder")
+            self.add_problem(section, option, f"= {value}: no such file or directory")
         return path
 
-    def number(self, section: str, option: str, default: int, *, unit: str, least: int = 1) -> int:
-        """A whole number."""
+    def number(self, section: str, option: str, default: int, *, unit: str, minimum: int = 1) -> int:
+        """Return an integer."""
         value = self.text(section, option) or str(default)
-        if not re.fullmatch("[0-9]{1,12}", value) or int(value) < least:
-            self.complain(section, option, f"= {value}: must be a number of {unit}, {least} or more")
+        if not re.fullmatch("[0-9]{1,12}", value) or int(value) < minimum:
+            self.add_problem(section, option, f"= {value}: must be a number of {unit}, at least {minimum}")
             return default
         return int(value)
 
     def size(self, section: str, option: str, default: int) -> int:
-        """A number of bytes: ``500M``, ``10 GB``."""
+        """Return a size in bytes; the file has e.g. ``500M`` or ``10 GB``."""
         value = self.text(section, option)
         if not value:
             return default
-        size = size_of(value)
+        size = parse_size(value)
         if size is None:
-            self.complain(section, option, f"= {value}: must be a size, such as 500M or 10G")
+            self.add_problem(section, option, f"= {value}: must be a size, e.g. 500M or 10G")
             return default
         return size
 
     def registry(self, section: str, option: str) -> str:
-        """A registry, host and port; it must be given."""
+        """Return a registry (host, optionally with port); the setting is mandatory."""
         value = self.text(section, option)
         if not value:
-            self.complain(section, option, "is missing")
+            self.add_problem(section, option, "is missing")
             return value
         try:
-            ok = ImageReference.parse(f"{value}/image").registry == value
+            is_valid = ImageReference.parse(f"{value}/image").registry == value
         except UsageError:
-            ok = False
-        if not ok:
-            self.complain(section, option, f"= {value}: must be a registry, as registry.example.org or host:5000")
+            is_valid = False
+        if not is_valid:
+            self.add_problem(
+                section, option, f"= {value}: must be a registry host, e.g. registry.example.org or host:5000"
+            )
         return value
 
     def url(self, section: str, option: str) -> str:
-        """An address of http or https; empty when it is not given."""
+        """Return an http or https URL; empty if it is not set."""
         value = self.text(section, option)
         parts = urllib.parse.urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or not parts.netloc):
-            self.complain(section, option, f"= {value}: must be an address, as https://host/path")
+            self.add_problem(section, option, f"= {value}: must be a URL, e.g. https://host/path")
         return value
 
     def networks(self, section: str, option: str) -> tuple[str, ...]:
-        """IPv4 networks: ``10.0.0.0/8 192.0.2.7``."""
-        found = []
+        """Return IPv4 networks; the file has e.g. ``10.0.0.0/8 192.0.2.7``."""
+        networks = []
         for word in self.words(section, option):
             try:
-                found.append(str(ipaddress.IPv4Network(word)))
+                networks.append(str(ipaddress.IPv4Network(word)))
             except ValueError:
-                self.complain(section, option, f"= {word}: must be networks, as 10.0.0.0/8")
-        return tuple(found)
+                self.add_problem(section, option, f"= {word}: must be IPv4 networks, e.g. 10.0.0.0/8")
+        return tuple(networks)

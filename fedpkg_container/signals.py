@@ -1,4 +1,4 @@
-"""Being told to stop: by a person, by a daemon, or by the death of the process that started this one."""
+"""Handling of SIGINT, SIGTERM and the death of the parent process."""
 
 from __future__ import annotations
 
@@ -7,76 +7,78 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def die_with_parent() -> None:
-    """Have the kernel send this process SIGTERM when the process that started it dies."""
+    """Make the kernel send SIGTERM to this process when its parent dies (prctl(2))."""
     import ctypes
 
     set_parent_death_signal = 1
     ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
-def _nothing(*_: object) -> None:
-    """A handler rather than SIG_IGN, which the programs started meanwhile would inherit."""
+def _ignore(*_: object) -> None:
+    """Ignore a signal; child processes would inherit SIG_IGN, but not this handler."""
 
 
 @contextlib.contextmanager
 def _handled_by(
-    handler: Callable[[int, FrameType | None], None], *, of: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
+    handler: Callable[[int, FrameType | None], None], *, signals: Sequence[signal.Signals] = STOP_SIGNALS
 ) -> Iterator[None]:
-    before = {each: signal.signal(each, handler) for each in of}
+    previous = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)
 
 
-def uninterrupted() -> contextlib.AbstractContextManager[None]:
-    """Let neither SIGINT nor SIGTERM disturb what is done inside: giving back, cleaning up."""
-    return _handled_by(_nothing)
+def shield_signals() -> contextlib.AbstractContextManager[None]:
+    """Ignore SIGINT and SIGTERM in the block, which releases resources or cleans up."""
+    return _handled_by(_ignore)
 
 
-def left_to_the_program() -> contextlib.AbstractContextManager[None]:
-    """Leave Ctrl-C to the program that runs on this terminal meanwhile."""
-    return _handled_by(_nothing, of=(signal.SIGINT,))
+def ignore_sigint() -> contextlib.AbstractContextManager[None]:
+    """Leave Ctrl-C to the program that runs in the foreground."""
+    return _handled_by(_ignore, signals=(signal.SIGINT,))
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM: the work in progress is to be given up, and cleaned up after."""
+    """SIGINT or SIGTERM was received: abort the work in progress and clean up."""
 
 
-def interruptible(*, leave_on_second: bool = False) -> contextlib.AbstractContextManager[None]:
-    """Turn the first SIGINT or SIGTERM into ``Interrupted``; further ones do not disturb the cleaning up.
+def interruptible(*, exit_on_second: bool = False) -> contextlib.AbstractContextManager[None]:
+    """Raise ``Interrupted`` on the first SIGINT or SIGTERM; ignore further ones, so that cleanup completes.
 
-    :param leave_on_second: let the second one end the process at once instead
+    :param exit_on_second: let the second signal end the process immediately instead
     """
-    then = signal.SIG_DFL if leave_on_second else _nothing
+    next_handler = signal.SIG_DFL if exit_on_second else _ignore
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, then)
+        for stop_signal in STOP_SIGNALS:
+            signal.signal(stop_signal, next_handler)
         raise Interrupted(signal.Signals(number).name)
 
     return _handled_by(interrupt)
 
 
-class Pending:
-    """Whether an interrupt came that was put off."""
+class PendingInterrupt:
+    """Whether a deferred signal was received."""
 
     def __init__(self) -> None:
         self.interrupted = False
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Pending]:
-    """Put the first SIGINT or SIGTERM off, and say afterwards that it came; the second one ends the process."""
-    pending = Pending()
+def defer_signals() -> Iterator[PendingInterrupt]:
+    """Defer the first SIGINT or SIGTERM: record it in the returned object; the second one ends the process."""
+    pending = PendingInterrupt()
 
-    def note(_number: int, _: FrameType | None) -> None:
+    def record(_number: int, _: FrameType | None) -> None:
         pending.interrupted = True
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
+        for stop_signal in STOP_SIGNALS:
+            signal.signal(stop_signal, signal.SIG_DFL)
 
-    with _handled_by(note):
+    with _handled_by(record):
         yield pending

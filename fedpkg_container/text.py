@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show."""
+"""Formatting of text: untrusted text made safe for terminals and logs, numbers, durations, and lines of output."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def printable(text: str) -> str:
-    """Text from outside without anything that moves a terminal or reorders a line; newlines and tabs stay."""
+    """Replace terminal control and bidirectional formatting characters in untrusted text; keep newlines and tabs."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def printable_line(text: str) -> str:
-    """Text from outside that is to stay on one line."""
+    """Return untrusted text in printable form on one line."""
     return " ".join(printable(text).split("\n"))
 
 
@@ -21,22 +21,22 @@ def printable_line(text: str) -> str:
 _CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
 
 
-def without_credentials(text: str) -> str:
-    """A URL, or text that has URLs in it, without the user names and passwords in these."""
+def strip_credentials(text: str) -> str:
+    """Remove user names and passwords from the URLs in a text."""
     return _CREDENTIALS.sub("", text)
 
 
-def counted(number: int, one: str, several: str = "") -> str:
-    """A number and what there are: ``1 tag``, ``0 tags``; ``repository`` becomes ``repositories``.
+def pluralize(number: int, singular: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 tag``, ``0 tags``, ``2 repositories``.
 
-    :param several: where it is not made as usual
+    :param plural: irregular plural of the noun
     """
-    usual = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
-    return f"{number} {one if number == 1 else several or usual}"
+    regular = f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"
+    return f"{number} {singular if number == 1 else plural or regular}"
 
 
-def spoken(seconds: float) -> str:
-    """About how long: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 days``."""
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 days``."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -49,20 +49,20 @@ def spoken(seconds: float) -> str:
 
 
 def os_error_text(error: OSError) -> str:
-    """What the system could not do, with the name of the file where it is known."""
+    """Return the message of a system error, with the file name if it is known."""
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
 
 
-#: Bytes of a line that are kept; what follows becomes a line of its own, so that output without newlines is bounded.
-LONGEST_LINE = 16 * 1024
+#: Maximum length of a line in bytes. Longer lines are split, so that output without newlines needs bounded memory.
+MAX_LINE_BYTES = 16 * 1024
 
 
-def _cut(line: bytes) -> list[bytes]:
-    """A line in parts that are not too long, none of which begins in the middle of a character of UTF-8."""
+def _split_long(line: bytes) -> list[bytes]:
+    """Split a line into parts of at most ``MAX_LINE_BYTES``, not inside a UTF-8 character."""
     parts = []
-    while len(line) > LONGEST_LINE:
-        end = LONGEST_LINE
-        while end > LONGEST_LINE - 4 and line[end] & 0xC0 == 0x80:
+    while len(line) > MAX_LINE_BYTES:
+        end = MAX_LINE_BYTES
+        while end > MAX_LINE_BYTES - 4 and line[end] & 0xC0 == 0x80:
             end -= 1
         parts.append(line[:end])
         line = line[end:]
@@ -70,21 +70,21 @@ def _cut(line: bytes) -> list[bytes]:
 
 
 class LineSplitter:
-    """Cuts output that comes in pieces into lines."""
+    """Splits a stream of output chunks into lines."""
 
     def __init__(self) -> None:
         self._pending = b""
 
     def add(self, content: bytes) -> list[bytes]:
-        """The lines that this piece completes, without their newlines."""
-        *whole, self._pending = (self._pending + content).split(b"\n")
-        lines = [part for line in whole for part in _cut(line)]
-        if len(self._pending) > LONGEST_LINE:
-            *parts, self._pending = _cut(self._pending)
+        """Return the lines that this chunk completes, without newlines."""
+        *complete, self._pending = (self._pending + content).split(b"\n")
+        lines = [part for line in complete for part in _split_long(line)]
+        if len(self._pending) > MAX_LINE_BYTES:
+            *parts, self._pending = _split_long(self._pending)
             lines += parts
         return lines
 
-    def rest(self) -> list[bytes]:
-        """What came after the last newline: a line, or nothing."""
+    def flush(self) -> list[bytes]:
+        """Return the text after the last newline as a list of one line, or an empty list."""
         rest, self._pending = self._pending, b""
         return [rest] if rest else []

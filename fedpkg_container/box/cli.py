@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
-from fedpkg_container.output import written_by
 from fedpkg_container.process import foreground
-from fedpkg_container.text import counted, os_error_text
+from fedpkg_container.stdio import run_with_safe_stdio
+from fedpkg_container.text import os_error_text, pluralize
 
 if TYPE_CHECKING:
     from fedpkg_container.box.box import Box
@@ -122,7 +122,7 @@ def _program(arguments: argparse.Namespace) -> str:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    print(f"{counted(_running(arguments).prune(), 'image')} deleted from staging")
+    print(f"{pluralize(_running(arguments).prune(), 'image')} deleted from staging")
     return 0
 
 
@@ -247,10 +247,10 @@ def main() -> None:
     """The program's entry."""
     parser = _parser()
     if "_ARGCOMPLETE" in os.environ:
-        from fedpkg_container.completion.answer import answer_with
+        from fedpkg_container.completion.complete import complete_with_parser
 
-        answer_with(parser)
-    sys.exit(written_by(lambda: _run(parser.parse_args())))
+        complete_with_parser(parser)
+    sys.exit(run_with_safe_stdio(lambda: _run(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedpkg_container.engines.workspace import locked
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.files import write_atomically
+from fedpkg_container.locking import locked
 from fedpkg_container.process import process_status, start
 from fedpkg_container.text import printable
 

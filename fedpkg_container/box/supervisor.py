@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fedpkg_container.box.services import Service
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.process import kill_all, process_status, processes
+from fedpkg_container.process import kill_all, process_ids, process_status
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _processes_of(service: Service) -> list[int]:
     """The processes that are left of a service: it was the leader of their session."""
     leader = service.last_pid
     found = []
-    for pid in processes() if leader is not None else ():
+    for pid in process_ids() if leader is not None else ():
         status = process_status(pid)
         if status is not None and status.is_running and status.session == leader:
             found.append(pid)

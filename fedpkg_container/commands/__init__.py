@@ -1,4 +1,4 @@
-"""What a person types: arguments, one library call, presentation.
+"""Commands: argument parsing, one call into the library, and output.
 
-A module here imports nothing heavy at its top: its arguments must be readable in a few milliseconds.
+Modules here import nothing slow at their top: parsing the arguments must take a few milliseconds only.
 """

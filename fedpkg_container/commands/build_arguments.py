@@ -1,28 +1,31 @@
-"""The arguments of ``container-build``: rpkg's, and ours."""
+"""Arguments of ``container-build``: those of rpkg and the additional ones."""
 
 from __future__ import annotations
 
 import argparse
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.completion import complete_with
-from fedpkg_container.progress.kinds import KINDS
+from fedpkg_container.progress import KINDS
 
-EPILOG = """exit status: 0 built, 1 failed, 2 wrong usage, 3 refused by a check, 4 not authenticated,
-5 lost contact with the hub, 6 canceled, 130 interrupted (the build goes on)"""
+if TYPE_CHECKING:
+    from fedpkg_container.client import Client
 
-#: rpkg's words for options of a service that is no more, in words that hold for any.
+EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check, 4 not authenticated,
+5 lost contact with the hub, 6 canceled, 130 interrupted (the build keeps running)"""
+
+#: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {
-    "signing_intent": "Signing intent of the composes (ODCS); refused where builders have no such service",
-    "compose_ids": "Existing composes (ODCS) to use, as integers; cannot be used with --signing-intent",
+    "signing_intent": "Signing intent of the composes; not supported without a compose service (ODCS)",
+    "compose_ids": "IDs of existing composes (ODCS) to use; not allowed with --signing-intent",
     "replace_dependency": "Dependency replacement (Cachito)",
-    "skip_build": "Removed upstream; refused by hubs",
-    "arches": "Limit a scratch, an isolated or a local build to arches",
+    "skip_build": "Not supported any more; rejected by hubs",
+    "arches": "Limit a scratch, isolated or local build to these architectures",
 }
 
-#: What completes the values of rpkg's arguments.
+#: Completion of the values of rpkg's arguments.
 _COMPLETES = {
     "target": "targets",
     "arches": "arches",
@@ -36,39 +39,41 @@ _COMPLETES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what rpkg's ``container-build`` does not have."""
+    """Add the arguments that rpkg's ``container-build`` does not have."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     for action in _own_actions(parser):
         action.help = _HELP.get(action.dest, action.help)
         if kind := _COMPLETES.get(action.dest):
             complete_with(action, kind)
-    # A default would overwrite rpkg's global options of the same names, given before the command.
+    # A default would overwrite rpkg's global options of the same names, which precede the command.
     parser.add_argument(
         "--dry-run",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="Check everything, say what would be submitted, and submit nothing",
+        help="Run all checks and show the request, but do not submit it",
     )
     parser.add_argument(
         "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
     )
-    parser.add_argument("--offline", action="store_true", help="With --dry-run: do not ask the hub")
-    parser.add_argument("--strict", action="store_true", help="Let warnings of the checks refuse the build too")
+    parser.add_argument("--offline", action="store_true", help="With --dry-run: skip all requests to the hub")
+    parser.add_argument("--strict", action="store_true", help="Treat check warnings as errors")
     skip_check = parser.add_argument(
-        "--skip-check", metavar="CODE", action="append", default=[], help="Pass one check; may be given several times"
+        "--skip-check", metavar="CODE", action="append", default=[], help="Skip the check with this code (repeatable)"
     )
     complete_with(skip_check, "check-codes", _checks)
     userdata = parser.add_argument(
-        "--userdata", metavar="JSON", default=None, help="A JSON object that is recorded with the task as it is"
+        "--userdata", metavar="JSON", default=None, help="JSON object to store verbatim with the task"
     )
     complete_with(userdata, "nothing")
-    parser.add_argument("--task-info", metavar="FILE", help="Write the task's id and what was submitted, as JSON")
-    add_following(parser)
+    parser.add_argument(
+        "--task-info", metavar="FILE", help="Write the task ID and the submitted request to FILE as JSON"
+    )
+    add_follow_arguments(parser)
     parser.add_argument(
         "--local",
         action="store_true",
-        help="Build on this machine from the files as they are, without hub and registry",
+        help="Build locally from the working tree, without a hub or a candidate registry",
     )
 
 
@@ -79,7 +84,7 @@ def _checks() -> dict[str, str]:
 
 
 def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """The parser's actions, as copies in the place of those that it shares with other parsers (rpkg's ``parents``)."""
+    """Replace the actions that the parser shares with others (rpkg's ``parents``) by copies, and return all actions."""
     copies = {id(action): copy.copy(action) for action in parser._actions}
     for group in (*parser._action_groups, *parser._mutually_exclusive_groups):
         group._group_actions[:] = [copies.get(id(action), action) for action in group._group_actions]
@@ -89,28 +94,28 @@ def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return parser._actions
 
 
-def add_following(parser: argparse.ArgumentParser) -> None:
-    """Add how a build is followed: the same for ``container-status --watch``."""
+def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for following a build, which ``container-status --watch`` has too."""
     parser.add_argument(
-        "--progress", choices=KINDS, default="auto", help="How a build is shown (auto: live on a terminal, else plain)"
+        "--progress", choices=KINDS, default="auto", help="Progress display (auto: live on a terminal, otherwise plain)"
     )
     hub_timeout = parser.add_argument(
         "--hub-timeout",
         metavar="SECONDS",
-        type=seconds,
+        type=parse_seconds,
         default=None,
-        help="For how long a hub that does not answer is asked again (default 600)",
+        help="Keep retrying an unresponsive hub for this many seconds (default: 600)",
     )
     complete_with(hub_timeout, "nothing")
     parser.add_argument(
-        "--cancel-on-interrupt", action="store_true", help="Cancel the build on Ctrl-C instead of leaving it"
+        "--cancel-on-interrupt", action="store_true", help="Cancel the build on Ctrl-C instead of detaching from it"
     )
 
 
-def seconds(text: str) -> float:
-    """A number of seconds that is not negative.
+def parse_seconds(text: str) -> float:
+    """Parse a non-negative number of seconds.
 
-    :raises argparse.ArgumentTypeError: it is none
+    :raises argparse.ArgumentTypeError: if the text is not one
     """
     try:
         value = float(text)
@@ -121,15 +126,15 @@ def seconds(text: str) -> float:
     return value
 
 
-def flat(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
-    """The values of an option that takes several and may be given several times; None when it was not given."""
+def flatten(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
+    """Flatten the values of a repeatable option with several values; None if the option was not given."""
     return [item for group in groups for item in group] if groups else None
 
 
-def check_usage(client: Any) -> None:
-    """End with a usage error where arguments do not go together, in rpkg's words where it has them.
+def check_usage(client: Client) -> None:
+    """Exit with a usage error if arguments contradict each other; rpkg's messages are used where it has one.
 
-    :raises UsageError: a code of ``--skip-check`` is unknown
+    :raises UsageError: if a code of ``--skip-check`` is unknown
     """
     from fedpkg_container.commands.findings import check_codes
     from fedpkg_container.model.nvr import nvr_part_problem
@@ -147,8 +152,8 @@ def check_usage(client: Any) -> None:
         error(f"argument --build-release: {arguments.build_release!r} {problem}")
     if arguments.isolated and (problem := isolated_release_problem(arguments.build_release)):
         error(f"argument --build-release: the release of an isolated build {problem}")
-    if arguments.arches is not None and not flat(arguments.arches):
-        error("argument --arches: expected at least one arch")
+    if arguments.arches is not None and not flatten(arguments.arches):
+        error("argument --arches: expected at least one architecture")
     if arguments.arches and not (arguments.scratch or arguments.isolated or arguments.local):
         error("Cannot override arches for non-scratch and non-isolated builds")
     if arguments.offline and not arguments.dry_run:
@@ -158,7 +163,7 @@ def check_usage(client: Any) -> None:
     check_codes(arguments.skip_check)
 
 
-def _check_local_usage(client: Any) -> None:
+def _check_local_usage(client: Client) -> None:
     options = ("isolated", "background", "nowait", "task_info", "koji_parent_build", "compose_ids", "signing_intent")
     for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch"):
         if getattr(client.args, name):

@@ -1,32 +1,33 @@
-"""What the site's configuration says of container builds, in section ``[SITE.container-build]``."""
+"""Settings of container builds in the site's configuration, section ``[SITE.container-build]``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.errors import UsageError
 
 if TYPE_CHECKING:
+    from fedpkg_container.client import Client
     from fedpkg_container.model.polling import PollInterval
 
 
-def koji_profile(client: Any) -> str:
-    """The koji profile: that of the section for container builds, else the site's.
+def koji_profile(client: Client) -> str:
+    """Return the Koji profile: that of the section for container builds, or else the site's.
 
-    :raises UsageError: neither names one
+    :raises UsageError: if neither is set
     """
-    named = _setting(client, "kojiprofile")
-    if not named and not client.config.has_option(client.name, "kojiprofile"):
+    profile = _setting(client, "kojiprofile")
+    if not profile and not client.config.has_option(client.name, "kojiprofile"):
         raise UsageError(
-            f"no koji profile is named in [{client.name}]", solution="set kojiprofile in the site's configuration"
+            f"no Koji profile is set in [{client.name}]", solution="set kojiprofile in the site's configuration"
         )
-    return named or str(client.config.get(client.name, "kojiprofile"))
+    return profile or str(client.config.get(client.name, "kojiprofile"))
 
 
-def poll_interval(client: Any) -> PollInterval:
-    """How often the hub is asked: settings ``progress_interval`` and ``progress_interval_max``, and ``--hub-timeout``.
+def poll_interval(client: Client) -> PollInterval:
+    """Return the poll interval (``progress_interval``, ``progress_interval_max``) and the limit of ``--hub-timeout``.
 
-    :raises UsageError: a setting is no number of seconds
+    :raises UsageError: if a setting is not a valid number of seconds
     """
     from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
 
@@ -36,22 +37,22 @@ def poll_interval(client: Any) -> PollInterval:
     return PollInterval(minimum, max(minimum, maximum), DEFAULT_POLL_INTERVAL.hub_timeout if given is None else given)
 
 
-def _setting(client: Any, option: str) -> str:
+def _setting(client: Client, option: str) -> str:
     section = f"{client.name}.container-build"
     if client.config.has_option(section, option):
         return str(client.config.get(section, option))
     return ""
 
 
-def _seconds(client: Any, option: str, usual: float) -> float:
+def _seconds(client: Client, option: str, default: float) -> float:
     text = _setting(client, option)
     try:
-        value = float(text) if text else usual
+        value = float(text) if text else default
     except ValueError:
         value = -1.0
     if not 0.1 <= value <= 3600:
         raise UsageError(
-            f"[{client.name}.container-build] {option} = {text}: must be seconds, from 0.1 to 3600",
-            solution="mend the site's configuration",
+            f"[{client.name}.container-build] {option} = {text}: must be a number of seconds from 0.1 to 3600",
+            solution="correct the site's configuration",
         )
     return value

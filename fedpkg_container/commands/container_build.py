@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flat
-from fedpkg_container.commands.terminal import complain, is_json, is_quiet, one_line, say, say_event
+from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flatten
+from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.events import Submitted
     from fedpkg_container.model.build import BuildRequest, Preflight
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 
-def run(client: Any) -> int:
-    """Check the checkout, submit, follow to the end.
+def run(client: Client) -> int:
+    """Check the checkout, submit the build and follow it to its end.
 
-    :param client: the site's client, with its arguments parsed
+    :param client: client with its arguments parsed
     :returns: exit status
-    :raises FedpkgContainerError: see the exit statuses
+    :raises FedpkgContainerError: each subclass has its own exit status
     """
     check_usage(client)
     if client.args.local:
@@ -32,75 +33,77 @@ def run(client: Any) -> int:
 
         return run_local(client)
     from fedpkg_container.commands.client_config import poll_interval
-    from fedpkg_container.commands.following import INTERRUPTED, follow_to_end, interrupted
+    from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.signals import deferred
+    from fedpkg_container.signals import defer_signals
 
     arguments = client.args
-    poll_interval(client)  # a wrong setting is told before there is a task
+    poll_interval(client)  # report invalid settings before the task is created
     if arguments.task_info:
         _check_task_info(arguments.task_info)
     checkout = Checkout.read(client.cmd)
     if arguments.release:
-        complain(f"with --release, the branch is {checkout.branch}: the build fails where that lacks the commit")
+        print_stderr(
+            f"--release {checkout.branch}: the build will fail if branch {checkout.branch} does not contain this commit"
+        )
     request = _request(client, checkout)
-    session, answer, findings = _check(client, checkout, request)
+    session, preflight, findings = _check(client, checkout, request)
     if arguments.dry_run:
-        _say_request(client, request, answer)
+        _print_request(client, request, preflight)
         return 0
-    with deferred() as pending:
-        task_id = _submit(client, session, request, answer)
+    with defer_signals() as pending:
+        task_id = _submit(client, session, request, preflight)
         if arguments.nowait:
             if pending.interrupted:
-                interrupted(client, session, task_id)
-            return INTERRUPTED if pending.interrupted else 0
-        submitted = _submitted(client, task_id, request, answer, checkout)
+                handle_interrupt(client, session, task_id)
+            return EXIT_INTERRUPTED if pending.interrupted else 0
+        submitted = _submitted(client, task_id, request, preflight, checkout)
         warnings = tuple(str(finding) for finding in findings)
         return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
 
 
 def _submitted(
-    client: Any, task_id: int, request: BuildRequest, answer: Preflight, checkout: Checkout | None = None
+    client: Client, task_id: int, request: BuildRequest, preflight: Preflight, checkout: Checkout | None = None
 ) -> Submitted:
     from fedpkg_container.hub.events import Submitted
 
     name = f"{checkout.namespace}/{checkout.name}" if checkout else ""
-    title = answer.nvr or f"{name}{' (scratch)' if request.scratch else ''}"
-    nvr = "" if answer.release_is_next else answer.nvr
-    return Submitted(task_id, _task_page(client, task_id), nvr, answer.average, printable_line(title))
+    title = preflight.nvr or f"{name}{' (scratch)' if request.scratch else ''}"
+    nvr = "" if preflight.release_is_next else preflight.nvr
+    return Submitted(task_id, _task_page(client, task_id), nvr, preflight.average, printable_line(title))
 
 
-def _request(client: Any, checkout: Checkout) -> BuildRequest:
+def _request(client: Client, checkout: Checkout) -> BuildRequest:
     from fedpkg_container.model.build import BACKGROUND, BuildRequest
 
     arguments = client.args
     if arguments.target:
         client.cmd.target = arguments.target
-    arches = flat(arguments.arches)
+    arches = flatten(arguments.arches)
     options = {
         "scratch": arguments.scratch or None,
         "isolated": arguments.isolated or None,
         "release": arguments.build_release,
         "koji_parent_build": arguments.koji_parent_build,
-        "yum_repourls": flat(arguments.repo_url),
+        "yum_repourls": flatten(arguments.repo_url),
         "git_branch": checkout.branch,
         "signing_intent": arguments.signing_intent,
-        "compose_ids": flat(arguments.compose_ids),
+        "compose_ids": flatten(arguments.compose_ids),
         "skip_build": arguments.skip_build or None,
-        "dependency_replacements": flat(arguments.replace_dependency),
+        "dependency_replacements": flatten(arguments.replace_dependency),
         "arch_override": " ".join(arches) if arches else None,
         "userdata": _userdata(client),
     }
-    derived = client.cmd.container_build_target if checkout.branch else ""
+    default_target = client.cmd.container_build_target if checkout.branch else ""
     return BuildRequest(
         source=checkout.source,
-        target=client.cmd.target if arguments.target else derived,
+        target=client.cmd.target if arguments.target else default_target,
         options={key: value for key, value in options.items() if value is not None},
         priority=BACKGROUND if arguments.background else None,
     )
 
 
-def _userdata(client: Any) -> dict[str, Any] | None:
+def _userdata(client: Client) -> dict[str, Any] | None:
     import json
 
     text = client.args.userdata
@@ -109,43 +112,48 @@ def _userdata(client: Any) -> dict[str, Any] | None:
     try:
         data = json.loads(text)
     except ValueError as error:
-        client.container_build_parser.error(f"argument --userdata: not JSON: {error}")
+        client.container_build_parser.error(f"argument --userdata: invalid JSON: {error}")
     if not isinstance(data, dict):
         client.container_build_parser.error("argument --userdata: must be a JSON object")
     return dict(data)
 
 
-def _check(client: Any, checkout: Checkout, request: BuildRequest) -> tuple[Any, Preflight, list[Finding]]:
-    """Check files and hub, and refuse what would fail; the session, what the hub knows, and the warnings.
+def _check(client: Client, checkout: Checkout, request: BuildRequest) -> tuple[Any, Preflight, list[Finding]]:
+    """Check the files and the state of the hub before the submission.
 
-    :raises RefusedError: with every finding
+    :returns: session (None with ``--offline``), result of the hub's checks, and remaining findings (warnings)
+    :raises RefusedError: if a check found an error; with all findings
     """
-    from fedpkg_container.commands.findings import refuse, tell, weighed
+    from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.model.build import Preflight
     from fedpkg_container.model.findings import ERROR, Finding
 
     arguments = client.args
-    found, labels = _check_files(client, checkout)
+    file_findings, labels = _check_files(client, checkout)
     if not request.target:
-        solution = "switch to a branch, or name the target with --target"
-        refuse([*found, Finding("target", ERROR, "no target is known, because the checkout is on no branch", solution)])
-    session, answer, note = None, Preflight([]), ""
+        solution = "switch to a branch, or pass --target"
+        raise_on_errors(
+            [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
+        )
+    session, preflight, note = None, Preflight([]), ""
     try:
         if not arguments.offline:
-            session, answer = _ask_hub(client, checkout, request, labels)
+            session, preflight = _query_hub(client, checkout, request, labels)
     except FedpkgContainerError as error:
-        if not any(finding.severity == ERROR for finding in weighed(found, skip=arguments.skip_check)):
+        if not any(finding.severity == ERROR for finding in apply_overrides(file_findings, skip=arguments.skip_check)):
             raise
-        note = f"the hub was not asked: {error.reason}"
-    findings = weighed([*found, *answer.findings], skip=arguments.skip_check, strict=arguments.strict)
-    refuse(findings, note=note)
-    tell(client, findings)
-    return session, answer, findings
+        note = f"checks of the hub skipped: {error.reason}"
+    findings = apply_overrides(
+        [*file_findings, *preflight.findings], skip=arguments.skip_check, strict=arguments.strict
+    )
+    raise_on_errors(findings, note=note)
+    report_findings(client, findings)
+    return session, preflight, findings
 
 
-def _check_files(client: Any, checkout: Checkout) -> tuple[list[Finding], Mapping[str, str]]:
-    """What is wrong on disk, and the labels of the Dockerfile."""
+def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Mapping[str, str]]:
+    """Return the findings about the files of the checkout, and the labels of the Dockerfile."""
     from fedpkg_container.distgit import rules
     from fedpkg_container.distgit.dockerfile import Dockerfile
 
@@ -154,8 +162,8 @@ def _check_files(client: Any, checkout: Checkout) -> tuple[list[Finding], Mappin
     return findings, Dockerfile.read(checkout.path).labels if readable else {}
 
 
-def _gating(client: Any) -> Sequence[Finding]:
-    """What rpkg's check of gating.yaml says."""
+def _gating(client: Client) -> Sequence[Finding]:
+    """Return the findings of rpkg's check of gating.yaml."""
     if client.args.offline:
         return []
     import requests
@@ -165,75 +173,77 @@ def _gating(client: Any) -> Sequence[Finding]:
 
     try:
         client.check_remote_rules_gating()
-    except (rpkgError, requests.RequestException, KeyError, ValueError) as error:  # the last two: a strange answer
-        solution = "mend it, or build with --skip-remote-rules-validation"
+    except (rpkgError, requests.RequestException, KeyError, ValueError) as error:  # the last two: unexpected response
+        solution = "fix gating.yaml, or build with --skip-remote-rules-validation"
         return [Finding("gating", ERROR, f"gating.yaml: {error}", solution, "gating.yaml")]
     return []
 
 
-def _ask_hub(
-    client: Any, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
+def _query_hub(
+    client: Client, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
 ) -> tuple[Any, Preflight]:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.container_yaml import ContainerYaml
-    from fedpkg_container.hub.preflight import preflight
+    from fedpkg_container.hub import preflight
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     profile = koji_profile(client)
     session = anonymous_session(profile) if client.args.dry_run else connect(profile, client.cmd)
     with hub_errors(session.baseurl):
-        return session, preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
+        return session, preflight.preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
 
 
-def _say_request(client: Any, request: BuildRequest, answer: Preflight) -> None:
-    facts = {
+def _print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
+    fields = {
         "source": request.source,
         "target": request.target,
-        **({"arches": " ".join(answer.arches)} if answer.arches else {}),
+        **({"arches": " ".join(preflight.arches)} if preflight.arches else {}),
         **({"priority": f"+{request.priority}"} if request.priority is not None else {}),
         **dict(sorted(request.options.items())),
     }
     if is_json(client):
-        nvr = answer.nvr or None
-        asked = {"source": request.source, "target": request.target, "options": dict(request.options)}
-        say_event("request", nvr=nvr, arches=list(answer.arches), priority=request.priority, **asked)
+        nvr = preflight.nvr or None
+        submission = {"source": request.source, "target": request.target, "options": dict(request.options)}
+        print_event("request", nvr=nvr, arches=list(preflight.arches), priority=request.priority, **submission)
         return
-    what = f" of {printable_line(answer.nvr)}" if answer.nvr else ""
-    say(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
-    if answer.release_is_next and answer.nvr:
-        say("    (the hub's next release now; another build may take it first)")
-    say(*one_line(facts))
+    what = f" of {printable_line(preflight.nvr)}" if preflight.nvr else ""
+    print_lines(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
+    if preflight.release_is_next and preflight.nvr:
+        print_lines("    (next release according to the hub; another build may claim it first)")
+    print_lines(*format_fields(fields))
 
 
-def _submit(client: Any, session: Any, request: BuildRequest, answer: Preflight) -> int:
-    """Submit, and say so; the task's id."""
-    from fedpkg_container.commands.following import ways_on
+def _submit(client: Client, session: Any, request: BuildRequest, preflight: Preflight) -> int:
+    """Submit the build, report the task and return its ID."""
+    from fedpkg_container.commands.following import follow_up_commands
     from fedpkg_container.hub.session import hub_errors
     from fedpkg_container.hub.submit import submit
 
     with hub_errors(session.baseurl):
-        task_id = submit(session, request, newest=answer.newest)
+        task_id = submit(session, request, newest=preflight.newest)
     if client.args.task_info:
-        _write_task_info(client, task_id, request, answer)
+        _write_task_info(client, task_id, request, preflight)
     nowait = client.args.nowait
     if is_json(client):
         if nowait:
-            facts = _submitted(client, task_id, request, answer)
-            say_event("submitted", task_id=task_id, url=facts.url, nvr=facts.nvr, average=facts.average)
+            event = _submitted(client, task_id, request, preflight)
+            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr, average=event.average)
         return task_id
     quiet = is_quiet(client)
     if not quiet or nowait:
-        say(f"Created task: {task_id}")
+        print_lines(f"Created task: {task_id}")
     if not quiet:
         page = _task_page(client, task_id)
-        say(*([f"Task info: {page}"] if page else []), *([ways_on(client, task_id)] if nowait else []))
+        print_lines(
+            *([f"Task info: {page}"] if page else []), *([follow_up_commands(client, task_id)] if nowait else [])
+        )
     return task_id
 
 
 def _check_task_info(name: str) -> None:
-    """Refuse a place for ``--task-info`` before anything is submitted.
+    """Check before the submission that the file of ``--task-info`` can be written.
 
-    :raises UsageError: no file can be written there
+    :raises UsageError: if it cannot
     """
     from pathlib import Path
 
@@ -244,14 +254,14 @@ def _check_task_info(name: str) -> None:
         check_writable(Path(name))
     except OSError as error:
         raise UsageError(
-            f"argument --task-info: {name} cannot be written: {error.strerror}", solution="name another place"
+            f"argument --task-info: cannot write {name}: {error.strerror}", solution="choose another file"
         ) from error
 
 
-def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: Preflight) -> None:
-    """Write ``--task-info``: whole, or not at all.
+def _write_task_info(client: Client, task_id: int, request: BuildRequest, preflight: Preflight) -> None:
+    """Write the file of ``--task-info`` atomically.
 
-    :raises UsageError: it cannot be written; the task goes on
+    :raises UsageError: if it cannot be written; the task is running by then
     """
     import json
     from pathlib import Path
@@ -262,7 +272,7 @@ def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: P
     info = {
         "task_id": task_id,
         "url": _task_page(client, task_id),
-        "nvr": None if answer.release_is_next else answer.nvr or None,
+        "nvr": None if preflight.release_is_next else preflight.nvr or None,
         "source": request.source,
         "target": request.target,
         "options": dict(request.options),
@@ -272,12 +282,12 @@ def _write_task_info(client: Any, task_id: int, request: BuildRequest, answer: P
         write_atomically(Path(client.args.task_info), json.dumps(info, indent=4) + "\n")
     except OSError as error:
         raise UsageError(
-            f"{client.args.task_info} cannot be written: {error.strerror}; task {task_id} goes on",
-            solution=f"watch it with: {client.name} container-status --watch {task_id}",
+            f"cannot write {client.args.task_info}: {error.strerror}; task {task_id} is still running",
+            solution=f"watch it: {client.name} container-status --watch {task_id}",
         ) from error
 
 
-def _task_page(client: Any, task_id: int) -> str:
+def _task_page(client: Client, task_id: int) -> str:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls
 

@@ -7,31 +7,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import complain, complain_of_findings, say, say_json
+from fedpkg_container.commands.terminal import print_findings, print_json, print_lines, print_stderr
 from fedpkg_container.completion import complete_with
+from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
+    from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.distgit.effective import Setting
     from fedpkg_container.model.build import Target
 
-#: Characters of a value in the table; longer ones push the origin to the right.
-WIDEST = 48
+#: Width of the value column; longer values push the origin to the right.
+VALUE_WIDTH = 48
 
 
 def show_table(settings: Sequence[Setting]) -> None:
-    """Settings in three columns: key, value, origin."""
+    """Print settings in three columns: key, value, origin."""
     rows = [
-        (each.key, "-" if each.value is None else in_one_line(as_text(each.value)), each.origin) for each in settings
+        (setting.key, "-" if setting.value is None else in_one_line(as_text(setting.value)), setting.origin)
+        for setting in settings
     ]
     keys = max(len(key) for key, _, _ in rows)
-    values = min(max(len(value) for _, value, _ in rows), WIDEST)
+    values = min(max(len(value) for _, value, _ in rows), VALUE_WIDTH)
     for key, value, origin in rows:
-        say(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
+        print_lines(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
 
 
 def as_text(value: Any) -> str:
-    """A value as a person reads it: lists of words without commas, the rest as YAML."""
+    """Format a value: strings verbatim, lists of words separated by spaces, anything else as YAML."""
     from fedpkg_container.distgit.yaml_edit import dump_flow
 
     if value is None:
@@ -39,20 +42,20 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(
-        isinstance(each, str) and each and not set(each) & set(" \t\n") for each in value
+        isinstance(word, str) and word and not set(word) & set(" \t\n") for word in value
     ):
         return " ".join(value)
     return dump_flow(value)
 
 
 def in_one_line(text: str) -> str:
-    """A text without newlines and rows of spaces."""
+    """Replace runs of whitespace and newlines by one space."""
     return " ".join(text.split())
 
 
-DESCRIPTION = """Show the configuration that a container build of this checkout has, and where each value comes
-from; look at one value, change container.yaml, or check the files."""
-EPILOG = """exit status: 0 done, 1 no such key or not set, 2 wrong usage, 3 refused by a check,
+DESCRIPTION = """Show the effective configuration of container builds of this checkout and the origin of each value;
+show one value, change container.yaml, or check the files."""
+EPILOG = """exit status: 0 success, 1 unknown key or not set, 2 usage error, 3 refused by a check,
 5 the hub cannot be reached and --get needs it"""
 
 
@@ -62,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     mode = parser.add_mutually_exclusive_group()
-    get = mode.add_argument("--get", metavar="KEY", help="Show one effective value and nothing else")
+    get = mode.add_argument("--get", metavar="KEY", help="Show the effective value of KEY only")
     complete_with(get, "configuration-keys", _all_keys)
     mode.add_argument("--check", action="store_true", help="Check the Dockerfile, container.yaml and additional-tags")
     mode.add_argument("--get-autorebuild", action="store_true", default=None, help="Get autorebuild value")
@@ -72,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="Set a key of container.yaml: platforms.only=x86_64,aarch64; the value is YAML",
+        help="Set a key of container.yaml to a YAML value, e.g. platforms.only=x86_64,aarch64",
     )
     complete_with(change, "configuration-settings", _settings)
     unset = parser.add_argument(
@@ -80,54 +83,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     complete_with(unset, "configuration-keys", _settings)
     parser.add_argument(
-        "--dry-run", action="store_true", default=argparse.SUPPRESS, help="With --set and --unset: show the difference"
+        "--dry-run",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="With --set and --unset: show the changes only",
     )
     parser.add_argument(
-        "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Show results alone"
+        "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Print results only"
     )
-    parser.add_argument("--offline", action="store_true", help="Do not ask the hub")
-    parser.add_argument("--json", action="store_true", help="Show the configuration, the value or findings as JSON")
+    parser.add_argument("--offline", action="store_true", help="Skip all requests to the hub")
+    parser.add_argument(
+        "--json", action="store_true", help="Print the configuration, the value or the findings as JSON"
+    )
 
 
 def _settings() -> dict[str, list[str]]:
-    """The keys of container.yaml, with the values that each may have as far as there are few."""
+    """Return the keys of container.yaml with their allowed values, if these can be listed."""
     from fedpkg_container.distgit.container_yaml_schema import keys, values
 
     return {key: values(key) for key in keys()}
 
 
 def _all_keys() -> list[str]:
-    """What ``--get`` knows."""
+    """Return the keys for ``--get``."""
     from fedpkg_container.distgit.effective import SETTINGS
 
     return [*SETTINGS, *_settings()]
 
 
-def run(client: Any) -> int:
+def run(client: Client) -> int:
     """Show, change or check the configuration.
 
-    :param client: the site's client, with its arguments parsed
+    :param client: client with its arguments parsed
     :returns: exit status
-    :raises FedpkgContainerError: see the exit statuses
+    :raises FedpkgContainerError: each subclass has its own exit status
     """
     arguments = client.args
     _check_usage(client)
     if arguments.get_autorebuild or arguments.set_autorebuild:
         return autorebuild(client)
-    folder = Path(arguments.path).absolute()
+    directory = Path(arguments.path).absolute()
     if arguments.set or arguments.unset:
-        return _edit(client, folder)
+        return _edit(client, directory)
     if arguments.check:
-        return _check(folder, as_json=arguments.json)
+        return _check(directory, as_json=arguments.json)
     if arguments.get is not None:
-        return _get(client, folder)
-    return _show(client, folder)
+        return _get(client, directory)
+    return _show(client, directory)
 
 
-def autorebuild(client: Any) -> int:
-    """``--get-autorebuild`` and ``--set-autorebuild``, also as ``container-build-setup``: rpkg's own code and words.
+def autorebuild(client: Client) -> int:
+    """Run ``--get-autorebuild`` and ``--set-autorebuild`` (also ``container-build-setup``) with rpkg's own code.
 
-    :raises RefusedError: ``.osbs-repo-config`` cannot be read
+    :raises RefusedError: if ``.osbs-repo-config`` cannot be read
     """
     from fedpkg_container.distgit.effective import read_autorebuild
 
@@ -138,7 +146,7 @@ def autorebuild(client: Any) -> int:
     return 0
 
 
-def _check_usage(client: Any) -> None:
+def _check_usage(client: Client) -> None:
     arguments, error = client.args, client.container_build_config_parser.error
     modes = [f"--{mode.replace('_', '-')}" for mode in ("get", "check", "get_autorebuild", "set_autorebuild")]
     chosen = [mode for mode in modes if getattr(arguments, mode[2:].replace("-", "_"))]
@@ -149,23 +157,23 @@ def _check_usage(client: Any) -> None:
         error(f"argument --json: not allowed with argument {(edits or chosen)[0]}")
 
 
-def _edit(client: Any, folder: Path) -> int:
+def _edit(client: Client, directory: Path) -> int:
     from fedpkg_container.distgit.container_yaml import FILE
     from fedpkg_container.distgit.container_yaml_edit import edit
 
-    change = edit(folder, client.args.set, client.args.unset)
+    change = edit(directory, client.args.set, client.args.unset)
     quiet = client.args.q
     if change.before == change.after:
         if not quiet:
-            say(f"{FILE} says so already")
+            print_lines(f"{FILE} is already up to date")
         return 0
     if client.args.dry_run:
-        say(_difference(change.before, change.after, FILE))
+        print_lines(_difference(change.before, change.after, FILE))
         return 0
     change.write()
     if not quiet:
-        complain_of_findings(change.findings)
-        say(f"{FILE} changed: don't forget to commit it")
+        print_findings(change.findings)
+        print_lines(f"{FILE} changed: remember to commit it")
     return 0
 
 
@@ -176,67 +184,65 @@ def _difference(before: str, after: str, file: str) -> str:
     return "\n".join(["dry run: would write", *lines])
 
 
-def _check(folder: Path, *, as_json: bool) -> int:
+def _check(directory: Path, *, as_json: bool) -> int:
     from fedpkg_container.distgit.rules import check_files
     from fedpkg_container.model.findings import ERROR
 
-    findings = check_files(folder)
+    findings = check_files(directory)
     errors = sum(finding.severity == ERROR for finding in findings)
     warnings = len(findings) - errors
     if as_json:
         import dataclasses
 
-        say_json({"findings": [dataclasses.asdict(each) for each in findings], "errors": errors, "warnings": warnings})
+        print_json(
+            {"findings": [dataclasses.asdict(finding) for finding in findings], "errors": errors, "warnings": warnings}
+        )
     else:
         for finding in findings:
-            say(str(finding))
-        counts = [_count(errors, "error"), _count(warnings, "warning")]
-        say(", ".join(each for each in counts if each) or "no findings")
+            print_lines(str(finding))
+        counts = [pluralize(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
+        print_lines(", ".join(counts) or "no findings")
     return 3 if errors else 0
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' if number > 1 else ''}" if number else ""
-
-
-def _get(client: Any, folder: Path) -> int:
-    from fedpkg_container.commands.findings import refuse
+def _get(client: Client, directory: Path) -> int:
+    from fedpkg_container.commands.findings import raise_on_errors
     from fedpkg_container.distgit import effective
     from fedpkg_container.distgit.container_yaml_schema import keys
     from fedpkg_container.distgit.yaml_document import to_plain
     from fedpkg_container.errors import FedpkgContainerError, UsageError
 
     key = client.args.get
-    known = [*effective.SETTINGS, *(each for each in keys() if each not in effective.SETTINGS)]
+    known = [*effective.SETTINGS, *(name for name in keys() if name not in effective.SETTINGS)]
     if key not in known and not key.startswith("flatpak."):
         from fedpkg_container.model.findings import closest_match
 
-        like = closest_match(key, known)
+        similar = closest_match(key, known)
         raise FedpkgContainerError(
-            f"there is no key {key}", solution=f"did you mean {like}?" if like else f"known are {', '.join(known)}"
+            f"unknown key {key}", solution=f"did you mean {similar}?" if similar else f"known keys: {', '.join(known)}"
         )
     if key in effective.OF_HUB and client.args.offline:
-        raise UsageError(f"only the hub knows {key}", solution="leave out --offline")
-    values = effective.EffectiveConfig(folder)
+        raise UsageError(f"{key} is only known to the hub", solution="omit --offline")
+    values = effective.EffectiveConfig(directory)
     checkout = _checkout(client) if key in (*effective.OF_CHECKOUT, *effective.OF_HUB) else None
     site = _site(client, checkout) if checkout or key in effective.OF_SITE else []
     target = _target(site) if key in effective.OF_HUB else None
     if key not in effective.SETTINGS:
-        refuse(values.container_yaml.findings, "not shown")
-    found = {setting.key: setting.value for setting in values.settings(checkout, site, target)}
-    value = found[key] if key in found else to_plain(values.container_yaml.get(*key.split(".")))
+        raise_on_errors(values.container_yaml.findings, "not shown")
+    settings = {setting.key: setting.value for setting in values.settings(checkout, site, target)}
+    value = settings[key] if key in settings else to_plain(values.container_yaml.get(*key.split(".")))
     if client.args.json:
-        say_json(value)
+        print_json(value)
     elif value is not None:
-        say(as_text(value))
+        print_lines(as_text(value))
     return 1 if value is None else 0
 
 
-def _show(client: Any, folder: Path) -> int:
+def _show(client: Client, directory: Path) -> int:
     from fedpkg_container.distgit.effective import EffectiveConfig
     from fedpkg_container.errors import CheckoutError, FedpkgContainerError
 
-    values = EffectiveConfig(folder)
+    values = EffectiveConfig(directory)
     notes = values.notes
     checkout = target = None
     try:
@@ -245,32 +251,32 @@ def _show(client: Any, folder: Path) -> int:
         notes.append(error.reason)
     site = _site(client, checkout)
     if client.args.offline:
-        notes.append("the hub was not asked (--offline)")
+        notes.append("values from the hub omitted (--offline)")
     elif checkout:
         try:
             target = _target(site)
         except FedpkgContainerError as error:
-            notes.append(f"{error.reason}; what only the hub knows is left out")
+            notes.append(f"{error.reason}; values from the hub omitted")
     settings = values.settings(checkout, site, target)
     if client.args.json:
         import dataclasses
 
-        say_json({"settings": [dataclasses.asdict(each) for each in settings], "notes": notes})
+        print_json({"settings": [dataclasses.asdict(setting) for setting in settings], "notes": notes})
         return 0
     show_table(settings)
     for note in [] if client.args.q else notes:
-        complain(f"note: {in_one_line(note)}")
+        print_stderr(f"note: {in_one_line(note)}")
     return 0
 
 
-def _checkout(client: Any) -> Checkout:
+def _checkout(client: Client) -> Checkout:
     from fedpkg_container.distgit.checkout import Checkout
 
     return Checkout.read(client.cmd)
 
 
-def _site(client: Any, checkout: Checkout | None) -> list[Setting]:
-    """What the site's configuration says: target, koji profile, hub."""
+def _site(client: Client, checkout: Checkout | None) -> list[Setting]:
+    """Return the settings from the site's configuration: target, Koji profile, hub."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.effective import DEFAULT, Setting
     from fedpkg_container.errors import FedpkgContainerError
@@ -287,16 +293,16 @@ def _site(client: Any, checkout: Checkout | None) -> list[Setting]:
     return [
         Setting("target", target, f"{DEFAULT}: BRANCH-NAMESPACE-candidate"),
         Setting("profile", profile, f"site: [{section}] in {_defining_file(client, section)}"),
-        Setting("hub", hub, f"koji profile {profile}"),
+        Setting("hub", hub, f"Koji profile {profile}"),
     ]
 
 
-def _defining_file(client: Any, section: str) -> str:
-    """The file that says last which koji profile it is; the user's comes after the site's."""
+def _defining_file(client: Client, section: str) -> str:
+    """Return the file that sets the Koji profile; the user's file has precedence over the site's."""
     import configparser
 
-    own = getattr(client.args, "user_config", None) or Path.home() / ".config" / "rpkg" / f"{client.name}.conf"
-    for path in (own, client.args.config or f"/etc/rpkg/{client.name}.conf"):
+    user_file = getattr(client.args, "user_config", None) or Path.home() / ".config" / "rpkg" / f"{client.name}.conf"
+    for path in (user_file, client.args.config or f"/etc/rpkg/{client.name}.conf"):
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(path)
         if parser.has_option(section, "kojiprofile"):
@@ -311,5 +317,5 @@ def _target(site: Sequence[Setting]) -> Target:
 
     values = {setting.key: setting.value for setting in site}
     if values["target"] is None:
-        raise CheckoutError("the checkout is on no branch, so there is no target", solution="switch to a branch")
+        raise CheckoutError("unknown target: the checkout is not on a branch", solution="switch to a branch")
     return read_target(anonymous_session(values["profile"]), values["target"])

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.build_arguments import add_following
-from fedpkg_container.commands.terminal import say, say_json
+from fedpkg_container.commands.build_arguments import add_follow_arguments
+from fedpkg_container.commands.terminal import print_json, print_lines
 from fedpkg_container.completion import complete_with
 from fedpkg_container.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EPILOG = """without arguments, for the checkout: the latest builds of each branch, what is being built now, and whether
-HEAD is built
+    from fedpkg_container.client import Client
 
-exit status: 0, or with --watch that of container-build; 2 wrong usage, 3 there is no such task or build,
+EPILOG = """Without arguments, show the latest builds of each branch of the checkout, running builds, and whether HEAD
+has been built.
+
+exit status: 0 success, or with --watch that of container-build; 2 usage error, 3 no such task or build,
 4 not authenticated, 5 lost contact with the hub"""
 
 
@@ -24,23 +26,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``container-status``."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    what = parser.add_argument("what", nargs="*", metavar="TASK|NVR|BUILD-ID", help="What to show")
+    what = parser.add_argument("what", nargs="*", metavar="TASK|NVR|BUILD-ID", help="Task or build to show")
     complete_with(what, "builds")
     parser.add_argument("--watch", action="store_true", help="Follow a task to its end, as container-build does")
     logs = parser.add_argument(
-        "--logs", nargs="?", const="", metavar="ARCH", help="Show the logs of a task (of one arch) and nothing else"
+        "--logs", nargs="?", const="", metavar="ARCH", help="Print the logs of a task (of one architecture) only"
     )
     complete_with(logs, "arches")
-    tail = parser.add_argument("--tail", type=_lines, metavar="N", help="With --logs: the last N lines")
+    tail = parser.add_argument("--tail", type=_lines, metavar="N", help="With --logs: print the last N lines")
     complete_with(tail, "nothing")
     parser.add_argument("--rpms", action="store_true", help="List the RPMs of a build")
-    diff = parser.add_argument("--diff", metavar="NVR", help="Show what changed since another build")
+    diff = parser.add_argument("--diff", metavar="NVR", help="Show the changes since another build")
     complete_with(diff, "nvrs")
-    parser.add_argument("--mine", action="store_true", help="Show your own container builds, of all packages")
-    parser.add_argument("--json", action="store_true", help="Write JSON")
+    parser.add_argument("--mine", action="store_true", help="Show your own container builds of all packages")
+    parser.add_argument("--json", action="store_true", help="Print JSON")
     parser.add_argument("-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS,
                         help="With --watch: same as --progress quiet")  # fmt: skip
-    add_following(parser)
+    add_follow_arguments(parser)
 
 
 def _lines(text: str) -> int:
@@ -49,49 +51,51 @@ def _lines(text: str) -> int:
     return int(text)
 
 
-def run(client: Any) -> int:
-    """Show what was asked for; the exit status.
+def run(client: Client) -> int:
+    """Show builds or tasks and return the exit status.
 
-    :raises FedpkgContainerError: see the exit statuses
+    :raises FedpkgContainerError: each subclass has its own exit status
     """
     from fedpkg_container.signals import interruptible
 
     _check_usage(client)
     if client.args.watch:
         return _run(client)
-    with interruptible(leave_on_second=True):
+    with interruptible(exit_on_second=True):
         return _run(client)
 
 
-def _check_usage(client: Any) -> None:
+def _check_usage(client: Client) -> None:
     arguments = client.args
     logs = arguments.logs is not None
-    if arguments.logs and not arguments.what and _is_target(arguments.logs):  # --logs took the task for an arch
+    if (
+        arguments.logs and not arguments.what and _is_target(arguments.logs)
+    ):  # argparse parsed the task as value of --logs
         arguments.what, arguments.logs = [arguments.logs], ""
     if arguments.tail is not None and (not logs or arguments.watch):
         raise UsageError("argument --tail: only allowed with --logs and without --watch")
     if (arguments.rpms or arguments.diff) and len(arguments.what) != 1:
-        raise UsageError("arguments --rpms and --diff: name one build")
+        raise UsageError("arguments --rpms and --diff: exactly one build is required")
     if arguments.rpms and arguments.diff:
         raise UsageError("argument --rpms: not allowed with argument --diff")
     if arguments.mine and (arguments.what or arguments.watch or logs):
         raise UsageError("argument --mine: not allowed with a task or a build")
     if arguments.watch and (arguments.rpms or arguments.diff or arguments.json):
-        raise UsageError("argument --watch: not allowed with --rpms, --diff and --json (--progress json is)")
+        raise UsageError("argument --watch: not allowed with --rpms, --diff and --json (use --progress json)")
     if arguments.cancel_on_interrupt and not arguments.watch:
         raise UsageError("argument --cancel-on-interrupt: only allowed with --watch")
     if logs and (arguments.json or arguments.rpms or arguments.diff or arguments.progress != "auto"):
-        raise UsageError("argument --logs: shows logs and nothing else")
+        raise UsageError("argument --logs: not allowed with --json, --rpms, --diff and --progress")
     if (arguments.watch or logs) and len(arguments.what) > 1:
-        raise UsageError("arguments --watch and --logs: name one task")
+        raise UsageError("arguments --watch and --logs: only one task is allowed")
 
 
 def _is_target(word: str) -> bool:
-    """Whether a word is a number or an NVR rather than an arch."""
+    """Return whether a word is a number or an NVR rather than an architecture."""
     return word.isdigit() or word.count("-") >= 2
 
 
-def _run(client: Any) -> int:
+def _run(client: Client) -> int:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
@@ -103,9 +107,9 @@ def _run(client: Any) -> int:
         return _watch(client, session)
     with hub_errors(session.baseurl):
         if arguments.mine:
-            from fedpkg_container.commands.status_checkout import show_own
+            from fedpkg_container.commands.status_checkout import show_my_builds
 
-            return show_own(client, session)
+            return show_my_builds(client, session)
         if not arguments.what and arguments.logs is None:
             from fedpkg_container.commands.status_checkout import show_checkout
 
@@ -114,14 +118,14 @@ def _run(client: Any) -> int:
             from fedpkg_container.commands.status_task import show_logs
 
             return show_logs(client, session, _task_id(client, session))
-        shown = [_show(client, session, word) for word in arguments.what]
+        results = [_show(client, session, word) for word in arguments.what]
     if arguments.json:
-        say_json(shown if len(shown) > 1 else shown[0])
+        print_json(results if len(results) > 1 else results[0])
     return 0
 
 
-def _show(client: Any, session: Any, word: str) -> Mapping[str, Any]:
-    """Show one task or build, unless JSON is wanted; its facts."""
+def _show(client: Client, session: Any, word: str) -> Mapping[str, Any]:
+    """Print one task or build, unless ``--json`` is set, and return its fields."""
     from fedpkg_container.commands.status_build import show_build
     from fedpkg_container.commands.status_task import show_task
     from fedpkg_container.hub.builds import build_of_task, find_task_or_build
@@ -132,17 +136,17 @@ def _show(client: Any, session: Any, word: str) -> Mapping[str, Any]:
     if of_build and task is not None:
         build = build_of_task(session, task["id"]) or build
     if build is None and of_build:
-        raise RefusedError(f"the hub knows no build {word}", solution="--rpms and --diff want a build: give its NVR")
+        raise RefusedError(f"no such build: {word}", solution="pass the NVR of a build with --rpms or --diff")
     if task is not None and not of_build:
-        facts = show_task(client, session, task["id"])
+        fields = show_task(client, session, task["id"])
         if build is not None and not arguments.json:
-            say(f"(there is a build {word} too: {client.name} container-status {build['nvr']})")
-        return facts
-    assert build is not None, "one of the two was found"
+            print_lines(f"(build {word} exists too: {client.name} container-status {build['nvr']})")
+        return fields
+    assert build is not None, "find() returns a task or a build"
     return show_build(client, session, build)
 
 
-def _watch(client: Any, session: Any) -> int:
+def _watch(client: Client, session: Any) -> int:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.commands.following import follow_logs, follow_to_end
     from fedpkg_container.hub.events import Submitted
@@ -150,7 +154,7 @@ def _watch(client: Any, session: Any) -> int:
 
     words = client.args.what
     if words and words[0].isascii() and words[0].isdigit():
-        task_id = int(words[0])  # following asks for it, for as long as it takes
+        task_id = int(words[0])  # following retries until the hub responds
     else:
         with hub_errors(session.baseurl):
             task_id = _task_id(client, session)
@@ -161,25 +165,25 @@ def _watch(client: Any, session: Any) -> int:
     return follow_to_end(client, session, submitted)
 
 
-def _average(client: Any, session: Any) -> float | None:
-    """How long builds of the checkout take, where that can be told."""
-    from fedpkg_container.commands.status_checkout import component_of
+def _average(client: Client, session: Any) -> float | None:
+    """Return the average duration of builds of the checkout in seconds; None if it is unknown."""
+    from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.hub.builds import valid_average
     from fedpkg_container.hub.session import hub_errors
 
     try:
-        component = component_of(client)
+        component = checkout_component(client)
         with hub_errors(session.baseurl):
             return valid_average(session.getAverageBuildDuration(component))
     except FedpkgContainerError:
         return None
 
 
-def _task_id(client: Any, session: Any) -> int:
-    """The task that is meant: the one that is named, that of a build that is named, or the checkout's running one.
+def _task_id(client: Client, session: Any) -> int:
+    """Return the ID of the given task, of the given build's task, or of the running task of the checkout.
 
-    :raises RefusedError: there is none
+    :raises RefusedError: if there is no such task
     """
     from fedpkg_container.hub.builds import find_task_or_build, read_build
 
@@ -191,7 +195,7 @@ def _task_id(client: Any, session: Any) -> int:
     task, build = find_task_or_build(session, word)
     if task is not None:
         return int(task["id"])
-    known = read_build(build or {})
-    if known.task_id is None:
-        raise RefusedError(f"the hub knows no task of build {known.nvr}")
-    return int(known.task_id)
+    build_info = read_build(build or {})
+    if build_info.task_id is None:
+        raise RefusedError(f"build {build_info.nvr} has no task")
+    return int(build_info.task_id)

@@ -1,54 +1,58 @@
-"""Findings of checks: gathered, weighed, and shown."""
+"""Findings of checks: --skip-check and --strict, refusal, and output."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.terminal import complain_of_findings, is_json, is_quiet, say_findings
+from fedpkg_container.commands.terminal import is_json, is_quiet, print_findings, print_findings_json
 from fedpkg_container.errors import RefusedError, UsageError
 from fedpkg_container.model.findings import CHECKS, ERROR, Finding, did_you_mean
+from fedpkg_container.text import pluralize
+
+if TYPE_CHECKING:
+    from fedpkg_container.client import Client
 
 
 def check_codes(codes: Sequence[str]) -> None:
-    """Refuse codes that no check has.
+    """Check the values of ``--skip-check``.
 
-    :raises UsageError: of ``--skip-check``
+    :raises UsageError: if there is no check with one of the codes
     """
     for code in codes:
         if code not in CHECKS:
             raise UsageError(
-                f"argument --skip-check: there is no check {code!r}{did_you_mean(code, CHECKS)}",
-                solution="docs/checks.md lists them; a finding shows its own in brackets",
+                f"argument --skip-check: unknown check {code!r}{did_you_mean(code, CHECKS)}",
+                solution="see docs/checks.md; each finding shows its check in brackets",
             )
 
 
-def weighed(findings: Sequence[Finding], *, skip: Collection[str] = (), strict: bool = False) -> list[Finding]:
-    """The findings that count.
+def apply_overrides(findings: Sequence[Finding], *, skip: Collection[str] = (), strict: bool = False) -> list[Finding]:
+    """Apply ``--skip-check`` and ``--strict`` to findings.
 
-    :param skip: codes of checks that are passed over
-    :param strict: warnings refuse too
+    :param skip: codes of checks whose findings are dropped
+    :param strict: turn warnings into errors
     """
-    kept = [finding for finding in findings if finding.code not in skip]
-    return [replace(finding, severity=ERROR) for finding in kept] if strict else kept
+    remaining = [finding for finding in findings if finding.code not in skip]
+    return [replace(finding, severity=ERROR) for finding in remaining] if strict else remaining
 
 
-def refuse(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:
-    """Refuse when one of the findings is an error.
+def raise_on_errors(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:
+    """Raise RefusedError if one of the findings is an error.
 
-    :param note: what else is to be known
-    :raises RefusedError: with all of them
+    :param what: what does not happen because of the errors, for the message
+    :param note: additional information for the user
+    :raises RefusedError: with all findings
     """
     errors = [finding for finding in findings if finding.severity == ERROR]
     if errors:
-        number = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
-        raise RefusedError(f"{what}: {number}", solution=note, findings=findings)
+        raise RefusedError(f"{what}: {pluralize(len(errors), 'error')}", solution=note, findings=findings)
 
 
-def tell(client: Any, findings: Sequence[Finding]) -> None:
-    """Show findings that refuse nothing, in the way that was asked for."""
+def report_findings(client: Client, findings: Sequence[Finding]) -> None:
+    """Print findings in the requested format: JSON lines, nothing with ``-q``, or text."""
     if is_json(client):
-        say_findings(findings)
+        print_findings_json(findings)
     elif not is_quiet(client):
-        complain_of_findings(findings)
+        print_findings(findings)

@@ -1,11 +1,11 @@
-"""Following a task to its end on behalf of a person, and saying how it ended."""
+"""Following a task to its end: progress display, interrupts, and the final report."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import complain, is_quiet, say, say_event
+from fedpkg_container.commands.terminal import is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.errors import (
     BuildFailedError,
     CanceledError,
@@ -13,82 +13,88 @@ from fedpkg_container.errors import (
     LostContactError,
     NotAuthenticatedError,
 )
-from fedpkg_container.signals import Interrupted, Pending, interruptible
+from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptible
 
 if TYPE_CHECKING:
+    from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Finished, Submitted
-    from fedpkg_container.progress.formatting import Tails
+    from fedpkg_container.progress.formatting import LogTails
     from fedpkg_container.progress.plain import Renderer
 
-INTERRUPTED = 130
-#: How a task ended → the exit status.
+EXIT_INTERRUPTED = 130
+#: Final state of a task → exit status.
 EXIT_STATUSES = {"CLOSED": 0, "FAILED": BuildFailedError.exit_code, "CANCELED": CanceledError.exit_code}
 
 
-def progress_kind(client: Any) -> str:
-    """How a build is to be shown: ``-q`` means quiet."""
-    from fedpkg_container.progress.factory import kind_for
+def progress_kind(client: Client) -> str:
+    """Return the progress display to use; ``-q`` means quiet."""
+    from fedpkg_container.progress.factory import resolve_kind
 
-    asked = client.args.progress
-    return "quiet" if is_quiet(client) and asked == "auto" else kind_for(asked, sys.stdout)
+    requested = client.args.progress
+    return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
 
 
 def follow_to_end(
-    client: Any,
+    client: Client,
     session: Any,
     submitted: Submitted,
     *,
     warnings: tuple[str, ...] = (),
-    pending: Pending | None = None,
+    pending: PendingInterrupt | None = None,
 ) -> int:
-    """Show a task until it has ended; the exit status.
+    """Display a task until it ends, report the result and return the exit status.
 
-    :param session: to the hub; logged in, or not
-    :param warnings: of the checks, which the live view keeps visible
-    :param pending: an interrupt that came since the submission
-    :raises BuildFailedError: the build failed
-    :raises CanceledError: it was canceled
-    :raises LostContactError: the hub did not answer for too long
+    :param session: session with the hub, logged in or anonymous
+    :param warnings: warnings of the checks, which the live view keeps visible
+    :param pending: interrupt that was deferred since the submission
+    :raises BuildFailedError: if the build failed
+    :raises CanceledError: if the task was canceled
+    :raises LostContactError: if the hub did not respond within ``--hub-timeout``
     """
-    from fedpkg_container.progress.factory import renderer
-    from fedpkg_container.progress.formatting import Tails
+    from fedpkg_container.progress.factory import make_renderer
+    from fedpkg_container.progress.formatting import LogTails
 
     kind = progress_kind(client)
-    show, tails = renderer(kind, sys.stdout, warnings=warnings), Tails()
-    finished = _watched(client, session, submitted, show, tails, pending)
-    return INTERRUPTED if finished is None else _report(client, finished, tails, kind)
+    renderer, tails = make_renderer(kind, sys.stdout, warnings=warnings), LogTails()
+    finished = _follow_or_detach(client, session, submitted, renderer, tails, pending)
+    return EXIT_INTERRUPTED if finished is None else _report(client, finished, tails, kind)
 
 
-def follow_logs(client: Any, session: Any, submitted: Submitted, arch: str) -> int:
-    """Write the logs of a task as they come, and nothing else; the exit status says how it ended.
+def follow_logs(client: Client, session: Any, submitted: Submitted, arch: str) -> int:
+    """Write the log lines of a running task only; return the exit status for its final state.
 
-    :param arch: of the logs that are wanted; empty for all
+    :param arch: architecture of the logs; empty for all
     """
-    from fedpkg_container.progress.formatting import Tails
+    from fedpkg_container.progress.formatting import LogTails
     from fedpkg_container.progress.plain import LogRenderer
 
-    finished = _watched(client, session, submitted, LogRenderer(sys.stdout, arch), Tails(), None)
-    return INTERRUPTED if finished is None else EXIT_STATUSES[finished.task.state]
+    finished = _follow_or_detach(client, session, submitted, LogRenderer(sys.stdout, arch), LogTails(), None)
+    return EXIT_INTERRUPTED if finished is None else EXIT_STATUSES[finished.task.state]
 
 
-def _watched(
-    client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails, pending: Pending | None
+def _follow_or_detach(
+    client: Client,
+    session: Any,
+    submitted: Submitted,
+    renderer: Renderer,
+    tails: LogTails,
+    pending: PendingInterrupt | None,
 ) -> Finished | None:
-    """How the task ended; None when somebody interrupted, and was told how to go on."""
-    with interruptible(leave_on_second=True):
+    """Follow a task to its end; on an interrupt print the follow-up commands and return None."""
+    with interruptible(exit_on_second=True):
         try:
             if pending is not None and pending.interrupted:
                 raise Interrupted
-            return _watch(client, session, submitted, show, tails)
+            return _follow(client, session, submitted, renderer, tails)
         except Interrupted:
-            interrupted(client, session, submitted.task_id)
+            handle_interrupt(client, session, submitted.task_id)
             return None
         except (LostContactError, NotAuthenticatedError) as error:
-            error.solution = f"it goes on:\n{ways_on(client, submitted.task_id)}"
+            error.solution = f"the task is still running:\n{follow_up_commands(client, submitted.task_id)}"
             raise
 
 
-def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tails: Tails) -> Finished:
+def _follow(client: Client, session: Any, submitted: Submitted, renderer: Renderer, tails: LogTails) -> Finished:
     from fedpkg_container.commands.client_config import koji_profile, poll_interval
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
@@ -97,66 +103,66 @@ def _watch(client: Any, session: Any, submitted: Submitted, show: Renderer, tail
     def login() -> None:
         log_in(session, profile_options(koji_profile(client)), client.cmd)
 
-    with hub_errors(session.baseurl), show:
-        show(submitted)
-        again = login if session.logged_in else None
-        for event in follow(session, submitted.task_id, interval=poll_interval(client), login=again):
+    with hub_errors(session.baseurl), renderer:
+        renderer(submitted)
+        renew_login = login if session.logged_in else None
+        for event in follow(session, submitted.task_id, interval=poll_interval(client), login=renew_login):
             tails(event)
-            show(event)
+            renderer(event)
             if isinstance(event, Finished):
                 return event
-    raise FedpkgContainerError(f"task {submitted.task_id} was not followed to its end")
+    raise FedpkgContainerError(f"no final state of task {submitted.task_id} was received")
 
 
-def interrupted(client: Any, session: Any, task_id: int) -> None:
-    """Leave a build and say how to go on, or cancel it when that is asked for.
+def handle_interrupt(client: Client, session: Any, task_id: int) -> None:
+    """Detach from a build and print the follow-up commands, or cancel it with ``--cancel-on-interrupt``.
 
-    :raises CanceledError: it was canceled
+    :raises CanceledError: if the task was canceled
     """
     from fedpkg_container.hub.session import hub_errors
 
     if client.args.cancel_on_interrupt:
-        complain("", f"canceling task {task_id} …")
+        print_stderr("", f"canceling task {task_id} …")
         try:
             with hub_errors(session.baseurl):
                 session.cancelTask(task_id)
         except FedpkgContainerError as error:
-            error.reason = f"task {task_id} was not canceled: {error.reason}"
-            error.solution = f"it goes on:\n{ways_on(client, task_id)}"
+            error.reason = f"cannot cancel task {task_id}: {error.reason}"
+            error.solution = f"the task is still running:\n{follow_up_commands(client, task_id)}"
             raise
-        raise CanceledError(f"task {task_id} was canceled, because you interrupted")
-    complain("", f"interrupted: task {task_id} goes on", ways_on(client, task_id))
+        raise CanceledError(f"interrupted; task {task_id} was canceled")
+    print_stderr("", f"interrupted; task {task_id} is still running", follow_up_commands(client, task_id))
 
 
-def ways_on(client: Any, task_id: int) -> str:
-    """How a task that is left can be watched and canceled."""
+def follow_up_commands(client: Client, task_id: int) -> str:
+    """Return the commands that watch and cancel a task."""
     from fedpkg_container.commands.client_config import koji_profile
 
     koji = str(getattr(client.cmd, "build_client", "") or "koji")
     profile = koji_profile(client)
-    named = "" if profile == koji else f" --profile {profile}"
+    profile_option = "" if profile == koji else f" --profile {profile}"
     watch = f"{client.name} container-status --watch {task_id}"
-    return f"    watch it:  {watch}\n    cancel it: {koji}{named} cancel {task_id}"
+    return f"    watch it:  {watch}\n    cancel it: {koji}{profile_option} cancel {task_id}"
 
 
-def _report(client: Any, event: Finished, tails: Tails, kind: str) -> int:
-    """The end: what the packager came for; the exit status."""
+def _report(client: Client, event: Finished, tails: LogTails, kind: str) -> int:
+    """Print the final report and return the exit status."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
 
     if kind == "json":
-        say_event("finished", **report.result_facts(event))
+        print_event("finished", **report.result_fields(event))
     if event.task.state == "CANCELED":
         raise CanceledError(f"task {event.task.id} was canceled")
     if event.task.state == "FAILED":
         if kind != "json":
-            complain(*report.failure(event, tails, site_urls(koji_profile(client))))
+            print_stderr(*report.failure_lines(event, tails, site_urls(koji_profile(client))))
         failed = event.failed or event.task
         raise BuildFailedError(
             report.failure_reason(event),
-            solution=f"all of its logs: {client.name} container-status {failed.id} --logs",
+            solution=f"complete logs: {client.name} container-status {failed.id} --logs",
         )
     if kind != "json":
-        say(*report.success(event, quiet=kind == "quiet"))
+        print_lines(*report.success_lines(event, quiet=kind == "quiet"))
     return 0

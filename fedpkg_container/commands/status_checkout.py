@@ -1,4 +1,4 @@
-"""What ``container-status`` shows of the checkout, and of one's own builds."""
+"""Output of ``container-status`` for the checkout, and for the user's own builds (``--mine``)."""
 
 from __future__ import annotations
 
@@ -6,63 +6,64 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import say, say_json
+from fedpkg_container.commands.terminal import print_json, print_lines
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import pluralize, printable_line
 
 if TYPE_CHECKING:
+    from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import Build, Overview, RequestedBuild
 
-#: Builds of one branch that are shown.
-PER_BRANCH = 3
+#: Builds to show per branch.
+BUILDS_PER_BRANCH = 3
 
 
-def show_checkout(client: Any, session: Any) -> int:
-    """Show the builds of the checkout; the exit status."""
+def show_checkout(client: Client, session: Any) -> int:
+    """Print the builds of the checkout and return the exit status."""
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import overview
 
     checkout = Checkout.read(client.cmd)
     component = _component(checkout)
-    found = overview(session, component, f"{checkout.namespace}/{checkout.name}")
-    head = _head(client.cmd.repo, checkout, found.builds)
+    builds = overview(session, component, f"{checkout.namespace}/{checkout.name}")
+    head = _head(client.cmd.repo, checkout, builds.builds)
     if client.args.json:
-        say_json({"component": component, "head": head, **dataclasses.asdict(found)})
+        print_json({"component": component, "head": head, **dataclasses.asdict(builds)})
         return 0
-    say(*_lines(component, found, head))
+    print_lines(*_lines(component, builds, head))
     return 0
 
 
-def component_of(client: Any) -> str:
-    """The package of the checkout.
+def checkout_component(client: Client) -> str:
+    """Return the name of the checkout's package in Koji.
 
-    :raises CheckoutError: there is no checkout here
+    :raises CheckoutError: if the directory is not a checkout
     """
     from fedpkg_container.distgit.checkout import Checkout
 
     return _component(Checkout.read(client.cmd))
 
 
-def running_task(client: Any, session: Any) -> int:
-    """The task that builds the checkout now.
+def running_task(client: Client, session: Any) -> int:
+    """Return the ID of the task that is building the checkout.
 
-    :raises RefusedError: there is none
+    :raises RefusedError: if there is none
     """
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import overview
 
     checkout = Checkout.read(client.cmd)
     repository = f"{checkout.namespace}/{checkout.name}"
-    found = overview(session, _component(checkout), repository)
-    if not found.running:
-        raise RefusedError(f"nothing of {repository} is being built now", solution="name a task")
-    return found.running[0].tasks[0].id
+    running = overview(session, _component(checkout), repository).running
+    if not running:
+        raise RefusedError(f"no build of {repository} is running", solution="pass a task ID")
+    return running[0].tasks[0].id
 
 
 def _component(checkout: Checkout) -> str:
-    """The package: what the Dockerfile says, else the usual name."""
+    """Return the package name: the component label of the Dockerfile, or ``NAME-container``."""
     from fedpkg_container.distgit.dockerfile import Dockerfile
 
     try:
@@ -73,16 +74,16 @@ def _component(checkout: Checkout) -> str:
 
 
 def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
-    """Where HEAD stands: its build, or the nearest one before it."""
+    """Return the build of HEAD, or the nearest build with its ahead_behind in commits, as JSON fields."""
     from fedpkg_container.distgit.checkout import ahead_behind
 
     nearest: tuple[int, int, Build] | None = None
     for build in builds:
         if build.state != "COMPLETE":
             continue
-        between = ahead_behind(repository, build.commit)
-        if between is not None and (nearest is None or sum(between) < sum(nearest[:2])):
-            nearest = (*between, build)
+        commits = ahead_behind(repository, build.commit)
+        if commits is not None and (nearest is None or sum(commits) < sum(nearest[:2])):
+            nearest = (*commits, build)
     if nearest is None:
         return {"commit": checkout.commit, "nvr": None, "ahead": None, "behind": None}
     return {"commit": checkout.commit, "nvr": nearest[2].nvr, "ahead": nearest[0], "behind": nearest[1]}
@@ -91,38 +92,38 @@ def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mappi
 def _head_line(head: Mapping[str, Any]) -> str:
     nvr, ahead, behind = head["nvr"], head["ahead"], head["behind"]
     if nvr is None:
-        return "HEAD is not built, nor is anything before it"
+        return "HEAD has not been built, nor any earlier commit"
     if not ahead and not behind:
-        return f"HEAD is built: {nvr}"
-    parts = [f"{count} commit{'s' if count > 1 else ''} {where}" for count, where in
-             ((ahead, "ahead of"), (behind, "behind")) if count]  # fmt: skip
+        return f"HEAD has been built: {nvr}"
+    distances = ((ahead, "ahead of"), (behind, "behind"))
+    parts = [f"{pluralize(count, 'commit')} {where}" for count, where in distances if count]
     return f"HEAD is {' and '.join(parts)} {nvr}"
 
 
-def _lines(component: str, found: Overview, head: Mapping[str, Any]) -> Iterator[str]:
+def _lines(component: str, overview: Overview, head: Mapping[str, Any]) -> Iterator[str]:
     yield f"{component}: {_head_line(head)}"
-    for running in found.running:
+    for running in overview.running:
         yield ""
-        yield from _running(running, found.average)
+        yield from _running(running, overview.average)
     branches: dict[str, list[Build]] = {}
-    for build in found.builds:
-        branches.setdefault(build.branch or "of no known branch", []).append(build)
-    for branch, builds in sorted(branches.items(), key=lambda each: not each[1][0].branch):
+    for build in overview.builds:
+        branches.setdefault(build.branch or "unknown branch", []).append(build)
+    for branch, builds in sorted(branches.items(), key=lambda item: not item[1][0].branch):
         yield ""
         yield branch
-        for build in builds[:PER_BRANCH]:
+        for build in builds[:BUILDS_PER_BRANCH]:
             yield from _build(build)
-        if len(builds) > PER_BRANCH:
-            yield f"    … {len(builds) - PER_BRANCH} older"
-    if not found.builds:
+        if len(builds) > BUILDS_PER_BRANCH:
+            yield f"    … {len(builds) - BUILDS_PER_BRANCH} older"
+    if not overview.builds:
         yield "no builds yet"
 
 
 def _build(build: Build) -> Iterator[str]:
-    from fedpkg_container.progress.formatting import ago
+    from fedpkg_container.progress.formatting import format_age
 
-    when = build.completed if build.completed is not None else build.created
-    age = f", {ago(when)}" if when is not None else ""
+    timestamp = build.completed if build.completed is not None else build.created
+    age = f", {format_age(timestamp)}" if timestamp is not None else ""
     tags = f", in {' '.join(build.tags)}" if build.tags else ""
     isolated = " (isolated)" if build.is_isolated else ""
     yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}"
@@ -134,38 +135,39 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     import time
 
     from fedpkg_container.commands.status_task import tree_lines
-    from fedpkg_container.progress.formatting import share
-    from fedpkg_container.text import spoken
+    from fedpkg_container.progress.formatting import format_percentage
+    from fedpkg_container.text import format_duration
 
     kind = "scratch build" if running.scratch else "build"
     started = running.tasks[0].started
-    how_far = ""
+    progress = ""
     if average and started is not None:
-        part = share(time.time() - started, average)
-        how_far = f", {f'{part} of' if part else 'longer than'} the usual {spoken(average)}"
+        percentage = format_percentage(time.time() - started, average)
+        progress = f", {f'{percentage} of' if percentage else 'above'} the average {format_duration(average)}"
     commit = running.source.rpartition("#")[2][:12]
-    yield f"building now: {kind} of {running.branch or commit} ({commit}), by {running.owner}{how_far}"
+    yield f"running: {kind} of {running.branch or commit} ({commit}), by {running.owner}{progress}"
     yield from tree_lines(running.tasks, indent="    ")
 
 
-def show_own(client: Any, session: Any) -> int:
-    """Show one's own container builds; the exit status."""
+def show_my_builds(client: Client, session: Any) -> int:
+    """Print the user's builds_of_user container builds and return the exit status."""
     from fedpkg_container.hub.builds import builds_of_user
-    from fedpkg_container.progress.formatting import ago
-    from fedpkg_container.progress.plain import STATES
+    from fedpkg_container.progress.formatting import format_age
+    from fedpkg_container.progress.plain import STATE_NAMES
 
-    running, past = builds_of_user(session, session.getLoggedInUser())
+    running, ended = builds_of_user(session, session.getLoggedInUser())
     if client.args.json:
-        facts = {"running": running, "ended": past}
-        say_json({name: [dataclasses.asdict(each) for each in builds] for name, builds in facts.items()})
+        groups = {"running": running, "ended": ended}
+        print_json({name: [dataclasses.asdict(build) for build in builds] for name, builds in groups.items()})
         return 0
-    for each in running:
-        say(*_running(each, None))
-    for each in past:
-        task = each.tasks[0]
-        when = f", {ago(task.completed)}" if task.completed is not None else ""
-        what = each.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
-        say(f"task {task.id}: {'scratch build' if each.scratch else 'build'} of {what} {STATES[task.state]}{when}")
-    if not running and not past:
-        say("no container builds of yours")
+    for build in running:
+        print_lines(*_running(build, None))
+    for build in ended:
+        task = build.tasks[0]
+        age = f", {format_age(task.completed)}" if task.completed is not None else ""
+        repository = build.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
+        kind = "scratch build" if build.scratch else "build"
+        print_lines(f"task {task.id}: {kind} of {repository} {STATE_NAMES[task.state]}{age}")
+    if not running and not ended:
+        print_lines("you have no container builds")
     return 0

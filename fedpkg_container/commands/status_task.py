@@ -1,4 +1,4 @@
-"""What ``container-status`` shows of a task: its tree, or its logs."""
+"""Output of ``container-status`` for a task: its task tree or its logs."""
 
 from __future__ import annotations
 
@@ -6,101 +6,104 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import say
+from fedpkg_container.commands.terminal import print_lines
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
+    from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Finished, TaskState
     from fedpkg_container.hub.logs import TaskLog
 
 
-def show_task(client: Any, session: Any, task_id: int) -> Mapping[str, Any]:
-    """Show a tree of tasks and how it ended, unless JSON is wanted; its facts."""
+def show_task(client: Client, session: Any, task_id: int) -> Mapping[str, Any]:
+    """Print a task tree and its result, unless ``--json`` is set, and return the fields."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.hosts import check_waiting_tasks
     from fedpkg_container.hub.logs import read_tree
     from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
-    from fedpkg_container.progress.json_lines import no_builder_facts, task_facts
+    from fedpkg_container.progress.json_lines import no_builder_fields, task_fields
 
     tasks, logs = read_tree(session, task_id)
-    outcome = _end(session, tasks, logs)
-    silent = check_waiting_tasks(session, tasks)
-    facts: dict[str, Any] = {
-        "tasks": [task_facts(task) for task in tasks],
-        "no_builder": [no_builder_facts(event) for event in silent],
+    outcome = _result(session, tasks, logs)
+    no_builder = check_waiting_tasks(session, tasks)
+    fields: dict[str, Any] = {
+        "tasks": [task_fields(task) for task in tasks],
+        "no_builder": [no_builder_fields(event) for event in no_builder],
     }
     if outcome is not None:
-        facts["result"] = report.result_facts(outcome)
+        fields["result"] = report.result_fields(outcome)
     if client.args.json:
-        return facts
-    say(*tree_lines(tasks))
-    say(*(f"task {event.task.id} still waits: {event.text}" for event in silent))
+        return fields
+    print_lines(*tree_lines(tasks))
+    print_lines(*(f"task {event.task.id} is still waiting: {event.text}" for event in no_builder))
     if page := site_urls(koji_profile(client)).task(task_id):
-        say(page)
+        print_lines(page)
     if outcome is not None:
-        say(*_end_lines(outcome))
+        print_lines(*_result_lines(outcome))
     elif not tasks[0].ended:
-        say(f"watch it: {client.name} container-status --watch {task_id}")
+        print_lines(f"watch it: {client.name} container-status --watch {task_id}")
     if logs:
-        say(f"its logs: {client.name} container-status {task_id} --logs")
-    return facts
+        print_lines(f"logs: {client.name} container-status {task_id} --logs")
+    return fields
 
 
-def _end(session: Any, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
+def _result(session: Any, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
     from fedpkg_container.hub.tasks import read_outcome
 
     root = tasks[0]
     return read_outcome(session, root, tasks, [(log.task.id, log.name) for log in logs]) if root.ended else None
 
 
-def _end_lines(event: Finished) -> list[str]:
+def _result_lines(event: Finished) -> list[str]:
     from fedpkg_container.progress import report
 
     if event.task.state == "FAILED":
         return [report.failure_reason(event)]
-    return list(report.success(event)) if event.task.state == "CLOSED" else []
+    return list(report.success_lines(event)) if event.task.state == "CLOSED" else []
 
 
 def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | None = None) -> list[str]:
-    """A line for each task of a tree."""
-    from fedpkg_container.progress.plain import STATES
-    from fedpkg_container.text import spoken
+    """Return one line per task of a tree, indented by its depth."""
+    from fedpkg_container.progress.plain import STATE_NAMES
+    from fedpkg_container.text import format_duration
 
-    moment = time.time() if now is None else now
+    current_time = time.time() if now is None else now
     depths = {tasks[0].id: 0}
     for task in tasks[1:]:
         depths[task.id] = depths.get(task.parent or 0, 0) + 1
     lines = []
     for task in tasks:
         on = f" on {task.host}" if task.host else ""
-        took = f", {spoken((task.completed or moment) - task.started)}" if task.started is not None else ""
-        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {STATES[task.state]}{on}{took}")
+        took = (
+            f", {format_duration((task.completed or current_time) - task.started)}" if task.started is not None else ""
+        )
+        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {STATE_NAMES[task.state]}{on}{took}")
     return lines
 
 
-def show_logs(client: Any, session: Any, task_id: int) -> int:
-    """Write the logs of a task and of its children, and nothing else.
+def show_logs(client: Client, session: Any, task_id: int) -> int:
+    """Print the logs of a task and of its children only.
 
-    :raises RefusedError: there are none (of this arch)
+    :raises RefusedError: if there are no logs (of the architecture)
     """
     from fedpkg_container.hub.logs import last_lines, read_log, read_tree
 
     _, logs = read_tree(session, task_id)
-    wanted = _chosen(logs, client.args.logs, task_id)
-    for log in wanted:
-        prefix = f"{log.task.label or 'build'} | " if len(wanted) > 1 else ""
+    selected = _select_logs(logs, client.args.logs, task_id)
+    for log in selected:
+        prefix = f"{log.task.label or 'build'} | " if len(selected) > 1 else ""
         tail = client.args.tail
         for lines in read_log(session, log) if tail is None else [last_lines(session, log, tail)]:
-            say(*(f"{prefix}{line}" for line in lines))
+            print_lines(*(f"{prefix}{line}" for line in lines))
     return 0
 
 
-def _chosen(logs: Sequence[TaskLog], arch: str, task_id: int) -> list[TaskLog]:
-    wanted = [log for log in logs if not arch or log.task.label == arch]
-    if not wanted:
-        known = sorted({log.task.label for log in logs if log.task.label})
-        of_arch = f" of {arch}" if arch else ""
-        solution = f"there are logs of {', '.join(known)}" if known else "they come when a builder has begun with it"
-        raise RefusedError(f"task {task_id} has no logs{of_arch}", solution=solution)
-    return wanted
+def _select_logs(logs: Sequence[TaskLog], arch: str, task_id: int) -> list[TaskLog]:
+    selected = [log for log in logs if not arch or log.task.label == arch]
+    if not selected:
+        arches = sorted({log.task.label for log in logs if log.task.label})
+        for_arch = f" for {arch}" if arch else ""
+        available = f"available: {', '.join(arches)}" if arches else "logs are created when a builder starts the task"
+        raise RefusedError(f"task {task_id} has no logs{for_arch}", solution=available)
+    return selected

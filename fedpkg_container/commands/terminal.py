@@ -1,4 +1,4 @@
-"""The only place of the commands that writes to standard output and standard error: nothing raw gets through."""
+"""Output of the commands to standard output and standard error, with control characters replaced."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from typing import TYPE_CHECKING, Any, TextIO
 from fedpkg_container.text import printable, printable_line
 
 if TYPE_CHECKING:
+    from fedpkg_container.client import Client
     from fedpkg_container.model.findings import Finding
 
 
-def say(*texts: str) -> None:
-    """Write texts for whoever reads the result, each on lines of its own."""
+def print_lines(*texts: str) -> None:
+    """Write results to standard output, each text on separate lines."""
     _write(sys.stdout, texts)
 
 
-def complain(*texts: str) -> None:
-    """Write texts for the person at the terminal: warnings, notices, errors."""
+def print_stderr(*texts: str) -> None:
+    """Write warnings, notices and errors to standard error."""
     _write(sys.stderr, texts)
 
 
-class Complaints(logging.Handler):
-    """Shows what is logged on standard error as it is then: where a progress bar is shown, above it."""
+class StderrHandler(logging.Handler):
+    """Log handler that writes to the current ``sys.stderr``, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show it."""
-        complain(self.format(record))
+        """Write the record."""
+        print_stderr(self.format(record))
 
 
 def _write(stream: TextIO, texts: Iterable[str]) -> None:
@@ -37,37 +38,37 @@ def _write(stream: TextIO, texts: Iterable[str]) -> None:
     stream.flush()
 
 
-def say_json(value: Any) -> None:
-    """Write a value as JSON, in ASCII; numbers that JSON does not have, like YAML's .nan, become text."""
-    say(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
+def print_json(value: Any) -> None:
+    """Write a value as JSON in ASCII; numbers that JSON does not support (YAML's ``.nan``) become strings."""
+    print_lines(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
 
 
-def is_json(client: Any) -> bool:
-    """Whether standard output is to hold JSON lines alone."""
+def is_json(client: Client) -> bool:
+    """Return whether standard output consists of JSON lines only."""
     return getattr(client.args, "progress", "") == "json"
 
 
-def is_quiet(client: Any) -> bool:
-    """Whether only the result is wanted: ``-q`` and ``--progress quiet`` mean the same."""
+def is_quiet(client: Client) -> bool:
+    """Return whether only the result is printed (``-q`` or ``--progress quiet``)."""
     return bool(client.args.q) or getattr(client.args, "progress", "") == "quiet"
 
 
-def say_event(event: str, **facts: Any) -> None:
+def print_event(event: str, **fields: Any) -> None:
     """Write a JSON line."""
     from fedpkg_container.progress.json_lines import JsonRenderer
 
-    JsonRenderer(sys.stdout).write(event, **facts)
+    JsonRenderer(sys.stdout).write(event, **fields)
 
 
-def say_findings(findings: Iterable[Finding]) -> None:
+def print_findings_json(findings: Iterable[Finding]) -> None:
     """Write findings as JSON lines."""
     from fedpkg_container.progress.json_lines import JsonRenderer
 
     JsonRenderer(sys.stdout).findings(findings)
 
 
-def complain_of_findings(findings: Iterable[Finding]) -> None:
-    """Show findings, one after the other."""
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Write findings to standard error."""
     from fedpkg_container.model.findings import ERROR
     from fedpkg_container.progress.formatting import Style
 
@@ -79,16 +80,16 @@ def complain_of_findings(findings: Iterable[Finding]) -> None:
     sys.stderr.flush()
 
 
-def complain_of_error(reason: str, solution: str = "") -> None:
-    """Show why the program ends, and what to do."""
+def print_error(reason: str, solution: str = "") -> None:
+    """Write an error and its solution to standard error."""
     from fedpkg_container.progress.formatting import Style
 
     sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
     sys.stderr.flush()
     if solution:
-        complain(*(f"       {line}" for line in solution.splitlines()))
+        print_stderr(*(f"       {line}" for line in solution.splitlines()))
 
 
-def one_line(values: Mapping[str, Any]) -> list[str]:
-    """Names and values, a line each."""
+def format_fields(values: Mapping[str, Any]) -> list[str]:
+    """Return one line per name and value."""
     return [f"    {name} = {printable_line(str(value))}" for name, value in values.items()]

@@ -1,8 +1,8 @@
-"""What a TAB shows: the site's whole client as a snapshot, and values from a cache; a TAB never waits for a network.
+"""Shell completion from a snapshot of the client's arguments and cached values, without network access.
 
-``values`` marks arguments (:func:`complete_with`), ``snapshot`` keeps the client's arguments, ``answer`` answers a TAB
-from both, ``refresh`` fills the cache in the background. What answers a TAB imports neither koji, git, requests nor
-pyrpkg, and as little else as it can.
+``values`` marks arguments (:func:`complete_with`), ``snapshot`` stores the client's arguments, ``complete`` returns the
+completions from both, and ``refresh`` updates the cache in the background. Except for ``refresh``, nothing here imports
+koji, git, requests or pyrpkg, and imports are kept to a minimum: each delays the completion.
 """
 
 from fedpkg_container.completion.values import KINDS, Completer, complete_with

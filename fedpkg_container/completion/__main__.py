@@ -1,4 +1,4 @@
-"""``python -m fedpkg_container.completion SHELL``: the shell code, for where argcomplete's program is not found."""
+"""``python -m fedpkg_container.completion SHELL``: print the shell code if argcomplete's own program is missing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from argcomplete import shellcode  # type: ignore[attr-defined]
 
 from fedpkg_container.errors import UsageError
 
-#: argcomplete's code for bash serves zsh too.
+#: Shell → argcomplete's name of its code; that for bash works in zsh too.
 SHELLS = {"bash": "bash", "zsh": "bash", "fish": "fish"}
 PROGRAMS = ("fedpkg-container", "fedpkg", "fedpkg-container-registry", "fedpkg-container-box")
 
 
 def main(arguments: list[str]) -> int:
-    """Write the code for a shell; the exit status."""
+    """Print the code for a shell and return the exit status."""
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         sys.stderr.write(f"usage: python -m fedpkg_container.completion {'|'.join(SHELLS)}\n")
         return UsageError.exit_code

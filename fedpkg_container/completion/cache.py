@@ -1,4 +1,4 @@
-"""Files below the user's cache folder: JSON, replaced in one step, ignored when they are not what was written."""
+"""JSON files in the user's cache directory: written atomically, and ignored if they are invalid."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import json
 import os
 from typing import Any
 
-#: Longer files are not ours.
-LARGEST = 16 * 1024 * 1024
+#: Larger files are ignored.
+MAX_BYTES = 16 * 1024 * 1024
 
 Data = dict[str, Any]
 
 
-def folder(*parts: str) -> str:
-    """Where the cache is: ``$XDG_CACHE_HOME/fedpkg-container``, or a place below it.
+def directory(*parts: str) -> str:
+    """Return the cache directory ``$XDG_CACHE_HOME/fedpkg-container``, or a path below it.
 
-    :param parts: names, made safe for paths here
+    :param parts: file names; unsafe characters are replaced
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # as the XDG specification has it
+    if not os.path.isabs(base):  # the XDG specification says that relative paths are invalid
         base = os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "fedpkg-container", *(_safe(part) for part in parts))
 
 
 def _safe(name: str) -> str:
-    """A name that stays in its folder."""
-    kept = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name)[:120]
-    return kept if kept.strip(".") else "_"
+    """Return a name that cannot leave its directory."""
+    safe = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name)[:120]
+    return safe if safe.strip(".") else "_"
 
 
 def read(path: str) -> Data:
-    """What was written there; empty when there is nothing, or nothing that can be used."""
+    """Read a file; return an empty dictionary if it is missing or invalid."""
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST)
+            content = file.read(MAX_BYTES)
         data = json.loads(content)
     except (OSError, ValueError, RecursionError):
         return {}
@@ -41,9 +41,9 @@ def read(path: str) -> Data:
 
 
 def write(path: str, data: Data) -> None:
-    """Replace a file in one step, readable by its owner alone.
+    """Write a file atomically, readable by its owner only.
 
-    :raises OSError: there is no place to write to
+    :raises OSError: if it cannot be written
     """
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}.new"
@@ -58,7 +58,7 @@ def write(path: str, data: Data) -> None:
 
 
 def age(path: str, now: float) -> float:
-    """Seconds since a file was written; infinite when it is missing or from the future."""
+    """Return the age of a file in seconds; infinite if it is missing or from the future."""
     try:
         seconds = now - os.stat(path).st_mtime
     except OSError:

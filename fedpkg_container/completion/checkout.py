@@ -1,22 +1,22 @@
-"""What a checkout says without git: its package, branch and remote branches, read from the files below ``.git``."""
+"""Package, branch and remote branches of a checkout, read from the files in ``.git`` without running git."""
 
 from __future__ import annotations
 
 import os
 
-#: Longer files are not read: a TAB must not wait for them.
-LARGEST = 8 * 1024 * 1024
+#: Bytes that are read of each file, so that completion stays fast.
+MAX_BYTES = 8 * 1024 * 1024
 
 
 class Checkout:
-    """A dist-git checkout as far as completion needs it; every attribute is empty when it cannot be known.
+    """The properties of a dist-git checkout that completion needs; unknown ones are empty.
 
-    :param path: a folder in it
+    :param path: directory in the checkout
     """
 
     def __init__(self, path: str) -> None:
-        self._git = _git_folder(os.path.abspath(path))
-        # A linked worktree has its own HEAD; branches and configuration are those of the main one.
+        self._git = _git_directory(os.path.abspath(path))
+        # A linked worktree has its own HEAD, but the branches and configuration of the main worktree.
         common = _read(os.path.join(self._git, "commondir")).strip() if self._git else ""
         self._common = os.path.join(self._git, common) if common else self._git
         self._settings = _settings(_read(os.path.join(self._common, "config"))) if self._common else {}
@@ -24,8 +24,8 @@ class Checkout:
         self.branch = head[len("ref: refs/heads/") :] if head.startswith("ref: refs/heads/") else ""
         self.remote = self._settings.get(f'branch "{self.branch}".remote', "origin")
         merge = self._settings.get(f'branch "{self.branch}".merge', "")
-        #: The branch of dist-git that is followed, or of the same name.
-        self.follows = merge[len("refs/heads/") :] if merge.startswith("refs/heads/") else self.branch
+        #: Upstream branch in dist-git; by default the one with the same name.
+        self.upstream = merge[len("refs/heads/") :] if merge.startswith("refs/heads/") else self.branch
         self.namespace, self.name = self._repository()
 
     def _repository(self) -> tuple[str, str]:
@@ -37,34 +37,34 @@ class Checkout:
 
     @property
     def component(self) -> str:
-        """The package's name in Koji, by the custom that containers end in ``-container``."""
+        """The package name in Koji, which ends in ``-container`` for containers."""
         if self.namespace in ("container", "containers", "docker") and not self.name.endswith("-container"):
             return f"{self.name}-container" if self.name else ""
         return self.name
 
     @property
     def target(self) -> str:
-        """The build target that rpkg would use for this branch."""
-        if not self.follows or not self.name:
+        """The build target that rpkg uses for this branch."""
+        if not self.upstream or not self.name:
             return ""
         middle = "" if self.namespace in ("", "rpms") else f"-{self.namespace}"
-        return f"{self.follows}{middle}-candidate"
+        return f"{self.upstream}{middle}-candidate"
 
     def branches(self) -> list[str]:
-        """The branches of the remote, as far as they were fetched."""
+        """Return the branches of the remote that have been fetched."""
         if not self._common:
             return []
         prefix = f"refs/remotes/{self.remote}/"
-        found = set(_loose(os.path.join(self._common, *prefix.split("/"))))
+        branches = set(_relative_files(os.path.join(self._common, *prefix.split("/"))))
         for line in _read(os.path.join(self._common, "packed-refs")).splitlines():
             name = line.partition(" ")[2]
             if name.startswith(prefix):
-                found.add(name[len(prefix) :])
-        return sorted(found - {"HEAD"})
+                branches.add(name[len(prefix) :])
+        return sorted(branches - {"HEAD"})
 
 
-def _git_folder(path: str) -> str:
-    """The ``.git`` folder of a place in a work tree."""
+def _git_directory(path: str) -> str:
+    """Return the ``.git`` directory of a path in a worktree; empty if there is none."""
     while True:
         git = os.path.join(path, ".git")
         if os.path.isdir(git):
@@ -81,24 +81,28 @@ def _git_folder(path: str) -> str:
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(LARGEST)
+            return file.read(MAX_BYTES)
     except OSError:
         return ""
 
 
 def _settings(text: str) -> dict[str, str]:
-    """The values of a git configuration, ``remote "origin".url``; includes and continued lines are not followed."""
-    found: dict[str, str] = {}
+    """Parse a git configuration into keys such as ``remote "origin".url``; ignore includes and continuation lines."""
+    settings: dict[str, str] = {}
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line[1:].partition("]")[0]
         elif "=" in line and line[0] not in "#;":
             name, _, value = line.partition("=")
-            found[f"{section}.{name.strip().lower()}"] = value.strip().strip('"')
-    return found
+            settings[f"{section}.{name.strip().lower()}"] = value.strip().strip('"')
+    return settings
 
 
-def _loose(folder: str) -> list[str]:
-    """Names of the files below a folder, relative to it."""
-    return [os.path.relpath(os.path.join(above, name), folder) for above, _, names in os.walk(folder) for name in names]
+def _relative_files(directory: str) -> list[str]:
+    """Return the paths of all files below a directory, relative to it."""
+    return [
+        os.path.relpath(os.path.join(parent, name), directory)
+        for parent, _, names in os.walk(directory)
+        for name in names
+    ]

@@ -1,7 +1,7 @@
-"""argparse parsers as plain data, and back as far as completion needs them.
+"""Serialization of argparse parsers for completion.
 
-Kept are names, numbers of values, choices, help, groups that exclude each other, and what completes each value. Left
-out is what only running needs: conversions, defaults, checks; a parser that is rebuilt refuses less than the real one.
+Names, numbers of values, choices, help texts, mutually exclusive groups and completers are stored; conversions,
+defaults and checks are not, so a rebuilt parser accepts more than the original.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any, NoReturn
 
 from argcomplete import completers
 
-from fedpkg_container.completion.values import Completer, Known, Place
+from fedpkg_container.completion.values import Completer, Context, ExtraValues
 
 Data = dict[str, Any]
-#: Gives the completers that could not be kept, in the order in which they were described.
+#: Returns the completers that cannot be stored, in the order in which they were described.
 Live = Callable[[], list[Any]]
 
-#: What argparse does with an option, and how it is called here; all others only take their values.
+#: Names of argparse's actions; any other action consumes its values without effect.
 ACTIONS: dict[str, type[argparse.Action]] = {
     "store": argparse._StoreAction,
     "const": argparse._StoreConstAction,
@@ -32,17 +32,17 @@ _NAMES = {kind: name for name, kind in ACTIONS.items()}
 
 
 class _Inert(argparse.Action):
-    """Takes its values and does nothing."""
+    """Consumes its values without effect."""
 
     def __call__(self, *_: object) -> None:
-        """Nothing: what it would do is not for a TAB."""
+        """Do nothing, since effects such as output would disturb the completion."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that is only asked what could come next."""
+    """A parser for completion only."""
 
     def error(self, message: str) -> NoReturn:  # noqa: ARG002 (argparse's name)
-        """End parsing, without the usage that nobody would see."""
+        """Exit without printing the usage, which would be invisible."""
         raise SystemExit(2)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -51,13 +51,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.HelpFormatter):
-    """A formatter that loads the colors of Python 3.14 (and dataclasses and inspect with them) only when it needs them.
+    """A formatter that imports the colors of Python 3.14 (and with them dataclasses and inspect) only when needed.
 
-    argcomplete makes one to expand the help of each command, in which nothing is colored.
+    argcomplete creates one to expand the help of each command, which has no colors.
     """
 
     def _set_color(self, color: bool) -> None:
-        """Leave the theme to the first access."""
+        """Defer loading of the theme to its first use."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("_theme", "_decolor"):
@@ -67,7 +67,7 @@ class _Formatter(argparse.HelpFormatter):
 
 
 class _FromClient:
-    """Completes with what the real client has, and loads it for that."""
+    """Loads the real client and completes with its completer."""
 
     def __init__(self, number: int, live: Live) -> None:
         self._number = number
@@ -78,18 +78,18 @@ class _FromClient:
 
 
 def describe(parser: argparse.ArgumentParser, live: list[Any]) -> Data:
-    """A parser and its commands as data that JSON keeps.
+    """Convert a parser and its subcommands to data that can be stored as JSON.
 
-    :param live: completers that cannot be kept are appended here
+    :param live: list to which completers that cannot be stored are appended
     """
-    places = {id(action): index for index, action in enumerate(parser._actions)}
+    indexes = {id(action): index for index, action in enumerate(parser._actions)}
     return {
         "prog": parser.prog,
         "prefix_chars": parser.prefix_chars,
         "allow_abbrev": parser.allow_abbrev,
         "actions": [_describe_action(parser, action, live) for action in parser._actions],
         "exclusive": [
-            [places[id(action)] for action in group._group_actions if id(action) in places]
+            [indexes[id(action)] for action in group._group_actions if id(action) in indexes]
             for group in parser._mutually_exclusive_groups
         ],
     }
@@ -114,7 +114,7 @@ def _describe_action(parser: argparse.ArgumentParser, action: argparse.Action, l
 
 
 def _expanded(parser: argparse.ArgumentParser, action: argparse.Action) -> str | None:
-    """The help of an argument with its default and such put in."""
+    """Return the help of an argument with placeholders such as ``%(default)s`` expanded."""
     if action.help is None or "%" not in action.help:
         return action.help
     try:
@@ -124,19 +124,19 @@ def _expanded(parser: argparse.ArgumentParser, action: argparse.Action) -> str |
 
 
 def _describe_commands(action: argparse._SubParsersAction[Any], live: list[Any]) -> list[Data]:
-    helps = {each.dest: each.help for each in action._get_subactions()}
-    names: dict[int, list[str]] = {}
+    helps = {command.dest: command.help for command in action._get_subactions()}
+    names_by_parser: dict[int, list[str]] = {}
     for name, parser in action.choices.items():
-        names.setdefault(id(parser), []).append(name)
+        names_by_parser.setdefault(id(parser), []).append(name)
     return [
-        {"names": each, "help": helps.get(each[0]), "parser": describe(action.choices[each[0]], live)}
-        for each in names.values()
+        {"names": names, "help": helps.get(names[0]), "parser": describe(action.choices[names[0]], live)}
+        for names in names_by_parser.values()
     ]
 
 
 def _describe_completer(completer: Any, live: list[Any]) -> Data:
     if isinstance(completer, Completer):
-        return {"kind": completer.kind, "known": _kept(completer.known())}
+        return {"kind": completer.kind, "known": _to_json(completer.extra_values())}
     kind = type(completer)
     if completer is completers.EnvironCompleter:
         return {"environment": True}
@@ -152,16 +152,16 @@ def _describe_completer(completer: Any, live: list[Any]) -> Data:
     return {"live": len(live) - 1}
 
 
-def _kept(known: Known) -> Any:
-    if not isinstance(known, Mapping):
-        return list(known)
-    return {key: value if isinstance(value, str) else list(value) for key, value in known.items()}
+def _to_json(extra_values: ExtraValues) -> Any:
+    if not isinstance(extra_values, Mapping):
+        return list(extra_values)
+    return {key: value if isinstance(value, str) else list(value) for key, value in extra_values.items()}
 
 
-def rebuild(data: Data, words: Container[str], place: Place, live: Live) -> argparse.ArgumentParser:
-    """The parser that was described; of its commands only those that are among the words.
+def rebuild(data: Data, words: Container[str], context: Context, live: Live) -> argparse.ArgumentParser:
+    """Rebuild a parser from the result of :func:`describe`, with only the subcommands that the words contain.
 
-    :raises KeyError: the data is not what :func:`describe` returns (TypeError, ValueError, AttributeError likewise)
+    :raises KeyError: if the data is invalid; also TypeError, ValueError and AttributeError
     """
     parser = _Parser(
         prog=data["prog"],
@@ -170,18 +170,18 @@ def rebuild(data: Data, words: Container[str], place: Place, live: Live) -> argp
         allow_abbrev=data["allow_abbrev"],
         formatter_class=_Formatter,
     )
-    for each in data["actions"]:
-        if each["does"] == "commands":
-            parser._add_action(_commands(parser, each, words, place, live))
+    for action in data["actions"]:
+        if action["does"] == "commands":
+            parser._add_action(_commands(parser, action, words, context, live))
         else:
-            parser._add_action(_action(each, place, live))
+            parser._add_action(_action(action, context, live))
     for group in data["exclusive"]:
         exclusive = parser.add_mutually_exclusive_group()
         exclusive._group_actions.extend(parser._actions[index] for index in group)
     return parser
 
 
-def _action(data: Data, place: Place, live: Live) -> argparse.Action:
+def _action(data: Data, context: Context, live: Live) -> argparse.Action:
     kind, nargs = ACTIONS.get(data["does"], _Inert), data["nargs"]
     arguments: Data = {"option_strings": data["flags"], "dest": data["dest"]}
     if data["does"] in ("const", "append-const"):
@@ -191,33 +191,33 @@ def _action(data: Data, place: Place, live: Live) -> argparse.Action:
     action = kind(**arguments)
     action.help = argparse.SUPPRESS if data["hidden"] else data["help"] and data["help"].replace("%", "%%")
     action.choices = data.get("choices")
-    # argparse takes an argument with these numbers of values for one that may be left out.
+    # argparse treats arguments with these numbers of values as optional.
     action.required = not data["flags"] and nargs not in ("?", "*", argparse.REMAINDER)
     if "completer" in data:
-        action.completer = _completer(data["completer"], place, live)  # type: ignore[attr-defined]
+        action.completer = _completer(data["completer"], context, live)  # type: ignore[attr-defined]
     return action
 
 
 def _commands(
-    parser: argparse.ArgumentParser, data: Data, words: Container[str], place: Place, live: Live
+    parser: argparse.ArgumentParser, data: Data, words: Container[str], context: Context, live: Live
 ) -> argparse._SubParsersAction[Any]:
     action = argparse._SubParsersAction([], prog=parser.prog, parser_class=_Parser, dest=data["dest"])
     for command in data["commands"]:
         names: Iterable[str] = command["names"]
-        # A command that is not typed is never asked for its arguments: its name is enough.
-        typed = any(name in words for name in names)
-        made: Any = rebuild(command["parser"], words, place, live) if typed else object()
+        # Only the command on the command line needs its arguments; the names of the others suffice.
+        is_typed = any(name in words for name in names)
+        subparser: Any = rebuild(command["parser"], words, context, live) if is_typed else object()
         for name in names:
-            action._name_parser_map[name] = made
+            action._name_parser_map[name] = subparser
         if command["help"] is not None:
-            shown = action._ChoicesPseudoAction(command["names"][0], [], command["help"].replace("%", "%%"))
-            action._choices_actions.append(shown)
+            choice = action._ChoicesPseudoAction(command["names"][0], [], command["help"].replace("%", "%%"))
+            action._choices_actions.append(choice)
     return action
 
 
-def _completer(data: Data, place: Place, live: Live) -> Any:
+def _completer(data: Data, context: Context, live: Live) -> Any:
     if "kind" in data:
-        return Completer(data["kind"], lambda: data["known"], place)
+        return Completer(data["kind"], lambda: data["known"], context)
     if "choices" in data:
         return completers.ChoicesCompleter(data["choices"])
     if "files" in data:

@@ -1,7 +1,7 @@
-"""Fills the cache of values in the background, from the hub, without logging in.
+"""Background update of the cached completion values from the hub, without login.
 
-A process of its own, started after a TAB that found the cache old and after a command that logged in. It asks in two
-requests, says nothing, holds a lock so that it is the only one for its profile, and is ended by a deadline.
+A separate process, started after a completion with stale values and after a command that logged in. It sends two
+requests, prints nothing, holds a lock so that only one runs per profile, and ends at a deadline.
 """
 
 from __future__ import annotations
@@ -16,102 +16,105 @@ from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.completion import cache
 from fedpkg_container.completion.checkout import Checkout
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Seconds after which values are asked for again.
-OLD = 10 * 60
-#: Seconds between two attempts, for a hub that does not answer.
-PAUSE = 60
-#: Seconds that a refresh may take, and one request of it.
+#: Age in seconds from which values are stale.
+MAX_AGE = 10 * 60
+#: Minimum time in seconds between two attempts, for a hub that does not respond.
+RETRY_INTERVAL = 60
+#: Time limit of an update, and of each request, in seconds.
 DEADLINE = 90
 TIMEOUT = 30
-#: Builds and tasks that are offered at most.
-NEWEST = 50
+#: Maximum number of builds, and of tasks, to offer.
+MAX_ENTRIES = 50
 
 UNFINISHED = ("FREE", "OPEN", "ASSIGNED")
 
 
-def start_when_stale(place: Place, *, user: str = "", now: bool = False) -> bool:
-    """Start a refresh that outlives this process, unless the values are new or one was started a moment ago.
+def refresh_if_stale(context: Context, *, user: str = "", now: bool = False) -> bool:
+    """Start an update that outlives this process, if the values are stale and none was started recently.
 
-    :param user: one's name on the hub, when it is known
-    :param now: refresh what is not old as well: something has changed
-    :returns: whether one was started
+    :param user: the user's name on the hub, if it is known
+    :param now: update even if the values are not stale, because they have changed
+    :returns: whether an update was started
     """
-    component = Checkout(place.path).component
-    if not place.profile or not _is_due(place, component, now=now):
+    component = Checkout(context.path).component
+    if not context.profile or not _is_due(context, component, now=now):
         return False
     from pathlib import Path
 
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.process import start
 
-    command = [sys.executable, "-m", __name__, place.site, place.profile, component, user]
+    command = [sys.executable, "-m", __name__, context.site, context.profile, component, user]
     with contextlib.suppress(OSError, FedpkgContainerError):
-        cache.write(_attempt(place, component), {})
-        # Not in the checkout: Python looks for modules in the folder where it starts.
+        cache.write(_attempt_file(context, component), {})
+        # Not in the checkout: Python would import modules from the current directory.
         start(command, log=Path(os.devnull), cwd=Path("/"))
         return True
     return False
 
 
-def _is_due(place: Place, component: str, *, now: bool) -> bool:
-    clock = time.time()
-    if cache.age(_attempt(place, component), clock) < PAUSE and not now:
+def _is_due(context: Context, component: str, *, now: bool) -> bool:
+    current_time = time.time()
+    if cache.age(_attempt_file(context, component), current_time) < RETRY_INTERVAL and not now:
         return False
-    files = [place.hub_file, *([place.package_file(component)] if component else [])]
-    return now or any(cache.age(file, clock) > OLD for file in files)
+    files = [context.hub_file, *([context.package_file(component)] if component else [])]
+    return now or any(cache.age(file, current_time) > MAX_AGE for file in files)
 
 
-def _attempt(place: Place, component: str) -> str:
-    return os.path.join(os.path.dirname(place.hub_file), "attempts", os.path.basename(place.package_file(component)))
+def _attempt_file(context: Context, component: str) -> str:
+    return os.path.join(
+        os.path.dirname(context.hub_file), "attempts", os.path.basename(context.package_file(component))
+    )
 
 
-def refresh(place: Place, component: str, user: str = "") -> None:
-    """Ask the hub and write what it says.
+def refresh(context: Context, component: str, user: str = "") -> None:
+    """Fetch the values from the hub and write them to the cache.
 
-    :param component: the package whose builds are wanted; may be empty
-    :param user: one's name as far as it is known, used where the profile's certificate does not say it; without it,
-        that of an earlier refresh
-    :raises FedpkgContainerError: the hub does not answer, or there is no such profile
-    :raises OSError: the cache cannot be written
+    :param component: package whose builds are fetched; may be empty
+    :param user: the user's name, if known; used if the profile has no certificate with a name. By default that of the
+        previous update
+    :raises FedpkgContainerError: if the hub does not respond, or there is no such profile
+    :raises OSError: if the cache cannot be written
     """
-
     from fedpkg_container.hub.session import anonymous_session, hub_errors, profile_options
 
-    options = profile_options(place.profile)
-    user = _user(options, user or str(cache.read(place.hub_file).get("user", "")))
-    session = anonymous_session(place.profile, timeout=TIMEOUT)
+    options = profile_options(context.profile)
+    user = _user(options, user or str(cache.read(context.hub_file).get("user", "")))
+    session = anonymous_session(context.profile, timeout=TIMEOUT)
     with hub_errors(options["server"]):
-        found = _ask(session, component, user)
-    nvrs = found.pop("nvrs", None)
-    cache.write(place.hub_file, {**cache.read(place.hub_file), **found, "user": user})
+        values = _fetch(session, component, user)
+    nvrs = values.pop("nvrs", None)
+    cache.write(context.hub_file, {**cache.read(context.hub_file), **values, "user": user})
     if component:
-        known = cache.read(place.package_file(component))
-        cache.write(place.package_file(component), known if nvrs is None else {"nvrs": nvrs})
+        cached = cache.read(context.package_file(component))
+        cache.write(context.package_file(component), cached if nvrs is None else {"nvrs": nvrs})
 
 
-def _ask(session: Any, component: str, user: str) -> dict[str, Any]:
-    """Two requests, or one for a stranger; what the hub refuses is left out."""
+def _fetch(session: Any, component: str, user: str) -> dict[str, Any]:
+    """Fetch the values in two requests, or one if the user is unknown; omit calls that the hub refuses."""
     import koji
 
     with session.multicall(strict=False) as calls:
         targets = calls.getBuildTargets()
         hosts = calls.listHosts(enabled=True)
         builds = component and calls.listBuilds(
-            packageID=component, state=koji.BUILD_STATES["COMPLETE"], queryOpts={"limit": NEWEST, "order": "-build_id"}
+            packageID=component,
+            state=koji.BUILD_STATES["COMPLETE"],
+            queryOpts={"limit": MAX_ENTRIES, "order": "-build_id"},
         )
         person = user and calls.getUser(user)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if (rows := _result(targets)) is not None:
-        found["targets"] = {row["name"]: f"{row['build_tag_name']} → {row['dest_tag_name']}" for row in rows}
+        values["targets"] = {row["name"]: f"{row['build_tag_name']} → {row['dest_tag_name']}" for row in rows}
     if (rows := _result(hosts)) is not None:
-        found["arches"] = sorted({arch for row in rows for arch in (row["arches"] or "").split()} - {"noarch"})
+        values["arches"] = sorted({arch for row in rows for arch in (row["arches"] or "").split()} - {"noarch"})
     if builds and (rows := _result(builds)) is not None:
-        found["nvrs"] = {row["nvr"]: str(row["completion_time"] or "")[:16] for row in rows}
+        values["nvrs"] = {row["nvr"]: str(row["completion_time"] or "")[:16] for row in rows}
     if person and (row := _result(person)):
         with session.multicall(strict=False) as calls:
             tasks = calls.listTasks(
@@ -121,15 +124,15 @@ def _ask(session: Any, component: str, user: str) -> dict[str, Any]:
                     "state": [koji.TASK_STATES[state] for state in UNFINISHED],
                     "decode": True,
                 },
-                queryOpts={"limit": NEWEST, "order": "-id"},
+                queryOpts={"limit": MAX_ENTRIES, "order": "-id"},
             )
         if (rows := _result(tasks)) is not None:
-            found["tasks"] = {str(row["id"]): _task(row) for row in rows}
-    return found
+            values["tasks"] = {str(row["id"]): _task(row) for row in rows}
+    return values
 
 
 def _result(call: Any) -> Any:
-    """What a call answered; None when the hub refused it."""
+    """Return the result of a call; None if the hub refused it."""
     import koji
 
     try:
@@ -139,22 +142,22 @@ def _result(call: Any) -> Any:
 
 
 def _task(row: Mapping[str, Any]) -> str:
-    """What a task builds, from its request: source and target."""
+    """Describe a task by the source and the target in its request."""
     request = row.get("request") or []
-    source, target = ([str(each) for each in request[:2]] + ["", ""])[:2] if isinstance(request, list) else ("", "")
+    source, target = ([str(value) for value in request[:2]] + ["", ""])[:2] if isinstance(request, list) else ("", "")
     return f"{source.rpartition('/')[2].partition('#')[0]} for {target}" if source else ""
 
 
-def _user(options: Mapping[str, Any], known: str) -> str:
-    """One's name on the hub, for the way in which rpkg would log in."""
+def _user(options: Mapping[str, Any], default: str) -> str:
+    """Return the user's name on the hub for the authentication that rpkg would use."""
     certificate = os.path.expanduser(str(options.get("cert") or ""))
     if os.path.isfile(certificate) and options.get("authtype") in ("ssl", None):
         return _certificate_name(certificate)
-    return known or str(options.get("user") or "")
+    return default or str(options.get("user") or "")
 
 
 def _certificate_name(path: str) -> str:
-    """The name that a certificate is made out to; empty when it cannot be read."""
+    """Return the common name of a certificate's subject; empty if it cannot be read."""
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.process import run
 
@@ -170,31 +173,33 @@ def _certificate_name(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _alone(place: Place) -> Iterator[bool]:
-    """Hold the profile's lock; whether it was free."""
-    import fcntl
+def _alone(context: Context) -> Iterator[bool]:
+    """Hold the profile's lock during the block; yield whether it was free."""
+    from pathlib import Path
 
-    folder = os.path.dirname(place.hub_file)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w") as file:
+    from fedpkg_container.locking import locked
+
+    directory = Path(context.hub_file).parent
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            stack.enter_context(locked(directory / "lock", wait=False))
+        except BlockingIOError:
             yield False
             return
         yield True
 
 
 def main(arguments: list[str]) -> None:
-    """The background process: site, profile, component, user."""
+    """Run the background process; the arguments are site, profile, component and user."""
     from fedpkg_container.errors import FedpkgContainerError
 
     site, profile, component, user = arguments
-    place = Place(site, profile)
+    context = Context(site, profile)
     signal.alarm(DEADLINE)
-    with contextlib.suppress(OSError, FedpkgContainerError), _alone(place) as alone:
+    with contextlib.suppress(OSError, FedpkgContainerError), _alone(context) as alone:
         if alone:
-            refresh(place, component, user)
+            refresh(context, component, user)
 
 
 if __name__ == "__main__":

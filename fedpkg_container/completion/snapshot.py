@@ -1,7 +1,7 @@
-"""The arguments of the site's whole client, written down so that they can be completed without loading it.
+"""Snapshots of the client's arguments, so that they can be completed without importing the client.
 
-A snapshot belongs to what defined it: the interpreter, its path, the files of the modules that built the arguments,
-the installed distributions, and the configuration. When one of them is not what it was, the snapshot is not used.
+A snapshot is valid only for the interpreter, module search path, source files, installed distributions and
+configuration that it was created with. If one of them has changed, it is ignored.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from fedpkg_container.completion import cache
 
 FORMAT = 1
 
-#: Packages whose modules define arguments and how they are completed; the site's own is one more.
+#: Packages whose modules define arguments and completers, besides the site's own package.
 PACKAGES = ("fedpkg_container", "pyrpkg", "argcomplete")
-#: Their distributions, in the spelling of their metadata's folders.
+#: Their distributions, spelled as in the names of their metadata directories.
 DISTRIBUTIONS = ("fedpkg_container", "rpkg", "argcomplete")
 
 Stamp = list[Any]
 
 
 def path_of(site: str) -> str:
-    """Where the snapshot of a site's client is kept."""
-    return os.path.join(cache.folder(site), "snapshot.json")
+    """Return the path of the snapshot of a site's client."""
+    return os.path.join(cache.directory(site), "snapshot.json")
 
 
 def load(site: str, configuration: Iterable[str]) -> cache.Data:
-    """The snapshot, when it is that of what is installed and configured now; else empty.
+    """Read the snapshot; return an empty dictionary if it does not match the current installation and configuration.
 
-    :param configuration: the files that configuration is read from, whether they exist or not
+    :param configuration: paths of the configuration files, which need not exist
     """
     data = cache.read(path_of(site))
     if not data or data.get("made_by") != _made_by(configuration):
         return {}
     files = data.get("files")
-    if not isinstance(files, list) or not all(isinstance(each, list) and each == _stamp(each[0]) for each in files):
+    if not isinstance(files, list) or not all(isinstance(stamp, list) and stamp == _stamp(stamp[0]) for stamp in files):
         return {}
     return data
 
 
 def save(site: str, configuration: Iterable[str], data: cache.Data) -> None:
-    """Keep a snapshot with what defined it; without a place for it, the next TAB is as slow as this one."""
+    """Write a snapshot with its validity data. Errors are ignored: they only make the next completion slow."""
     configuration = list(configuration)
     files = [*configuration, *_modules(site), *_installed(site)]
     try:
@@ -56,36 +56,36 @@ def save(site: str, configuration: Iterable[str], data: cache.Data) -> None:
 
 
 def _made_by(configuration: Iterable[str]) -> list[Any]:
-    # The first entry of the path is the program's own folder.
+    # The first entry of the path is the directory of the program itself.
     return [FORMAT, sys.version, sys.prefix, sys.path[1:], list(configuration)]
 
 
 def _stamp(path: object) -> Stamp:
-    """How a file is told from a changed one: its time in ns and its size, -1 where there is none."""
+    """Return path, modification time (ns) and size (bytes) of a file; -1 for both if it is missing."""
     try:
-        found = os.stat(str(path))
+        status = os.stat(str(path))
     except (OSError, ValueError):
         return [path, -1, -1]
-    return [path, found.st_mtime_ns, found.st_size]
+    return [path, status.st_mtime_ns, status.st_size]
 
 
 def _modules(site: str) -> list[str]:
-    """The files of the modules that are loaded: those that had a part in the arguments."""
+    """Return the files of the imported modules, any of which may define arguments."""
     packages = {*PACKAGES, site}
     names = [name for name in sys.modules if name.partition(".")[0] in packages]
     return [file for name in names if (file := getattr(sys.modules[name], "__file__", None))]
 
 
 def _installed(site: str) -> list[str]:
-    """The folders that things are installed in, and the metadata of the distributions: their names have versions."""
-    wanted = {name.lower() for name in (*DISTRIBUTIONS, site.replace("-", "_"))}
-    found = []
-    for folder in sys.path[1:]:
-        if os.path.basename(folder) not in ("site-packages", "dist-packages"):
+    """Return the installation directories and the distributions' metadata directories, whose names have versions."""
+    distributions = {name.lower() for name in (*DISTRIBUTIONS, site.replace("-", "_"))}
+    paths = []
+    for directory in sys.path[1:]:
+        if os.path.basename(directory) not in ("site-packages", "dist-packages"):
             continue
-        found.append(folder)
-        for entry in os.listdir(folder) if os.path.isdir(folder) else []:
+        paths.append(directory)
+        for entry in os.listdir(directory) if os.path.isdir(directory) else []:
             name = entry.partition("-")[0].lower().replace(".", "_")
-            if entry.endswith((".dist-info", ".egg-info")) and name in wanted:
-                found.append(os.path.join(folder, entry))
-    return found
+            if entry.endswith((".dist-info", ".egg-info")) and name in distributions:
+                paths.append(os.path.join(directory, entry))
+    return paths

@@ -1,7 +1,7 @@
-"""What can stand where a value is expected: marking arguments, and offering values without asking anybody.
+"""Completion of argument values from the cache and from local data.
 
-Values come from the cache that ``refresh`` writes, and from what is known locally. They are texts from outside: what
-could move a terminal, or would be taken for an option, is not offered.
+``refresh`` writes the cache. Its values are untrusted: those that contain control characters or look like an option
+are not offered.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from fedpkg_container.completion.checkout import Checkout
 if TYPE_CHECKING:
     import argparse
 
-#: What an argument can be marked with.
+#: Kinds of values that arguments can be marked with.
 KINDS = (
     "targets",
     "arches",
     "branches",
     "nvrs",  # of the checkout's package
-    "tasks",  # one's own that are not finished
+    "tasks",  # the user's own unfinished ones
     "builds",  # nvrs and tasks
     "namespaces",
     "check-codes",
     "configuration-keys",
     "configuration-settings",  # KEY=VALUE
-    "words",  # what the argument's own mark knows
-    "nothing",  # a value that nobody can know
+    "words",  # those of the argument itself
+    "nothing",  # values that cannot be completed
 )
-#: The arches that Koji hubs build for, while the hub's own are not known.
+#: Architectures to offer while those of the hub are unknown.
 ARCHES = ("aarch64", "i686", "ppc64le", "riscv64", "s390x", "x86_64")
-#: Names that rpkg gives to completers, and what completes them.
+#: rpkg's names of completers → kind of values.
 RPKG_COMPLETERS = {"list_targets": "targets", "build_arches": "arches", "branches": "branches"}
-LONGEST = 250
+MAX_LENGTH = 250
 
-#: Values; values with their descriptions; or, of settings, keys with the values that each may have.
-Known = Union[Iterable[str], Mapping[str, str], Mapping[str, Iterable[str]]]
+#: Values; values with descriptions; or, for settings, keys with their allowed values.
+ExtraValues = Union[Iterable[str], Mapping[str, str], Mapping[str, Iterable[str]]]
 
 
-class Place:
-    """Where a TAB is pressed.
+class Context:
+    """Context of a completion.
 
-    :param site: the client's site, ``fedpkg``
-    :param profile: its koji profile
-    :param namespaces: those of dist-git
-    :param path: a folder in the checkout
+    :param site: the client's site, e.g. ``fedpkg``
+    :param profile: Koji profile of the site
+    :param namespaces: dist-git namespaces
+    :param path: directory in the checkout
     """
 
     def __init__(self, site: str, profile: str, namespaces: Iterable[str] = (), path: str = ".") -> None:
@@ -58,92 +58,96 @@ class Place:
 
     @property
     def hub_file(self) -> str:
-        """Where what the hub has is kept."""
-        return os.path.join(cache.folder(self.site, self.profile), "hub.json")
+        """Path of the cached values of the hub."""
+        return os.path.join(cache.directory(self.site, self.profile), "hub.json")
 
     def package_file(self, component: str) -> str:
-        """Where the builds of a package are kept."""
-        return cache.folder(self.site, self.profile, "packages", f"{component}.json")
+        """Return the path of the cached builds of a package."""
+        return cache.directory(self.site, self.profile, "packages", f"{component}.json")
 
 
 class Completer:
-    """Offers the values of a kind, as argcomplete asks for them.
+    """Completer for argcomplete that offers the values of a kind.
 
     :param kind: one of :data:`KINDS`
-    :param known: values that are always offered; called when they are needed
-    :param place: without one, only what is known locally is offered
+    :param extra_values: returns additional values that are always offered
+    :param context: without a context, only local values are offered
     """
 
-    def __init__(self, kind: str, known: Callable[[], Known] = tuple, place: Place | None = None) -> None:
+    def __init__(
+        self, kind: str, extra_values: Callable[[], ExtraValues] = tuple, context: Context | None = None
+    ) -> None:
         if kind not in KINDS:
-            raise ValueError(f"nothing completes {kind!r}")
+            raise ValueError(f"unknown kind of values: {kind!r}")
         self.kind = kind
-        self.known = known
-        self.place = place or Place("", "")
+        self.extra_values = extra_values
+        self.context = context or Context("", "")
 
     def __call__(self, prefix: str = "", parsed_args: Any = None, **_: Any) -> dict[str, str]:
-        """The values that can stand here, each with a description or none."""
-        self.place.path = getattr(parsed_args, "path", None) or self.place.path
-        checkout = Checkout(self.place.path)
-        offered = _offers(self.kind, self.place, checkout)
-        known = self.known()
-        if self.kind == "configuration-settings" and isinstance(known, Mapping):
-            known = _settings(known, prefix)
-        for value in known:
-            offered.setdefault(value, known[value] if isinstance(known, Mapping) else "")
-        return {value: _described(text) for value, text in offered.items() if is_safe(value)}
+        """Return the possible values with their descriptions, which may be empty."""
+        self.context.path = getattr(parsed_args, "path", None) or self.context.path
+        checkout = Checkout(self.context.path)
+        values = _values(self.kind, self.context, checkout)
+        extra_values = self.extra_values()
+        if self.kind == "configuration-settings" and isinstance(extra_values, Mapping):
+            extra_values = _settings(extra_values, prefix)
+        for value in extra_values:
+            values.setdefault(value, extra_values[value] if isinstance(extra_values, Mapping) else "")
+        return {value: _description(text) for value, text in values.items() if is_safe(value)}
 
 
-def complete_with(action: argparse.Action, kind: str, known: Callable[[], Known] = tuple) -> argparse.Action:
-    """Mark an argument with what completes it.
+def complete_with(
+    action: argparse.Action, kind: str, extra_values: Callable[[], ExtraValues] = tuple
+) -> argparse.Action:
+    """Set the completion of an argument.
 
     :param kind: one of :data:`KINDS`
-    :param known: gives further values; for ``configuration-settings`` keys with the values that each may have.
-        It is called when the snapshot is made, never on an ordinary TAB, and so may import what it needs
+    :param extra_values: returns additional values; for ``configuration-settings`` keys with their allowed values. It is
+        called when the snapshot is created, not for each completion, and so may import slow modules
     :returns: the action
     """
-    action.completer = Completer(kind, known)  # type: ignore[attr-defined]
+    action.completer = Completer(kind, extra_values)  # type: ignore[attr-defined]
     return action
 
 
 def is_safe(value: object) -> bool:
-    """Whether a text may be offered: one line that shows what it is, and no option."""
-    return isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable() and value[0] != "-"
+    """Return whether a value may be offered: printable, not too long, and not like an option."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_LENGTH and value.isprintable() and value[0] != "-"
 
 
-def _described(text: object) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in str(text or ""))[:LONGEST]
+def _description(text: object) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in str(text or ""))[:MAX_LENGTH]
 
 
-def _settings(known: Mapping[str, Iterable[str]], prefix: str) -> list[str]:
-    """``KEY=`` for every key; all values of the key that is typed already."""
+def _settings(extra_values: Mapping[str, Iterable[str]], prefix: str) -> list[str]:
+    """Return ``KEY=`` for every key, or all ``KEY=VALUE`` once the key is typed."""
     key, equals, _ = prefix.partition("=")
-    if equals and key in known:
-        return [f"{key}={value}" for value in known[key]]
-    return [f"{each}=" for each in known]
+    if equals and key in extra_values:
+        return [f"{key}={value}" for value in extra_values[key]]
+    return [f"{name}=" for name in extra_values]
 
 
-def _offers(kind: str, place: Place, checkout: Checkout) -> dict[str, str]:
+def _values(kind: str, context: Context, checkout: Checkout) -> dict[str, str]:
     if kind == "builds":
-        return {**_offers("tasks", place, checkout), **_offers("nvrs", place, checkout)}
+        return {**_values("tasks", context, checkout), **_values("nvrs", context, checkout)}
     if kind == "branches":
         return dict.fromkeys(checkout.branches(), "")
     if kind == "namespaces":
-        return dict.fromkeys(place.namespaces, "")
+        return dict.fromkeys(context.namespaces, "")
     if kind == "targets":
-        return _cached(place.hub_file, "targets") or ({checkout.target: ""} if checkout.target else {})
+        return _cached(context.hub_file, "targets") or ({checkout.target: ""} if checkout.target else {})
     if kind == "arches":
-        return _cached(place.hub_file, "arches") or dict.fromkeys(ARCHES, "")
+        return _cached(context.hub_file, "arches") or dict.fromkeys(ARCHES, "")
     if kind == "tasks":
-        return _cached(place.hub_file, "tasks")
+        return _cached(context.hub_file, "tasks")
     if kind == "nvrs" and checkout.component:
-        return _cached(place.package_file(checkout.component), "nvrs")
+        return _cached(context.package_file(checkout.component), "nvrs")
     return {}
 
 
 def _cached(path: str, key: str) -> dict[str, str]:
-    """Values of the cache with their descriptions; none when it is not what we wrote."""
-    found = cache.read(path).get(key)
-    if isinstance(found, dict):
-        return {value: text for value, text in found.items() if isinstance(text, str)}
-    return dict.fromkeys((value for value in found if isinstance(value, str)), "") if isinstance(found, list) else {}
+    """Return cached values with their descriptions; empty if the cache is invalid."""
+    cached = cache.read(path).get(key)
+    if isinstance(cached, dict):
+        return {value: text for value, text in cached.items() if isinstance(text, str)}
+    return dict.fromkeys((value for value in cached if isinstance(value, str)), "") if isinstance(cached, list) else {}

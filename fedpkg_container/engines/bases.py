@@ -23,11 +23,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from fedpkg_container import locking
 from fedpkg_container.engines import cgroups, storage
 from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import Sandbox, Store
-from fedpkg_container.engines.workspace import LOCK_TIMEOUT, Workspace, Workspaces, locked, remove
+from fedpkg_container.engines.workspace import Workspace, Workspaces, remove
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, ProgramError, RegistryError
+from fedpkg_container.locking import locked
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
@@ -175,7 +177,7 @@ class BaseImages:
 
         record = self._record(f"{image} {platform}")
         # Another build may be fetching it, with an attempt that is lost before the one that works.
-        timeout = max(LOCK_TIMEOUT, 2 * self._access.timeout)
+        timeout = max(locking.TIMEOUT, 2 * self._access.timeout)
         known = None
         if not newer:
             with locked(record, wait=True, shared=True, timeout=timeout, tick=look) as file:

@@ -30,7 +30,7 @@ from fedpkg_container.errors import (
 )
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import background, run, stream
+from fedpkg_container.process import run, run_in_background, stream
 from fedpkg_container.registry.copy import put_image
 from fedpkg_container.registry.manifests import INDEX_TYPES, MAX_MANIFEST_SIZE, Descriptor, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -394,7 +394,7 @@ class Buildah:
         contents = [base.content for base in self.bases.used.values()]
         command = self._program("export.py", request, readable=contents)
         log = self.folder / f"{target.name}.log"
-        with background(command, log=log, env=self._environment(), writes_files=True) as program:
+        with run_in_background(command, log=log, env=self._environment(), writes_files=True) as program:
             self._exports[image] = Exporting(
                 program, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
             )

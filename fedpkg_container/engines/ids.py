@@ -8,14 +8,13 @@ container) all builds share one range: what is mapped there, but the first ID.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.locking import acquire, locked
 
 #: The account whose ranges are used, where a site names no other.
 ACCOUNT = "fedpkg-container"
@@ -63,22 +62,23 @@ class Ids:
             yield self.base
             return
         _LOCKS.mkdir(mode=0o755, parents=True, exist_ok=True)
-        deadline = time.monotonic() + TIMEOUT
-        while True:
-            for each in self.builds:
-                with (_LOCKS / str(each.first)).open("a") as file:
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
-                        continue
-                    yield each
-                    return
-            if time.monotonic() > deadline:
+        with contextlib.ExitStack() as stack:
+
+            def attempt() -> IdRange:
+                for each in self.builds:
+                    with contextlib.suppress(BlockingIOError):
+                        stack.enter_context(locked(_LOCKS / str(each.first), wait=False))
+                        return each
+                raise BlockingIOError
+
+            try:
+                allocated = acquire(attempt, timeout=TIMEOUT, poll_interval=0.5)
+            except TimeoutError:
                 raise FedpkgContainerError(
                     f"all {len(self.builds)} ranges of subordinate IDs were in use for {TIMEOUT:g} s",
                     solution=f"give the account more in {_FILES[0]} and {_FILES[1]}, or the builder a lower capacity",
-                )
-            time.sleep(0.5)
+                ) from None
+            yield allocated
 
 
 def in_user_namespace() -> bool:

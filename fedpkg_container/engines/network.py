@@ -24,7 +24,7 @@ from pathlib import Path
 from fedpkg_container.engines.own_addresses import watched
 from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.model.limits import BLOCKED_NETWORKS
-from fedpkg_container.process import background, is_running, run
+from fedpkg_container.process import is_running, run, run_in_background
 from fedpkg_container.text import printable
 
 NONE, ISOLATED, HOST = "none", "isolated", "host"
@@ -108,7 +108,7 @@ def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[st
     """A network namespace without interfaces, as the words that start a command in it; it lives by one process."""
     own = os.stat("/proc/self/ns/net")
     command = ["unshare", "--net", "--", "sleep", "infinity"]
-    with background(command, log=folder / "namespace.log", env=env) as holder:
+    with run_in_background(command, log=folder / "namespace.log", env=env) as holder:
         path = f"/proc/{holder.pid}/ns/net"
         deadline = time.monotonic() + TIMEOUT
         while not is_running(holder.pid) or os.path.samestat(os.stat(path), own):
@@ -164,7 +164,7 @@ class _Outward:
         path, log = self._enter[1].partition("=")[2], self._folder / "slirp4netns.log"
         options = ["--configure", f"--mtu={_MTU}", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
         command = ["slirp4netns", *options, "--netns-type=path", path, _INTERFACE]
-        with background(command, log=log, env=self._env) as program:
+        with run_in_background(command, log=log, env=self._env) as program:
             with self._lock:
                 self._program = program
             if self._is_cut:

@@ -10,13 +10,11 @@ A build's directory belongs to the task. Its worker owns ``work`` in it, and see
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +23,9 @@ from typing import IO
 from fedpkg_container.engines import cgroups
 from fedpkg_container.engines.ids import ACCOUNT, IdRange, Ids, read_ids
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.process import kill_all, processes, run
-from fedpkg_container.signals import uninterrupted
+from fedpkg_container.locking import locked
+from fedpkg_container.process import kill_all, process_ids, run
+from fedpkg_container.signals import shield_signals
 
 logger = logging.getLogger(__name__)
 
@@ -34,59 +33,10 @@ logger = logging.getLogger(__name__)
 UNMOUNT_TIMEOUT = 30.0
 #: Seconds for deleting one.
 DELETE_TIMEOUT = 600.0
-#: Seconds that a lock is waited for, where nobody says otherwise, and between two ticks meanwhile.
-LOCK_TIMEOUT = 3600.0
-TICK = 1.0
-#: Bytes of a process's environment and mounts that are looked at: what is looked for is near the beginning of both.
+#: Bytes of a process's environment and mounts that are read: the parts needed are near the beginning of both.
 _LONGEST_FACTS = 256 * 1024
 #: A byte as mountinfo writes it.
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
-
-
-@contextlib.contextmanager
-def locked(
-    path: Path,
-    *,
-    wait: bool,
-    shared: bool = False,
-    timeout: float = LOCK_TIMEOUT,
-    tick: Callable[[], None] = lambda: None,
-) -> Iterator[IO[str]]:
-    """Hold the lock that a file stands for; the file may be deleted by who holds it alone.
-
-    :param shared: with others that want it shared
-    :param timeout: seconds that it is waited for
-    :param tick: called every second meanwhile; what it raises ends the wait
-    :raises BlockingIOError: somebody else holds it, and ``wait`` is not set
-    :raises FedpkgContainerError: somebody else held it for longer
-    """
-    ticked = time.monotonic()
-    deadline = ticked + timeout
-    while True:
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise
-                if time.monotonic() > deadline:
-                    raise FedpkgContainerError(f"{path} was locked for {timeout:g} s") from None
-                if time.monotonic() - ticked > TICK:
-                    ticked = time.monotonic()
-                    tick()
-                time.sleep(0.05)
-                continue
-            if _is_at(file, path):
-                yield file
-                return
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    """Whether an open file is still what is at a path."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -181,7 +131,7 @@ class Workspaces:
                 workspace.prepare()
                 yield workspace
             finally:
-                with uninterrupted():
+                with shield_signals():
                     self._try_to_remove(path)
 
     def _nobody_else(self) -> contextlib.AbstractContextManager[IO[str]]:
@@ -257,7 +207,7 @@ def _unescaped(text: bytes) -> bytes:
 def processes_in(path: Path) -> list[int]:
     """Processes whose root file system or working folder is in a build's store, or that were started for it."""
     found = cgroups.processes(path)
-    found += [pid for pid in processes() if pid != os.getpid() and pid not in found and _belongs(pid, path)]
+    found += [pid for pid in process_ids() if pid != os.getpid() and pid not in found and _belongs(pid, path)]
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from fedpkg_container.model.build import BuildResult
-from fedpkg_container.text import spoken
+from fedpkg_container.text import format_duration
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class NoBuilder:
             return f"the task's channel has no enabled {kind}"
         if self.seconds is None:
             return f"no {kind} has ever checked in with the hub"
-        return f"no {kind} has checked in with the hub for {spoken(self.seconds // 60 * 60)}"
+        return f"no {kind} has checked in with the hub for {format_duration(self.seconds // 60 * 60)}"
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class LogReader:
 
     def rest(self) -> tuple[str, ...]:
         """Return the last line if it has no newline."""
-        return displayable_lines(self._splitter.rest())
+        return displayable_lines(self._splitter.flush())
 
 
 def displayable_lines(lines: list[bytes]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
-from fedpkg_container.text import printable_line, spoken, without_credentials
+from fedpkg_container.text import format_duration, printable_line, strip_credentials
 
 
 def read_target(session: Any, name: str) -> Target:
@@ -143,14 +143,14 @@ def _repositories(request: BuildRequest) -> Iterator[Finding]:
             yield Finding(
                 "repo-url",
                 ERROR,
-                f"{without_credentials(url)!r} is not a valid URL of a .repo file",
+                f"{strip_credentials(url)!r} is not a valid URL of a .repo file",
                 "use the form http(s)://HOST/PATH.repo",
             )
         elif problem := repo_url_problem(url):
             yield Finding(
                 "repo-url",
                 ERROR,
-                f"{without_credentials(url)} {problem}",
+                f"{strip_credentials(url)} {problem}",
                 "use the form http(s)://HOST/PATH.repo; change the password if an earlier build used this URL",
             )
 
@@ -237,7 +237,7 @@ def _arches(
             else:
                 findings.append(Finding("no-builder", ERROR, message, "contact the site's release engineers"))
         elif seconds := _silent_seconds(hosts, arch):
-            duration = spoken(seconds // 60 * 60)
+            duration = format_duration(seconds // 60 * 60)
             message = f"no builder for {arch} in channel {CHANNEL} has checked in with the hub for {duration}"
             solution = "the build will wait for one; contact the site's release engineers"
             findings.append(Finding("builder-silent", WARNING, message, solution))

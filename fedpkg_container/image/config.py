@@ -215,16 +215,16 @@ def read_site(path: Path | None = None) -> Site:
         candidate=settings.registry("registry", "candidate"),
         access=_access(settings, AddressGuard(denied, _named_hosts(settings))),
         sources=_sources(settings),
-        formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
+        formats=settings.subset("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
         account=settings.text("engine", "account") or ACCOUNT,
         isolation=_isolation(settings),
         network=settings.choice("engine", "network", NETWORKS),
         denied_networks=denied,
-        base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
+        base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", minimum=0),
         limits=_limits(settings),
         generator=_generator(settings),
-        floating=frozenset(settings.chosen("tags", "floating", FLOATING, default=FLOATING)),
+        floating=frozenset(settings.subset("tags", "floating", FLOATING, default=FLOATING)),
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
         build_arguments=settings.section("build_arguments"),
@@ -246,12 +246,12 @@ def _packages(settings: Settings, section: str, problem_of: Callable[[str], str]
     for name in settings.section(section):
         found[name] = settings.words(section, name)
         if problem := problem_of(name):
-            settings.complain(section, name, f"names no repository: it {problem}")
+            settings.add_problem(section, name, f"names no repository: it {problem}")
         if not found[name]:
-            settings.complain(section, name, "lists no package")
+            settings.add_problem(section, name, "lists no package")
         for word in found[name]:
             if problem := package_problem(word):
-                settings.complain(section, name, f"= {word}: {problem}")
+                settings.add_problem(section, name, f"= {word}: {problem}")
     return found
 
 
@@ -269,7 +269,9 @@ def _named_hosts(settings: Settings) -> tuple[str, ...]:
     allowed = settings.words("registry", "allowed_hosts")
     for word in allowed:
         if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", word):
-            settings.complain("registry", "allowed_hosts", f"= {word}: must be hosts, as auth.example.org or host:5000")
+            settings.add_problem(
+                "registry", "allowed_hosts", f"= {word}: must be hosts, as auth.example.org or host:5000"
+            )
     registries = (each.partition("/")[0] for each in (settings.text("registry", "candidate"), *_sources(settings)))
     return tuple(dict.fromkeys([*registries, *allowed]))
 
@@ -280,7 +282,7 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        retry_timeout=settings.number("registry", "retry_timeout", RETRY_TIMEOUT, unit="seconds", least=0),
+        retry_timeout=settings.number("registry", "retry_timeout", RETRY_TIMEOUT, unit="seconds", minimum=0),
         guard=guard,
     )
 
@@ -289,11 +291,11 @@ def _isolation(settings: Settings) -> Isolation | None:
     kind = settings.text("engine", "isolation") or "auto"
     runtime = settings.text("engine", "runtime")
     if kind == "chroot":
-        settings.complain("engine", "isolation", "= chroot is not supported any more: remove it")
+        settings.add_problem("engine", "isolation", "= chroot is not supported any more: remove it")
     elif kind not in ("auto", "oci"):
-        settings.complain("engine", "isolation", f"= {kind}: must be auto or oci")
+        settings.add_problem("engine", "isolation", f"= {kind}: must be auto or oci")
     elif kind == "oci" and not runtime:
-        settings.complain("engine", "isolation", "= oci needs a runtime, runc or crun")
+        settings.add_problem("engine", "isolation", "= oci needs a runtime, runc or crun")
     return Isolation(runtime) if kind == "oci" else None
 
 
@@ -302,7 +304,7 @@ def _limits(settings: Settings) -> Limits:
     time = settings.number("limits", "build_timeout", default.time, unit="seconds")
     longest = settings.number("limits", "build_timeout_max", max(time, default.longest), unit="seconds")
     if longest < time:
-        settings.complain("limits", "build_timeout_max", f"= {longest}: less than build_timeout, {time}")
+        settings.add_problem("limits", "build_timeout_max", f"= {longest}: less than build_timeout, {time}")
     return Limits(
         time=time,
         longest=longest,
@@ -310,9 +312,9 @@ def _limits(settings: Settings) -> Limits:
         log=settings.size("limits", "log_size", default.log),
         free=settings.size("limits", "free_space", default.free),
         memory=settings.size("limits", "memory", default.memory),
-        processes=settings.number("limits", "processes", default.processes, unit="processes", least=0),
+        processes=settings.number("limits", "processes", default.processes, unit="processes", minimum=0),
         files=settings.number("limits", "build_files", default.files, unit="files"),
-        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", least=0),
+        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", minimum=0),
         base=settings.size("limits", "base_image_size", default.base),
         prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
     )
@@ -329,9 +331,9 @@ def _generator(settings: Settings) -> Generator:
         archives=settings.choice(section, "archives", ("store", "reference")) == "store",
     )
     if generator.certificate and generator.keytab:
-        settings.complain(section, "keytab", "and certificate exclude each other")
+        settings.add_problem(section, "keytab", "and certificate exclude each other")
     if bool(generator.keytab) != bool(generator.principal):
-        settings.complain(section, "keytab", "and principal go together")
+        settings.add_problem(section, "keytab", "and principal go together")
     return generator
 
 

@@ -32,7 +32,7 @@ from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry
-from fedpkg_container.signals import uninterrupted
+from fedpkg_container.signals import shield_signals
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class ContainerBuild:
             result = self._build(plan, nvr, started, reservation)
         except BaseException as error:
             if reservation is not None:
-                with uninterrupted():
+                with shield_signals():
                     self._refund(reservation, canceled=not isinstance(error, Exception))
             self._empty(timeout=HURRY)
             raise
@@ -174,7 +174,7 @@ class ContainerBuild:
         """
         stage = ImageReference(self.site.candidate, staging.staging_repository(self.task.id))
         try:
-            with uninterrupted():
+            with shield_signals():
                 staging.empty_staging(Registry(self.site.access.without_retries(timeout)), stage)
         except FedpkgContainerError as error:
             logger.warning("%s could not be emptied: %s", stage, error)

@@ -1,18 +1,18 @@
-"""The only place that starts programs.
+"""Starting of programs; no other package does.
 
-Programs get a list of arguments (never a shell), a copied environment, no standard input unless it is given,
-and a deadline. They are stopped with SIGTERM, so that they can clean up, and with SIGKILL when that does not
-help. They die with the process that started them (``setpriv --pdeathsig``), so a killed builder leaves none.
+Programs are started without a shell, with a copy of the environment, an empty standard input unless one is passed,
+and a deadline. They are stopped with SIGTERM, so that they can clean up, and then with SIGKILL. They die with their
+parent process (``setpriv --pdeathsig``), so a killed builder leaves none behind.
 """
 
 from fedpkg_container.process.background import (
     ProcessStatus,
-    background,
     is_running,
     kill_all,
-    piped,
+    pipeline,
+    process_ids,
     process_status,
-    processes,
+    run_in_background,
     start,
 )
 from fedpkg_container.process.run import OUTPUT_LIMIT, Argument, Completed, Environment, foreground, run, stop, stream
@@ -23,14 +23,14 @@ __all__ = [
     "Completed",
     "Environment",
     "ProcessStatus",
-    "background",
     "foreground",
     "is_running",
     "kill_all",
-    "piped",
+    "pipeline",
+    "process_ids",
     "process_status",
-    "processes",
     "run",
+    "run_in_background",
     "start",
     "stop",
     "stream",

@@ -1,4 +1,4 @@
-"""Programs in the background, and processes of this machine by their IDs."""
+"""Background programs, and status and termination of processes by ID."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path
 
 from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError
 from fedpkg_container.process.run import (
-    GRACE,
     OUTPUT_LIMIT,
+    TERMINATION_GRACE,
     Argument,
     Environment,
     Tail,
-    argv,
+    build_command,
     environment,
-    read_part,
+    read_chunk,
     stop,
 )
 from fedpkg_container.text import printable
@@ -30,11 +30,11 @@ from fedpkg_container.text import printable
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """What ``/proc/PID/stat`` reports.
+    """Contents of ``/proc/PID/stat`` (proc(5)).
 
-    :param parent: process id of the parent
-    :param session: id of the session, which is the process id of its leader
-    :param started: clock ticks since boot; with the process id it identifies a process
+    :param parent: process ID of the parent
+    :param session: session ID, which is the process ID of the session leader
+    :param started: start time in clock ticks since boot; together with the process ID it identifies a process
     """
 
     state: str
@@ -44,14 +44,14 @@ class ProcessStatus:
 
     @property
     def is_running(self) -> bool:
-        """Whether it is not a zombie."""
+        """Whether the process is not a zombie."""
         return self.state not in {"Z", "X"}
 
 
 def process_status(pid: int) -> ProcessStatus | None:
-    """The status of a process; None when there is no such process.
+    """Return the status of a process; None if it does not exist.
 
-    The file holds the name of the program, which a process chooses: any bytes, parentheses and spaces too.
+    The file contains the process name, which may hold any bytes, including parentheses and spaces.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -61,18 +61,21 @@ def process_status(pid: int) -> ProcessStatus | None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process exists and is not a zombie."""
+    """Return whether a process exists and is not a zombie."""
     status = process_status(pid)
     return status is not None and status.is_running
 
 
 def kill_all(
-    pids: Callable[[], Sequence[int]], *, deadline: float = GRACE, belongs: Callable[[int], bool] = lambda _: True
+    pids: Callable[[], Sequence[int]],
+    *,
+    deadline: float = TERMINATION_GRACE,
+    belongs: Callable[[int], bool] = lambda _: True,
 ) -> list[int]:
-    """Kill processes (SIGKILL) until none is found, at most for ``deadline`` seconds; returns those left.
+    """Kill processes (SIGKILL) until ``pids`` returns none, for at most ``deadline`` seconds; return those left.
 
-    :param belongs: whether a process is still one that is to be killed: its id may have become that of another one
-        since it was found. Nothing can come between this answer and the signal
+    :param belongs: whether a process is still to be killed: its ID may have been reused since it was found. Nothing
+        can happen between this answer and the signal
     """
     end = time.monotonic() + deadline
     while left := [pid for pid in pids() if is_running(pid)]:
@@ -97,18 +100,18 @@ def _kill(pid: int, belongs: Callable[[int], bool]) -> None:
         os.close(process)
 
 
-def processes() -> Iterator[int]:
-    """The ids of all processes of this machine."""
+def process_ids() -> Iterator[int]:
+    """Yield the IDs of all processes of this machine."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             yield int(entry)
 
 
-#: Bytes of the log, and of any other file, that a program may write that ends with this one.
+#: Maximum size in bytes of the log, and of any other file, that a background program may write.
 LOG_LIMIT = 64 * 10**6
 _FILE_LIMIT = ("prlimit", f"--fsize={LOG_LIMIT}", "--")
-#: Seconds between two looks at whether programs have ended.
-_POLL = 0.05
+#: Seconds between two checks whether programs have ended.
+_POLL_INTERVAL = 0.05
 
 
 def start(
@@ -119,13 +122,13 @@ def start(
     env: Environment | None = None,
     umask: int = -1,
 ) -> subprocess.Popen[bytes]:
-    """Start a server that outlives this process, in a session of its own, its output appended to ``log``.
+    """Start a server that outlives this process, in a new session; append its output to ``log``.
 
-    :param umask: of what it makes; -1 for this process's own
+    :param umask: umask of the server; -1 for that of this process
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            argv(arguments, outlive=True),
+            build_command(arguments, outlive=True),
             cwd=cwd,
             env=environment(env),
             stdin=subprocess.DEVNULL,
@@ -137,20 +140,20 @@ def start(
 
 
 @contextlib.contextmanager
-def background(
+def run_in_background(
     arguments: Sequence[Argument], *, log: Path, env: Environment | None = None, writes_files: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program beside this one, its output in ``log``, and stop it at the end.
+    """Run a program in the background during the block and then stop it; append its output to ``log``.
 
-    The kernel ends a program that writes a file, its log included, of more than ``LOG_LIMIT`` bytes.
+    The kernel kills the program if a file that it writes, including the log, exceeds ``LOG_LIMIT`` bytes.
 
-    :param writes_files: whether it is a program that writes large files: there is no such limit then
+    :param writes_files: the program writes large files: do not limit their size
     """
     bounded = [*_FILE_LIMIT, *arguments] if not writes_files and shutil.which(_FILE_LIMIT[0]) else arguments
-    argv(arguments, outlive=True)  # that it is installed
+    build_command(arguments, outlive=True)  # raise an error if it is not installed
     with log.open("ab") as output:
         process = subprocess.Popen(
-            argv(bounded, outlive=False),
+            build_command(bounded, outlive=False),
             env=environment(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -163,20 +166,20 @@ def background(
 
 
 @contextlib.contextmanager
-def piped(
+def pipeline(
     first: Sequence[Argument], second: Sequence[Argument], *, output: Path, env: Environment | None = None
 ) -> Iterator[Callable[[float], None]]:
-    """Run two programs beside this one, the output of the first into the second, and that of the second into a file.
+    """Run two programs in the background, connected by a pipe; write the output of the second to a file.
 
-    Of what both print to standard error the end is kept; a program that prints much of it waits until it is read.
+    The end of their standard error is kept for error messages; the programs block until it is read.
 
-    :param output: the file
+    :param output: path of the file
     :param env: variables added to a copy of the environment
-    :returns: a function that waits for both, at most so many seconds, and raises ``ProgramError`` when one failed,
-        ``ProgramOutputError`` when their messages are endless and ``ProgramTimeoutError`` when one was still running;
-        without it both are stopped at the end
+    :returns: a function that waits for both for at most the given number of seconds, and raises ``ProgramError`` if one
+        failed, ``ProgramOutputError`` if their standard error exceeds ``OUTPUT_LIMIT`` and ``ProgramTimeoutError`` if
+        one is still running; both are stopped at the end of the block
     """
-    commands = [argv(each, outlive=False) for each in (first, second)]
+    commands = [build_command(arguments, outlive=False) for arguments in (first, second)]
     reader, writer = os.pipe()
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, reader)
@@ -204,9 +207,9 @@ def piped(
 
 
 def _wait_for(both: Sequence[tuple[Sequence[Argument], subprocess.Popen[bytes]]], messages: int, timeout: float) -> str:
-    """Wait for programs and read their messages; the end of these.
+    """Wait for both programs; return the end of their standard error.
 
-    :param messages: the pipe that they share for standard error
+    :param messages: file descriptor of the pipe that they share for standard error
     :param timeout: seconds
     """
     deadline, printed, tail = time.monotonic() + timeout, 0, Tail()
@@ -214,16 +217,16 @@ def _wait_for(both: Sequence[tuple[Sequence[Argument], subprocess.Popen[bytes]]]
         selector.register(messages, selectors.EVENT_READ)
         while True:
             running = [arguments for arguments, process in both if process.poll() is None]
-            part = read_part(messages) if selector.select(_POLL if running else 0) else None
-            if part:
-                printed += len(part)
-                tail.add(part)
+            chunk = read_chunk(messages) if selector.select(_POLL_INTERVAL if running else 0) else None
+            if chunk:
+                printed += len(chunk)
+                tail.add(chunk)
                 if printed > OUTPUT_LIMIT:
                     raise ProgramOutputError(str(both[0][0][0]), OUTPUT_LIMIT)
             elif not running:
                 return printable(bytes(tail.content).decode(errors="replace")[-4000:])
-            elif part == b"":  # both have closed their standard error, and one is still running
-                time.sleep(_POLL)
+            elif chunk == b"":  # both have closed their standard error, and one is still running
+                time.sleep(_POLL_INTERVAL)
             if time.monotonic() > deadline:
                 late = running[0] if running else both[0][0]
                 raise ProgramTimeoutError(f"{late[0]} did not end within {timeout:g} s and was stopped")

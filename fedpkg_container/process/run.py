@@ -1,4 +1,4 @@
-"""Programs that are started and waited for: their output when they have ended, or line by line."""
+"""Running programs to their end, with their output as a whole or line by line."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from fedpkg_container.errors import (
     ProgramTimeoutError,
     UsageError,
 )
-from fedpkg_container.signals import left_to_the_program
+from fedpkg_container.signals import ignore_sigint
 from fedpkg_container.text import LineSplitter, printable
 
-#: Seconds a program may take to end after SIGTERM.
-GRACE = 3.0
+#: Seconds between SIGTERM and SIGKILL.
+TERMINATION_GRACE = 3.0
 
 Argument = Union[str, Path]
 Environment = Mapping[str, str]
 
 
-def argv(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
-    """The command that starts a program.
+def build_command(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
+    """Return the command line that starts a program.
 
-    :param outlive: whether it is to go on when this process ends
-    :raises FedpkgContainerError: it is not installed
+    :param outlive: let the program continue when this process ends
+    :raises FedpkgContainerError: if the program is not installed
     """
     command = [str(argument) for argument in arguments]
     if shutil.which(command[0]) is None:
@@ -45,12 +45,12 @@ def argv(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
 
 
 def environment(changes: Environment | None) -> dict[str, str]:
-    """A copy of this process's environment, in a language that can be read, with changes."""
+    """Return a copy of the environment with English messages in UTF-8, and with changes."""
     return {**os.environ, "LC_ALL": "C.UTF-8", **(changes or {})}
 
 
-def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
-    """End a program that this process started: SIGTERM, and SIGKILL when it is there ``grace`` seconds later."""
+def stop(process: subprocess.Popen[bytes], *, grace: float = TERMINATION_GRACE) -> None:
+    """Stop a child process: SIGTERM, and SIGKILL if it is still running ``grace`` seconds later."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -62,16 +62,16 @@ def stop(process: subprocess.Popen[bytes], *, grace: float = GRACE) -> None:
 
 
 def close_pipes(process: subprocess.Popen[bytes]) -> None:
-    """Close this process's ends of the pipes to a program."""
+    """Close this process's ends of the pipes to a child process."""
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
-            with contextlib.suppress(OSError):  # what a program that has ended did not read
+            with contextlib.suppress(OSError):  # input that the ended program did not read
                 pipe.close()
 
 
 @dataclass(frozen=True)
 class Completed:
-    """How a program ended: its exit status and what it printed, as bytes."""
+    """Exit status and output of a program that has ended."""
 
     status: int
     stdout: bytes
@@ -79,16 +79,16 @@ class Completed:
 
     @property
     def text(self) -> str:
-        """Standard output as text; bytes that are not UTF-8 become U+FFFD."""
+        """Standard output as text, with U+FFFD for bytes that are not UTF-8."""
         return self.stdout.decode(errors="replace")
 
 
-#: Bytes that a program may print altogether where its caller sets no other limit.
+#: Default limit of the output of a program, in bytes.
 OUTPUT_LIMIT = 64 * 10**6
-#: Bytes of standard error that are kept: its end.
-ERRORS_KEPT = 64 * 1024
-#: Bytes that are read or written at a time.
-_PART = 64 * 1024
+#: Bytes of standard error that are kept, from its end.
+STDERR_TAIL_BYTES = 64 * 1024
+#: Bytes per read or write.
+_CHUNK = 64 * 1024
 
 
 def run(
@@ -103,20 +103,20 @@ def run(
     interval: float = 1.0,
     limit: int = OUTPUT_LIMIT,
 ) -> Completed:
-    """Run a program to its end.
+    """Run a program to its end and return its exit status and output.
 
     :param timeout: seconds
     :param env: variables added to a copy of the environment
-    :param check: raise when the exit status is not 0
-    :param tick: called every ``interval`` seconds while the program runs; what it raises ends the program
-    :param limit: bytes of standard output and standard error together. Of standard error only the last
-        ``ERRORS_KEPT`` bytes are returned
-    :raises ProgramError: the program failed
-    :raises ProgramOutputError: it printed more than ``limit`` bytes and was stopped
-    :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
+    :param check: raise ProgramError if the exit status is not 0
+    :param tick: called every ``interval`` seconds while the program runs; an exception that it raises ends the program
+    :param limit: maximum of standard output and standard error together, in bytes; only the last
+        ``STDERR_TAIL_BYTES`` bytes of standard error are returned
+    :raises ProgramError: if the program failed
+    :raises ProgramOutputError: if it printed more than ``limit`` bytes and was stopped
+    :raises ProgramTimeoutError: if it was still running after ``timeout`` seconds
     """
     process = subprocess.Popen(
-        argv(arguments, outlive=False),
+        build_command(arguments, outlive=False),
         cwd=cwd,
         env=environment(env),
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -137,33 +137,33 @@ def run(
         close_pipes(process)
     stdout, stderr = bytes(output.stdout), bytes(output.stderr.content)
     if check and process.returncode != 0:
-        said = (stderr or stdout)[-16_000:].decode(errors="replace")
-        raise ProgramError(str(arguments[0]), process.returncode, printable(said[-4000:]))
+        message = (stderr or stdout)[-16_000:].decode(errors="replace")
+        raise ProgramError(str(arguments[0]), process.returncode, printable(message[-4000:]))
     return Completed(process.returncode, stdout, stderr)
 
 
 class Tail:
-    """The end of what a program printed.
+    """The last bytes of a stream.
 
-    :param longest: bytes that are kept
+    :param max_bytes: number of bytes to keep
     """
 
-    def __init__(self, longest: int = ERRORS_KEPT) -> None:
-        self._longest = longest
+    def __init__(self, max_bytes: int = STDERR_TAIL_BYTES) -> None:
+        self._max_bytes = max_bytes
         self.content = bytearray()
 
-    def add(self, part: bytes) -> None:
-        """Add output; the beginning of what is too long is dropped."""
-        self.content += part
-        if len(self.content) > self._longest:
-            del self.content[: -self._longest]
+    def add(self, chunk: bytes) -> None:
+        """Append output and drop the oldest bytes above the maximum."""
+        self.content += chunk
+        if len(self.content) > self._max_bytes:
+            del self.content[: -self._max_bytes]
 
 
 class _Output:
-    """What a program has printed.
+    """Collects the output of a program.
 
-    :param program: its name
-    :param limit: bytes of both streams together
+    :param program: name of the program, for error messages
+    :param limit: maximum of both streams together, in bytes
     """
 
     def __init__(self, program: str, limit: int) -> None:
@@ -173,18 +173,19 @@ class _Output:
         self.stdout = bytearray()
         self.stderr = Tail()
 
-    def add(self, part: bytes, *, error: bool) -> None:
-        """Add output of one of its streams.
+    def add(self, chunk: bytes, *, error: bool) -> None:
+        """Append output.
 
-        :raises ProgramOutputError: it is more than the limit
+        :param error: the output is from standard error
+        :raises ProgramOutputError: if the total exceeds the limit
         """
-        self._total += len(part)
+        self._total += len(chunk)
         if self._total > self._limit:
             raise ProgramOutputError(self._program, self._limit)
         if error:
-            self.stderr.add(part)
+            self.stderr.add(chunk)
         else:
-            self.stdout += part
+            self.stdout += chunk
 
 
 def _communicate(
@@ -195,12 +196,12 @@ def _communicate(
     tick: Callable[[], None] | None,
     interval: float,
 ) -> None:
-    """Write to a program and read from it until it has ended and nobody can write to its pipes any more.
+    """Write to a program and read from it until it has ended and no process holds its pipes open.
 
-    :raises DeadlineError: it was still running at the deadline
-    :raises ProgramOutputError: it printed more than it may
+    :raises DeadlineError: if it was still running at the deadline
+    :raises ProgramOutputError: if it printed more than the limit
     """
-    rest = memoryview(stdin)
+    unwritten = memoryview(stdin)
     next_tick = time.monotonic() + interval
     with selectors.DefaultSelector() as selector:
         for pipe, events in (
@@ -225,21 +226,21 @@ def _communicate(
                     return
             for key, events in selector.select(pause) if selector.get_map() else ():
                 if events & selectors.EVENT_WRITE:
-                    rest = _write(key.fd, rest)
-                    done = not rest
+                    unwritten = _write(key.fd, unwritten)
+                    done = not unwritten
                 else:
-                    part = read_part(key.fd)
-                    done = part == b""
-                    output.add(part or b"", error=key.fileobj is process.stderr)
+                    chunk = read_chunk(key.fd)
+                    done = chunk == b""
+                    output.add(chunk or b"", error=key.fileobj is process.stderr)
                 if done:
                     selector.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]
 
 
 def _write(descriptor: int, content: memoryview) -> memoryview:
-    """Write what a pipe takes now; the rest, which is empty when its reader is gone."""
+    """Write as much as a pipe accepts now; return the rest, which is empty if the reader has closed the pipe."""
     try:
-        return content[os.write(descriptor, content[:_PART]) :]
+        return content[os.write(descriptor, content[:_CHUNK]) :]
     except BlockingIOError:
         return content
     except BrokenPipeError:
@@ -256,23 +257,23 @@ def stream(
     cwd: Path | None = None,
     env: Environment | None = None,
 ) -> None:
-    """Run a program and hand over its output (both streams, merged) line by line as it comes.
+    """Run a program and pass its output (both streams, merged) on line by line.
 
-    :param line: called with each line, without its newline
+    :param line: called with each line, without the newline
     :param tick: called at least every ``interval`` seconds while the program runs, and once at its end
     :param timeout: seconds
-    :raises ProgramError: the program failed; carries its last lines
-    :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
+    :raises ProgramError: if the program failed; contains its last lines
+    :raises ProgramTimeoutError: if it was still running after ``timeout`` seconds
     """
-    last: list[bytes] = []
+    last_lines: list[bytes] = []
 
-    def keep(text: bytes) -> None:
-        last.append(text)
-        del last[:-20]
+    def handle_line(text: bytes) -> None:
+        last_lines.append(text)
+        del last_lines[:-20]
         line(text)
 
     process = subprocess.Popen(
-        argv(arguments, outlive=False),
+        build_command(arguments, outlive=False),
         cwd=cwd,
         env=environment(env),
         stdin=subprocess.DEVNULL,
@@ -280,7 +281,7 @@ def stream(
         stderr=subprocess.STDOUT,
     )
     try:
-        _pump(process, keep, tick, time.monotonic() + timeout, interval)
+        _pump(process, handle_line, tick, time.monotonic() + timeout, interval)
     except DeadlineError:
         stop(process)
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
@@ -291,12 +292,12 @@ def stream(
         close_pipes(process)
     tick()
     if process.returncode != 0:
-        said = b"\n".join(last).decode(errors="replace")
-        raise ProgramError(str(arguments[0]), process.returncode, printable(said))
+        message = b"\n".join(last_lines).decode(errors="replace")
+        raise ProgramError(str(arguments[0]), process.returncode, printable(message))
 
 
 class DeadlineError(Exception):
-    """The time of a program is over."""
+    """A program was still running at its deadline."""
 
 
 def _pump(
@@ -306,9 +307,9 @@ def _pump(
     deadline: float,
     interval: float,
 ) -> None:
-    """Read the program's output until it ends.
+    """Read the output of a program until the program ends.
 
-    The end is that of the program, not of its output: a daemon that it left behind may hold the pipe open.
+    The end of the output does not count: a daemon that the program left behind may hold the pipe open.
     """
     assert process.stdout is not None
     reader = process.stdout.fileno()
@@ -319,10 +320,10 @@ def _pump(
         selector.register(reader, selectors.EVENT_READ)
         while True:
             ended = process.poll() is not None
-            chunk = read_part(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
+            chunk = read_chunk(reader) if selector.select(0 if ended else min(interval, 0.2)) else None
             if chunk:
-                for each in splitter.add(chunk):
-                    line(each)
+                for text in splitter.add(chunk):
+                    line(text)
             if time.monotonic() >= next_tick:
                 tick()
                 next_tick = time.monotonic() + interval
@@ -335,8 +336,8 @@ def _pump(
                 ended = True
             if ended and not chunk:
                 break
-    for each in splitter.rest():
-        line(each)
+    for text in splitter.flush():
+        line(text)
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
@@ -346,10 +347,10 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
         raise DeadlineError from None
 
 
-def read_part(descriptor: int) -> bytes | None:
-    """What a pipe holds now: nothing at its end, None when there is nothing yet."""
+def read_chunk(descriptor: int) -> bytes | None:
+    """Read the bytes that a pipe holds now; return empty bytes at its end and None if no data is available yet."""
     try:
-        return os.read(descriptor, _PART)
+        return os.read(descriptor, _CHUNK)
     except BlockingIOError:
         return None
 
@@ -357,18 +358,19 @@ def read_part(descriptor: int) -> bytes | None:
 def foreground(
     arguments: Sequence[Argument], *, env: Environment, cwd: Path | None = None, timeout: float | None = None
 ) -> int:
-    """Run a program on this terminal, as a person would; its exit status.
+    """Run an interactive program on this terminal and return its exit status.
 
-    :param env: the whole environment
-    :param timeout: seconds; None for programs that end when their user says so
-    :raises ProgramTimeoutError: it was still running after ``timeout`` seconds
+    :param env: the complete environment
+    :param timeout: seconds; None for programs that run until the user ends them
+    :raises UsageError: if the program is not installed
+    :raises ProgramTimeoutError: if it was still running after ``timeout`` seconds
     """
     if shutil.which(str(arguments[0]), path=env.get("PATH")) is None:
         raise UsageError(f"program not found: {arguments[0]}", solution="check the command after --")
     try:
-        with left_to_the_program():
+        with ignore_sigint():
             return subprocess.run(
-                [str(each) for each in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
+                [str(argument) for argument in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
             ).returncode
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from error

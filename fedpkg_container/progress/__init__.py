@@ -1,4 +1,7 @@
-"""How a build is shown: live terminal, plain lines, JSON lines, or its end alone.
+"""Progress display of a build: live terminal view, plain lines, JSON lines, or the result only.
 
-A renderer is a context manager that is given events; what it writes to, it is told.
+A renderer is a context manager that is called with each event and writes to the stream that it was created with.
 """
+
+#: Values of ``--progress``; here because completion must import them fast.
+KINDS = ("auto", "live", "plain", "json", "quiet")

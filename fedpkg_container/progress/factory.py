@@ -1,4 +1,4 @@
-"""Which way a build is shown."""
+"""Selection of the renderer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TextIO
 from fedpkg_container.progress.plain import Renderer
 
 
-def kind_for(asked: str, stream: TextIO) -> str:
-    """What ``auto`` means: live on a terminal that can move its cursor, else plain."""
-    if asked != "auto":
-        return asked
+def resolve_kind(requested: str, stream: TextIO) -> str:
+    """Resolve ``auto``: ``live`` on a terminal that can move its cursor, ``plain`` otherwise."""
+    if requested != "auto":
+        return requested
     return "live" if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "plain"
 
 
-def renderer(kind: str, stream: TextIO, *, warnings: tuple[str, ...] = ()) -> Renderer:
-    """The renderer of a kind; what it needs is loaded here.
+def make_renderer(kind: str, stream: TextIO, *, warnings: tuple[str, ...] = ()) -> Renderer:
+    """Create the renderer of a kind; modules are imported when they are needed, because rich is slow to import.
 
-    :param warnings: findings that the live view keeps visible; the others have shown them already
+    :param warnings: findings that the live view keeps visible; with other renderers they are printed before
     """
     if kind == "json":
         from fedpkg_container.progress.json_lines import JsonRenderer

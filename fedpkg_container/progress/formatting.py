@@ -1,4 +1,4 @@
-"""What renderers share: colours, lengths of time, and the last lines of each log."""
+"""Formatting shared by renderers: colors, times, and the last lines of each log."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fedpkg_container.hub.events import Event, LogLines
 
 
 class Style:
-    """Marks text for a terminal; leaves it alone everywhere else.
+    """Colors for text on a terminal; no changes if the stream is not a terminal or NO_COLOR is set.
 
-    :param stream: what is written to
+    :param stream: the stream that the text is written to
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -24,68 +24,68 @@ class Style:
         return f"\x1b[{code}m{text}\x1b[0m" if self.enabled else text
 
     def bad(self, text: str) -> str:
-        """What failed."""
+        """Format an error or a failure."""
         return self._sgr("1;31", text)
 
     def good(self, text: str) -> str:
-        """What succeeded."""
+        """Format a success."""
         return self._sgr("1;32", text)
 
     def warning(self, text: str) -> str:
-        """What may be wrong."""
+        """Format a warning."""
         return self._sgr("33", text)
 
     def strong(self, text: str) -> str:
-        """What matters more than the rest."""
+        """Emphasize text."""
         return self._sgr("1", text)
 
 
-def clock(seconds: float) -> str:
-    """Minutes and seconds, ``4:05``; with hours when there are any."""
+def format_clock(seconds: float) -> str:
+    """Return minutes and seconds (``4:05``), with hours if there are any (``1:04:05``)."""
     whole = max(int(seconds), 0)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def share(elapsed: float, usual: float) -> str:
-    """How much of its usual time something has run, ``45%``; empty once it takes longer: nobody knows how long then."""
-    part = max(elapsed, 0.0) / usual
-    return f"{int(part * 100)}%" if part < 1 else ""
+def format_percentage(elapsed: float, average: float) -> str:
+    """Return the elapsed part of the average duration (``45%``); empty if it is exceeded, since no estimate holds."""
+    fraction = max(elapsed, 0.0) / average
+    return f"{int(fraction * 100)}%" if fraction < 1 else ""
 
 
-def ago(moment: float, *, now: float | None = None) -> str:
-    """How long ago, in its largest unit: ``12 min ago``.
+def format_age(timestamp: float, *, now: float | None = None) -> str:
+    """Return the time since a point in time, in its largest unit: ``12 min ago``.
 
-    :param moment: seconds since the epoch
+    :param timestamp: seconds since the epoch
     """
-    past = max((time.time() if now is None else now) - moment, 0)
+    age = max((time.time() if now is None else now) - timestamp, 0)
     for unit, seconds in (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400)):
-        if past >= seconds:
-            number = int(past // seconds)
+        if age >= seconds:
+            number = int(age // seconds)
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     for unit, seconds in (("h", 3600), ("min", 60)):
-        if past >= seconds:
-            return f"{int(past // seconds)} {unit} ago"
+        if age >= seconds:
+            return f"{int(age // seconds)} {unit} ago"
     return "just now"
 
 
-#: Lines of a log that are shown again when its task has failed.
+#: Lines of each log that are repeated when its task fails.
 LAST_LINES = 20
 
 
-class Tails:
-    """Keeps the last lines of every log that it is shown."""
+class LogTails:
+    """Collects the last lines of every log."""
 
     def __init__(self, lines: int = LAST_LINES) -> None:
         self._lines = lines
         self._logs: dict[int, dict[str, deque[str]]] = {}
 
     def __call__(self, event: Event) -> None:
-        """Note one event."""
+        """Record one event."""
         if isinstance(event, LogLines):
             logs = self._logs.setdefault(event.task.id, {})
             logs.setdefault(event.log, deque(maxlen=self._lines)).extend(event.lines[-self._lines :])
 
     def of(self, task_id: int) -> dict[str, list[str]]:
-        """The last lines of a task's logs, by name."""
+        """Return the last lines of a task's logs: name → lines."""
         return {name: list(lines) for name, lines in self._logs.get(task_id, {}).items()}

@@ -1,4 +1,4 @@
-"""One JSON object a line; docs/progress.schema.json says what is in them."""
+"""JSON lines, one object per event; docs/progress.schema.json describes them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from fedpkg_container.hub.events import (
 from fedpkg_container.model.findings import Finding
 from fedpkg_container.progress.plain import Renderer
 
-#: The version of what is written; it grows when something that was there changes its meaning.
+#: Version of the format, incremented when an existing field changes its meaning.
 FORMAT = 1
 
 
 class JsonRenderer(Renderer):
     """Writes events as JSON lines.
 
-    :param stream: where they are written, and flushed
+    :param stream: output stream, flushed after each event
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -46,34 +46,34 @@ class JsonRenderer(Renderer):
         elif isinstance(event, Submitted):
             self.write("submitted", task_id=event.task_id, url=event.url, nvr=event.nvr, average=event.average)
         elif isinstance(event, TaskChanged):
-            self.write("task", **task_facts(event.task))
+            self.write("task", **task_fields(event.task))
         elif isinstance(event, ContactLost):
             self.write("contact-lost", seconds=event.seconds, reason=event.reason)
         elif isinstance(event, ContactRegained):
             self.write("contact-regained", seconds=event.seconds)
         elif isinstance(event, NoBuilder):
-            self.write("no-builder", **no_builder_facts(event))
+            self.write("no-builder", **no_builder_fields(event))
         elif isinstance(event, BuilderSeen):
             self.write("builder-seen", arch=event.arch)
 
     def findings(self, findings: Iterable[Finding]) -> None:
-        """Write what checks found."""
+        """Write the findings of checks."""
         self.write_all({"event": "finding", **asdict(finding)} for finding in findings)
 
-    def write(self, event: str, **facts: Any) -> None:
+    def write(self, event: str, **fields: Any) -> None:
         """Write one object."""
-        self.write_all([{"event": event, **facts}])
+        self.write_all([{"event": event, **fields}])
 
     def write_all(self, objects: Iterable[Mapping[str, Any]]) -> None:
-        """Write objects, and flush once."""
+        """Write several objects and flush once."""
         now = round(time.time(), 3)
-        lines = (json.dumps({"format": FORMAT, "time": now, **each}) for each in objects)
+        lines = (json.dumps({"format": FORMAT, "time": now, **fields}) for fields in objects)
         self.stream.write("".join(f"{line}\n" for line in lines))
         self.stream.flush()
 
 
-def task_facts(task: TaskState) -> Mapping[str, Any]:
-    """A task as an object."""
+def task_fields(task: TaskState) -> Mapping[str, Any]:
+    """Return the JSON fields of a task."""
     return {
         "task_id": task.id,
         "parent": task.parent,
@@ -87,7 +87,7 @@ def task_facts(task: TaskState) -> Mapping[str, Any]:
     }
 
 
-def no_builder_facts(event: NoBuilder) -> Mapping[str, Any]:
-    """A task that no builder can take, as an object."""
+def no_builder_fields(event: NoBuilder) -> Mapping[str, Any]:
+    """Return the JSON fields of a task that no builder can accept."""
     seconds = None if event.seconds is None else round(event.seconds, 1)
     return {"task_id": event.task.id, "arch": event.task.arch, "builders": event.builders, "seconds": seconds}

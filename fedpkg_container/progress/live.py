@@ -1,4 +1,4 @@
-"""A view that is redrawn in place: the tree of tasks, how far they are, and the last lines of their logs."""
+"""Live view, redrawn in place: the task tree, its progress, and the last lines of the logs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.progress.formatting import clock, share
-from fedpkg_container.progress.plain import STATES, Renderer
-from fedpkg_container.text import spoken
+from fedpkg_container.progress.formatting import format_clock, format_percentage
+from fedpkg_container.progress.plain import STATE_NAMES, Renderer
+from fedpkg_container.text import format_duration
 
-#: Redraws a second; also what makes the clocks run.
+#: Redraws per second; they also advance the displayed times.
 REDRAWS = 4
-#: Lines of a log that are kept for the view, and warnings.
-KEPT = 40
-KEPT_WARNINGS = 5
-#: Lines that are kept free below the view.
+#: Lines of each log, and warnings, that the view can display.
+MAX_LOG_LINES = 40
+MAX_WARNINGS = 5
+#: Empty lines below the view.
 MARGIN = 2
 
-_LOOKS = {
+#: State → mark and style.
+_STATE_STYLES = {
     "FREE": ("○", "dim"),
     "ASSIGNED": ("○", "dim"),
     "OPEN": ("●", "cyan"),
@@ -46,14 +47,16 @@ _LOOKS = {
     "CANCELED": ("✘", "yellow"),
     "FAILED": ("✘", "bold red"),
 }
-_PLAIN_MARKS = {"○": "o", "●": "*", "✔": "+", "✘": "x"}
+#: Marks for terminals without Unicode.
+_ASCII_MARKS = {"○": "o", "●": "*", "✔": "+", "✘": "x"}
 
 
 class LiveRenderer(Renderer):
-    """Shows events as a view of the whole build.
+    """Displays events as a view of the whole build.
 
     :param stream: a terminal
-    :param warnings: what is shown below it from the start
+    :param warnings: warnings to display below the tasks from the start
+    :param console: for tests; by default one is created for the stream
     """
 
     def __init__(self, stream: TextIO, *, warnings: tuple[str, ...] = (), console: Console | None = None) -> None:
@@ -61,13 +64,13 @@ class LiveRenderer(Renderer):
         self.submitted: Submitted | None = None
         self.tasks: dict[int, TaskState] = {}
         self.lines: dict[int, deque[str]] = {}
-        self.warnings: deque[str] = deque(warnings, maxlen=KEPT_WARNINGS)
+        self.warnings: deque[str] = deque(warnings, maxlen=MAX_WARNINGS)
         self.lost: tuple[ContactLost, float] | None = None
-        self.silent: dict[str, NoBuilder] = {}
-        self._skew: float | None = None
+        self.no_builder: dict[str, NoBuilder] = {}
+        self._clock_skew: float | None = None
         self._size: ConsoleDimensions | None = None
-        self._lock = threading.RLock()  # rich redraws in a thread of its own
-        self._began = time.time()
+        self._lock = threading.RLock()  # rich redraws in a separate thread
+        self._started = time.time()
         self._live = Live(
             console=self.console,
             refresh_per_second=REDRAWS,
@@ -90,15 +93,15 @@ class LiveRenderer(Renderer):
             self.console.print(line, soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
-        """Take one event in; it is shown with the next redraw."""
+        """Record one event; it is displayed with the next redraw."""
         with self._lock:
-            self._take(event)
+            self._record(event)
 
-    def _take(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         if isinstance(event, LogLines):
             self._log(event)
         elif isinstance(event, TaskChanged):
-            self._note_clock(event.task)
+            self._update_clock_skew(event.task)
             self.tasks[event.task.id] = event.task
         elif isinstance(event, Submitted):
             self.submitted = event
@@ -106,39 +109,39 @@ class LiveRenderer(Renderer):
             self.lost = (event, time.time() - event.seconds)
         elif isinstance(event, ContactRegained):
             self.lost = None
-            self.warnings.append(f"the hub did not answer for {spoken(event.seconds)}")
+            self.warnings.append(f"no response from the hub for {format_duration(event.seconds)}")
         elif isinstance(event, NoBuilder):
-            self.silent[event.task.arch] = event
+            self.no_builder[event.task.arch] = event
         elif isinstance(event, BuilderSeen):
-            self.silent.pop(event.arch, None)
+            self.no_builder.pop(event.arch, None)
 
     def _log(self, event: LogLines) -> None:
-        self.lines.setdefault(event.task.id, deque(maxlen=KEPT)).extend(event.lines[-KEPT:])
+        self.lines.setdefault(event.task.id, deque(maxlen=MAX_LOG_LINES)).extend(event.lines[-MAX_LOG_LINES:])
         for line in event.lines:
             if line[:8].lower() == "warning:" and line not in self.warnings:
                 self.warnings.append(line)
 
-    def _note_clock(self, task: TaskState) -> None:
-        """Learn by how much the hub's clock is ahead of ours."""
-        for moment in (task.created, task.started, task.completed):
-            if moment is not None:
-                ahead = moment - time.time()
-                self._skew = ahead if self._skew is None and not task.ended else max(self._skew or 0.0, ahead)
-                self._skew = max(self._skew, 0.0)
+    def _update_clock_skew(self, task: TaskState) -> None:
+        """Estimate by how many seconds the hub's clock is ahead of the local one."""
+        for timestamp in (task.created, task.started, task.completed):
+            if timestamp is not None:
+                ahead = timestamp - time.time()
+                is_first = self._clock_skew is None and not task.ended
+                self._clock_skew = max(ahead if is_first else max(self._clock_skew or 0.0, ahead), 0.0)
 
     def _elapsed(self, task: TaskState) -> float | None:
         if task.started is None:
             return None
-        return max((task.completed or time.time() + (self._skew or 0.0)) - task.started, 0.0)
+        return max((task.completed or time.time() + (self._clock_skew or 0.0)) - task.started, 0.0)
 
     def view(self) -> RenderableType:
-        """What is shown now."""
+        """Return the current renderable."""
         with self._lock:
             self._follow_resize()
             return self._view()
 
     def _follow_resize(self) -> None:
-        """Begin on an empty screen when the terminal has another size: nobody knows where the old view is now."""
+        """Clear the screen when the terminal was resized: the position of the old view is unknown then."""
         size = self.console.size
         if self._size is not None and size != self._size and self._live.is_started:
             self.console.control(Control.clear(), Control.home())
@@ -146,12 +149,11 @@ class LiveRenderer(Renderer):
 
     def _view(self) -> RenderableType:
         height = max(self.console.size.height - MARGIN, 4)
-        parts: list[RenderableType] = [*self._head()]
-        below = self._foot()
-        rows = self._rows(height - len(parts) - len(below))
-        return Group(*parts, *rows, *below)
+        header, footer = self._header(), self._footer()
+        rows = self._rows(height - len(header) - len(footer))
+        return Group(*header, *rows, *footer)
 
-    def _head(self) -> list[RenderableType]:
+    def _header(self) -> list[RenderableType]:
         submitted, root = self.submitted, self._root
         title = Text(submitted.title if submitted and submitted.title else "container build", style="bold")
         if submitted:
@@ -160,20 +162,24 @@ class LiveRenderer(Renderer):
                 title.append(f"  {submitted.url}", style="dim not bold")
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
-        part = share(elapsed or 0.0, average) if average else ""
+        percentage = format_percentage(elapsed or 0.0, average) if average else ""
         if elapsed is None:
-            since = root.created if root else self._began
-            times = f"waiting {clock(time.time() - (since or self._began))}"
-            times += f", for a build of about {clock(average)}" if average else ""
+            since = root.created if root else self._started
+            times = f"waiting {format_clock(time.time() - (since or self._started))}"
+            times += f", average build time {format_clock(average)}" if average else ""
         else:
-            times = f"running {clock(elapsed)}"
+            times = f"running {format_clock(elapsed)}"
             if average:
-                times += f" of about {clock(average)}" if part else f", longer than the usual {clock(average)}"
+                times += (
+                    f" of about {format_clock(average)}"
+                    if percentage
+                    else f", above the average of {format_clock(average)}"
+                )
         head: list[RenderableType] = [_cut(title), _cut(Text(times))]
-        if average and part:
+        if average and percentage:
             bar = Table.grid(padding=(0, 1))
             width = min(40, self.console.width - 8)
-            bar.add_row(ProgressBar(total=average, completed=elapsed or 0.0, width=width), f"{part:>4}")
+            bar.add_row(ProgressBar(total=average, completed=elapsed or 0.0, width=width), f"{percentage:>4}")
             head.append(bar)
         return head
 
@@ -181,18 +187,18 @@ class LiveRenderer(Renderer):
     def _root(self) -> TaskState | None:
         return self.tasks[min(self.tasks)] if self.tasks else None
 
-    def _rows(self, room: int) -> list[RenderableType]:
-        """The tree: as many tasks as there is room for, those that run first, with the last lines of their logs."""
+    def _rows(self, height: int) -> list[RenderableType]:
+        """Return the task tree in at most ``height`` lines: running tasks first, with the last lines of their logs."""
         tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.ended, task.id))
-        shown = tasks if len(tasks) <= room else tasks[: max(room - 1, 1)]
+        shown = tasks if len(tasks) <= height else tasks[: max(height - 1, 1)]
         with_log = [task for task in shown if task.state == "OPEN" and self.lines.get(task.id)]
-        rest = room - len(shown) - (len(tasks) > len(shown))
-        each = min(rest // len(with_log), KEPT) if with_log else 0
+        free = height - len(shown) - (len(tasks) > len(shown))
+        log_lines = min(free // len(with_log), MAX_LOG_LINES) if with_log else 0
         rows: list[RenderableType] = []
         for task in shown:
             rows.append(self._row(task))
-            if each > 0 and task in with_log:
-                lines = list(self.lines[task.id])[-each:]
+            if log_lines > 0 and task in with_log:
+                lines = list(self.lines[task.id])[-log_lines:]
                 rows += [_cut(Text(f"{self._indent(task)}    {line.expandtabs()}", style="dim")) for line in lines]
         if len(tasks) > len(shown):
             rows.append(_cut(Text(f"  … {len(tasks) - len(shown)} more tasks", style="dim")))
@@ -206,16 +212,16 @@ class LiveRenderer(Renderer):
         return "  " * depth
 
     def _row(self, task: TaskState) -> Text:
-        mark, style = _LOOKS[task.state]
+        mark, style = _STATE_STYLES[task.state]
         if not self._unicode:
-            mark = _PLAIN_MARKS[mark]
+            mark = _ASCII_MARKS[mark]
         elapsed = self._elapsed(task)
         row = Text(f"{self._indent(task)}")
         row.append(mark, style=style)
         row.append(f" {task.label or task.method}", style="bold")
-        row.append(f" {STATES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
+        row.append(f" {STATE_NAMES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
         if elapsed is not None:
-            row.append(f"  {clock(elapsed)}")
+            row.append(f"  {format_clock(elapsed)}")
         row.append(f"  task {task.id}", style="dim")
         return _cut(row)
 
@@ -223,37 +229,37 @@ class LiveRenderer(Renderer):
     def _unicode(self) -> bool:
         return self.console.encoding.lower().startswith("utf")
 
-    def _foot(self) -> list[RenderableType]:
-        foot: list[RenderableType] = [_cut(Text(line, style="yellow")) for line in self.warnings]
-        foot += [_cut(Text(line, style="bold yellow")) for line in self._waits()]
+    def _footer(self) -> list[RenderableType]:
+        footer: list[RenderableType] = [_cut(Text(line, style="yellow")) for line in self.warnings]
+        footer += [_cut(Text(line, style="bold yellow")) for line in self._waiting()]
         if self.lost:
             event, since = self.lost
             reason = f" ({event.reason})" if event.reason else ""
             left = max(event.retry_timeout - (time.time() - since), 0.0)
-            foot.append(
+            footer.append(
                 _cut(
                     Text(
-                        f"the hub does not answer{reason}, for {clock(time.time() - since)}; "
-                        f"asking again for another {clock(left)}",
+                        f"no response from the hub for {format_clock(time.time() - since)}{reason}; "
+                        f"retrying for another {format_clock(left)}",
                         style="bold yellow",
                     )
                 )
             )
-        return foot
+        return footer
 
-    def _waits(self) -> list[str]:
-        return [f"task {event.task.id} still waits: {event.text}" for event in self.silent.values()]
+    def _waiting(self) -> list[str]:
+        return [f"task {event.task.id} is still waiting: {event.text}" for event in self.no_builder.values()]
 
     def _summary(self) -> list[Text]:
-        """What stays in the scrollback: the tree as it was last."""
+        """Return the lines that remain after the view: the final state of the task tree."""
         tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.id))
         return [self._row(task) for task in tasks] + [
-            Text(line, style="yellow") for line in (*self.warnings, *self._waits())
+            Text(line, style="yellow") for line in (*self.warnings, *self._waiting())
         ]
 
 
 def _cut(text: Text) -> Text:
-    """A line that is cut where the terminal ends, rather than wrapped."""
+    """Truncate a line at the edge of the terminal instead of wrapping it."""
     text.no_wrap = True
     text.overflow = "ellipsis"
     return text

@@ -1,4 +1,4 @@
-"""Plain lines: one for each event and each line of a log, for a terminal, a pipe or a file."""
+"""Renderer base class and plain output: one line per event and per log line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.progress.formatting import Style
-from fedpkg_container.text import spoken
+from fedpkg_container.text import format_duration
 
 
 class Renderer(ABC):
-    """Shows what happens to a build, for as long as it is entered."""
+    """Base class of renderers: context managers that display the events of a build."""
 
     def __enter__(self) -> Renderer:
         return self
@@ -37,35 +37,35 @@ class Renderer(ABC):
 
     @abstractmethod
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Display one event."""
 
 
-#: Koji's states of tasks, in words.
-STATES = {
-    "FREE": "waits for a builder",
-    "ASSIGNED": "is assigned",
-    "OPEN": "runs",
-    "CLOSED": "is done",
-    "CANCELED": "was canceled",
+#: Koji's task states in words.
+STATE_NAMES = {
+    "FREE": "waiting for a builder",
+    "ASSIGNED": "assigned",
+    "OPEN": "running",
+    "CLOSED": "completed",
+    "CANCELED": "canceled",
     "FAILED": "failed",
 }
 
 
 class PlainRenderer(Renderer):
-    """Shows events as lines.
+    """Writes events as lines of text.
 
-    :param stream: where they are written, and flushed
+    :param stream: output stream, flushed after each event
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.style = Style(stream)
         self._arches: set[str] = set()
-        self._told_lost = False
-        self._told_silent: set[str] = set()
+        self._lost_reported = False
+        self._no_builder_reported: set[str] = set()
 
     def __call__(self, event: Event) -> None:
-        """Show one event."""
+        """Display one event."""
         if isinstance(event, LogLines):
             prefix = self._prefix(event)
             self._write("".join(f"{prefix}{line}\n" for line in event.lines))
@@ -73,33 +73,33 @@ class PlainRenderer(Renderer):
             self._submitted(event)
         elif isinstance(event, TaskChanged):
             self._task(event.task)
-        elif isinstance(event, ContactLost) and not self._told_lost:
-            self._told_lost = True
+        elif isinstance(event, ContactLost) and not self._lost_reported:
+            self._lost_reported = True
             reason = f" ({event.reason})" if event.reason else ""
-            retry_timeout = f", for up to {spoken(event.retry_timeout)}" if event.retry_timeout else ""
-            self._write(self.style.warning(f"the hub does not answer{reason}; asking again{retry_timeout} …") + "\n")
+            limit = f" for up to {format_duration(event.retry_timeout)}" if event.retry_timeout else ""
+            self._write(self.style.warning(f"no response from the hub{reason}; retrying{limit} …") + "\n")
         elif isinstance(event, ContactRegained):
-            self._told_lost = False
-            self._write(f"the hub answers again, after {spoken(event.seconds)}\n")
-        elif isinstance(event, NoBuilder) and event.task.arch not in self._told_silent:
-            self._told_silent.add(event.task.arch)
-            self._write(self.style.warning(f"task {event.task.id} still waits: {event.text}") + "\n")
+            self._lost_reported = False
+            self._write(f"the hub is responding again after {format_duration(event.seconds)}\n")
+        elif isinstance(event, NoBuilder) and event.task.arch not in self._no_builder_reported:
+            self._no_builder_reported.add(event.task.arch)
+            self._write(self.style.warning(f"task {event.task.id} is still waiting: {event.text}") + "\n")
         elif isinstance(event, BuilderSeen):
-            self._told_silent.discard(event.arch)
+            self._no_builder_reported.discard(event.arch)
 
     def _prefix(self, event: LogLines) -> str:
-        """Which arch a line is of, when there are several."""
+        """Return the prefix that names the architecture, if the build has several."""
         return f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
 
     def _submitted(self, event: Submitted) -> None:
         if event.average:
-            self._write(f"earlier builds of this package took {spoken(event.average)} on average\n")
+            self._write(f"earlier builds of this package took {format_duration(event.average)} on average\n")
 
     def _task(self, task: TaskState) -> None:
         if task.label:
             self._arches.add(task.label)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name} {STATES[task.state]}{on}"
+        line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:
@@ -108,9 +108,9 @@ class PlainRenderer(Renderer):
 
 
 class LogRenderer(PlainRenderer):
-    """Shows the lines of logs and nothing else.
+    """Writes log lines only.
 
-    :param arch: of the logs that are shown; empty for all
+    :param arch: architecture of the logs to write; empty for all
     """
 
     def __init__(self, stream: TextIO, arch: str) -> None:
@@ -118,7 +118,7 @@ class LogRenderer(PlainRenderer):
         self.arch = arch
 
     def __call__(self, event: Event) -> None:
-        """Show the lines of a log."""
+        """Write the lines of a log; record architectures."""
         if isinstance(event, TaskChanged) and event.task.label:
             self._arches.add(event.task.label)
         if isinstance(event, LogLines) and self.arch in ("", event.task.label):
@@ -127,7 +127,7 @@ class LogRenderer(PlainRenderer):
 
 
 class QuietRenderer(PlainRenderer):
-    """Shows nothing while a build goes on."""
+    """Writes nothing while a build is running."""
 
     def __call__(self, event: Event) -> None:
-        """Say nothing."""
+        """Ignore the event."""

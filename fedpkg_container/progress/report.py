@@ -1,4 +1,4 @@
-"""The end of a build: what the packager came for, or what went wrong."""
+"""Report at the end of a build: results, or the reason of the failure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from fedpkg_container.hub.events import Finished
 from fedpkg_container.model.build import SiteUrls
-from fedpkg_container.progress.formatting import Tails
-from fedpkg_container.text import printable_line, spoken
+from fedpkg_container.progress.formatting import LogTails
+from fedpkg_container.text import format_duration, printable_line
 
 
-def result_facts(event: Finished) -> dict[str, Any]:
-    """How a build ended, as an object of JSON."""
+def result_fields(event: Finished) -> dict[str, Any]:
+    """Return the JSON fields of the result of a build."""
     task, result = event.task, event.result
     return {
         "task_id": task.id,
@@ -28,50 +28,50 @@ def result_facts(event: Finished) -> dict[str, Any]:
 
 
 def duration(event: Finished) -> float | None:
-    """Seconds that the build took, waiting for a builder not counted."""
+    """Return the duration of the build in seconds, without the time spent waiting for a builder."""
     if event.task.started is None or event.task.completed is None:
         return None
     return round(event.task.completed - event.task.started, 1)
 
 
-def success(event: Finished, *, quiet: bool = False) -> Iterator[str]:
-    """The lines that a build ends with.
+def success_lines(event: Finished, *, quiet: bool = False) -> Iterator[str]:
+    """Yield the lines of the report of a successful build.
 
-    :param quiet: the NVR and the pull specs alone
+    :param quiet: NVR and pull specs only
     """
-    facts = result_facts(event)
-    took = f" in {spoken(facts['duration'])}" if facts["duration"] is not None else ""
-    for warning in facts["warnings"]:
+    result = result_fields(event)
+    took = f" in {format_duration(result['duration'])}" if result["duration"] is not None else ""
+    for warning in result["warnings"]:
         yield f"warning: {warning}"
-    if facts["builds"]:
-        for build in facts["builds"]:
+    if result["builds"]:
+        for build in result["builds"]:
             yield build["nvr"] if quiet else f"built {build['nvr']} (build {build['id']}){took}"
     elif not quiet:
-        yield f"task {event.task.id} is done{took}"
+        yield f"task {event.task.id} completed{took}"
     indent = "" if quiet else "    "
-    for specification in facts["pull_specs"]:
-        yield f"{indent}{specification}"
-    if len(facts["arches"]) > 1:
-        width = max(len(arch) for arch in facts["arches"])
-        for arch, specification in facts["arches"].items():
-            yield f"{indent}{arch:<{width}}  {specification}"
-    if facts["pull_specs"] and not quiet:
-        yield f"try it: podman run --rm -it {facts['pull_specs'][-1]}"
+    for pull_spec in result["pull_specs"]:
+        yield f"{indent}{pull_spec}"
+    if len(result["arches"]) > 1:
+        width = max(len(arch) for arch in result["arches"])
+        for arch, pull_spec in result["arches"].items():
+            yield f"{indent}{arch:<{width}}  {pull_spec}"
+    if result["pull_specs"] and not quiet:
+        yield f"try it: podman run --rm -it {result['pull_specs'][-1]}"
 
 
-def failure(event: Finished, tails: Tails, addresses: SiteUrls) -> Iterator[str]:
-    """The last lines of the task that failed, and where its logs are."""
+def failure_lines(event: Finished, tails: LogTails, addresses: SiteUrls) -> Iterator[str]:
+    """Yield the last log lines of the failed task and the URLs of its logs."""
     failed = event.failed or event.task
     for name, lines in tails.of(failed.id).items():
-        yield f"the last lines of {name} of task {failed.id}:"
+        yield f"last lines of {name} of task {failed.id}:"
         yield from (f"    {line}" for line in lines)
     for name in event.logs:
-        if address := addresses.log(failed.id, name):
-            yield f"log: {address}"
+        if url := addresses.log(failed.id, name):
+            yield f"log: {url}"
 
 
 def failure_reason(event: Finished) -> str:
-    """Which task failed, on which builder, and why: one sentence."""
+    """Return one sentence: which task failed, on which builder, and why."""
     failed = event.failed or event.task
     on = f" on {failed.host}" if failed.host else ""
-    return f"task {failed.name} failed{on}: {event.fault or 'no reason is known'}"
+    return f"task {failed.name} failed{on}: {event.fault or 'unknown reason'}"

@@ -16,7 +16,7 @@ from fedpkg_container.registry.config_path import DOCUMENTATION
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
-from fedpkg_container.text import counted
+from fedpkg_container.text import pluralize
 
 #: Placeholders in the list of floating tags.
 VERSION, RECORDED = "version", "recorded"
@@ -165,7 +165,7 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
     :raises ConfigurationError: if it cannot be read or has invalid values; the error lists all of them
     """
     settings = Settings.read(path, documentation=DOCUMENTATION, files=files)
-    names = settings.named("target")
+    names = settings.section_names("target")
     site = DistributionSite(
         path=path,
         profile=settings.text("koji", "profile") or "koji",
@@ -185,7 +185,7 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
     problems = settings.problems(_KNOWN, kinds={"target": _TARGET})
     if problems:
         raise ConfigurationError(
-            f"{path}: {counted(len(problems), 'setting is wrong', 'settings are wrong')}",
+            f"{path}: {pluralize(len(problems), 'setting is wrong', 'settings are wrong')}",
             solution="\n".join([*problems, f"see {DOCUMENTATION}"]),
         )
     return site
@@ -197,7 +197,7 @@ def _access(settings: Settings, section: str) -> Access:
         settings.path(section, "certificates"),
         settings.path(section, "auth_file"),
         timeout=settings.number(section, "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        retry_timeout=settings.number(section, "retry_timeout", RETRY_TIMEOUT, unit="seconds", least=0),
+        retry_timeout=settings.number(section, "retry_timeout", RETRY_TIMEOUT, unit="seconds", minimum=0),
     )
 
 
@@ -205,14 +205,14 @@ def _target(settings: Settings, name: str) -> Target:
     section = f"target {name}"
     prefix = settings.text(section, "prefix").rstrip("/")
     if prefix and repository_problem(prefix):
-        settings.complain(section, "prefix", f"= {prefix}: {repository_problem(prefix)}")
+        settings.add_problem(section, "prefix", f"= {prefix}: {repository_problem(prefix)}")
     floating = settings.words(section, "floating") or (VERSION, "testing" if name == "testing" else "latest")
     for word in floating:
         if tag_problem(word):
-            settings.complain(section, "floating", f"= {word}: {tag_problem(word)}")
+            settings.add_problem(section, "floating", f"= {word}: {tag_problem(word)}")
     koji_tags = settings.words(section, "koji_tags")
     if not koji_tags:
-        settings.complain(section, "koji_tags", "is missing: the Koji tags whose builds may be promoted")
+        settings.add_problem(section, "koji_tags", "is missing: the Koji tags whose builds may be promoted")
     return Target(name, settings.registry(section, "registry"), _access(settings, section), prefix, koji_tags, floating)
 
 
@@ -233,14 +233,14 @@ def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
     section, default = "mirror", Mirroring()
     target = settings.text(section, "target") or default.target
     if settings.text(section, "target") and target not in targets:
-        settings.complain(section, "target", f"= {target}: there is no [target {target}]")
+        settings.add_problem(section, "target", f"= {target}: there is no [target {target}]")
     return Mirroring(
         target=target,
         registry=settings.registry(section, "registry") if settings.text(section, "registry") else "",
         directory=settings.path(section, "directory", exists=False),
         repositories=settings.words(section, "repositories") or default.repositories,
         parallel=settings.number(section, "parallel", default.parallel, unit="requests"),
-        grace=settings.number(section, "grace", default.grace, unit="days", least=0),
+        grace=settings.number(section, "grace", default.grace, unit="days", minimum=0),
         rate=settings.size(section, "rate", default.rate),
         archives=settings.choice(section, "archives", ("no", "yes")) == "yes",
     )
@@ -287,5 +287,5 @@ def _front_end(settings: Settings) -> FrontEnd | None:
         )
     except FrontEndError as error:
         for setting, what in error.problems:
-            settings.complain(section, setting, what)
+            settings.add_problem(section, setting, what)
         return None

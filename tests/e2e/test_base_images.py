@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ from fedpkg_container.engines import bases
 from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
+from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.errors import BuildFailedError, NoSuchImageError
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -204,20 +203,3 @@ def test_an_image_without_a_record_is_kept_for_its_days(
         _age(tmp_path)
         assert engine.bases.prune(30) == [pulled.image_id]
         assert _in_store(tmp_path) == set()
-
-
-def test_a_lock_file_that_is_deleted_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who opened a record that its holder then deleted gets the lock of a new one."""
-    path, original = tmp_path / "record", fcntl.flock
-    calls: list[int] = []
-
-    def late(file: IO[str], operation: int) -> None:
-        if not calls:
-            path.unlink()
-        calls.append(operation)
-        original(file, operation)
-
-    monkeypatch.setattr(fcntl, "flock", late)
-    with locked(path, wait=True) as file:
-        assert os.path.samestat(os.fstat(file.fileno()), path.stat())
-    assert len(calls) == 2

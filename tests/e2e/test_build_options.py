@@ -1,4 +1,4 @@
-"""What container-build can be told beside what to build."""
+"""Options of container-build."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _tasks(box: Box) -> int:
 
 
 def _nowhere(profile: str) -> str:
-    """A koji profile whose hub does not answer."""
+    """A Koji profile whose hub does not respond."""
     return re.sub(r"(server = https://127.0.0.1:)\d+", r"\g<1>1", profile)
 
 
 @contextmanager
 def _changed(packager: Packager, name: str, change: Callable[[str], str]) -> Iterator[None]:
-    """A file in the packager's home, changed for a while."""
+    """Change a file in the packager's home during the block."""
     path = Path(packager.environment["HOME"]) / name
     before = path.read_text()
     path.write_text(change(before))
@@ -46,7 +46,7 @@ def _changed(packager: Packager, name: str, change: Callable[[str], str]) -> Ite
         path.write_text(before)
 
 
-def test_a_dry_run_says_what_would_be_submitted(packager: Packager, box: Box) -> None:
+def test_dry_run_prints_the_request(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     before = _tasks(box)
     done = packager.build("--dry-run", "--background")
@@ -56,7 +56,7 @@ def test_a_dry_run_says_what_would_be_submitted(packager: Packager, box: Box) ->
     assert _tasks(box) == before
 
 
-def test_an_offline_dry_run_asks_nobody(packager: Packager) -> None:
+def test_offline_dry_run_sends_no_requests(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with _changed(packager, PROFILE, _nowhere):
         assert packager.build("--dry-run", "--offline").returncode == 0
@@ -64,7 +64,7 @@ def test_an_offline_dry_run_asks_nobody(packager: Packager) -> None:
     assert asked.returncode == 5
 
 
-def test_a_profile_whose_server_is_no_address(packager: Packager) -> None:
+def test_invalid_server_in_the_profile(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with _changed(
         packager, PROFILE, lambda text: re.sub("server = .*", "server = https://127.0.0.1:port/kojihub", text)
@@ -75,7 +75,7 @@ def test_a_profile_whose_server_is_no_address(packager: Packager) -> None:
         assert "invalid server URL in the Koji profile: https://127.0.0.1:port/kojihub" in each.stderr
 
 
-def test_findings_of_files_and_hub_come_together(packager: Packager) -> None:
+def test_findings_of_files_and_hub_are_printed_together(packager: Packager) -> None:
     packager.commit(packager.dockerfile("COPY nosuch /x", "RUN true"))
     done = packager.build("--target", "nosuch", "--repo-url", "not an address")
     assert done.returncode == REFUSED
@@ -84,16 +84,16 @@ def test_findings_of_files_and_hub_come_together(packager: Packager) -> None:
     assert "error: not submitted: 3 errors\n" in done.stderr
 
 
-def test_findings_are_shown_although_the_hub_is_gone(packager: Packager) -> None:
+def test_findings_are_shown_if_the_hub_is_down(packager: Packager) -> None:
     packager.commit(packager.dockerfile("COPY nosuch /x"))
     with _changed(packager, PROFILE, _nowhere):
         done = packager.build("--dry-run")
     assert done.returncode == REFUSED
     assert "[copy-missing]" in done.stderr
-    assert "the hub was not asked: " in done.stderr
+    assert "checks of the hub skipped: " in done.stderr
 
 
-def test_strict_lets_warnings_refuse(packager: Packager) -> None:
+def test_strict_treats_warnings_as_errors(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true", without="summary"))
     assert packager.build("--dry-run").returncode == 0
     done = packager.build("--dry-run", "--strict")
@@ -102,7 +102,7 @@ def test_strict_lets_warnings_refuse(packager: Packager) -> None:
     assert packager.build("--dry-run", "--strict", "--skip-check", "label-advised").returncode == 0
 
 
-def test_a_check_that_does_not_exist(packager: Packager) -> None:
+def test_skip_unknown_check(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--skip-check", "lable-advised")
     assert done.returncode == 2
@@ -122,7 +122,7 @@ def test_findings_as_json(packager: Packager) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--dry-run",), ("--scratch", "--nowait"), ("--local",)])
-def test_every_mode_writes_json_as_the_schema_says(
+def test_json_of_every_mode_matches_the_schema(
     packager: Packager, storage: dict[str, str], arguments: tuple[str, ...]
 ) -> None:
     packager.commit(packager.dockerfile("RUN true", without="summary"))
@@ -136,18 +136,18 @@ def test_every_mode_writes_json_as_the_schema_says(
     assert done.stderr == ""
 
 
-def test_a_wrong_setting_is_told_before_anything_is_submitted(packager: Packager, box: Box) -> None:
+def test_invalid_setting_is_reported_before_submission(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     before = _tasks(box)
     setting = "\n[fedpkg.container-build]\nprogress_interval = often\n"
     with _changed(packager, ".config/rpkg/fedpkg.conf", lambda text: text + setting):
         done = packager.build("--scratch")
     assert done.returncode == 2
-    assert "progress_interval = often: must be seconds" in done.stderr
+    assert "progress_interval = often: must be a number of seconds" in done.stderr
     assert _tasks(box) == before
 
 
-def test_what_was_submitted_is_written_down(packager: Packager, box: Box, tmp_path: Path) -> None:
+def test_task_info(packager: Packager, box: Box, tmp_path: Path) -> None:
     commit = packager.commit(packager.dockerfile("RUN true"))
     info = tmp_path / "task.json"
     options = ("--task-info", str(info), "--userdata", '{"a": 1}', "--build-release", "7")
@@ -162,33 +162,33 @@ def test_what_was_submitted_is_written_down(packager: Packager, box: Box, tmp_pa
     box.session(ADMIN).cancelTask(written["task_id"])
 
 
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_submitted(packager: Packager, box: Box) -> None:
+def test_unwritable_task_info_is_reported_before_submission(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     before = _tasks(box)
     done = packager.build("--scratch", "--nowait", "--task-info", "/nosuch/folder/file")
     assert done.returncode == 2
-    assert "--task-info: /nosuch/folder/file cannot be written: No such file or directory" in done.stderr
+    assert "--task-info: cannot write /nosuch/folder/file: No such file or directory" in done.stderr
     assert _tasks(box) == before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--offline",), "--offline: only allowed with argument --dry-run"),
-        (("--scratch", "--arches"), "--arches: expected at least one arch"),
+        (("--scratch", "--arches"), "--arches: expected at least one architecture"),
         (("--local", "--nowait"), "--local: not allowed with argument --nowait"),
         (("--local", "--compose-id", "1"), "--local: not allowed with argument --compose-id"),
         (("--hub-timeout", "soon"), "'soon' is not a number of seconds"),
         (("--progress", "loud"), "invalid choice: 'loud'"),
     ],
 )
-def test_wrong_usage(packager: Packager, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage(packager: Packager, arguments: tuple[str, ...], message: str) -> None:
     done = packager.build(*arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_platforms_that_leave_no_arch(packager: Packager) -> None:
+def test_platforms_that_exclude_every_architecture(packager: Packager) -> None:
     files = {"container.yaml": "platforms:\n  only: s390x\n"}
     packager.commit(packager.dockerfile("RUN true"), files=files)
     done = packager.build("--scratch")
@@ -199,14 +199,14 @@ def test_platforms_that_leave_no_arch(packager: Packager) -> None:
 
 @pytest.fixture
 def storage(packager: Packager, tmp_path: Path) -> dict[str, str]:
-    """A local storage of images that is the test's own."""
+    """A separate local image storage."""
     configuration = tmp_path / "storage.conf"
     lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{tmp_path}/graph"', f'runroot = "{tmp_path}/run"']
     configuration.write_text("\n".join(lines) + "\n")
     return {"CONTAINERS_STORAGE_CONF": str(configuration), "XDG_STATE_HOME": str(tmp_path / "state")}
 
 
-def test_a_local_build_takes_files_as_they_are(packager: Packager, box: Box, storage: dict[str, str]) -> None:
+def test_local_build_uses_the_working_tree(packager: Packager, box: Box, storage: dict[str, str]) -> None:
     packager.commit(packager.dockerfile("COPY page /page", "RUN dnf --version || true", "RUN cat /page"), push=False)
     (packager.checkout / "page").write_text("not committed\n")
     before = _tasks(box)
@@ -215,14 +215,14 @@ def test_a_local_build_takes_files_as_they_are(packager: Packager, box: Box, sto
     name = f"localhost/{packager.name}:1.0-local"
     assert "\nnot committed\n" in done.stdout
     assert f"run it: podman run --rm -it {name}\n" in done.stdout
-    assert "with the repository of build tag rawhide-container-build: " in done.stderr
+    assert "using the repository of build tag rawhide-container-build: " in done.stderr
     images = packager.run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}", env=storage).stdout.split()
     assert images == [name]
     assert _tasks(box) == before
 
 
-def test_a_local_build_needs_no_hub_and_no_registry(packager: Packager, box: Box, storage: dict[str, str]) -> None:
-    """The base comes from local storage, under a name whose registry does not exist."""
+def test_local_build_without_hub_and_registry(packager: Packager, box: Box, storage: dict[str, str]) -> None:
+    """The base image is in local storage, under a name whose registry does not exist."""
     base = "registry.invalid/base:1"
     packager.run("buildah", "pull", "--quiet", packager.base, env=storage)
     packager.run("buildah", "tag", packager.base, base, env=storage)
@@ -235,10 +235,10 @@ def test_a_local_build_needs_no_hub_and_no_registry(packager: Packager, box: Box
     done = packager.build("--local", env={**storage, "HOME": str(elsewhere)})
     assert done.returncode == 0, done.stderr
     assert "\nmade here\n" in done.stdout
-    assert "without the repository of target rawhide-container-candidate's build tag: the hub" in done.stderr
+    assert "not using the repository of target rawhide-container-candidate's build tag: the hub" in done.stderr
 
 
-def test_a_local_build_that_fails_leaves_nothing(packager: Packager, storage: dict[str, str], tmp_path: Path) -> None:
+def test_failed_local_build_leaves_nothing(packager: Packager, storage: dict[str, str], tmp_path: Path) -> None:
     packager.commit(packager.dockerfile("RUN exit 3"))
     done = packager.build("--local", env=storage)
     assert done.returncode == 1
@@ -246,21 +246,21 @@ def test_a_local_build_that_fails_leaves_nothing(packager: Packager, storage: di
     assert list((tmp_path / "state" / "fedpkg-container" / "local" / "builds").iterdir()) == []
 
 
-def test_a_local_build_has_no_network(packager: Packager, storage: dict[str, str]) -> None:
+def test_local_build_has_no_network(packager: Packager, storage: dict[str, str]) -> None:
     packager.commit(packager.dockerfile("RUN ! cat /proc/net/route | grep -q eth; wc -l < /proc/net/route"))
     done = packager.build("--local", env=storage)
     assert done.returncode == 0, done.stderr
     assert "network none" in done.stdout
 
 
-def test_a_repo_file_that_is_not_there(packager: Packager, storage: dict[str, str]) -> None:
+def test_missing_repo_file(packager: Packager, storage: dict[str, str]) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--local", "--repo-url", "http://127.0.0.1:1/x.repo", env=storage)
     assert done.returncode == REFUSED
     assert "http://127.0.0.1:1/x.repo cannot be read as a .repo file" in done.stderr
 
 
-def test_two_builds_that_are_watched_at_once(packager: Packager) -> None:
+def test_two_watched_builds_at_once(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN sleep 1"))
     started = [packager.start("--scratch", "--progress", "quiet") for _ in range(2)]
     outputs = [process.communicate(timeout=PATIENCE)[0] for process in started]

@@ -1,4 +1,4 @@
-"""What a TAB does in bash, zsh and fish, at a terminal."""
+"""Completion in bash, zsh and fish on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.completion import cache
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment
 from tests.support.terminal import SETUP, Shell
@@ -16,13 +16,13 @@ from tests.support.terminal import SETUP, Shell
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Somebody new, with no cache and a hub that is not there."""
+    """Environment of a new user without cache, and with an unreachable hub."""
     return clean_environment(tmp_path)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of container/hello on rawhide, with one file."""
+    """A checkout of container/hello on rawhide that contains one file."""
     folder = make_checkout(tmp_path / "hello")
     (folder / "some-file").touch()
     return folder
@@ -37,20 +37,20 @@ def shell(request: pytest.FixtureRequest, environment: dict[str, str], checkout:
 
 
 @pytest.fixture
-def place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A cache that was filled from a hub a moment ago."""
+def context(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A context whose cache is up to date."""
     monkeypatch.setenv("XDG_CACHE_HOME", environment["XDG_CACHE_HOME"])
-    place = Place("fedpkg", "koji")
+    context = Context("fedpkg", "koji")
     targets = dict.fromkeys(("f43-container-candidate", "future-build", "eln-build", "odd $(reboot) 'x'"), "")
     cache.write(
-        place.hub_file,
+        context.hub_file,
         {"targets": {**targets, "bad\x1b[31mtarget": "", "--bad-option": ""}, "arches": ["riscv64", "s390x"]},
     )
-    cache.write(place.package_file("hello-container"), {"nvrs": {"hello-container-1.0-1": "2026-11-20"}})
-    return place
+    cache.write(context.package_file("hello-container"), {"nvrs": {"hello-container-1.0-1": "2026-11-20"}})
+    return context
 
 
-def test_the_other_programs(shell: Shell) -> None:
+def test_other_programs(shell: Shell) -> None:
     assert shell.tab("fedpkg-container-box create-r").words == ["fedpkg-container-box", "create-repo"]
     assert shell.tab("fedpkg-container-box up --cap").words == ["fedpkg-container-box", "up", "--capacity"]
     assert shell.tab("fedpkg-container-registry promote some-f").words == [
@@ -61,7 +61,7 @@ def test_the_other_programs(shell: Shell) -> None:
     assert shell.tab("fedpkg-container-registry --deb").words == ["fedpkg-container-registry", "--debug"]
 
 
-def test_targets_of_the_sites_file(shell: Shell, environment: dict[str, str], tmp_path: Path) -> None:
+def test_targets_of_the_site_configuration(shell: Shell, environment: dict[str, str], tmp_path: Path) -> None:
     own = Path(environment["HOME"]) / ".config" / "fedpkg-container" / "registry.conf"
     assert shell.tab("fedpkg-container-registry promote --to sta").words[-1] == "sta"  # there is no file
     own.parent.mkdir(parents=True)
@@ -96,7 +96,7 @@ def test_options(shell: Shell) -> None:
     assert not shown.offers("--target")
 
 
-def test_an_option_that_was_given_is_not_offered_again(shell: Shell) -> None:
+def test_options_are_offered_once(shell: Shell) -> None:
     assert shell.tab("fedpkg container-build --scr").words[-1] == "--scratch"
     assert shell.tab("fedpkg container-build --scratch --scr").words[-1] == "--scr"
     assert shell.tab("fedpkg container-build --now").words[-1] == "--nowait"
@@ -111,7 +111,7 @@ def test_after_two_dashes(shell: Shell) -> None:
     assert shell.tab("fedpkg local -- some-f").words == ["fedpkg", "local", "--", "some-file"]
 
 
-def test_values_that_are_known_without_a_cache(shell: Shell, checkout: Path, tmp_path: Path) -> None:
+def test_local_values_without_a_cache(shell: Shell, checkout: Path, tmp_path: Path) -> None:
     assert shell.tab("fedpkg container-build --target ").words[-1] == "rawhide-container-candidate"
     assert shell.tab("fedpkg container-build --target=raw").words[-1] == "--target=rawhide-container-candidate"
     assert shell.tab("fedpkg container-build --arches pp").words[-1] == "ppc64le"
@@ -122,7 +122,7 @@ def test_values_that_are_known_without_a_cache(shell: Shell, checkout: Path, tmp
     assert shell.tab("fedpkg --path ../other build --target ").words[-1] == "f44-candidate"
 
 
-def test_nothing_is_offered_where_nothing_is_known(shell: Shell) -> None:
+def test_nothing_is_offered_for_unknown_values(shell: Shell) -> None:
     shown = shell.tab("fedpkg container-build --userdata so")
     assert shown.words[-1] == "so"
     assert not shown.offers("some-file")
@@ -132,7 +132,7 @@ def test_files(shell: Shell) -> None:
     assert shell.tab("fedpkg upload some-f").words == ["fedpkg", "upload", "some-file"]
 
 
-def test_values_of_the_hub(shell: Shell, place: Place) -> None:
+def test_cached_values_of_the_hub(shell: Shell, context: Context) -> None:
     for _ in range(2):
         shown = shell.tab("fedpkg container-build --target f")
         assert shown.offers("f43-container-candidate")
@@ -142,29 +142,29 @@ def test_values_of_the_hub(shell: Shell, place: Place) -> None:
         assert shell.tab("fedpkg container-build --arches riscv64 s").words[-2:] == ["riscv64", "s390x"]
 
 
-def test_status(shell: Shell, place: Place) -> None:
+def test_status(shell: Shell, context: Context) -> None:
     assert shell.tab("fedpkg container-status hel").words[-1] == "hello-container-1.0-1"
     assert shell.tab("fedpkg container-status --diff ").words[-1] == "hello-container-1.0-1"
     assert shell.tab("fedpkg container-status --logs r").words[-1] == "riscv64"
 
 
-def test_a_value_is_quoted(shell: Shell, place: Place) -> None:
+def test_values_are_quoted(shell: Shell, context: Context) -> None:
     value = "odd $(reboot) 'x'"
     assert shell.tab("fedpkg container-build --target od").words[-2:] == ["--target", value]
 
 
-def test_a_quote_that_was_begun(shell: Shell, place: Place) -> None:
-    """The shell is given the quote's end, where it has not put it itself."""
+def test_open_quote(shell: Shell, context: Context) -> None:
+    """The closing quote is added unless the shell adds it itself."""
     for quote in ('"', "'"):
         assert shell.tab(f"fedpkg container-build --target {quote}eln").words[-2:] == ["--target", "eln-build"]
 
 
-def test_what_is_hostile_is_not_offered(shell: Shell, place: Place) -> None:
+def test_hostile_values_are_not_offered(shell: Shell, context: Context) -> None:
     shown = shell.tab("fedpkg container-build --target ba")
     assert shown.words[-1] == "ba"
     shown = shell.tab("fedpkg container-build --target ")
     assert "bad" not in shown.screen
 
 
-def test_all_at_once(shell: Shell, place: Place) -> None:
+def test_all_at_once(shell: Shell, context: Context) -> None:
     assert shell.tab("fedpkg -q --dry-run container-build --scratch --nowait --target eln").words[-1] == "eln-build"

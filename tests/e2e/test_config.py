@@ -13,12 +13,12 @@ DONE, REFUSED = 0, 3
 
 
 def _anonymous_calls(box: Box) -> list[str]:
-    """The calls of clients without a certificate, in order."""
+    """Return the calls of anonymous clients in order."""
     lines = [line.split() for line in box.layout.access_log.read_text().splitlines()]
     return [words[2] for words in lines if words[1] == "-"]
 
 
-def test_what_the_hub_knows_is_shown(packager: Packager, box: Box) -> None:
+def test_values_of_the_hub_are_shown(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     before = len(_anonymous_calls(box))
     done = packager.run("fedpkg", "container-build-config", "--json")
@@ -35,17 +35,15 @@ def test_what_the_hub_knows_is_shown(packager: Packager, box: Box) -> None:
     assert packager.run("fedpkg", "container-build-config", "--get", "build-tag").stdout == f"{site.BUILD_TAG}\n"
 
 
-def test_a_target_that_is_not_there_is_noted(packager: Packager) -> None:
+def test_missing_target_is_noted(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     packager.run("git", "push", "--quiet", "--set-upstream", "origin", "HEAD:f99")
     done = packager.run("fedpkg", "container-build-config")
-    assert (
-        "note: build target f99-container-candidate does not exist; what only the hub knows is left out" in done.stderr
-    )
+    assert "note: build target f99-container-candidate does not exist; values from the hub omitted" in done.stderr
     assert "f99-container-candidate" in done.stdout
 
 
-def test_what_is_set_is_what_a_build_reads(packager: Packager) -> None:
+def test_build_uses_changed_values(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "# ours\nbuildtime_limit: soon\n"})
     done = packager.build("--dry-run")
     assert done.returncode == REFUSED

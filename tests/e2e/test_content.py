@@ -147,5 +147,5 @@ def test_a_builder_with_a_wrong_site_file_leaves_tasks_to_others(packager: Packa
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(re.findall(r"on (builder-\d+)", done.stdout)) == {right}
     said = box.layout.log(wrong).read_text()
-    assert "[registry] colour: no such setting" in said
+    assert "[registry] colour: unknown setting" in said
     assert "[engine] network = bridge: must be one of auto, none, isolated, host" in said

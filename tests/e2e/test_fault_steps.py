@@ -16,7 +16,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import processes
+from fedpkg_container.process import process_ids
 from tests.support.leftovers import eventually, nothing_left, on_machine, people_tags, registry_of, reserved, staged
 from tests.support.packager import Packager
 from tests.support.steps import STEPS, kill_for_good, mark, restart, start_paused, submit, task_processes
@@ -102,7 +102,7 @@ def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box
     kill_for_good(box.builder(FIRST))
     for pid in handlers:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not set(handlers) & set(processes()), lambda: handlers)
+    eventually(lambda: not set(handlers) & set(process_ids()), lambda: handlers)
     restart(box, [FIRST])
     _assert_built(packager, task_id, FIRST)
 

@@ -1,4 +1,4 @@
-"""Following tasks on a hub whose builder is this test: what it does, it does at the moment it wants."""
+"""Following tasks on a hub whose builder is this test, which controls the time of each event."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ QUICK = PollInterval(minimum=0.1, maximum=0.2, hub_timeout=PATIENCE)
 
 
 def _events(packager: Any, task_id: int, **options: Any) -> list[Event]:
-    """Everything that following tells, or fail."""
-    told: list[Event] = []
-    thread = threading.Thread(target=lambda: told.extend(follow(packager, task_id, **options)), daemon=True)
+    """Return the events of following a task, which must end in time."""
+    events: list[Event] = []
+    thread = threading.Thread(target=lambda: events.extend(follow(packager, task_id, **options)), daemon=True)
     thread.start()
     thread.join(timeout=PATIENCE)
     assert not thread.is_alive(), "following did not end"
-    return told
+    return events
 
 
 def _lines(events: list[Event]) -> list[str]:
     return [line for event in events if isinstance(event, LogLines) for line in event.lines]
 
 
-def test_the_end_is_noticed_although_a_child_never_ends(played: PlayedBuilder, task: int) -> None:
+def test_end_is_noticed_while_a_child_keeps_running(played: PlayedBuilder, task: int) -> None:
     played.builder.host.subtask("createContainer", [{}], task, label="x86_64", arch="x86_64")
     played.fail(task, "the parent died")
     events = _events(played.packager, task)
@@ -48,7 +48,7 @@ def test_the_end_is_noticed_although_a_child_never_ends(played: PlayedBuilder, t
     assert events[-1].fault == "the parent died"
 
 
-def test_the_last_line_is_shown_before_the_end(played: PlayedBuilder, task: int) -> None:
+def test_last_line_precedes_the_end(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "one\ntwo without a newline")
     played.fail(task, "why")
     events = _events(played.packager, task)
@@ -57,15 +57,15 @@ def test_the_last_line_is_shown_before_the_end(played: PlayedBuilder, task: int)
     assert states == ["OPEN", "FAILED"]
 
 
-def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder, task: int) -> None:
+def test_truncated_log_is_read_from_its_start(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "first attempt, a long line\nand another one\n")
-    told: list[Event] = []
+    events: list[Event] = []
     seen = threading.Event()
     first = played.packager.getTaskInfo(task)["start_ts"]
 
     def watch() -> None:
         for event in follow(played.packager, task):
-            told.append(event)
+            events.append(event)
             if isinstance(event, LogLines) and "and another one" in event.lines:
                 seen.set()
 
@@ -75,17 +75,17 @@ def test_a_log_that_was_begun_anew_is_read_from_its_start(played: PlayedBuilder,
     played.builder.host.freeTasks([task])
     played.builder.host.openTask(task)
     eventually(
-        lambda: any(isinstance(event, TaskChanged) and event.task.started != first for event in list(told)),
-        lambda: told,
+        lambda: any(isinstance(event, TaskChanged) and event.task.started != first for event in list(events)),
+        lambda: events,
     )
     played.log(task, "container-build.log", "second attempt\n")
-    eventually(lambda: "second attempt" in _lines(list(told)), lambda: told)
+    eventually(lambda: "second attempt" in _lines(list(events)), lambda: events)
     played.fail(task, "why")
     thread.join(timeout=PATIENCE)
-    assert _lines(told) == ["first attempt, a long line", "and another one", "second attempt"]
+    assert _lines(events) == ["first attempt, a long line", "and another one", "second attempt"]
 
 
-def test_what_moves_a_terminal_is_shown_harmlessly(played: PlayedBuilder, task: int) -> None:
+def test_control_characters_in_logs_are_replaced(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "a\x1b[2Jb\n10%\r20%\r100%\n\u202eevil\n")
     played.fail(task, "bad\u202e fault")
     events = _events(played.packager, task)
@@ -94,7 +94,7 @@ def test_what_moves_a_terminal_is_shown_harmlessly(played: PlayedBuilder, task: 
     assert events[-1].fault == "bad\ufffd fault"
 
 
-def test_a_client_that_says_nothing_holds_nobody_up(hub: RunningHub, played: PlayedBuilder) -> None:
+def test_silent_clients_do_not_block_others(hub: RunningHub, played: PlayedBuilder) -> None:
     port = int(hub.url.split(":")[2].split("/")[0])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
     packager = played.packager
@@ -105,7 +105,7 @@ def test_a_client_that_says_nothing_holds_nobody_up(hub: RunningHub, played: Pla
         each.close()
 
 
-def test_what_the_hub_keeps_is_for_its_owner_alone(hub: RunningHub) -> None:
+def test_files_of_the_hub_are_private(hub: RunningHub) -> None:
     folder = Path(hub.ca).parents[1]
     assert folder.stat().st_mode & 0o777 == 0o700
     kept = [path for name in ("pki", "hub") for path in (folder / name).rglob("*") if path.is_file()]
@@ -114,24 +114,22 @@ def test_what_the_hub_keeps_is_for_its_owner_alone(hub: RunningHub) -> None:
 
 
 def _long_log() -> bytes:
-    """Three megabytes of lines of many lengths, not all of them ASCII."""
+    """Return three megabytes of lines of various lengths, some not ASCII."""
     return "".join(f"{number} {'é' * (number % 97)}\n" for number in range(25_000)).encode()
 
 
-def test_a_connection_that_breaks_loses_and_repeats_nothing(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_broken_connections_lose_and_repeat_no_lines(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     log = _long_log()
     played.log(task, "container-build.log", log)
     played.fail(task, "why")
     with lossy_proxy(int(hub.url.split(":")[2].split("/")[0]), cut_after=2_000_000) as proxy:
         events = _events(session(hub, hub.packager, port=proxy.port), task, interval=QUICK)
         assert proxy.lost >= 2
-    told = "".join(f"{line}\n" for line in _lines(events)).encode()
-    assert hashlib.sha256(told).hexdigest() == hashlib.sha256(log).hexdigest()
+    content = "".join(f"{line}\n" for line in _lines(events)).encode()
+    assert hashlib.sha256(content).hexdigest() == hashlib.sha256(log).hexdigest()
 
 
-def test_a_session_that_the_hub_forgot_is_logged_in_again_once(
-    hub: RunningHub, played: PlayedBuilder, task: int
-) -> None:
+def test_expired_session_is_renewed_once(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     logins = []
     forgotten = session(hub, hub.packager)
 
@@ -148,13 +146,13 @@ def test_a_session_that_the_hub_forgot_is_logged_in_again_once(
 
 
 def _forget(forgotten: Any) -> None:
-    """Log a session out behind its back."""
+    """End a session on the hub without the knowledge of its owner."""
     other = koji.ClientSession(forgotten.baseurl, dict(forgotten.opts))
     other.setSession(dict(forgotten.sinfo))
     other.logout()
 
 
-def test_a_session_that_cannot_be_renewed_is_gone_on_without(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_following_continues_without_login(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     forgotten = session(hub, hub.packager)
     _forget(forgotten)
     played.fail(task, "why")
@@ -163,7 +161,7 @@ def test_a_session_that_cannot_be_renewed_is_gone_on_without(hub: RunningHub, pl
     assert not forgotten.logged_in
 
 
-def test_a_session_that_is_forgotten_while_the_hub_is_away(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_session_that_expires_while_the_hub_is_down(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     forgotten = session(hub, hub.packager)
     attempts: list[int] = []
 
@@ -182,7 +180,7 @@ def test_a_session_that_is_forgotten_while_the_hub_is_away(hub: RunningHub, play
     assert forgotten.logged_in
 
 
-def test_a_hub_is_asked_less_often_while_nothing_happens(played: PlayedBuilder, task: int) -> None:
+def test_poll_interval_grows_while_nothing_happens(played: PlayedBuilder, task: int) -> None:
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -200,7 +198,7 @@ def test_a_hub_is_asked_less_often_while_nothing_happens(played: PlayedBuilder, 
     assert 1.0 in pauses[12:15]
 
 
-def test_a_hub_that_stays_away_is_given_up(played: PlayedBuilder, task: int) -> None:
+def test_unresponsive_hub_ends_following(played: PlayedBuilder, task: int) -> None:
     moment = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -214,7 +212,7 @@ def test_a_hub_that_stays_away_is_given_up(played: PlayedBuilder, task: int) -> 
     assert f"task {task} goes on" in caught.value.reason
 
 
-def test_a_tree_of_fifty_tasks_takes_one_request_a_tick(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_tree_of_fifty_tasks_needs_one_request_per_poll(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     children = [played.arch(task, f"arch{number}") for number in range(49)]
     for child in children:
         played.log(child, "build.log", "a line\n")
@@ -233,24 +231,24 @@ def test_a_tree_of_fifty_tasks_takes_one_request_a_tick(hub: RunningHub, played:
     assert set(calls) - {"logout"} == {"multiCall", "host.failTask"}
 
 
-def test_a_hub_that_is_restarted_is_found_again(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_restarted_hub(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "before\n")
-    told: list[Event] = []
+    events: list[Event] = []
 
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
-        if _lines(told) == ["before"] and hub.service.pid is not None:
+        if _lines(events) == ["before"] and hub.service.pid is not None:
             hub.service.stop()
-        elif any(isinstance(event, ContactLost) for event in told) and hub.service.pid is None:
+        elif any(isinstance(event, ContactLost) for event in events) and hub.service.pid is None:
             hub.service.start()
             hub.service.wait_ready()
             played.log(task, "container-build.log", "before\nafter\n")
             played.fail(task, "why")
 
     for event in follow(played.packager, task, interval=QUICK, sleep=sleep):
-        told.append(event)
-    assert _lines(told) == ["before", "after"]
-    kinds = [type(event) for event in told]
+        events.append(event)
+    assert _lines(events) == ["before", "after"]
+    kinds = [type(event) for event in events]
     assert kinds.index(ContactLost) < kinds.index(ContactRegained) < kinds.index(Finished)
 
 
@@ -260,28 +258,28 @@ def _scripted(build: ScriptedBuild) -> list[Event]:
         return list(follow(anonymous, 1, interval=QUICK, sleep=lambda _: None))
 
 
-def test_a_size_that_is_old_for_a_moment_repeats_nothing() -> None:
+def test_stale_log_size_repeats_no_lines() -> None:
     content = b"".join(b"%d\n" % number for number in range(1000))
     size = len(content)
     events = _scripted(ScriptedBuild([size, size, 10, size, size], content))
     assert _lines(events) == [str(number) for number in range(1000)]
 
 
-def test_a_log_that_is_shorter_than_the_hub_says_ends_all_the_same() -> None:
+def test_log_shorter_than_its_reported_size_ends() -> None:
     build = ScriptedBuild([100, 100], b"x" * 89 + b"\n")
     assert _lines(_scripted(build)) == ["x" * 89]
     assert build.downloads < 12
 
 
 @pytest.mark.parametrize("refused", ["downloadTaskOutput", "listTaskOutput"])
-def test_a_log_that_the_hub_cannot_read_ends_all_the_same(refused: str) -> None:
+def test_unreadable_log_ends(refused: str) -> None:
     build = ScriptedBuild([100, 100], b"x" * 99 + b"\n", refused=refused)
     (*_, finished) = _scripted(build)
     assert isinstance(finished, Finished)
     assert MAX_REFUSALS <= build.refusals < 2 * MAX_REFUSALS
 
 
-def test_a_result_that_is_not_as_it_should_be() -> None:
+def test_malformed_result() -> None:
     result = {"repositories": None, "koji_builds": ["x", 7, None], "user_warnings": "old", "arches": []}
     (*_, finished) = _scripted(ScriptedBuild([0, 0], b"", result))
     assert isinstance(finished, Finished)
@@ -289,7 +287,7 @@ def test_a_result_that_is_not_as_it_should_be() -> None:
     assert finished.result == BuildResult(builds=(7,), warnings=("old",))
 
 
-def test_one_request_asks_for_a_bounded_part_of_many_logs(played: PlayedBuilder, task: int) -> None:
+def test_log_bytes_per_request_are_bounded(played: PlayedBuilder, task: int) -> None:
     content = "x" * 1023 + "\n"
     for number in range(20):
         child = played.arch(task, f"arch{number}")
@@ -303,7 +301,7 @@ def test_one_request_asks_for_a_bounded_part_of_many_logs(played: PlayedBuilder,
 
 
 @pytest.mark.parametrize("answer", [b"<html>log in to this network</html>", b""])
-def test_what_is_no_hub_is_waited_for_like_one_that_is_gone(played: PlayedBuilder, task: int, answer: bytes) -> None:
+def test_response_of_another_server_is_retried(played: PlayedBuilder, task: int, answer: bytes) -> None:
     with answering(lambda _: answer) as url:
         played.packager.baseurl = url
         following = follow(played.packager, task, interval=PollInterval(0.05, 0.1, 0.3))
@@ -312,7 +310,7 @@ def test_what_is_no_hub_is_waited_for_like_one_that_is_gone(played: PlayedBuilde
 
 
 class _Counting:
-    """A session that notes how many bytes of logs are asked for in one request."""
+    """A session that records the maximum number of log bytes per request."""
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -19,7 +19,7 @@ import pytest
 
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
-from fedpkg_container.text import LONGEST_LINE
+from fedpkg_container.text import MAX_LINE_BYTES
 from tests.support.attack import SECRET, SHELL, Outcome, Victim
 from tests.support.waiting import PATIENCE
 
@@ -283,7 +283,7 @@ def test_lines_without_end_are_cut(victim: Victim) -> None:
     done = victim.build(f"{SHELL}RUN head -c 3000000 /dev/zero | tr '\\0' x\n")
     assert done.error == ""
     longest = max(len(line) for line in done.log.splitlines())
-    assert LONGEST_LINE - 4 <= longest <= LONGEST_LINE
+    assert MAX_LINE_BYTES - 4 <= longest <= MAX_LINE_BYTES
     assert done.log.count("x") >= 3_000_000
 
 

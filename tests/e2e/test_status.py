@@ -1,4 +1,4 @@
-"""container-status on a whole box: the checkout, tasks, builds, and what changed between them."""
+"""container-status in a box: checkout, tasks, builds, and changes between builds."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ def _status(packager: Packager, *arguments: str) -> subprocess.CompletedProcess[
 
 
 def _requests(box: Box) -> int:
-    """How many requests have come from people who were not logged in."""
+    """Return the number of requests without login."""
     return sum(line.split()[1] == "-" for line in box.layout.access_log.read_text().splitlines())
 
 
 @pytest.fixture
 def built(packager: Packager) -> str:
-    """A package with one build; what container-build said."""
+    """A package with one build; returns the output of container-build."""
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build()
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_checkout_without_builds(packager: Packager) -> None:
+def test_checkout_without_builds(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = _status(packager)
     assert done.returncode == 0
-    assert done.stdout == f"{packager.name}-container: HEAD is not built, nor is anything before it\nno builds yet\n"
+    assert done.stdout == f"{packager.name}-container: HEAD has not been built, nor any earlier commit\nno builds yet\n"
 
 
-def test_the_checkout(packager: Packager, box: Box, built: str) -> None:
+def test_checkout_with_builds(packager: Packager, box: Box, built: str) -> None:
     by_tag, _ = pull_specs(built)
     nvr = f"{packager.name}-container-1.0-1"
     done = _status(packager)
-    assert f"{packager.name}-container: HEAD is built: {nvr}\n" in done.stdout
+    assert f"{packager.name}-container: HEAD has been built: {nvr}\n" in done.stdout
     assert "\nrawhide\n" in done.stdout
     line = next(line for line in done.stdout.splitlines() if line.startswith(f"    {nvr}  "))
     assert re.search(r"complete, just now, by packager, in rawhide-container-candidate$", line)
@@ -51,12 +51,12 @@ def test_the_checkout(packager: Packager, box: Box, built: str) -> None:
     for step in ("RUN true # 2", "RUN true # 3"):
         packager.commit(packager.dockerfile(step))
     assert f"HEAD is 2 commits ahead of {nvr}\n" in _status(packager).stdout
-    facts = json.loads(_status(packager, "--json").stdout)
-    assert facts["head"]["ahead"] == 2
-    assert [build["nvr"] for build in facts["builds"]] == [nvr]
+    output = json.loads(_status(packager, "--json").stdout)
+    assert output["head"]["ahead"] == 2
+    assert [build["nvr"] for build in output["builds"]] == [nvr]
 
 
-def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: str) -> None:
+def test_checkout_needs_three_requests(packager: Packager, box: Box, built: str) -> None:
     counted = []
     for _ in range(3):  # what completion asks in the background may come between
         before = _requests(box)
@@ -65,23 +65,23 @@ def test_the_checkout_takes_three_requests(packager: Packager, box: Box, built: 
     assert 1 <= min(counted) <= 3
 
 
-def test_what_is_being_built_now(packager: Packager) -> None:
+def test_running_builds(packager: Packager) -> None:
     packager.commit(packager.dockerfile(f"RUN sleep {slowed(20):.0f}"))
     process = packager.start("--scratch", "--cancel-on-interrupt")
     assert process.stdout is not None
     while "RUN sleep" not in process.stdout.readline():
         assert process.poll() is None
     done = _status(packager)
-    assert "building now: scratch build of rawhide (" in done.stdout
-    assert re.search(r"    task \d+ buildContainer: runs on builder-\d, \d+ s\n", done.stdout)
-    assert re.search(r"        task \d+ createContainer \(x86_64\): runs on builder-\d", done.stdout)
+    assert "running: scratch build of rawhide (" in done.stdout
+    assert re.search(r"    task \d+ buildContainer: running on builder-\d, \d+ s\n", done.stdout)
+    assert re.search(r"        task \d+ createContainer \(x86_64\): running on builder-\d", done.stdout)
     mine = _status(packager, "--mine")
-    assert "building now: scratch build of rawhide (" in mine.stdout
+    assert "running: scratch build of rawhide (" in mine.stdout
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE) == 6
 
 
-def test_a_build_that_failed_is_of_whoever_asked_for_it(packager: Packager) -> None:
+def test_failed_build_is_shown_to_its_owner(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN false"))
     assert packager.build().returncode == 1
     nvr = f"{packager.name}-container-1.0-1"
@@ -89,7 +89,7 @@ def test_a_build_that_failed_is_of_whoever_asked_for_it(packager: Packager) -> N
     assert re.search(r"\n  built    just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
 
 
-def test_a_build_and_what_changed(packager: Packager, built: str) -> None:
+def test_build_and_its_changes(packager: Packager, built: str) -> None:
     by_tag, by_digest = pull_specs(built)
     first, second = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))
     shown = _status(packager, first).stdout
@@ -109,11 +109,11 @@ def test_a_build_and_what_changed(packager: Packager, built: str) -> None:
     assert json.loads(_status(packager, second, "--diff", first, "--json").stdout)["labels"]["extra"] == ["", "x"]
 
 
-def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
+def test_task_and_its_logs(packager: Packager, built: str) -> None:
     found = re.search(r"Created task: (\d+)", built)
     assert found
     shown = _status(packager, found[1]).stdout
-    assert shown.startswith(f"task {found[1]} buildContainer: is done on builder-")
+    assert shown.startswith(f"task {found[1]} buildContainer: completed on builder-")
     assert f"built {packager.name}-container-1.0-1 (build " in shown
     logs = _status(packager, f"{packager.name}-container-1.0-1", "--logs", "x86_64")
     assert "STEP 1/" in logs.stdout
@@ -123,24 +123,24 @@ def test_a_task_and_the_logs_of_a_build(packager: Packager, built: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (("no-such-1-1",), 3, "the hub has no build no-such-1-1"),
         (("--tail", "3"), 2, "--tail: only allowed with --logs"),
         (("--tail", "many", "--logs"), 2, "'many' is not a number of lines"),
-        (("--rpms",), 2, "name one build"),
+        (("--rpms",), 2, "exactly one build is required"),
         (("--mine", "4"), 2, "--mine: not allowed with a task or a build"),
         (("--watch", "--json"), 2, "--watch: not allowed with"),
     ],
 )
-def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int, said: str) -> None:
+def test_wrong_input(packager: Packager, arguments: tuple[str, ...], status: int, message: str) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = _status(packager, *arguments)
     assert done.returncode == status
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_text_of_the_checkout_does_not_move_the_terminal(packager: Packager) -> None:
+def test_control_characters_of_the_checkout_are_replaced(packager: Packager) -> None:
     evil = "evil\x9b2J\u202e"
     packager.commit(packager.dockerfile("RUN true", **{"com.redhat.component": evil}))
     name = "a\x1b[2J\u202e.txt"

@@ -114,16 +114,16 @@ def test_builders_are_looked_at_once_in_a_while_and_in_the_request_of_the_tick(
 
 
 def test_the_tree_of_a_task(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
-    line = f"task {free} still waits: no builder has checked in with the hub for 12 min\n"
+    line = f"task {free} is still waiting: no builder has checked in with the hub for 12 min\n"
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert f"task {free} buildContainer: waits for a builder\n{line}" in shown
+    assert f"task {free} buildContainer: waiting for a builder\n{line}" in shown
     facts, _ = played.start("container-status", str(free), "--json").communicate(timeout=60)
     (silent,) = json.loads(facts)["no_builder"]
     assert (silent["task_id"], silent["arch"], silent["builders"]) == (free, "noarch", 1)
     assert SILENT <= silent["seconds"] < SILENT + 60
     _check_in(hub, 1)
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert "still waits" not in shown
+    assert "is still waiting" not in shown
 
 
 @pytest.mark.parametrize("kind", ["plain", "json"])
@@ -131,7 +131,7 @@ def test_watching(hub: RunningHub, played: PlayedBuilder, free: int, kind: str) 
     process = played.watch(free, "--progress", kind)
     assert process.stdout is not None
     lines: list[str] = []
-    while not lines or ("still waits" not in lines[-1] and '"no-builder"' not in lines[-1]):
+    while not lines or ("is still waiting" not in lines[-1] and '"no-builder"' not in lines[-1]):
         lines.append(process.stdout.readline())
         assert lines[-1], lines
     _end(played, free)

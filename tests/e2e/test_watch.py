@@ -1,4 +1,4 @@
-"""What a person or a script sees of a build that is followed: plain, JSON, quiet, live; its end; leaving it."""
+"""Following a build: plain, JSON, quiet and live output, final reports, interrupts, and lost contact."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.played import FEDPKG, PlayedBuilder
 from tests.support.waiting import PATIENCE, eventually
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
-#: Tries to clear the screen, to set the title, to go back in the line, to reorder, and to be a line of its own.
+#: Clears the screen, sets the title, overwrites the line, reorders text, and forges lines.
 HOSTILE = (
     "a\x1b[2J\x1b]0;evil\x07b\nok 1%\rok 2%\nx\u202ey".encode()
     + b"\xff\xfe\nline\x85forged: 3\x0bforged: 4\x0cforged: 5\n"
@@ -32,27 +32,27 @@ def _end(process: subprocess.Popen[str]) -> str:
 
 
 def _says(process: subprocess.Popen[str], text: str) -> None:
-    """Read until a line holds a text."""
+    """Read until a line contains a text."""
     assert process.stdout is not None
     for line in process.stdout:
         if text in line:
             return
-    raise AssertionError(f"ended without saying {text!r}")
+    raise AssertionError(f"ended without printing {text!r}")
 
 
-def test_plain_lines_of_one_arch_have_no_prefix(played: PlayedBuilder, task: int) -> None:
+def test_plain_lines_of_one_architecture_have_no_prefix(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(child, "x86_64.log", "compiling\n")
     played.close(child)
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     output = _end(played.watch(task))
     assert "\ncompiling\n" in output
-    assert f"task {child} createContainer (x86_64) is done\n" in output
-    assert re.search(rf"task {task} is done in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
+    assert f"task {child} createContainer (x86_64): completed\n" in output
+    assert re.search(rf"task {task} completed in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
     assert "\x1b" not in output
 
 
-def test_lines_of_several_arches_say_which(played: PlayedBuilder, task: int) -> None:
+def test_lines_of_several_architectures_have_a_prefix(played: PlayedBuilder, task: int) -> None:
     for arch in ("x86_64", "aarch64"):
         child = played.arch(task, arch)
         played.log(child, f"{arch}.log", f"compiling for {arch}\n")
@@ -66,7 +66,7 @@ def test_lines_of_several_arches_say_which(played: PlayedBuilder, task: int) -> 
     assert "warning: old base\n" in output
 
 
-def test_json_lines_are_as_their_schema_says(played: PlayedBuilder, task: int) -> None:
+def test_json_lines_match_their_schema(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(child, "x86_64.log", HOSTILE)
     played.fail(child, "no space")
@@ -88,13 +88,13 @@ def test_json_lines_are_as_their_schema_says(played: PlayedBuilder, task: int) -
     assert errors == ""
 
 
-def test_quiet_says_the_result_alone(played: PlayedBuilder, task: int) -> None:
+def test_quiet_prints_the_result_only(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "much\n")
     played.close(task, repositories=["r.io/hello:1"], koji_builds=[])
     assert _end(played.watch(task, "-q")) == "r.io/hello:1\n"
 
 
-def test_a_failure_says_what_is_needed(played: PlayedBuilder, task: int) -> None:
+def test_failure_report(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(child, "x86_64.log", "".join(f"line {number}\n" for number in range(50)))
     played.fail(child, "RUN failed")
@@ -107,44 +107,44 @@ def test_a_failure_says_what_is_needed(played: PlayedBuilder, task: int) -> None
     assert f"error: task {child} createContainer (x86_64) failed on builder-1: RUN failed\n" in output
 
 
-def test_a_canceled_build(played: PlayedBuilder, task: int) -> None:
+def test_canceled_build(played: PlayedBuilder, task: int) -> None:
     played.packager.cancelTask(task)
     process = played.watch(task)
     assert f"error: task {task} was canceled\n" in _end(process)
     assert process.returncode == 6
 
 
-def test_there_is_no_such_task(played: PlayedBuilder) -> None:
+def test_unknown_task(played: PlayedBuilder) -> None:
     process = played.watch(999999)
     assert "the hub has no task 999999" in _end(process)
     assert process.returncode == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_leaving_a_build_lets_it_go_on(played: PlayedBuilder, task: int, number: signal.Signals) -> None:
+def test_interrupt_detaches_from_a_build(played: PlayedBuilder, task: int, number: signal.Signals) -> None:
     process = played.watch(task)
-    _says(process, "runs on")
+    _says(process, "running on")
     process.send_signal(number)
     output = _end(process)
     assert process.returncode == 130
-    assert f"interrupted: task {task} goes on\n" in output
+    assert f"interrupted; task {task} is still running\n" in output
     assert f"fedpkg container-status --watch {task}\n" in output
     assert f"koji cancel {task}\n" in output
     assert played.packager.getTaskInfo(task)["state"] == 1
 
 
-def test_leaving_can_cancel(played: PlayedBuilder, task: int) -> None:
+def test_cancel_on_interrupt(played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
-    _says(process, "runs on")
+    _says(process, "running on")
     process.send_signal(signal.SIGINT)
-    assert f"task {task} was canceled, because you interrupted" in _end(process)
+    assert f"interrupted; task {task} was canceled" in _end(process)
     assert process.returncode == 6
     assert played.packager.getTaskInfo(task)["state"] == 3
 
 
-def test_what_could_not_be_canceled_is_said(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_failed_cancellation_is_reported(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
-    _says(process, "runs on")
+    _says(process, "running on")
     hub.service.stop()
     try:
         process.send_signal(signal.SIGINT)
@@ -153,16 +153,16 @@ def test_what_could_not_be_canceled_is_said(hub: RunningHub, played: PlayedBuild
         hub.service.start()
         hub.service.wait_ready()
     assert process.returncode == 5
-    assert f"error: task {task} was not canceled: " in output
+    assert f"error: cannot cancel task {task}: " in output
     assert f"koji cancel {task}\n" in output
 
 
-def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_second_interrupt_exits_immediately(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--cancel-on-interrupt")
-    _says(process, "runs on")
+    _says(process, "running on")
     pid = hub.service.pid
     assert pid is not None
-    subprocess.run(["kill", "-STOP", str(pid)], check=True)  # the hub answers nothing, not even the cancellation
+    subprocess.run(["kill", "-STOP", str(pid)], check=True)  # the hub does not respond, not even to the cancellation
     try:
         process.send_signal(signal.SIGINT)
         _says(process, f"canceling task {task}")
@@ -174,7 +174,7 @@ def test_a_second_interrupt_leaves_at_once(hub: RunningHub, played: PlayedBuilde
     assert process.returncode in (-signal.SIGINT, 130)
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(played: PlayedBuilder, task: int) -> None:
+def test_closed_output_exits_silently(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "line\n" * 200_000)
     played.close(task, repositories=[], koji_builds=[])
     process = played.watch(task, stderr=subprocess.PIPE)
@@ -186,9 +186,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(played: PlayedBuilder, task: in
     assert process.wait(timeout=PATIENCE) == 128 + signal.SIGPIPE
 
 
-def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_lost_hub_reports_how_to_resume(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     process = played.watch(task, "--hub-timeout", "2")
-    _says(process, "runs on")
+    _says(process, "running on")
     hub.service.stop()
     try:
         output = _end(process)
@@ -196,12 +196,12 @@ def test_a_hub_that_goes_away_ends_with_how_to_resume(hub: RunningHub, played: P
         hub.service.start()
         hub.service.wait_ready()
     assert process.returncode == 5
-    assert "the hub does not answer (connection refused); asking again, for up to 2 s …\n" in output
-    assert f"it goes on:\n           watch it:  fedpkg container-status --watch {task}\n" in output
+    assert "no response from the hub (connection refused); retrying for up to 2 s …\n" in output
+    assert f"the task is still running:\n           watch it:  fedpkg container-status --watch {task}\n" in output
 
 
 class Screen:
-    """The client at a terminal of its own."""
+    """The client on a separate terminal."""
 
     def __init__(self, played: PlayedBuilder, *arguments: str, **environment: str) -> None:
         env = {**played.home(), "TERM": "xterm-256color", **environment}
@@ -210,12 +210,12 @@ class Screen:
         )
 
     def end(self) -> str:
-        """Everything that it wrote."""
+        """Return the remaining output."""
         self.child.expect(pexpect.EOF)
         return str((self.child.before or b"").decode(errors="replace"))
 
 
-def test_a_hostile_log_does_not_move_the_terminal(played: PlayedBuilder, task: int) -> None:
+def test_hostile_log_does_not_control_the_terminal(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64\u202e\nforged: 1")
     played.log(child, "x86_64.log", HOSTILE)
     played.fail(child, "bad\u202e\nforged: 2")
@@ -228,13 +228,13 @@ def test_a_hostile_log_does_not_move_the_terminal(played: PlayedBuilder, task: i
     assert not [line for line in lines if line.startswith("forged:")]
 
 
-def test_live_shows_the_tree_and_leaves_a_report(played: PlayedBuilder, task: int) -> None:
+def test_live_view_and_its_report(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(child, "x86_64.log", b"compiling\nwarning: that is old\n" + HOSTILE)
     screen = Screen(played, "container-status", "--watch", str(task))
     screen.child.expect("compiling")
     screen.child.setwinsize(12, 60)
-    screen.child.expect("x86_64.{1,12} runs on builder-1")
+    screen.child.expect("x86_64.{1,12} running on builder-1")
     played.close(child)
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     rest = screen.end()
@@ -247,23 +247,23 @@ def test_live_shows_the_tree_and_leaves_a_report(played: PlayedBuilder, task: in
     assert screen.child.wait() == 0
 
 
-def test_live_is_left_with_the_cursor_where_it_was(played: PlayedBuilder, task: int) -> None:
+def test_live_view_restores_the_cursor(played: PlayedBuilder, task: int) -> None:
     screen = Screen(played, "container-status", "--watch", str(task))
-    screen.child.expect("runs on builder-1")
+    screen.child.expect("running on builder-1")
     screen.child.sendintr()
     rest = screen.end()
     assert rest.rfind("\x1b[?25h") > rest.rfind("\x1b[?25l")
-    assert f"interrupted: task {task} goes on" in rest
+    assert f"interrupted; task {task} is still running" in rest
     assert screen.child.wait() == 130
 
 
-def test_no_terminal_no_live(played: PlayedBuilder, task: int) -> None:
+def test_no_live_view_without_a_terminal(played: PlayedBuilder, task: int) -> None:
     played.close(task, repositories=[], koji_builds=[])
     screen = Screen(played, "container-status", "--watch", str(task), TERM="dumb")
     assert "\x1b" not in screen.end()
 
 
-def test_logs_as_they_come(played: PlayedBuilder, task: int) -> None:
+def test_watch_with_logs(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(task, "container-build.log", "of the build\n")
     played.log(child, "x86_64.log", "of the arch\n")
@@ -274,14 +274,14 @@ def test_logs_as_they_come(played: PlayedBuilder, task: int) -> None:
     assert process.returncode == 1
 
 
-def test_text_that_the_terminal_cannot_show(played: PlayedBuilder, task: int) -> None:
+def test_text_that_the_encoding_does_not_support(played: PlayedBuilder, task: int) -> None:
     played.log(task, "container-build.log", "naïve → done\n")
     played.close(task, repositories=[], koji_builds=[])
     output = _end(played.watch(task, env={**played.home(), "PYTHONIOENCODING": "ascii"}))
     assert "na?ve ? done\n" in output
 
 
-def test_logs_and_nothing_else(played: PlayedBuilder, task: int) -> None:
+def test_logs_only(played: PlayedBuilder, task: int) -> None:
     child = played.arch(task, "x86_64")
     played.log(child, "x86_64.log", "".join(f"line {number}\n" for number in range(30_000)))
     env = played.home()
@@ -291,12 +291,12 @@ def test_logs_and_nothing_else(played: PlayedBuilder, task: int) -> None:
     tail = _end(played.start("container-status", str(task), "--logs", "--tail", "2", env=env))
     assert tail == "line 29998\nline 29999\n"
     missing = played.start("container-status", str(task), "--logs", "s390x", env=env)
-    assert f"task {task} has no logs of s390x" in _end(missing)
+    assert f"task {task} has no logs for s390x" in _end(missing)
     assert missing.returncode == 3
 
 
 @pytest.mark.slow
-def test_a_log_of_200_megabytes_takes_little_memory(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
+def test_log_of_200_megabytes_needs_little_memory(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     line = "x" * 99 + "\n"
     topdir = Path(hub.ca).parents[1] / "hub" / "topdir"
     played.log(task, "container-build.log", line)
@@ -304,23 +304,23 @@ def test_a_log_of_200_megabytes_takes_little_memory(hub: RunningHub, played: Pla
     process = played.watch(task, stdout=subprocess.DEVNULL)
     peak = 0
     with path.open("a") as log:
-        for _ in range(20):  # 10 MB a second
-            began = time.monotonic()
+        for _ in range(20):  # 10 MB per second
+            started = time.monotonic()
             log.write(line * 100_000)
             log.flush()
             peak = max(peak, _memory(process.pid))
-            time.sleep(max(1 - (time.monotonic() - began), 0))
+            time.sleep(max(1 - (time.monotonic() - started), 0))
     played.close(task, repositories=[], koji_builds=[])
-    eventually(lambda: process.poll() is not None, lambda: "it still reads")
+    eventually(lambda: process.poll() is not None, lambda: "still reading")
     assert process.returncode == 0
     assert 10 < peak < 150
 
 
 def _memory(pid: int) -> int:
-    """The greatest resident memory of a process so far, in MiB."""
+    """Return the peak resident memory of a process in MiB."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) // 1024 if found else 0
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(match[1]) // 1024 if match else 0

@@ -1,4 +1,4 @@
-"""Wrong input and missing servers: a clear message, the documented exit status, nothing left behind."""
+"""Invalid input and unavailable servers: clear messages, documented exit status, nothing left behind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_not_a_git_repository(packager: Packager, tmp_path: Path) -> None:
     assert f"{elsewhere} is not a git repository" in done.stderr
 
 
-def test_a_repository_of_rpms(packager: Packager, box: Box, tmp_path: Path) -> None:
+def test_repository_of_an_rpm_package(packager: Packager, box: Box, tmp_path: Path) -> None:
     box.create_repository("rpms/hello")
     packager.run("fedpkg", "clone", "rpms/hello", cwd=tmp_path)
     rpms = Packager(box, "hello", tmp_path / "hello", packager.environment)
@@ -82,7 +82,7 @@ def test_unpushed_commits(packager: Packager) -> None:
     assert "1 commit is not pushed" in done.stderr
 
 
-def test_a_branch_that_follows_none(packager: Packager) -> None:
+def test_branch_without_upstream(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     packager.run("git", "switch", "--quiet", "--create", "mine")
     done = packager.build()
@@ -90,7 +90,7 @@ def test_a_branch_that_follows_none(packager: Packager) -> None:
     assert "branch mine does not track a dist-git branch" in done.stderr
 
 
-def test_several_errors_are_shown_at_once(packager: Packager) -> None:
+def test_all_errors_are_shown_at_once(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true", without="name"), push=False)
     done = packager.build()
     assert done.returncode == REFUSED
@@ -99,21 +99,21 @@ def test_several_errors_are_shown_at_once(packager: Packager) -> None:
     assert "not submitted: 2 errors" in done.stderr
 
 
-def test_an_unknown_target(packager: Packager) -> None:
+def test_unknown_target(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--target", "no-such-target")
     assert done.returncode == REFUSED
     assert "build target no-such-target does not exist" in done.stderr
 
 
-def test_a_missing_label(packager: Packager) -> None:
+def test_missing_label(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true", without="com.redhat.component"))
     done = packager.build("--scratch")
     assert done.returncode == REFUSED
     assert "Dockerfile: error: there is no label com.redhat.component" in done.stderr
 
 
-def test_a_package_that_is_not_listed(packager: Packager) -> None:
+def test_package_not_in_the_tag(packager: Packager) -> None:
     labels = {"com.redhat.component": "stranger-container"}
     packager.commit(packager.dockerfile("RUN true", **labels))
     done = packager.build()
@@ -128,14 +128,14 @@ def test_arches_without_scratch(packager: Packager) -> None:
     assert "Cannot override arches" in done.stderr
 
 
-def test_an_arch_that_is_not_built(packager: Packager) -> None:
+def test_unsupported_architecture(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--scratch", "--arches", "s390x")
     assert done.returncode == REFUSED
     assert "build tag rawhide-container-build does not include s390x" in done.stderr
 
 
-def test_a_run_that_fails(packager: Packager, box: Box) -> None:
+def test_failing_run(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN echo this is why && exit 7"))
     done = packager.build()
     assert done.returncode == FAILED
@@ -145,7 +145,7 @@ def test_a_run_that_fails(packager: Packager, box: Box) -> None:
     nothing_left(box)
 
 
-def test_a_run_that_fails_quietly_still_shows_its_last_lines(packager: Packager) -> None:
+def test_failure_with_quiet_shows_the_last_lines(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN echo this is why && exit 7"))
     done = packager.run("fedpkg", "-q", "container-build", "--scratch", check=False)
     assert done.returncode == FAILED
@@ -153,7 +153,7 @@ def test_a_run_that_fails_quietly_still_shows_its_last_lines(packager: Packager)
     assert "    this is why" in done.stderr
 
 
-def test_a_base_image_that_does_not_exist(packager: Packager, box: Box) -> None:
+def test_missing_base_image(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true", base=f"{box.layout.registry_address}/no-such-image:1"))
     done = packager.build()
     assert done.returncode == FAILED
@@ -161,7 +161,7 @@ def test_a_base_image_that_does_not_exist(packager: Packager, box: Box) -> None:
     nothing_left(box)
 
 
-def test_a_registry_that_is_down(packager: Packager, box: Box) -> None:
+def test_registry_down(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with _stopped(box.registry):
         done = packager.build()
@@ -170,7 +170,7 @@ def test_a_registry_that_is_down(packager: Packager, box: Box) -> None:
     nothing_left(box)
 
 
-def test_a_hub_that_is_down(packager: Packager, box: Box) -> None:
+def test_hub_down(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with _stopped(box.hub):
         done = packager.build()
@@ -178,14 +178,14 @@ def test_a_hub_that_is_down(packager: Packager, box: Box) -> None:
     assert f"cannot reach the hub {box.layout.hub_url}" in done.stderr
 
 
-def test_a_certificate_that_the_hub_does_not_know(packager: Packager, box: Box) -> None:
+def test_certificate_unknown_to_the_hub(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build(env=_home_with_certificate(packager, box.authority.issue("stranger")))
     assert done.returncode == NOT_AUTHENTICATED
     assert "Unknown user: stranger" in done.stderr
 
 
-def test_a_certificate_of_another_authority(packager: Packager, tmp_path: Path) -> None:
+def test_certificate_of_another_authority(packager: Packager, tmp_path: Path) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     other = Authority(tmp_path / "other").issue("packager")
     done = packager.build(env=_home_with_certificate(packager, other))
@@ -194,7 +194,7 @@ def test_a_certificate_of_another_authority(packager: Packager, tmp_path: Path) 
 
 
 def _home_with_certificate(packager: Packager, certificate: Path) -> dict[str, str]:
-    """A HOME like the packager's, with another certificate in the koji profile."""
+    """A copy of the packager's HOME with another certificate in the Koji profile."""
     home = packager.checkout.parent / "home"
     profile = configparser.ConfigParser(interpolation=None)
     profile.read(Path(packager.environment["HOME"]) / ".koji" / "config")
@@ -208,7 +208,7 @@ def _home_with_certificate(packager: Packager, certificate: Path) -> dict[str, s
     return {"HOME": str(home)}
 
 
-def test_the_same_nvr_again(packager: Packager, box: Box) -> None:
+def test_existing_nvr(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true", release="7"))
     assert packager.build().returncode == 0
     before = _tasks(box)
@@ -218,7 +218,7 @@ def test_the_same_nvr_again(packager: Packager, box: Box) -> None:
     assert _tasks(box) == before
 
 
-def test_a_release_that_failed_can_be_built_again(packager: Packager) -> None:
+def test_failed_release_can_be_built_again(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN false", release="7"))
     assert packager.build().returncode == FAILED
     packager.commit(packager.dockerfile("RUN true", release="7"))
@@ -226,7 +226,7 @@ def test_a_release_that_failed_can_be_built_again(packager: Packager) -> None:
     assert f"built {packager.name}-container-1.0-7 " in done.stdout
 
 
-def test_a_folder_that_is_no_box(tmp_path: Path) -> None:
+def test_directory_without_a_box(tmp_path: Path) -> None:
     from fedpkg_container.errors import UsageError
 
     (tmp_path / "something").touch()
@@ -235,7 +235,7 @@ def test_a_folder_that_is_no_box(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["hello", "../../escape", "container/a b", "container/../x", "-x/y"])
-def test_names_that_are_no_repository(box: Box, name: str) -> None:
+def test_invalid_repository_names(box: Box, name: str) -> None:
     from fedpkg_container.errors import UsageError
 
     with pytest.raises(UsageError, match="not the name of a repository"):
@@ -245,7 +245,7 @@ def test_names_that_are_no_repository(box: Box, name: str) -> None:
 @pytest.mark.parametrize(
     "labels", [{"name": "Mine X"}, {"version": "1-0"}, {"release": "a b"}, {"name": "staging/task-1"}]
 )
-def test_labels_that_make_no_nvr_or_repository(packager: Packager, labels: dict[str, str]) -> None:
+def test_labels_with_invalid_nvr_or_repository(packager: Packager, labels: dict[str, str]) -> None:
     packager.commit(packager.dockerfile("RUN true", **labels))
     done = packager.build("--scratch")
     assert done.returncode == REFUSED
@@ -277,7 +277,7 @@ def test_labels_that_make_no_nvr_or_repository(packager: Packager, labels: dict[
         ),
     ],
 )
-def test_builders_refuse_what_the_client_was_told_to_pass(
+def test_builders_run_checks_that_the_client_skipped(
     packager: Packager, box: Box, step: str, labels: dict[str, str], check: str, message: str
 ) -> None:
     packager.commit(packager.dockerfile(step, **labels))
@@ -287,7 +287,7 @@ def test_builders_refuse_what_the_client_was_told_to_pass(
     nothing_left(box)
 
 
-def test_a_release_that_is_none(packager: Packager) -> None:
+def test_invalid_release(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     for release in ("1-2", ".1"):
         done = packager.build("--build-release", release)
@@ -295,14 +295,14 @@ def test_a_release_that_is_none(packager: Packager) -> None:
         assert f"argument --build-release: '{release}' must be" in done.stderr
 
 
-def test_what_container_yaml_asks_of_no_service_is_refused(packager: Packager) -> None:
+def test_container_yaml_that_needs_a_missing_service_is_refused(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  packages: [httpd]\n"})
     done = packager.build("--dry-run")
     assert done.returncode == REFUSED
     assert "container.yaml:1: error: compose needs a compose service (ODCS)" in done.stderr
 
 
-def test_rpkg_options_are_not_taken_for_ours(packager: Packager, box: Box) -> None:
+def test_global_rpkg_options_are_not_parsed_as_command_options(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.run("fedpkg", "--user", "somebody", "giturl", check=False)
     assert f"127.0.0.1:{box.layout.ports.distgit_anonymous}" in done.stdout + done.stderr

@@ -20,7 +20,7 @@ from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.box.services import Service
 from fedpkg_container.box.shell import environment
 from fedpkg_container.engines.workspace import mounts_below
-from fedpkg_container.process import kill_all, processes, run
+from fedpkg_container.process import kill_all, process_ids, run
 from tests.stock.installation import koji_commands
 from tests.stock.postgres import USER, Postgres
 from tests.stock.source import PYTHON, KojiSource
@@ -115,7 +115,7 @@ class StockBox(Box):
         for name in self.layout.builders:
             self.builder(name).stop()
             layers = self.layout.builder(name) / "layers"
-            kill_all(lambda layers=layers: [pid for pid in processes() if mounts_below(layers, pid)])  # type: ignore[misc]
+            kill_all(lambda layers=layers: [pid for pid in process_ids() if mounts_below(layers, pid)])  # type: ignore[misc]
         super().down()
         self.postgres.remove()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.services import Service
-from fedpkg_container.process import processes
+from fedpkg_container.process import process_ids
 from tests.support.leftovers import eventually
 from tests.support.packager import Packager
 
@@ -83,7 +83,7 @@ def task_processes(box: Box, task_id: int) -> list[int]:
     """The processes of a task's handler: those that have a log open in its folder of one of the box's builders."""
     log = re.compile(rf"{re.escape(str(box.layout.folder))}/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
     found = []
-    for pid in processes():
+    for pid in process_ids():
         try:
             open_files = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
         except OSError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fedpkg_container.box import nginx
 from fedpkg_container.engines.network import NONE, attached
-from fedpkg_container.process import background, run
+from fedpkg_container.process import run, run_in_background
 from tests.support.access_log import HTTPD_FORMAT, AccessLog
 from tests.support.waiting import PATIENCE
 
@@ -108,7 +108,7 @@ def check_httpd(folder: Path, site: str) -> None:
 
 @contextlib.contextmanager
 def _running(command: Sequence[str | Path], log: Path, port: int) -> Iterator[None]:
-    with background(command, log=log) as process:
+    with run_in_background(command, log=log) as process:
         eventually_listens(port, lambda: process.poll() is None, log)
         yield
 

@@ -1,4 +1,4 @@
-"""The cache of values is filled from a hub, by a process that nobody waits for."""
+"""Background refresh of the completion values from a hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import koji
 import pytest
 
 from fedpkg_container.completion import cache, refresh
-from fedpkg_container.completion.values import Completer, Place
+from fedpkg_container.completion.values import Completer, Context
 from fedpkg_container.errors import FedpkgContainerError, LostContactError
 from tests.support.box_hub import RunningHub, running_hub
 from tests.support.checkouts import make_checkout
@@ -31,7 +31,7 @@ SOURCE = "git+https://pkgs.example.org/container/hello#0123456789abcdef012345678
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    """A hub with targets, builds of hello-container, and two tasks of the packager of which one is canceled."""
+    """A hub with targets, builds of hello-container, and two tasks of the packager, one of them canceled."""
     with running_hub(tmp_path_factory.mktemp("hub")) as running:
         admin, packager = _session(running, running.admin), _session(running, running.packager)
         for name in ("f43-container-candidate", "rawhide-container-candidate"):
@@ -56,11 +56,11 @@ def _session(hub: RunningHub, credential: str) -> Any:
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Somebody new, whose HOME and cache are those of the test as well."""
-    made = clean_environment(tmp_path)
+    """Environment of a new user; the test process has the same HOME and cache."""
+    environment = clean_environment(tmp_path)
     for name in ("HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, made[name])
-    return made
+        monkeypatch.setenv(name, environment[name])
+    return environment
 
 
 def _profile(environment: dict[str, str], server: str, **options: str) -> None:
@@ -69,84 +69,82 @@ def _profile(environment: dict[str, str], server: str, **options: str) -> None:
 
 
 @pytest.fixture
-def place(environment: dict[str, str], hub: RunningHub, tmp_path: Path) -> Place:
-    """A checkout of container/hello; the profile is the packager's."""
+def context(environment: dict[str, str], hub: RunningHub, tmp_path: Path) -> Context:
+    """Context of a checkout of container/hello with the packager's profile."""
     _profile(environment, hub.url, serverca=hub.ca, cert=hub.packager, authtype="ssl")
-    return Place("fedpkg", "koji", path=str(make_checkout(tmp_path / "hello")))
+    return Context("fedpkg", "koji", path=str(make_checkout(tmp_path / "hello")))
 
 
-def _offered(kind: str, place: Place) -> list[str]:
-    return list(Completer(kind, place=place)())
+def _offered(kind: str, context: Context) -> list[str]:
+    return list(Completer(kind, context=context)())
 
 
-def test_what_the_hub_has(place: Place) -> None:
-    refresh.refresh(place, "hello-container")
-    assert _offered("targets", place) == ["f43-container-candidate", "rawhide-container-candidate"]
-    assert _offered("arches", place) == ["x86_64"]
-    assert _offered("nvrs", place) == ["hello-container-1.0-2", "hello-container-1.0-1"]
-    ((task, description),) = Completer("tasks", place=place)().items()
+def test_values_from_the_hub(context: Context) -> None:
+    refresh.refresh(context, "hello-container")
+    assert _offered("targets", context) == ["f43-container-candidate", "rawhide-container-candidate"]
+    assert _offered("arches", context) == ["x86_64"]
+    assert _offered("nvrs", context) == ["hello-container-1.0-2", "hello-container-1.0-1"]
+    ((task, description),) = Completer("tasks", context=context)().items()
     assert task.isdigit()
     assert description == "hello for f43-container-candidate"
 
 
-def test_two_requests_without_a_login(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_requests_without_a_login(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     send = koji.ClientSession._sendCall
 
-    def counted(self: Any, handler: str, headers: Any, request: Any) -> Any:
+    def record(self: Any, handler: str, headers: Any, request: Any) -> Any:
         sent.append(request.decode() if isinstance(request, bytes) else request)
         return send(self, handler, headers, request)
 
-    monkeypatch.setattr(koji.ClientSession, "_sendCall", counted)
-    refresh.refresh(place, "hello-container")
+    monkeypatch.setattr(koji.ClientSession, "_sendCall", record)
+    refresh.refresh(context, "hello-container")
     assert len(sent) == 2
-    assert all("multiCall" in each and "ogin" not in each for each in sent)
+    assert all("multiCall" in request and "ogin" not in request for request in sent)
 
 
-def test_a_stranger_has_no_tasks(place: Place, environment: dict[str, str], hub: RunningHub) -> None:
+def test_no_tasks_for_an_unknown_user(context: Context, environment: dict[str, str], hub: RunningHub) -> None:
     _profile(environment, hub.url, serverca=hub.ca)
-    refresh.refresh(place, "")
-    assert _offered("tasks", place) == []
-    assert _offered("targets", place) == ["f43-container-candidate", "rawhide-container-candidate"]
+    refresh.refresh(context, "")
+    assert _offered("tasks", context) == []
+    assert _offered("targets", context) == ["f43-container-candidate", "rawhide-container-candidate"]
 
 
-def test_a_user_who_is_named_and_one_whom_the_hub_does_not_know(
-    place: Place, environment: dict[str, str], hub: RunningHub
-) -> None:
+def test_given_user_and_user_unknown_to_the_hub(context: Context, environment: dict[str, str], hub: RunningHub) -> None:
     _profile(environment, hub.url, serverca=hub.ca, authtype="kerberos")
-    refresh.refresh(place, "", "nobody-of-that-name")
-    assert _offered("tasks", place) == []
-    refresh.refresh(place, "", "packager")
-    assert len(_offered("tasks", place)) == 1
-    refresh.refresh(place, "")
-    assert len(_offered("tasks", place)) == 1
+    refresh.refresh(context, "", "nobody-of-that-name")
+    assert _offered("tasks", context) == []
+    refresh.refresh(context, "", "packager")
+    assert len(_offered("tasks", context)) == 1
+    refresh.refresh(context, "")
+    assert len(_offered("tasks", context)) == 1
 
 
-def test_a_hub_that_is_not_there_leaves_the_cache_alone(place: Place, environment: dict[str, str]) -> None:
-    refresh.refresh(place, "hello-container")
-    before = Path(place.hub_file).read_text()
+def test_cache_is_kept_when_the_hub_is_unreachable(context: Context, environment: dict[str, str]) -> None:
+    refresh.refresh(context, "hello-container")
+    before = Path(context.hub_file).read_text()
     _profile(environment, "http://127.0.0.1:9/kojihub")
     with pytest.raises(LostContactError):
-        refresh.refresh(place, "hello-container")
-    assert Path(place.hub_file).read_text() == before
+        refresh.refresh(context, "hello-container")
+    assert Path(context.hub_file).read_text() == before
     with pytest.raises(FedpkgContainerError, match="Koji profile nonsense"):
-        refresh.refresh(Place("fedpkg", "nonsense"), "")
+        refresh.refresh(Context("fedpkg", "nonsense"), "")
 
 
-def test_hostile_answers_are_not_offered(place: Place) -> None:
+def test_hostile_responses_are_not_offered(context: Context) -> None:
     session = _Hostile()
-    found = refresh._ask(session, "hello-container", "me")
-    cache.write(place.hub_file, found)
-    cache.write(place.package_file("hello-container"), {"nvrs": found["nvrs"]})
+    values = refresh._fetch(session, "hello-container", "me")
+    cache.write(context.hub_file, values)
+    cache.write(context.package_file("hello-container"), {"nvrs": values["nvrs"]})
     for kind in ("targets", "nvrs", "tasks", "arches"):
-        for value, description in Completer(kind, place=place)().items():
+        for value, description in Completer(kind, context=context)().items():
             assert value.isprintable()
             assert description.isprintable()
-    assert _offered("targets", place) == ["good target"]
+    assert _offered("targets", context) == ["good target"]
 
 
 class _Hostile:
-    """A hub whose answers have escape sequences in them."""
+    """A hub session whose responses contain escape sequences."""
 
     def multicall(self, **_: bool) -> _Hostile:
         return self
@@ -173,24 +171,24 @@ class _Hostile:
         return type("Call", (), {"result": {"id": 1}})()
 
 
-def test_a_tab_fills_the_cache_for_the_next(place: Place, environment: dict[str, str]) -> None:
-    folder = Path(place.path)
+def test_completion_refreshes_the_cache(context: Context, environment: dict[str, str]) -> None:
+    folder = Path(context.path)
     assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
-    eventually(lambda: Path(place.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
+    eventually(lambda: Path(context.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
     offered, loaded = tab("fedpkg container-build --target ", environment, folder)
     assert offered == ["f43-container-candidate", "rawhide-container-candidate"]
     assert not loaded & {"koji", "requests", "git", "socket", "pyrpkg"}
 
 
-def test_a_tab_does_not_wait_for_the_hub(environment: dict[str, str], tmp_path: Path) -> None:
-    """The hub takes connections and never answers, longer than a TAB may take here."""
+def test_completion_does_not_wait_for_the_hub(environment: dict[str, str], tmp_path: Path) -> None:
+    """The hub accepts connections but does not respond within the time limit of a completion."""
     folder = make_checkout(tmp_path / "hello")
-    asked = threading.Event()
+    requested = threading.Event()
     release = threading.Event()
 
     class Silent(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.set()
+            requested.set()
             release.wait(TIMEOUT)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent)
@@ -199,40 +197,40 @@ def test_a_tab_does_not_wait_for_the_hub(environment: dict[str, str], tmp_path: 
         _profile(environment, f"http://127.0.0.1:{server.server_address[1]}/kojihub")
         for _ in range(2):
             assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
-        assert asked.wait(TIMEOUT), "the background process did not ask"
+        assert requested.wait(TIMEOUT), "the background process sent no request"
         assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
     finally:
         release.set()
         server.shutdown()
 
 
-def test_when_a_refresh_is_due(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_a_refresh_is_due(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr("fedpkg_container.process.start", lambda command, **_: started.append(command))
-    assert refresh.start_when_stale(place)
-    assert not refresh.start_when_stale(place), "a moment after another"
-    assert refresh.start_when_stale(place, user="me", now=True)
+    assert refresh.refresh_if_stale(context)
+    assert not refresh.refresh_if_stale(context), "another was started recently"
+    assert refresh.refresh_if_stale(context, user="me", now=True)
     assert started[1][-4:] == ["fedpkg", "koji", "hello-container", "me"]
-    attempt = Path(refresh._attempt(place, "hello-container"))
-    os.utime(attempt, (time.time() - refresh.PAUSE - 1,) * 2)
-    for file in (place.hub_file, place.package_file("hello-container")):
+    attempt = Path(refresh._attempt_file(context, "hello-container"))
+    os.utime(attempt, (time.time() - refresh.RETRY_INTERVAL - 1,) * 2)
+    for file in (context.hub_file, context.package_file("hello-container")):
         cache.write(file, {})
-    assert not refresh.start_when_stale(place), "the cache is new"
-    os.utime(place.hub_file, (time.time() - refresh.OLD - 1,) * 2)
-    assert refresh.start_when_stale(place)
-    assert not refresh.start_when_stale(Place("fedpkg", "")), "a site without a hub"
+    assert not refresh.refresh_if_stale(context), "the cache is new"
+    os.utime(context.hub_file, (time.time() - refresh.MAX_AGE - 1,) * 2)
+    assert refresh.refresh_if_stale(context)
+    assert not refresh.refresh_if_stale(Context("fedpkg", "")), "a site without a hub"
 
 
-def test_one_at_a_time(place: Place) -> None:
-    with refresh._alone(place) as first, refresh._alone(place) as second:
+def test_only_one_refresh_at_a_time(context: Context) -> None:
+    with refresh._alone(context) as first, refresh._alone(context) as second:
         assert (first, second) == (True, False)
         refresh.main(["fedpkg", "koji", "hello-container", ""])
-        assert not Path(place.hub_file).exists()
+        assert not Path(context.hub_file).exists()
     refresh.main(["fedpkg", "koji", "hello-container", ""])
-    assert json.loads(Path(place.hub_file).read_text())["targets"]
+    assert json.loads(Path(context.hub_file).read_text())["targets"]
 
 
-def test_the_process_says_nothing() -> None:
+def test_refresh_prints_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fedpkg_container.completion.refresh", "fedpkg", "nonsense", "", ""],
         cwd="/", capture_output=True, timeout=TIMEOUT, check=False,
@@ -240,15 +238,15 @@ def test_the_process_says_nothing() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_nothing_of_the_checkout_runs(place: Place, environment: dict[str, str]) -> None:
-    """A module of the checkout must not be taken for one of Python's."""
-    folder = Path(place.path)
+def test_modules_in_the_checkout_are_not_imported(context: Context, environment: dict[str, str]) -> None:
+    """Modules in the checkout must not shadow those of Python."""
+    folder = Path(context.path)
     tab("fedpkg container-build --target ", environment, folder)
-    eventually(lambda: Path(place.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
-    for made in (*Path(place.hub_file).parent.glob("attempts/*"), Path(place.hub_file)):
-        made.unlink()
+    eventually(lambda: Path(context.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
+    for path in (*Path(context.hub_file).parent.glob("attempts/*"), Path(context.hub_file)):
+        path.unlink()
     for name in ("json", "koji", "argparse"):
         (folder / f"{name}.py").write_text("open(__file__ + '.ran', 'w')\nraise SystemExit\n")
     assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
-    eventually(lambda: Path(place.hub_file).exists(), lambda: "no refresh", TIMEOUT)
+    eventually(lambda: Path(context.hub_file).exists(), lambda: "no refresh", TIMEOUT)
     assert not list(folder.glob("*.ran"))

@@ -1,4 +1,4 @@
-"""The client's arguments as a snapshot: what a TAB gets from it, and when it is not used."""
+"""Snapshots of the client's arguments: completions, validity, and damaged snapshots."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.completion import parsers, snapshot
-from fedpkg_container.completion.values import Place
+from fedpkg_container.completion.values import Context
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment, tab
 
-#: What a TAB must not wait for.
+#: Modules that a completion must not import.
 HEAVY = {"koji", "git", "requests", "pyrpkg", "rpm", "socket", "ssl", "http", "dataclasses", "inspect", "email",
          "importlib.metadata", "jsonschema", "ruamel", "rich"}  # fmt: skip
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Somebody new, without a usable koji profile: nothing is refreshed."""
+    """Environment of a new user without a usable Koji profile, so that nothing is refreshed."""
     return clean_environment(tmp_path)
 
 
@@ -59,7 +59,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_snapshot_answers_as_the_client_does(line: str, environment: dict[str, str], checkout: Path) -> None:
+def test_snapshot_and_client_offer_the_same(line: str, environment: dict[str, str], checkout: Path) -> None:
     cold, loaded = tab(line, environment, checkout)
     assert "pyrpkg" in loaded
     warm, loaded = tab(line, environment, checkout)
@@ -67,7 +67,7 @@ def test_a_snapshot_answers_as_the_client_does(line: str, environment: dict[str,
     assert not loaded & HEAVY
 
 
-def test_what_is_offered(environment: dict[str, str], checkout: Path) -> None:
+def test_offered_values(environment: dict[str, str], checkout: Path) -> None:
     def offered(line: str) -> list[str]:
         return tab(f"fedpkg {line}", environment, checkout)[0]
 
@@ -82,7 +82,7 @@ def test_what_is_offered(environment: dict[str, str], checkout: Path) -> None:
     assert offered("container-build --arches x86_64 --arches=s") == ["--arches=s390x"]
     assert offered("container-build --target ") == ["rawhide-container-candidate"]
     assert offered("container-build-setup --set-autorebuild ") == ["true", "false"]
-    assert offered("container-build-setup --get-autorebuild --s") == [], "they exclude each other"
+    assert offered("container-build-setup --get-autorebuild --s") == [], "mutually exclusive"
     assert {"f43", "rawhide"} <= set(offered("switch-branch "))
     assert offered("build --target r") == ["rawhide-container-candidate"]
     assert offered("container-build --scratch -- --") == []
@@ -94,7 +94,7 @@ def test_what_is_offered(environment: dict[str, str], checkout: Path) -> None:
     assert offered(f"--path {checkout} container-build --target ") == ["rawhide-container-candidate"]
 
 
-def test_the_middle_of_a_line(environment: dict[str, str], checkout: Path) -> None:
+def test_incomplete_lines(environment: dict[str, str], checkout: Path) -> None:
     assert tab("fedpkg --dry-run container-build --scratch --tar", environment, checkout)[0] == ["--target"]
     assert tab("fedpkg container-build 'unfinished", environment, checkout)[0] == []
 
@@ -104,15 +104,15 @@ def test_the_middle_of_a_line(environment: dict[str, str], checkout: Path) -> No
     [b"", b"{}", b"\xff", b'{"parser": 3}', b"[" * 200_000],
     ids=["empty", "no parser", "not UTF-8", "a number", "many brackets"],
 )
-def test_a_damaged_snapshot_is_made_again(content: bytes, environment: dict[str, str], checkout: Path) -> None:
+def test_damaged_snapshot_is_replaced(content: bytes, environment: dict[str, str], checkout: Path) -> None:
     tab("fedpkg ", environment, checkout)
-    whole = _snapshot(environment).read_bytes()
+    original = _snapshot(environment).read_bytes()
     _snapshot(environment).write_bytes(content)
     assert tab("fedpkg container-b", environment, checkout)[0][0] == "container-build"
-    assert json.loads(_snapshot(environment).read_bytes()) == json.loads(whole)
+    assert json.loads(_snapshot(environment).read_bytes()) == json.loads(original)
 
 
-def test_a_snapshot_whose_contents_are_wrong_is_made_again(environment: dict[str, str], checkout: Path) -> None:
+def test_snapshot_with_wrong_contents_is_replaced(environment: dict[str, str], checkout: Path) -> None:
     tab("fedpkg ", environment, checkout)
     data = json.loads(_snapshot(environment).read_text())
     _snapshot(environment).write_text(json.dumps({**data, "parser": {"prog": "fedpkg"}}))
@@ -121,58 +121,58 @@ def test_a_snapshot_whose_contents_are_wrong_is_made_again(environment: dict[str
     assert "pyrpkg" in loaded
 
 
-def test_a_change_of_configuration(environment: dict[str, str], checkout: Path, tmp_path: Path) -> None:
+def test_changed_configuration(environment: dict[str, str], checkout: Path, tmp_path: Path) -> None:
     assert "containers" not in tab("fedpkg --namespace ", environment, checkout)[0]
-    own = tmp_path / ".config" / "rpkg" / "fedpkg.conf"
-    own.parent.mkdir(parents=True)
-    own.write_text("[fedpkg]\ndistgit_namespaces = rpms containers\n")
+    user_file = tmp_path / ".config" / "rpkg" / "fedpkg.conf"
+    user_file.parent.mkdir(parents=True)
+    user_file.write_text("[fedpkg]\ndistgit_namespaces = rpms containers\n")
     offered, loaded = tab("fedpkg --namespace ", environment, checkout)
     assert offered == ["rpms", "containers"]
     assert "pyrpkg" in loaded
     assert not tab("fedpkg --namespace ", environment, checkout)[1] & HEAVY
 
 
-def test_without_a_place_for_the_cache(environment: dict[str, str], checkout: Path, tmp_path: Path) -> None:
+def test_unwritable_cache(environment: dict[str, str], checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     offered, _ = tab("fedpkg container-b", {**environment, "XDG_CACHE_HOME": str(tmp_path / "file")}, checkout)
     assert offered[0] == "container-build"
 
 
-def test_what_defines_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_that_invalidate_a_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     metadata = tmp_path / "site-packages" / "rpkg-1.70.dist-info"
     metadata.mkdir(parents=True)
     monkeypatch.setattr("sys.path", ["/usr/bin", str(metadata.parent)])
     configuration = [str(tmp_path / "fedpkg.conf")]
 
-    def kept() -> bool:
+    def is_valid() -> bool:
         return snapshot.load("fedpkg", configuration) != {}
 
-    def keep() -> None:
+    def save() -> None:
         snapshot.save("fedpkg", configuration, {"parser": {}})
-        assert kept()
+        assert is_valid()
 
-    keep()
+    save()
     assert not snapshot.load("centpkg", configuration)
     assert not snapshot.load("fedpkg", [])
     (tmp_path / "fedpkg.conf").touch()
-    assert not kept(), "a configuration file appeared"
-    keep()
+    assert not is_valid(), "a configuration file appeared"
+    save()
     os.utime(tmp_path / "fedpkg.conf", (1, 1))
-    assert not kept(), "its time changed"
-    keep()
+    assert not is_valid(), "its time changed"
+    save()
     metadata.rename(metadata.with_name("rpkg-1.71.dist-info"))
-    assert not kept(), "another version"
-    keep()
+    assert not is_valid(), "another version"
+    save()
     (tmp_path / "site-packages" / "fedpkg").mkdir()
-    assert not kept(), "something was installed"
-    keep()
+    assert not is_valid(), "something was installed"
+    save()
     monkeypatch.setattr("sys.version", "4.0")
-    assert not kept(), "another interpreter"
+    assert not is_valid(), "another interpreter"
 
 
-def test_completers_that_cannot_be_kept_load_the_client(tmp_path: Path) -> None:
-    """Such as a site's own list of packages: only that argument needs the client."""
+def test_completers_that_cannot_be_stored_load_the_client(tmp_path: Path) -> None:
+    """Only the argument with such a completer (e.g. a site's list of packages) needs the client."""
     parser = argparse.ArgumentParser("fedpkg")
     argument = parser.add_argument("--package")
     argument.completer = lambda **_: ["bash", "zsh"]  # type: ignore[attr-defined]
@@ -184,22 +184,22 @@ def test_completers_that_cannot_be_kept_load_the_client(tmp_path: Path) -> None:
         calls.append(1)
         return described
 
-    rebuilt = parsers.rebuild(data, [], Place("fedpkg", ""), live)
+    rebuilt = parsers.rebuild(data, [], Context("fedpkg", ""), live)
     assert not calls
-    (action,) = [each for each in rebuilt._actions if each.dest == "package"]
+    (action,) = [action for action in rebuilt._actions if action.dest == "package"]
     assert action.completer(prefix="") == ["bash", "zsh"]  # type: ignore[attr-defined]
     assert calls == [1]
 
 
-def test_a_rebuilt_parser_still_formats() -> None:
+def test_rebuilt_parser_formats_help() -> None:
     parser = argparse.ArgumentParser("fedpkg", add_help=False)
     parser.add_argument("--arches", help="build for these")
-    rebuilt = parsers.rebuild(json.loads(json.dumps(parsers.describe(parser, []))), [], Place("fedpkg", ""), list)
+    rebuilt = parsers.rebuild(json.loads(json.dumps(parsers.describe(parser, []))), [], Context("fedpkg", ""), list)
     assert "--arches ARCHES" in rebuilt.format_help()
     assert "usage: fedpkg" in rebuilt.format_usage()
 
 
-def test_everything_that_completion_needs_is_kept() -> None:
+def test_rebuilt_parser_equals_the_original() -> None:
     parser = argparse.ArgumentParser("p", prefix_chars="-+", allow_abbrev=False)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("+a", action="count", help="100%% of %(dest)s")
@@ -210,8 +210,8 @@ def test_everything_that_completion_needs_is_kept() -> None:
     one.add_argument("numbers", nargs="+", type=int, choices=[1, 2])
     commands.add_parser("two").add_argument("rest", nargs=argparse.REMAINDER)
     data = json.loads(json.dumps(parsers.describe(parser, [])))
-    rebuilt = parsers.rebuild(data, ["uno"], Place("x", ""), list)
-    assert parsers.describe(parsers.rebuild(data, ["one", "two"], Place("x", ""), list), []) == data
-    (found,) = [each for each in rebuilt._actions if isinstance(each, argparse._SubParsersAction)]
-    assert found.choices["one"] is found.choices["uno"]
-    assert list(found.choices["one"]._actions[-1].choices) == ["1", "2"]
+    rebuilt = parsers.rebuild(data, ["uno"], Context("x", ""), list)
+    assert parsers.describe(parsers.rebuild(data, ["one", "two"], Context("x", ""), list), []) == data
+    (subparsers,) = [action for action in rebuilt._actions if isinstance(action, argparse._SubParsersAction)]
+    assert subparsers.choices["one"] is subparsers.choices["uno"]
+    assert list(subparsers.choices["one"]._actions[-1].choices) == ["1", "2"]

@@ -1,4 +1,4 @@
-"""After a command that logged in, what completion offers is asked for anew."""
+"""Commands that logged in refresh the completion values; completers of rpkg's arguments; shell code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.tabs import clean_environment
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """rpkg's client for a checkout, with a login that always succeeds."""
+    """Client for a checkout, with a login that always succeeds."""
     monkeypatch.setenv("HOME", clean_environment(tmp_path)["HOME"])
     arguments = ["--path", str(make_checkout(tmp_path / "hello")), "--user", "me", "container-build"]
     monkeypatch.setattr(sys, "argv", ["fedpkg", *arguments])
@@ -26,18 +26,18 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
-    """The refreshes that were started: profile, folder, user."""
-    found: list[tuple[str, str, str]] = []
+    """Started refreshes: profile, path, user."""
+    refreshes: list[tuple[str, str, str]] = []
 
-    def start(place: Any, *, user: str, now: bool) -> None:
+    def start(context: Any, *, user: str, now: bool) -> None:
         assert now
-        found.append((place.profile, place.path, user))
+        refreshes.append((context.profile, context.path, user))
 
-    monkeypatch.setattr("fedpkg_container.completion.refresh.start_when_stale", start)
-    return found
+    monkeypatch.setattr("fedpkg_container.completion.refresh.refresh_if_stale", start)
+    return refreshes
 
 
-def test_after_a_login(client: Any, started: list[tuple[str, str, str]]) -> None:
+def test_refresh_after_a_login(client: Any, started: list[tuple[str, str, str]]) -> None:
     def command() -> int:
         client.cmd.login_koji_session({}, None)
         return 1
@@ -47,13 +47,13 @@ def test_after_a_login(client: Any, started: list[tuple[str, str, str]]) -> None
     assert started == [("koji", client.args.path, "me")]
 
 
-def test_not_without_one(client: Any, started: list[tuple[str, str, str]]) -> None:
+def test_no_refresh_without_a_login(client: Any, started: list[tuple[str, str, str]]) -> None:
     client.args.command = lambda: client.cmd.path and 0
     assert _run_command(client) == 0
     assert started == []
 
 
-def test_rpkgs_own_arguments_are_completed_by_our_values(client: Any) -> None:
+def test_completers_of_rpkgs_arguments(client: Any) -> None:
     marked = {
         (command, action.dest): action.completer.kind
         for command in ("build", "container-build", "mockbuild", "switch-branch")
@@ -66,13 +66,13 @@ def test_rpkgs_own_arguments_are_completed_by_our_values(client: Any) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shell_code_without_argcompletes_program(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shell_code(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([shell]) == 0
     code = capsys.readouterr().out
     assert "fedpkg-container" in code
     assert "-o default" not in code
 
 
-def test_an_unknown_shell(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_shell(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tcsh"]) == 2
     assert "bash|zsh|fish" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``container-build-config`` as it is typed, in a real checkout and without a hub."""
+"""``container-build-config`` as a program, in a real checkout without a hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _config(checkout: LocalCheckout, *arguments: str) -> subprocess.CompletedPro
     return checkout.run("container-build-config", *arguments)
 
 
-def test_the_table_is_aligned(checkout: LocalCheckout) -> None:
+def test_table_is_aligned(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--offline")
     assert done.returncode == DONE
     lines = done.stdout.splitlines()
@@ -32,27 +32,27 @@ def test_the_table_is_aligned(checkout: LocalCheckout) -> None:
     short = [line for line in lines if not line.startswith("parents")]
     origins = [line.rindex(word) for line in short for word in ("Dockerfile:", "git", "hub") if line.endswith(word)]
     assert len(set(origins)) == 1
-    assert "note: the hub was not asked (--offline)" in done.stderr
+    assert "note: values from the hub omitted (--offline)" in done.stderr
 
 
 def test_json(checkout: LocalCheckout) -> None:
     (checkout.folder / "container.yaml").write_text("flatpak: {a: .nan, b: 2024-01-01}\n")
-    shown = json.loads(_config(checkout, "--offline", "--json").stdout)
-    values = {each["key"]: each["value"] for each in shown["settings"]}
+    output = json.loads(_config(checkout, "--offline", "--json").stdout)
+    values = {setting["key"]: setting["value"] for setting in output["settings"]}
     assert values["branch"] == "rawhide"
     assert values["target"] == "rawhide-container-candidate"
     assert values["flatpak"] == {"a": "NaN", "b": "2024-01-01"}
-    assert shown["notes"] == ["the hub was not asked (--offline)"]
+    assert output["notes"] == ["values from the hub omitted (--offline)"]
 
 
-def test_a_hub_that_is_not_there_is_noted(checkout: LocalCheckout) -> None:
+def test_unreachable_hub_is_noted(checkout: LocalCheckout) -> None:
     koji = checkout.home / ".koji"
     koji.mkdir()
     (koji / "config").write_text("[koji]\nserver = http://127.0.0.1:9/kojihub\n")
     done = _config(checkout)
     assert done.returncode == DONE
     assert (
-        "note: cannot reach the hub http://127.0.0.1:9/kojihub: connection refused; what only the hub knows"
+        "note: cannot reach the hub http://127.0.0.1:9/kojihub: connection refused; values from the hub omitted"
         in done.stderr
     )
     assert "rawhide-container-candidate" in done.stdout
@@ -76,7 +76,7 @@ def test_get(checkout: LocalCheckout, key: str, value: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (DONE, f"{value}\n", "")
 
 
-def test_get_what_is_not_set_and_what_cannot_be_read(checkout: LocalCheckout) -> None:
+def test_get_of_unset_key_and_of_unreadable_file(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--get", "tags")
     assert (done.returncode, done.stdout, done.stderr) == (FAILED, "", "")
     (checkout.folder / "container.yaml").write_text("tags: [\n")
@@ -85,20 +85,20 @@ def test_get_what_is_not_set_and_what_cannot_be_read(checkout: LocalCheckout) ->
     assert "[yaml-syntax]" in done.stderr
 
 
-def test_set_what_is_no_yaml(checkout: LocalCheckout) -> None:
+def test_set_of_invalid_yaml(checkout: LocalCheckout) -> None:
     for text in ("platforms.only=[x86_64", "compose.packages={a: b"):
         done = _config(checkout, "--set", text)
         assert done.returncode == USAGE, done.stdout
     assert not (checkout.folder / "container.yaml").exists()
 
 
-def test_get_what_is_not_there(checkout: LocalCheckout) -> None:
+def test_get_of_unknown_key(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--get", "platforms.onyl")
     assert done.returncode == FAILED
-    assert done.stderr == "error: there is no key platforms.onyl\n       did you mean platforms.only?\n"
+    assert done.stderr == "error: unknown key platforms.onyl\n       did you mean platforms.only?\n"
     done = _config(checkout, "--get", "arches", "--offline")
     assert done.returncode == USAGE
-    assert "only the hub knows arches" in done.stderr
+    assert "arches is only known to the hub" in done.stderr
 
 
 def test_set_and_unset(checkout: LocalCheckout) -> None:
@@ -106,13 +106,15 @@ def test_set_and_unset(checkout: LocalCheckout) -> None:
     path.write_text("# mine\ntags: [a] # b\n")
     done = _config(checkout, "--set", "platforms.only=x86_64,aarch64", "--unset", "tags")
     assert done.returncode == DONE
-    assert done.stdout == "container.yaml changed: don't forget to commit it\n"
+    assert done.stdout == "container.yaml changed: remember to commit it\n"
     assert path.read_text() == "# mine\nplatforms:\n  only: [x86_64, aarch64]\n"
-    assert _config(checkout, "--set", "platforms.only=x86_64,aarch64").stdout == "container.yaml says so already\n"
+    assert (
+        _config(checkout, "--set", "platforms.only=x86_64,aarch64").stdout == "container.yaml is already up to date\n"
+    )
     assert _config(checkout, "--unset", "tags").returncode == FAILED
 
 
-def test_a_dry_run_shows_the_change(checkout: LocalCheckout) -> None:
+def test_dry_run_shows_the_change(checkout: LocalCheckout) -> None:
     done = checkout.run("--dry-run", "container-build-config", "--set", "tags=a")
     assert (
         done.stdout == "dry run: would write\n--- a/container.yaml\n+++ b/container.yaml\n@@ -0,0 +1 @@\n+tags: [a]\n"
@@ -120,7 +122,7 @@ def test_a_dry_run_shows_the_change(checkout: LocalCheckout) -> None:
     assert not (checkout.folder / "container.yaml").exists()
 
 
-def test_what_would_be_invalid_is_refused(checkout: LocalCheckout) -> None:
+def test_invalid_changes_are_refused(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--set", "platforms.onyl=x")
     assert done.returncode == REFUSED
     assert "container.yaml:2: error: unknown key onyl in platforms [yaml-unknown-key]" in done.stderr
@@ -136,39 +138,39 @@ def test_check(checkout: LocalCheckout) -> None:
     assert done.returncode == REFUSED
     assert done.stdout.startswith("container.yaml:1: error: unknown key platfroms [yaml-unknown-key]\n")
     assert done.stdout.endswith("1 error, 1 warning\n")
-    found = json.loads(_config(checkout, "--check", "--json").stdout)
-    assert (found["errors"], found["warnings"]) == (1, 1)
-    assert found["findings"][0]["line"] == 1
+    output = json.loads(_config(checkout, "--check", "--json").stdout)
+    assert (output["errors"], output["warnings"]) == (1, 1)
+    assert output["findings"][0]["line"] == 1
 
 
-def test_check_needs_files_alone(checkout: LocalCheckout, tmp_path: Path) -> None:
+def test_check_needs_only_files(checkout: LocalCheckout, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "Dockerfile").write_text((checkout.folder / "Dockerfile").read_text())
     assert checkout.run("container-build-config", "--check", cwd=folder).stdout == "no findings\n"
 
 
-def test_outside_of_a_checkout_files_are_shown(checkout: LocalCheckout, tmp_path: Path) -> None:
+def test_files_are_shown_outside_of_a_checkout(checkout: LocalCheckout, tmp_path: Path) -> None:
     done = checkout.run("container-build-config", cwd=tmp_path)
     assert done.returncode == DONE
     assert f"note: {tmp_path} is not a git repository" in done.stderr
     assert checkout.run("container-build-config", "--get", "branch", cwd=tmp_path).returncode == REFUSED
 
 
-def test_without_a_branch_there_is_no_target(checkout: LocalCheckout) -> None:
+def test_no_target_without_a_branch(checkout: LocalCheckout) -> None:
     checkout.git("switch", "--quiet", "--detach")
     done = _config(checkout)
     assert done.returncode == DONE
-    assert "note: the checkout is on no branch, so there is no target; what only the hub knows" in done.stderr
+    assert "note: unknown target: the checkout is not on a branch; values from the hub omitted" in done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("branch", "target"))] == ["-", "-"]
     assert _config(checkout, "--get", "build-tag").returncode == REFUSED
 
 
-def test_the_old_name_and_the_new_one_are_the_same(checkout: LocalCheckout) -> None:
+def test_container_build_setup_and_config_are_equivalent(checkout: LocalCheckout) -> None:
     path = checkout.folder / ".osbs-repo-config"
-    said = f"Config value changed, don't forget to commit {path} file\n"
+    message = f"Config value changed, don't forget to commit {path} file\n"
     for one, other in (("setup", "config"), ("config", "setup")):
-        assert checkout.run(f"container-build-{one}", "--set-autorebuild", "true").stdout == said
+        assert checkout.run(f"container-build-{one}", "--set-autorebuild", "true").stdout == message
         assert path.read_text() == "[autorebuild]\nenabled = true\n\n"
         assert ".osbs-repo-config" in checkout.git("diff", "--cached", "--name-only")
         assert checkout.run(f"container-build-{other}", "--get-autorebuild").stdout == "true\n"
@@ -199,7 +201,7 @@ def test_wrong_usage(checkout: LocalCheckout, arguments: tuple[str, ...]) -> Non
     assert not (checkout.folder / "container.yaml").exists()
 
 
-def test_nothing_from_the_files_moves_the_terminal(checkout: LocalCheckout) -> None:
+def test_control_characters_in_files_are_replaced(checkout: LocalCheckout) -> None:
     (checkout.folder / "container.yaml").write_text('set_release_env: "\\e[2J\\nforged  line\\u202e"\n')
     done = _config(checkout, "--offline")
     assert "\x1b" not in done.stdout
@@ -207,7 +209,7 @@ def test_nothing_from_the_files_moves_the_terminal(checkout: LocalCheckout) -> N
     assert not [line for line in done.stdout.splitlines() if line.startswith("forged")]
 
 
-def test_the_arguments_need_nothing_heavy() -> None:
+def test_add_arguments_imports_no_slow_modules() -> None:
     code = (
         "import argparse, sys; from fedpkg_container.commands import container_build_config as c;"
         "c.add_arguments(argparse.ArgumentParser());"

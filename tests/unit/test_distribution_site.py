@@ -101,12 +101,12 @@ profil = koji
         "[target stable] koji_tags is missing",
         "[mirror] target = unstable: there is no [target unstable]",
         "[mirror] rate = fast: must be a size",
-        "[mirror] colour: no such setting (there are archives, directory, grace, ",
-        "[koji] profil: no such setting (there are profile)",
-        "[promotions]: no such section (there are koji, candidate, ",
+        "[mirror] colour: unknown setting (known: archives, directory, grace, ",
+        "[koji] profil: unknown setting (known: profile)",
+        "[promotions]: unknown section (known: koji, candidate, ",
         ", redirects, target NAME)",
-        "[target te st]: no such section (the name of a target is one word: [target NAME])",
-        "[target]: no such section (the name of a target is one word: [target NAME])",
+        "[target te st]: unknown section (must be [target NAME], with a name of one word)",
+        "[target]: unknown section (must be [target NAME], with a name of one word)",
         "see fedpkg-container-registry(1), docs/distribution.md",
     ):
         assert part in raised.value.solution

@@ -16,7 +16,7 @@ from fedpkg_container.model.build import Target
 from tests.support.checkout import DOCKERFILE, read_nothing
 
 TARGET = Target("t", "t-build", "t-dest", ("x86_64", "aarch64", "s390x"))
-SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), Setting("hub", None, "koji profile")]
+SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), Setting("hub", None, "Koji profile")]
 
 
 def _settings(folder: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:

@@ -47,7 +47,7 @@ def test_build_within_its_average_duration() -> None:
 
 
 def test_longer_build_has_no_progress_bar() -> None:
-    assert _live(15.0, time.time() - 38) == "running 0:38, longer than the usual 0:15"
+    assert _live(15.0, time.time() - 38) == "running 0:38, above the average of 0:15"
 
 
 def test_progress_bar_is_never_full() -> None:
@@ -56,7 +56,7 @@ def test_progress_bar_is_never_full() -> None:
 
 def test_a_build_that_waits_for_a_builder() -> None:
     shown = _live(15.0, None)
-    assert shown.startswith("waiting 0:00, for a build of about 0:15\n")
+    assert shown.startswith("waiting 0:00, average build time 0:15\n")
     assert shown.endswith(" 0%")
 
 
@@ -69,12 +69,12 @@ def test_local_clock_is_ahead() -> None:
 @pytest.mark.parametrize(
     ("ago", "said"),
     [
-        (45.0, "45% of the usual 1 min 40 s"),
-        (99.7, "99% of the usual 1 min 40 s"),
-        (130.0, "longer than the usual 1 min 40 s"),
-        (-30.0, "0% of the usual 1 min 40 s"),
+        (45.0, "45% of the average 1 min 40 s"),
+        (99.7, "99% of the average 1 min 40 s"),
+        (130.0, "above the average 1 min 40 s"),
+        (-30.0, "0% of the average 1 min 40 s"),
     ],
 )
 def test_container_status(ago: float, said: str) -> None:
     running = RequestedBuild("git://x#abc", "t", "rawhide", False, "me", (_task(time.time() - ago),))
-    assert next(iter(_running(running, 100.0))) == f"building now: build of rawhide (abc), by me, {said}"
+    assert next(iter(_running(running, 100.0))) == f"running: build of rawhide (abc), by me, {said}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.engines import ids
-from fedpkg_container.engines.ids import COUNT, IdRange
+from fedpkg_container.engines.ids import COUNT, IdRange, Ids
 from fedpkg_container.errors import FedpkgContainerError
 
 _LINES = st.lists(
@@ -97,3 +97,16 @@ def test_too_few_ranges_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(FedpkgContainerError, match="account account has no two ranges") as raised:
         ids.read_ids("account")
     assert "account:1073741824:" in raised.value.solution
+
+
+def test_each_build_gets_a_free_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "_LOCKS", tmp_path)
+    monkeypatch.setattr(ids, "TIMEOUT", 0.1)
+    ranges = (IdRange(65536, 65536), IdRange(131072, 65536))
+    machine = Ids(IdRange(1, 2), ranges)
+    with machine.allocated() as first, machine.allocated() as second:
+        assert (first, second) == ranges
+        with pytest.raises(FedpkgContainerError, match=r"all 2 ranges of subordinate IDs were in use"):
+            machine.allocated().__enter__()
+    with machine.allocated() as again:
+        assert again == ranges[0]

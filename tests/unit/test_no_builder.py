@@ -78,7 +78,8 @@ def test_plain_output_reports_it_once() -> None:
     for event in (EVENT, NoBuilder(_task(), 1, 780.0), BuilderSeen("aarch64"), EVENT):
         show(event)
     assert (
-        stream.getvalue() == "task 7 still waits: no builder for aarch64 has checked in with the hub for 12 min\n" * 2
+        stream.getvalue()
+        == "task 7 is still waiting: no builder for aarch64 has checked in with the hub for 12 min\n" * 2
     )
 
 
@@ -100,10 +101,10 @@ def test_live_view_shows_it_while_it_lasts() -> None:
     view = LiveRenderer(stream, console=Console(file=stream, width=100, height=24, force_terminal=False))
     view(EVENT)
     view(NoBuilder(_task(), 1, 780.0))
-    assert _live(view, stream).count("task 7 still waits: no builder for aarch64 has checked in") == 1
+    assert _live(view, stream).count("task 7 is still waiting: no builder for aarch64 has checked in") == 1
     assert "for 13 min" in _live(view, stream)
     view(BuilderSeen("aarch64"))
-    assert "still waits" not in _live(view, stream)
+    assert "is still waiting" not in _live(view, stream)
 
 
 @pytest.mark.parametrize("seconds", [None, 720.04])

@@ -1,4 +1,4 @@
-"""What is read of processes and mounts of the machine: their names need not be UTF-8."""
+"""Processes and mounts of this machine, whose names need not be valid UTF-8."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_children(strange: int) -> None:
     assert found[strange].endswith("caf\N{REPLACEMENT CHARACTER}) S 1 1000")
 
 
-def test_fields_are_those_of_koji() -> None:
+def test_fields_equal_kojis() -> None:
     with subprocess.Popen(["sleep", "1000"]) as process:
         try:
             eventually(lambda: _manager()._getStat(process.pid) is not None, lambda: process.pid)
@@ -55,7 +55,7 @@ def test_fields_are_those_of_koji() -> None:
     assert _manager()._getStat(process.pid) is None
 
 
-def test_command_lines_do_not_steer_the_terminal_that_shows_the_log() -> None:
+def test_control_characters_in_command_lines_are_replaced() -> None:
     command = [sys.executable, "-c", "print(flush=True); input()", "\x1b[2J\n" + "x" * 100_000]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -68,7 +68,7 @@ def test_files_of_other_sections_need_not_exist(tmp_path: Path) -> None:
     assert _run(path, "--nginx").returncode == 0
     with pytest.raises(ConfigurationError) as caught:
         read_site(path)
-    assert caught.value.solution.count("no such file or folder") == 2
+    assert caught.value.solution.count("no such file or directory") == 2
 
 
 def test_site_without_front_end(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_web_server_must_be_given(tmp_path: Path) -> None:
     ("before", "after", "said"),
     [
         ("mirror = https://cdn.example.org/", "", "[redirects] mirror is missing"),
-        ("via = cdn77", "vai = cdn77", "[redirects] vai: no such setting"),
+        ("via = cdn77", "vai = cdn77", "[redirects] vai: unknown setting"),
         ("via = cdn77", "via = cdn77 a|b", "[redirects] via = a|b: must be a part of the Via header"),
         ("tree = /srv/mirror", "tree = srv", "[redirects] tree = srv: must be an absolute path"),
         ("10.0.0.0/8", "10.0.0.1/8", "[redirects] networks = 10.0.0.1/8: must be a network"),

@@ -14,7 +14,7 @@ import pytest
 
 from fedpkg_container.engines import workspace
 from fedpkg_container.engines.ids import IdRange, Ids
-from fedpkg_container.engines.workspace import Workspaces, locked, mounts_below, processes_in
+from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import is_running
 from tests.support.waiting import PATIENCE, eventually
@@ -157,18 +157,3 @@ def test_the_environment_that_a_process_shows_is_not_read_whole(tmp_path: Path) 
         finally:
             tracemalloc.stop()
             process.kill()
-
-
-def test_who_waits_for_a_lock_may_end_the_wait(tmp_path: Path) -> None:
-    def end() -> None:
-        raise KeyboardInterrupt
-
-    path = tmp_path / "lock"
-    with locked(path, wait=True), pytest.raises(KeyboardInterrupt), locked(path, wait=True, tick=end):
-        pass
-    with (
-        locked(path, wait=True),
-        pytest.raises(FedpkgContainerError, match=r"was locked for 0\.2 s"),
-        locked(path, wait=True, timeout=0.2),
-    ):
-        pass

@@ -17,7 +17,7 @@ from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.sandbox import containers_conf
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError
-from fedpkg_container.process import background, run
+from fedpkg_container.process import run, run_in_background
 from fedpkg_container.text import printable
 
 #: Seconds until the page must have come.
@@ -57,7 +57,7 @@ def _started(
         port = int(free.getsockname()[1])
     arguments = ["buildah", "run", *isolation.options(), "--network", "host", "--env", f"PORT=127.0.0.1:{port}"]
     log = folder / "run.log"
-    with background([*arguments, container, "--", *command], log=log, env=environment) as process:
+    with run_in_background([*arguments, container, "--", *command], log=log, env=environment) as process:
 
         def check() -> None:
             if process.poll() is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fedpkg_container.completion.values import is_safe
 from fedpkg_container.registry.config_path import journal_path, target_names
-from fedpkg_container.settings import size_of
+from fedpkg_container.settings import parse_size
 
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
 #: Bytes read from the end of the promotion journal for completion: several hundred promotions.
@@ -50,7 +50,7 @@ def parallel(text: str) -> int:
 
 def size(text: str) -> int:
     """Parse a number of bytes."""
-    number = size_of(text)
+    number = parse_size(text)
     if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, e.g. 500K or 20M")
     return number
@@ -71,10 +71,10 @@ def add_koji_tag(parser: argparse._ActionsContainer, *, help: str) -> None:  # n
 
 def koji_tag(arguments: argparse.Namespace) -> str:
     """Return the value of ``--koji-tag``; warn if its old name was used."""
-    from fedpkg_container.commands.terminal import complain
+    from fedpkg_container.commands.terminal import print_stderr
 
     if arguments.deprecated_tag:
-        complain("warning: --tag is deprecated; use --koji-tag instead")
+        print_stderr("warning: --tag is deprecated; use --koji-tag instead")
     return str(arguments.koji_tag or arguments.deprecated_tag)
 
 

@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
-    from fedpkg_container.commands.terminal import complain
+    from fedpkg_container.commands.terminal import print_stderr
     from fedpkg_container.hub.session import hub_errors, logged_in
     from fedpkg_container.image.base.base_import import BaseImport, workshop
     from fedpkg_container.image.base.identity import identify
     from fedpkg_container.image.base.source import open_source
 
     account, candidates = site.importer, site.candidates
-    with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:
+    with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else print_stderr) as shop:
         source = open_source(arguments.image, shop.engine.workspace, site.access, site.limits)
         identity = identify(source, arguments.nvr, arguments.repository)
         with logged_in(site.profile, account) as session, hub_errors(session.baseurl):
@@ -79,10 +79,10 @@ def _destination(session: Any, target: str) -> str:
 
 
 def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
-    from fedpkg_container.commands.terminal import complain, say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
 
     if as_json:
-        say_json({
+        print_json({
             "version": 1,
             "nvr": str(imported.nvr),
             "build": imported.build_id,
@@ -92,8 +92,8 @@ def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
             "warnings": list(imported.warnings),
         })  # fmt: skip
         return
-    complain(*(f"warning: {warning}" for warning in imported.warnings))
+    print_stderr(*(f"warning: {warning}" for warning in imported.warnings))
     had = "already imported" if imported.was_there else "imported"
-    say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
+    print_lines(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
     if not in_tag and not imported.was_there:
-        complain(f"it is in no Koji tag: koji tag-build TAG {imported.nvr}")
+        print_stderr(f"it is in no Koji tag: koji tag-build TAG {imported.nvr}")

@@ -26,20 +26,20 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
     from dataclasses import asdict
 
-    from fedpkg_container.commands.terminal import complain, say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
     from fedpkg_container.registry.promotion.listing import list_images
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
     images = list_images(site, target, arguments.repository)
     if arguments.json:
-        say_json({"format": FORMAT, "target": target.name, "images": [asdict(image) for image in images]})
+        print_json({"format": FORMAT, "target": target.name, "images": [asdict(image) for image in images]})
         return 0
     if not images:
-        complain(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
+        print_stderr(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
     for image in images:
         when = f"promoted {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
-        say(
+        print_lines(
             f"{image.repository}: {' '.join(image.tags)}",
             f"    {image.nvr or 'unknown build'}, {when}",
             f"    {image.digest}",

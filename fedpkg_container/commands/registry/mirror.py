@@ -15,7 +15,7 @@ from fedpkg_container.commands.registry.arguments import (
     parallel,
     size,
 )
-from fedpkg_container.text import counted, printable_line
+from fedpkg_container.text import pluralize, printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -42,12 +42,13 @@ def summary_lines(summary: Summary, directory: Path, *, verified: bool) -> Itera
         (summary.waiting, "to be deleted later"),
     )
     more = "".join(f", {number} {what}" for number, what in now_and_then if number)
-    new = counted(summary.new, "new blob")
+    new = pluralize(summary.new, "new blob")
     read = " and verified" if verified else ""
     yield f"{would}{printable_line(str(directory))}: {new}{size}, {summary.present} present{read}{more}"
     yield (
-        f"{counted(summary.repositories, 'repository')}, {counted(summary.tags, 'tag')} ({summary.queried} queried),"
-        f" {counted(summary.manifests, 'manifest')}; {counted(summary.requests, 'request')}, {summary.seconds:.1f} s"
+        f"{pluralize(summary.repositories, 'repository')}, {pluralize(summary.tags, 'tag')} "
+        f"({summary.queried} queried), {pluralize(summary.manifests, 'manifest')}; "
+        f"{pluralize(summary.requests, 'request')}, {summary.seconds:.1f} s"
     )
 
 
@@ -104,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
     from fedpkg_container.commands.registry.progress_bar import shown
-    from fedpkg_container.commands.terminal import complain, complain_of_error, say, say_json
+    from fedpkg_container.commands.terminal import print_error, print_json, print_lines, print_stderr
     from fedpkg_container.registry.mirror.run import mirror
 
     target = site.target(arguments.target or site.mirroring.target)
@@ -113,15 +114,15 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     with shown() as progress:
         summary = mirror(registry or target.registry, target.access, options, progress)
     if arguments.json:
-        say_json(summary.report())
+        print_json(summary.report())
     else:
-        say(*summary_lines(summary, options.directory, verified=options.verify))
+        print_lines(*summary_lines(summary, options.directory, verified=options.verify))
         for error in summary.errors:
-            complain_of_error(error)
+            print_error(error)
         if summary.errors and not summary.interrupted:
-            complain("existing files can be served; the next run will retry the rest")
+            print_stderr("existing files can be served; the next run will retry the rest")
     if summary.interrupted:
-        complain(f"stopped by {summary.interrupted}; the mirror is consistent and the next run will resume")
+        print_stderr(f"stopped by {summary.interrupted}; the mirror is consistent and the next run will resume")
     return _status(summary)
 
 

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.registry.results import show, status, summary
-    from fedpkg_container.commands.terminal import say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import find_candidates, tagged_candidates
     from fedpkg_container.hub.session import anonymous_session, hub_errors
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         results = promote(site, target, builds, options, on_result=on_result, progress=progress)
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
+        print_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(results))
+        print_lines(*summary(results))
     return status(results)

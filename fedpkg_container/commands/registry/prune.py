@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import whole_days
-from fedpkg_container.text import counted
+from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -35,12 +35,12 @@ def lines(report: Report) -> Iterator[str]:
     number, size = len(report.images), sum(image.size or 0 for image in report.images)
     done = sum(image.result.done for image in report.images), sum(entry.result.done for entry in report.emptied)
     if report.deletes and (number or report.emptied):
-        emptied = counted(len(report.emptied), "staging repository")
-        yield f"deleted: {done[0]} of {counted(number, 'image')}; emptied: {done[1]} of {emptied}"
+        emptied = pluralize(len(report.emptied), "staging repository")
+        yield f"deleted: {done[0]} of {pluralize(number, 'image')}; emptied: {done[1]} of {emptied}"
     elif number or report.emptied:
         yield (
-            f"{counted(number, 'image')} ({_bytes(size)}, including shared layers) and"
-            f" {counted(len(report.emptied), 'staging repository')} would be deleted; {_kept_count(report)}"
+            f"{pluralize(number, 'image')} ({_bytes(size)}, including shared layers) and"
+            f" {pluralize(len(report.emptied), 'staging repository')} would be deleted; {_kept_count(report)}"
         )
         yield "nothing was deleted; use --delete to delete"
     else:
@@ -50,7 +50,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _kept_count(report: Report) -> str:
-    return counted(len(report.kept), "image is kept", "images are kept")
+    return pluralize(len(report.kept), "image is kept", "images are kept")
 
 
 def garbage_collection(registry: str) -> str:
@@ -61,7 +61,7 @@ def garbage_collection(registry: str) -> str:
 def _table(report: Report) -> Iterator[str]:
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
     for entry in report.emptied:
-        tags = counted(entry.staged.tags, "image")
+        tags = pluralize(entry.staged.tags, "image")
         why = _with_result(entry.result, f"task {entry.staged.task_id} has ended")
         rows.append((f"{entry.staged.repository} ({tags})", "", "", why))
     rows += [_image_row(image) for image in report.images]
@@ -123,7 +123,7 @@ def _kept_lines(report: Report) -> Iterator[str]:
         yield f"problem: {text}"
     reasons = Counter(image.decision.why for image in report.kept if not image.decision.is_age_unknown)
     if reasons and not report.deletes:
-        yield f"{counted(sum(reasons.values()), 'image is', 'images are')} needed or recent"
+        yield f"{pluralize(sum(reasons.values()), 'image is', 'images are')} needed or recent"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +144,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
-    from fedpkg_container.commands.terminal import complain, say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
     from fedpkg_container.hub.image_records import KojiRecords
     from fedpkg_container.hub.session import anonymous_session
     from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
@@ -156,9 +156,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         staging=both or arguments.staging,
         candidates=both or arguments.candidates,
     )
-    report = Pruner(site, KojiRecords(anonymous_session(site.profile)), wanted, notice=complain).run()
+    report = Pruner(site, KojiRecords(anonymous_session(site.profile)), wanted, notice=print_stderr).run()
     if arguments.json:
-        say_json({**report.to_json(), "garbage_collection": garbage_collection(report.registry)})
+        print_json({**report.to_json(), "garbage_collection": garbage_collection(report.registry)})
     else:
-        say(*lines(report))
+        print_lines(*lines(report))
     return 1 if report.failed else 0

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     :raises ConfigurationError: if no front end is configured
     """
-    from fedpkg_container.commands.terminal import say
+    from fedpkg_container.commands.terminal import print_lines
     from fedpkg_container.errors import ConfigurationError
     from fedpkg_container.registry.redirects import render
 
@@ -46,5 +46,5 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
             f"{site.path} does not configure a front end",
             solution="add a section [redirects]: fedpkg-container-registry(1), docs/redirects.md",
         )
-    say(render(arguments.kind, site.front_end).rstrip("\n"))
+    print_lines(render(arguments.kind, site.front_end).rstrip("\n"))
     return 0

@@ -27,16 +27,16 @@ def summary(results: Sequence[PromotionResult]) -> list[str]:
 
 def show(result: PromotionResult) -> None:
     """Print the result for a build: changes on standard output, errors on standard error."""
-    from fedpkg_container.commands.terminal import complain_of_error, say
+    from fedpkg_container.commands.terminal import print_error, print_lines
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
     if result.state not in (FAILED, REFUSED):
         is_plan = result.state == PLANNED
         outcome_text = "nothing to do" if result.state == UNCHANGED else "would be done" if is_plan else "done"
-        say(f"{result.nvr} in {result.repository}: {outcome_text}", *_details(result, is_plan=is_plan))
+        print_lines(f"{result.nvr} in {result.repository}: {outcome_text}", *_details(result, is_plan=is_plan))
     if result.error:
         message = result.error if result.nvr in result.error else f"{result.nvr}: {result.error}"
-        complain_of_error(message, result.solution)
+        print_error(message, result.solution)
 
 
 def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.registry.prune import garbage_collection
     from fedpkg_container.commands.registry.results import show, status, summary
-    from fedpkg_container.commands.terminal import say, say_json
+    from fedpkg_container.commands.terminal import print_json, print_lines
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.unpromote import unpromote
 
@@ -44,9 +44,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     )
     if arguments.json:
         seconds = time.monotonic() - began
-        say_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
+        print_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
     else:
-        say(*summary(results))
+        print_lines(*summary(results))
         if any(result.deleted for result in results) and not arguments.dry_run:
-            say(garbage_collection(target.registry))
+            print_lines(garbage_collection(target.registry))
     return status(results)

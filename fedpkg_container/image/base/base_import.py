@@ -17,7 +17,7 @@ import requests
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import RUNTIMES, Isolation
-from fedpkg_container.engines.workspace import Workspaces, locked
+from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
 from fedpkg_container.image.base.identity import BaseIdentity, labelled
@@ -31,6 +31,7 @@ from fedpkg_container.image.record.attachments import Documents, Made, Origin
 from fedpkg_container.image.record.koji_import import Importing, upload_folder
 from fedpkg_container.image.record.metadata import Provenance, Published
 from fedpkg_container.image.resolve.names import FloatingTags, Tags
+from fedpkg_container.locking import locked
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
 from fedpkg_container.model.nvr import NVR, sanitize_tag
@@ -38,7 +39,7 @@ from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
-from fedpkg_container.signals import uninterrupted
+from fedpkg_container.signals import shield_signals
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class BaseImport:
         try:
             return self._import(source, identity, reservation, started)
         except BaseException:
-            with uninterrupted():
+            with shield_signals():
                 self._refund(reservations, reservation)
             raise
 

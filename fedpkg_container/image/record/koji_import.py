@@ -24,7 +24,7 @@ from fedpkg_container.model.koji_images import RecordedImage, image_metadata
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
-from fedpkg_container.signals import uninterrupted
+from fedpkg_container.signals import shield_signals
 
 #: What the hub is told of a build, as a file in the folder of its import.
 _METADATA = "metadata.json"
@@ -81,7 +81,7 @@ class Importing:
         path.write_text(json.dumps(described, indent=1))
         self._upload(path, upload)
         self.after("uploaded")
-        with uninterrupted():  # the hub would go on, and what it imports must not be given back meanwhile
+        with shield_signals():  # the hub would go on, and what it imports must not be given back meanwhile
             self._record(reservation, upload, described["build"]["extra"])
         self.log.line(f"recorded as build {reservation.build_id}")
         self.after("imported")

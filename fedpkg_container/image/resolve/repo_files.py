@@ -14,7 +14,7 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
 from fedpkg_container.registry.session import OpenSockets
-from fedpkg_container.text import printable_line, without_credentials
+from fedpkg_container.text import printable_line, strip_credentials
 
 #: Seconds for connecting and for each answer, and for the whole file.
 TIMEOUT = 30
@@ -63,7 +63,7 @@ def _refusal(url: str, why: str) -> RefusedError:
 
 
 def _shown(text: str) -> str:
-    return without_credentials(printable_line(text))
+    return strip_credentials(printable_line(text))
 
 
 def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:

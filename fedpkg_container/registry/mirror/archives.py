@@ -18,7 +18,7 @@ from pathlib import Path
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.platforms import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import piped
+from fedpkg_container.process import pipeline
 from fedpkg_container.registry.digests import file_digest
 from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
@@ -182,7 +182,7 @@ class Archives:
         copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{source}"]
         packer = ["igzip" if shutil.which("igzip") else "gzip", "-n", "-1"]
         try:
-            with piped([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=temporary) as wait:
+            with pipeline([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=temporary) as wait:
                 wait(self.access.timeout)
             temporary.chmod(FILE_MODE)
             sync(temporary)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fedpkg_container import locking
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.text import printable_line
 
@@ -21,17 +21,18 @@ def locked(path: Path, what: Path) -> Iterator[None]:
     :param what: what is locked, for the error
     :raises FedpkgContainerError: if another process holds it
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = stack.enter_context(locking.locked(path, wait=False, mode=0o600))
         except BlockingIOError:
-            holder = printable_line(file.read(200).strip()) or "another process"
+            holder = (
+                printable_line(path.read_text(encoding="utf-8", errors="replace")[:200].strip()) or "another process"
+            )
             raise FedpkgContainerError(
                 f"{what} is locked by {holder}", solution="wait until it has ended, or stop it"
             ) from None
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-        file.truncate()
+        file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename} since {since}\n")
         file.flush()
         yield

@@ -11,13 +11,13 @@ import hashlib
 import os
 import struct
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+from fedpkg_container.locking import acquire
 
 #: Seconds to wait for another process, and between two attempts.
 TIMEOUT = 600.0
@@ -66,17 +66,18 @@ class Locks:
     def _wait(self, descriptor: int, name: str) -> None:
         start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
         lock_request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
-        deadline = time.monotonic() + TIMEOUT
-        while True:
-            try:
-                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock_request)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise FedpkgContainerError(
-                        f"another process has held the lock of {name} for {TIMEOUT:g} s",
-                        solution="check what it is waiting for",
-                    ) from None
-                if self._canceled.wait(POLL_INTERVAL):
-                    raise FedpkgContainerError(f"{name}: canceled", solution="run the command again") from None
-            else:
-                return
+
+        def attempt() -> None:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock_request)
+
+        def check_canceled() -> None:
+            if self._canceled.is_set():
+                raise FedpkgContainerError(f"{name}: canceled", solution="run the command again")
+
+        try:
+            acquire(attempt, timeout=TIMEOUT, tick=check_canceled, tick_interval=0.0, poll_interval=POLL_INTERVAL)
+        except TimeoutError:
+            raise FedpkgContainerError(
+                f"another process has held the lock of {name} for {TIMEOUT:g} s",
+                solution="check what it is waiting for",
+            ) from None
