@@ -130,7 +130,7 @@ def _notices(client: Any, checkout: Checkout, repositories: LocalRepositories) -
 def _build(client: Any, checkout: Checkout, arch: str, repositories: LocalRepositories) -> int:
     import time
 
-    from fedpkg_container.image.local_build import LocalRequest, build
+    from fedpkg_container.image.local_build import LocalBuildRequest, build_locally
     from fedpkg_container.text import spoken
 
     began = time.monotonic()
@@ -139,8 +139,8 @@ def _build(client: Any, checkout: Checkout, arch: str, repositories: LocalReposi
         if not is_quiet(client) and not is_json(client):
             say(*(printable_line(line.rpartition("\r")[2]) for line in lines))
 
-    request = LocalRequest(checkout.path, arch, repositories.folders, repositories.files, repositories.network)
-    image = build(request, state_folder(), show)
+    request = LocalBuildRequest(checkout.path, arch, repositories.folders, repositories.files, repositories.network)
+    image = build_locally(request, state_folder(), show)
     if is_json(client):
         say_event("image", image=image.name, image_id=image.image_id, packages=image.packages)
     elif is_quiet(client):

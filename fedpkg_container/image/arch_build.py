@@ -15,17 +15,17 @@ from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import Recipe, build_image, unset
-from fedpkg_container.image.config import Site
-from fedpkg_container.image.inspect.buildroot import buildroot
-from fedpkg_container.image.inspect.describe import describe, found_in
-from fedpkg_container.image.publish.archive import Archive, Upload
-from fedpkg_container.image.publish.index import lost_in
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image, merge_labels
+from fedpkg_container.image.config import BuilderConfig
+from fedpkg_container.image.inspect.buildroot import describe_buildroot
+from fedpkg_container.image.inspect.describe import describe_image, inspect_image
+from fedpkg_container.image.publish.archive import ArchFiles, Upload
+from fedpkg_container.image.publish.index import format_warnings
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
-from fedpkg_container.image.resolve.repositories import KojiFiles, Repositories, repo_file
+from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
@@ -45,10 +45,10 @@ class ArchBuild:
     """
 
     spec: BuildSpec
-    site: Site
+    site: BuilderConfig
     engine: Buildah
     source: Path
-    koji: KojiFiles
+    koji: KojiTopdir
     folder: Path
     log: BuildLog
     upload: Upload
@@ -64,28 +64,28 @@ class ArchBuild:
         dockerfile = Dockerfile.read(self.source, spec.arguments)
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.folder)
-        room = guard(self.source, self.site.limits, log)
+        room = disk_guard(self.source, self.site.limits, log)
         deadline = self.site.limits.preparation()
         workspace = self.engine.workspace
-        lookaside.fetch(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
+        lookaside.fetch_sources(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
         bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
         self.after("pulled")
         parents = {written: base.image_id for written, base in bases.items()}
         log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         with ThreadPoolExecutor(1) as beside:
-            tools = beside.submit(buildroot, spec.arch)
+            tools = beside.submit(describe_buildroot, spec.arch)
             image = self._build(dockerfile, bases)
         self.after("executed")
-        with Archive(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
+        with ArchFiles(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
             log.say("reading the image's RPMs")
-            found = found_in(self.engine, image)
+            found = inspect_image(self.engine, image)
             log.say(f"the image holds {len(found['components'])} RPMs")
             self.after("read")
-            warnings = lost_in(lambda: self.engine.configuration(image), self.site.formats)
+            warnings = format_warnings(lambda: self.engine.configuration(image), self.site.formats)
             exact, variants = self._push(image)
             self.after("pushed")
             parent = parents.get(dockerfile.base, "")
-            built = describe(
+            built = describe_image(
                 Registry(self.site.access),
                 spec.arch,
                 exact,
@@ -109,28 +109,28 @@ class ArchBuild:
 
     def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
         self.log.say(f"pulling {pinned}")
-        room = guard(self.folder, self.site.limits, self.log)
+        room = disk_guard(self.folder, self.site.limits, self.log)
         image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
         base = self.engine.bases.pull(image, platform, deadline=deadline, tick=room)
-        checks.check_triggers(written, base.triggers)
+        checks.check_onbuild(written, base.triggers)
         return base
 
     def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
         spec = self.spec
         timestamp = commit_time(self.source, self.engine.workspace)
         shutil.rmtree(self.source / ".git", ignore_errors=True)
-        recipe = Recipe(
+        recipe = BuildRecipe(
             dockerfile=dockerfile,
             context=self.source,
             parents={written: base.name for written, base in bases.items()},
-            labels={**unset(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
+            labels={**merge_labels(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
             timestamp=timestamp,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,
             environment=spec.environment,
             arguments=spec.arguments,
-            help_page=help_page.make(self.source, self.engine.workspace),
+            help_page=help_page.make_man_page(self.source, self.engine.workspace),
             limits=self.site.limits,
         )
         mounts = self._repositories(dockerfile, {written: base.image_id for written, base in bases.items()})
@@ -141,12 +141,12 @@ class ArchBuild:
         folders, files = {}, {}
         if self.spec.repository:
             folders["build-tag"] = self._build_tag()
-            files["build-tag"] = repo_file("build-tag", folders["build-tag"])
+            files["build-tag"] = local_repo_file("build-tag", folders["build-tag"])
         for name, text in self.spec.repo_files.items():
             local = self.koji.localize(name, text, self.spec.arch)
             folders.update(local.folders)
             files[name] = local.text
-        repositories = Repositories(self.engine, self.folder, self.log)
+        repositories = RepositoryMounts(self.engine, self.folder, self.log)
         return repositories.mounts(parents, dockerfile, folders=folders, files=files)
 
     def _build_tag(self) -> Path:

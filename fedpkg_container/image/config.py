@@ -20,15 +20,15 @@ from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 
 #: The file, and the variable that names another one.
-PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
-VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
+CONFIG_PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
+CONFIG_VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
 
 #: Where floating tags can come from.
-FLOATING = ("version", "latest", "container-yaml", "additional-tags")
+FLOATING_TAG_SOURCES = ("version", "latest", "container-yaml", "additional-tags")
 #: What of a build's network is decided when: always the same, or by what its repositories need.
-NETWORKS = ("auto", "none", "isolated", "host")
+NETWORK_MODES = ("auto", "none", "isolated", "host")
 #: Sections whose settings are names of the site's own choice.
-_FREE = ("labels", "build_arguments", "components", "repositories")
+_FREE_SECTIONS = ("labels", "build_arguments", "components", "repositories")
 _KNOWN = {
     "registry": {
         "candidate",
@@ -57,11 +57,11 @@ _KNOWN = {
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "tags": {"floating"},
     "lookaside": {"url", "namespaced", "hash"},
-    **{section: set() for section in _FREE},
+    **{section: set() for section in _FREE_SECTIONS},
 }
 _GIGABYTE = 10**9
 #: Seconds for which a registry that fails is asked again, where the site says nothing.
-PATIENCE = 60
+RETRY_TIMEOUT = 60
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Generator:
+class ContentGenerator:
     """The content generator: the shared account as which builds are imported.
 
     :param name: of the content generator
@@ -144,7 +144,7 @@ class Lookaside:
 
 
 @dataclass(frozen=True)
-class Site:
+class BuilderConfig:
     """A site's decisions.
 
     :param candidate: the registry to which images are pushed, host and port
@@ -175,7 +175,7 @@ class Site:
     denied_networks: tuple[str, ...]
     base_images_keep: int
     limits: Limits
-    generator: Generator
+    generator: ContentGenerator
     floating: frozenset[str]
     lookaside: Lookaside | None
     labels: dict[str, str] = field(default_factory=dict)
@@ -201,42 +201,42 @@ class Site:
         return not self.sources or any(name == each or name.startswith(f"{each}/") for each in self.sources)
 
 
-def read_site(path: Path | None = None) -> Site:
+def read_builder_config(path: Path | None = None) -> BuilderConfig:
     """Read the site's file.
 
     :param path: the file; by default the one that the variable names, or the usual one
     :raises ConfigurationError: it is missing, or some of its values are wrong; all are named
     """
-    path = path or Path(os.environ.get(VARIABLE) or PATH)
+    path = path or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
     settings = Settings.read(path)
     denied = settings.networks("engine", "denied_networks")
-    site = Site(
+    site = BuilderConfig(
         candidate=settings.registry("registry", "candidate"),
-        access=_access(settings, AddressGuard(denied, _named_hosts(settings))),
+        access=_access(settings, AddressGuard(denied, _trusted_hosts(settings))),
         sources=_sources(settings),
         formats=settings.chosen("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
         account=settings.text("engine", "account") or ACCOUNT,
         isolation=_isolation(settings),
-        network=settings.choice("engine", "network", NETWORKS),
+        network=settings.choice("engine", "network", NETWORK_MODES),
         denied_networks=denied,
         base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
         limits=_limits(settings),
-        generator=_generator(settings),
-        floating=frozenset(settings.chosen("tags", "floating", FLOATING, default=FLOATING)),
+        generator=_content_generator(settings),
+        floating=frozenset(settings.chosen("tags", "floating", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)),
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
         build_arguments=settings.section("build_arguments"),
-        components=_packages(settings, "components", _path_problem),
-        repositories=_packages(settings, "repositories", repository_problem),
+        components=_package_lists(settings, "components", _path_problem),
+        repositories=_package_lists(settings, "repositories", repository_problem),
     )
-    problems = settings.problems(_KNOWN, free=_FREE)
+    problems = settings.problems(_KNOWN, free=_FREE_SECTIONS)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
     return site
 
 
-def _packages(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+def _package_lists(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
     """A section that lists packages for each repository.
 
     :param problem_of: what keeps a text from being the name of such a repository
@@ -263,7 +263,7 @@ def _sources(settings: Settings) -> tuple[str, ...]:
     return tuple(each.rstrip("/") for each in settings.words("registry", "sources"))
 
 
-def _named_hosts(settings: Settings) -> tuple[str, ...]:
+def _trusted_hosts(settings: Settings) -> tuple[str, ...]:
     """The hosts that may be at any address: the registries that the site names, and where they may send a builder."""
     allowed = settings.words("registry", "allowed_hosts")
     for word in allowed:
@@ -278,7 +278,7 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        patience=settings.number("registry", "patience", PATIENCE, unit="seconds", least=0),
+        patience=settings.number("registry", "patience", RETRY_TIMEOUT, unit="seconds", least=0),
         guard=guard,
     )
 
@@ -316,9 +316,9 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _generator(settings: Settings) -> Generator:
+def _content_generator(settings: Settings) -> ContentGenerator:
     section = "content_generator"
-    generator = Generator(
+    generator = ContentGenerator(
         name=settings.text(section, "name") or "fedpkg-container",
         certificate=settings.path(section, "certificate"),
         keytab=settings.path(section, "keytab"),

@@ -17,16 +17,16 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.config import Site
-from fedpkg_container.image.publish.floating_tags import Floating
+from fedpkg_container.image.config import BuilderConfig
+from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
 from fedpkg_container.image.publish.index import publish
-from fedpkg_container.image.record.attachments import Document, Documents, Origin
-from fedpkg_container.image.record.koji_import import Recording, already_recorded, upload_folder
+from fedpkg_container.image.record.attachments import Attachment, AttachmentBuilder, ImageOrigin
+from fedpkg_container.image.record.koji_import import BuildRecorder, create_upload_directory, recorded_build
 from fedpkg_container.image.record.metadata import Provenance
 from fedpkg_container.image.resolve import names
-from fedpkg_container.image.resolve.plan import Plan, Planner, specs
-from fedpkg_container.image.resolve.repositories import KojiFiles
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.resolve.plan import Plan, Planner, build_specs
+from fedpkg_container.image.resolve.repositories import KojiTopdir
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import NVR, BuildSpec, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
@@ -36,9 +36,9 @@ from fedpkg_container.signals import uninterrupted
 logger = logging.getLogger(__name__)
 
 #: Seconds that the registry may take for a request of a build that failed: kojid kills those that were canceled soon.
-HURRY = 4.0
+CLEANUP_TIMEOUT = 4.0
 #: Builds one image for each spec, somewhere, and waits for them.
-Spawn = Callable[[list[BuildSpec]], list[BuiltImage]]
+RunArchTasks = Callable[[list[BuildSpec]], list[BuiltImage]]
 
 
 @dataclass
@@ -53,14 +53,14 @@ class ContainerBuild:
     :param after: called after each step
     """
 
-    task: Task
-    site: Site
+    task: BuildTask
+    site: BuilderConfig
     session: Any
     generator: Any
     checkout: Path
-    files: KojiFiles
+    files: KojiTopdir
     log: BuildLog
-    spawn: Spawn
+    spawn: RunArchTasks
     after: Callable[[str], None] = lambda _: None
 
     def run(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class ContainerBuild:
         :raises FedpkgContainerError: a step failed; nothing stays reserved and nothing in staging
         """
         started = time.time()
-        recorded = already_recorded(self.session, self.task)
+        recorded = recorded_build(self.session, self.task)
         if recorded:
             self._empty()
             return self._recording.resume(recorded)
@@ -85,7 +85,7 @@ class ContainerBuild:
             if reservation is not None:
                 with uninterrupted():
                     self._refund(reservation, canceled=not isinstance(error, Exception))
-            self._empty(timeout=HURRY)
+            self._empty(timeout=CLEANUP_TIMEOUT)
             raise
         self._empty()
         return result
@@ -100,8 +100,8 @@ class ContainerBuild:
         return Planner(task, site, self.session, self.checkout, self.files, self.log.say, site.limits.preparation())
 
     @property
-    def _recording(self) -> Recording:
-        return Recording(self.task, self.session, self.generator, self._registry, self.log, self.after)
+    def _recording(self) -> BuildRecorder:
+        return BuildRecorder(self.task, self.session, self.generator, self._registry, self.log, self.after)
 
     @property
     def _reservations(self) -> Reservations:
@@ -126,16 +126,16 @@ class ContainerBuild:
 
     def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> dict[str, Any]:
         repository = ImageReference(self.site.candidate, plan.identity.image)
-        upload = "" if self.task.scratch else upload_folder(self.generator, str(self.task.id))
+        upload = "" if self.task.scratch else create_upload_directory(self.generator, str(self.task.id))
         self._empty()  # of an earlier run of this task, which was killed
         self.after("reserved")
-        images = self.spawn(specs(plan, self.task, self.site, nvr, upload))
+        images = self.spawn(build_specs(plan, self.task, self.site, nvr, upload))
         self.after("built")
         warnings = [warning for image in images for warning in image.warnings]
         tags, kept = self._tags(plan, nvr, repository)
         published = publish(repository, images, tags, self.site.formats, self._registry, self.log)
         self.after("published")
-        documents = Documents(self.session, self._registry, Origin.of(self.task, plan), self.log)
+        documents = AttachmentBuilder(self.session, self._registry, ImageOrigin.of(self.task, plan), self.log)
         said = documents.make(nvr, published, images, started)
         warnings += said.warnings
         self.after("documented")
@@ -146,25 +146,25 @@ class ContainerBuild:
         }
         if reservation is not None:
             provenance = replace(self._provenance(plan, nvr, started), sbom=said.sbom)
-            files = [*said.documents, Document(self.checkout / DOCKERFILE)]
+            files = [*said.documents, Attachment(self.checkout / DOCKERFILE)]
             build_id = self._recording.run(provenance, published, images, reservation, upload, files)
             result["koji_builds"] = [str(build_id)]
         warnings += kept
         return {**result, "user_warnings": sorted(set(warnings))} if warnings else result
 
-    def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[names.Tags, list[str]]:
+    def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[names.BuildTags, list[str]]:
         """The tags of the build, and what is to be said of those that it does not get."""
         unique = names.unique_tag(self.task.id, scratch=self.task.scratch)
         if self.task.scratch:
-            return names.Tags(unique), []
+            return names.BuildTags(unique), []
         if self.task.isolated:
-            return names.Tags(unique, nvr.primary_tag), []
+            return names.BuildTags(unique, nvr.primary_tag), []
         wanted = plan.floating.of(nvr)
-        newer = Floating(self.session, self._registry, repository).newer(nvr, wanted)
+        newer = FloatingTagUpdater(self.session, self._registry, repository).newer(nvr, wanted)
         kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
         for each in kept:
             self.log.say(each)
-        return names.Tags(unique, nvr.primary_tag, wanted), [*plan.floating.passed_over, *kept]
+        return names.BuildTags(unique, nvr.primary_tag, wanted), [*plan.floating.passed_over, *kept]
 
     def _empty(self, timeout: float | None = None) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.
@@ -192,7 +192,7 @@ class ContainerBuild:
             base=plan.dockerfile.base,
             isolated=self.task.isolated,
             repository_urls=options.get("yum_repourls") or [],
-            help_file=help_page.SOURCE if help_page.read(self.checkout) else "",
+            help_file=help_page.HELP_SOURCE if help_page.read_help(self.checkout) else "",
             go_modules=plan.container_yaml.go_modules,
             user_data=options.get("userdata") or {},
             stored=self.site.generator.archives,

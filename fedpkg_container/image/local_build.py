@@ -21,12 +21,12 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import Recipe, build_image, release_environment, unset
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image, merge_labels, release_environment
 from fedpkg_container.image.config import Limits
-from fedpkg_container.image.inspect.describe import found_in
+from fedpkg_container.image.inspect.describe import inspect_image
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
-from fedpkg_container.image.resolve.repositories import Repositories, repo_file
+from fedpkg_container.image.resolve.repositories import RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.nvr import COMPONENT, label, legal_tag
 from fedpkg_container.model.platforms import platform_of
@@ -35,12 +35,12 @@ from fedpkg_container.process import run
 from fedpkg_container.registry.skopeo import Access
 
 #: Seconds that one build may take.
-TIMEOUT = 4 * 3600.0
-COPY_TIMEOUT = 600.0
+BUILD_TIMEOUT = 4 * 3600.0
+GIT_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
-class LocalRequest:
+class LocalBuildRequest:
     """What is built.
 
     :param checkout: folder of the checkout; its files are taken as they are
@@ -71,7 +71,7 @@ class LocalImage:
     packages: int
 
 
-def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], None]) -> LocalImage:
+def build_locally(request: LocalBuildRequest, state: Path, show: Callable[[Sequence[str]], None]) -> LocalImage:
     """Build the checkout, and bring the image into local storage.
 
     :param state: folder for stores, made when it is not there
@@ -102,7 +102,7 @@ class _ShownLog(BuildLog):
 
 @dataclass(frozen=True)
 class _LocalBuild:
-    request: LocalRequest
+    request: LocalBuildRequest
     engine: Buildah
     folder: Path
     log: BuildLog
@@ -114,7 +114,7 @@ class _LocalBuild:
         context = self._context()
         bases = {written: self._parent(written, arch) for written in dockerfile.parents}
         for written, base in bases.items():
-            checks.check_triggers(written, base.triggers)
+            checks.check_onbuild(written, base.triggers)
         parents = {written: base.image_id for written, base in bases.items()}
         labels = dockerfile.labels
         name = label(labels, "name") or self.request.checkout.name
@@ -122,26 +122,26 @@ class _LocalBuild:
         version = label(labels, "version") or "local"
         self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
                      f"network {self.request.network}")  # fmt: skip
-        recipe = Recipe(
+        recipe = BuildRecipe(
             dockerfile=dockerfile,
             context=context,
             parents=parents,
-            labels={**unset(self._labels(), labels), "architecture": arch},
+            labels={**merge_labels(self._labels(), labels), "architecture": arch},
             timestamp=commit_time(self.request.checkout),
             arch=arch,
-            timeout=TIMEOUT,
+            timeout=BUILD_TIMEOUT,
             network=self.request.network,
             environment=release_environment(ContainerYaml.read(self.request.checkout), "local"),
-            help_page=help_page.make(context, self.engine.workspace),
+            help_page=help_page.make_man_page(context, self.engine.workspace),
             limits=Limits(size=sys.maxsize, free=0),
         )
         folders = self.request.repositories
-        files = {**{name: repo_file(name, folder) for name, folder in folders.items()}, **self.request.repo_files}
-        mounts = Repositories(self.engine, self.folder, self.log).mounts(
+        files = {**{name: local_repo_file(name, folder) for name, folder in folders.items()}, **self.request.repo_files}
+        mounts = RepositoryMounts(self.engine, self.folder, self.log).mounts(
             parents, dockerfile, folders=folders, files=files
         )
         image = build_image(self.engine, recipe, mounts, self.folder, self.log)
-        packages = len(found_in(self.engine, image)["components"])
+        packages = len(inspect_image(self.engine, image)["components"])
         reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
         self.log.say(f"bringing {reference} into local storage")
         return LocalImage(str(reference), self.engine.to_local_storage(image, reference), packages)
@@ -156,9 +156,9 @@ class _LocalBuild:
         checkout = self.request.checkout
         listed = run(
             ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            timeout=COPY_TIMEOUT,
+            timeout=GIT_TIMEOUT,
         ).stdout
-        sources = (entry.file for entry in lookaside.entries(checkout))
+        sources = (entry.file for entry in lookaside.read_sources(checkout))
         for name in dict.fromkeys([*filter(None, os.fsdecode(listed).split("\0")), *sources]):
             source, target = checkout / name, context / name
             if source.is_symlink() or source.is_file():

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Task:
+class BuildTask:
     """The task that builds, and what it was asked for.
 
     :param source: URL of dist-git with the commit

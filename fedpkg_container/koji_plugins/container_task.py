@@ -20,11 +20,11 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.cancellation import Cancellation
-from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.config import Site, read_site
-from fedpkg_container.image.resolve.repositories import KojiFiles
-from fedpkg_container.image.resolve.source import Source, fetch
+from fedpkg_container.image.config import BuilderConfig, read_builder_config
+from fedpkg_container.image.resolve.repositories import KojiTopdir
+from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 
@@ -34,7 +34,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Whether this builder can build: a task is left to others where the site's file is wrong."""
         try:
-            read_site()
+            read_builder_config()
         except FedpkgContainerError as error:
             self.logger.error("task %s is left to other builders: %s", self.id, error.reason)
             return False
@@ -91,7 +91,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             raise
 
     @contextlib.contextmanager
-    def engine(self, site: Site) -> Iterator[Buildah]:
+    def engine(self, site: BuilderConfig) -> Iterator[Buildah]:
         """An engine with a store of its own, which is gone afterwards."""
         workspaces = self._workspaces(site)
         isolation = site.isolation or choose(workspaces)
@@ -107,16 +107,16 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             yield engine
             self._prune(engine, site)
 
-    def workspace(self, site: Site) -> contextlib.AbstractContextManager[Workspace]:
+    def workspace(self, site: BuilderConfig) -> contextlib.AbstractContextManager[Workspace]:
         """A directory for a worker, which is gone afterwards."""
         return self._workspaces(site).open(f"task-{self.id}")
 
     @staticmethod
-    def _workspaces(site: Site) -> Workspaces:
+    def _workspaces(site: BuilderConfig) -> Workspaces:
         limits = WorkerLimits(site.limits.memory, site.limits.processes)
         return Workspaces(site.state, account=site.account, limits=limits)
 
-    def _prune(self, engine: Buildah, site: Site) -> None:
+    def _prune(self, engine: Buildah, site: BuilderConfig) -> None:
         """Remove base images that no build has used for long; what cannot be removed now is tried again later."""
         try:
             removed = engine.bases.prune(site.base_images_keep)
@@ -127,13 +127,20 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
                 self.logger.info("removed %d base images that were not used any more", len(removed))
 
     @property
-    def koji_files(self) -> KojiFiles:
+    def koji_files(self) -> KojiTopdir:
         """Koji's files, as kojid's configuration says where they are."""
-        return KojiFiles(Path(self.options.topdir), getattr(self.options, "topurl", None) or "")
+        return KojiTopdir(Path(self.options.topdir), getattr(self.options, "topurl", None) or "")
 
     def checkout(
-        self, url: str, log: BuildLog, site: Site, workspace: Workspace, *, scratch: bool, build_tag: Any = None
-    ) -> Source:
+        self,
+        url: str,
+        log: BuildLog,
+        site: BuilderConfig,
+        workspace: Workspace,
+        *,
+        scratch: bool,
+        build_tag: Any = None,
+    ) -> Checkout:
         """The source at the exact commit, after checking that it may be built here."""
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not the URL of a source: {url}", solution="give git+https://HOST/PATH#COMMIT")
@@ -149,6 +156,6 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         )
         facts = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
         self.run_callbacks("preSCMCheckout", **facts)
-        source = fetch(scm, workspace, log.say, guard(workspace.folder, site.limits, log))
+        source = fetch_checkout(scm, workspace, log.say, disk_guard(workspace.folder, site.limits, log))
         self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.folder))
         return source

@@ -13,9 +13,9 @@ import pytest
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation, Reservations
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.record.koji_import import Importing
-from fedpkg_container.image.record.metadata import Provenance, Published
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.record.koji_import import ContentGeneratorImport
+from fedpkg_container.image.record.metadata import Provenance, PublishedIndex
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from tests.contract.images import ImageImporter
@@ -81,7 +81,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
     """Import an image of which there is only the description."""
     repository = ImageReference("registry.example.org", "contract")
     tag = f"{task_id or 'import'}-20260102030405"
-    published = Published(repository, DIGEST, "application/vnd.oci.image.index.v1+json", Tags(tag, "1-1"))
+    published = PublishedIndex(repository, DIGEST, "application/vnd.oci.image.index.v1+json", BuildTags(tag, "1-1"))
     provenance = Provenance(
         nvr=reservation.nvr,
         source="git+https://example.com/x#0123",
@@ -101,7 +101,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
         components=[], files=[], buildroot=ImageImporter(session, generator).buildroot(),
     )  # fmt: skip
     folder = new_name("upload")
-    Importing(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
+    ContentGeneratorImport(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
 
 
 def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:

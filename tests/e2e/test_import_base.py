@@ -20,8 +20,8 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.config import read_site
-from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.config import read_builder_config
+from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
@@ -66,7 +66,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def scene(started: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     scene = Scene(started, tmp_path)
-    monkeypatch.setattr("fedpkg_container.image.base.tags.INTERVAL", 0.05)
+    monkeypatch.setattr("fedpkg_container.image.base.tags.POLL_INTERVAL", 0.05)
     for name in ("HOME", "PATH"):
         monkeypatch.setenv(name, scene.environment[name])
     return scene
@@ -173,8 +173,8 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
     assert digest in build["extra"]["image"]["index"]["digests"].values()
     with registry_of(scene.box).repository(image) as repository:
         assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
-    site = read_site(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
-    resolver = Resolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
+    site = read_builder_config(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
+    resolver = ParentResolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
         assert resolver._koji_build(pinned) == {"id": build["id"], "nvr": nvr}
 
@@ -352,9 +352,9 @@ def test_what_is_neither_a_file_nor_an_image(scene: Scene, capsys: pytest.Captur
 
 
 def test_two_imports_on_one_machine(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    from fedpkg_container.image.base.base_import import workshop
+    from fedpkg_container.image.base.base_import import import_context
 
-    with workshop(scene.folder / "state", registry_of(scene.box).access):
+    with import_context(scene.folder / "state", registry_of(scene.box).access):
         assert scene.run("import-base", "./any.tar") == 1
     assert "another import runs on this machine" in capsys.readouterr().err
 

@@ -9,8 +9,8 @@ import pytest
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.config import read_site
-from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.config import read_builder_config
+from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
 from fedpkg_container.registry.repository import Repository
@@ -33,7 +33,9 @@ def _resolve(base: tuple[Path, Repository], *arches: str) -> None:
     folder, repository = base
     (folder / "site.conf").write_text(f"[registry]\ncandidate = {repository.http.host}\n")
     platforms = [platform_of(arch) for arch in arches]
-    resolver = Resolver(read_site(folder / "site.conf"), Registry(access(folder)), platforms, lambda _: None)
+    resolver = ParentResolver(
+        read_builder_config(folder / "site.conf"), Registry(access(folder)), platforms, lambda _: None
+    )
     resolver.resolve(Dockerfile(f"FROM {repository.reference.tagged('1')}\n"))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits, Lookaside
 from fedpkg_container.image.resolve import lookaside, source
@@ -51,11 +51,13 @@ def workspace(disk: Path) -> Iterator[Workspace]:
 def test_a_file_of_the_lookaside_cache_that_does_not_end(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     folder = workspace.new("source")
     (folder / "sources").write_text(f"SHA512 (data) = {hashlib.sha512(b'').hexdigest()}\n")
-    room = guard(disk, LIMITS, log)
+    room = disk_guard(disk, LIMITS, log)
     began = time.monotonic()
     with dripping(bytes(MEGABYTE), 0.1) as address:
         with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-            lookaside.fetch(folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.say, room)
+            lookaside.fetch_sources(
+                folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.say, room
+            )
     assert time.monotonic() - began < SOON
     assert shutil.disk_usage(disk).free > 0
 
@@ -68,15 +70,15 @@ def test_a_repository_that_does_not_answer_is_looked_after(disk: Path, workspace
             file.write(bytes(20 * MEGABYTE))
         room()
 
-    room = guard(disk, LIMITS, log)
+    room = disk_guard(disk, LIMITS, log)
     with dripping(b"", 0.1) as address:
         url = scm("git+http://", address.removeprefix("http://"), "/x", "x")
         with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-            source.fetch(url, workspace, log.say, fills)
+            source.fetch_checkout(url, workspace, log.say, fills)
 
 
 def test_nothing_is_begun_where_no_room_is(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     (disk / "other").write_bytes(bytes(80 * MEGABYTE))
     url = scm("git+http://", "127.0.0.1:1", "/x", "x")
     with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-        source.fetch(url, workspace, log.say, guard(disk, LIMITS, log))
+        source.fetch_checkout(url, workspace, log.say, disk_guard(disk, LIMITS, log))

@@ -20,10 +20,10 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.record.attachments import Documents, Origin
-from fedpkg_container.image.record.metadata import Published
+from fedpkg_container.image.record.attachments import AttachmentBuilder, ImageOrigin
+from fedpkg_container.image.record.metadata import PublishedIndex
 from fedpkg_container.image.record.sbom import MEDIA_TYPE
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import ATTEMPTS
@@ -125,8 +125,8 @@ def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
         server.faults["/blobs/"] = [*faults]
         repository = ImageReference(server.address, "hello")
         image: Any = SimpleNamespace(**{**facts.built.__dict__, "digest": digest})
-        published = Published(repository, digest, "", Tags("1-2", "1.0-3"))
-        made = Documents(hub, registry, Origin(facts.source), log).make(
+        published = PublishedIndex(repository, digest, "", BuildTags("1-2", "1.0-3"))
+        made = AttachmentBuilder(hub, registry, ImageOrigin(facts.source), log).make(
             NVR("hello", "1.0", "3"), published, [image], 0.0
         )
     return made, (folder / "container-build.log").read_text()

@@ -13,7 +13,7 @@ from tests.support.waiting import PATIENCE
 
 
 def test_the_machine_and_its_tools() -> None:
-    found = buildroot.buildroot("s390x")
+    found = buildroot.describe_buildroot("s390x")
     assert found["container"] == {"type": "buildah", "arch": "s390x"}
     assert [each["name"] for each in found["tools"]] == ["buildah", "skopeo"]
     assert all(each["version"][0].isdigit() for each in found["tools"])
@@ -31,7 +31,7 @@ def test_the_rpms_of_programs_and_none_of_others(tmp_path: Path, monkeypatch: py
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
     programs = ("stranger", "our-tool", "absent", "our-tool-2")
-    (component,) = buildroot.installed(programs, database=database)
+    (component,) = buildroot.owning_packages(programs, database=database)
     assert (component["type"], component["name"], component["version"]) == ("rpm", "our-tools", "1.0")
     assert len(component["sigmd5"]) == 32
-    assert buildroot.installed(("stranger",), database=database) == []
+    assert buildroot.owning_packages(("stranger",), database=database) == []

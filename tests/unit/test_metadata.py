@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.image.record.metadata import Provenance, Published, metadata
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.record.metadata import Provenance, PublishedIndex, build_metadata
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.reference import ImageReference
 from tests.unit.test_sbom import described, details, read, rpm
 
@@ -17,12 +17,14 @@ def _sent(components: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[
     facts = described(*((each, details()) for each in components))
     archive = {"type": "docker-image", "filename": "x.tar.gz"}
     built = replace(facts.built, files=[archive], buildroot={"components": components})
-    published = Published(ImageReference("registry.example.org", "hello"), built.digest, "", Tags("1-2", "1.0-3"))
+    published = PublishedIndex(
+        ImageReference("registry.example.org", "hello"), built.digest, "", BuildTags("1-2", "1.0-3")
+    )
     provenance = Provenance(
         nvr=facts.nvr, source="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
         isolated=False, repository_urls=[], help_file="",
     )  # fmt: skip
-    sent = metadata(provenance, published, [built], [], None)
+    sent = build_metadata(provenance, published, [built], [], None)
     return sent["output"][0]["components"], sent["buildroots"][0]["components"]
 
 

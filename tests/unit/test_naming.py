@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.config import FLOATING
-from fedpkg_container.image.resolve.names import FloatingTags, Tags, is_unique_tag, repository, unique_tag
+from fedpkg_container.image.config import FLOATING_TAG_SOURCES
+from fedpkg_container.image.resolve.names import (
+    BuildTags,
+    RequestedFloatingTags,
+    is_unique_tag,
+    unique_tag,
+    valid_repository,
+)
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.nvr import legal_tag, nvr_part_problem
 from fedpkg_container.model.reference import is_tag
@@ -19,17 +25,17 @@ BUILT = NVR("hello-container", "1.0", "3")
 NOON = 1_700_000_000.0
 
 
-EVERYTHING = frozenset(FLOATING)
+EVERYTHING = frozenset(FLOATING_TAG_SOURCES)
 
 
 def test_a_full_build_has_all_tags() -> None:
-    floating = FloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
-    tags = Tags(unique_tag(7, scratch=False, now=NOON), BUILT.primary_tag, floating)
+    floating = RequestedFloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
+    tags = BuildTags(unique_tag(7, scratch=False, now=NOON), BUILT.primary_tag, floating)
     assert tags.all == ("1.0-3", "1.0", "latest", "stable", "7-20231114221320")
 
 
 def test_a_scratch_build_has_a_tag_of_its_own_only() -> None:
-    assert Tags(unique_tag(7, scratch=True, now=NOON)).all == ("scratch-7-20231114221320",)
+    assert BuildTags(unique_tag(7, scratch=True, now=NOON)).all == ("scratch-7-20231114221320",)
 
 
 def test_tags_of_single_builds_are_told_from_those_that_people_go_by() -> None:
@@ -39,7 +45,7 @@ def test_tags_of_single_builds_are_told_from_those_that_people_go_by() -> None:
 
 
 def test_tags_of_container_yaml_are_instead_of_all_others() -> None:
-    floating = FloatingTags(EVERYTHING, container_yaml=["rawhide", "1.0-3", "rawhide"], additional=["stable"])
+    floating = RequestedFloatingTags(EVERYTHING, container_yaml=["rawhide", "1.0-3", "rawhide"], additional=["stable"])
     assert floating.of(BUILT) == ("rawhide",)
 
 
@@ -53,18 +59,18 @@ def test_tags_of_container_yaml_are_instead_of_all_others() -> None:
     ],
 )
 def test_a_site_chooses_where_floating_tags_come_from(policy: list[str], expected: tuple[str, ...]) -> None:
-    assert FloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
+    assert RequestedFloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
 
 
 def test_a_tag_that_no_registry_takes_is_passed_over() -> None:
-    floating = FloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
+    floating = RequestedFloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
     assert floating.of(BUILT) == ("ok",)
     assert floating.passed_over == [
         "tag 'v 1' of container.yaml is passed over: no registry takes it",
         "tag 'x\\x1b' of container.yaml is passed over: no registry takes it",
     ]
-    assert FloatingTags(["latest"], container_yaml=["v 1"]).passed_over == []
-    assert FloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
+    assert RequestedFloatingTags(["latest"], container_yaml=["v 1"]).passed_over == []
+    assert RequestedFloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
 
 
 def test_what_a_tag_cannot_hold_is_replaced() -> None:
@@ -94,7 +100,7 @@ def test_versions_and_releases(part: str) -> None:
 
 @pytest.mark.parametrize("name", ["hello", "f41/hello-web", "a/b/c"])
 def test_names_that_are_repositories(name: str) -> None:
-    assert repository(name) == name
+    assert valid_repository(name) == name
 
 
 @pytest.mark.parametrize(
@@ -116,4 +122,4 @@ def test_names_that_are_repositories(name: str) -> None:
 )
 def test_names_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(BuildFailedError, match="label name"):
-        repository(name)
+        valid_repository(name)

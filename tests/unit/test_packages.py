@@ -13,7 +13,7 @@ from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.inspect import rpms
-from fedpkg_container.image.inspect.rpms import FORMAT, MOST, parse, read_packages
+from fedpkg_container.image.inspect.rpms import MAX_RPMS, QUERY_FORMAT, parse_packages, read_packages
 from fedpkg_container.process import run
 from tests.support import rpm_database
 from tests.support.waiting import PATIENCE
@@ -90,7 +90,7 @@ def test_an_image_of_ten_thousand_packages(tmp_path: Path, workspace: Workspace)
 def test_a_database_without_end(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, query: str, reason: str
 ) -> None:
-    monkeypatch.setattr(rpms, "OUTPUT_LIMIT", 2 * 10**6)
+    monkeypatch.setattr(rpms, "MAX_OUTPUT_BYTES", 2 * 10**6)
     rpm_database.make_endless(rpm_database.make(tmp_path / "root"), query)
     with pytest.raises(BuildFailedError, match=f"RPM database cannot be read: {reason}"):
         read_packages(tmp_path / "root", workspace)
@@ -110,16 +110,16 @@ LINE = "\x1f".join([*"nvr0as", "MIT", "Fedora", "n-v-r.src.rpm", "(none)"]) + "\
 
 def test_more_packages_than_an_image_may_have() -> None:
     """Counted before anything is made of them: a package of ten bytes takes two hundred times as much memory."""
-    assert len(parse(LINE * 3)) == 3
-    with pytest.raises(ValueError, match=f"more than {MOST} RPMs"):
-        parse("\x1e" * (MOST + 1))
+    assert len(parse_packages(LINE * 3)) == 3
+    with pytest.raises(ValueError, match=f"more than {MAX_RPMS} RPMs"):
+        parse_packages("\x1e" * (MAX_RPMS + 1))
 
 
-@pytest.mark.parametrize(("field", "longest"), [("n", rpms.LONGEST_NAME), ("MIT", rpms.LONGEST_FIELD)])
+@pytest.mark.parametrize(("field", "longest"), [("n", rpms.MAX_NAME_LENGTH), ("MIT", rpms.MAX_FIELD_LENGTH)])
 def test_a_field_that_is_too_long(field: str, longest: int) -> None:
-    assert parse(LINE.replace(field, field[0] * longest, 1))
+    assert parse_packages(LINE.replace(field, field[0] * longest, 1))
     with pytest.raises(ValueError, match=f"a field has {longest + 1} characters"):
-        parse(LINE.replace(field, field[0] * (longest + 1), 1))
+        parse_packages(LINE.replace(field, field[0] * (longest + 1), 1))
 
 
 _TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"), max_size=40)
@@ -130,7 +130,7 @@ _TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"),
 def test_whatever_rpm_prints(listed: str) -> None:
     """Packages of plain values, or a ValueError."""
     try:
-        found = parse(listed)
+        found = parse_packages(listed)
     except ValueError:
         return
     for each in found:
@@ -142,8 +142,8 @@ def test_whatever_rpm_prints(listed: str) -> None:
 
 @pytest.mark.parametrize("epoch", ["²", "\u0660", "(none)", "1" * 11])
 def test_an_epoch_that_is_no_number(epoch: str) -> None:
-    assert parse(LINE.replace("\x1f0\x1f", f"\x1f{epoch}\x1f"))[0].component["epoch"] is None
+    assert parse_packages(LINE.replace("\x1f0\x1f", f"\x1f{epoch}\x1f"))[0].component["epoch"] is None
 
 
 def test_the_format_has_as_many_fields_as_are_read() -> None:
-    assert FORMAT.count("\x1f") == LINE.count("\x1f")
+    assert QUERY_FORMAT.count("\x1f") == LINE.count("\x1f")

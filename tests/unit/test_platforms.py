@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError
-from fedpkg_container.image.publish.index import lost_in
+from fedpkg_container.image.publish.index import format_warnings
 from fedpkg_container.model.platforms import Platform, platform_of
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Manifest
@@ -66,5 +66,5 @@ def test_arguments_for_programs() -> None:
 def test_a_healthcheck_that_is_lost(formats: tuple[str, ...], said: str | None) -> None:
     with_it = {"config": {"Healthcheck": {"Test": ["CMD", "true"]}}}
     expected = [f"HEALTHCHECK is not in the {said}: the OCI format has no place for it"] if said else []
-    assert lost_in(lambda: with_it, formats) == expected
-    assert lost_in(lambda: {"config": {}}, formats) == []
+    assert format_warnings(lambda: with_it, formats) == expected
+    assert format_warnings(lambda: {"config": {}}, formats) == []

@@ -9,8 +9,8 @@ import pytest
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.image.resolve import repo_files
-from fedpkg_container.image.resolve.repo_files import fetch_repo_file, parse
-from fedpkg_container.image.resolve.repositories import KojiFiles
+from fedpkg_container.image.resolve.repo_files import fetch_repo_file, parse_repo_file
+from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.registry.address_guard import AddressGuard
 from tests.support.web import redirecting, serve, trickling
 
@@ -28,18 +28,18 @@ baseurl=https://elsewhere.example.org/$basearch
 
 
 @pytest.fixture
-def koji(tmp_path: Path) -> KojiFiles:
+def koji(tmp_path: Path) -> KojiTopdir:
     folder = tmp_path / "topdir" / "repos" / "tag" / "5" / "x86_64" / "repodata"
     folder.mkdir(parents=True)
     (folder / "repomd.xml").touch()
-    return KojiFiles(tmp_path / "topdir", TOPURL)
+    return KojiTopdir(tmp_path / "topdir", TOPURL)
 
 
-def test_repositories_of_koji_are_taken_from_topdir(koji: KojiFiles) -> None:
+def test_repositories_of_koji_are_taken_from_topdir(koji: KojiTopdir) -> None:
     local = koji.localize("repo-url-1", FILE, "x86_64")
     assert local.folders == {"repo-url-1-0": koji.topdir / "repos/tag/5/x86_64"}
     assert not local.complete
-    sections = parse(local.text)
+    sections = parse_repo_file(local.text)
     assert dict(sections["mine"]) == {
         "name": "mine",
         "baseurl": "file:///etc/yum.repos.d/repo-url-1-0",
@@ -52,7 +52,7 @@ def test_repositories_of_koji_are_taken_from_topdir(koji: KojiFiles) -> None:
 @pytest.mark.parametrize(
     "path", ["repos/tag/5/aarch64", "../../etc", "%2e%2e/%2e%2e/etc", "repos/tag/5/out", "repos/tag/5/x86_64\0"]
 )
-def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiFiles, tmp_path: Path, path: str) -> None:
+def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiTopdir, tmp_path: Path, path: str) -> None:
     outside = tmp_path / "outside" / "repodata"
     outside.mkdir(parents=True)
     (outside / "repomd.xml").touch()
@@ -114,7 +114,7 @@ def test_redirections_are_followed_and_not_for_ever(tmp_path: Path) -> None:
 def test_a_server_that_sends_a_byte_now_and_then_has_no_more_time(
     headers: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repo_files, "DEADLINE", 1.0)
+    monkeypatch.setattr(repo_files, "FILE_TIMEOUT", 1.0)
     with (
         trickling(headers, b"x", 0.05) as address,
         pytest.raises(RefusedError, match="fetching it takes longer than 1 s"),

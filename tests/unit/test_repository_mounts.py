@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fedpkg_container.image.resolve.repositories import TOPLINK, _content
+from fedpkg_container.image.resolve.repositories import TOPLINK, _visible_directories
 
 
 def made(topdir: Path) -> Path:
@@ -23,7 +23,7 @@ def test_volumes_that_are_links_are_given_from_where_they_are(tmp_path: Path) ->
     (topdir / "vol" / "archive").symlink_to(disk)
     (topdir / "vol" / "gone").symlink_to(tmp_path / "nowhere")
     (topdir / "vol" / "README").touch()
-    found = _content(repository)
+    found = _visible_directories(repository)
     link = Path("repository/repository/repository/repository")
     assert found == {
         link: repository,
@@ -36,4 +36,4 @@ def test_volumes_that_are_links_are_given_from_where_they_are(tmp_path: Path) ->
 
 def test_a_repository_with_packages_in_it_is_all_there_is(tmp_path: Path) -> None:
     (tmp_path / "repodata").mkdir()
-    assert _content(tmp_path) == {Path(): tmp_path}
+    assert _visible_directories(tmp_path) == {Path(): tmp_path}

@@ -12,7 +12,7 @@ import pytest
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from fedpkg_container.image.record.sbom import Described, document
+from fedpkg_container.image.record.sbom import SbomSubject, spdx_document
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
 
@@ -40,7 +40,7 @@ def details(license_: str = "MIT", vendor: str = "Fedora Project") -> dict[str, 
     return {"license": license_, "vendor": vendor, "source_rpm": "x-1.0-3.fc41.src.rpm"}
 
 
-def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> Described:
+def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> SbomSubject:
     built = BuiltImage(
         arch="x86_64",
         staging="registry.example.org:5000/staging/task-1@" + DIGEST,
@@ -56,7 +56,7 @@ def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> D
         details=[each for _, each in rpms],
         distribution={"id": "fedora", "version": "41"},
     )
-    facts = Described(
+    facts = SbomSubject(
         nvr=NVR("hello-web-container", "1.0", "3"),
         built=built,
         image=ImageReference("registry.example.org:5000", "hello/web", digest=DIGEST),
@@ -70,10 +70,10 @@ def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> D
     return replace(facts, **changes)
 
 
-def read(facts: Described, folder: Path) -> dict[str, Any]:
+def read(facts: SbomSubject, folder: Path) -> dict[str, Any]:
     """The document, after SPDX's library has found nothing wrong with it."""
     path = folder / "x.spdx.json"
-    path.write_bytes(document(facts))
+    path.write_bytes(spdx_document(facts))
     problems = validate_full_spdx_document(parse_file(str(path)))
     assert [problem.validation_message for problem in problems] == []
     content: dict[str, Any] = json.loads(path.read_bytes())
@@ -181,11 +181,11 @@ def test_an_image_of_nothing(tmp_path: Path) -> None:
 
 def test_the_same_build_gives_the_same_bytes_and_another_another_namespace() -> None:
     rpms = [(rpm("a"), details("GPLv2+ and BSD")), (rpm("b"), details("BSD or so"))]
-    assert document(described(*rpms)) == document(described(*rpms))
-    other = json.loads(document(described(*rpms, created="2026-01-02T03:04:06Z")))
-    assert other["documentNamespace"] != json.loads(document(described(*rpms)))["documentNamespace"]
+    assert spdx_document(described(*rpms)) == spdx_document(described(*rpms))
+    other = json.loads(spdx_document(described(*rpms, created="2026-01-02T03:04:06Z")))
+    assert other["documentNamespace"] != json.loads(spdx_document(described(*rpms)))["documentNamespace"]
 
 
 def test_credentials_in_the_source_are_not_repeated() -> None:
-    content = document(described(source=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
+    content = spdx_document(described(source=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
     assert b"secret" not in content

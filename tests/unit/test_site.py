@@ -8,7 +8,7 @@ import pytest
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.image.config import read_site
+from fedpkg_container.image.config import read_builder_config
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -18,7 +18,7 @@ def _write(folder: Path, text: str) -> Path:
 
 
 def test_a_registry_is_enough(tmp_path: Path) -> None:
-    site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\n"))
+    site = read_builder_config(_write(tmp_path, "[registry]\ncandidate = registry.example.org\n"))
     assert site.candidate == "registry.example.org"
     assert site.network == "auto"
     assert site.isolation is None
@@ -31,26 +31,26 @@ def test_a_registry_is_enough(tmp_path: Path) -> None:
 
 def test_labels_keep_their_spelling(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[labels]\nvendor = The Site\nio.Example = 50%\n"
-    assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
+    assert read_builder_config(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
 
 
 def test_packages_of_repositories(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[components]\nTools++ = a-container b\ncontainer/x = y\n"
-    site = read_site(_write(tmp_path, f"{text}[repositories]\nfedora/x = y\n"))
+    site = read_builder_config(_write(tmp_path, f"{text}[repositories]\nfedora/x = y\n"))
     assert site.components == {"Tools++": ("a-container", "b"), "container/x": ("y",)}
     assert site.repositories == {"fedora/x": ("y",)}
 
 
 def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\nformats = oci v2s2\n[engine]\nbase_images_keep = 0\n"
-    site = read_site(_write(tmp_path, text))
+    site = read_builder_config(_write(tmp_path, text))
     assert site.formats == ("oci", "v2s2")
     assert site.base_images_keep == 0
 
 
 def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[engine]\nisolation = oci\nruntime = crun\n"
-    assert read_site(_write(tmp_path, text)).isolation == Isolation("crun")
+    assert read_builder_config(_write(tmp_path, text)).isolation == Isolation("crun")
 
 
 def test_every_wrong_value_is_named(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ Hello = hello-container
 a = b
 """
     with pytest.raises(ConfigurationError) as caught:
-        read_site(_write(tmp_path, text))
+        read_builder_config(_write(tmp_path, text))
     for problem in (
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or folder",
@@ -99,4 +99,4 @@ a = b
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"missing.conf cannot be read"):
-        read_site(tmp_path / "missing.conf")
+        read_builder_config(tmp_path / "missing.conf")

@@ -10,7 +10,7 @@ from koji.daemon import SCM
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.resolve.source import fetch
+from fedpkg_container.image.resolve.source import fetch_checkout
 from fedpkg_container.model.options import address, has_password, source_problem
 
 
@@ -35,7 +35,7 @@ def test_the_user_of_a_source_is_kept() -> None:
 )
 def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
     with pytest.raises(BuildFailedError, match=reason) as caught:
-        fetch(SCM(url), workspace, lambda _: None)
+        fetch_checkout(SCM(url), workspace, lambda _: None)
     assert caught.value.solution
     assert not (workspace.work / "source").exists()
 

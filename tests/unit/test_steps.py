@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, RefusedError
-from fedpkg_container.image.resolve.checks import check_steps
+from fedpkg_container.image.resolve.checks import check_instructions
 
 BASE = "FROM r.io/base:1\n"
 SMUGGLED = "RUN --security=insecure id\nFROM r.io/evil:1\n"
@@ -86,7 +86,7 @@ def test_what_buildah_is_given_has_the_instructions_that_were_checked(text: str)
 def test_no_comment_of_a_packager_brings_lines_of_a_here_document_among_the_instructions(mark: str) -> None:
     document = f"RUN cat <<EOF\n{SMUGGLED}EOF\n"
     dockerfile = Dockerfile(f"{BASE}{mark}\n# here-document line 1\n{document}{mark}\n")
-    check_steps(dockerfile)
+    check_instructions(dockerfile)
     assert dockerfile.parents == ["r.io/base:1"]
     assert dockerfile.changed({}) == f"{BASE}{document}"
     assert Dockerfile(f"{BASE}{mark}\n").changed({}) == BASE
@@ -110,7 +110,7 @@ def test_no_comment_of_a_packager_brings_lines_of_a_here_document_among_the_inst
 )
 def test_what_is_put_together_is_checked(text: str) -> None:
     with pytest.raises(BuildFailedError, match="^Dockerfile:[2-6]: (RUN --|files are taken from oci:/x)"):
-        check_steps(Dockerfile(BASE + text))
+        check_instructions(Dockerfile(BASE + text))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from fedpkg_container.engines.storage import size_of
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.limits import DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
@@ -47,7 +47,7 @@ def test_what_lies_very_deep_counts(tmp_path: Path) -> None:
 
 
 def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:
-    watch = Watch(tmp_path, Limits(size=4 * MB, free=0))
+    watch = DiskMonitor(tmp_path, Limits(size=4 * MB, free=0))
     watch.check()
     _write(tmp_path / "some", MB)
     watch.check()
@@ -58,9 +58,9 @@ def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:
 
 def test_a_full_file_system_ends_a_build(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    Watch(tmp_path, Limits(size=sys.maxsize, free=free // 2)).check()
+    DiskMonitor(tmp_path, Limits(size=sys.maxsize, free=free // 2)).check()
     with pytest.raises(BuildFailedError, match="the builder has only .* left"):
-        Watch(tmp_path, Limits(size=sys.maxsize, free=free * 2)).check()
+        DiskMonitor(tmp_path, Limits(size=sys.maxsize, free=free * 2)).check()
 
 
 def test_container_yaml_can_ask_for_time_up_to_the_longest() -> None:

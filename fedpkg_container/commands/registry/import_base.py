@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fedpkg_container.commands.registry.arguments import complete_files
 
 if TYPE_CHECKING:
-    from fedpkg_container.image.base.base_import import Imported
+    from fedpkg_container.image.base.base_import import ImportedImage
     from fedpkg_container.registry.config import DistributionSite
 
 HELP = "bring a base image into Koji and the candidate registry"
@@ -38,13 +38,13 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command; its exit status."""
     from fedpkg_container.commands.terminal import complain
     from fedpkg_container.hub.session import contact, logged_in
-    from fedpkg_container.image.base.base_import import BaseImport, workshop
+    from fedpkg_container.image.base.base_import import BaseImport, import_context
     from fedpkg_container.image.base.identity import identify
-    from fedpkg_container.image.base.source import open_source
+    from fedpkg_container.image.base.source import open_base_source
 
     account, candidates = site.importer, site.candidates
-    with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:
-        source = open_source(arguments.image, shop.engine.workspace, site.access, site.limits)
+    with import_context(account.state, candidates.access, (lambda _: None) if arguments.json else complain) as shop:
+        source = open_base_source(arguments.image, shop.engine.workspace, site.access, site.limits)
         identity = identify(source, arguments.nvr, arguments.repository)
         with logged_in(site.profile, account) as session, contact(session.baseurl):
             importer = BaseImport(
@@ -76,7 +76,7 @@ def _destination(session: Any, target: str) -> str:
     return str(found["dest_tag_name"])
 
 
-def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
+def _show(imported: ImportedImage, *, in_tag: bool, as_json: bool) -> None:
     from fedpkg_container.commands.terminal import complain, say, say_json
 
     if as_json:

@@ -20,17 +20,17 @@ from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces, locked
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
-from fedpkg_container.image.base.identity import BaseIdentity, labelled
-from fedpkg_container.image.base.source import BaseSource, Member
+from fedpkg_container.image.base.identity import BaseIdentity, nvr_from_labels
+from fedpkg_container.image.base.source import ArchImage, BaseSource
 from fedpkg_container.image.base.tags import BaseTags
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.inspect.buildroot import buildroot
-from fedpkg_container.image.inspect.describe import describe, found_in
-from fedpkg_container.image.publish.archive import described_file
-from fedpkg_container.image.record.attachments import Documents, Made, Origin
-from fedpkg_container.image.record.koji_import import Importing, upload_folder
-from fedpkg_container.image.record.metadata import Provenance, Published
-from fedpkg_container.image.resolve.names import FloatingTags, Tags
+from fedpkg_container.image.inspect.buildroot import describe_buildroot
+from fedpkg_container.image.inspect.describe import describe_image, inspect_image
+from fedpkg_container.image.publish.archive import file_metadata
+from fedpkg_container.image.record.attachments import AttachmentBuilder, Attachments, ImageOrigin
+from fedpkg_container.image.record.koji_import import ContentGeneratorImport, create_upload_directory
+from fedpkg_container.image.record.metadata import Provenance, PublishedIndex
+from fedpkg_container.image.resolve.names import BuildTags, RequestedFloatingTags
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_of
 from fedpkg_container.model.nvr import legal_tag
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Workshop:
+class ImportContext:
     """What an import works with."""
 
     engine: Buildah
@@ -63,7 +63,9 @@ class _ShownLog(BuildLog):
 
 
 @contextlib.contextmanager
-def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _: None) -> Iterator[Workshop]:
+def import_context(
+    state: Path, access: Access, show: Callable[[str], None] = lambda _: None
+) -> Iterator[ImportContext]:
     """A place to import in; nothing stays there.
 
     :param state: folder of builds; a builder may share it
@@ -85,15 +87,15 @@ def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _
         log.show = show
         stack.enter_context(log)
         # Nothing is executed: no runtime is needed.
-        yield Workshop(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
+        yield ImportContext(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
 
 
 #: The floating tags that a base image asks for.
-FLOATING = ("version", "latest")
+FLOATING_TAGS = ("version", "latest")
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedImage:
     """What an import ended in.
 
     :param image: its list of arches in the candidate registry, by digest
@@ -129,7 +131,7 @@ class BaseImport:
     koji_tag: str = ""
     after: Callable[[str], None] = lambda _: None
 
-    def run(self, source: BaseSource, identity: BaseIdentity) -> Imported:
+    def run(self, source: BaseSource, identity: BaseIdentity) -> ImportedImage:
         """Import; when Koji has this very image under this NVR, only what is missing of its tags is set.
 
         :raises RefusedError: the NVR or the repository is that of something else, or the tag does not list the package
@@ -177,7 +179,7 @@ class BaseImport:
 
         :raises RefusedError: it is recorded there
         """
-        own = labelled(source)
+        own = nvr_from_labels(source)
         build = self.session.getBuild(str(own)) if own and own != nvr else None
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"] and _is_of(build, source):
             raise RefusedError(
@@ -185,7 +187,7 @@ class BaseImport:
                 solution="leave --nvr out; or build on it as it is",
             )
 
-    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> Imported:
+    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> ImportedImage:
         """Finish what an earlier import recorded."""
         recorded = RecordedImage.of(build)
         if not _is_of(build, source) or recorded.by_digest is None:
@@ -197,28 +199,32 @@ class BaseImport:
         tags = self._tags(recorded.by_digest.tagged(""))
         tags.check_repository(nvr, source)
         tags.settle(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
-        return Imported(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
+        return ImportedImage(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
 
-    def _import(self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float) -> Imported:
+    def _import(
+        self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float
+    ) -> ImportedImage:
         nvr = identity.nvr
-        tags = Tags(
-            str(UniqueTag(reservation.build_id, started, IMPORT)), nvr.primary_tag, FloatingTags(FLOATING).of(nvr)
+        tags = BuildTags(
+            str(UniqueTag(reservation.build_id, started, IMPORT)),
+            nvr.primary_tag,
+            RequestedFloatingTags(FLOATING_TAGS).of(nvr),
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
         self.after("published")
-        upload = upload_folder(self.session, f"import-{reservation.build_id}")
+        upload = create_upload_directory(self.session, f"import-{reservation.build_id}")
         images = [self._look_into(each, published, nvr, upload) for each in source.members]
-        said = Documents(self.session, self._registry, Origin(copied=source.reference), self.log).make(
+        said = AttachmentBuilder(self.session, self._registry, ImageOrigin(copied=source.reference), self.log).make(
             nvr, published, images, started
         )
         self.after("documented")
         provenance = self._provenance(source, nvr, started, said)
-        importing = Importing(self.session, self.log, self.after)
+        importing = ContentGeneratorImport(self.session, self.log, self.after)
         importing.run(provenance, published, images, reservation, upload, said.documents)
         image = published.repository.at(published.digest)
         self._tags(published.repository).settle(reservation.build_id, nvr, image, tags.floating)
         warnings = [f"{each.arch}: there are no RPMs in it" for each in images if not each.components]
-        return Imported(
+        return ImportedImage(
             nvr,
             reservation.build_id,
             image,
@@ -227,7 +233,7 @@ class BaseImport:
             warnings=(*warnings, *said.warnings),
         )
 
-    def _publish(self, source: BaseSource, repository: ImageReference, tags: Tags) -> Published:
+    def _publish(self, source: BaseSource, repository: ImageReference, tags: BuildTags) -> PublishedIndex:
         """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
         unique = repository.tagged(tags.unique)
         self.log.say(f"bringing {source.shown} to {unique}")
@@ -237,13 +243,13 @@ class BaseImport:
             others = {}
             if not manifest.is_list:
                 others = {manifest.media_type: manifest.digest}
-                manifest = _list_of(manifest, source.members[0])
+                manifest = _index_of(manifest, source.members[0])
                 there.put_manifest(tags.unique, manifest)
-        published = Published(repository, manifest.digest, manifest.media_type, tags, others=others)
+        published = PublishedIndex(repository, manifest.digest, manifest.media_type, tags, others=others)
         self.log.say(f"published {published.by_digest}")
         return published
 
-    def _look_into(self, member: Member, published: Published, nvr: NVR, upload: str) -> BuiltImage:
+    def _look_into(self, member: ArchImage, published: PublishedIndex, nvr: NVR, upload: str) -> BuiltImage:
         """One arch: its RPMs are read from its files, and it is uploaded as an archive."""
         platform = platform_of(member.arch)
         base = self.engine.bases.pull(published.repository.at(published.digest), platform)
@@ -253,9 +259,11 @@ class BaseImport:
         target = folder / f"{nvr}.{member.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
         with self.engine.saved(base.name, name, target) as wait:
-            found = found_in(self.engine, base.image_id)
+            found = inspect_image(self.engine, base.image_id)
             self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
-            built = describe(self._registry, member.arch, exact, **found, buildroot=buildroot(member.arch))
+            built = describe_image(
+                self._registry, member.arch, exact, **found, buildroot=describe_buildroot(member.arch)
+            )
             if built.image_id != member.image_id:
                 raise RegistryError(f"{exact} is not the image that was brought there: {built.image_id}")
             wait()
@@ -263,9 +271,9 @@ class BaseImport:
         self.log.say(f"uploading {target.name}")
         self.session.uploadWrapper(str(target), f"{upload}/{below}")
         self.after(f"uploaded {member.arch}")
-        return replace(built, files=[described_file(target, "docker-image", relpath=below)])
+        return replace(built, files=[file_metadata(target, "docker-image", relpath=below)])
 
-    def _provenance(self, source: BaseSource, nvr: NVR, started: float, said: Made) -> Provenance:
+    def _provenance(self, source: BaseSource, nvr: NVR, started: float, said: Attachments) -> Provenance:
         return Provenance(
             nvr=nvr,
             source=source.shown,
@@ -293,7 +301,7 @@ def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
     return bool(source.digest) and source.digest in RecordedImage.of(build).digests
 
 
-def _list_of(manifest: Manifest, member: Member) -> Manifest:
+def _index_of(manifest: Manifest, member: ArchImage) -> Manifest:
     kind = MANIFEST_LIST if manifest.media_type == MANIFEST else OCI_INDEX
     listed = {**manifest.descriptor, "platform": dict(member.platform)}
     return Manifest.of({"schemaVersion": 2, "mediaType": kind, "manifests": [listed]})

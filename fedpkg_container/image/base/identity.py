@@ -19,7 +19,7 @@ from fedpkg_container.model.nvr import (
 )
 
 #: What to do when labels do not say it.
-_NAME_IT = "name it: --nvr NAME-VERSION-RELEASE"
+_NVR_HINT = "name it: --nvr NAME-VERSION-RELEASE"
 
 
 @dataclass(frozen=True)
@@ -41,45 +41,45 @@ def identify(source: BaseSource, nvr: str, repository: str) -> BaseIdentity:
     :raises RefusedError: nothing says it
     :raises UsageError: it is no legal name
     """
-    return BaseIdentity(_chosen(nvr) if nvr else _labelled(source), _repository(source, repository))
+    return BaseIdentity(_parse_nvr(nvr) if nvr else _required_nvr(source), _repository(source, repository))
 
 
-def _chosen(text: str) -> NVR:
+def _parse_nvr(text: str) -> NVR:
     try:
         parts = koji.parse_NVR(text)
     except koji.GenericError as error:
         raise UsageError(f"{text[:200]!r} is no NVR", solution="write NAME-VERSION-RELEASE") from error
-    return _checked(NVR(parts["name"], parts["version"], parts["release"]))
+    return _check_nvr(NVR(parts["name"], parts["version"], parts["release"]))
 
 
-def labelled(source: BaseSource) -> NVR | None:
+def nvr_from_labels(source: BaseSource) -> NVR | None:
     """The NVR that the labels of a base image say; None where they say none."""
-    parts = list(_labels(source).values())
+    parts = list(_nvr_labels(source).values())
     return NVR(*parts) if all(parts) else None
 
 
-def _labels(source: BaseSource) -> dict[str, str]:
+def _nvr_labels(source: BaseSource) -> dict[str, str]:
     return {name: label(source.labels, name) for name in (COMPONENT, "version", "release")}
 
 
-def _labelled(source: BaseSource) -> NVR:
-    values = _labels(source)
+def _required_nvr(source: BaseSource) -> NVR:
+    values = _nvr_labels(source)
     missing = [name for name, value in values.items() if not value]
     if missing:
-        raise RefusedError(f"{source.shown} has no label {missing[0]}", solution=_NAME_IT)
-    return _checked(NVR(values[COMPONENT], values["version"], values["release"]))
+        raise RefusedError(f"{source.shown} has no label {missing[0]}", solution=_NVR_HINT)
+    return _check_nvr(NVR(values[COMPONENT], values["version"], values["release"]))
 
 
-def _checked(nvr: NVR) -> NVR:
+def _check_nvr(nvr: NVR) -> NVR:
     for what, value, problem in (
         ("name", nvr.name, package_problem(nvr.name)),
         ("version", nvr.version, nvr_part_problem(nvr.version)),
         ("release", nvr.release, nvr_part_problem(nvr.release)),
     ):
         if problem:
-            raise UsageError(f"the {what} {value[:80]!r} {problem}", solution=_NAME_IT)
+            raise UsageError(f"the {what} {value[:80]!r} {problem}", solution=_NVR_HINT)
     if len(str(nvr)) > LONGEST_NVR:
-        raise UsageError(f"the NVR has more than {LONGEST_NVR} characters", solution=_NAME_IT)
+        raise UsageError(f"the NVR has more than {LONGEST_NVR} characters", solution=_NVR_HINT)
     return nvr
 
 

@@ -17,12 +17,12 @@ from fedpkg_container.registry.manifests import Descriptor, ImageConfiguration, 
 from fedpkg_container.registry.skopeo import Access, Registry
 
 #: The most images of a list.
-MOST_ARCHES = 64
+MAX_ARCHES = 64
 #: What configurations of images are called; artifacts have others.
-_CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+_CONFIGURATION_TYPES = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
 
-class Images(Protocol):
+class ImageStore(Protocol):
     """Where manifests and configurations are: a repository, or a folder."""
 
     def manifest(self, name: str) -> Manifest:
@@ -33,7 +33,7 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchImage:
     """The image of one arch.
 
     :param arch: Koji's name
@@ -60,7 +60,7 @@ class BaseSource:
 
     shown: str
     transport: str
-    members: tuple[Member, ...]
+    members: tuple[ArchImage, ...]
     options: tuple[str, ...] = ()
     reference: ImageReference | None = None
     digest: str = ""
@@ -70,10 +70,10 @@ class BaseSource:
         """Koji's name of each arch → image ID."""
         return _ids(self.members)
 
-    def is_same(self, name: str, images: Images) -> bool:
+    def is_same(self, name: str, images: ImageStore) -> bool:
         """Whether it is what is there under another name, however its layers are packed."""
         try:
-            return _ids(_members(images.manifest(name), images, name)) == self.image_ids
+            return _ids(_arch_images(images.manifest(name), images, name)) == self.image_ids
         except RefusedError:
             return False
 
@@ -83,11 +83,11 @@ class BaseSource:
         return self.members[0].labels
 
 
-def _ids(members: Iterable[Member]) -> dict[str, str]:
+def _ids(members: Iterable[ArchImage]) -> dict[str, str]:
     return {each.arch: each.image_id for each in members}
 
 
-def open_source(
+def open_base_source(
     named: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
 ) -> BaseSource:
     """Resolve a name to an image; a tag is resolved once.
@@ -101,16 +101,16 @@ def open_source(
     """
     path = Path(named)
     if path.exists():
-        return _in_file(path.resolve(), workspace, limits)
+        return _open_file(path.resolve(), workspace, limits)
     if named.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
         raise UsageError(f"there is no file {named}")
     image = ImageReference.parse(named.removeprefix("docker://"))
     if not image.registry:
         raise UsageError(f"{named} does not say which registry", solution="write registry/repository:tag, or a file")
-    return _in_registry(image, access(image.registry), limits)
+    return _open_registry(image, access(image.registry), limits)
 
 
-def _in_registry(image: ImageReference, access: Access, limits: ImageLimits) -> BaseSource:
+def _open_registry(image: ImageReference, access: Access, limits: ImageLimits) -> BaseSource:
     with Registry(access).repository(image) as repository:
         try:
             top = repository.manifest(image.digest or image.tag or "latest")
@@ -118,27 +118,29 @@ def _in_registry(image: ImageReference, access: Access, limits: ImageLimits) -> 
             raise NoSuchImageError(
                 f"{image} does not exist", solution="check the name, and the tag or digest"
             ) from error
-        members = _members(top, repository, str(image), limits)
+        members = _arch_images(top, repository, str(image), limits)
     exact = image.at(top.digest)
     return BaseSource(
         str(exact), f"docker://{exact}", members, tuple(access.options("src-")), reference=exact, digest=top.digest
     )
 
 
-def _in_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
+def _open_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
     held: ImageFolder = unpack(path, workspace, limits)
     top = held.manifest()
-    members = _members(top, held, path.name, limits)
+    members = _arch_images(top, held, path.name, limits)
     digest = top.digest if held.keeps_digests else ""
     return BaseSource(f"{held.kind}:{path.name}", f"dir:{held.path}", members, digest=digest)
 
 
-def _members(top: Manifest, images: Images, shown: str, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Member, ...]:
+def _arch_images(
+    top: Manifest, images: ImageStore, shown: str, limits: ImageLimits = DEFAULT_LIMITS
+) -> tuple[ArchImage, ...]:
     """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
     if top.is_list:
         listed = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
-        if len(listed) > MOST_ARCHES:
-            raise RefusedError(f"{shown} has more than {MOST_ARCHES} images")
+        if len(listed) > MAX_ARCHES:
+            raise RefusedError(f"{shown} has more than {MAX_ARCHES} images")
         manifests = [(images.manifest(each.digest), each.facts.get("platform")) for each in listed]
     else:
         manifests = [(top, None)]
@@ -147,7 +149,7 @@ def _members(top: Manifest, images: Images, shown: str, limits: ImageLimits = DE
         raise RefusedError(
             f"{shown} has {size // 10**6} MB, and {limits.size // 10**6} MB are allowed", solution=RAISE_LIMIT
         )
-    found = [_member(manifest, images, platform, shown) for manifest, platform in manifests]
+    found = [_arch_image(manifest, images, platform, shown) for manifest, platform in manifests]
     arches = [each.arch for each in found]
     twice = sorted({arch for arch in arches if arches.count(arch) > 1})
     if twice:
@@ -172,8 +174,8 @@ def _platform(listed: Mapping[str, Any], where: str) -> dict[str, str]:
     return found
 
 
-def _member(manifest: Manifest, images: Images, listed: object, shown: str) -> Member:
-    if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATIONS:
+def _arch_image(manifest: Manifest, images: ImageStore, listed: object, shown: str) -> ArchImage:
+    if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATION_TYPES:
         raise RefusedError(f"{shown}: {manifest.digest} is no image", solution="import an image, or a list of images")
     raw = images.blob(manifest.blobs[0])
     own = ImageConfiguration.read(raw, where=f"{shown}: {manifest.digest}")
@@ -184,4 +186,4 @@ def _member(manifest: Manifest, images: Images, listed: object, shown: str) -> M
         arch = koji_arch(chosen.get("architecture", ""), chosen.get("variant", ""))
     except ValueError as error:
         raise RefusedError(f"{shown}: {manifest.digest}: {error}") from error
-    return Member(arch, chosen, manifest.blobs[0].digest, own.labels)
+    return ArchImage(arch, chosen, manifest.blobs[0].digest, own.labels)

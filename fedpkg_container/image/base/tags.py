@@ -13,7 +13,7 @@ from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.hub.reservation import ENDED
 from fedpkg_container.image.base.source import BaseSource
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.publish.floating_tags import Floating
+from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
 from fedpkg_container.image.resolve.names import check_owner
 from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
@@ -21,7 +21,7 @@ from fedpkg_container.registry.skopeo import Registry
 
 #: Seconds that Koji's task of tagging may take, and between two questions for it.
 TAG_TIMEOUT = 600.0
-INTERVAL = 1.0
+POLL_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class BaseTags:
         if self.koji_tag and not self._is_tagged(build_id):
             self._tag(build_id, nvr)
         if self.session.listTags(build_id):
-            moved = Floating(self.session, self.registry, self.repository).settle(nvr, floating)
+            moved = FloatingTagUpdater(self.session, self.registry, self.repository).settle(nvr, floating)
             if moved:
                 self.log.say(f"set {', '.join(moved)} too")
 
@@ -100,7 +100,7 @@ class BaseTags:
         try:
             task_id = self.session.tagBuild(self.koji_tag, build_id)
             while self.session.getTaskInfo(task_id)["state"] not in ENDED and time.monotonic() < deadline:
-                time.sleep(INTERVAL)
+                time.sleep(POLL_INTERVAL)
             why = f"see task {task_id}"
         except koji.GenericError as error:
             why = str(error)

@@ -10,22 +10,22 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
 
-SOURCE = "help.md"
-PAGE = "help.1"
+HELP_SOURCE = "help.md"
+MAN_PAGE = "help.1"
 #: The build context in which buildah finds the page: not the packager's, whose .dockerignore could hide it.
-CONTEXT = "fedpkg-container-help"
+BUILD_CONTEXT = "fedpkg-container-help"
 #: What brings it into the image.
-LINE = f"COPY --from={CONTEXT} {PAGE} /{PAGE}"
+COPY_INSTRUCTION = f"COPY --from={BUILD_CONTEXT} {MAN_PAGE} /{MAN_PAGE}"
 TIMEOUT = 60.0
 
 
-def read(source: Path) -> bytes | None:
+def read_help(source: Path) -> bytes | None:
     """``help.md`` of a checkout; None where there is none, or nothing in it."""
-    text = read_bytes(source, SOURCE)
+    text = read_bytes(source, HELP_SOURCE)
     return text if text and text.strip() else None
 
 
-def make(source: Path, workspace: Workspace) -> Path | None:
+def make_man_page(source: Path, workspace: Workspace) -> Path | None:
     """Make the page.
 
     :param source: the checkout
@@ -33,17 +33,17 @@ def make(source: Path, workspace: Workspace) -> Path | None:
     :returns: a folder with nothing but the page; None where there is nothing to make one of
     :raises BuildFailedError: it cannot be made into a page
     """
-    text = read(source)
+    text = read_help(source)
     if text is None:
         return None
     made = workspace.new("help")
-    original = workspace.folder / SOURCE
+    original = workspace.folder / HELP_SOURCE
     original.write_bytes(text)
     try:
-        command: list[str | Path] = ["go-md2man", "-in", original, "-out", made / PAGE]
+        command: list[str | Path] = ["go-md2man", "-in", original, "-out", made / MAN_PAGE]
         run(confined(command, workspace, readable=[original]), timeout=TIMEOUT)
     except ProgramError as error:
         raise BuildFailedError(
-            f"{SOURCE} cannot be made into a manual page: {error.reason}", solution="mend it, or delete it"
+            f"{HELP_SOURCE} cannot be made into a manual page: {error.reason}", solution="mend it, or delete it"
         ) from error
     return made

@@ -15,14 +15,14 @@ from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
 #: Seconds between two measurements, at the least, and how much longer than a measurement took.
-INTERVAL = 3.0
-EASE = 20
+MEASURE_INTERVAL = 3.0
+PAUSE_FACTOR = 20
 #: The part of its size limit that a build may write before it is measured again at once.
-SPURT = 8
+REMEASURE_FRACTION = 8
 
 
 @dataclass
-class Watch:
+class DiskMonitor:
     """Looks at a build's folder now and then: often enough to end a build in time, and seldom enough to be cheap.
 
     :param folder: where the build's layers and temporary files are
@@ -38,16 +38,16 @@ class Watch:
 
         :raises BuildFailedError: the build has written more than it may, or the file system is nearly full
         """
-        free = check_free(self.folder, self.limits)
-        if time.monotonic() < self._next and self._free - free < self.limits.size / SPURT:
+        free = check_free_space(self.folder, self.limits)
+        if time.monotonic() < self._next and self._free - free < self.limits.size / REMEASURE_FRACTION:
             return
         began = time.monotonic()
         size, files = storage.size_of(self.folder), storage.files_of(self.folder)
         ended = time.monotonic()
-        self._next, self._free = ended + max(INTERVAL, EASE * (ended - began)), free
+        self._next, self._free = ended + max(MEASURE_INTERVAL, PAUSE_FACTOR * (ended - began)), free
         if size > self.limits.size:
             raise BuildFailedError(
-                f"the build wrote more than {_spoken(self.limits.size)}",
+                f"the build wrote more than {_format_size(self.limits.size)}",
                 solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
             )
         if files > self.limits.files:
@@ -57,7 +57,7 @@ class Watch:
             )
 
 
-def check_free(folder: Path, limits: Limits) -> int:
+def check_free_space(folder: Path, limits: Limits) -> int:
     """The bytes that are free in the file system of a folder.
 
     :raises BuildFailedError: that is less than must stay free
@@ -65,7 +65,7 @@ def check_free(folder: Path, limits: Limits) -> int:
     free = shutil.disk_usage(folder).free
     if free < limits.free:
         raise BuildFailedError(
-            f"the builder has only {_spoken(free)} left for builds",
+            f"the builder has only {_format_size(free)} left for builds",
             solution="build again: another builder may have more; or ask the site for larger disks",
         )
     status = os.statvfs(folder)
@@ -77,7 +77,7 @@ def check_free(folder: Path, limits: Limits) -> int:
     return free
 
 
-def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+def disk_guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
     """What is to be called now and then while something is brought into a folder: sources, files, base images.
 
     It sends the log, and with that learns whether the task was canceled, and raises ``BuildFailedError`` when the disk
@@ -86,12 +86,12 @@ def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
 
     def tick() -> None:
         log.tick()
-        check_free(folder, limits)
+        check_free_space(folder, limits)
 
     return tick
 
 
-def _spoken(size: float) -> str:
+def _format_size(size: float) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -9,7 +9,7 @@ from types import TracebackType
 from fedpkg_container.errors import BuildFailedError
 
 #: Bytes that a log may have where nobody says otherwise.
-DEFAULT_LONGEST = 10**9
+DEFAULT_MAX_BYTES = 10**9
 
 
 class BuildLog:
@@ -20,7 +20,7 @@ class BuildLog:
     """
 
     #: Bytes that it may have.
-    longest = DEFAULT_LONGEST
+    longest = DEFAULT_MAX_BYTES
 
     def __init__(self, path: Path, send: Callable[[], None] = lambda: None) -> None:
         self.path = path

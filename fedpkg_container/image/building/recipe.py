@@ -11,7 +11,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.limits import DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.resolve import checks
@@ -22,7 +22,7 @@ from fedpkg_container.model.platforms import platform_of
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
 
 
-def unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+def merge_labels(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """Labels to add: those that say which build this is, and of the others those that the Dockerfile does not set."""
     return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in own}
 
@@ -43,7 +43,7 @@ def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BuildRecipe:
     """What an image is built from.
 
     :param context: the folder that COPY reads
@@ -78,18 +78,18 @@ class Recipe:
             self.parents,
             arguments={EPOCH: str(self.timestamp)},
             first=[f"ENV {name}={value}" for name, value in self.environment.items()],
-            last=[help_page.LINE] if self.help_page else [],
+            last=[help_page.COPY_INSTRUCTION] if self.help_page else [],
         )
 
 
-def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder: Path, log: BuildLog) -> str:
+def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], folder: Path, log: BuildLog) -> str:
     """Build; the image ID.
 
     :param folder: for files of this build
     :raises BuildFailedError: the Dockerfile asks for what builders do not give, a step of it failed, or the build used
         more than it may
     """
-    checks.check_steps(recipe.dockerfile)
+    checks.check_instructions(recipe.dockerfile)
     checks.check_here_documents(recipe.dockerfile, engine)
     pinned = folder / "Dockerfile"
     pinned.write_text(recipe.text())
@@ -103,9 +103,9 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         timeout=recipe.timeout,
         network=recipe.network,
         arguments=recipe.arguments,
-        contexts={help_page.CONTEXT: recipe.help_page} if recipe.help_page else {},
+        contexts={help_page.BUILD_CONTEXT: recipe.help_page} if recipe.help_page else {},
     )
-    watch = Watch(folder, recipe.limits)
+    watch = DiskMonitor(folder, recipe.limits)
     log.longest = recipe.limits.log
 
     def tick() -> None:
@@ -130,14 +130,14 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
                 f"building the image for {recipe.arch} failed: no space was left on the builder",
                 solution="build again: another builder may have more; or ask the site for larger disks",
             ) from error
-        said = _last_words(error.output).replace(f"{folder}/", "")
+        said = _error_line(error.output).replace(f"{folder}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
     for complaint in engine.complaints():
         log.line(f"layers may differ the next time: {complaint}")
     return image
 
 
-def _last_words(output: str) -> str:
+def _error_line(output: str) -> str:
     """The line that says why, out of the last lines of a build."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.inspect.rpms import FORMAT, parse
+from fedpkg_container.image.inspect.rpms import QUERY_FORMAT, parse_packages
 from fedpkg_container.process import run
 
 #: The programs that make an image, and where they have a part in it.
@@ -20,7 +20,7 @@ _NOT_OWNED = re.compile(r"^(?:file|error:) [^\x1e\x1f\n]*\n", re.MULTILINE)
 TIMEOUT = 60.0
 
 
-def buildroot(arch: str) -> dict[str, Any]:
+def describe_buildroot(arch: str) -> dict[str, Any]:
     """The buildroot of an arch, as content generators describe it.
 
     :param arch: Koji's name of the image's arch
@@ -33,25 +33,25 @@ def buildroot(arch: str) -> dict[str, Any]:
         },
         "content_generator": {"name": "fedpkg-container", "version": __version__},
         "container": {"type": "buildah", "arch": arch},
-        "tools": [{"name": name, "version": _version(name)} for name in ("buildah", "skopeo")],
-        "components": installed(PROGRAMS),
+        "tools": [{"name": name, "version": _program_version(name)} for name in ("buildah", "skopeo")],
+        "components": owning_packages(PROGRAMS),
     }
 
 
-def _version(program: str) -> str:
+def _program_version(program: str) -> str:
     """The version that a program says it has."""
     said = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
     return said[0] if said else "unknown"
 
 
-def installed(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
+def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
     """The RPMs that programs of this machine belong to, as components; none on a machine that is not made of RPMs.
 
     :param database: of rpm; None for the machine's own
     """
     paths = [path for path in map(shutil.which, programs) if path]
     options = ["--dbpath", str(database)] if database else []
-    listed = run(["rpm", *options, "-qf", "--qf", FORMAT, *paths], timeout=TIMEOUT, check=False).text
+    listed = run(["rpm", *options, "-qf", "--qf", QUERY_FORMAT, *paths], timeout=TIMEOUT, check=False).text
     # A program that no package has is said in a line of its own.
-    packages = {str(each.component): each.component for each in parse(_NOT_OWNED.sub("", listed))}
+    packages = {str(each.component): each.component for each in parse_packages(_NOT_OWNED.sub("", listed))}
     return sorted(packages.values(), key=lambda each: (each["name"], each["arch"]))

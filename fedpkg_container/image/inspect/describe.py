@@ -17,10 +17,10 @@ from fedpkg_container.registry.manifests import ImageConfiguration
 from fedpkg_container.registry.skopeo import Registry
 
 _LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
-_PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
+_OS_RELEASE_PATHS = (("usr", "lib", "os-release"), ("etc", "os-release"))
 #: The files that are read, below the root of an image.
-OS_RELEASE = tuple("/".join(place) for place in _PLACES)
-_LONGEST = 64 * 1024
+OS_RELEASE = tuple("/".join(place) for place in _OS_RELEASE_PATHS)
+_MAX_OS_RELEASE_BYTES = 64 * 1024
 
 
 def read_distribution(root: Path) -> dict[str, str]:
@@ -28,15 +28,15 @@ def read_distribution(root: Path) -> dict[str, str]:
 
     :param root: a directory with the image's files; no link in it is followed
     """
-    for place in _PLACES:
-        text = _read(root, place)
+    for place in _OS_RELEASE_PATHS:
+        text = _read_below(root, place)
         if text:
             found = dict(_LINE.findall(text))
             return {key: found[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in found}
     return {}
 
 
-def _read(root: Path, place: tuple[str, ...]) -> str:
+def _read_below(root: Path, place: tuple[str, ...]) -> str:
     *folders, name = place
     current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -50,14 +50,16 @@ def _read(root: Path, place: tuple[str, ...]) -> str:
     finally:
         os.close(current)
     with open(file, "rb") as opened:
-        return opened.read(_LONGEST).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
+        return (
+            opened.read(_MAX_OS_RELEASE_BYTES).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
+        )
 
 
 #: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
-LONGEST_CONFIGURATION = 8 * 1024 * 1024
+MAX_CONFIGURATION_BYTES = 8 * 1024 * 1024
 
 
-def found_in(engine: Buildah, image: str) -> dict[str, Any]:
+def inspect_image(engine: Buildah, image: str) -> dict[str, Any]:
     """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
 
     :param image: image ID
@@ -72,7 +74,7 @@ def found_in(engine: Buildah, image: str) -> dict[str, Any]:
     }
 
 
-def describe(registry: Registry, arch: str, image: ImageReference, **found: Any) -> BuiltImage:
+def describe_image(registry: Registry, arch: str, image: ImageReference, **found: Any) -> BuiltImage:
     """An image of one arch.
 
     :param arch: Koji's name
@@ -84,8 +86,8 @@ def describe(registry: Registry, arch: str, image: ImageReference, **found: Any)
         manifest = repository.manifest(image.digest)
         if not manifest.blobs:
             raise RegistryError(f"{image} is not an image of one arch")
-        if manifest.blobs[0].size > LONGEST_CONFIGURATION:
-            raise RegistryError(f"the configuration of {image} has more than {LONGEST_CONFIGURATION} bytes")
+        if manifest.blobs[0].size > MAX_CONFIGURATION_BYTES:
+            raise RegistryError(f"the configuration of {image} has more than {MAX_CONFIGURATION_BYTES} bytes")
         raw = repository.blob(manifest.blobs[0])
         diff_ids = ImageConfiguration.read(raw, where=str(image)).diff_ids
     return BuiltImage(

@@ -21,43 +21,45 @@ from fedpkg_container.text import printable_line
 #: Where images keep their RPM database: Fedora's place, and the one before it.
 DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 #: What its file is called: SQLite, and the formats before.
-_FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
-_BEFORE, _AFTER = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
-_COUNT = len(_BEFORE) + len(_AFTER) + 2
+_DATABASE_FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
+_LEADING_TAGS, _TRAILING_TAGS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
+_FIELD_COUNT = len(_LEADING_TAGS) + len(_TRAILING_TAGS) + 2
 #: Control characters that no honest header holds, between fields and between packages.
-_FIELD, _PACKAGE = "\x1f", "\x1e"
+_FIELD_SEPARATOR, _PACKAGE_SEPARATOR = "\x1f", "\x1e"
 #: What identifies an RPM: RPMs of format 6 have no MD5, but every RPM since rpm 4.14 the SHA-256 of its header.
 _IDENTITY = "%|SIGMD5?{%{SIGMD5}}:{%{SHA256HEADER}}|"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
 #: A number of 32 bits: ``str.isdigit`` allows what ``int`` does not.
 _EPOCH = re.compile("[0-9]{1,10}")
 #: What rpm is asked to say of each package.
-FORMAT = (
-    _FIELD.join([*(f"%{{{tag}}}" for tag in _BEFORE), _IDENTITY, *(f"%{{{tag}}}" for tag in _AFTER), _SIGNATURE])
-    + _PACKAGE
+QUERY_FORMAT = (
+    _FIELD_SEPARATOR.join(
+        [*(f"%{{{tag}}}" for tag in _LEADING_TAGS), _IDENTITY, *(f"%{{{tag}}}" for tag in _TRAILING_TAGS), _SIGNATURE]
+    )
+    + _PACKAGE_SEPARATOR
 )
 #: Seconds that rpm may take, and seconds of a processor: 10,000 RPMs take less than two.
 TIMEOUT, CPU_TIME = 300.0, 120
 #: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
-LARGEST = 512 * 10**6
+MAX_DATABASE_BYTES = 512 * 10**6
 #: The most RPMs of an image: the largest installations of a whole distribution have 10,000 to 15,000.
-MOST = 50_000
+MAX_RPMS = 50_000
 #: Bytes that rpm may print: about 300 of an RPM are usual, and 650 of each of the most.
-OUTPUT_LIMIT = 32 * 10**6
+MAX_OUTPUT_BYTES = 32 * 10**6
 #: Bytes that rpm may use of memory, where one header may have 256 MB, and bytes of a temporary file.
-MEMORY, TEMPORARY = 2 * 10**9, 64 * 10**6
+MAX_MEMORY, MAX_TEMPORARY_BYTES = 2 * 10**9, 64 * 10**6
 _ERROR = re.compile("^error: (.*)$", re.MULTILINE)
 #: What a shell's status says when one of these limits ended rpm.
-_EXCEEDED = {
+_LIMITS_BY_STATUS = {
     128 + signal.SIGXCPU: f"{CPU_TIME} s of a processor",
-    128 + signal.SIGXFSZ: f"{TEMPORARY // 10**6} MB of temporary files",
+    128 + signal.SIGXFSZ: f"{MAX_TEMPORARY_BYTES // 10**6} MB of temporary files",
 }
 #: Characters of a name, version, release or arch, and of any other field.
-LONGEST_NAME, LONGEST_FIELD = 1024, 64 * 1024
+MAX_NAME_LENGTH, MAX_FIELD_LENGTH = 1024, 64 * 1024
 
 
 @dataclass(frozen=True)
-class Package:
+class InstalledRPM:
     """An RPM of an image.
 
     :param component: as content generators describe it
@@ -68,7 +70,7 @@ class Package:
     details: dict[str, str]
 
 
-def read_packages(root: Path, workspace: Workspace) -> list[Package]:
+def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
     """The RPMs of an image, sorted by name, version, release and arch.
 
     The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
@@ -86,41 +88,42 @@ def read_packages(root: Path, workspace: Workspace) -> list[Package]:
         limits = [
             "prlimit",
             f"--cpu={CPU_TIME}:{CPU_TIME + 5}",
-            f"--as={MEMORY}",
-            f"--fsize={TEMPORARY}",
+            f"--as={MAX_MEMORY}",
+            f"--fsize={MAX_TEMPORARY_BYTES}",
             "--core=0",
             "--",
         ]
-        command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
-        listed = run(confined(command, workspace), timeout=TIMEOUT, limit=OUTPUT_LIMIT)
+        command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", QUERY_FORMAT]
+        listed = run(confined(command, workspace), timeout=TIMEOUT, limit=MAX_OUTPUT_BYTES)
         if found := _ERROR.search(listed.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
             raise ValueError(f"rpm: {printable_line(found[1][:200])}")
-        packages = parse(listed.text)
+        packages = parse_packages(listed.text)
     except (ProgramError, ProgramTimeoutError, ValueError) as error:
         raise BuildFailedError(
-            f"the image's RPM database cannot be read: {_why(error)}", solution="check what RUN and COPY do to it"
+            f"the image's RPM database cannot be read: {_failure_reason(error)}",
+            solution="check what RUN and COPY do to it",
         ) from error
-    return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_order)
+    return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_sort_key)
 
 
-def _why(error: Exception) -> str:
+def _failure_reason(error: Exception) -> str:
     if isinstance(error, ProgramOutputError):
         return f"rpm prints more than {error.limit / 10**6:.3g} MB"
-    exceeded = _EXCEEDED.get(error.status) if isinstance(error, ProgramError) else None
+    exceeded = _LIMITS_BY_STATUS.get(error.status) if isinstance(error, ProgramError) else None
     return f"rpm needs more than {exceeded}" if exceeded else str(error)
 
 
-def parse(listed: str) -> list[Package]:
+def parse_packages(listed: str) -> list[InstalledRPM]:
     """The packages in what rpm printed in our format.
 
     :raises ValueError: a package is not in that format, a field is too long, or there are too many
     """
-    if listed.count(_PACKAGE) > MOST:
-        raise ValueError(f"it lists more than {MOST} RPMs")
-    return [_package(line) for line in listed.split(_PACKAGE) if line]
+    if listed.count(_PACKAGE_SEPARATOR) > MAX_RPMS:
+        raise ValueError(f"it lists more than {MAX_RPMS} RPMs")
+    return [_parse_package(line) for line in listed.split(_PACKAGE_SEPARATOR) if line]
 
 
-def _order(package: Package) -> tuple[str, ...]:
+def _sort_key(package: InstalledRPM) -> tuple[str, ...]:
     return tuple(str(package.component[key]) for key in ("name", "version", "release", "arch", "sigmd5"))
 
 
@@ -129,10 +132,10 @@ def _copy_database(source: Path, root: Path, copy: Path) -> bool:
     if not source.is_dir() or source.resolve() != root.resolve() / source.relative_to(root):
         return False
     files = [path for path in source.iterdir() if stat.S_ISREG(path.lstat().st_mode)]
-    if not {path.name for path in files} & _FILES:
+    if not {path.name for path in files} & _DATABASE_FILES:
         return False
     size = sum(path.lstat().st_size for path in files)
-    if size > LARGEST:
+    if size > MAX_DATABASE_BYTES:
         raise BuildFailedError(f"the image's RPM database has {size // 10**6} MB", solution="check what RUN does to it")
     copy.mkdir()
     for path in files:
@@ -140,14 +143,14 @@ def _copy_database(source: Path, root: Path, copy: Path) -> bool:
     return True
 
 
-def _package(line: str) -> Package:
-    fields = line.split(_FIELD)
-    if len(fields) != _COUNT:
-        raise ValueError(f"an RPM has {len(fields)} fields instead of {_COUNT}")
+def _parse_package(line: str) -> InstalledRPM:
+    fields = line.split(_FIELD_SEPARATOR)
+    if len(fields) != _FIELD_COUNT:
+        raise ValueError(f"an RPM has {len(fields)} fields instead of {_FIELD_COUNT}")
     name, version, release, epoch, arch, sigmd5, license_, vendor, source_rpm, signature = fields
     for text, longest in (
-        (max(name, version, release, arch, key=len), LONGEST_NAME),
-        (max(fields, key=len), LONGEST_FIELD),
+        (max(name, version, release, arch, key=len), MAX_NAME_LENGTH),
+        (max(fields, key=len), MAX_FIELD_LENGTH),
     ):
         if len(text) > longest:
             raise ValueError(f"a field has {len(text)} characters: {printable_line(text[:80])!r}...")
@@ -164,16 +167,16 @@ def _package(line: str) -> Package:
     details = {"license": license_, "vendor": vendor, "source_rpm": source_rpm}
     # Task results are XML, which has no control characters.
     shown = {key: printable_line(value) for key, value in details.items()}
-    return Package(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
+    return InstalledRPM(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
 
 
 #: How many are asked for in one request.
-BATCH = 200
+QUERIES_PER_CALL = 200
 
 
 def unknown_rpms(session: Any, components: Sequence[dict[str, Any]]) -> set[int]:
     """Numbers of the components that the hub does not know, or knows under another SIGMD5."""
-    with session.multicall(batch=BATCH) as calls:
+    with session.multicall(batch=QUERIES_PER_CALL) as calls:
         found = [
             calls.getRPM({key: each[key] for key in ("name", "version", "release", "arch")}) for each in components
         ]

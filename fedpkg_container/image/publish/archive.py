@@ -21,11 +21,11 @@ from fedpkg_container.model.reference import ImageReference
 #: Sends a file to the hub: path, folder below the import's.
 Upload = Callable[[Path, str], None]
 #: Uploads the files; what metadata says of them.
-Keep = Callable[[], list[dict[str, Any]]]
+UploadFiles = Callable[[], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
-class Archive:
+class ArchFiles:
     """Keeps the files of one arch.
 
     :param folder: for files of this build, its Dockerfile among them
@@ -38,7 +38,7 @@ class Archive:
     upload: Upload
 
     @contextlib.contextmanager
-    def of(self, image: str) -> Iterator[Keep]:
+    def of(self, image: str) -> Iterator[UploadFiles]:
         """Save an image while other things are done.
 
         :returns: a function that waits until it is saved, and uploads it with the other files
@@ -67,11 +67,11 @@ class Archive:
             # A folder of its own, which nobody knows before: the hub gives it to this builder, which comes first.
             folder = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
             self.upload(path, folder)
-            described.append(described_file(path, kind, relpath=folder))
+            described.append(file_metadata(path, kind, relpath=folder))
         return described
 
 
-def described_file(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
+def file_metadata(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
     """A file as content-generator metadata names it."""
     checksum = hashlib.sha256()
     with path.open("rb") as file:

@@ -24,13 +24,13 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
 #: How many of the latest builds of a package are looked at.
-LOOKED_AT = 200
+MAX_BUILDS = 200
 #: How often the tags are set anew because another build ended meanwhile.
-ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Holder:
+class TaggedBuild:
     """A build that asks for floating tags.
 
     :param image: its list of arches, by digest
@@ -42,7 +42,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Floating:
+class FloatingTagUpdater:
     """The floating tags of one repository.
 
     :param session: of the hub; only asked
@@ -68,7 +68,7 @@ class Floating:
         if not tags:
             return []
         with self.registry.repository(self.repository) as repository:
-            for _ in range(ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 holders = self._holders(nvr)
                 for tag in tags:
                     holder = _newest(holders, tag)
@@ -82,11 +82,11 @@ class Floating:
             solution="they are set by the next build",
         )
 
-    def _holders(self, oldest: NVR) -> list[Holder]:
+    def _holders(self, oldest: NVR) -> list[TaggedBuild]:
         """The builds that ask for floating tags of this repository: one, and those that are newer."""
         if self.session.getPackageID(oldest.name) is None:
             return []
-        options = {"order": "-build_id", "limit": LOOKED_AT}
+        options = {"order": "-build_id", "limit": MAX_BUILDS}
         complete = koji.BUILD_STATES["COMPLETE"]
         listed = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
         nvrs = {each["build_id"]: NVR(each["name"], each["version"], each["release"]) for each in listed}
@@ -98,11 +98,11 @@ class Floating:
             recorded = RecordedImage.of(build.result)
             image = recorded.by_digest
             if tags.result and image and image.tagged("") == self.repository.tagged(""):
-                found.append(Holder(nvrs[each], image, recorded.floating_tags))
+                found.append(TaggedBuild(nvrs[each], image, recorded.floating_tags))
         return found
 
 
-def _newest(holders: Iterable[Holder], tag: str) -> Holder | None:
+def _newest(holders: Iterable[TaggedBuild], tag: str) -> TaggedBuild | None:
     """The newest build that asks for a tag."""
     asking = [each for each in holders if tag in each.tags]
     return max(asking, key=lambda each: by_age(each.nvr), default=None)

@@ -10,8 +10,8 @@ from typing import Any
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.record.metadata import Published
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.record.metadata import PublishedIndex
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -27,11 +27,11 @@ HEALTHCHECK_LOST = "HEALTHCHECK is not in the {}: the OCI format has no place fo
 def publish(
     repository: ImageReference,
     images: Sequence[BuiltImage],
-    tags: Tags,
+    tags: BuildTags,
     formats: Sequence[str],
     registry: Registry,
     log: BuildLog,
-) -> Published:
+) -> PublishedIndex:
     """Bring all arches with their lists into the final repository.
 
     :param formats: the first is that of the images, and what all tags will mean; the list of another one gets the
@@ -47,7 +47,7 @@ def publish(
         log.say(f"publishing {target}")
         variants = {each.arch: each.variants[other] for each in images}
         others[target] = _publish(target, images, variants, other, registry)
-    published = Published(
+    published = PublishedIndex(
         repository,
         manifest.digest,
         manifest.media_type,
@@ -86,7 +86,7 @@ def _platform(image: BuiltImage) -> dict[str, str]:
     return platform
 
 
-def lost_in(configuration: Callable[[], Mapping[str, Any]], formats: Sequence[str]) -> list[str]:
+def format_warnings(configuration: Callable[[], Mapping[str, Any]], formats: Sequence[str]) -> list[str]:
     """What an image has that some formats do not keep, as warnings for the packager.
 
     :param configuration: gives that of the image as it was built

@@ -16,9 +16,9 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.inspect.rpms import unknown_rpms
 from fedpkg_container.image.record import sbom
-from fedpkg_container.image.record.metadata import Published
+from fedpkg_container.image.record.metadata import PublishedIndex
 from fedpkg_container.image.resolve.plan import Plan
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.platforms import go_arch
 from fedpkg_container.model.reference import ImageReference
@@ -26,11 +26,11 @@ from fedpkg_container.registry import referrers
 from fedpkg_container.registry.skopeo import Registry
 
 #: How many RPMs that Koji does not know are named in the log.
-NAMED = 20
+MAX_LISTED_RPMS = 20
 
 
 @dataclass(frozen=True)
-class Document:
+class Attachment:
     """A file that is kept with a build.
 
     :param arch: that it is about; empty for the whole build
@@ -41,20 +41,20 @@ class Document:
 
 
 @dataclass
-class Made:
+class Attachments:
     """What was made of a build.
 
     :param sbom: arch → what the metadata say of its SBOM
     :param warnings: for the packager
     """
 
-    documents: list[Document] = field(default_factory=list)
+    documents: list[Attachment] = field(default_factory=list)
     sbom: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Origin:
+class ImageOrigin:
     """Where the images come from.
 
     :param source: URL of dist-git with the exact commit; empty where there is none
@@ -71,7 +71,7 @@ class Origin:
     recorded: bool = True
 
     @classmethod
-    def of(cls, task: Task, plan: Plan) -> Origin:
+    def of(cls, task: BuildTask, plan: Plan) -> ImageOrigin:
         """That of a build."""
         pinned = {parent.written: parent.pinned for parent in plan.parents}
         base = pinned.pop(plan.dockerfile.base, None)
@@ -79,7 +79,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Documents:
+class AttachmentBuilder:
     """Makes the documents of a build that is published, and not yet recorded.
 
     What goes wrong here is said and fails no build: the images are whole without it.
@@ -90,27 +90,27 @@ class Documents:
 
     session: Any
     registry: Registry
-    origin: Origin
+    origin: ImageOrigin
     log: BuildLog
 
-    def make(self, nvr: NVR, published: Published, images: Sequence[BuiltImage], started: float) -> Made:
+    def make(self, nvr: NVR, published: PublishedIndex, images: Sequence[BuiltImage], started: float) -> Attachments:
         """Make an SBOM for each arch, attach it in the registry, and look which RPMs Koji does not know.
 
         :param started: when the build began, seconds since the epoch
         """
-        made = Made()
+        made = Attachments()
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
         unknown = self._unknown(images, made)
         for image in images:
             described = self._described(nvr, published, image, created, unknown.get(image.arch, frozenset()))
             try:
-                content = sbom.document(described)
+                content = sbom.spdx_document(described)
             except ValueError as error:  # names in the image's RPM database that nothing can be called
                 self._warn(made, f"no SBOM for {image.arch} could be made: {error}")
                 continue
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
-            made.documents.append(Document(path, image.arch))
+            made.documents.append(Attachment(path, image.arch))
             facts = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
             if image.arch in unknown:
                 facts["rpms_unknown_to_koji"] = len(unknown[image.arch])
@@ -128,9 +128,9 @@ class Documents:
         return made
 
     def _described(
-        self, nvr: NVR, published: Published, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
-    ) -> sbom.Described:
-        return sbom.Described(
+        self, nvr: NVR, published: PublishedIndex, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
+    ) -> sbom.SbomSubject:
+        return sbom.SbomSubject(
             nvr=nvr,
             built=image,
             image=published.repository.at(image.digest),
@@ -144,7 +144,7 @@ class Documents:
             unknown=unknown,
         )
 
-    def _unknown(self, images: Sequence[BuiltImage], made: Made) -> Mapping[str, set[int]]:
+    def _unknown(self, images: Sequence[BuiltImage], made: Attachments) -> Mapping[str, set[int]]:
         """Arch → numbers of the components that Koji does not know; nothing when it could not be asked."""
         try:
             unknown = {image.arch: unknown_rpms(self.session, image.components) for image in images}
@@ -154,9 +154,9 @@ class Documents:
         for image in images:
             numbers = unknown[image.arch]
             if numbers:
-                names = list(_names(image, numbers))
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                self.log.say(f"{image.arch}: Koji does not know {', '.join(names[:NAMED])}{more}")
+                names = list(_rpm_names(image, numbers))
+                more = f" and {len(names) - MAX_LISTED_RPMS} more" if len(names) > MAX_LISTED_RPMS else ""
+                self.log.say(f"{image.arch}: Koji does not know {', '.join(names[:MAX_LISTED_RPMS])}{more}")
                 self._warn(
                     made,
                     f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs"
@@ -164,12 +164,12 @@ class Documents:
                 )
         return unknown
 
-    def _warn(self, made: Made, text: str) -> None:
+    def _warn(self, made: Attachments, text: str) -> None:
         self.log.say(f"warning: {text}")
         made.warnings.append(text)
 
 
-def _names(image: BuiltImage, numbers: set[int]) -> Iterator[str]:
+def _rpm_names(image: BuiltImage, numbers: set[int]) -> Iterator[str]:
     for number in sorted(numbers):
         rpm = image.components[number]
         yield f"{rpm['name']}-{rpm['version']}-{rpm['release']}.{rpm['arch']}"

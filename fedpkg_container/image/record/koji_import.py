@@ -14,11 +14,11 @@ import koji
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.publish.archive import described_file
-from fedpkg_container.image.publish.floating_tags import Floating
-from fedpkg_container.image.record.attachments import Document
-from fedpkg_container.image.record.metadata import Provenance, Published, metadata
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.publish.archive import file_metadata
+from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
+from fedpkg_container.image.record.attachments import Attachment
+from fedpkg_container.image.record.metadata import Provenance, PublishedIndex, build_metadata
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_of
 from fedpkg_container.model.reference import ImageReference
@@ -29,7 +29,7 @@ from fedpkg_container.signals import uninterrupted
 _METADATA = "metadata.json"
 
 
-def upload_folder(session: Any, name: str) -> str:
+def create_upload_directory(session: Any, name: str) -> str:
     """A new folder on the hub for the files of an import, in which nobody but this account can write files.
 
     The hub gives a folder to who uploads there first, and its name does not stay unknown: it is in the arguments of
@@ -45,7 +45,7 @@ def upload_folder(session: Any, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Importing:
+class ContentGeneratorImport:
     """What an import works with.
 
     :param generator: session of the account that imports
@@ -59,15 +59,15 @@ class Importing:
     def run(
         self,
         provenance: Provenance,
-        published: Published,
+        published: PublishedIndex,
         images: Sequence[BuiltImage],
         reservation: Reservation,
         upload: str,
-        documents: Sequence[Document] = (),
+        documents: Sequence[Attachment] = (),
     ) -> None:
         """Record a build for which its NVR is reserved.
 
-        :param upload: folder on the hub, of ``upload_folder``, below which the files of the images are
+        :param upload: folder on the hub, of ``create_upload_directory``, below which the files of the images are
         :param documents: files that are kept with the build
         """
         self.log.say(f"importing {reservation.nvr}")
@@ -75,7 +75,7 @@ class Importing:
         for document in documents:
             arch = {"arch": document.arch} if document.arch else {}
             logs.append({**self._kept(document.path, upload), **arch})
-        described = metadata(provenance, published, images, logs, reservation.build_id)
+        described = build_metadata(provenance, published, images, logs, reservation.build_id)
         path = self.log.path.parent / _METADATA
         path.write_text(json.dumps(described, indent=1))
         self._upload(path, upload)
@@ -89,7 +89,7 @@ class Importing:
         """Upload a file; what metadata says of it."""
         below = uuid.uuid4().hex
         self._upload(path, f"{upload}/{below}")
-        return described_file(path, "log", relpath=below)
+        return file_metadata(path, "log", relpath=below)
 
     def _upload(self, path: Path, folder: str) -> None:
         self.generator.uploadWrapper(str(path), folder, overwrite=True)
@@ -112,7 +112,7 @@ def _identity(extra: Mapping[str, Any] | None) -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True)
-class Recording:
+class BuildRecorder:
     """What recording works with.
 
     :param session: of the builder
@@ -121,7 +121,7 @@ class Recording:
     :param after: called after each step
     """
 
-    task: Task
+    task: BuildTask
     session: Any
     generator: Any
     registry: Registry
@@ -131,17 +131,17 @@ class Recording:
     def run(
         self,
         provenance: Provenance,
-        published: Published,
+        published: PublishedIndex,
         images: list[BuiltImage],
         reservation: Reservation,
         upload: str,
-        documents: Sequence[Document] = (),
+        documents: Sequence[Attachment] = (),
     ) -> int:
         """Record the build in Koji and tag it; its id.
 
         :param documents: files that are kept with the build
         """
-        importing = Importing(self.generator, self.log, self.after)
+        importing = ContentGeneratorImport(self.generator, self.log, self.after)
         importing.run(provenance, published, images, reservation, upload, documents)
         self._name(reservation.nvr, published.repository.at(published.digest))
         self.after("named")
@@ -195,7 +195,7 @@ class Recording:
     def _settle(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
         """Set the floating tags, now that the build is recorded."""
         try:
-            Floating(self.session, self.registry, repository).settle(nvr, tags)
+            FloatingTagUpdater(self.session, self.registry, repository).settle(nvr, tags)
         except RegistryError as error:
             raise RegistryError(
                 f"{nvr} is recorded, but its floating tags {', '.join(tags)} are not set: {error.reason}",
@@ -205,7 +205,7 @@ class Recording:
             self.log.say(f"floating tags {', '.join(tags)} are set")
 
 
-def already_recorded(session: Any, task: Task) -> dict[str, Any] | None:
+def recorded_build(session: Any, task: BuildTask) -> dict[str, Any] | None:
     """The build that an earlier run of a task imported, if it came that far."""
     if task.scratch:
         return None

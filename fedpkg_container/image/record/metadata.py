@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.image.resolve.parents import Parent
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference
@@ -17,7 +17,7 @@ METADATA_VERSION = 0
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedIndex:
     """Where the finished build is.
 
     :param repository: the candidate repository
@@ -30,7 +30,7 @@ class Published:
     repository: ImageReference
     digest: str
     media_type: str
-    tags: Tags
+    tags: BuildTags
     others: Mapping[str, str] = field(default_factory=dict)
     other_types: frozenset[str] = frozenset()
 
@@ -83,9 +83,9 @@ class Provenance:
     imported: Mapping[str, Any] = field(default_factory=dict)
 
 
-def metadata(
+def build_metadata(
     provenance: Provenance,
-    published: Published,
+    published: PublishedIndex,
     images: Sequence[BuiltImage],
     logs: Sequence[dict[str, Any]],
     build_id: int | None,
@@ -130,7 +130,7 @@ def _engine(provenance: Provenance) -> str:
     return "import" if provenance.imported else "buildah"
 
 
-def _image(provenance: Provenance, published: Published, images: Sequence[BuiltImage]) -> dict[str, Any]:
+def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[BuiltImage]) -> dict[str, Any]:
     builds = {str(parent.pinned): parent.build for parent in provenance.parents if parent.build}
     base = next((parent.build for parent in provenance.parents if parent.written == provenance.base), None)
     image: dict[str, Any] = {
@@ -164,7 +164,7 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
 def _buildroot(image: BuiltImage, generator: str) -> dict[str, Any]:
     return {
         **image.buildroot,
-        "components": _each_once(image.buildroot["components"]),
+        "components": _deduplicate(image.buildroot["components"]),
         "id": _buildroot_id(image.arch),
         "content_generator": {"name": generator, "version": __version__},
     }
@@ -179,7 +179,7 @@ def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
     return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
 
 
-def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[dict[str, Any]]:
+def _outputs(image: BuiltImage, published: PublishedIndex, *, stored: bool) -> list[dict[str, Any]]:
     """The archive of one arch with what is in it, and its logs."""
     outputs = []
     for file in image.files:
@@ -190,7 +190,7 @@ def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[d
             exact = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
             output |= {
-                "components": _each_once(image.components),
+                "components": _deduplicate(image.components),
                 "extra": {
                     "image": {"arch": image.arch},
                     "docker": {
@@ -211,7 +211,7 @@ def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[d
     return outputs
 
 
-def _each_once(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _deduplicate(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One component for each name, version, release and arch: by these Koji finds an RPM, and it keeps none twice."""
     once: dict[tuple[Any, ...], dict[str, Any]] = {}
     for each in components:

@@ -23,7 +23,7 @@ from fedpkg_container.text import printable_line
 NOASSERTION = "NOASSERTION"
 _REFERENCE = "LicenseRef-"
 #: The longest header that is read as an expression; longer ones are kept as text.
-_LONGEST = 4096
+_MAX_EXPRESSION_LENGTH = 4096
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Licenses:
         header = printable_line(header).strip()
         if not header:
             return NOASSERTION
-        read = _read(header)
+        read = _parse_expression(header)
         if read is not None:
             expression, references = read
             for name in references:
@@ -57,18 +57,18 @@ class Licenses:
 
 
 @functools.lru_cache(maxsize=1)
-def _spdx() -> Licensing:
+def _spdx_licensing() -> Licensing:
     """SPDX's list alone: the index also has ScanCode's names, and takes those of distributions for them."""
     listed = [each for each in get_license_index() if not str(each.get("spdx_license_key")).startswith(_REFERENCE)]
     return build_spdx_licensing(listed)
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(header: str) -> tuple[str, tuple[str, ...]] | None:
+def _parse_expression(header: str) -> tuple[str, tuple[str, ...]] | None:
     """A header as an expression with SPDX's spelling, and the references in it; None when it is none."""
-    if len(header) > _LONGEST:
+    if len(header) > _MAX_EXPRESSION_LENGTH:
         return None
-    licensing = _spdx()
+    licensing = _spdx_licensing()
     try:
         parsed = licensing.parse(header, strict=True)
         unknown = licensing.unknown_license_keys(parsed)
@@ -76,12 +76,12 @@ def _read(header: str) -> tuple[str, tuple[str, ...]] | None:
     except (ExpressionError, ParseError, RecursionError):
         return None
     references = tuple(sorted({name for name in names if name.startswith(_REFERENCE)}))
-    if set(unknown) - set(references) or any(not _legal(name) for name in references):
+    if set(unknown) - set(references) or any(not _is_valid_reference(name) for name in references):
         return None
     return str(parsed), references
 
 
-def _legal(reference: str) -> bool:
+def _is_valid_reference(reference: str) -> bool:
     """Whether SPDX takes it: letters, digits, dots and dashes."""
     return all(each.isascii() and (each.isalnum() or each in ".-") for each in reference)
 
@@ -92,7 +92,7 @@ _DOCUMENT = "SPDXRef-DOCUMENT"
 
 
 @dataclass(frozen=True)
-class Described:
+class SbomSubject:
     """What a document is about: the image of one arch.
 
     :param nvr: of the build
@@ -120,7 +120,7 @@ class Described:
     copied: ImageReference | None = None
 
 
-def document(described: Described) -> bytes:
+def spdx_document(described: SbomSubject) -> bytes:
     """The document, as JSON."""
     licenses = Licenses()
     image = _image(described)
@@ -158,7 +158,7 @@ def document(described: Described) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def _namespace(described: Described) -> str:
+def _namespace(described: SbomSubject) -> str:
     image = described.image
     moment = re.sub("[^0-9]", "", described.created)
     return (
@@ -186,7 +186,7 @@ def _package(identifier: str, name: str, **facts: Any) -> dict[str, Any]:
     }
 
 
-def _reference(purl: PackageURL) -> list[dict[str, str]]:
+def _external_reference(purl: PackageURL) -> list[dict[str, str]]:
     return [
         {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl.to_string()},
     ]
@@ -197,7 +197,7 @@ def _checksum(image: ImageReference) -> list[dict[str, str]]:
     return [{"algorithm": algorithm.upper(), "checksumValue": value}]
 
 
-def _oci(image: ImageReference, **qualifiers: str) -> PackageURL:
+def _oci_purl(image: ImageReference, **qualifiers: str) -> PackageURL:
     """An image as the package URL specification names it."""
     place = str(ImageReference(image.registry, image.repository))
     return PackageURL(
@@ -206,7 +206,7 @@ def _oci(image: ImageReference, **qualifiers: str) -> PackageURL:
     )  # fmt: skip
 
 
-def _image(described: Described) -> dict[str, Any]:
+def _image(described: SbomSubject) -> dict[str, Any]:
     nvr, image = described.nvr, described.image
     return _package(
         f"Image-{described.built.arch}",
@@ -214,12 +214,12 @@ def _image(described: Described) -> dict[str, Any]:
         versionInfo=f"{nvr.version}-{nvr.release}",
         primaryPackagePurpose="CONTAINER",
         checksums=_checksum(image),
-        externalRefs=_reference(_oci(image, arch=described.go_arch, tag=described.tag)),
+        externalRefs=_external_reference(_oci_purl(image, arch=described.go_arch, tag=described.tag)),
         comment=f"Koji build {nvr}, {described.built.arch}; image ID {described.built.image_id}",
     )
 
 
-def _source(described: Described) -> dict[str, Any]:
+def _source(described: SbomSubject) -> dict[str, Any]:
     """The commit in dist-git."""
     url, _, commit = described.source.partition("#")
     parts = urlsplit(url)
@@ -241,11 +241,11 @@ def _parent(image: ImageReference) -> dict[str, Any]:
         versionInfo=image.digest,
         primaryPackagePurpose="CONTAINER",
         checksums=_checksum(image),
-        externalRefs=_reference(_oci(image)),
+        externalRefs=_external_reference(_oci_purl(image)),
     )
 
 
-def _rpms(described: Described, licenses: Licenses) -> list[dict[str, Any]]:
+def _rpms(described: SbomSubject, licenses: Licenses) -> list[dict[str, Any]]:
     built = described.built
     used: dict[str, int] = {}
     found = []
@@ -281,10 +281,10 @@ def _rpm(
         "versionInfo": version if epoch is None else f"{epoch}:{version}",
         "supplier": _supplier(details.get("vendor", "")),
         "licenseDeclared": licenses.declared(details.get("license", "")),
-        "externalRefs": _reference(
+        "externalRefs": _external_reference(
             PackageURL("rpm", namespace=system or None, name=name, version=version, qualifiers=qualifiers)
         ),
-        "comment": _said_of(component, known=known),
+        "comment": _rpm_comment(component, known=known),
     }
     if re.fullmatch("[0-9a-f]{32}", component["sigmd5"]):
         facts["checksums"] = [{"algorithm": "MD5", "checksumValue": component["sigmd5"]}]
@@ -299,7 +299,7 @@ def _supplier(vendor: str) -> str:
     return f"Organization: {shown}" if shown else NOASSERTION
 
 
-def _said_of(component: Mapping[str, Any], *, known: bool) -> str:
+def _rpm_comment(component: Mapping[str, Any], *, known: bool) -> str:
     signature = component["signature"]
     signed = f"signed with key {printable_line(signature)}" if signature else "not signed"
     return f"{signed}; MD5 is of header and payload (SIGMD5)" + ("" if known else "; Koji does not know this RPM")

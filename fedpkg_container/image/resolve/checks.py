@@ -15,7 +15,7 @@ from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.platforms import go_arch
 
 
-def check_steps(dockerfile: Dockerfile) -> None:
+def check_instructions(dockerfile: Dockerfile) -> None:
     """Refuse options that builders do not give, and files of images that no FROM names.
 
     :raises BuildFailedError: there are some
@@ -30,14 +30,14 @@ def check_steps(dockerfile: Dockerfile) -> None:
         )
 
 
-def check_triggers(written: str, triggers: Sequence[str]) -> None:
+def check_onbuild(written: str, triggers: Sequence[str]) -> None:
     """Refuse an image whose ONBUILD gives what builders refuse in a Dockerfile: buildah executes it after FROM.
 
     :param written: as FROM names the image
     :raises BuildFailedError: it does
     """
     try:
-        check_steps(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
+        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
         if any("\n" in each for each in triggers):
             raise RefusedError("it has several lines")
     except (BuildFailedError, RefusedError) as error:

@@ -19,21 +19,21 @@ from fedpkg_container.engines.sandbox import connected, python_command, python_f
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.config import Lookaside
-from fedpkg_container.image.resolve.source import PROXIES
+from fedpkg_container.image.resolve.source import PROXY_VARIABLES
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 
-FILE = "sources"
+SOURCES_FILE = "sources"
 #: Seconds for one file, and the longest one, bytes.
-TIMEOUT = 1800.0
-LONGEST = 20 * 10**9
-ATTEMPTS = 3
+DOWNLOAD_TIMEOUT = 1800.0
+MAX_BYTES = 20 * 10**9
+MAX_ATTEMPTS = 3
 #: Types of hashes, and how many digits they have.
-_DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
+_HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
 
 
 @dataclass(frozen=True)
-class Entry:
+class SourcesEntry:
     """A line of ``sources``.
 
     :param hashtype: in small letters
@@ -44,37 +44,40 @@ class Entry:
     hashtype: str
 
 
-def entries(folder: Path) -> list[Entry]:
+def read_sources(folder: Path) -> list[SourcesEntry]:
     """What ``sources`` of a checkout lists; empty where there is none.
 
     :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout, or rpkg is not installed
     """
-    if not (read_bytes(folder, FILE) or b"").strip():
+    if not (read_bytes(folder, SOURCES_FILE) or b"").strip():
         return []  # builders of a site without a lookaside cache need no rpkg
     try:
         from pyrpkg.errors import rpkgError
         from pyrpkg.sources import SourcesFile
     except ModuleNotFoundError as error:
         raise BuildFailedError(
-            f"{FILE} cannot be read here: {error}", solution="install rpkg on the builders of this site"
+            f"{SOURCES_FILE} cannot be read here: {error}", solution="install rpkg on the builders of this site"
         ) from error
     try:
-        listed = [Entry(each.file, each.hash, each.hashtype) for each in SourcesFile(str(folder / FILE), "bsd").entries]
+        listed = [
+            SourcesEntry(each.file, each.hash, each.hashtype)
+            for each in SourcesFile(str(folder / SOURCES_FILE), "bsd").entries
+        ]
     except (rpkgError, OSError, ValueError) as error:
         raise BuildFailedError(
-            f"{FILE} cannot be read: {error}", solution="make it anew: fedpkg new-sources"
+            f"{SOURCES_FILE} cannot be read: {error}", solution="make it anew: fedpkg new-sources"
         ) from error
     for entry in listed:
-        _check(entry)
+        _check_entry(entry)
     return listed
 
 
-def _check(entry: Entry) -> None:
+def _check_entry(entry: SourcesEntry) -> None:
     plain = entry.file not in ("", ".", "..") and not re.search(r"[/\0\n]", entry.file)
-    digits = _DIGITS.get(entry.hashtype, 0)
+    digits = _HASH_LENGTHS.get(entry.hashtype, 0)
     if not plain or not digits or not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", entry.hash):
         raise BuildFailedError(
-            f"{FILE} lists {entry.file[:200]!r} with a name or a hash that cannot be one",
+            f"{SOURCES_FILE} lists {entry.file[:200]!r} with a name or a hash that cannot be one",
             solution="make it anew: fedpkg new-sources",
         )
 
@@ -89,7 +92,7 @@ def repository_name(url: str, *, namespaced: bool) -> str:
     return "/".join(path.split("/")[-2:] if namespaced else path.split("/")[-1:])
 
 
-def fetch(
+def fetch_sources(
     folder: Path,
     workspace: Workspace,
     url: str,
@@ -106,27 +109,29 @@ def fetch(
     :param deadline: of everything that precedes RUN; None: each file has its own alone
     :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
     """
-    wanted = entries(folder)
+    wanted = read_sources(folder)
     if wanted and lookaside is None:
         raise BuildFailedError(
-            f"{FILE} lists {wanted[0].file}, but the builders of this site have no lookaside cache",
+            f"{SOURCES_FILE} lists {wanted[0].file}, but the builders of this site have no lookaside cache",
             solution="put the file into git, or ask the site for [lookaside] in builder_containerbuild.conf",
         )
     for entry in wanted:
         if (folder / entry.file).is_symlink() or (folder / entry.file).exists():
             raise BuildFailedError(
-                f"{entry.file} is in git, and {FILE} lists it as well", solution="remove it from one of the two"
+                f"{entry.file} is in git, and {SOURCES_FILE} lists it as well", solution="remove it from one of the two"
             )
         assert lookaside is not None
         say(f"fetching {entry.file} from the lookaside cache")
         tick()
         name = repository_name(url, namespaced=lookaside.namespaced)
-        own = Deadline(f"fetching {entry.file} from the lookaside cache", TIMEOUT, "build again")
-        _fetch(entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own)
+        own = Deadline(f"fetching {entry.file} from the lookaside cache", DOWNLOAD_TIMEOUT, "build again")
+        _fetch_file(
+            entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own
+        )
 
 
-def _fetch(
-    entry: Entry,
+def _fetch_file(
+    entry: SourcesEntry,
     name: str,
     target: Path,
     workspace: Workspace,
@@ -140,11 +145,11 @@ def _fetch(
         "hash": lookaside.hash,
         "download": [name, entry.file, entry.hash.lower(), str(target), entry.hashtype],
     }
-    program: list[str | Path] = ["prlimit", f"--fsize={LONGEST}", "--core=0", "--"]
+    program: list[str | Path] = ["prlimit", f"--fsize={MAX_BYTES}", "--core=0", "--"]
     program += [*python_command(), "-m", __name__]
     try:
         run(
-            connected(program, workspace, readable=python_files(), variables=PROXIES),
+            connected(program, workspace, readable=python_files(), variables=PROXY_VARIABLES),
             stdin=json.dumps(request).encode(),
             timeout=deadline.remaining,
             tick=tick,
@@ -165,7 +170,7 @@ def main() -> None:
     from pyrpkg.lookaside import CGILookasideCache
 
     request = json.load(sys.stdin)
-    cache = CGILookasideCache(request["hash"], request["url"], "", attempts=ATTEMPTS, delay=2)
+    cache = CGILookasideCache(request["hash"], request["url"], "", attempts=MAX_ATTEMPTS, delay=2)
     name, file, digest, target, hashtype = request["download"]
     try:
         cache.download(name, file, digest, target, hashtype)

@@ -27,7 +27,7 @@ from fedpkg_container.registry.repository import Repository
 
 
 @dataclass(frozen=True)
-class Tags:
+class BuildTags:
     """The tags of one build: one that names it alone, one that names its version and release, and floating ones."""
 
     unique: str
@@ -51,7 +51,7 @@ def is_unique_tag(tag: str) -> bool:
 
 
 @dataclass(frozen=True)
-class FloatingTags:
+class RequestedFloatingTags:
     """Where floating tags come from.
 
     :param policy: of the site: some of version, latest, container-yaml, additional-tags
@@ -84,7 +84,7 @@ class FloatingTags:
         return bool(self.container_yaml) and "container-yaml" in self.policy
 
 
-def repository(name: str) -> str:
+def valid_repository(name: str) -> str:
     """The label ``name`` as a repository of the registry.
 
     :raises BuildFailedError: no registry takes it, or it is where builds stage their images
@@ -95,7 +95,7 @@ def repository(name: str) -> str:
     return name
 
 
-def package(text: str) -> str:
+def valid_package(text: str) -> str:
     """The label ``com.redhat.component`` as a package.
 
     :raises BuildFailedError: it is no name of one
@@ -106,7 +106,7 @@ def package(text: str) -> str:
     return text
 
 
-def nvr_part(label: str, text: str) -> str:
+def valid_nvr_part(label: str, text: str) -> str:
     """A version or a release.
 
     :raises BuildFailedError: it is none
@@ -117,7 +117,7 @@ def nvr_part(label: str, text: str) -> str:
     return text
 
 
-def required(labels: Mapping[str, str], name: str) -> str:
+def required_label(labels: Mapping[str, str], name: str) -> str:
     """The value of a label, under its name or an older spelling.
 
     :raises BuildFailedError: it is missing or empty
@@ -131,7 +131,7 @@ def required(labels: Mapping[str, str], name: str) -> str:
 
 
 #: The tag that is looked at, where it is set.
-LATEST = "latest"
+PREFERRED_TAG = "latest"
 
 
 def check_component(component: str, source: str, allowed: Mapping[str, tuple[str, ...]]) -> None:
@@ -178,12 +178,12 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     """
     tags = list(repository.tags())
     named = sorted(tag for tag in tags if not is_unique_tag(tag) and not list_tag(tag))
-    tag = next((tag for tag in sorted(named, key=lambda tag: tag != LATEST) if repository.head(tag)), "")
+    tag = next((tag for tag in sorted(named, key=lambda tag: tag != PREFERRED_TAG) if repository.head(tag)), "")
     if not tag:
         return
     manifest = repository.manifest(tag)
-    owners = _components(repository, manifest)
-    if component in owners or component in _recorded(manifest.digest, imported(tags), find_build):
+    owners = _labeled_packages(repository, manifest)
+    if component in owners or component in _recorded_packages(manifest.digest, imported(tags), find_build):
         return
     image = repository.reference.tagged(tag)
     owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT}"
@@ -194,7 +194,7 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     )
 
 
-def _recorded(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
+def _recorded_packages(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
     """The packages of those of some builds for which Koji recorded an image."""
     for each in builds:
         build = find_build(each)
@@ -202,7 +202,7 @@ def _recorded(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iter
             yield build["name"]
 
 
-def _components(repository: Repository, manifest: Manifest) -> list[str]:
+def _labeled_packages(repository: Repository, manifest: Manifest) -> list[str]:
     """The package of an image, by its label and by the older spelling: a base image may have set the other one."""
     if manifest.manifests:
         manifest = repository.manifest(manifest.manifests[0].digest)

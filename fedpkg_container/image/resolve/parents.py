@@ -10,7 +10,7 @@ import koji
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
-from fedpkg_container.image.config import Site
+from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported
@@ -35,14 +35,14 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Resolver:
+class ParentResolver:
     """Finds out which images FROM means.
 
     :param platforms: those that parents must be for
     :param find_build: looks in Koji
     """
 
-    site: Site
+    site: BuilderConfig
     registry: Registry
     platforms: Sequence[Platform]
     find_build: FindBuild
@@ -104,7 +104,7 @@ class Resolver:
         have = manifest.platforms if manifest.is_list else [self.registry.settings(pinned)]
         missing = [each for each in self.platforms if not any(map(each.fits, have))]
         if missing:
-            alone = "" if manifest.is_list else f": it is one image, of {_shown(have[0])}, not a list"
+            alone = "" if manifest.is_list else f": it is one image, of {_format_platform(have[0])}, not a list"
             raise BuildFailedError(
                 f"{image} has no image for {', '.join(sorted(map(str, missing)))}{alone}",
                 solution="build without these arches, or use another base image",
@@ -134,7 +134,7 @@ class Resolver:
             yield from imported(self.registry.tags(pinned))
 
 
-def _shown(platform: Mapping[str, Any]) -> str:
+def _format_platform(platform: Mapping[str, Any]) -> str:
     """What a single image says that it runs on."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
     named = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]

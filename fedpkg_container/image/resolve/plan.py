@@ -15,13 +15,13 @@ from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.recipe import release_environment
-from fedpkg_container.image.config import Site
+from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.resolve import checks, names
 from fedpkg_container.image.resolve.names import check_component, check_owner, check_reserved
-from fedpkg_container.image.resolve.parents import Parent, Resolver
+from fedpkg_container.image.resolve.parents import Parent, ParentResolver
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
-from fedpkg_container.image.resolve.repositories import KojiFiles
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.resolve.repositories import KojiTopdir
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import NVR, BuildSpec
 from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.limits import Deadline
@@ -51,18 +51,18 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     :raises BuildFailedError: a label is missing, or makes no NVR or no repository
     """
     labels = dockerfile.labels
-    component = names.package(names.required(labels, COMPONENT))
-    version = names.nvr_part("version", names.required(labels, "version"))
+    component = names.valid_package(names.required_label(labels, COMPONENT))
+    version = names.valid_nvr_part("version", names.required_label(labels, "version"))
     release = str(options.get("release") or label(labels, "release"))
     if release:
-        names.nvr_part("release", release)
+        names.valid_nvr_part("release", release)
     if len(f"{component}-{version}-{release}") > LONGEST_NVR:
         raise BuildFailedError(f"the labels make an NVR of more than {LONGEST_NVR} characters", solution="shorten them")
     try:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:
         raise BuildFailedError(f"the labels make no NVR: {error}", solution="mend com.redhat.component") from error
-    return Identity(component, version, release, names.repository(names.required(labels, "name")))
+    return Identity(component, version, release, names.valid_repository(names.required_label(labels, "name")))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Plan:
     container_yaml: ContainerYaml
     identity: Identity
     parents: list[Parent]
-    floating: names.FloatingTags
+    floating: names.RequestedFloatingTags
     repository: str
     repo_files: Mapping[str, str]
     network: str
@@ -94,11 +94,11 @@ class Planner:
     :param deadline: of everything that is fetched
     """
 
-    task: Task
-    site: Site
+    task: BuildTask
+    site: BuilderConfig
     session: Any
     checkout: Path
-    files: KojiFiles
+    files: KojiTopdir
     say: Callable[[str], None]
     deadline: Deadline
 
@@ -115,10 +115,10 @@ class Planner:
         """
         container_yaml, tags = self._small_files()
         dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
-        checks.check_steps(dockerfile)
+        checks.check_instructions(dockerfile)
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity)
-        floating = names.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
+        floating = names.RequestedFloatingTags(self.site.floating, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
             dockerfile=dockerfile,
@@ -160,7 +160,7 @@ class Planner:
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
         wanted = [platform_of(arch) for arch in self.task.arches]
-        resolver = Resolver(self.site, self._registry, wanted, self.session.getBuild)
+        resolver = ParentResolver(self.site, self._registry, wanted, self.session.getBuild)
         found = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
         for parent in found:
             known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
@@ -212,7 +212,7 @@ class Planner:
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
 
 
-def specs(plan: Plan, task: Task, site: Site, nvr: NVR, upload: str) -> list[BuildSpec]:
+def build_specs(plan: Plan, task: BuildTask, site: BuilderConfig, nvr: NVR, upload: str) -> list[BuildSpec]:
     """What each arch is given.
 
     :param upload: folder on the hub for the files of the build; empty for a scratch build

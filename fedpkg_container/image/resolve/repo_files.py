@@ -17,11 +17,11 @@ from fedpkg_container.registry.session import Opened
 from fedpkg_container.text import printable_line, without_credentials
 
 #: Seconds for connecting and for each answer, and for the whole file.
-TIMEOUT = 30
-DEADLINE = 120
+REQUEST_TIMEOUT = 30
+FILE_TIMEOUT = 120
 #: The longest file, bytes.
-LONGEST = 1024 * 1024
-MOST_REDIRECTIONS = 5
+MAX_BYTES = 1024 * 1024
+MAX_REDIRECTS = 5
 
 
 def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: Deadline | None = None) -> str:
@@ -35,34 +35,34 @@ def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: De
     problem = repo_url_problem(url)
     if problem:
         raise RefusedError(
-            f"{_shown(url)} cannot be read as a .repo file: its URL {problem}",
+            f"{_redacted(url)} cannot be read as a .repo file: its URL {problem}",
             solution="give --repo-url the http(s) URL of one",
         )
-    own = Deadline("fetching it", DEADLINE, error=_LateError)
+    own = Deadline("fetching it", FILE_TIMEOUT, error=_FileTimeoutError)
     try:
         text = _fetch(url, guard, deadline.within(own) if deadline else own).decode()
-        parse(text)
+        parse_repo_file(text)
     except configparser.Error as error:  # its own words would show what the answer was
-        raise _refusal(url, "it has no sections with values in them") from error
-    except (ClosedAddressError, _LateError) as error:
-        raise _refusal(url, error.reason) from error
+        raise _read_error(url, "it has no sections with values in them") from error
+    except (ClosedAddressError, _FileTimeoutError) as error:
+        raise _read_error(url, error.reason) from error
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        raise _refusal(url, str(error)) from error
+        raise _read_error(url, str(error)) from error
     return text
 
 
-class _LateError(FedpkgContainerError):
+class _FileTimeoutError(FedpkgContainerError):
     """The file's own time has passed."""
 
 
-def _refusal(url: str, why: str) -> RefusedError:
+def _read_error(url: str, why: str) -> RefusedError:
     return RefusedError(
-        f"{_shown(url)} cannot be read as a .repo file: {_shown(why)}",
+        f"{_redacted(url)} cannot be read as a .repo file: {_redacted(why)}",
         solution="give --repo-url the http(s) URL of one",
     )
 
 
-def _shown(text: str) -> str:
+def _redacted(text: str) -> str:
     return without_credentials(printable_line(text))
 
 
@@ -74,22 +74,22 @@ def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
             session.trust_env = False  # no proxy, which would connect for us, and nothing of root's .netrc
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(opened, guard))
-        for _ in range(MOST_REDIRECTIONS):
+        for _ in range(MAX_REDIRECTS):
             # Followed here: the library would read the answers that redirect to their end, however long they are.
-            with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
+            with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as answer:
                 if not answer.is_redirect:
                     answer.raise_for_status()
-                    return _content(answer)
+                    return _read_body(answer)
                 url = requests.compat.urljoin(url, answer.headers["location"])
-    raise ValueError(f"it was redirected more than {MOST_REDIRECTIONS} times")
+    raise ValueError(f"it was redirected more than {MAX_REDIRECTS} times")
 
 
-def _content(answer: requests.Response) -> bytes:
+def _read_body(answer: requests.Response) -> bytes:
     content = b""
     for part in answer.iter_content(16 * 1024):
         content += part
-        if len(content) > LONGEST:
-            raise ValueError(f"it is longer than {LONGEST} bytes")
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it is longer than {MAX_BYTES} bytes")
     return content
 
 
@@ -108,7 +108,7 @@ class _Adapter(HTTPAdapter):
         }
 
 
-def parse(text: str) -> configparser.ConfigParser:
+def parse_repo_file(text: str) -> configparser.ConfigParser:
     """The sections of a .repo file.
 
     :raises configparser.Error: it is none

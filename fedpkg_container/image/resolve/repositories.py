@@ -16,7 +16,7 @@ from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.files import write_atomically
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.resolve.repo_files import parse
+from fedpkg_container.image.resolve.repo_files import parse_repo_file
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LocalRepoFile:
 
 
 @dataclass(frozen=True)
-class KojiFiles:
+class KojiTopdir:
     """Koji's files.
 
     :param topdir: where they are mounted
@@ -50,14 +50,14 @@ class KojiFiles:
         :param name: of the file, which names of folders begin with
         :param arch: Koji's name
         """
-        parser = parse(text)
+        parser = parse_repo_file(text)
         folders: dict[str, Path] = {}
         for number, section in enumerate(parser.sections()):
             path = self._local(parser[section].get("baseurl", ""), arch)
             if path is not None:
                 folder = f"{name}-{number}"
                 folders[folder] = path
-                parser[section]["baseurl"] = address(folder, path)
+                parser[section]["baseurl"] = repository_url(folder, path)
                 for other in ("mirrorlist", "metalink"):
                     parser.remove_option(section, other)
         out = io.StringIO()
@@ -78,9 +78,9 @@ class KojiFiles:
 
 
 #: Where images look for repositories.
-REPOSITORIES = "etc/yum.repos.d"
+REPOSITORY_DIRECTORY = "etc/yum.repos.d"
 #: Package managers, and where they keep what they know of repositories.
-CACHES = {
+PACKAGE_MANAGER_CACHES = {
     "usr/bin/dnf-3": "var/cache/dnf",
     "usr/bin/dnf5": "var/cache/libdnf5",
     "usr/bin/microdnf": "var/cache/yum",
@@ -92,24 +92,24 @@ TOPLINK = "toplink"
 _PACKAGES, _VOLUMES = "packages", "vol"
 
 
-def repo_file(name: str, folder: Path) -> str:
+def local_repo_file(name: str, folder: Path) -> str:
     """The .repo file of a repository of this machine, as RUN sees it."""
     return (
         f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
-        f"baseurl={address(name, folder)}\nenabled=1\ngpgcheck=0\n"
+        f"baseurl={repository_url(name, folder)}\nenabled=1\ngpgcheck=0\n"
     )
 
 
-def address(name: str, folder: Path) -> str:
+def repository_url(name: str, folder: Path) -> str:
     """Where RUN finds a repository of this machine.
 
-    :param name: under which it is handed to ``Repositories``
+    :param name: under which it is handed to ``RepositoryMounts``
     """
-    return f"file:///{REPOSITORIES}/{Path(name) / _below_topdir(folder)[1]}"
+    return f"file:///{REPOSITORY_DIRECTORY}/{Path(name) / _path_below_topdir(folder)[1]}"
 
 
 @dataclass(frozen=True)
-class _Look:
+class _BaseProperties:
     """What a base image has: a folder for repositories, and package managers with their caches."""
 
     repositories: bool
@@ -117,7 +117,7 @@ class _Look:
 
 
 @dataclass(frozen=True)
-class Repositories:
+class RepositoryMounts:
     """Puts repositories over the folder where images look for them.
 
     They are mounted over a folder that the base has, so that nothing of them stays in a layer.
@@ -145,25 +145,27 @@ class Repositories:
         """
         if not files:
             return []
-        looks = {base: self._look(bases.get(base, "")) for base in _bases_of_run(dockerfile)}
+        looks = {base: self._look(bases.get(base, "")) for base in _run_bases(dockerfile)}
         bases_of_run = {base: look.repositories for base, look in looks.items()}
         if not any(bases_of_run.values()):
             if bases_of_run:
-                self.log.say(f"RUN gets no repositories: no base image has /{REPOSITORIES}")
+                self.log.say(f"RUN gets no repositories: no base image has /{REPOSITORY_DIRECTORY}")
             return []
         if not bases_of_run.get(dockerfile.base, True):
-            self.log.say(f"{dockerfile.base or SCRATCH} has no /{REPOSITORIES}: an empty one stays in the image")
+            self.log.say(
+                f"{dockerfile.base or SCRATCH} has no /{REPOSITORY_DIRECTORY}: an empty one stays in the image"
+            )
         made = self.folder / "repositories"
         made.mkdir()
         inner = []
         for name, folder in folders.items():
-            for path, source in _content(folder).items():
+            for path, source in _visible_directories(folder).items():
                 (made / name / path).mkdir(parents=True)
-                inner.append(Mount(source, f"/{REPOSITORIES}/{Path(name) / path}"))
+                inner.append(Mount(source, f"/{REPOSITORY_DIRECTORY}/{Path(name) / path}"))
         for name, text in files.items():
             (made / f"{name}.repo").write_text(text)
         names = sorted({name for look in looks.values() for name in look.caches})
-        return [Mount(made, f"/{REPOSITORIES}"), *inner, *map(self._cache, names)]
+        return [Mount(made, f"/{REPOSITORY_DIRECTORY}"), *inner, *map(self._cache, names)]
 
     def _cache(self, name: str) -> Mount:
         """An empty folder over a cache.
@@ -174,32 +176,32 @@ class Repositories:
         cache = self.engine.workspace.new(f"cache-{name.rpartition('/')[2]}")
         return Mount(cache, f"/{name}", writable=True)
 
-    def _look(self, base: str) -> _Look:
+    def _look(self, base: str) -> _BaseProperties:
         """Look into a base image, once for each: an image ID always means the same content."""
         if not base:
-            return _Look(repositories=False, caches=())
+            return _BaseProperties(repositories=False, caches=())
         known = self.engine.workspaces.shared / "looks" / f"{base.removeprefix('sha256:')}-{__version__}.json"
         with contextlib.suppress(OSError, ValueError, KeyError):
             seen = json.loads(known.read_text())
-            return _Look(repositories=bool(seen["repositories"]), caches=tuple(seen["caches"]))
+            return _BaseProperties(repositories=bool(seen["repositories"]), caches=tuple(seen["caches"]))
         look = self._look_inside(base)
         known.parent.mkdir(exist_ok=True)
         write_atomically(known, json.dumps(asdict(look)))
         return look
 
-    def _look_inside(self, base: str) -> _Look:
-        root = self.engine.files(base, present=[REPOSITORIES, *CACHES])
-        caches = (cache for program, cache in CACHES.items() if os.path.lexists(root / program))
-        return _Look(repositories=(root / REPOSITORIES).is_dir(), caches=tuple(caches))
+    def _look_inside(self, base: str) -> _BaseProperties:
+        root = self.engine.files(base, present=[REPOSITORY_DIRECTORY, *PACKAGE_MANAGER_CACHES])
+        caches = (cache for program, cache in PACKAGE_MANAGER_CACHES.items() if os.path.lexists(root / program))
+        return _BaseProperties(repositories=(root / REPOSITORY_DIRECTORY).is_dir(), caches=tuple(caches))
 
 
-def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:
+def _run_bases(dockerfile: Dockerfile) -> Iterable[str]:
     """The images on which a RUN is run, as written; empty for ``scratch``."""
     stages = {each.stage for each in dockerfile.instructions if each.name == "RUN"}
     return dict.fromkeys(dockerfile.base_of(number) for number in sorted(stages) if number >= 0)
 
 
-def _below_topdir(repository: Path) -> tuple[Path | None, Path]:
+def _path_below_topdir(repository: Path) -> tuple[Path | None, Path]:
     """Koji's topdir, and where below it RUN sees a repository; none, and an empty path, for one with packages in it.
 
     It is as far below as in truth, so that its link leads up to what stands for topdir. Its names are always the same,
@@ -212,13 +214,13 @@ def _below_topdir(repository: Path) -> tuple[Path | None, Path]:
     return topdir, Path(*["repository"] * len(repository.relative_to(topdir).parts))
 
 
-def _content(repository: Path) -> dict[Path, Path]:
+def _visible_directories(repository: Path) -> dict[Path, Path]:
     """What RUN is given of a repository: folders by their paths there.
 
     A repository of Koji has no packages in it: RUN sees as much of topdir as makes its link lead to them. A volume may
     be a link to where a site has another disk.
     """
-    topdir, path = _below_topdir(repository)
+    topdir, path = _path_below_topdir(repository)
     if topdir is None:
         return {path: repository}
     volumes = sorted((topdir / _VOLUMES).iterdir()) if (topdir / _VOLUMES).is_dir() else []

@@ -15,19 +15,19 @@ from fedpkg_container.model.options import address, source_problem
 from fedpkg_container.process import Completed, run
 
 #: Seconds for one git command.
-TIMEOUT = 600.0
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_SAFE = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null")
+GIT_TIMEOUT = 600.0
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SAFE_OPTIONS = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null")
 #: Nothing of the builder's own settings: no helpers, no filters.
-_ALONE = ("GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1")
+_ENVIRONMENT = ("GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1")
 #: All of git's settings; a repository of this machine belongs to another user than the worker.
-_SETTINGS = "[safe]\n\tdirectory = *\n"
+_GITCONFIG = "[safe]\n\tdirectory = *\n"
 #: Variables of the builder that say how it reaches the outside.
-PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY")
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @dataclass(frozen=True)
-class Source:
+class Checkout:
     """A source that was fetched.
 
     :param folder: the checkout
@@ -38,9 +38,9 @@ class Source:
     url: str
 
 
-def fetch(
+def fetch_checkout(
     scm: Any, workspace: Workspace, say: Callable[[str], None], tick: Callable[[], None] = lambda: None
-) -> Source:
+) -> Checkout:
     """Fetch what a build URL names, in a worker.
 
     :param scm: the URL, parsed by ``koji.daemon.SCM``
@@ -56,34 +56,43 @@ def fetch(
     say(f"fetching {remote} at {scm.revision}")
     folder = workspace.new("source")
     settings = workspace.folder / "gitconfig"
-    settings.write_text(_SETTINGS)
+    settings.write_text(_GITCONFIG)
     readable = [settings, *([Path(scm.repository)] if scm.scheme == "git+file://" else [])]
     tick()
 
     def git(*arguments: str, check: bool = True) -> Completed:
-        command = ["env", *_ALONE, f"GIT_CONFIG_GLOBAL={settings}", "git", "-C", str(folder), *_SAFE, *arguments]
-        confined_command = connected(command, workspace, readable=readable, variables=PROXIES)
-        return run(confined_command, timeout=TIMEOUT, check=check, tick=tick)
+        command = [
+            "env",
+            *_ENVIRONMENT,
+            f"GIT_CONFIG_GLOBAL={settings}",
+            "git",
+            "-C",
+            str(folder),
+            *_SAFE_OPTIONS,
+            *arguments,
+        ]
+        confined_command = connected(command, workspace, readable=readable, variables=PROXY_VARIABLES)
+        return run(confined_command, timeout=GIT_TIMEOUT, check=check, tick=tick)
 
     try:
         git("init", "--quiet")
         git("remote", "add", "origin", remote)
-        commit = _fetch(git, scm.revision)
+        commit = _fetch_revision(git, scm.revision)
         git("checkout", "--quiet", "--detach", commit)
     except ProgramError as error:
         raise BuildFailedError(
             f"{remote} at {scm.revision} cannot be fetched: {error.reason}",
             solution="check that the commit is pushed and the repository can be read",
         ) from error
-    return Source(folder, f"{repository}#{commit}")
+    return Checkout(folder, f"{repository}#{commit}")
 
 
-def _fetch(git: Callable[..., Completed], revision: str) -> str:
+def _fetch_revision(git: Callable[..., Completed], revision: str) -> str:
     """Fetch a revision, its commit alone where the server allows that; the commit.
 
     :param git: runs git in the checkout
     """
-    exact = _COMMIT.fullmatch(revision) is not None
+    exact = _COMMIT_ID.fullmatch(revision) is not None
     if exact and git("fetch", "--quiet", "--depth=1", "origin", revision, check=False).status == 0:
         return revision
     git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
@@ -96,5 +105,5 @@ def commit_time(folder: Path, workspace: Workspace | None = None) -> int:
 
     :param workspace: of the worker that made the checkout; None for a checkout of this user's own
     """
-    command: list[str | Path] = ["git", *_SAFE, "-C", folder, "log", "-1", "--format=%ct"]
-    return int(run(confined(command, workspace) if workspace else command, timeout=TIMEOUT).text)
+    command: list[str | Path] = ["git", *_SAFE_OPTIONS, "-C", folder, "log", "-1", "--format=%ct"]
+    return int(run(confined(command, workspace) if workspace else command, timeout=GIT_TIMEOUT).text)

@@ -22,10 +22,10 @@ from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.session import log_in_as
 from fedpkg_container.hub.tasks import first_failure
 from fedpkg_container.image.arch_build import ArchBuild
-from fedpkg_container.image.config import Site, read_site
+from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.publish import handover
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.publish import arch_result
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, unavailable_options, without_none
@@ -37,7 +37,7 @@ logger = logging.getLogger("koji.build.container")
 def _say_wrong_settings() -> None:
     """Name everything that is wrong with the site's file in the daemon's log, when it starts."""
     try:
-        read_site()
+        read_builder_config()
     except FedpkgContainerError as error:
         logger.error("no container is built here: %s (%s)", error.reason, error.solution)
 
@@ -71,7 +71,7 @@ class BuildContainerTask(ContainerTask):
         self.session.cancelTaskChildren(self.id)  # those of an earlier run, when this one began again
         scratch = bool(options.get("scratch"))
         with self.supervised("container-build.log") as log:
-            site = read_site()
+            site = read_builder_config()
             target_info = self.session.getBuildTarget(target)
             if not target_info:
                 raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
@@ -82,7 +82,7 @@ class BuildContainerTask(ContainerTask):
                 source = self.checkout(src, log, site, workspace, scratch=scratch, build_tag=build_tag)
                 self.checkpoint("fetched")
                 platforms = ContainerYaml.read(source.folder).platforms
-                task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
+                task = BuildTask(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
                 return ContainerBuild(
                     task=task,
                     site=site,
@@ -121,7 +121,7 @@ class BuildContainerTask(ContainerTask):
         return chosen
 
     @contextlib.contextmanager
-    def _generator(self, site: Site) -> Iterator[Any]:
+    def _generator(self, site: BuilderConfig) -> Iterator[Any]:
         """The session that reserves and imports: the site's shared account, or the builder's own."""
         account = site.generator
         if not account.certificate and not account.keytab:
@@ -163,7 +163,7 @@ class BuildContainerTask(ContainerTask):
             return content
 
         try:
-            return handover.receive(result, arch, read)
+            return arch_result.download_result(result, arch, read)
         except (koji.GenericError, Fault) as error:
             raise BuildFailedError(
                 f"the output of task {task_id} ({arch}) cannot be read: {error}", solution="build again"
@@ -186,11 +186,11 @@ class CreateContainerTask(ContainerTask):
         """Build the image of one arch and push it to staging.
 
         :param spec: of ``fedpkg_container.model.build``
-        :returns: what ``fedpkg_container.image.publish.handover`` needs to find the description of the image
+        :returns: what ``fedpkg_container.image.publish.arch_result`` needs to find the description of the image
         """
         wanted = BuildSpec.unpack(spec)
         with self.supervised(f"{wanted.arch}.log") as log:
-            site = read_site()
+            site = read_builder_config()
             with self.engine(site) as engine:
                 source = self.checkout(wanted.source, log, site, engine.workspace, scratch=wanted.scratch)
                 self.checkpoint("fetched again")
@@ -205,4 +205,4 @@ class CreateContainerTask(ContainerTask):
                     upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
                     after=self.checkpoint,
                 )
-                return handover.send(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
+                return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))

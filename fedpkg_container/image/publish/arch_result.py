@@ -16,20 +16,20 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import FORMAT, BuiltImage, check_format
 
 #: The longest description that is sent and read, bytes. With 50,000 RPMs it has about 20 MB.
-LONGEST = 64 * 10**6
+MAX_BYTES = 64 * 10**6
 #: Bytes that are read at a time.
-PART = 1 << 20
+CHUNK_SIZE = 1 << 20
 
 #: Reads a part of a file of a task: its name, an offset and a number of bytes.
-Read = Callable[[str, int, int], bytes]
+ReadTaskOutput = Callable[[str, int, int], bytes]
 
 
-def file_name(arch: str) -> str:
+def description_name(arch: str) -> str:
     """The name of the description among the files of a task."""
     return f"{arch}.image.json"
 
 
-def send(image: BuiltImage, folder: Path, upload: Callable[[Path], None]) -> dict[str, Any]:
+def upload_result(image: BuiltImage, folder: Path, upload: Callable[[Path], None]) -> dict[str, Any]:
     """Write and upload the description of an image; the result of the task.
 
     :param folder: where the file is written
@@ -37,13 +37,13 @@ def send(image: BuiltImage, folder: Path, upload: Callable[[Path], None]) -> dic
     :raises BuildFailedError: it is too long
     """
     content = json.dumps(image.pack(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    if len(content) > LONGEST:
+    if len(content) > MAX_BYTES:
         raise BuildFailedError(
             f"the description of the image for {image.arch} has {len(content) // 10**6} MB, and"
-            f" {LONGEST // 10**6} MB are allowed",
+            f" {MAX_BYTES // 10**6} MB are allowed",
             solution="install fewer RPMs, or check the image's labels and variables",
         )
-    path = folder / file_name(image.arch)
+    path = folder / description_name(image.arch)
     path.write_bytes(content)
     upload(path)
     return {
@@ -56,7 +56,7 @@ def send(image: BuiltImage, folder: Path, upload: Callable[[Path], None]) -> dic
     }
 
 
-def receive(result: Mapping[str, Any], arch: str, read: Read) -> BuiltImage:
+def download_result(result: Mapping[str, Any], arch: str, read: ReadTaskOutput) -> BuiltImage:
     """Read the description of an image that a task has uploaded.
 
     :param result: of the task
@@ -66,21 +66,21 @@ def receive(result: Mapping[str, Any], arch: str, read: Read) -> BuiltImage:
     :raises BuildFailedError: the file is not the one that the result names
     """
     check_format("BuiltImage", result)
-    name = file_name(arch)
+    name = description_name(arch)
     described = result["file"]
     size, expected = int(described["size"]), str(described["sha256"])
-    if described["name"] != name or not 0 < size <= LONGEST:
+    if described["name"] != name or not 0 < size <= MAX_BYTES:
         raise BuildFailedError(f"the result for {arch} names {described['name']!r} of {size} bytes, not {name}")
     content = bytearray()
     while len(content) < size:
-        part = read(name, len(content), min(PART, size - len(content)))
+        part = read(name, len(content), min(CHUNK_SIZE, size - len(content)))
         if not part:
-            raise BuildFailedError(f"{name} on the hub has {len(content)} bytes instead of {size}", solution=_AGAIN)
+            raise BuildFailedError(f"{name} on the hub has {len(content)} bytes instead of {size}", solution=_REBUILD)
         content += part
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise BuildFailedError(
-            f"digest mismatch of {name} on the hub: expected {expected}, got {found}", solution=_AGAIN
+            f"digest mismatch of {name} on the hub: expected {expected}, got {found}", solution=_REBUILD
         )
     image = BuiltImage.unpack(json.loads(content.decode("utf-8", "surrogatepass")))
     if image.arch != arch:
@@ -88,4 +88,4 @@ def receive(result: Mapping[str, Any], arch: str, read: Read) -> BuiltImage:
     return image
 
 
-_AGAIN = "build again; if it happens again, check the hub's disk and who can write to the task's output"
+_REBUILD = "build again; if it happens again, check the hub's disk and who can write to the task's output"
