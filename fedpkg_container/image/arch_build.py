@@ -38,21 +38,21 @@ from fedpkg_container.registry.skopeo import Registry
 class ArchBuild:
     """What the build of one arch works with.
 
-    :param source: the checkout at the exact commit
-    :param koji: Koji's files, where repositories are
-    :param folder: a folder for files of this build
-    :param after: called after each step
+    :param checkout: the checkout at the exact commit
+    :param koji_topdir: Koji's files, where repositories are
+    :param build_dir: a folder for files of this build
+    :param on_step: called after each step
     """
 
     spec: BuildSpec
-    site: BuilderConfig
+    config: BuilderConfig
     engine: Buildah
-    source: Path
-    koji: KojiTopdir
-    folder: Path
+    checkout: Path
+    koji_topdir: KojiTopdir
+    build_dir: Path
     log: BuildLog
     upload: Upload
-    after: Callable[[str], None] = lambda _: None
+    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
         """Build, look inside, push.
@@ -61,68 +61,73 @@ class ArchBuild:
         :raises RegistryError: a registry could not be reached, or refused
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.source, spec.arguments)
+        dockerfile = Dockerfile.read(self.checkout, spec.arguments)
         network.check(spec.network)
-        check_runnable(dockerfile, spec.arch, self.folder)
-        room = disk_guard(self.source, self.site.limits, log)
-        deadline = self.site.limits.preparation()
+        check_runnable(dockerfile, spec.arch, self.build_dir)
+        check_disk = disk_guard(self.checkout, self.config.limits, log)
+        deadline = self.config.limits.preparation_deadline()
         workspace = self.engine.workspace
-        lookaside.fetch_sources(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
-        bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
-        self.after("pulled")
-        parents = {written: base.image_id for written, base in bases.items()}
-        log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
-        with ThreadPoolExecutor(1) as beside:
-            tools = beside.submit(describe_buildroot, spec.arch)
-            image = self._build(dockerfile, bases)
-        self.after("executed")
-        with ArchFiles(spec, self.engine, self.folder, log, self.upload).of(image) as keep:
-            log.say("reading the image's RPMs")
-            found = inspect_image(self.engine, image)
-            log.say(f"the image holds {len(found['components'])} RPMs")
-            self.after("read")
-            warnings = format_warnings(lambda: self.engine.configuration(image), self.site.formats)
-            exact, variants = self._push(image)
-            self.after("pushed")
-            parent = parents.get(dockerfile.base, "")
+        lookaside.fetch_sources(
+            self.checkout, workspace, spec.source, self.config.lookaside, log.report, check_disk, deadline
+        )
+        base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
+        self.on_step("pulled")
+        base_ids = {name: base.image_id for name, base in base_images.items()}
+        log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
+        with ThreadPoolExecutor(1) as executor:
+            buildroot = executor.submit(describe_buildroot, spec.arch)
+            image_id = self._build(dockerfile, base_images)
+        self.on_step("executed")
+        with ArchFiles(spec, self.engine, self.build_dir, log, self.upload).of(image_id) as upload_files:
+            log.report("reading the image's RPMs")
+            contents = inspect_image(self.engine, image_id)
+            log.report(f"the image holds {len(contents['components'])} RPMs")
+            self.on_step("read")
+            warnings = format_warnings(lambda: self.engine.configuration(image_id), self.config.formats)
+            reference, variants = self._push(image_id)
+            self.on_step("pushed")
+            parent = base_ids.get(dockerfile.base, "")
             built = describe_image(
-                Registry(self.site.access),
+                Registry(self.config.access),
                 spec.arch,
-                exact,
-                **found,
-                buildroot=tools.result(),
+                reference,
+                **contents,
+                buildroot=buildroot.result(),
                 parent_id=f"sha256:{parent}" if parent else "",
             )
-            files = keep()
-            self.after("sent")
+            files = upload_files()
+            self.on_step("sent")
             return replace(built, warnings=warnings, files=files, variants=variants)
 
-    def _push(self, image: str) -> tuple[ImageReference, dict[str, str]]:
+    def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
         """Push to staging, under tags that no other build has; the image, and the digests of its other formats."""
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-        staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
-        self.log.say(f"pushing {staged}")
-        self.engine.export(image, self.site.formats)
-        first, *others = self.site.formats
-        exact = staged.at(self.engine.push(image, staged, first))
-        return exact, {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
+        staged = ImageReference(self.config.candidate, self.spec.staging, tag=name)
+        self.log.report(f"pushing {staged}")
+        self.engine.export(image_id, self.config.formats)
+        first, *other_formats = self.config.formats
+        reference = staged.at(self.engine.push(image_id, staged, first))
+        return reference, {
+            image_format: self.engine.push(image_id, staged.tagged(f"{name}-{image_format}"), image_format)
+            for image_format in other_formats
+        }
 
-    def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
-        self.log.say(f"pulling {pinned}")
-        room = disk_guard(self.folder, self.site.limits, self.log)
+    def _pull(self, name: str, pinned: str, deadline: Deadline) -> BaseImage:
+        self.log.report(f"pulling {pinned}")
+        check_disk = disk_guard(self.build_dir, self.config.limits, self.log)
         image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
-        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=room)
-        checks.check_onbuild(written, base.triggers)
+        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=check_disk)
+        checks.check_onbuild(name, base.triggers)
         return base
 
-    def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
+    def _build(self, dockerfile: Dockerfile, base_images: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        timestamp = commit_time(self.source, self.engine.workspace)
-        shutil.rmtree(self.source / ".git", ignore_errors=True)
+        timestamp = commit_time(self.checkout, self.engine.workspace)
+        shutil.rmtree(self.checkout / ".git", ignore_errors=True)
         recipe = BuildRecipe(
             dockerfile=dockerfile,
-            context=self.source,
-            parents={written: base.name for written, base in bases.items()},
+            context=self.checkout,
+            parents={name: base.name for name, base in base_images.items()},
             labels={**merge_labels(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
             timestamp=timestamp,
             arch=spec.arch,
@@ -130,29 +135,29 @@ class ArchBuild:
             network=spec.network,
             environment=spec.environment,
             arguments=spec.arguments,
-            help_page=help_page.make_man_page(self.source, self.engine.workspace),
-            limits=self.site.limits,
+            help_page=help_page.make_man_page(self.checkout, self.engine.workspace),
+            limits=self.config.limits,
         )
-        mounts = self._repositories(dockerfile, {written: base.image_id for written, base in bases.items()})
-        return build_image(self.engine, recipe, mounts, self.folder, self.log)
+        mounts = self._repositories(dockerfile, {name: base.image_id for name, base in base_images.items()})
+        return build_image(self.engine, recipe, mounts, self.build_dir, self.log)
 
-    def _repositories(self, dockerfile: Dockerfile, parents: dict[str, str]) -> list[Mount]:
+    def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
         """The build tag's repository and those of .repo files, as RUN sees them."""
-        folders, files = {}, {}
+        directories, files = {}, {}
         if self.spec.repository:
-            folders["build-tag"] = self._build_tag()
-            files["build-tag"] = local_repo_file("build-tag", folders["build-tag"])
+            directories["build-tag"] = self._build_tag()
+            files["build-tag"] = local_repo_file("build-tag", directories["build-tag"])
         for name, text in self.spec.repo_files.items():
-            local = self.koji.localize(name, text, self.spec.arch)
-            folders.update(local.folders)
-            files[name] = local.text
-        repositories = RepositoryMounts(self.engine, self.folder, self.log)
-        return repositories.mounts(parents, dockerfile, folders=folders, files=files)
+            local_file = self.koji_topdir.localize(name, text, self.spec.arch)
+            directories.update(local_file.directories)
+            files[name] = local_file.text
+        repositories = RepositoryMounts(self.engine, self.build_dir, self.log)
+        return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
     def _build_tag(self) -> Path:
-        content = self.koji.topdir / self.spec.repository
-        if not (content / "repodata" / "repomd.xml").is_file():
+        repository = self.koji_topdir.path / self.spec.repository
+        if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
-                f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
+                f"the repository {repository} cannot be read by the builder", solution="mount Koji's topdir there"
             )
-        return content
+        return repository

@@ -68,46 +68,46 @@ RETRY_TIMEOUT = 60
 class Limits:
     """How much one arch of a build may use.
 
-    :param time: seconds, where container.yaml says nothing
-    :param longest: seconds, whatever container.yaml says
-    :param size: bytes that a build may write into its layers
-    :param log: bytes of its log
-    :param free: bytes that must stay free in the file system of the builds
+    :param build_timeout: seconds, where container.yaml says nothing
+    :param build_timeout_max: seconds, whatever container.yaml says
+    :param build_size: bytes that a build may write into its layers
+    :param log_size: bytes of its log
+    :param free_space: bytes that must stay free in the file system of the builds
     :param memory: bytes that a worker may use; 0 for no limit
     :param processes: processes and threads of a worker; 0 for no limit
-    :param files: files and directories that a build may make
+    :param build_files: files and directories that a build may make
     :param free_files: inodes that must stay free in the file system of the builds
-    :param base: bytes that a base image may take unpacked
-    :param prepare: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
+    :param base_image_size: bytes that a base image may take unpacked
+    :param prepare_timeout: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
     """
 
-    time: int = 4 * 3600
-    longest: int = 4 * 3600
-    size: int = 10 * _GIGABYTE
-    log: int = _GIGABYTE
-    free: int = _GIGABYTE
+    build_timeout: int = 4 * 3600
+    build_timeout_max: int = 4 * 3600
+    build_size: int = 10 * _GIGABYTE
+    log_size: int = _GIGABYTE
+    free_space: int = _GIGABYTE
     memory: int = 0
     processes: int = 4096
-    files: int = 1_000_000
+    build_files: int = 1_000_000
     free_files: int = 10_000
-    base: int = 10 * _GIGABYTE
-    prepare: int = 3600
+    base_image_size: int = 10 * _GIGABYTE
+    prepare_timeout: int = 3600
 
-    def preparation(self) -> Deadline:
+    def preparation_deadline(self) -> Deadline:
         """Return the deadline, from now on, of everything that precedes RUN."""
         return Deadline(
             "fetching what the build needs",
-            self.prepare,
+            self.prepare_timeout,
             "build again when the registries and servers that it names are faster; the limit is the site's"
             " (prepare_timeout)",
         )
 
-    def seconds(self, wanted: int) -> int:
+    def timeout_for(self, requested: int) -> int:
         """How long a build may take.
 
-        :param wanted: what container.yaml says; 0 for nothing
+        :param requested: what container.yaml says; 0 for nothing
         """
-        return min(wanted or self.time, self.longest)
+        return min(requested or self.build_timeout, self.build_timeout_max)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class ContentGenerator:
     :param certificate: a PEM file to log in with; with neither this nor a keytab, the builder's own session imports
     :param keytab: of ``principal``, for Kerberos
     :param server_ca: the authority of the hub's certificate; None: the system's
-    :param archives: whether images are stored in Koji; otherwise it records them without their content
+    :param store_archives: whether images are stored in Koji; otherwise it records them without their content
     """
 
     name: str
@@ -126,7 +126,7 @@ class ContentGenerator:
     keytab: Path | None = None
     principal: str = ""
     server_ca: Path | None = None
-    archives: bool = True
+    store_archives: bool = True
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class BuilderConfig:
     :param network: what RUN may reach: auto, none, isolated or host
     :param denied_networks: what an isolated network does not reach, besides the builder itself
     :param base_images_keep: days for which a base image stays on a builder after its last use; 0: for good
-    :param floating: where floating tags come from
+    :param floating_tag_sources: where floating tags come from
     :param lookaside: None: the site has none
     :param labels: added to every image
     :param build_arguments: given to every build
@@ -175,8 +175,8 @@ class BuilderConfig:
     denied_networks: tuple[str, ...]
     base_images_keep: int
     limits: Limits
-    generator: ContentGenerator
-    floating: frozenset[str]
+    content_generator: ContentGenerator
+    floating_tag_sources: frozenset[str]
     lookaside: Lookaside | None
     labels: dict[str, str] = field(default_factory=dict)
     build_arguments: dict[str, str] = field(default_factory=dict)
@@ -184,18 +184,18 @@ class BuilderConfig:
     repositories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def guard(self) -> AddressGuard:
+    def address_guard(self) -> AddressGuard:
         """The addresses that are connected to for a packager, whatever names they have."""
         return AddressGuard(self.denied_networks)
 
-    def reading(self, deadline: Deadline) -> Access:
+    def preparation_access(self, deadline: Deadline) -> Access:
         """How registries are reached while a build is prepared: one that fails is not waited for, as nothing is lost.
 
         :param deadline: when all requests have to have ended
         """
         return replace(self.access.impatient(), deadline=deadline)
 
-    def allows_source(self, image: ImageReference) -> bool:
+    def allows_parent(self, image: ImageReference) -> bool:
         """Whether images may be built on this one."""
         name = f"{image.registry}/{image.repository}"
         return not self.sources or any(name == each or name.startswith(f"{each}/") for each in self.sources)
@@ -210,7 +210,7 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
     path = path or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
     settings = Settings.read(path)
     denied = settings.networks("engine", "denied_networks")
-    site = BuilderConfig(
+    config = BuilderConfig(
         candidate=settings.registry("registry", "candidate"),
         access=_access(settings, AddressGuard(denied, _trusted_hosts(settings))),
         sources=_sources(settings),
@@ -222,8 +222,10 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
         denied_networks=denied,
         base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", least=0),
         limits=_limits(settings),
-        generator=_content_generator(settings),
-        floating=frozenset(settings.chosen("tags", "floating", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)),
+        content_generator=_content_generator(settings),
+        floating_tag_sources=frozenset(
+            settings.chosen("tags", "floating", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)
+        ),
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
         build_arguments=settings.section("build_arguments"),
@@ -233,7 +235,7 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
     problems = settings.problems(_KNOWN, free=_FREE_SECTIONS)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
-    return site
+    return config
 
 
 def _package_lists(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
@@ -297,22 +299,24 @@ def _isolation(settings: Settings) -> Isolation | None:
 
 def _limits(settings: Settings) -> Limits:
     default = Limits()
-    time = settings.number("limits", "build_timeout", default.time, unit="seconds")
-    longest = settings.number("limits", "build_timeout_max", max(time, default.longest), unit="seconds")
-    if longest < time:
-        settings.complain("limits", "build_timeout_max", f"= {longest}: less than build_timeout, {time}")
+    timeout = settings.number("limits", "build_timeout", default.build_timeout, unit="seconds")
+    timeout_max = settings.number(
+        "limits", "build_timeout_max", max(timeout, default.build_timeout_max), unit="seconds"
+    )
+    if timeout_max < timeout:
+        settings.complain("limits", "build_timeout_max", f"= {timeout_max}: less than build_timeout, {timeout}")
     return Limits(
-        time=time,
-        longest=longest,
-        size=settings.size("limits", "build_size", default.size),
-        log=settings.size("limits", "log_size", default.log),
-        free=settings.size("limits", "free_space", default.free),
+        build_timeout=timeout,
+        build_timeout_max=timeout_max,
+        build_size=settings.size("limits", "build_size", default.build_size),
+        log_size=settings.size("limits", "log_size", default.log_size),
+        free_space=settings.size("limits", "free_space", default.free_space),
         memory=settings.size("limits", "memory", default.memory),
         processes=settings.number("limits", "processes", default.processes, unit="processes", least=0),
-        files=settings.number("limits", "build_files", default.files, unit="files"),
+        build_files=settings.number("limits", "build_files", default.build_files, unit="files"),
         free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", least=0),
-        base=settings.size("limits", "base_image_size", default.base),
-        prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
+        base_image_size=settings.size("limits", "base_image_size", default.base_image_size),
+        prepare_timeout=settings.number("limits", "prepare_timeout", default.prepare_timeout, unit="seconds"),
     )
 
 
@@ -324,7 +328,7 @@ def _content_generator(settings: Settings) -> ContentGenerator:
         keytab=settings.path(section, "keytab"),
         principal=settings.text(section, "principal"),
         server_ca=settings.path(section, "server_ca"),
-        archives=settings.choice(section, "archives", ("store", "reference")) == "store",
+        store_archives=settings.choice(section, "archives", ("store", "reference")) == "store",
     )
     if generator.certificate and generator.keytab:
         settings.complain(section, "keytab", "and certificate exclude each other")

@@ -46,22 +46,22 @@ class ContainerBuild:
     """The pipeline of one build.
 
     :param session: of the builder
-    :param generator: session of the site's shared account
+    :param cg_session: session of the site's shared account
     :param checkout: the source at the exact commit
-    :param files: Koji's files on this builder
-    :param spawn: builds the arches
-    :param after: called after each step
+    :param koji_topdir: Koji's files on this builder
+    :param run_arch_tasks: builds the arches
+    :param on_step: called after each step
     """
 
     task: BuildTask
-    site: BuilderConfig
+    config: BuilderConfig
     session: Any
-    generator: Any
+    cg_session: Any
     checkout: Path
-    files: KojiTopdir
+    koji_topdir: KojiTopdir
     log: BuildLog
-    spawn: RunArchTasks
-    after: Callable[[str], None] = lambda _: None
+    run_arch_tasks: RunArchTasks
+    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> dict[str, Any]:
         """Build; the result of the task.
@@ -69,87 +69,97 @@ class ContainerBuild:
         :raises FedpkgContainerError: a step failed; nothing stays reserved and nothing in staging
         """
         started = time.time()
-        recorded = recorded_build(self.session, self.task)
-        if recorded:
-            self._empty()
-            return self._recording.resume(recorded)
+        earlier_build = recorded_build(self.session, self.task)
+        if earlier_build:
+            self._empty_staging()
+            return self._recorder.resume(earlier_build)
         plan = self._planner.plan()
-        for each in plan.floating.passed_over:
-            self.log.say(each)
+        for warning in plan.floating_tags.warnings:
+            self.log.report(warning)
         reservation, nvr = self._reserve(plan)
         try:
             if reservation is not None:
-                self.log.say(f"reserved {nvr} (build {reservation.build_id})")
+                self.log.report(f"reserved {nvr} (build {reservation.build_id})")
             result = self._build(plan, nvr, started, reservation)
         except BaseException as error:
             if reservation is not None:
                 with uninterrupted():
-                    self._refund(reservation, canceled=not isinstance(error, Exception))
-            self._empty(timeout=CLEANUP_TIMEOUT)
+                    self._refund_reservation(reservation, canceled=not isinstance(error, Exception))
+            self._empty_staging(timeout=CLEANUP_TIMEOUT)
             raise
-        self._empty()
+        self._empty_staging()
         return result
 
     @property
     def _registry(self) -> Registry:
-        return Registry(self.site.access)
+        return Registry(self.config.access)
 
     @property
     def _planner(self) -> Planner:
-        task, site = self.task, self.site
-        return Planner(task, site, self.session, self.checkout, self.files, self.log.say, site.limits.preparation())
+        task, config = self.task, self.config
+        return Planner(
+            task,
+            config,
+            self.session,
+            self.checkout,
+            self.koji_topdir,
+            self.log.report,
+            config.limits.preparation_deadline(),
+        )
 
     @property
-    def _recording(self) -> BuildRecorder:
-        return BuildRecorder(self.task, self.session, self.generator, self._registry, self.log, self.after)
+    def _recorder(self) -> BuildRecorder:
+        return BuildRecorder(self.task, self.session, self.cg_session, self._registry, self.log, self.on_step)
 
     @property
     def _reservations(self) -> Reservations:
-        return Reservations(self.generator, self.site.generator.name, self.task.id)
+        return Reservations(self.cg_session, self.config.content_generator.name, self.task.id)
 
     def _reserve(self, plan: Plan) -> tuple[Reservation | None, NVR]:
         """Reserve the NVR; a scratch build has one that nobody else can have."""
-        who = plan.identity
+        identity = plan.identity
         if self.task.scratch:
-            return None, NVR(who.component, who.version, who.release or f"scratch.{self.task.id}")
-        reservation = self._reservations.reserve(who.component, who.version, who.release, self.task.source)
+            return None, NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
+        reservation = self._reservations.reserve(
+            identity.component, identity.version, identity.release, self.task.source_url
+        )
         return reservation, reservation.nvr
 
-    def _refund(self, reservation: Reservation, *, canceled: bool) -> None:
+    def _refund_reservation(self, reservation: Reservation, *, canceled: bool) -> None:
         """Give the NVR back, unless it was imported; what cannot be given back now the next build frees."""
         try:
-            build = self.generator.getBuild(reservation.build_id)
+            build = self.cg_session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 self._reservations.refund(reservation, canceled=canceled)
         except (koji.GenericError, requests.RequestException) as error:
             logger.warning("%s could not be given back: %s", reservation.nvr, error)
 
     def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> dict[str, Any]:
-        repository = ImageReference(self.site.candidate, plan.identity.image)
-        upload = "" if self.task.scratch else create_upload_directory(self.generator, str(self.task.id))
-        self._empty()  # of an earlier run of this task, which was killed
-        self.after("reserved")
-        images = self.spawn(build_specs(plan, self.task, self.site, nvr, upload))
-        self.after("built")
+        repository = ImageReference(self.config.candidate, plan.identity.repository_path)
+        upload_directory = "" if self.task.scratch else create_upload_directory(self.cg_session, str(self.task.id))
+        self._empty_staging()  # of an earlier run of this task, which was killed
+        self.on_step("reserved")
+        images = self.run_arch_tasks(build_specs(plan, self.task, self.config, nvr, upload_directory))
+        self.on_step("built")
         warnings = [warning for image in images for warning in image.warnings]
-        tags, kept = self._tags(plan, nvr, repository)
-        published = publish(repository, images, tags, self.site.formats, self._registry, self.log)
-        self.after("published")
-        documents = AttachmentBuilder(self.session, self._registry, ImageOrigin.of(self.task, plan), self.log)
-        said = documents.make(nvr, published, images, started)
-        warnings += said.warnings
-        self.after("documented")
+        tags, tag_notes = self._tags(plan, nvr, repository)
+        published = publish(repository, images, tags, self.config.formats, self._registry, self.log)
+        self.on_step("published")
+        attachment_builder = AttachmentBuilder(self.session, self._registry, ImageOrigin.of(self.task, plan), self.log)
+        attachments = attachment_builder.create(nvr, published, images, started)
+        warnings += attachments.warnings
+        self.on_step("documented")
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
             "arches": {each.arch: str(repository.at(each.digest)) for each in images},
         }
         if reservation is not None:
-            provenance = replace(self._provenance(plan, nvr, started), sbom=said.sbom)
-            files = [*said.documents, Attachment(self.checkout / DOCKERFILE)]
-            build_id = self._recording.run(provenance, published, images, reservation, upload, files)
+            provenance = replace(self._provenance(plan, nvr, started), sbom=attachments.sbom)
+            files = [*attachments.attachments, Attachment(self.checkout / DOCKERFILE)]
+            build_id = self._recorder.run(provenance, published, images, reservation, upload_directory, files)
             result["koji_builds"] = [str(build_id)]
-        warnings += kept
+        warnings += tag_notes
         return {**result, "user_warnings": sorted(set(warnings))} if warnings else result
 
     def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[names.BuildTags, list[str]]:
@@ -159,33 +169,35 @@ class ContainerBuild:
             return names.BuildTags(unique), []
         if self.task.isolated:
             return names.BuildTags(unique, nvr.primary_tag), []
-        wanted = plan.floating.of(nvr)
-        newer = FloatingTagUpdater(self.session, self._registry, repository).newer(nvr, wanted)
-        kept = [f"floating tag {tag} stays with {owner}, which is newer" for tag, owner in newer.items()]
-        for each in kept:
-            self.log.say(each)
-        return names.BuildTags(unique, nvr.primary_tag, wanted), [*plan.floating.passed_over, *kept]
+        requested = plan.floating_tags.of(nvr)
+        newer_builds = FloatingTagUpdater(self.session, self._registry, repository).tags_of_newer_builds(nvr, requested)
+        notes = [
+            f"floating tag {tag} stays with {newer_nvr}, which is newer" for tag, newer_nvr in newer_builds.items()
+        ]
+        for note in notes:
+            self.log.report(note)
+        return names.BuildTags(unique, nvr.primary_tag, requested), [*plan.floating_tags.warnings, *notes]
 
-    def _empty(self, timeout: float | None = None) -> None:
+    def _empty_staging(self, timeout: float | None = None) -> None:
         """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.
 
         :param timeout: seconds for one request
         """
-        stage = ImageReference(self.site.candidate, staging.staging_repository(self.task.id))
+        staging_reference = ImageReference(self.config.candidate, staging.staging_repository(self.task.id))
         try:
             with uninterrupted():
-                staging.empty(Registry(self.site.access.impatient(timeout)), stage)
+                staging.empty(Registry(self.config.access.impatient(timeout)), staging_reference)
         except FedpkgContainerError as error:
-            logger.warning("%s could not be emptied: %s", stage, error)
+            logger.warning("%s could not be emptied: %s", staging_reference, error)
 
     def _provenance(self, plan: Plan, nvr: NVR, started: float) -> Provenance:
         options = self.task.options
         return Provenance(
             nvr=nvr,
-            source=self.task.source,
+            source_url=self.task.source_url,
             task_id=self.task.id,
             owner=self.task.owner,
-            generator=self.site.generator.name,
+            generator=self.config.content_generator.name,
             started=started,
             ended=time.time(),
             parents=plan.parents,
@@ -195,5 +207,5 @@ class ContainerBuild:
             help_file=help_page.HELP_SOURCE if help_page.read_help(self.checkout) else "",
             go_modules=plan.container_yaml.go_modules,
             user_data=options.get("userdata") or {},
-            stored=self.site.generator.archives,
+            store_archives=self.config.content_generator.store_archives,
         )

@@ -95,8 +95,8 @@ class _ShownLog(BuildLog):
         super().__init__(path)
         self._show = show
 
-    def line(self, text: bytes | str) -> None:
-        super().line(text)
+    def append(self, text: bytes | str) -> None:
+        super().append(text)
         self._show([text if isinstance(text, str) else text.decode(errors="replace")])
 
 
@@ -104,28 +104,28 @@ class _ShownLog(BuildLog):
 class _LocalBuild:
     request: LocalBuildRequest
     engine: Buildah
-    folder: Path
+    build_dir: Path
     log: BuildLog
 
     def run(self) -> LocalImage:
         dockerfile = Dockerfile.read(self.request.checkout)
         arch = self.request.arch or platform.machine()
-        check_runnable(dockerfile, arch, self.folder)
+        check_runnable(dockerfile, arch, self.build_dir)
         context = self._context()
-        bases = {written: self._parent(written, arch) for written in dockerfile.parents}
-        for written, base in bases.items():
-            checks.check_onbuild(written, base.triggers)
-        parents = {written: base.image_id for written, base in bases.items()}
+        base_images = {parent_name: self._parent(parent_name, arch) for parent_name in dockerfile.parents}
+        for parent_name, base in base_images.items():
+            checks.check_onbuild(parent_name, base.triggers)
+        base_ids = {parent_name: base.image_id for parent_name, base in base_images.items()}
         labels = dockerfile.labels
         name = label(labels, "name") or self.request.checkout.name
         component = label(labels, COMPONENT) or name
         version = label(labels, "version") or "local"
-        self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
+        self.log.report(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
                      f"network {self.request.network}")  # fmt: skip
         recipe = BuildRecipe(
             dockerfile=dockerfile,
             context=context,
-            parents=parents,
+            parents=base_ids,
             labels={**merge_labels(self._labels(), labels), "architecture": arch},
             timestamp=commit_time(self.request.checkout),
             arch=arch,
@@ -133,18 +133,21 @@ class _LocalBuild:
             network=self.request.network,
             environment=release_environment(ContainerYaml.read(self.request.checkout), "local"),
             help_page=help_page.make_man_page(context, self.engine.workspace),
-            limits=Limits(size=sys.maxsize, free=0),
+            limits=Limits(build_size=sys.maxsize, free_space=0),
         )
-        folders = self.request.repositories
-        files = {**{name: local_repo_file(name, folder) for name, folder in folders.items()}, **self.request.repo_files}
-        mounts = RepositoryMounts(self.engine, self.folder, self.log).mounts(
-            parents, dockerfile, folders=folders, files=files
+        directories = self.request.repositories
+        files = {
+            **{name: local_repo_file(name, directory) for name, directory in directories.items()},
+            **self.request.repo_files,
+        }
+        mounts = RepositoryMounts(self.engine, self.build_dir, self.log).mounts(
+            base_ids, dockerfile, directories=directories, files=files
         )
-        image = build_image(self.engine, recipe, mounts, self.folder, self.log)
-        packages = len(inspect_image(self.engine, image)["components"])
+        image_id = build_image(self.engine, recipe, mounts, self.build_dir, self.log)
+        packages = len(inspect_image(self.engine, image_id)["components"])
         reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
-        self.log.say(f"bringing {reference} into local storage")
-        return LocalImage(str(reference), self.engine.to_local_storage(image, reference), packages)
+        self.log.report(f"bringing {reference} into local storage")
+        return LocalImage(str(reference), self.engine.to_local_storage(image_id, reference), packages)
 
     @staticmethod
     def _labels() -> dict[str, str]:
@@ -154,34 +157,34 @@ class _LocalBuild:
         """A copy of the checkout: what git has or would add, and what was fetched from the lookaside cache."""
         context = self.engine.workspace.new("source")
         checkout = self.request.checkout
-        listed = run(
+        tracked = run(
             ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             timeout=GIT_TIMEOUT,
         ).stdout
         sources = (entry.file for entry in lookaside.read_sources(checkout))
-        for name in dict.fromkeys([*filter(None, os.fsdecode(listed).split("\0")), *sources]):
+        for name in dict.fromkeys([*filter(None, os.fsdecode(tracked).split("\0")), *sources]):
             source, target = checkout / name, context / name
             if source.is_symlink() or source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target, follow_symlinks=False)
         return context
 
-    def _parent(self, written: str, arch: str) -> BaseImage:
+    def _parent(self, name: str, arch: str) -> BaseImage:
         """A parent: from its registry, else from local storage.
 
         :raises BuildFailedError: it does not say which registry
         :raises RegistryError: it is in neither
         """
-        image = ImageReference.parse(written)
+        image = ImageReference.parse(name)
         if not image.registry:
             raise BuildFailedError(
-                f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
+                f"FROM {name} does not say which registry", solution="write it as registry/repository:tag"
             )
         if image.registry == "localhost":
             return self.engine.import_local(image)
-        self.log.say(f"pulling {image}")
+        self.log.report(f"pulling {image}")
         try:
             return self.engine.bases.pull(image, platform_of(arch), newer=True)
         except RegistryError as error:
-            self.log.say(f"{error.reason}; looking for it in local storage")
+            self.log.report(f"{error.reason}; looking for it in local storage")
             return self.engine.import_local(image, instead_of=error)

@@ -11,13 +11,13 @@ from typing import Any
 class BuildTask:
     """The task that builds, and what it was asked for.
 
-    :param source: URL of dist-git with the commit
+    :param source_url: URL of dist-git with the commit
     :param target: the build target, as the hub describes it
     :param owner: name of the user who asked
     """
 
     id: int
-    source: str
+    source_url: str
     target: Mapping[str, Any]
     owner: str
     options: Mapping[str, Any]

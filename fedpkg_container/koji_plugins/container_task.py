@@ -69,11 +69,11 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
                     yield log
             except FedpkgContainerError as error:
                 message = f"{error.reason}. {error.solution}".rstrip(". ")
-                log.line(f"failed: {message}")
+                log.append(f"failed: {message}")
                 raise koji.BuildError(message) from error
             except Interrupted:
                 if os.getppid() != daemon:
-                    log.line("the builder was stopped: the task begins again on another one")
+                    log.append("the builder was stopped: the task begins again on another one")
                     self._send(log_name, reader)
                     self.session.host.freeTasks([self.id])
                 raise
@@ -91,35 +91,35 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             raise
 
     @contextlib.contextmanager
-    def engine(self, site: BuilderConfig) -> Iterator[Buildah]:
+    def engine(self, config: BuilderConfig) -> Iterator[Buildah]:
         """An engine with a store of its own, which is gone afterwards."""
-        workspaces = self._workspaces(site)
-        isolation = site.isolation or choose(workspaces)
+        workspaces = self._workspaces(config)
+        isolation = config.isolation or choose(workspaces)
         with workspaces.open(f"task-{self.id}") as workspace:
             engine = Buildah(
                 workspaces,
                 workspace,
                 isolation=isolation,
-                access=site.access,
-                denied=site.denied_networks,
-                longest_base=site.limits.base,
+                access=config.access,
+                denied=config.denied_networks,
+                longest_base=config.limits.base_image_size,
             )
             yield engine
-            self._prune(engine, site)
+            self._prune(engine, config)
 
-    def workspace(self, site: BuilderConfig) -> contextlib.AbstractContextManager[Workspace]:
+    def workspace(self, config: BuilderConfig) -> contextlib.AbstractContextManager[Workspace]:
         """A directory for a worker, which is gone afterwards."""
-        return self._workspaces(site).open(f"task-{self.id}")
+        return self._workspaces(config).open(f"task-{self.id}")
 
     @staticmethod
-    def _workspaces(site: BuilderConfig) -> Workspaces:
-        limits = WorkerLimits(site.limits.memory, site.limits.processes)
-        return Workspaces(site.state, account=site.account, limits=limits)
+    def _workspaces(config: BuilderConfig) -> Workspaces:
+        limits = WorkerLimits(config.limits.memory, config.limits.processes)
+        return Workspaces(config.state, account=config.account, limits=limits)
 
-    def _prune(self, engine: Buildah, site: BuilderConfig) -> None:
+    def _prune(self, engine: Buildah, config: BuilderConfig) -> None:
         """Remove base images that no build has used for long; what cannot be removed now is tried again later."""
         try:
-            removed = engine.bases.prune(site.base_images_keep)
+            removed = engine.bases.prune(config.base_images_keep)
         except (FedpkgContainerError, OSError) as error:
             self.logger.warning("base images could not be removed: %s", error)
         else:
@@ -127,7 +127,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
                 self.logger.info("removed %d base images that were not used any more", len(removed))
 
     @property
-    def koji_files(self) -> KojiTopdir:
+    def koji_topdir(self) -> KojiTopdir:
         """Koji's files, as kojid's configuration says where they are."""
         return KojiTopdir(Path(self.options.topdir), getattr(self.options, "topurl", None) or "")
 
@@ -135,7 +135,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         self,
         url: str,
         log: BuildLog,
-        site: BuilderConfig,
+        config: BuilderConfig,
         workspace: Workspace,
         *,
         scratch: bool,
@@ -156,6 +156,6 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         )
         facts = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
         self.run_callbacks("preSCMCheckout", **facts)
-        source = fetch_checkout(scm, workspace, log.say, disk_guard(workspace.folder, site.limits, log))
-        self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.folder))
+        source = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
+        self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.path))
         return source

@@ -16,7 +16,7 @@ def policy_refusal(policy: str, reason: str | None, rule: str | None) -> str:
     :param reason: what the hub's ``check_policy`` gave as the reason; Koji 1.34 makes it lower case
     :param rule: ``last_rule`` of the rule set: ``tests :: ... tests :: deny Why``; empty when there is no such policy
     """
-    tests, action = _split(" ".join((rule or "").split()))
+    tests, action = _split_rule(" ".join((rule or "").split()))
     word, _, why = action.partition(" ")
     if word == "deny":
         reason = why
@@ -26,7 +26,7 @@ def policy_refusal(policy: str, reason: str | None, rule: str | None) -> str:
     return f"{said} [no rule matches]" if rule.endswith(_NO_MATCH) else f"{said} [rule: {tests} {word}]"
 
 
-def _split(rule: str) -> tuple[str, str]:
+def _split_rule(rule: str) -> tuple[str, str]:
     """Its tests with the last mark, and its action."""
     end = max(rule.rfind(":: "), rule.rfind("!! ")) + 2
     return rule[:end], rule[end:].strip()

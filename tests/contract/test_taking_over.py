@@ -84,7 +84,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
     published = PublishedIndex(repository, DIGEST, "application/vnd.oci.image.index.v1+json", BuildTags(tag, "1-1"))
     provenance = Provenance(
         nvr=reservation.nvr,
-        source="git+https://example.com/x#0123",
+        source_url="git+https://example.com/x#0123",
         task_id=task_id,
         owner=session.getLoggedInUser()["name"],
         generator=generator,

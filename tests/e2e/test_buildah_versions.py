@@ -42,7 +42,7 @@ def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
         )
         engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
         build_image(engine, recipe, [], workspace.folder, log)
-        log.tick()
+        log.flush()
         printed = (workspace.folder / "build.log").read_text()
     assert f"epoch: {TIMESTAMP}" in printed.splitlines()
 

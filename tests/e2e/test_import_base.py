@@ -176,7 +176,7 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
     site = read_builder_config(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
     resolver = ParentResolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
-        assert resolver._koji_build(pinned) == {"id": build["id"], "nvr": nvr}
+        assert resolver._find_koji_build(pinned) == {"id": build["id"], "nvr": nvr}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.support.sources import scm
 from tests.support.web import dripping
 
 MEGABYTE = 10**6
-LIMITS = Limits(free=40 * MEGABYTE)
+LIMITS = Limits(free_space=40 * MEGABYTE)
 #: Seconds: what is never at its end is ended long before its own deadline, of half an hour.
 SOON = 240.0
 
@@ -56,7 +56,7 @@ def test_a_file_of_the_lookaside_cache_that_does_not_end(disk: Path, workspace: 
     with dripping(bytes(MEGABYTE), 0.1) as address:
         with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
             lookaside.fetch_sources(
-                folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.say, room
+                folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.report, room
             )
     assert time.monotonic() - began < SOON
     assert shutil.disk_usage(disk).free > 0
@@ -74,11 +74,11 @@ def test_a_repository_that_does_not_answer_is_looked_after(disk: Path, workspace
     with dripping(b"", 0.1) as address:
         url = scm("git+http://", address.removeprefix("http://"), "/x", "x")
         with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-            source.fetch_checkout(url, workspace, log.say, fills)
+            source.fetch_checkout(url, workspace, log.report, fills)
 
 
 def test_nothing_is_begun_where_no_room_is(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     (disk / "other").write_bytes(bytes(80 * MEGABYTE))
     url = scm("git+http://", "127.0.0.1:1", "/x", "x")
     with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-        source.fetch_checkout(url, workspace, log.say, disk_guard(disk, LIMITS, log))
+        source.fetch_checkout(url, workspace, log.report, disk_guard(disk, LIMITS, log))

@@ -126,7 +126,7 @@ def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
         repository = ImageReference(server.address, "hello")
         image: Any = SimpleNamespace(**{**facts.built.__dict__, "digest": digest})
         published = PublishedIndex(repository, digest, "", BuildTags("1-2", "1.0-3"))
-        made = AttachmentBuilder(hub, registry, ImageOrigin(facts.source), log).make(
+        made = AttachmentBuilder(hub, registry, ImageOrigin(facts.source_url), log).create(
             NVR("hello", "1.0", "3"), published, [image], 0.0
         )
     return made, (folder / "container-build.log").read_text()

@@ -45,7 +45,7 @@ def _dockerfile(folder: Path, server: MemoryRegistry) -> Dockerfile:
 
 
 def _resolve(site: BuilderConfig, dockerfile: Dockerfile, deadline: Deadline) -> None:
-    registry = Registry(site.reading(deadline))
+    registry = Registry(site.preparation_access(deadline))
     ParentResolver(site, registry, [Platform("amd64")], lambda _: None).resolve(dockerfile)
 
 
@@ -87,7 +87,7 @@ def repo_file_time() -> float:
 
 def test_the_sites_limit(serve: Serve, tmp_path: Path) -> None:
     server, _ = serve()
-    deadline = _site(tmp_path, server).limits.preparation()
+    deadline = _site(tmp_path, server).limits.preparation_deadline()
     assert deadline.seconds == 3
     assert deadline.within(Deadline("a part", 1)).what == "a part"
     assert deadline.within(Deadline("a part", 4)) is deadline

@@ -96,7 +96,8 @@ def test_a_file_that_somebody_has_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [{"name": "../x86_64.log"}, {"size": arch_result.MAX_BYTES + 1}, {"size": 0}, {"name": "aarch64.image.json"}]
+    "file",
+    [{"name": "../x86_64.log"}, {"size": arch_result.MAX_BYTES + 1}, {"size": 0}, {"name": "aarch64.image.json"}],
 )
 def test_a_result_that_names_another_file(tmp_path: Path, file: dict[str, Any]) -> None:
     hub, result = _sent(tmp_path)

@@ -240,9 +240,9 @@ def test_a_hostile_repository(tmp_path: Path, workspace: Workspace, monkeypatch:
     for name in [each for each in os.environ if each.startswith(("GIT_", "XDG_"))]:
         monkeypatch.delenv(name)
     url = scm("git+file://", "", str(evil), "rawhide")
-    source = fetch_checkout(url, workspace, lambda _: None)
-    assert (source.folder / "Dockerfile").is_file()
-    assert list((source.folder / "sub").iterdir()) == []
+    checkout = fetch_checkout(url, workspace, lambda _: None)
+    assert (checkout.path / "Dockerfile").is_file()
+    assert list((checkout.path / "sub").iterdir()) == []
     assert not (tmp_path / "filtered").exists()
     assert not (tmp_path / "hooked").exists()
 

@@ -21,7 +21,7 @@ def _sent(components: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[
         ImageReference("registry.example.org", "hello"), built.digest, "", BuildTags("1-2", "1.0-3")
     )
     provenance = Provenance(
-        nvr=facts.nvr, source="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
+        nvr=facts.nvr, source_url="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
         isolated=False, repository_urls=[], help_file="",
     )  # fmt: skip
     sent = build_metadata(provenance, published, [built], [], None)

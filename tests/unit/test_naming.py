@@ -62,14 +62,14 @@ def test_a_site_chooses_where_floating_tags_come_from(policy: list[str], expecte
     assert RequestedFloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
 
 
-def test_a_tag_that_no_registry_takes_is_passed_over() -> None:
+def test_a_tag_that_no_registry_accepts_gives_a_warning() -> None:
     floating = RequestedFloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
     assert floating.of(BUILT) == ("ok",)
-    assert floating.passed_over == [
+    assert floating.warnings == [
         "tag 'v 1' of container.yaml is passed over: no registry takes it",
         "tag 'x\\x1b' of container.yaml is passed over: no registry takes it",
     ]
-    assert RequestedFloatingTags(["latest"], container_yaml=["v 1"]).passed_over == []
+    assert RequestedFloatingTags(["latest"], container_yaml=["v 1"]).warnings == []
     assert RequestedFloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
 
 

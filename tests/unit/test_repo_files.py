@@ -37,7 +37,7 @@ def koji(tmp_path: Path) -> KojiTopdir:
 
 def test_repositories_of_koji_are_taken_from_topdir(koji: KojiTopdir) -> None:
     local = koji.localize("repo-url-1", FILE, "x86_64")
-    assert local.folders == {"repo-url-1-0": koji.topdir / "repos/tag/5/x86_64"}
+    assert local.directories == {"repo-url-1-0": koji.path / "repos/tag/5/x86_64"}
     assert not local.complete
     sections = parse_repo_file(local.text)
     assert dict(sections["mine"]) == {
@@ -56,9 +56,9 @@ def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiTopdir, 
     outside = tmp_path / "outside" / "repodata"
     outside.mkdir(parents=True)
     (outside / "repomd.xml").touch()
-    (koji.topdir / "repos/tag/5/out").symlink_to(tmp_path / "outside")
+    (koji.path / "repos/tag/5/out").symlink_to(tmp_path / "outside")
     local = koji.localize("a", f"[x]\nbaseurl={TOPURL}/{path}\n", "x86_64")
-    assert local.folders == {}
+    assert local.directories == {}
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> S
         image=ImageReference("registry.example.org:5000", "hello/web", digest=DIGEST),
         go_arch="amd64",
         tag="1.0-3",
-        source=f"git+https://src.example.org/container/hello-web.git#{COMMIT}",
+        source_url=f"git+https://src.example.org/container/hello-web.git#{COMMIT}",
         base=BASE,
         stages=[TOOLS],
         created="2026-01-02T03:04:05Z",
@@ -187,5 +187,5 @@ def test_the_same_build_gives_the_same_bytes_and_another_another_namespace() -> 
 
 
 def test_credentials_in_the_source_are_not_repeated() -> None:
-    content = spdx_document(described(source=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
+    content = spdx_document(described(source_url=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
     assert b"secret" not in content

@@ -22,8 +22,8 @@ def test_a_registry_is_enough(tmp_path: Path) -> None:
     assert site.candidate == "registry.example.org"
     assert site.network == "auto"
     assert site.isolation is None
-    assert site.limits.time == 4 * 3600
-    assert site.generator.name == "fedpkg-container"
+    assert site.limits.build_timeout == 4 * 3600
+    assert site.content_generator.name == "fedpkg-container"
     assert site.formats == ("v2s2",)
     assert site.base_images_keep == 30
     assert (site.access.timeout, site.access.patience) == (1800, 60)

@@ -47,7 +47,7 @@ def test_what_lies_very_deep_counts(tmp_path: Path) -> None:
 
 
 def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:
-    watch = DiskMonitor(tmp_path, Limits(size=4 * MB, free=0))
+    watch = DiskMonitor(tmp_path, Limits(build_size=4 * MB, free_space=0))
     watch.check()
     _write(tmp_path / "some", MB)
     watch.check()
@@ -58,21 +58,21 @@ def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:
 
 def test_a_full_file_system_ends_a_build(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    DiskMonitor(tmp_path, Limits(size=sys.maxsize, free=free // 2)).check()
+    DiskMonitor(tmp_path, Limits(build_size=sys.maxsize, free_space=free // 2)).check()
     with pytest.raises(BuildFailedError, match="the builder has only .* left"):
-        DiskMonitor(tmp_path, Limits(size=sys.maxsize, free=free * 2)).check()
+        DiskMonitor(tmp_path, Limits(build_size=sys.maxsize, free_space=free * 2)).check()
 
 
 def test_container_yaml_can_ask_for_time_up_to_the_longest() -> None:
-    limits = Limits(time=100, longest=200)
-    assert [limits.seconds(wanted) for wanted in (0, 50, 150, 500)] == [100, 50, 150, 200]
+    limits = Limits(build_timeout=100, build_timeout_max=200)
+    assert [limits.timeout_for(wanted) for wanted in (0, 50, 150, 500)] == [100, 50, 150, 200]
 
 
 def test_output_is_limited_and_our_own_lines_are_not(tmp_path: Path) -> None:
     with BuildLog(tmp_path / "log") as log:
-        log.longest = 10
-        log.output(b"0123456789")
+        log.max_bytes = 10
+        log.append_output(b"0123456789")
         with pytest.raises(BuildFailedError, match="the build printed more than"):
-            log.output(b"more")
-        log.say("why it failed")
+            log.append_output(b"more")
+        log.report("why it failed")
     assert (tmp_path / "log").read_text() == "0123456789\nwhy it failed\n"

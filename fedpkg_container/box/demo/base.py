@@ -134,7 +134,7 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
         source = open_base_source(str(archive), shop.engine.workspace, lambda _: account.access)
         importer = BaseImport(
             session=session,
-            generator=account.generator.name,
+            generator=account.content_generator.name,
             candidate=account.candidate,
             engine=shop.engine,
             log=shop.log,

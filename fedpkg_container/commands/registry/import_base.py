@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
                 candidate=candidates.registry,
                 engine=shop.engine,
                 log=shop.log,
-                stored=account.archives,
+                store_archives=account.archives,
                 koji_tag=arguments.tag or _destination(session, arguments.target),
             )
             imported = importer.run(source, identity)
@@ -84,14 +84,14 @@ def _show(imported: ImportedImage, *, in_tag: bool, as_json: bool) -> None:
             "version": 1,
             "nvr": str(imported.nvr),
             "build": imported.build_id,
-            "image": str(imported.image),
+            "image": str(imported.index),
             "arches": list(imported.arches),
-            "was_there": imported.was_there,
+            "was_there": imported.existed,
             "warnings": list(imported.warnings),
         })  # fmt: skip
         return
     complain(*(f"warning: {each}" for each in imported.warnings))
-    had = "was there" if imported.was_there else "imported"
-    say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
-    if not in_tag and not imported.was_there:
+    had = "was there" if imported.existed else "imported"
+    say(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.index))
+    if not in_tag and not imported.existed:
         complain(f"it is in no tag of Koji: koji tag-build TAG {imported.nvr}")

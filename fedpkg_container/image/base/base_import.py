@@ -56,9 +56,9 @@ class _ShownLog(BuildLog):
 
     show: Callable[[str], None]
 
-    def line(self, text: bytes | str) -> None:
+    def append(self, text: bytes | str) -> None:
         """Add a line."""
-        super().line(text)
+        super().append(text)
         self.show(text if isinstance(text, str) else text.decode(errors="replace"))
 
 
@@ -98,15 +98,15 @@ FLOATING_TAGS = ("version", "latest")
 class ImportedImage:
     """What an import ended in.
 
-    :param image: its list of arches in the candidate registry, by digest
-    :param was_there: whether Koji had it before
+    :param index: its list of arches in the candidate registry, by digest
+    :param existed: whether Koji had it before
     """
 
     nvr: NVR
     build_id: int
-    image: ImageReference
+    index: ImageReference
     arches: tuple[str, ...]
-    was_there: bool
+    existed: bool
     warnings: tuple[str, ...] = ()
 
 
@@ -117,9 +117,9 @@ class BaseImport:
     :param session: logged in as who imports
     :param generator: name of the content generator
     :param candidate: the registry, host and port; the engine's access is for it
-    :param stored: whether Koji stores the images' archives, or only their description
+    :param store_archives: whether Koji stores the images' archives, or only their description
     :param koji_tag: the tag of Koji that the build gets; empty for none
-    :param after: called after each step
+    :param on_step: called after each step
     """
 
     session: Any
@@ -127,9 +127,9 @@ class BaseImport:
     candidate: str
     engine: Buildah
     log: BuildLog
-    stored: bool = True
+    store_archives: bool = True
     koji_tag: str = ""
-    after: Callable[[str], None] = lambda _: None
+    on_step: Callable[[str], None] = lambda _: None
 
     def run(self, source: BaseSource, identity: BaseIdentity) -> ImportedImage:
         """Import; when Koji has this very image under this NVR, only what is missing of its tags is set.
@@ -139,23 +139,23 @@ class BaseImport:
         :raises RegistryError: the candidate registry cannot be reached, or refuses
         """
         tags = self._tags(ImageReference(self.candidate, identity.repository))
-        tags.check(identity.nvr)
+        tags.check_koji_tag(identity.nvr)
         build = self.session.getBuild(str(identity.nvr))
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"]:
             return self._resume(build, source, identity.nvr)
-        self._check_twin(source, identity.nvr)
+        self._check_duplicate(source, identity.nvr)
         tags.check_repository(identity.nvr, source)
         started = time.time()
         reservations = ImportReservations(self.session, self.generator)
         nvr = identity.nvr
-        reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.shown)
-        self.log.say(f"reserved {nvr} (build {reservation.build_id})")
-        self.after("reserved")
+        reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.display_name)
+        self.log.report(f"reserved {nvr} (build {reservation.build_id})")
+        self.on_step("reserved")
         try:
             return self._import(source, identity, reservation, started)
         except BaseException:
             with uninterrupted():
-                self._refund(reservations, reservation)
+                self._refund_reservation(reservations, reservation)
             raise
 
     def _tags(self, repository: ImageReference) -> BaseTags:
@@ -165,7 +165,7 @@ class BaseImport:
     def _registry(self) -> Registry:
         return Registry(self.engine.access)
 
-    def _refund(self, reservations: ImportReservations, reservation: Reservation) -> None:
+    def _refund_reservation(self, reservations: ImportReservations, reservation: Reservation) -> None:
         """Give the NVR back, unless it was imported; what cannot be given back now the next import takes over."""
         try:
             build = self.session.getBuild(reservation.build_id)
@@ -174,16 +174,16 @@ class BaseImport:
         except (koji.GenericError, requests.RequestException) as error:
             logger.warning("%s could not be given back: %s", reservation.nvr, error)
 
-    def _check_twin(self, source: BaseSource, nvr: NVR) -> None:
+    def _check_duplicate(self, source: BaseSource, nvr: NVR) -> None:
         """Refuse what Koji has under the NVR that its labels say: a digest is to lead to one build.
 
         :raises RefusedError: it is recorded there
         """
-        own = nvr_from_labels(source)
-        build = self.session.getBuild(str(own)) if own and own != nvr else None
+        labeled_nvr = nvr_from_labels(source)
+        build = self.session.getBuild(str(labeled_nvr)) if labeled_nvr and labeled_nvr != nvr else None
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"] and _is_of(build, source):
             raise RefusedError(
-                f"{source.shown} is {own} already (build {build['id']})",
+                f"{source.display_name} is {labeled_nvr} already (build {build['id']})",
                 solution="leave --nvr out; or build on it as it is",
             )
 
@@ -195,11 +195,11 @@ class BaseImport:
                 f"{nvr} is another image already (build {build['id']})",
                 solution="choose another release: --nvr NAME-VERSION-RELEASE",
             )
-        self.log.say(f"{nvr} is this image already (build {build['id']})")
+        self.log.report(f"{nvr} is this image already (build {build['id']})")
         tags = self._tags(recorded.by_digest.tagged(""))
         tags.check_repository(nvr, source)
-        tags.settle(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
-        return ImportedImage(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
+        tags.set_missing_tags(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
+        return ImportedImage(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), existed=True)
 
     def _import(
         self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float
@@ -211,72 +211,74 @@ class BaseImport:
             RequestedFloatingTags(FLOATING_TAGS).of(nvr),
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
-        self.after("published")
+        self.on_step("published")
         upload = create_upload_directory(self.session, f"import-{reservation.build_id}")
-        images = [self._look_into(each, published, nvr, upload) for each in source.members]
-        said = AttachmentBuilder(self.session, self._registry, ImageOrigin(copied=source.reference), self.log).make(
-            nvr, published, images, started
-        )
-        self.after("documented")
-        provenance = self._provenance(source, nvr, started, said)
-        importing = ContentGeneratorImport(self.session, self.log, self.after)
-        importing.run(provenance, published, images, reservation, upload, said.documents)
+        images = [self._inspect_and_upload(each, published, nvr, upload) for each in source.arch_images]
+        attachments = AttachmentBuilder(
+            self.session, self._registry, ImageOrigin(copy_of=source.reference), self.log
+        ).create(nvr, published, images, started)
+        self.on_step("documented")
+        provenance = self._provenance(source, nvr, started, attachments)
+        importing = ContentGeneratorImport(self.session, self.log, self.on_step)
+        importing.run(provenance, published, images, reservation, upload, attachments.attachments)
         image = published.repository.at(published.digest)
-        self._tags(published.repository).settle(reservation.build_id, nvr, image, tags.floating)
+        self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
         warnings = [f"{each.arch}: there are no RPMs in it" for each in images if not each.components]
         return ImportedImage(
             nvr,
             reservation.build_id,
             image,
             tuple(source.image_ids),
-            was_there=False,
-            warnings=(*warnings, *said.warnings),
+            existed=False,
+            warnings=(*warnings, *attachments.warnings),
         )
 
     def _publish(self, source: BaseSource, repository: ImageReference, tags: BuildTags) -> PublishedIndex:
         """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
         unique = repository.tagged(tags.unique)
-        self.log.say(f"bringing {source.shown} to {unique}")
+        self.log.report(f"bringing {source.display_name} to {unique}")
         self._registry.bring(source.transport, source.options, unique, exactly=bool(source.digest))
-        with self._registry.repository(unique) as there:
-            manifest = there.manifest(tags.unique)
-            others = {}
+        with self._registry.repository(unique) as target:
+            manifest = target.manifest(tags.unique)
+            other_indexes = {}
             if not manifest.is_list:
-                others = {manifest.media_type: manifest.digest}
-                manifest = _index_of(manifest, source.members[0])
-                there.put_manifest(tags.unique, manifest)
-        published = PublishedIndex(repository, manifest.digest, manifest.media_type, tags, others=others)
-        self.log.say(f"published {published.by_digest}")
+                other_indexes = {manifest.media_type: manifest.digest}
+                manifest = _index_of(manifest, source.arch_images[0])
+                target.put_manifest(tags.unique, manifest)
+        published = PublishedIndex(repository, manifest.digest, manifest.media_type, tags, other_indexes=other_indexes)
+        self.log.report(f"published {published.by_digest}")
         return published
 
-    def _look_into(self, member: ArchImage, published: PublishedIndex, nvr: NVR, upload: str) -> BuiltImage:
+    def _inspect_and_upload(
+        self, arch_image: ArchImage, published: PublishedIndex, nvr: NVR, upload: str
+    ) -> BuiltImage:
         """One arch: its RPMs are read from its files, and it is uploaded as an archive."""
-        platform = platform_of(member.arch)
-        base = self.engine.bases.pull(published.repository.at(published.digest), platform)
-        exact = ImageReference.parse(base.name)
-        folder = self.engine.folder / member.arch
-        folder.mkdir()
-        target = folder / f"{nvr}.{member.arch}.tar.gz"
+        platform = platform_of(arch_image.arch)
+        base_image = self.engine.bases.pull(published.repository.at(published.digest), platform)
+        reference = ImageReference.parse(base_image.name)
+        directory = self.engine.folder / arch_image.arch
+        directory.mkdir()
+        archive = directory / f"{nvr}.{arch_image.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
-        with self.engine.saved(base.name, name, target) as wait:
-            found = inspect_image(self.engine, base.image_id)
-            self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
-            built = describe_image(
-                self._registry, member.arch, exact, **found, buildroot=describe_buildroot(member.arch)
+        with self.engine.saved(base_image.name, name, archive) as wait:
+            found = inspect_image(self.engine, base_image.image_id)
+            self.log.report(f"{arch_image.arch}: the image holds {len(found['components'])} RPMs")
+            image = describe_image(
+                self._registry, arch_image.arch, reference, **found, buildroot=describe_buildroot(arch_image.arch)
             )
-            if built.image_id != member.image_id:
-                raise RegistryError(f"{exact} is not the image that was brought there: {built.image_id}")
+            if image.image_id != arch_image.image_id:
+                raise RegistryError(f"{reference} is not the image that was brought there: {image.image_id}")
             wait()
-        below = f"{member.arch}-{uuid.uuid4().hex[:12]}"
-        self.log.say(f"uploading {target.name}")
-        self.session.uploadWrapper(str(target), f"{upload}/{below}")
-        self.after(f"uploaded {member.arch}")
-        return replace(built, files=[file_metadata(target, "docker-image", relpath=below)])
+        relpath = f"{arch_image.arch}-{uuid.uuid4().hex[:12]}"
+        self.log.report(f"uploading {archive.name}")
+        self.session.uploadWrapper(str(archive), f"{upload}/{relpath}")
+        self.on_step(f"uploaded {arch_image.arch}")
+        return replace(image, files=[file_metadata(archive, "docker-image", relpath=relpath)])
 
-    def _provenance(self, source: BaseSource, nvr: NVR, started: float, said: Attachments) -> Provenance:
+    def _provenance(self, source: BaseSource, nvr: NVR, started: float, attachments: Attachments) -> Provenance:
         return Provenance(
             nvr=nvr,
-            source=source.shown,
+            source_url=source.display_name,
             task_id=None,
             owner=self.session.getLoggedInUser()["name"],
             generator=self.generator,
@@ -287,9 +289,9 @@ class BaseImport:
             isolated=False,
             repository_urls=[],
             help_file="",
-            stored=self.stored,
-            sbom=said.sbom,
-            imported={"from": source.shown, "images": source.image_ids},
+            store_archives=self.store_archives,
+            sbom=attachments.sbom,
+            imported={"from": source.display_name, "images": source.image_ids},
         )
 
 
@@ -301,7 +303,7 @@ def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
     return bool(source.digest) and source.digest in RecordedImage.of(build).digests
 
 
-def _index_of(manifest: Manifest, member: ArchImage) -> Manifest:
-    kind = MANIFEST_LIST if manifest.media_type == MANIFEST else OCI_INDEX
-    listed = {**manifest.descriptor, "platform": dict(member.platform)}
-    return Manifest.of({"schemaVersion": 2, "mediaType": kind, "manifests": [listed]})
+def _index_of(manifest: Manifest, arch_image: ArchImage) -> Manifest:
+    media_type = MANIFEST_LIST if manifest.media_type == MANIFEST else OCI_INDEX
+    descriptor = {**manifest.descriptor, "platform": dict(arch_image.platform)}
+    return Manifest.of({"schemaVersion": 2, "mediaType": media_type, "manifests": [descriptor]})

@@ -66,28 +66,30 @@ def _required_nvr(source: BaseSource) -> NVR:
     values = _nvr_labels(source)
     missing = [name for name, value in values.items() if not value]
     if missing:
-        raise RefusedError(f"{source.shown} has no label {missing[0]}", solution=_NVR_HINT)
+        raise RefusedError(f"{source.display_name} has no label {missing[0]}", solution=_NVR_HINT)
     return _check_nvr(NVR(values[COMPONENT], values["version"], values["release"]))
 
 
 def _check_nvr(nvr: NVR) -> NVR:
-    for what, value, problem in (
+    for part, value, problem in (
         ("name", nvr.name, package_problem(nvr.name)),
         ("version", nvr.version, nvr_part_problem(nvr.version)),
         ("release", nvr.release, nvr_part_problem(nvr.release)),
     ):
         if problem:
-            raise UsageError(f"the {what} {value[:80]!r} {problem}", solution=_NVR_HINT)
+            raise UsageError(f"the {part} {value[:80]!r} {problem}", solution=_NVR_HINT)
     if len(str(nvr)) > LONGEST_NVR:
         raise UsageError(f"the NVR has more than {LONGEST_NVR} characters", solution=_NVR_HINT)
     return nvr
 
 
 def _repository(source: BaseSource, chosen: str) -> str:
-    own = label(source.labels, "name") or (source.reference.repository if source.reference else "")
-    name = chosen or own
+    default = label(source.labels, "name") or (source.reference.repository if source.reference else "")
+    name = chosen or default
     if not name:
-        raise RefusedError(f"{source.shown} has no label name", solution="name its repository: --repository NAME")
+        raise RefusedError(
+            f"{source.display_name} has no label name", solution="name its repository: --repository NAME"
+        )
     problem = repository_problem(name)
     if problem:
         raise UsageError(f"the repository {name[:80]!r} {problem}", solution="choose another one: --repository NAME")

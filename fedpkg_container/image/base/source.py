@@ -51,16 +51,16 @@ class ArchImage:
 class BaseSource:
     """Where a base image comes from.
 
-    :param shown: what it is called, with its digest where it is in a registry
+    :param display_name: what it is called, with its digest where it is in a registry
     :param transport: as skopeo names it
     :param options: skopeo's, for reading it
     :param reference: the image by digest; None where it is in a file
     :param digest: of its list, or of its one image; empty where a registry gives it another one
     """
 
-    shown: str
+    display_name: str
     transport: str
-    members: tuple[ArchImage, ...]
+    arch_images: tuple[ArchImage, ...]
     options: tuple[str, ...] = ()
     reference: ImageReference | None = None
     digest: str = ""
@@ -68,7 +68,7 @@ class BaseSource:
     @property
     def image_ids(self) -> dict[str, str]:
         """Koji's name of each arch → image ID."""
-        return _ids(self.members)
+        return _ids(self.arch_images)
 
     def is_same(self, name: str, images: ImageStore) -> bool:
         """Whether it is what is there under another name, however its layers are packed."""
@@ -80,7 +80,7 @@ class BaseSource:
     @property
     def labels(self) -> Mapping[str, str]:
         """The labels of the first of its images."""
-        return self.members[0].labels
+        return self.arch_images[0].labels
 
 
 def _ids(members: Iterable[ArchImage]) -> dict[str, str]:
@@ -88,7 +88,7 @@ def _ids(members: Iterable[ArchImage]) -> dict[str, str]:
 
 
 def open_base_source(
-    named: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
+    name: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
 ) -> BaseSource:
     """Resolve a name to an image; a tag is resolved once.
 
@@ -99,14 +99,14 @@ def open_base_source(
     :raises RegistryError: it is not there, or its registry cannot be reached
     :raises RefusedError: it is no base image
     """
-    path = Path(named)
+    path = Path(name)
     if path.exists():
         return _open_file(path.resolve(), workspace, limits)
-    if named.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
-        raise UsageError(f"there is no file {named}")
-    image = ImageReference.parse(named.removeprefix("docker://"))
+    if name.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
+        raise UsageError(f"there is no file {name}")
+    image = ImageReference.parse(name.removeprefix("docker://"))
     if not image.registry:
-        raise UsageError(f"{named} does not say which registry", solution="write registry/repository:tag, or a file")
+        raise UsageError(f"{name} does not say which registry", solution="write registry/repository:tag, or a file")
     return _open_registry(image, access(image.registry), limits)
 
 
@@ -119,71 +119,79 @@ def _open_registry(image: ImageReference, access: Access, limits: ImageLimits) -
                 f"{image} does not exist", solution="check the name, and the tag or digest"
             ) from error
         members = _arch_images(top, repository, str(image), limits)
-    exact = image.at(top.digest)
+    pinned = image.at(top.digest)
     return BaseSource(
-        str(exact), f"docker://{exact}", members, tuple(access.options("src-")), reference=exact, digest=top.digest
+        str(pinned), f"docker://{pinned}", members, tuple(access.options("src-")), reference=pinned, digest=top.digest
     )
 
 
 def _open_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
-    held: ImageFolder = unpack(path, workspace, limits)
-    top = held.manifest()
-    members = _arch_images(top, held, path.name, limits)
-    digest = top.digest if held.keeps_digests else ""
-    return BaseSource(f"{held.kind}:{path.name}", f"dir:{held.path}", members, digest=digest)
+    unpacked: ImageFolder = unpack(path, workspace, limits)
+    top = unpacked.manifest()
+    members = _arch_images(top, unpacked, path.name, limits)
+    digest = top.digest if unpacked.keeps_digests else ""
+    return BaseSource(f"{unpacked.kind}:{path.name}", f"dir:{unpacked.path}", members, digest=digest)
 
 
 def _arch_images(
-    top: Manifest, images: ImageStore, shown: str, limits: ImageLimits = DEFAULT_LIMITS
+    top: Manifest, images: ImageStore, display_name: str, limits: ImageLimits = DEFAULT_LIMITS
 ) -> tuple[ArchImage, ...]:
     """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
     if top.is_list:
-        listed = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
-        if len(listed) > MAX_ARCHES:
-            raise RefusedError(f"{shown} has more than {MAX_ARCHES} images")
-        manifests = [(images.manifest(each.digest), each.facts.get("platform")) for each in listed]
+        linux_entries = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
+        if len(linux_entries) > MAX_ARCHES:
+            raise RefusedError(f"{display_name} has more than {MAX_ARCHES} images")
+        manifests = [(images.manifest(each.digest), each.facts.get("platform")) for each in linux_entries]
     else:
         manifests = [(top, None)]
     size = sum({blob.digest: blob.size for manifest, _ in manifests for blob in manifest.blobs}.values())
     if size > limits.size:
         raise RefusedError(
-            f"{shown} has {size // 10**6} MB, and {limits.size // 10**6} MB are allowed", solution=RAISE_LIMIT
+            f"{display_name} has {size // 10**6} MB, and {limits.size // 10**6} MB are allowed", solution=RAISE_LIMIT
         )
-    found = [_arch_image(manifest, images, platform, shown) for manifest, platform in manifests]
-    arches = [each.arch for each in found]
-    twice = sorted({arch for arch in arches if arches.count(arch) > 1})
-    if twice:
-        raise RefusedError(f"{shown} has more than one image for {twice[0]}", solution="import a list with one an arch")
-    if not found:
-        raise RefusedError(f"{shown} has no image for Linux")
-    return tuple(found)
+    arch_images = [_arch_image(manifest, images, platform, display_name) for manifest, platform in manifests]
+    arches = [each.arch for each in arch_images]
+    duplicates = sorted({arch for arch in arches if arches.count(arch) > 1})
+    if duplicates:
+        raise RefusedError(
+            f"{display_name} has more than one image for {duplicates[0]}", solution="import a list with one an arch"
+        )
+    if not arch_images:
+        raise RefusedError(f"{display_name} has no image for Linux")
+    return tuple(arch_images)
 
 
-def _is_for_linux(listed: object) -> bool:
-    return not isinstance(listed, Mapping) or listed.get("os", "linux") == "linux"
+def _is_for_linux(entry_platform: object) -> bool:
+    return not isinstance(entry_platform, Mapping) or entry_platform.get("os", "linux") == "linux"
 
 
-def _platform(listed: Mapping[str, Any], where: str) -> dict[str, str]:
+def _platform(entry_platform: Mapping[str, Any], where: str) -> dict[str, str]:
     """The platform of a member of a list.
 
     :raises RefusedError: it is not of texts
     """
-    found = {key: listed[key] for key in ("architecture", "os", "variant") if listed.get(key)}
-    if not all(isinstance(value, str) for value in found.values()):
+    platform = {key: entry_platform[key] for key in ("architecture", "os", "variant") if entry_platform.get(key)}
+    if not all(isinstance(value, str) for value in platform.values()):
         raise RefusedError(f"{where}: the platform that the list names is not of texts")
-    return found
+    return platform
 
 
-def _arch_image(manifest: Manifest, images: ImageStore, listed: object, shown: str) -> ArchImage:
+def _arch_image(manifest: Manifest, images: ImageStore, entry_platform: object, display_name: str) -> ArchImage:
     if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATION_TYPES:
-        raise RefusedError(f"{shown}: {manifest.digest} is no image", solution="import an image, or a list of images")
+        raise RefusedError(
+            f"{display_name}: {manifest.digest} is no image", solution="import an image, or a list of images"
+        )
     raw = images.blob(manifest.blobs[0])
-    own = ImageConfiguration.read(raw, where=f"{shown}: {manifest.digest}")
-    chosen = _platform(listed, f"{shown}: {manifest.digest}") if isinstance(listed, Mapping) else own.platform
-    if not own.platform.get("architecture") or own.platform.get("os", "linux") != "linux":
-        raise RefusedError(f"{shown}: {manifest.digest} does not say that it is for Linux, and for which arch")
+    configuration = ImageConfiguration.read(raw, where=f"{display_name}: {manifest.digest}")
+    platform = (
+        _platform(entry_platform, f"{display_name}: {manifest.digest}")
+        if isinstance(entry_platform, Mapping)
+        else configuration.platform
+    )
+    if not configuration.platform.get("architecture") or configuration.platform.get("os", "linux") != "linux":
+        raise RefusedError(f"{display_name}: {manifest.digest} does not say that it is for Linux, and for which arch")
     try:
-        arch = koji_arch(chosen.get("architecture", ""), chosen.get("variant", ""))
+        arch = koji_arch(platform.get("architecture", ""), platform.get("variant", ""))
     except ValueError as error:
-        raise RefusedError(f"{shown}: {manifest.digest}: {error}") from error
-    return ArchImage(arch, chosen, manifest.blobs[0].digest, own.labels)
+        raise RefusedError(f"{display_name}: {manifest.digest}: {error}") from error
+    return ArchImage(arch, platform, manifest.blobs[0].digest, configuration.labels)

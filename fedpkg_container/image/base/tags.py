@@ -39,7 +39,7 @@ class BaseTags:
     koji_tag: str
     log: BuildLog
 
-    def check(self, nvr: NVR) -> None:
+    def check_koji_tag(self, nvr: NVR) -> None:
         """Find out whether the tag of Koji will take the build.
 
         :raises RefusedError: it will not
@@ -65,48 +65,50 @@ class BaseTags:
                 check_owner(repository, nvr.name, self.session.getBuild)
             except BuildFailedError as error:
                 raise RefusedError(error.reason, solution=error.solution) from error
-            head = repository.head(tag)
-            if head and not source.is_same(head, repository):
+            digest = repository.head(tag)
+            if digest and not source.is_same(digest, repository):
                 raise RefusedError(
-                    f"{self.repository.tagged(tag)} is another image already: {head}",
+                    f"{self.repository.tagged(tag)} is another image already: {digest}",
                     solution="choose another release: --nvr NAME-VERSION-RELEASE",
                 )
 
-    def settle(self, build_id: int, nvr: NVR, image: ImageReference, floating: Sequence[str]) -> None:
+    def set_missing_tags(self, build_id: int, nvr: NVR, index: ImageReference, floating: Sequence[str]) -> None:
         """Set what is missing of a build's tags.
 
-        :param image: its list of arches, by digest
+        :param index: its list of arches, by digest
         :raises BuildFailedError: Koji does not tag it
         :raises RegistryError: a tag could not be set
         """
-        primary = nvr.primary_tag
-        with self.registry.repository(image) as repository:
-            if repository.head(primary) != image.digest:
-                repository.put_manifest(primary, repository.manifest(image.digest))
-                self.log.say(f"set {image.tagged(primary)}")
+        primary_tag = nvr.primary_tag
+        with self.registry.repository(index) as repository:
+            if repository.head(primary_tag) != index.digest:
+                repository.put_manifest(primary_tag, repository.manifest(index.digest))
+                self.log.report(f"set {index.tagged(primary_tag)}")
         if self.koji_tag and not self._is_tagged(build_id):
-            self._tag(build_id, nvr)
+            self._tag_in_koji(build_id, nvr)
         if self.session.listTags(build_id):
-            moved = FloatingTagUpdater(self.session, self.registry, self.repository).settle(nvr, floating)
-            if moved:
-                self.log.say(f"set {', '.join(moved)} too")
+            updated = FloatingTagUpdater(self.session, self.registry, self.repository).update_floating_tags(
+                nvr, floating
+            )
+            if updated:
+                self.log.report(f"set {', '.join(updated)} too")
 
     def _is_tagged(self, build_id: int) -> bool:
         return self.koji_tag in {tag["name"] for tag in self.session.listTags(build_id)}
 
-    def _tag(self, build_id: int, nvr: NVR) -> None:
+    def _tag_in_koji(self, build_id: int, nvr: NVR) -> None:
         """Tag the build in Koji, which is a task of its own."""
         deadline = time.monotonic() + TAG_TIMEOUT
         try:
             task_id = self.session.tagBuild(self.koji_tag, build_id)
             while self.session.getTaskInfo(task_id)["state"] not in ENDED and time.monotonic() < deadline:
                 time.sleep(POLL_INTERVAL)
-            why = f"see task {task_id}"
+            reason = f"see task {task_id}"
         except koji.GenericError as error:
-            why = str(error)
+            reason = str(error)
         if not self._is_tagged(build_id):
             raise BuildFailedError(
-                f"{nvr} is recorded as build {build_id}, but not tagged into {self.koji_tag}: {why}",
+                f"{nvr} is recorded as build {build_id}, but not tagged into {self.koji_tag}: {reason}",
                 solution=f"run it again, or tag it by hand: koji tag-build {self.koji_tag} {nvr}",
             )
-        self.log.say(f"tagged {nvr} into {self.koji_tag}")
+        self.log.report(f"tagged {nvr} into {self.koji_tag}")

@@ -19,31 +19,31 @@ COPY_INSTRUCTION = f"COPY --from={BUILD_CONTEXT} {MAN_PAGE} /{MAN_PAGE}"
 TIMEOUT = 60.0
 
 
-def read_help(source: Path) -> bytes | None:
+def read_help(checkout: Path) -> bytes | None:
     """``help.md`` of a checkout; None where there is none, or nothing in it."""
-    text = read_bytes(source, HELP_SOURCE)
+    text = read_bytes(checkout, HELP_SOURCE)
     return text if text and text.strip() else None
 
 
-def make_man_page(source: Path, workspace: Workspace) -> Path | None:
+def make_man_page(checkout: Path, workspace: Workspace) -> Path | None:
     """Make the page.
 
-    :param source: the checkout
+    :param checkout: the checkout
     :param workspace: of this build
     :returns: a folder with nothing but the page; None where there is nothing to make one of
     :raises BuildFailedError: it cannot be made into a page
     """
-    text = read_help(source)
+    text = read_help(checkout)
     if text is None:
         return None
-    made = workspace.new("help")
-    original = workspace.folder / HELP_SOURCE
-    original.write_bytes(text)
+    directory = workspace.new("help")
+    markdown = workspace.folder / HELP_SOURCE
+    markdown.write_bytes(text)
     try:
-        command: list[str | Path] = ["go-md2man", "-in", original, "-out", made / MAN_PAGE]
-        run(confined(command, workspace, readable=[original]), timeout=TIMEOUT)
+        command: list[str | Path] = ["go-md2man", "-in", markdown, "-out", directory / MAN_PAGE]
+        run(confined(command, workspace, readable=[markdown]), timeout=TIMEOUT)
     except ProgramError as error:
         raise BuildFailedError(
             f"{HELP_SOURCE} cannot be made into a manual page: {error.reason}", solution="mend it, or delete it"
         ) from error
-    return made
+    return directory

@@ -25,50 +25,56 @@ REMEASURE_FRACTION = 8
 class DiskMonitor:
     """Looks at a build's folder now and then: often enough to end a build in time, and seldom enough to be cheap.
 
-    :param folder: where the build's layers and temporary files are
+    :param directory: where the build's layers and temporary files are
     """
 
-    folder: Path
+    directory: Path
     limits: Limits
-    _next: float = 0.0
-    _free: int = field(default=0)
+    _next_measurement: float = 0.0
+    _free_before: int = field(default=0)
 
     def check(self) -> None:
         """Look, if it is time.
 
         :raises BuildFailedError: the build has written more than it may, or the file system is nearly full
         """
-        free = check_free_space(self.folder, self.limits)
-        if time.monotonic() < self._next and self._free - free < self.limits.size / REMEASURE_FRACTION:
+        free = check_free_space(self.directory, self.limits)
+        if (
+            time.monotonic() < self._next_measurement
+            and self._free_before - free < self.limits.build_size / REMEASURE_FRACTION
+        ):
             return
-        began = time.monotonic()
-        size, files = storage.size_of(self.folder), storage.files_of(self.folder)
+        started = time.monotonic()
+        size, files = storage.size_of(self.directory), storage.files_of(self.directory)
         ended = time.monotonic()
-        self._next, self._free = ended + max(MEASURE_INTERVAL, PAUSE_FACTOR * (ended - began)), free
-        if size > self.limits.size:
+        self._next_measurement, self._free_before = (
+            ended + max(MEASURE_INTERVAL, PAUSE_FACTOR * (ended - started)),
+            free,
+        )
+        if size > self.limits.build_size:
             raise BuildFailedError(
-                f"the build wrote more than {_format_size(self.limits.size)}",
+                f"the build wrote more than {_format_size(self.limits.build_size)}",
                 solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
             )
-        if files > self.limits.files:
+        if files > self.limits.build_files:
             raise BuildFailedError(
-                f"the build made more than {self.limits.files} files",
+                f"the build made more than {self.limits.build_files} files",
                 solution="leave fewer behind; the limit is the site's (build_files)",
             )
 
 
-def check_free_space(folder: Path, limits: Limits) -> int:
+def check_free_space(directory: Path, limits: Limits) -> int:
     """The bytes that are free in the file system of a folder.
 
     :raises BuildFailedError: that is less than must stay free
     """
-    free = shutil.disk_usage(folder).free
-    if free < limits.free:
+    free = shutil.disk_usage(directory).free
+    if free < limits.free_space:
         raise BuildFailedError(
             f"the builder has only {_format_size(free)} left for builds",
             solution="build again: another builder may have more; or ask the site for larger disks",
         )
-    status = os.statvfs(folder)
+    status = os.statvfs(directory)
     if status.f_files and status.f_favail < limits.free_files:
         raise BuildFailedError(
             f"the builder has only {status.f_favail} inodes left for builds",
@@ -77,7 +83,7 @@ def check_free_space(folder: Path, limits: Limits) -> int:
     return free
 
 
-def disk_guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+def disk_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
     """What is to be called now and then while something is brought into a folder: sources, files, base images.
 
     It sends the log, and with that learns whether the task was canceled, and raises ``BuildFailedError`` when the disk
@@ -85,8 +91,8 @@ def disk_guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None
     """
 
     def tick() -> None:
-        log.tick()
-        check_free_space(folder, limits)
+        log.flush()
+        check_free_space(directory, limits)
 
     return tick
 

@@ -20,7 +20,7 @@ class BuildLog:
     """
 
     #: Bytes that it may have.
-    longest = DEFAULT_MAX_BYTES
+    max_bytes = DEFAULT_MAX_BYTES
 
     def __init__(self, path: Path, send: Callable[[], None] = lambda: None) -> None:
         self.path = path
@@ -28,27 +28,27 @@ class BuildLog:
         self._size = 0
         self.send = send
 
-    def line(self, text: bytes | str) -> None:
+    def append(self, text: bytes | str) -> None:
         """Add a line; it is sent at the next tick."""
         self._size += self._file.write((text.encode() if isinstance(text, str) else text) + b"\n")
 
-    def output(self, text: bytes) -> None:
+    def append_output(self, text: bytes) -> None:
         """Add a line of the build's own output.
 
         :raises BuildFailedError: the log is longer than it may be
         """
-        if self._size > self.longest:
+        if self._size > self.max_bytes:
             raise BuildFailedError(
-                f"the build printed more than {self.longest // 10**6} MB", solution="let RUN print less"
+                f"the build printed more than {self.max_bytes // 10**6} MB", solution="let RUN print less"
             )
-        self.line(text)
+        self.append(text)
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Add a line and send it at once: for the steps of a build."""
-        self.line(text)
-        self.tick()
+        self.append(text)
+        self.flush()
 
-    def tick(self) -> None:
+    def flush(self) -> None:
         """Send what is new."""
         self.send()
 

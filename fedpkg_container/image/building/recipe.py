@@ -22,9 +22,9 @@ from fedpkg_container.model.platforms import platform_of
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
 
 
-def merge_labels(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+def merge_labels(labels: Mapping[str, str], dockerfile_labels: Mapping[str, str]) -> dict[str, str]:
     """Labels to add: those that say which build this is, and of the others those that the Dockerfile does not set."""
-    return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in own}
+    return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in dockerfile_labels}
 
 
 def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ class BuildRecipe:
     help_page: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
-    def text(self) -> str:
+    def render(self) -> str:
         """The Dockerfile as it is built."""
         return self.dockerfile.changed(
             self.parents,
@@ -82,17 +82,17 @@ class BuildRecipe:
         )
 
 
-def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], folder: Path, log: BuildLog) -> str:
+def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], build_dir: Path, log: BuildLog) -> str:
     """Build; the image ID.
 
-    :param folder: for files of this build
+    :param build_dir: for files of this build
     :raises BuildFailedError: the Dockerfile asks for what builders do not give, a step of it failed, or the build used
         more than it may
     """
     checks.check_instructions(recipe.dockerfile)
     checks.check_here_documents(recipe.dockerfile, engine)
-    pinned = folder / "Dockerfile"
-    pinned.write_text(recipe.text())
+    pinned = build_dir / "Dockerfile"
+    pinned.write_text(recipe.render())
     request = ImageBuild(
         context=recipe.context,
         dockerfile=pinned,
@@ -105,15 +105,15 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], f
         arguments=recipe.arguments,
         contexts={help_page.BUILD_CONTEXT: recipe.help_page} if recipe.help_page else {},
     )
-    watch = DiskMonitor(folder, recipe.limits)
-    log.longest = recipe.limits.log
+    disk_monitor = DiskMonitor(build_dir, recipe.limits)
+    log.max_bytes = recipe.limits.log_size
 
     def tick() -> None:
-        log.tick()
-        watch.check()
+        log.flush()
+        disk_monitor.check()
 
     try:
-        image = engine.build(request, line=log.output, tick=tick)
+        image_id = engine.build(request, line=log.append_output, tick=tick)
     except ProgramTimeoutError as error:
         raise BuildFailedError(
             f"building the image for {recipe.arch} took longer than {recipe.timeout:g} s and was ended",
@@ -130,16 +130,16 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], f
                 f"building the image for {recipe.arch} failed: no space was left on the builder",
                 solution="build again: another builder may have more; or ask the site for larger disks",
             ) from error
-        said = _error_line(error.output).replace(f"{folder}/", "")
-        raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
+        reason = _error_line(error.output).replace(f"{build_dir}/", "")
+        raise BuildFailedError(f"building the image for {recipe.arch} failed: {reason}") from error
     for complaint in engine.complaints():
-        log.line(f"layers may differ the next time: {complaint}")
-    return image
+        log.append(f"layers may differ the next time: {complaint}")
+    return image_id
 
 
 def _error_line(output: str) -> str:
     """The line that says why, out of the last lines of a build."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    words = (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")
-    return words.partition(" &imagebuilder.Step{")[0][:500]
+    line = (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")
+    return line.partition(" &imagebuilder.Step{")[0][:500]

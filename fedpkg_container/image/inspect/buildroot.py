@@ -25,10 +25,10 @@ def describe_buildroot(arch: str) -> dict[str, Any]:
 
     :param arch: Koji's name of the image's arch
     """
-    system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
+    os_release = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
     return {
         "host": {
-            "os": f"{system.get('ID', os.uname().sysname.lower())}-{system.get('VERSION_ID', 'unknown')}",
+            "os": f"{os_release.get('ID', os.uname().sysname.lower())}-{os_release.get('VERSION_ID', 'unknown')}",
             "arch": platform.machine(),
         },
         "content_generator": {"name": "fedpkg-container", "version": __version__},
@@ -40,8 +40,8 @@ def describe_buildroot(arch: str) -> dict[str, Any]:
 
 def _program_version(program: str) -> str:
     """The version that a program says it has."""
-    said = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
-    return said[0] if said else "unknown"
+    match = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
+    return match[0] if match else "unknown"
 
 
 def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) 
     """
     paths = [path for path in map(shutil.which, programs) if path]
     options = ["--dbpath", str(database)] if database else []
-    listed = run(["rpm", *options, "-qf", "--qf", QUERY_FORMAT, *paths], timeout=TIMEOUT, check=False).text
+    output = run(["rpm", *options, "-qf", "--qf", QUERY_FORMAT, *paths], timeout=TIMEOUT, check=False).text
     # A program that no package has is said in a line of its own.
-    packages = {str(each.component): each.component for each in parse_packages(_NOT_OWNED.sub("", listed))}
+    packages = {str(each.component): each.component for each in parse_packages(_NOT_OWNED.sub("", output))}
     return sorted(packages.values(), key=lambda each: (each["name"], each["arch"]))

@@ -28,30 +28,30 @@ def read_distribution(root: Path) -> dict[str, str]:
 
     :param root: a directory with the image's files; no link in it is followed
     """
-    for place in _OS_RELEASE_PATHS:
-        text = _read_below(root, place)
+    for path in _OS_RELEASE_PATHS:
+        text = _read_below(root, path)
         if text:
-            found = dict(_LINE.findall(text))
-            return {key: found[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in found}
+            values = dict(_LINE.findall(text))
+            return {key: values[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in values}
     return {}
 
 
-def _read_below(root: Path, place: tuple[str, ...]) -> str:
-    *folders, name = place
+def _read_below(root: Path, path: tuple[str, ...]) -> str:
+    *directories, name = path
     current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for folder in folders:
-            following = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+        for directory in directories:
+            child = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
             os.close(current)
-            current = following
+            current = child
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=current)
     except OSError:
         return ""
     finally:
         os.close(current)
-    with open(file, "rb") as opened:
+    with open(file, "rb") as stream:
         return (
-            opened.read(_MAX_OS_RELEASE_BYTES).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
+            stream.read(_MAX_OS_RELEASE_BYTES).decode(errors="replace") if stat.S_ISREG(os.fstat(file).st_mode) else ""
         )
 
 
@@ -59,13 +59,13 @@ def _read_below(root: Path, place: tuple[str, ...]) -> str:
 MAX_CONFIGURATION_BYTES = 8 * 1024 * 1024
 
 
-def inspect_image(engine: Buildah, image: str) -> dict[str, Any]:
+def inspect_image(engine: Buildah, image_id: str) -> dict[str, Any]:
     """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
 
-    :param image: image ID
+    :param image_id: image ID
     :raises BuildFailedError: its RPM database cannot be read
     """
-    root = engine.files(image, directories=DATABASES, files=OS_RELEASE)
+    root = engine.files(image_id, directories=DATABASES, files=OS_RELEASE)
     packages = read_packages(root, engine.workspace)
     return {
         "components": [each.component for each in packages],
@@ -74,25 +74,25 @@ def inspect_image(engine: Buildah, image: str) -> dict[str, Any]:
     }
 
 
-def describe_image(registry: Registry, arch: str, image: ImageReference, **found: Any) -> BuiltImage:
+def describe_image(registry: Registry, arch: str, reference: ImageReference, **found: Any) -> BuiltImage:
     """An image of one arch.
 
     :param arch: Koji's name
-    :param image: by digest
-    :param found: further fields
+    :param image_id: by digest
+    :param values: further fields
     :raises RegistryError: it is not there, is not an image, or the registry cannot be reached
     """
-    with registry.repository(image) as repository:
-        manifest = repository.manifest(image.digest)
+    with registry.repository(reference) as repository:
+        manifest = repository.manifest(reference.digest)
         if not manifest.blobs:
-            raise RegistryError(f"{image} is not an image of one arch")
+            raise RegistryError(f"{reference} is not an image of one arch")
         if manifest.blobs[0].size > MAX_CONFIGURATION_BYTES:
-            raise RegistryError(f"the configuration of {image} has more than {MAX_CONFIGURATION_BYTES} bytes")
+            raise RegistryError(f"the configuration of {reference} has more than {MAX_CONFIGURATION_BYTES} bytes")
         raw = repository.blob(manifest.blobs[0])
-        diff_ids = ImageConfiguration.read(raw, where=str(image)).diff_ids
+        diff_ids = ImageConfiguration.read(raw, where=str(reference)).diff_ids
     return BuiltImage(
         arch=arch,
-        staging=str(image),
+        staging=str(reference),
         digest=manifest.digest,
         media_type=manifest.media_type,
         image_id=manifest.blobs[0].digest,

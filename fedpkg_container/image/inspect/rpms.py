@@ -94,10 +94,10 @@ def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
             "--",
         ]
         command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", QUERY_FORMAT]
-        listed = run(confined(command, workspace), timeout=TIMEOUT, limit=MAX_OUTPUT_BYTES)
-        if found := _ERROR.search(listed.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
-            raise ValueError(f"rpm: {printable_line(found[1][:200])}")
-        packages = parse_packages(listed.text)
+        output = run(confined(command, workspace), timeout=TIMEOUT, limit=MAX_OUTPUT_BYTES)
+        if error := _ERROR.search(output.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
+            raise ValueError(f"rpm: {printable_line(error[1][:200])}")
+        packages = parse_packages(output.text)
     except (ProgramError, ProgramTimeoutError, ValueError) as error:
         raise BuildFailedError(
             f"the image's RPM database cannot be read: {_failure_reason(error)}",
@@ -113,14 +113,14 @@ def _failure_reason(error: Exception) -> str:
     return f"rpm needs more than {exceeded}" if exceeded else str(error)
 
 
-def parse_packages(listed: str) -> list[InstalledRPM]:
+def parse_packages(output: str) -> list[InstalledRPM]:
     """The packages in what rpm printed in our format.
 
     :raises ValueError: a package is not in that format, a field is too long, or there are too many
     """
-    if listed.count(_PACKAGE_SEPARATOR) > MAX_RPMS:
+    if output.count(_PACKAGE_SEPARATOR) > MAX_RPMS:
         raise ValueError(f"it lists more than {MAX_RPMS} RPMs")
-    return [_parse_package(line) for line in listed.split(_PACKAGE_SEPARATOR) if line]
+    return [_parse_package(line) for line in output.split(_PACKAGE_SEPARATOR) if line]
 
 
 def _sort_key(package: InstalledRPM) -> tuple[str, ...]:
@@ -177,11 +177,12 @@ QUERIES_PER_CALL = 200
 def unknown_rpms(session: Any, components: Sequence[dict[str, Any]]) -> set[int]:
     """Numbers of the components that the hub does not know, or knows under another SIGMD5."""
     with session.multicall(batch=QUERIES_PER_CALL) as calls:
-        found = [
-            calls.getRPM({key: each[key] for key in ("name", "version", "release", "arch")}) for each in components
+        queries = [
+            calls.getRPM({key: component[key] for key in ("name", "version", "release", "arch")})
+            for component in components
         ]
     return {
         number
-        for number, (each, answer) in enumerate(zip(components, found))
-        if not answer.result or answer.result["payloadhash"] != each["sigmd5"]
+        for number, (component, query) in enumerate(zip(components, queries))
+        if not query.result or query.result["payloadhash"] != component["sigmd5"]
     }

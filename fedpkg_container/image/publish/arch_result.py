@@ -29,10 +29,10 @@ def description_name(arch: str) -> str:
     return f"{arch}.image.json"
 
 
-def upload_result(image: BuiltImage, folder: Path, upload: Callable[[Path], None]) -> dict[str, Any]:
+def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], None]) -> dict[str, Any]:
     """Write and upload the description of an image; the result of the task.
 
-    :param folder: where the file is written
+    :param build_dir: where the file is written
     :param upload: uploads a file to the task's output
     :raises BuildFailedError: it is too long
     """
@@ -43,7 +43,7 @@ def upload_result(image: BuiltImage, folder: Path, upload: Callable[[Path], None
             f" {MAX_BYTES // 10**6} MB are allowed",
             solution="install fewer RPMs, or check the image's labels and variables",
         )
-    path = folder / description_name(image.arch)
+    path = build_dir / description_name(image.arch)
     path.write_bytes(content)
     upload(path)
     return {
@@ -67,20 +67,20 @@ def download_result(result: Mapping[str, Any], arch: str, read: ReadTaskOutput) 
     """
     check_format("BuiltImage", result)
     name = description_name(arch)
-    described = result["file"]
-    size, expected = int(described["size"]), str(described["sha256"])
-    if described["name"] != name or not 0 < size <= MAX_BYTES:
-        raise BuildFailedError(f"the result for {arch} names {described['name']!r} of {size} bytes, not {name}")
+    description = result["file"]
+    size, expected = int(description["size"]), str(description["sha256"])
+    if description["name"] != name or not 0 < size <= MAX_BYTES:
+        raise BuildFailedError(f"the result for {arch} names {description['name']!r} of {size} bytes, not {name}")
     content = bytearray()
     while len(content) < size:
-        part = read(name, len(content), min(CHUNK_SIZE, size - len(content)))
-        if not part:
+        chunk = read(name, len(content), min(CHUNK_SIZE, size - len(content)))
+        if not chunk:
             raise BuildFailedError(f"{name} on the hub has {len(content)} bytes instead of {size}", solution=_REBUILD)
-        content += part
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+        content += chunk
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
         raise BuildFailedError(
-            f"digest mismatch of {name} on the hub: expected {expected}, got {found}", solution=_REBUILD
+            f"digest mismatch of {name} on the hub: expected {expected}, got {actual}", solution=_REBUILD
         )
     image = BuiltImage.unpack(json.loads(content.decode("utf-8", "surrogatepass")))
     if image.arch != arch:

@@ -28,17 +28,17 @@ UploadFiles = Callable[[], list[dict[str, Any]]]
 class ArchFiles:
     """Keeps the files of one arch.
 
-    :param folder: for files of this build, its Dockerfile among them
+    :param build_dir: for files of this build, its Dockerfile among them
     """
 
     spec: BuildSpec
     engine: Buildah
-    folder: Path
+    build_dir: Path
     log: BuildLog
     upload: Upload
 
     @contextlib.contextmanager
-    def of(self, image: str) -> Iterator[UploadFiles]:
+    def of(self, image_id: str) -> Iterator[UploadFiles]:
         """Save an image while other things are done.
 
         :returns: a function that waits until it is saved, and uploads it with the other files
@@ -47,41 +47,41 @@ class ArchFiles:
         if not spec.upload:
             yield list
             return
-        target = self.folder / f"{spec.nvr}.{spec.arch}.tar.gz"
-        self.log.say(f"saving {target.name}")
+        archive = self.build_dir / f"{spec.nvr}.{spec.arch}.tar.gz"
+        self.log.report(f"saving {archive.name}")
         name = ImageReference("", spec.image, tag=legal_tag(f"{spec.version}-{spec.release}"))
-        with self.engine.saved(image, name, target) as wait:
-            yield lambda: self._keep(target, wait)
+        with self.engine.saved(image_id, name, archive) as wait:
+            yield lambda: self._upload_files(archive, wait)
 
-    def _keep(self, archive: Path, wait: Callable[[], None]) -> list[dict[str, Any]]:
+    def _upload_files(self, archive: Path, wait: Callable[[], None]) -> list[dict[str, Any]]:
         try:
             wait()
         except ProgramError as error:
             raise BuildFailedError(f"{archive.name} could not be saved: {error.reason}") from error
-        self.log.say(f"uploading {archive.name}")
-        log, dockerfile = self.folder / f"{self.spec.arch}.log", self.folder / f"{self.spec.arch}.Dockerfile"
+        self.log.report(f"uploading {archive.name}")
+        log, dockerfile = self.build_dir / f"{self.spec.arch}.log", self.build_dir / f"{self.spec.arch}.Dockerfile"
         shutil.copyfile(self.log.path, log)
-        shutil.copyfile(self.folder / "Dockerfile", dockerfile)  # as buildah got it
-        described = []
-        for path, kind in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
+        shutil.copyfile(self.build_dir / "Dockerfile", dockerfile)  # as buildah got it
+        metadata = []
+        for path, file_type in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
             # A folder of its own, which nobody knows before: the hub gives it to this builder, which comes first.
-            folder = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-            self.upload(path, folder)
-            described.append(file_metadata(path, kind, relpath=folder))
-        return described
+            relpath = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
+            self.upload(path, relpath)
+            metadata.append(file_metadata(path, file_type, relpath=relpath))
+        return metadata
 
 
-def file_metadata(path: Path, kind: str, *, relpath: str) -> dict[str, Any]:
+def file_metadata(path: Path, file_type: str, *, relpath: str) -> dict[str, Any]:
     """A file as content-generator metadata names it."""
     checksum = hashlib.sha256()
     with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            checksum.update(block)
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            checksum.update(chunk)
     return {
         "filename": path.name,
         "relpath": relpath,
         "filesize": path.stat().st_size,
         "checksum": checksum.hexdigest(),
         "checksum_type": "sha256",
-        "type": kind,
+        "type": file_type,
     }

@@ -33,11 +33,11 @@ MAX_ATTEMPTS = 5
 class TaggedBuild:
     """A build that asks for floating tags.
 
-    :param image: its list of arches, by digest
+    :param index: its list of arches, by digest
     """
 
     nvr: NVR
-    image: ImageReference
+    index: ImageReference
     tags: frozenset[str]
 
 
@@ -53,56 +53,58 @@ class FloatingTagUpdater:
     registry: Registry
     repository: ImageReference
 
-    def newer(self, nvr: NVR, tags: Iterable[str]) -> dict[str, NVR]:
+    def tags_of_newer_builds(self, nvr: NVR, tags: Iterable[str]) -> dict[str, NVR]:
         """Those of some tags that belong to a newer build, and to which one."""
-        holders = self._holders(nvr)
-        found = {tag: _newest(holders, tag) for tag in tags}
-        return {tag: holder.nvr for tag, holder in found.items() if holder and holder.nvr != nvr}
+        builds = self._tagged_builds(nvr)
+        newest = {tag: _newest(builds, tag) for tag in tags}
+        return {tag: build.nvr for tag, build in newest.items() if build and build.nvr != nvr}
 
-    def settle(self, nvr: NVR, tags: Sequence[str]) -> list[str]:
+    def update_floating_tags(self, nvr: NVR, tags: Sequence[str]) -> list[str]:
         """Let each tag of a build that was recorded point to the newest build that asks for it; those that were set.
 
         :raises RegistryError: a tag could not be set
         """
-        moved: dict[str, None] = {}
+        updated: dict[str, None] = {}
         if not tags:
             return []
         with self.registry.repository(self.repository) as repository:
             for _ in range(MAX_ATTEMPTS):
-                holders = self._holders(nvr)
+                builds = self._tagged_builds(nvr)
                 for tag in tags:
-                    holder = _newest(holders, tag)
-                    if holder and repository.head(tag) != holder.image.digest:
-                        repository.put_manifest(tag, repository.manifest(holder.image.digest))
-                        moved[tag] = None
-                if self._holders(nvr) == holders:
-                    return list(moved)
+                    newest = _newest(builds, tag)
+                    if newest and repository.head(tag) != newest.index.digest:
+                        repository.put_manifest(tag, repository.manifest(newest.index.digest))
+                        updated[tag] = None
+                if self._tagged_builds(nvr) == builds:
+                    return list(updated)
         raise RegistryError(
             f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
             solution="they are set by the next build",
         )
 
-    def _holders(self, oldest: NVR) -> list[TaggedBuild]:
+    def _tagged_builds(self, oldest: NVR) -> list[TaggedBuild]:
         """The builds that ask for floating tags of this repository: one, and those that are newer."""
         if self.session.getPackageID(oldest.name) is None:
             return []
         options = {"order": "-build_id", "limit": MAX_BUILDS}
         complete = koji.BUILD_STATES["COMPLETE"]
         listed = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
-        nvrs = {each["build_id"]: NVR(each["name"], each["version"], each["release"]) for each in listed}
-        ids = [each for each, nvr in nvrs.items() if nvr == oldest or compare(nvr, oldest) > 0]
+        nvrs = {
+            build_id["build_id"]: NVR(build_id["name"], build_id["version"], build_id["release"]) for build_id in listed
+        }
+        ids = [build_id for build_id, nvr in nvrs.items() if nvr == oldest or compare(nvr, oldest) > 0]
         with self.session.multicall(strict=True) as calls:
-            answers = [(each, calls.getBuild(each), calls.listTags(each)) for each in ids]
-        found = []
-        for each, build, tags in answers:
+            calls_by_id = [(build_id, calls.getBuild(build_id), calls.listTags(build_id)) for build_id in ids]
+        tagged_builds = []
+        for build_id, build, tags in calls_by_id:
             recorded = RecordedImage.of(build.result)
             image = recorded.by_digest
             if tags.result and image and image.tagged("") == self.repository.tagged(""):
-                found.append(TaggedBuild(nvrs[each], image, recorded.floating_tags))
-        return found
+                tagged_builds.append(TaggedBuild(nvrs[build_id], image, recorded.floating_tags))
+        return tagged_builds
 
 
-def _newest(holders: Iterable[TaggedBuild], tag: str) -> TaggedBuild | None:
+def _newest(builds: Iterable[TaggedBuild], tag: str) -> TaggedBuild | None:
     """The newest build that asks for a tag."""
-    asking = [each for each in holders if tag in each.tags]
-    return max(asking, key=lambda each: by_age(each.nvr), default=None)
+    candidates = [build for build in builds if tag in build.tags]
+    return max(candidates, key=lambda build: by_age(build.nvr), default=None)

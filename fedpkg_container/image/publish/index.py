@@ -39,28 +39,34 @@ def publish(
     :raises RegistryError: it could not be pushed, or the registry has something else than was built
     """
     unique = repository.tagged(tags.unique)
-    log.say(f"publishing {unique}")
+    log.report(f"publishing {unique}")
     manifest = _publish(unique, images, {each.arch: each.digest for each in images}, formats[0], registry)
-    others = {}
-    for other in formats[1:]:
-        target = repository.tagged(f"{tags.unique}-{other}")
-        log.say(f"publishing {target}")
-        variants = {each.arch: each.variants[other] for each in images}
-        others[target] = _publish(target, images, variants, other, registry)
+    other_manifests = {}
+    for image_format in formats[1:]:
+        target = repository.tagged(f"{tags.unique}-{image_format}")
+        log.report(f"publishing {target}")
+        variants = {each.arch: each.variants[image_format] for each in images}
+        other_manifests[target] = _publish(target, images, variants, image_format, registry)
     published = PublishedIndex(
         repository,
         manifest.digest,
         manifest.media_type,
         tags,
-        others={each.media_type: each.digest for each in others.values()},
-        other_types=frozenset(str(member["mediaType"]) for each in others.values() for member in each.members),
+        other_indexes={each.media_type: each.digest for each in other_manifests.values()},
+        other_media_types=frozenset(
+            str(member["mediaType"]) for each in other_manifests.values() for member in each.members
+        ),
     )
-    log.say(f"published {published.by_digest}")
+    log.report(f"published {published.by_digest}")
     return published
 
 
 def _publish(
-    target: ImageReference, images: Sequence[BuiltImage], digests: Mapping[str, str], kind: str, registry: Registry
+    target: ImageReference,
+    images: Sequence[BuiltImage],
+    digests: Mapping[str, str],
+    image_format: str,
+    registry: Registry,
 ) -> Manifest:
     """Bring images from staging to a list of them; the list.
 
@@ -73,9 +79,9 @@ def _publish(
             staged = ImageReference.parse(image.staging)
             manifest = carry(digests[image.arch], Repository(repository.http, staged.repository), repository)
             members.append({**manifest.descriptor, "platform": _platform(image)})
-        listed = Manifest.of({"schemaVersion": 2, "mediaType": LIST_TYPES[kind], "manifests": members})
-        repository.put_manifest(target.tag, listed)
-    return listed
+        index = Manifest.of({"schemaVersion": 2, "mediaType": LIST_TYPES[image_format], "manifests": members})
+        repository.put_manifest(target.tag, index)
+    return index
 
 
 def _platform(image: BuiltImage) -> dict[str, str]:

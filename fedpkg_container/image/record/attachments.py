@@ -48,7 +48,7 @@ class Attachments:
     :param warnings: for the packager
     """
 
-    documents: list[Attachment] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
     sbom: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -57,25 +57,25 @@ class Attachments:
 class ImageOrigin:
     """Where the images come from.
 
-    :param source: URL of dist-git with the exact commit; empty where there is none
+    :param source_url: URL of dist-git with the exact commit; empty where there is none
     :param base: the image that they stand on, by digest; None for none
     :param stages: images of which other stages were built, by digest
-    :param copied: the image that they are a copy of, by digest; None where they were built
+    :param copy_of: the image that they are a copy of, by digest; None where they were built
     :param recorded: whether Koji keeps the build
     """
 
-    source: str = ""
+    source_url: str = ""
     base: ImageReference | None = None
     stages: Sequence[ImageReference] = ()
-    copied: ImageReference | None = None
+    copy_of: ImageReference | None = None
     recorded: bool = True
 
     @classmethod
     def of(cls, task: BuildTask, plan: Plan) -> ImageOrigin:
         """That of a build."""
-        pinned = {parent.written: parent.pinned for parent in plan.parents}
+        pinned = {parent.name: parent.pinned for parent in plan.parents}
         base = pinned.pop(plan.dockerfile.base, None)
-        return cls(task.source, base, list(dict.fromkeys(pinned.values())), recorded=not task.scratch)
+        return cls(task.source_url, base, list(dict.fromkeys(pinned.values())), recorded=not task.scratch)
 
 
 @dataclass(frozen=True)
@@ -93,41 +93,41 @@ class AttachmentBuilder:
     origin: ImageOrigin
     log: BuildLog
 
-    def make(self, nvr: NVR, published: PublishedIndex, images: Sequence[BuiltImage], started: float) -> Attachments:
+    def create(self, nvr: NVR, published: PublishedIndex, images: Sequence[BuiltImage], started: float) -> Attachments:
         """Make an SBOM for each arch, attach it in the registry, and look which RPMs Koji does not know.
 
         :param started: when the build began, seconds since the epoch
         """
-        made = Attachments()
+        attachments = Attachments()
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-        unknown = self._unknown(images, made)
+        unknown = self._find_unknown_rpms(images, attachments)
         for image in images:
-            described = self._described(nvr, published, image, created, unknown.get(image.arch, frozenset()))
+            subject = self._sbom_subject(nvr, published, image, created, unknown.get(image.arch, frozenset()))
             try:
-                content = sbom.spdx_document(described)
+                content = sbom.spdx_document(subject)
             except ValueError as error:  # names in the image's RPM database that nothing can be called
-                self._warn(made, f"no SBOM for {image.arch} could be made: {error}")
+                self._warn(attachments, f"no SBOM for {image.arch} could be made: {error}")
                 continue
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
-            made.documents.append(Attachment(path, image.arch))
-            facts = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
+            attachments.attachments.append(Attachment(path, image.arch))
+            sbom_fields = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
             if image.arch in unknown:
-                facts["rpms_unknown_to_koji"] = len(unknown[image.arch])
+                sbom_fields["rpms_unknown_to_koji"] = len(unknown[image.arch])
             artifact = referrers.Artifact(sbom.MEDIA_TYPE, path.name, content, created)
             try:
-                with self.registry.repository(described.image) as repository:
-                    attached = referrers.attach(repository, described.image.digest, artifact)
-                facts["artifact"] = str(described.image.at(attached))
+                with self.registry.repository(subject.image) as repository:
+                    digest = referrers.attach(repository, subject.image.digest, artifact)
+                sbom_fields["artifact"] = str(subject.image.at(digest))
             except FedpkgContainerError as error:
                 where = "is with the build in Koji" if self.origin.recorded else "is kept nowhere"
-                self._warn(made, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
-            made.sbom[image.arch] = facts
-        if made.sbom:
-            self.log.say(f"SBOMs made and attached: {', '.join(made.sbom)}")
-        return made
+                self._warn(attachments, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
+            attachments.sbom[image.arch] = sbom_fields
+        if attachments.sbom:
+            self.log.report(f"SBOMs made and attached: {', '.join(attachments.sbom)}")
+        return attachments
 
-    def _described(
+    def _sbom_subject(
         self, nvr: NVR, published: PublishedIndex, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
     ) -> sbom.SbomSubject:
         return sbom.SbomSubject(
@@ -136,37 +136,37 @@ class AttachmentBuilder:
             image=published.repository.at(image.digest),
             go_arch=go_arch(image.arch),
             tag=published.tags.primary or published.tags.unique,
-            source=self.origin.source,
+            source_url=self.origin.source_url,
             base=self.origin.base,
             stages=self.origin.stages,
-            copied=self.origin.copied,
+            copy_of=self.origin.copy_of,
             created=created,
             unknown=unknown,
         )
 
-    def _unknown(self, images: Sequence[BuiltImage], made: Attachments) -> Mapping[str, set[int]]:
+    def _find_unknown_rpms(self, images: Sequence[BuiltImage], attachments: Attachments) -> Mapping[str, set[int]]:
         """Arch → numbers of the components that Koji does not know; nothing when it could not be asked."""
         try:
             unknown = {image.arch: unknown_rpms(self.session, image.components) for image in images}
         except (koji.GenericError, Fault, requests.RequestException) as error:
-            self._warn(made, f"whether Koji knows the RPMs of the images could not be asked: {error}")
+            self._warn(attachments, f"whether Koji knows the RPMs of the images could not be asked: {error}")
             return {}
         for image in images:
             numbers = unknown[image.arch]
             if numbers:
                 names = list(_rpm_names(image, numbers))
                 more = f" and {len(names) - MAX_LISTED_RPMS} more" if len(names) > MAX_LISTED_RPMS else ""
-                self.log.say(f"{image.arch}: Koji does not know {', '.join(names[:MAX_LISTED_RPMS])}{more}")
+                self.log.report(f"{image.arch}: Koji does not know {', '.join(names[:MAX_LISTED_RPMS])}{more}")
                 self._warn(
-                    made,
+                    attachments,
                     f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs"
                     " and records no others; the SBOM lists them all",
                 )
         return unknown
 
-    def _warn(self, made: Attachments, text: str) -> None:
-        self.log.say(f"warning: {text}")
-        made.warnings.append(text)
+    def _warn(self, attachments: Attachments, text: str) -> None:
+        self.log.report(f"warning: {text}")
+        attachments.warnings.append(text)
 
 
 def _rpm_names(image: BuiltImage, numbers: set[int]) -> Iterator[str]:

@@ -39,22 +39,22 @@ def create_upload_directory(session: Any, name: str) -> str:
     :param session: of the account that imports
     :param name: what imports
     """
-    folder = f"container-build/{name}-{uuid.uuid4().hex}"
-    session.rawUpload(b"{}", 0, folder, _METADATA, overwrite=True)
-    return folder
+    directory = f"container-build/{name}-{uuid.uuid4().hex}"
+    session.rawUpload(b"{}", 0, directory, _METADATA, overwrite=True)
+    return directory
 
 
 @dataclass(frozen=True)
 class ContentGeneratorImport:
     """What an import works with.
 
-    :param generator: session of the account that imports
-    :param after: called after each step
+    :param cg_session: session of the account that imports
+    :param on_step: called after each step
     """
 
-    generator: Any
+    cg_session: Any
     log: BuildLog
-    after: Callable[[str], None]
+    on_step: Callable[[str], None]
 
     def run(
         self,
@@ -62,45 +62,45 @@ class ContentGeneratorImport:
         published: PublishedIndex,
         images: Sequence[BuiltImage],
         reservation: Reservation,
-        upload: str,
-        documents: Sequence[Attachment] = (),
+        upload_directory: str,
+        attachments: Sequence[Attachment] = (),
     ) -> None:
         """Record a build for which its NVR is reserved.
 
-        :param upload: folder on the hub, of ``create_upload_directory``, below which the files of the images are
-        :param documents: files that are kept with the build
+        :param upload_directory: folder on the hub, of ``create_upload_directory``, below which the files of the images are
+        :param attachments: files that are kept with the build
         """
-        self.log.say(f"importing {reservation.nvr}")
-        logs = [self._kept(self.log.path, upload)]
-        for document in documents:
-            arch = {"arch": document.arch} if document.arch else {}
-            logs.append({**self._kept(document.path, upload), **arch})
-        described = build_metadata(provenance, published, images, logs, reservation.build_id)
+        self.log.report(f"importing {reservation.nvr}")
+        logs = [self._upload_log(self.log.path, upload_directory)]
+        for attachment in attachments:
+            arch = {"arch": attachment.arch} if attachment.arch else {}
+            logs.append({**self._upload_log(attachment.path, upload_directory), **arch})
+        content = build_metadata(provenance, published, images, logs, reservation.build_id)
         path = self.log.path.parent / _METADATA
-        path.write_text(json.dumps(described, indent=1))
-        self._upload(path, upload)
-        self.after("uploaded")
+        path.write_text(json.dumps(content, indent=1))
+        self._upload(path, upload_directory)
+        self.on_step("uploaded")
         with uninterrupted():  # the hub would go on, and what it imports must not be given back meanwhile
-            self._record(reservation, upload, described["build"]["extra"])
-        self.log.line(f"recorded as build {reservation.build_id}")
-        self.after("imported")
+            self._record(reservation, upload_directory, content["build"]["extra"])
+        self.log.append(f"recorded as build {reservation.build_id}")
+        self.on_step("imported")
 
-    def _kept(self, path: Path, upload: str) -> dict[str, Any]:
+    def _upload_log(self, path: Path, upload_directory: str) -> dict[str, Any]:
         """Upload a file; what metadata says of it."""
-        below = uuid.uuid4().hex
-        self._upload(path, f"{upload}/{below}")
-        return file_metadata(path, "log", relpath=below)
+        relpath = uuid.uuid4().hex
+        self._upload(path, f"{upload_directory}/{relpath}")
+        return file_metadata(path, "log", relpath=relpath)
 
-    def _upload(self, path: Path, folder: str) -> None:
-        self.generator.uploadWrapper(str(path), folder, overwrite=True)
+    def _upload(self, path: Path, directory: str) -> None:
+        self.cg_session.uploadWrapper(str(path), directory, overwrite=True)
 
-    def _record(self, reservation: Reservation, upload: str, extra: Mapping[str, Any]) -> None:
+    def _record(self, reservation: Reservation, upload_directory: str, extra: Mapping[str, Any]) -> None:
         try:
-            self.generator.CGImport(_METADATA, upload, reservation.token)
+            self.cg_session.CGImport(_METADATA, upload_directory, reservation.token)
         except koji.GenericError:
             # The answer may have been lost, and koji's client has asked again: what counts is what the hub has. That
             # may be another's build: the hub gives the id again when a reservation was canceled.
-            build = self.generator.getBuild(reservation.build_id)
+            build = self.cg_session.getBuild(reservation.build_id)
             if build["state"] != koji.BUILD_STATES["COMPLETE"] or _identity(build["extra"]) != _identity(extra):
                 raise
 
@@ -116,17 +116,17 @@ class BuildRecorder:
     """What recording works with.
 
     :param session: of the builder
-    :param generator: session of the site's shared account
+    :param cg_session: session of the site's shared account
     :param registry: where tags are set
-    :param after: called after each step
+    :param on_step: called after each step
     """
 
     task: BuildTask
     session: Any
-    generator: Any
+    cg_session: Any
     registry: Registry
     log: BuildLog
-    after: Callable[[str], None]
+    on_step: Callable[[str], None]
 
     def run(
         self,
@@ -134,52 +134,52 @@ class BuildRecorder:
         published: PublishedIndex,
         images: list[BuiltImage],
         reservation: Reservation,
-        upload: str,
-        documents: Sequence[Attachment] = (),
+        upload_directory: str,
+        attachments: Sequence[Attachment] = (),
     ) -> int:
         """Record the build in Koji and tag it; its id.
 
-        :param documents: files that are kept with the build
+        :param attachments: files that are kept with the build
         """
-        importing = ContentGeneratorImport(self.generator, self.log, self.after)
-        importing.run(provenance, published, images, reservation, upload, documents)
-        self._name(reservation.nvr, published.repository.at(published.digest))
-        self.after("named")
-        self._tag(str(reservation.nvr), reservation.build_id)
-        self.after("tagged")
-        self._settle(reservation.nvr, published.repository, published.tags.floating)
+        cg_import = ContentGeneratorImport(self.cg_session, self.log, self.on_step)
+        cg_import.run(provenance, published, images, reservation, upload_directory, attachments)
+        self._set_primary_tag(reservation.nvr, published.repository.at(published.digest))
+        self.on_step("named")
+        self._tag_in_koji(str(reservation.nvr), reservation.build_id)
+        self.on_step("tagged")
+        self._update_floating_tags(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 
     def resume(self, build: dict[str, Any]) -> dict[str, Any]:
         """Finish what an earlier run of this task recorded before it was killed; the result of the task."""
-        self.log.say(f"{build['nvr']} was recorded by an earlier run of this task")
+        self.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
         nvr = NVR(build["name"], build["version"], build["release"])
         image = RecordedImage.of(build)
         if image.by_digest:
-            self._name(nvr, image.by_digest)
+            self._set_primary_tag(nvr, image.by_digest)
         if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
-            self._tag(build["nvr"], build["build_id"])
+            self._tag_in_koji(build["nvr"], build["build_id"])
         if image.by_digest:
-            self._settle(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
+            self._update_floating_tags(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
         return {"repositories": list(image.pull), "koji_builds": [str(build["build_id"])]}
 
-    def _name(self, nvr: NVR, image: ImageReference) -> None:
+    def _set_primary_tag(self, nvr: NVR, index: ImageReference) -> None:
         """Set the tag of the version and release, now that the build is recorded.
 
-        :param image: the list of arches, by digest
+        :param index: the list of arches, by digest
         """
-        named, tag = image.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
+        target, tag = index.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
         try:
-            self.registry.set_tags(image, [named.tag])
+            self.registry.set_tags(index, [target.tag])
         except RegistryError as error:
             raise RegistryError(
-                f"{nvr} is recorded, but {named} is not set, and it is not tagged into {tag}: {error.reason}",
-                solution=f"build the next release; or by hand: skopeo copy --all docker://{image} docker://{named}, "
+                f"{nvr} is recorded, but {target} is not set, and it is not tagged into {tag}: {error.reason}",
+                solution=f"build the next release; or by hand: skopeo copy --all docker://{index} docker://{target}, "
                 f"and koji tag-build {tag} {nvr}",
             ) from error
-        self.log.line(f"set {named}")
+        self.log.append(f"set {target}")
 
-    def _tag(self, nvr: str, build_id: int) -> None:
+    def _tag_in_koji(self, nvr: str, build_id: int) -> None:
         tag = self.task.target["dest_tag_name"]
         try:
             self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
@@ -190,26 +190,26 @@ class BuildRecorder:
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
                 solution=f"tag it by hand: koji tag-build {tag} {nvr}",
             ) from error
-        self.log.line(f"tagged {nvr} into {tag}")
+        self.log.append(f"tagged {nvr} into {tag}")
 
-    def _settle(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
+    def _update_floating_tags(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
         """Set the floating tags, now that the build is recorded."""
         try:
-            FloatingTagUpdater(self.session, self.registry, repository).settle(nvr, tags)
+            FloatingTagUpdater(self.session, self.registry, repository).update_floating_tags(nvr, tags)
         except RegistryError as error:
             raise RegistryError(
                 f"{nvr} is recorded, but its floating tags {', '.join(tags)} are not set: {error.reason}",
                 solution="they are set by the next build of it",
             ) from error
         if tags:
-            self.log.say(f"floating tags {', '.join(tags)} are set")
+            self.log.report(f"floating tags {', '.join(tags)} are set")
 
 
 def recorded_build(session: Any, task: BuildTask) -> dict[str, Any] | None:
     """The build that an earlier run of a task imported, if it came that far."""
     if task.scratch:
         return None
-    for listed in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):
-        build: dict[str, Any] = session.getBuild(listed["build_id"])
+    for entry in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):
+        build: dict[str, Any] = session.getBuild(entry["build_id"])
         return build
     return None

@@ -23,21 +23,21 @@ class PublishedIndex:
     :param repository: the candidate repository
     :param digest: of the list of all arches
     :param media_type: of that list
-    :param others: lists of the same images in other formats: media type → digest
-    :param other_types: media types of those images
+    :param other_indexes: lists of the same images in other formats: media type → digest
+    :param other_media_types: media types of those images
     """
 
     repository: ImageReference
     digest: str
     media_type: str
     tags: BuildTags
-    others: Mapping[str, str] = field(default_factory=dict)
-    other_types: frozenset[str] = frozenset()
+    other_indexes: Mapping[str, str] = field(default_factory=dict)
+    other_media_types: frozenset[str] = frozenset()
 
     @property
     def digests(self) -> dict[str, str]:
         """Every list, the one that tags mean first: media type → digest."""
-        return {self.media_type: self.digest, **self.others}
+        return {self.media_type: self.digest, **self.other_indexes}
 
     @property
     def by_tag(self) -> str:
@@ -54,18 +54,18 @@ class PublishedIndex:
 class Provenance:
     """Where a build came from and who asked for it.
 
-    :param source: URL with the exact commit
+    :param source_url: URL with the exact commit
     :param started: when the build began, seconds since the epoch
     :param help_file: the page of help in the image's sources; empty when there is none
     :param go_modules: of container.yaml
     :param user_data: what the packager's client sent to be kept with the build
     :param sbom: for each arch what is said of its SBOM
     :param imported: where a base image was brought from, and its image IDs; empty for what was built
-    :param stored: whether Koji stores the images' archives, or only their description
+    :param store_archives: whether Koji stores the images' archives, or only their description
     """
 
     nvr: NVR
-    source: str
+    source_url: str
     task_id: int | None
     owner: str
     generator: str
@@ -78,7 +78,7 @@ class Provenance:
     help_file: str
     go_modules: Sequence[Any] = ()
     user_data: Mapping[str, Any] = field(default_factory=dict)
-    stored: bool = True
+    store_archives: bool = True
     sbom: Mapping[str, Any] = field(default_factory=dict)
     imported: Mapping[str, Any] = field(default_factory=dict)
 
@@ -99,7 +99,7 @@ def build_metadata(
         "name": provenance.nvr.name,
         "version": provenance.nvr.version,
         "release": provenance.nvr.release,
-        "source": provenance.source,
+        "source": provenance.source_url,
         "start_time": int(provenance.started),
         "end_time": int(provenance.ended),
         "owner": provenance.owner,
@@ -114,14 +114,14 @@ def build_metadata(
         build["build_id"] = build_id
     if provenance.user_data:
         build["extra"]["custom_user_metadata"] = dict(provenance.user_data)
-    first = images[0].arch
+    first_arch = images[0].arch
     return {
         "metadata_version": METADATA_VERSION,
         "build": build,
         "buildroots": [_buildroot(image, provenance.generator) for image in images],
         "output": [
-            *(_output(each, first) for each in logs),
-            *(o for image in images for o in _outputs(image, published, stored=provenance.stored)),
+            *(_output(log, first_arch) for log in logs),
+            *(o for image in images for o in _outputs(image, published, store_archives=provenance.store_archives)),
         ],
     }
 
@@ -132,14 +132,16 @@ def _engine(provenance: Provenance) -> str:
 
 def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[BuiltImage]) -> dict[str, Any]:
     builds = {str(parent.pinned): parent.build for parent in provenance.parents if parent.build}
-    base = next((parent.build for parent in provenance.parents if parent.written == provenance.base), None)
+    base = next((parent.build for parent in provenance.parents if parent.name == provenance.base), None)
     image: dict[str, Any] = {
         "autorebuild": False,
         "triggered_after_koji_task": None,
         "isolated": provenance.isolated,
         "help": provenance.help_file or None,
-        "media_types": sorted({*published.digests, *published.other_types, *(each.media_type for each in images)}),
-        "parent_images": [parent.written for parent in provenance.parents],
+        "media_types": sorted(
+            {*published.digests, *published.other_media_types, *(each.media_type for each in images)}
+        ),
+        "parent_images": [parent.name for parent in provenance.parents],
         "parent_image_builds": builds,
         "yum_repourls": list(provenance.repository_urls),
         "index": {
@@ -179,13 +181,13 @@ def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
     return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
 
 
-def _outputs(image: BuiltImage, published: PublishedIndex, *, stored: bool) -> list[dict[str, Any]]:
+def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bool) -> list[dict[str, Any]]:
     """The archive of one arch with what is in it, and its logs."""
     outputs = []
     for file in image.files:
         output = _output(file, image.arch)
         if file["type"] == "docker-image":
-            if not stored:
+            if not store_archives:
                 output["metadata_only"] = True
             exact = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
@@ -213,10 +215,10 @@ def _outputs(image: BuiltImage, published: PublishedIndex, *, stored: bool) -> l
 
 def _deduplicate(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One component for each name, version, release and arch: by these Koji finds an RPM, and it keeps none twice."""
-    once: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for each in components:
-        once.setdefault(tuple(each[key] for key in ("name", "version", "release", "arch")), each)
-    return list(once.values())
+    unique: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for component in components:
+        unique.setdefault(tuple(component[key] for key in ("name", "version", "release", "arch")), component)
+    return list(unique.values())
 
 
 def _config(text: str) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def check_instructions(dockerfile: Dockerfile) -> None:
         )
 
 
-def check_onbuild(written: str, triggers: Sequence[str]) -> None:
+def check_onbuild(name: str, triggers: Sequence[str]) -> None:
     """Refuse an image whose ONBUILD gives what builders refuse in a Dockerfile: buildah executes it after FROM.
 
-    :param written: as FROM names the image
+    :param name: as FROM names the image
     :raises BuildFailedError: it does
     """
     try:
@@ -42,7 +42,7 @@ def check_onbuild(written: str, triggers: Sequence[str]) -> None:
             raise RefusedError("it has several lines")
     except (BuildFailedError, RefusedError) as error:
         raise BuildFailedError(
-            f"FROM {written}: ONBUILD of this image is refused: {error.reason}", solution="use another base image"
+            f"FROM {name}: ONBUILD of this image is refused: {error.reason}", solution="use another base image"
         ) from error
 
 
@@ -58,15 +58,15 @@ def check_here_documents(dockerfile: Dockerfile, engine: Buildah) -> None:
         )
 
 
-def check_runnable(dockerfile: Dockerfile, arch: str, folder: Path) -> None:
+def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
     """Refuse RUN for an arch that this machine does not execute; what only copies files is built anywhere.
 
     :param arch: Koji's name
-    :param folder: where a program may be written for a trial
+    :param directory: where a program may be written for a trial
     :raises BuildFailedError: it names the line and the arch
     """
     lines = dockerfile.run_lines
-    if not lines or machine.executes(go_arch(arch), folder):
+    if not lines or machine.executes(go_arch(arch), directory):
         return
     raise BuildFailedError(
         f"{FILE}:{lines[0]}: RUN cannot be executed for {arch} here: this machine is {platform.machine()}, and no"

@@ -36,20 +36,20 @@ _HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96
 class SourcesEntry:
     """A line of ``sources``.
 
-    :param hashtype: in small letters
+    :param hash_type: in small letters
     """
 
     file: str
     hash: str
-    hashtype: str
+    hash_type: str
 
 
-def read_sources(folder: Path) -> list[SourcesEntry]:
+def read_sources(checkout: Path) -> list[SourcesEntry]:
     """What ``sources`` of a checkout lists; empty where there is none.
 
     :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout, or rpkg is not installed
     """
-    if not (read_bytes(folder, SOURCES_FILE) or b"").strip():
+    if not (read_bytes(checkout, SOURCES_FILE) or b"").strip():
         return []  # builders of a site without a lookaside cache need no rpkg
     try:
         from pyrpkg.errors import rpkgError
@@ -59,74 +59,80 @@ def read_sources(folder: Path) -> list[SourcesEntry]:
             f"{SOURCES_FILE} cannot be read here: {error}", solution="install rpkg on the builders of this site"
         ) from error
     try:
-        listed = [
-            SourcesEntry(each.file, each.hash, each.hashtype)
-            for each in SourcesFile(str(folder / SOURCES_FILE), "bsd").entries
+        entries = [
+            SourcesEntry(entry.file, entry.hash, entry.hash_type)
+            for entry in SourcesFile(str(checkout / SOURCES_FILE), "bsd").entries
         ]
     except (rpkgError, OSError, ValueError) as error:
         raise BuildFailedError(
             f"{SOURCES_FILE} cannot be read: {error}", solution="make it anew: fedpkg new-sources"
         ) from error
-    for entry in listed:
+    for entry in entries:
         _check_entry(entry)
-    return listed
+    return entries
 
 
 def _check_entry(entry: SourcesEntry) -> None:
-    plain = entry.file not in ("", ".", "..") and not re.search(r"[/\0\n]", entry.file)
-    digits = _HASH_LENGTHS.get(entry.hashtype, 0)
-    if not plain or not digits or not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", entry.hash):
+    valid_name = entry.file not in ("", ".", "..") and not re.search(r"[/\0\n]", entry.file)
+    length = _HASH_LENGTHS.get(entry.hash_type, 0)
+    if not valid_name or not length or not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", entry.hash):
         raise BuildFailedError(
             f"{SOURCES_FILE} lists {entry.file[:200]!r} with a name or a hash that cannot be one",
             solution="make it anew: fedpkg new-sources",
         )
 
 
-def repository_name(url: str, *, namespaced: bool) -> str:
+def repository_name(source_url: str, *, namespaced: bool) -> str:
     """The name under which the lookaside cache keeps the files of a repository of dist-git.
 
-    :param url: URL of dist-git, with or without a commit
+    :param source_url: URL of dist-git, with or without a commit
     :param namespaced: with the namespace, ``container/hello-web``
     """
-    path = urllib.parse.urlsplit(url).path.strip("/").removesuffix(".git")
+    path = urllib.parse.urlsplit(source_url).path.strip("/").removesuffix(".git")
     return "/".join(path.split("/")[-2:] if namespaced else path.split("/")[-1:])
 
 
 def fetch_sources(
-    folder: Path,
+    checkout: Path,
     workspace: Workspace,
-    url: str,
+    source_url: str,
     lookaside: Lookaside | None,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     tick: Callable[[], None] = lambda: None,
     deadline: Deadline | None = None,
 ) -> None:
     """Bring the files that ``sources`` lists into a checkout.
 
     :param workspace: of the worker that made the checkout
-    :param url: URL of dist-git from which the checkout came
+    :param source_url: URL of dist-git from which the checkout came
     :param tick: called before each file, and every second while it comes
     :param deadline: of everything that precedes RUN; None: each file has its own alone
     :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
     """
-    wanted = read_sources(folder)
-    if wanted and lookaside is None:
+    entries = read_sources(checkout)
+    if entries and lookaside is None:
         raise BuildFailedError(
-            f"{SOURCES_FILE} lists {wanted[0].file}, but the builders of this site have no lookaside cache",
+            f"{SOURCES_FILE} lists {entries[0].file}, but the builders of this site have no lookaside cache",
             solution="put the file into git, or ask the site for [lookaside] in builder_containerbuild.conf",
         )
-    for entry in wanted:
-        if (folder / entry.file).is_symlink() or (folder / entry.file).exists():
+    for entry in entries:
+        if (checkout / entry.file).is_symlink() or (checkout / entry.file).exists():
             raise BuildFailedError(
                 f"{entry.file} is in git, and {SOURCES_FILE} lists it as well", solution="remove it from one of the two"
             )
         assert lookaside is not None
-        say(f"fetching {entry.file} from the lookaside cache")
+        report(f"fetching {entry.file} from the lookaside cache")
         tick()
-        name = repository_name(url, namespaced=lookaside.namespaced)
-        own = Deadline(f"fetching {entry.file} from the lookaside cache", DOWNLOAD_TIMEOUT, "build again")
+        name = repository_name(source_url, namespaced=lookaside.namespaced)
+        file_deadline = Deadline(f"fetching {entry.file} from the lookaside cache", DOWNLOAD_TIMEOUT, "build again")
         _fetch_file(
-            entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own
+            entry,
+            name,
+            checkout / entry.file,
+            workspace,
+            lookaside,
+            tick,
+            deadline.within(file_deadline) if deadline else file_deadline,
         )
 
 
@@ -143,7 +149,7 @@ def _fetch_file(
     request = {
         "url": lookaside.url,
         "hash": lookaside.hash,
-        "download": [name, entry.file, entry.hash.lower(), str(target), entry.hashtype],
+        "download": [name, entry.file, entry.hash.lower(), str(target), entry.hash_type],
     }
     program: list[str | Path] = ["prlimit", f"--fsize={MAX_BYTES}", "--core=0", "--"]
     program += [*python_command(), "-m", __name__]
@@ -157,9 +163,9 @@ def _fetch_file(
     except ProgramTimeoutError as error:
         raise deadline.failure() from error
     except ProgramError as error:
-        said = error.output.strip().splitlines()
+        output = error.output.strip().splitlines()
         raise BuildFailedError(
-            f"{entry.file} cannot be fetched from the lookaside cache: {said[-1] if said else error.reason}",
+            f"{entry.file} cannot be fetched from the lookaside cache: {output[-1] if output else error.reason}",
             solution=f"check that it was uploaded: fedpkg new-sources {entry.file}",
         ) from error
 

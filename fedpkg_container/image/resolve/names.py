@@ -74,10 +74,10 @@ class RequestedFloatingTags:
         return tuple(tag for tag in dict.fromkeys(tags) if is_floating_tag(tag))
 
     @property
-    def passed_over(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What container.yaml asks for and no registry takes, in sentences; a tag with a hyphen needs none."""
-        wrong = [tag for tag in self.container_yaml if not is_tag(tag)] if self._by_container_yaml else []
-        return [f"tag {tag[:80]!r} of container.yaml is passed over: no registry takes it" for tag in wrong]
+        invalid = [tag for tag in self.container_yaml if not is_tag(tag)] if self._by_container_yaml else []
+        return [f"tag {tag[:80]!r} of container.yaml is passed over: no registry takes it" for tag in invalid]
 
     @property
     def _by_container_yaml(self) -> bool:
@@ -142,12 +142,12 @@ def check_component(component: str, source: str, allowed: Mapping[str, tuple[str
     :raises BuildFailedError: the package is another one
     """
     path = repository_path(source)
-    own = own_components(path)
-    if component in (*own, *allowed.get(own[0], ()), *allowed.get(path, ())):
+    own_packages = own_components(path)
+    if component in (*own_packages, *allowed.get(own_packages[0], ()), *allowed.get(path, ())):
         return
     raise BuildFailedError(
-        f"{COMPONENT} = {component}, but the source repository is {path}, which builds {' or '.join(own)}",
-        solution=f"correct the label; or ask the site to add {component} to {own[0]} in [components] of its builders'"
+        f"{COMPONENT} = {component}, but the source repository is {path}, which builds {' or '.join(own_packages)}",
+        solution=f"correct the label; or ask the site to add {component} to {own_packages[0]} in [components] of its builders'"
         " configuration. A scratch build may have any name",
     )
 
@@ -177,8 +177,8 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     :raises RegistryError: the registry cannot be reached, or refuses
     """
     tags = list(repository.tags())
-    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not list_tag(tag))
-    tag = next((tag for tag in sorted(named, key=lambda tag: tag != PREFERRED_TAG) if repository.head(tag)), "")
+    candidates = sorted(tag for tag in tags if not is_unique_tag(tag) and not list_tag(tag))
+    tag = next((tag for tag in sorted(candidates, key=lambda tag: tag != PREFERRED_TAG) if repository.head(tag)), "")
     if not tag:
         return
     manifest = repository.manifest(tag)
@@ -196,8 +196,8 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
 
 def _recorded_packages(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
     """The packages of those of some builds for which Koji recorded an image."""
-    for each in builds:
-        build = find_build(each)
+    for build_id in builds:
+        build = find_build(build_id)
         if build and digest in RecordedImage.of(build).digests:
             yield build["name"]
 

@@ -24,12 +24,12 @@ FindBuild = Callable[["str | int"], "dict[str, Any] | None"]
 class Parent:
     """An image that FROM names.
 
-    :param written: as the Dockerfile has it
+    :param name: as the Dockerfile has it
     :param pinned: what is built on, by digest
     :param build: id and nvr of the Koji build that it is; None when it is none
     """
 
-    written: str
+    name: str
     pinned: ImageReference
     build: dict[str, Any] | None
 
@@ -42,7 +42,7 @@ class ParentResolver:
     :param find_build: looks in Koji
     """
 
-    site: BuilderConfig
+    config: BuilderConfig
     registry: Registry
     platforms: Sequence[Platform]
     find_build: FindBuild
@@ -54,28 +54,28 @@ class ParentResolver:
         :raises BuildFailedError: a parent lacks an arch, comes from where it may not, or the override does not fit
         :raises RegistryError: a parent does not exist, or its registry cannot be reached
         """
-        images = {written: self._parse(written) for written in dockerfile.parents}
+        images = {name: self._parse(name) for name in dockerfile.parents}
         if override:
             if not dockerfile.base:
                 raise BuildFailedError(
                     f"{override} cannot be the parent: the last stage begins with FROM scratch",
                     solution="build without --koji-parent-build",
                 )
-            images[dockerfile.base] = self._of_build(override, images[dockerfile.base])
-        return [self._resolve(written, image) for written, image in images.items()]
+            images[dockerfile.base] = self._image_of_build(override, images[dockerfile.base])
+        return [self._resolve(name, image) for name, image in images.items()]
 
-    def _parse(self, written: str) -> ImageReference:
+    def _parse(self, name: str) -> ImageReference:
         try:
-            image = ImageReference.parse(written)
+            image = ImageReference.parse(name)
         except UsageError as error:
-            raise BuildFailedError(f"FROM {written[:200]}: {error.reason}", solution=error.solution) from error
+            raise BuildFailedError(f"FROM {name[:200]}: {error.reason}", solution=error.solution) from error
         if not image.registry:
             raise BuildFailedError(
-                f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
+                f"FROM {name} does not say which registry", solution="write it as registry/repository:tag"
             )
         return image
 
-    def _of_build(self, nvr: str, instead_of: ImageReference) -> ImageReference:
+    def _image_of_build(self, nvr: str, instead_of: ImageReference) -> ImageReference:
         """The image of a Koji build, which must be one of the same repository."""
         build = self.find_build(nvr)
         if not build:
@@ -93,49 +93,49 @@ class ParentResolver:
             )
         return image
 
-    def _resolve(self, written: str, image: ImageReference) -> Parent:
-        if not self.site.allows_source(image):
+    def _resolve(self, name: str, image: ImageReference) -> Parent:
+        if not self.config.allows_parent(image):
             raise BuildFailedError(
                 f"FROM {image}: images of {image.registry} are not built on here",
-                solution=f"use one of {', '.join(self.site.sources)}",
+                solution=f"use one of {', '.join(self.config.sources)}",
             )
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
-        have = manifest.platforms if manifest.is_list else [self.registry.settings(pinned)]
-        missing = [each for each in self.platforms if not any(map(each.fits, have))]
+        available = manifest.platforms if manifest.is_list else [self.registry.settings(pinned)]
+        missing = [each for each in self.platforms if not any(map(each.fits, available))]
         if missing:
-            alone = "" if manifest.is_list else f": it is one image, of {_format_platform(have[0])}, not a list"
+            single = "" if manifest.is_list else f": it is one image, of {_format_platform(available[0])}, not a list"
             raise BuildFailedError(
-                f"{image} has no image for {', '.join(sorted(map(str, missing)))}{alone}",
+                f"{image} has no image for {', '.join(sorted(map(str, missing)))}{single}",
                 solution="build without these arches, or use another base image",
             )
-        return Parent(written, pinned, self._koji_build(pinned))
+        return Parent(name, pinned, self._find_koji_build(pinned))
 
-    def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
+    def _find_koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
         """The Koji build that an image is: its labels say which, or a tag that imports set; Koji has its digest."""
         labels = (self.registry.settings(pinned, self.platforms[0]).get("config") or {}).get("Labels")
-        found: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
-        parts = [found.get(name) for name in ("com.redhat.component", "version", "release")]
-        said = "-".join(str(part) for part in parts)
-        named = [said] if all(isinstance(part, str) and part for part in parts) else []
-        return self._recorded(pinned, named) or self._recorded(pinned, self._imports(pinned))
+        label_values: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
+        parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
+        labeled_nvr = "-".join(str(part) for part in parts)
+        candidates = [labeled_nvr] if all(isinstance(part, str) and part for part in parts) else []
+        return self._matching_build(pinned, candidates) or self._matching_build(pinned, self._import_builds(pinned))
 
-    def _recorded(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
+    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
         """That of some builds for which Koji recorded this very image."""
-        for each in builds:
-            build = self.find_build(each)
+        for nvr_or_id in builds:
+            build = self.find_build(nvr_or_id)
             if build and pinned.digest in RecordedImage.of(build).digests:
                 return {"id": build["id"], "nvr": build["nvr"]}
         return None
 
-    def _imports(self, pinned: ImageReference) -> Iterator[int]:
+    def _import_builds(self, pinned: ImageReference) -> Iterator[int]:
         """Builds that base images of a repository became, the newest first."""
-        if pinned.registry == self.site.candidate:
+        if pinned.registry == self.config.candidate:
             yield from imported(self.registry.tags(pinned))
 
 
 def _format_platform(platform: Mapping[str, Any]) -> str:
     """What a single image says that it runs on."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
-    named = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
-    return "/".join(str(each) for each in named if each)
+    parts = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
+    return "/".join(str(each) for each in parts if each)

@@ -42,7 +42,7 @@ class Identity:
     component: str
     version: str
     release: str
-    image: str
+    repository_path: str
 
 
 def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
@@ -69,7 +69,7 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
 class Plan:
     """What is going to be built.
 
-    :param repository: path of the build tag's repository below Koji's topdir; empty for none
+    :param yum_repository: path of the build tag's repository below Koji's topdir; empty for none
     :param repo_files: texts of the .repo files of ``--repo-url``, by name
     :param network: what RUN reaches
     """
@@ -78,8 +78,8 @@ class Plan:
     container_yaml: ContainerYaml
     identity: Identity
     parents: list[Parent]
-    floating: names.RequestedFloatingTags
-    repository: str
+    floating_tags: names.RequestedFloatingTags
+    yum_repository: str
     repo_files: Mapping[str, str]
     network: str
 
@@ -90,21 +90,21 @@ class Planner:
 
     :param session: of the hub; only asked
     :param checkout: the source at the exact commit
-    :param files: Koji's files on this builder
+    :param koji_topdir: Koji's files on this builder
     :param deadline: of everything that is fetched
     """
 
     task: BuildTask
-    site: BuilderConfig
+    config: BuilderConfig
     session: Any
     checkout: Path
-    files: KojiTopdir
-    say: Callable[[str], None]
+    koji_topdir: KojiTopdir
+    report: Callable[[str], None]
     deadline: Deadline
 
     @property
     def _registry(self) -> Registry:
-        return Registry(self.site.reading(self.deadline))
+        return Registry(self.config.preparation_access(self.deadline))
 
     def plan(self) -> Plan:
         """The plan.
@@ -113,34 +113,34 @@ class Planner:
             passed
         :raises RegistryError: a parent does not exist, or its registry cannot be reached
         """
-        container_yaml, tags = self._small_files()
-        dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
+        container_yaml, tags = self._read_build_files()
+        dockerfile = Dockerfile.read(self.checkout, self.config.build_arguments)
         checks.check_instructions(dockerfile)
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity)
-        floating = names.RequestedFloatingTags(self.site.floating, container_yaml.tags, tags.tags)
+        floating = names.RequestedFloatingTags(self.config.floating_tag_sources, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
             dockerfile=dockerfile,
             container_yaml=container_yaml,
             identity=identity,
-            floating=floating,
+            floating_tags=floating,
             network=self._network(repo_files),
             parents=self._parents(dockerfile),
-            repository=self._repository(),
+            yum_repository=self._yum_repository(),
             repo_files=repo_files,
         )
 
-    def _small_files(self) -> tuple[ContainerYaml, AdditionalTags]:
+    def _read_build_files(self) -> tuple[ContainerYaml, AdditionalTags]:
         """The files that steer a build, without errors."""
         container_yaml, tags = ContainerYaml.read(self.checkout), AdditionalTags.read(self.checkout)
-        errors = [each for each in (*container_yaml.findings, *tags.findings) if each.severity == ERROR]
+        errors = [finding for finding in (*container_yaml.findings, *tags.findings) if finding.severity == ERROR]
         errors += container_yaml.refused
         if errors:
             first = errors[0]
-            place = f"{first.file}:{first.line}" if first.line else first.file
+            location = f"{first.file}:{first.line}" if first.line else first.file
             more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
-            raise BuildFailedError(f"{place}: {first.message}{more}", solution=first.solution)
+            raise BuildFailedError(f"{location}: {first.message}{more}", solution=first.solution)
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
@@ -148,79 +148,79 @@ class Planner:
         if self.task.scratch:
             return
         component, tag = identity.component, self.task.target["dest_tag_name"]
-        check_component(component, self.task.source, self.site.components)
-        check_reserved(identity.image, component, self.site.repositories)
+        check_component(component, self.task.source_url, self.config.components)
+        check_reserved(identity.repository_path, component, self.config.repositories)
         if not self.session.checkTagPackage(self.task.target["dest_tag"], component):
             raise BuildFailedError(
                 f"package {component} is not in the list of tag {tag}, or blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
-        with self._registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
+        with self._registry.repository(ImageReference(self.config.candidate, identity.repository_path)) as repository:
             check_owner(repository, component, self.session.getBuild)
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
-        wanted = [platform_of(arch) for arch in self.task.arches]
-        resolver = ParentResolver(self.site, self._registry, wanted, self.session.getBuild)
-        found = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
-        for parent in found:
-            known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
-            self.say(f"parent {parent.written} is {parent.pinned}{known}")
-        return found
+        platforms = [platform_of(arch) for arch in self.task.arches]
+        resolver = ParentResolver(self.config, self._registry, platforms, self.session.getBuild)
+        parents = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
+        for parent in parents:
+            koji_build = f" (Koji build {parent.build['nvr']})" if parent.build else ""
+            self.report(f"parent {parent.name} is {parent.pinned}{koji_build}")
+        return parents
 
     def _repo_files(self) -> dict[str, str]:
         """The .repo files of ``--repo-url``, fetched once for all arches."""
         urls = self.task.options.get("yum_repourls") or []
         return {
-            f"repo-url-{number}": fetch_repo_file(url, guard=self.site.guard, deadline=self.deadline)
+            f"repo-url-{number}": fetch_repo_file(url, guard=self.config.address_guard, deadline=self.deadline)
             for number, url in enumerate(urls, 1)
         }  # fmt: skip
 
     def _network(self, repo_files: Mapping[str, str]) -> str:
         """What RUN reaches: nothing, unless the site says so or repositories are elsewhere than in Koji."""
-        if self.site.network not in ("auto", "none"):
-            return self.site.network
-        elsewhere = [
+        if self.config.network not in ("auto", "none"):
+            return self.config.network
+        remote = [
             name
             for name, text in repo_files.items()
-            if not all(self.files.localize(name, text, arch).complete for arch in self.task.arches)
+            if not all(self.koji_topdir.localize(name, text, arch).complete for arch in self.task.arches)
         ]
         target = self.task.target
         # What they have is in the build tag's repository, and its packages are where they were.
         external = [each["external_repo_name"] for each in self.session.getExternalRepoList(target["build_tag"])]
-        if self.site.network == "auto":
-            return "isolated" if elsewhere or external else "none"
-        if elsewhere:
+        if self.config.network == "auto":
+            return "isolated" if remote or external else "none"
+        if remote:
             raise BuildFailedError(
                 "repositories of --repo-url need a network, which this site gives to no build",
                 solution="build without --repo-url, or give it repositories of this Koji",
             )
         if external:
-            self.say(
+            self.report(
                 f"what {', '.join(external)}, external to Koji, has for {target['build_tag_name']} cannot be installed:"
                 " this site gives no build a network"
             )
         return "none"
 
-    def _repository(self) -> str:
+    def _yum_repository(self) -> str:
         """The build tag's repository, below Koji's topdir; empty when the tag has none."""
         target = self.task.target
         repo = self.session.getRepo(target["build_tag"])
         if not repo:
-            self.say(f"tag {target['build_tag_name']} has no repository: RUN gets none")
+            self.report(f"tag {target['build_tag_name']} has no repository: RUN gets none")
             return ""
         path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
 
 
-def build_specs(plan: Plan, task: BuildTask, site: BuilderConfig, nvr: NVR, upload: str) -> list[BuildSpec]:
+def build_specs(plan: Plan, task: BuildTask, config: BuilderConfig, nvr: NVR, upload_directory: str) -> list[BuildSpec]:
     """What each arch is given.
 
-    :param upload: folder on the hub for the files of the build; empty for a scratch build
+    :param upload_directory: folder on the hub for the files of the build; empty for a scratch build
     :raises BuildFailedError: container.yaml asks for what cannot be given
     """
-    url, _, commit = task.source.partition("#")
+    url, _, commit = task.source_url.partition("#")
     labels = {
-        **site.labels,
+        **config.labels,
         "release": nvr.release,
         "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "vcs-ref": commit,
@@ -231,22 +231,22 @@ def build_specs(plan: Plan, task: BuildTask, site: BuilderConfig, nvr: NVR, uplo
         BuildSpec(
             task_id=task.id,
             arch=arch,
-            source=task.source,
+            source=task.source_url,
             component=nvr.name,
             version=nvr.version,
             release=nvr.release,
-            image=plan.identity.image,
+            image=plan.identity.repository_path,
             scratch=task.scratch,
-            parents={parent.written: str(parent.pinned) for parent in plan.parents},
+            parents={parent.name: str(parent.pinned) for parent in plan.parents},
             labels=labels,
-            repository=f"{plan.repository}/{arch}" if plan.repository else "",
+            repository=f"{plan.yum_repository}/{arch}" if plan.yum_repository else "",
             staging=staging.staging_repository(task.id),
-            upload=upload,
-            timeout=site.limits.seconds(plan.container_yaml.buildtime_limit),
+            upload=upload_directory,
+            timeout=config.limits.timeout_for(plan.container_yaml.buildtime_limit),
             network=plan.network,
             repo_files=dict(plan.repo_files),
             environment=release_environment(plan.container_yaml, nvr.release),
-            arguments=site.build_arguments,
+            arguments=config.build_arguments,
         )
         for arch in task.arches
     ]

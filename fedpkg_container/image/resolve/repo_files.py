@@ -38,9 +38,9 @@ def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: De
             f"{_redacted(url)} cannot be read as a .repo file: its URL {problem}",
             solution="give --repo-url the http(s) URL of one",
         )
-    own = Deadline("fetching it", FILE_TIMEOUT, error=_FileTimeoutError)
+    file_deadline = Deadline("fetching it", FILE_TIMEOUT, error=_FileTimeoutError)
     try:
-        text = _fetch(url, guard, deadline.within(own) if deadline else own).decode()
+        text = _fetch(url, guard, deadline.within(file_deadline) if deadline else file_deadline).decode()
         parse_repo_file(text)
     except configparser.Error as error:  # its own words would show what the answer was
         raise _read_error(url, "it has no sections with values in them") from error
@@ -55,9 +55,9 @@ class _FileTimeoutError(FedpkgContainerError):
     """The file's own time has passed."""
 
 
-def _read_error(url: str, why: str) -> RefusedError:
+def _read_error(url: str, reason: str) -> RefusedError:
     return RefusedError(
-        f"{_redacted(url)} cannot be read as a .repo file: {_redacted(why)}",
+        f"{_redacted(url)} cannot be read as a .repo file: {_redacted(reason)}",
         solution="give --repo-url the http(s) URL of one",
     )
 
@@ -76,18 +76,18 @@ def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
             session.mount(scheme, _Adapter(opened, guard))
         for _ in range(MAX_REDIRECTS):
             # Followed here: the library would read the answers that redirect to their end, however long they are.
-            with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as answer:
-                if not answer.is_redirect:
-                    answer.raise_for_status()
-                    return _read_body(answer)
-                url = requests.compat.urljoin(url, answer.headers["location"])
+            with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as response:
+                if not response.is_redirect:
+                    response.raise_for_status()
+                    return _read_body(response)
+                url = requests.compat.urljoin(url, response.headers["location"])
     raise ValueError(f"it was redirected more than {MAX_REDIRECTS} times")
 
 
-def _read_body(answer: requests.Response) -> bytes:
+def _read_body(response: requests.Response) -> bytes:
     content = b""
-    for part in answer.iter_content(16 * 1024):
-        content += part
+    for chunk in response.iter_content(16 * 1024):
+        content += chunk
         if len(content) > MAX_BYTES:
             raise ValueError(f"it is longer than {MAX_BYTES} bytes")
     return content
@@ -102,9 +102,9 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        kinds = self.poolmanager.pool_classes_by_scheme
+        classes = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: self._opened.watching(kind, self._guard) for scheme, kind in kinds.items()
+            scheme: self._opened.watching(pool_class, self._guard) for scheme, pool_class in classes.items()
         }
 
 

@@ -20,16 +20,16 @@ from fedpkg_container.image.resolve.repo_files import parse_repo_file
 
 
 @dataclass(frozen=True)
-class LocalRepoFile:
+class LocalizedRepoFile:
     """A .repo file, pointed at folders of this machine.
 
     :param text: to be given to RUN
-    :param folders: of this machine, by the name under which ``text`` expects them
+    :param directories: of this machine, by the name under which ``text`` expects them
     :param complete: whether everything in it is on this machine, so that no network is needed
     """
 
     text: str
-    folders: dict[str, Path] = field(default_factory=dict)
+    directories: dict[str, Path] = field(default_factory=dict)
     complete: bool = False
 
 
@@ -37,43 +37,43 @@ class LocalRepoFile:
 class KojiTopdir:
     """Koji's files.
 
-    :param topdir: where they are mounted
-    :param topurl: the address of the same; empty where builders know none
+    :param path: where they are mounted
+    :param url: the address of the same; empty where builders know none
     """
 
-    topdir: Path
-    topurl: str = ""
+    path: Path
+    url: str = ""
 
-    def localize(self, name: str, text: str, arch: str) -> LocalRepoFile:
+    def localize(self, name: str, text: str, arch: str) -> LocalizedRepoFile:
         """Point the repositories of a .repo file that Koji itself serves at its topdir.
 
-        :param name: of the file, which names of folders begin with
+        :param path: of the file, which names of folders begin with
         :param arch: Koji's name
         """
         parser = parse_repo_file(text)
-        folders: dict[str, Path] = {}
+        directories: dict[str, Path] = {}
         for number, section in enumerate(parser.sections()):
             path = self._local(parser[section].get("baseurl", ""), arch)
             if path is not None:
-                folder = f"{name}-{number}"
-                folders[folder] = path
-                parser[section]["baseurl"] = repository_url(folder, path)
-                for other in ("mirrorlist", "metalink"):
-                    parser.remove_option(section, other)
-        out = io.StringIO()
-        parser.write(out, space_around_delimiters=False)
-        return LocalRepoFile(out.getvalue(), folders, complete=len(folders) == len(parser.sections()))
+                directory = f"{name}-{number}"
+                directories[directory] = path
+                parser[section]["baseurl"] = repository_url(directory, path)
+                for key in ("mirrorlist", "metalink"):
+                    parser.remove_option(section, key)
+        output = io.StringIO()
+        parser.write(output, space_around_delimiters=False)
+        return LocalizedRepoFile(output.getvalue(), directories, complete=len(directories) == len(parser.sections()))
 
     def _local(self, url: str, arch: str) -> Path | None:
         """The folder of a repository, when it is below the topdir."""
-        url, top = url.strip().replace("$basearch", arch).replace("$arch", arch), self.topurl.rstrip("/")
+        url, top = url.strip().replace("$basearch", arch).replace("$arch", arch), self.url.rstrip("/")
         if not top or not url.startswith(f"{top}/"):
             return None
         try:
-            path = (self.topdir / urllib.parse.unquote(url[len(top) + 1 :])).resolve(strict=True)
+            path = (self.path / urllib.parse.unquote(url[len(top) + 1 :])).resolve(strict=True)
         except (OSError, ValueError):
             return None
-        within = path.is_relative_to(self.topdir.resolve())
+        within = path.is_relative_to(self.path.resolve())
         return path if within and (path / "repodata" / "repomd.xml").is_file() else None
 
 
@@ -92,20 +92,20 @@ TOPLINK = "toplink"
 _PACKAGES, _VOLUMES = "packages", "vol"
 
 
-def local_repo_file(name: str, folder: Path) -> str:
+def local_repo_file(name: str, directory: Path) -> str:
     """The .repo file of a repository of this machine, as RUN sees it."""
     return (
         f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
-        f"baseurl={repository_url(name, folder)}\nenabled=1\ngpgcheck=0\n"
+        f"baseurl={repository_url(name, directory)}\nenabled=1\ngpgcheck=0\n"
     )
 
 
-def repository_url(name: str, folder: Path) -> str:
+def repository_url(name: str, directory: Path) -> str:
     """Where RUN finds a repository of this machine.
 
-    :param name: under which it is handed to ``RepositoryMounts``
+    :param path: under which it is handed to ``RepositoryMounts``
     """
-    return f"file:///{REPOSITORY_DIRECTORY}/{Path(name) / _path_below_topdir(folder)[1]}"
+    return f"file:///{REPOSITORY_DIRECTORY}/{Path(name) / _path_below_topdir(directory)[1]}"
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ class RepositoryMounts:
 
     They are mounted over a folder that the base has, so that nothing of them stays in a layer.
 
-    :param folder: for files of this build
+    :param build_dir: for files of this build
     """
 
     engine: Buildah
-    folder: Path
+    build_dir: Path
     log: BuildLog
 
     def mounts(
@@ -134,62 +134,62 @@ class RepositoryMounts:
         bases: Mapping[str, str],
         dockerfile: Dockerfile,
         *,
-        folders: Mapping[str, Path],
+        directories: Mapping[str, Path],
         files: Mapping[str, str],
     ) -> list[Mount]:
         """What to mount.
 
         :param bases: images of FROM as written → image ID
-        :param folders: repositories of this machine, by name
+        :param directories: repositories of this machine, by name
         :param files: texts of .repo files, by name; those of ``folders`` included
         """
         if not files:
             return []
-        looks = {base: self._look(bases.get(base, "")) for base in _run_bases(dockerfile)}
-        bases_of_run = {base: look.repositories for base, look in looks.items()}
-        if not any(bases_of_run.values()):
-            if bases_of_run:
-                self.log.say(f"RUN gets no repositories: no base image has /{REPOSITORY_DIRECTORY}")
+        properties = {base: self._base_properties(bases.get(base, "")) for base in _run_bases(dockerfile)}
+        has_directory = {base: base_properties.repositories for base, base_properties in properties.items()}
+        if not any(has_directory.values()):
+            if has_directory:
+                self.log.report(f"RUN gets no repositories: no base image has /{REPOSITORY_DIRECTORY}")
             return []
-        if not bases_of_run.get(dockerfile.base, True):
-            self.log.say(
+        if not has_directory.get(dockerfile.base, True):
+            self.log.report(
                 f"{dockerfile.base or SCRATCH} has no /{REPOSITORY_DIRECTORY}: an empty one stays in the image"
             )
-        made = self.folder / "repositories"
-        made.mkdir()
-        inner = []
-        for name, folder in folders.items():
+        directory = self.build_dir / "repositories"
+        directory.mkdir()
+        repository_mounts = []
+        for name, folder in directories.items():
             for path, source in _visible_directories(folder).items():
-                (made / name / path).mkdir(parents=True)
-                inner.append(Mount(source, f"/{REPOSITORY_DIRECTORY}/{Path(name) / path}"))
+                (directory / name / path).mkdir(parents=True)
+                repository_mounts.append(Mount(source, f"/{REPOSITORY_DIRECTORY}/{Path(name) / path}"))
         for name, text in files.items():
-            (made / f"{name}.repo").write_text(text)
-        names = sorted({name for look in looks.values() for name in look.caches})
-        return [Mount(made, f"/{REPOSITORY_DIRECTORY}"), *inner, *map(self._cache, names)]
+            (directory / f"{name}.repo").write_text(text)
+        caches = sorted({name for base_properties in properties.values() for name in base_properties.caches})
+        return [Mount(directory, f"/{REPOSITORY_DIRECTORY}"), *repository_mounts, *map(self._cache_mount, caches)]
 
-    def _cache(self, name: str) -> Mount:
+    def _cache_mount(self, path: str) -> Mount:
         """An empty folder over a cache.
 
         What package managers keep of a repository differs with every download: it must not be in a layer, and is there
         for the next RUN of the same build.
         """
-        cache = self.engine.workspace.new(f"cache-{name.rpartition('/')[2]}")
-        return Mount(cache, f"/{name}", writable=True)
+        cache = self.engine.workspace.new(f"cache-{path.rpartition('/')[2]}")
+        return Mount(cache, f"/{path}", writable=True)
 
-    def _look(self, base: str) -> _BaseProperties:
+    def _base_properties(self, base: str) -> _BaseProperties:
         """Look into a base image, once for each: an image ID always means the same content."""
         if not base:
             return _BaseProperties(repositories=False, caches=())
-        known = self.engine.workspaces.shared / "looks" / f"{base.removeprefix('sha256:')}-{__version__}.json"
+        cache = self.engine.workspaces.shared / "looks" / f"{base.removeprefix('sha256:')}-{__version__}.json"
         with contextlib.suppress(OSError, ValueError, KeyError):
-            seen = json.loads(known.read_text())
-            return _BaseProperties(repositories=bool(seen["repositories"]), caches=tuple(seen["caches"]))
-        look = self._look_inside(base)
-        known.parent.mkdir(exist_ok=True)
-        write_atomically(known, json.dumps(asdict(look)))
-        return look
+            content = json.loads(cache.read_text())
+            return _BaseProperties(repositories=bool(content["repositories"]), caches=tuple(content["caches"]))
+        properties = self._inspect_base(base)
+        cache.parent.mkdir(exist_ok=True)
+        write_atomically(cache, json.dumps(asdict(properties)))
+        return properties
 
-    def _look_inside(self, base: str) -> _BaseProperties:
+    def _inspect_base(self, base: str) -> _BaseProperties:
         root = self.engine.files(base, present=[REPOSITORY_DIRECTORY, *PACKAGE_MANAGER_CACHES])
         caches = (cache for program, cache in PACKAGE_MANAGER_CACHES.items() if os.path.lexists(root / program))
         return _BaseProperties(repositories=(root / REPOSITORY_DIRECTORY).is_dir(), caches=tuple(caches))
@@ -224,5 +224,5 @@ def _visible_directories(repository: Path) -> dict[Path, Path]:
     if topdir is None:
         return {path: repository}
     volumes = sorted((topdir / _VOLUMES).iterdir()) if (topdir / _VOLUMES).is_dir() else []
-    folders = [each for each in (topdir / _PACKAGES, *volumes) if each.is_dir()]
-    return {path: repository, **{each.relative_to(topdir): each.resolve() for each in folders}}
+    directories = [each for each in (topdir / _PACKAGES, *volumes) if each.is_dir()]
+    return {path: repository, **{each.relative_to(topdir): each.resolve() for each in directories}}

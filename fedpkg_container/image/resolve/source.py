@@ -30,16 +30,16 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_P
 class Checkout:
     """A source that was fetched.
 
-    :param folder: the checkout
-    :param url: where it came from, with the exact commit
+    :param path: the checkout
+    :param source_url: where it came from, with the exact commit
     """
 
-    folder: Path
-    url: str
+    path: Path
+    source_url: str
 
 
 def fetch_checkout(
-    scm: Any, workspace: Workspace, say: Callable[[str], None], tick: Callable[[], None] = lambda: None
+    scm: Any, workspace: Workspace, report: Callable[[str], None], tick: Callable[[], None] = lambda: None
 ) -> Checkout:
     """Fetch what a build URL names, in a worker.
 
@@ -53,21 +53,21 @@ def fetch_checkout(
         raise BuildFailedError(reason, solution=solution)
     repository = address(scm)
     remote = repository.removeprefix("git+")
-    say(f"fetching {remote} at {scm.revision}")
-    folder = workspace.new("source")
-    settings = workspace.folder / "gitconfig"
-    settings.write_text(_GITCONFIG)
-    readable = [settings, *([Path(scm.repository)] if scm.scheme == "git+file://" else [])]
+    report(f"fetching {remote} at {scm.revision}")
+    path = workspace.new("source")
+    gitconfig = workspace.folder / "gitconfig"
+    gitconfig.write_text(_GITCONFIG)
+    readable = [gitconfig, *([Path(scm.repository)] if scm.scheme == "git+file://" else [])]
     tick()
 
     def git(*arguments: str, check: bool = True) -> Completed:
         command = [
             "env",
             *_ENVIRONMENT,
-            f"GIT_CONFIG_GLOBAL={settings}",
+            f"GIT_CONFIG_GLOBAL={gitconfig}",
             "git",
             "-C",
-            str(folder),
+            str(path),
             *_SAFE_OPTIONS,
             *arguments,
         ]
@@ -84,7 +84,7 @@ def fetch_checkout(
             f"{remote} at {scm.revision} cannot be fetched: {error.reason}",
             solution="check that the commit is pushed and the repository can be read",
         ) from error
-    return Checkout(folder, f"{repository}#{commit}")
+    return Checkout(path, f"{repository}#{commit}")
 
 
 def _fetch_revision(git: Callable[..., Completed], revision: str) -> str:
@@ -92,18 +92,18 @@ def _fetch_revision(git: Callable[..., Completed], revision: str) -> str:
 
     :param git: runs git in the checkout
     """
-    exact = _COMMIT_ID.fullmatch(revision) is not None
-    if exact and git("fetch", "--quiet", "--depth=1", "origin", revision, check=False).status == 0:
+    is_commit = _COMMIT_ID.fullmatch(revision) is not None
+    if is_commit and git("fetch", "--quiet", "--depth=1", "origin", revision, check=False).status == 0:
         return revision
     git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
-    name = revision if exact else f"origin/{revision.removeprefix('origin/')}"
+    name = revision if is_commit else f"origin/{revision.removeprefix('origin/')}"
     return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").text.strip()
 
 
-def commit_time(folder: Path, workspace: Workspace | None = None) -> int:
+def commit_time(checkout: Path, workspace: Workspace | None = None) -> int:
     """Return when the commit of a checkout was made, in seconds since the epoch.
 
     :param workspace: of the worker that made the checkout; None for a checkout of this user's own
     """
-    command: list[str | Path] = ["git", *_SAFE_OPTIONS, "-C", folder, "log", "-1", "--format=%ct"]
+    command: list[str | Path] = ["git", *_SAFE_OPTIONS, "-C", checkout, "log", "-1", "--format=%ct"]
     return int(run(confined(command, workspace) if workspace else command, timeout=GIT_TIMEOUT).text)

@@ -34,7 +34,7 @@ from fedpkg_container.model.platforms import Platforms
 logger = logging.getLogger("koji.build.container")
 
 
-def _say_wrong_settings() -> None:
+def _log_configuration_errors() -> None:
     """Name everything that is wrong with the site's file in the daemon's log, when it starts."""
     try:
         read_builder_config()
@@ -42,14 +42,14 @@ def _say_wrong_settings() -> None:
         logger.error("no container is built here: %s (%s)", error.reason, error.solution)
 
 
-def _warn_of_vulnerabilities() -> None:
+def _log_vulnerabilities() -> None:
     """Name known vulnerabilities of this builder that nothing holds off, when the daemon starts."""
     for exposure in exposures():
         logger.warning("%s", exposure)
 
 
-_say_wrong_settings()
-_warn_of_vulnerabilities()
+_log_configuration_errors()
+_log_vulnerabilities()
 
 
 class BuildContainerTask(ContainerTask):
@@ -71,59 +71,61 @@ class BuildContainerTask(ContainerTask):
         self.session.cancelTaskChildren(self.id)  # those of an earlier run, when this one began again
         scratch = bool(options.get("scratch"))
         with self.supervised("container-build.log") as log:
-            site = read_builder_config()
+            config = read_builder_config()
             target_info = self.session.getBuildTarget(target)
             if not target_info:
                 raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
-            arches = self._arches(target_info, options)
-            with self.workspace(site) as workspace, self._generator(site) as generator:
+            arches = self._build_tag_arches(target_info, options)
+            with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
-                source = self.checkout(src, log, site, workspace, scratch=scratch, build_tag=build_tag)
+                checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
                 self.checkpoint("fetched")
-                platforms = ContainerYaml.read(source.folder).platforms
-                task = BuildTask(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
+                platforms = ContainerYaml.read(checkout.path).platforms
+                task = BuildTask(
+                    self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
+                )
                 return ContainerBuild(
                     task=task,
-                    site=site,
+                    config=config,
                     session=self.session,
-                    generator=generator,
-                    checkout=source.folder,
-                    files=self.koji_files,
+                    cg_session=cg_session,
+                    checkout=checkout.path,
+                    koji_topdir=self.koji_topdir,
                     log=log,
-                    spawn=self._spawn,
-                    after=self.checkpoint,
+                    run_arch_tasks=self._run_arch_tasks,
+                    on_step=self.checkpoint,
                 ).run()
 
-    def _arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    def _build_tag_arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
         """The arches of the build tag, limited to those that were asked for."""
-        config = self.session.getBuildConfig(target["build_tag"])
-        arches = [koji.canonArch(arch) for arch in (config["arches"] or "").split()]
+        build_config = self.session.getBuildConfig(target["build_tag"])
+        arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
         if not arches:
-            raise BuildFailedError(f"tag {config['name']} has no arches", solution="ask a release engineer")
-        wanted = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
-        chosen = [arch for arch in arches if not wanted or arch in wanted]
+            raise BuildFailedError(f"tag {build_config['name']} has no arches", solution="ask a release engineer")
+        requested = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
+        chosen = [arch for arch in arches if not requested or arch in requested]
         if not chosen:
             raise BuildFailedError(
-                f"none of the arches {' '.join(wanted)} is built in tag {config['name']} ({' '.join(arches)})",
+                f"none of the arches {' '.join(requested)} is built in tag {build_config['name']} ({' '.join(arches)})",
                 solution="choose some of those with --arches",
             )
         return list(dict.fromkeys(chosen))
 
     @staticmethod
-    def _chosen(arches: list[str], platforms: Platforms) -> list[str]:
+    def _remaining_arches(arches: list[str], platforms: Platforms) -> list[str]:
         """The arches that container.yaml leaves."""
-        chosen = platforms.choose(arches)
-        if not chosen:
+        remaining = platforms.choose(arches)
+        if not remaining:
             raise BuildFailedError(
                 f"platforms of container.yaml leave none of {' '.join(arches)}", solution="mend platforms.only or .not"
             )
-        return chosen
+        return remaining
 
     @contextlib.contextmanager
-    def _generator(self, site: BuilderConfig) -> Iterator[Any]:
+    def _cg_session(self, config: BuilderConfig) -> Iterator[Any]:
         """The session that reserves and imports: the site's shared account, or the builder's own."""
-        account = site.generator
+        account = config.content_generator
         if not account.certificate and not account.keytab:
             yield self.session
             return
@@ -136,26 +138,26 @@ class BuildContainerTask(ContainerTask):
             with contextlib.suppress(koji.GenericError, requests.RequestException):
                 session.logout()
 
-    def _spawn(self, specs: list[BuildSpec]) -> list[BuiltImage]:
+    def _run_arch_tasks(self, specs: list[BuildSpec]) -> list[BuiltImage]:
         """One task an arch, all at the same time; their results when all have ended well.
 
         When one fails, the others are canceled.
 
         :raises BuildFailedError: the first error, with its arch
         """
-        earlier = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
-        suffix = f", again after {earlier}" if earlier else ""
-        ids: list[int] = []
+        earlier_tasks = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
+        suffix = f", again after {earlier_tasks}" if earlier_tasks else ""
+        task_ids: list[int] = []
         try:
             for spec in specs:
-                ids.append(self._subtask(spec, spec.arch + suffix))
-            results = self.wait(ids, all=True, failany=True)
+                task_ids.append(self._subtask(spec, spec.arch + suffix))
+            results = self.wait(task_ids, all=True, failany=True)
         except (koji.GenericError, Fault) as error:
             self.session.cancelTaskChildren(self.id)
-            raise (first_failure(self.session, ids) or error) from error
-        return [self._received(results[task_id], task_id, spec.arch) for task_id, spec in zip(ids, specs)]
+            raise (first_failure(self.session, task_ids) or error) from error
+        return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]
 
-    def _received(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+    def _download_result(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
         """The image that the task of an arch has described in its output."""
 
         def read(name: str, offset: int, size: int) -> bytes:
@@ -188,21 +190,21 @@ class CreateContainerTask(ContainerTask):
         :param spec: of ``fedpkg_container.model.build``
         :returns: what ``fedpkg_container.image.publish.arch_result`` needs to find the description of the image
         """
-        wanted = BuildSpec.unpack(spec)
-        with self.supervised(f"{wanted.arch}.log") as log:
-            site = read_builder_config()
-            with self.engine(site) as engine:
-                source = self.checkout(wanted.source, log, site, engine.workspace, scratch=wanted.scratch)
+        build_spec = BuildSpec.unpack(spec)
+        with self.supervised(f"{build_spec.arch}.log") as log:
+            config = read_builder_config()
+            with self.engine(config) as engine:
+                checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
                 self.checkpoint("fetched again")
                 build = ArchBuild(
-                    spec=wanted,
-                    site=site,
+                    spec=build_spec,
+                    config=config,
                     engine=engine,
-                    source=source.folder,
-                    koji=self.koji_files,
-                    folder=engine.folder,
+                    checkout=checkout.path,
+                    koji_topdir=self.koji_topdir,
+                    build_dir=engine.folder,
                     log=log,
-                    upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
-                    after=self.checkpoint,
+                    upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{build_spec.upload}/{folder}"),
+                    on_step=self.checkpoint,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))

@@ -21,7 +21,7 @@ from fedpkg_container.text import printable_line
 #: What ``--background`` adds to Koji's default priority.
 BACKGROUND = 5
 #: Options of the command that are sent to the hub under the same name.
-SENT = (
+SAME_NAME_OPTIONS = (
     "scratch",
     "isolated",
     "yum_repourls",
@@ -83,51 +83,51 @@ def _parser(command: str, options: Any) -> optparse.OptionParser:
     return parser
 
 
-def _read(parser: optparse.OptionParser, args: list[str]) -> tuple[optparse.Values, str, str]:
+def _parse_arguments(parser: optparse.OptionParser, args: list[str]) -> tuple[optparse.Values, str, str]:
     """The options, the target and the source; ends the program where they cannot be used."""
-    given, words = parser.parse_args(args)
-    if len(words) != 2:
+    values, positional = parser.parse_args(args)
+    if len(positional) != 2:
         parser.error("Exactly two arguments (a build target and a SCM URL) are required")
-    target, source = words
+    target, source = positional
     if "://" not in source:
         parser.error("scm URL does not look like an URL to a source repository")
     if "#" not in source:
         parser.error("scm URL must be of the form <url_to_repository>#<revision>)")
-    for problem in _problems(given):
+    for problem in _option_problems(values):
         parser.error(problem)
-    return given, target, source
+    return values, target, source
 
 
-def _problems(given: optparse.Values) -> Iterator[str]:
+def _option_problems(values: optparse.Values) -> Iterator[str]:
     """What is wrong with the options, in upstream's words."""
-    modifications = given.operator_csv_modifications_url
-    if given.arch_override and not (given.scratch or given.isolated):
+    modifications = values.operator_csv_modifications_url
+    if values.arch_override and not (values.scratch or values.isolated):
         yield "--arch-override is only allowed for --scratch or --isolated builds"
-    if given.signing_intent and given.compose_ids:
+    if values.signing_intent and values.compose_ids:
         yield "--signing-intent cannot be used with --compose-id"
-    if modifications and not given.isolated:
+    if modifications and not values.isolated:
         yield "Only --isolated builds support option --operator-csv-modifications-url"
     if modifications and "://" not in modifications:
         yield "Value provided to --operator-csv-modifications-url does not look like an URL"
-    if not given.git_branch:
+    if not values.git_branch:
         yield "git-branch must be specified"
-    if given.isolated and given.scratch:
+    if values.isolated and values.scratch:
         yield "Build cannot be both isolated and scratch"
 
 
-def _options(parser: optparse.OptionParser, given: optparse.Values, *, flatpak: bool) -> dict[str, Any]:
+def _task_options(parser: optparse.OptionParser, values: optparse.Values, *, flatpak: bool) -> dict[str, Any]:
     """What is sent: the options that were given."""
-    sent = {name: value for name in SENT if (value := getattr(given, name)) is not None}
-    if given.arch_override:
-        sent["arch_override"] = parse_arches(given.arch_override)
+    task_options = {name: value for name in SAME_NAME_OPTIONS if (value := getattr(values, name)) is not None}
+    if values.arch_override:
+        task_options["arch_override"] = parse_arches(values.arch_override)
     if flatpak:
-        sent["flatpak"] = True
-    if "userdata" in sent:
+        task_options["flatpak"] = True
+    if "userdata" in task_options:
         try:
-            sent["userdata"] = json.loads(given.userdata)
+            task_options["userdata"] = json.loads(values.userdata)
         except ValueError as error:
             parser.error(f"--userdata is not JSON: {error}")
-    return sent
+    return task_options
 
 
 def _build(
@@ -138,26 +138,26 @@ def _build(
     :param options: the program's
     :returns: the program's exit status; None is 0
     """
-    given, target, source = _read(parser, args)
-    sent = _options(parser, given, flatpak=flatpak)
+    values, target, source = _parse_arguments(parser, args)
+    task_options = _task_options(parser, values, flatpak=flatpak)
     activate_session(session, options)
-    _check_target(parser, session, target, scratch=bool(given.scratch))
-    named = {"channel": given.channel_override} if given.channel_override else {}
-    priority = BACKGROUND if given.background else None
-    task_id = session.buildContainer(source, target, sent, priority=priority, **named)
-    if not given.quiet:
+    _check_target(parser, session, target, scratch=bool(values.scratch))
+    channel = {"channel": values.channel_override} if values.channel_override else {}
+    priority = BACKGROUND if values.background else None
+    task_id = session.buildContainer(source, target, task_options, priority=priority, **channel)
+    if not values.quiet:
         print(f"Created task: {task_id}")
-    if options.weburl and not given.quiet:
+    if options.weburl and not values.quiet:
         print(f"Task info: {options.weburl}/taskinfo?taskID={task_id}")
-    if given.wait is False or (given.wait is None and _running_in_bg()):
+    if values.wait is False or (values.wait is None and _running_in_bg()):
         return None
     session.logout()
     status: int = watch_tasks(
-        session, [task_id], quiet=given.quiet, poll_interval=options.poll_interval, topurl=options.topurl
+        session, [task_id], quiet=values.quiet, poll_interval=options.poll_interval, topurl=options.topurl
     )
     if status == 0:
         print(f"Task Result ({task_id}):")
-        _show(_with_addresses(session.getTaskResult(task_id), options.weburl))
+        _print_result(_with_build_urls(session.getTaskResult(task_id), options.weburl))
     return status
 
 
@@ -173,7 +173,7 @@ def _check_target(parser: optparse.OptionParser, session: Any, name: str, *, scr
         parser.error(f"Destination tag {tag['name']} is locked")
 
 
-def _with_addresses(result: Any, weburl: str) -> Any:
+def _with_build_urls(result: Any, weburl: str) -> Any:
     """A task's result with the addresses of its builds in place of their ids."""
     if not isinstance(result, Mapping):
         return result
@@ -181,14 +181,14 @@ def _with_addresses(result: Any, weburl: str) -> Any:
     return {**result, "koji_builds": builds}
 
 
-def _show(value: Any, level: int = 0) -> None:
+def _print_result(value: Any, level: int = 0) -> None:
     """A task's result, a line for each value: keys in order, what is in them below."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             print(f"{'  ' * level}{printable_line(str(key))}:")
-            _show(value[key], level + 1)
+            _print_result(value[key], level + 1)
     elif isinstance(value, list):
         for item in value:
-            _show(item, level + 1)
+            _print_result(item, level + 1)
     else:
         print(f"{'  ' * level}{printable_line(str(value))}")
