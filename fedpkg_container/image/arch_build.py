@@ -1,4 +1,4 @@
-"""One arch of a build: from the source to an image in staging, and everything that is recorded of it."""
+"""The build on one architecture: from the checkout to an image in staging, and its description."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from fedpkg_container.registry.skopeo import Registry
 
 @dataclass(frozen=True)
 class ArchBuild:
-    """What the build of one arch works with.
+    """The inputs of the build on one architecture.
 
-    :param checkout: the checkout at the exact commit
-    :param koji_topdir: Koji's files, where repositories are
-    :param build_dir: a folder for files of this build
+    :param checkout: checkout directory at the exact commit
+    :param koji_topdir: Koji's topdir, with the yum repositories
+    :param build_dir: directory for files of this build
     :param on_step: called after each step
     """
 
@@ -55,10 +55,10 @@ class ArchBuild:
     on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
-        """Build, look inside, push.
+        """Build the image, inspect it and push it to staging.
 
-        :raises BuildFailedError: a step of the Dockerfile failed
-        :raises RegistryError: a registry could not be reached, or refused
+        :raises BuildFailedError: if an instruction of the Dockerfile failed
+        :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
         dockerfile = Dockerfile.read(self.checkout, spec.arguments)
@@ -74,14 +74,14 @@ class ArchBuild:
         self.on_step("pulled")
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
-        with ThreadPoolExecutor(1) as executor:
+        with ThreadPoolExecutor(1) as executor:  # the queries take seconds of their own
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
         self.on_step("executed")
         with ArchFiles(spec, self.engine, self.build_dir, log, self.upload).of(image_id) as upload_files:
             log.report("reading the image's RPMs")
             contents = inspect_image(self.engine, image_id)
-            log.report(f"the image holds {len(contents['components'])} RPMs")
+            log.report(f"the image has {len(contents.packages)} RPMs")
             self.on_step("read")
             warnings = format_warnings(lambda: self.engine.configuration(image_id), self.config.formats)
             reference, variants = self._push(image_id)
@@ -91,7 +91,7 @@ class ArchBuild:
                 Registry(self.config.access),
                 spec.arch,
                 reference,
-                **contents,
+                contents,
                 buildroot=buildroot.result(),
                 parent_id=f"sha256:{parent}" if parent else "",
             )
@@ -100,7 +100,7 @@ class ArchBuild:
             return replace(built, warnings=warnings, files=files, variants=variants)
 
     def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
-        """Push to staging, under tags that no other build has; the image, and the digests of its other formats."""
+        """Push to staging, under tags unique to this build; return the image, and the digests of its other formats."""
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
         staged = ImageReference(self.config.candidate, self.spec.staging, tag=name)
         self.log.report(f"pushing {staged}")
@@ -113,6 +113,11 @@ class ArchBuild:
         }
 
     def _pull(self, name: str, pinned: str, deadline: Deadline) -> BaseImage:
+        """Pull a parent image.
+
+        :param name: reference as written in FROM
+        :param pinned: the same image by digest
+        """
         self.log.report(f"pulling {pinned}")
         check_disk = disk_guard(self.build_dir, self.config.limits, self.log)
         image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
@@ -142,7 +147,7 @@ class ArchBuild:
         return build_image(self.engine, recipe, mounts, self.build_dir, self.log)
 
     def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
-        """The build tag's repository and those of .repo files, as RUN sees them."""
+        """Return the mounts for the build tag's repository and the .repo files of the build."""
         directories, files = {}, {}
         if self.spec.repository:
             directories["build-tag"] = self._build_tag()
@@ -158,6 +163,6 @@ class ArchBuild:
         repository = self.koji_topdir.path / self.spec.repository
         if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
-                f"the repository {repository} cannot be read by the builder", solution="mount Koji's topdir there"
+                f"the builder cannot read the repository {repository}", solution="mount Koji's topdir on the builder"
             )
         return repository

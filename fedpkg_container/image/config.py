@@ -1,7 +1,8 @@
-"""What a site decides for its builders: one INI file, where Koji's builder plugins keep theirs."""
+"""Configuration of the builders: one INI file beside those of Koji's builder plugins."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -19,15 +20,15 @@ from fedpkg_container.registry.manifests import FORMATS
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 
-#: The file, and the variable that names another one.
+#: The default path, and the environment variable that overrides it.
 CONFIG_PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
 CONFIG_VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
 
-#: Where floating tags can come from.
+#: Sources of floating tags.
 FLOATING_TAG_SOURCES = ("version", "latest", "container-yaml", "additional-tags")
-#: What of a build's network is decided when: always the same, or by what its repositories need.
+#: Network of RUN: ``auto`` depends on the build's repositories, the others are fixed.
 NETWORK_MODES = ("auto", "none", "isolated", "host")
-#: Sections whose settings are names of the site's own choice.
+#: Sections with arbitrary option names.
 _FREE_SECTIONS = ("labels", "build_arguments", "components", "repositories")
 _KNOWN = {
     "registry": {
@@ -37,6 +38,7 @@ _KNOWN = {
         "sources",
         "formats",
         "timeout",
+        "retry_timeout",
         "patience",
         "allowed_hosts",
     },
@@ -60,25 +62,27 @@ _KNOWN = {
     **{section: set() for section in _FREE_SECTIONS},
 }
 _GIGABYTE = 10**9
-#: Seconds for which a registry that fails is asked again, where the site says nothing.
+#: Default of ``retry_timeout``, seconds.
 RETRY_TIMEOUT = 60
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one arch of a build may use.
+    """Resource limits of a build on one architecture; named after the options of ``[limits]``.
 
-    :param build_timeout: seconds, where container.yaml says nothing
-    :param build_timeout_max: seconds, whatever container.yaml says
+    :param build_timeout: seconds for RUN, unless container.yaml requests another time
+    :param build_timeout_max: seconds, the most that container.yaml may request
     :param build_size: bytes that a build may write into its layers
-    :param log_size: bytes of its log
-    :param free_space: bytes that must stay free in the file system of the builds
+    :param log_size: bytes of the build log
+    :param free_space: bytes that must stay free in the builds' file system
     :param memory: bytes that a worker may use; 0 for no limit
     :param processes: processes and threads of a worker; 0 for no limit
-    :param build_files: files and directories that a build may make
-    :param free_files: inodes that must stay free in the file system of the builds
-    :param base_image_size: bytes that a base image may take unpacked
-    :param prepare_timeout: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
+    :param build_files: files and directories that a build may create
+    :param free_files: inodes that must stay free in the builds' file system
+    :param base_image_size: bytes of an unpacked base image
+    :param prepare_timeout: seconds for all downloads before RUN: parent images, .repo files, sources, base images
     """
 
     build_timeout: int = 4 * 3600
@@ -94,31 +98,30 @@ class Limits:
     prepare_timeout: int = 3600
 
     def preparation_deadline(self) -> Deadline:
-        """Return the deadline, from now on, of everything that precedes RUN."""
+        """Return the deadline for everything before RUN, starting now."""
         return Deadline(
-            "fetching what the build needs",
+            "downloading the build's inputs",
             self.prepare_timeout,
-            "build again when the registries and servers that it names are faster; the limit is the site's"
-            " (prepare_timeout)",
+            "build again when the registries and servers are faster; the limit is set by the site (prepare_timeout)",
         )
 
     def timeout_for(self, requested: int) -> int:
-        """How long a build may take.
+        """Return the time limit of a build, in seconds.
 
-        :param requested: what container.yaml says; 0 for nothing
+        :param requested: seconds requested by container.yaml; 0 for the default
         """
         return min(requested or self.build_timeout, self.build_timeout_max)
 
 
 @dataclass(frozen=True)
 class ContentGenerator:
-    """The content generator: the shared account as which builds are imported.
+    """The content generator and its shared account, which imports builds.
 
-    :param name: of the content generator
-    :param certificate: a PEM file to log in with; with neither this nor a keytab, the builder's own session imports
-    :param keytab: of ``principal``, for Kerberos
-    :param server_ca: the authority of the hub's certificate; None: the system's
-    :param store_archives: whether images are stored in Koji; otherwise it records them without their content
+    :param name: name of the content generator
+    :param certificate: PEM file to log in with; with neither this nor a keytab, the builder's own session imports
+    :param keytab: Kerberos keytab of ``principal``
+    :param server_ca: CA of the hub's certificate; None for the system's CAs
+    :param store_archives: whether Koji stores the images' archives, or only their metadata
     """
 
     name: str
@@ -133,9 +136,9 @@ class ContentGenerator:
 class Lookaside:
     """The lookaside cache.
 
-    :param url: where files are downloaded from
-    :param namespaced: whether names in it begin with the namespace of dist-git
-    :param hash: the type of hash of entries that name none
+    :param url: download URL
+    :param namespaced: whether paths in the cache start with the dist-git namespace
+    :param hash: hash type of entries that name none
     """
 
     url: str
@@ -145,23 +148,23 @@ class Lookaside:
 
 @dataclass(frozen=True)
 class BuilderConfig:
-    """A site's decisions.
+    """The configuration of a site's builders.
 
-    :param candidate: the registry to which images are pushed, host and port
-    :param sources: registries and repositories that FROM may name, ``registry.example.org/base``; empty for all
-    :param formats: formats of manifests; tags point to the first
-    :param state: folder in which builds keep their layers
-    :param account: whose subordinate IDs workers have
-    :param isolation: what executes RUN; None: found out at the first build
-    :param network: what RUN may reach: auto, none, isolated or host
-    :param denied_networks: what an isolated network does not reach, besides the builder itself
-    :param base_images_keep: days for which a base image stays on a builder after its last use; 0: for good
-    :param floating_tag_sources: where floating tags come from
-    :param lookaside: None: the site has none
-    :param labels: added to every image
-    :param build_arguments: given to every build
-    :param components: source repository, by name or path → packages that it may build besides its own
-    :param repositories: repository in the registry → packages for which it is reserved
+    :param candidate: candidate registry that images are pushed to, host and port
+    :param sources: registries and repositories that FROM may name, e.g. ``registry.example.org/base``; empty for all
+    :param formats: manifest formats; tags point to the first
+    :param state: directory for the builds' layers
+    :param account: user whose subordinate IDs the workers have
+    :param isolation: how RUN is isolated; None to detect it at the first build
+    :param network: network of RUN: auto, none, isolated or host
+    :param denied_networks: networks that an isolated network cannot reach, in addition to the builder itself
+    :param base_images_keep: days that a base image stays on a builder after its last use; 0 for no limit
+    :param floating_tag_sources: sources of floating tags
+    :param lookaside: None if the site has no lookaside cache
+    :param labels: labels added to every image
+    :param build_arguments: build arguments of every build
+    :param components: source repository, by name or path → packages that it may build in addition to its own
+    :param repositories: registry repository → packages that it is reserved for
     """
 
     candidate: str
@@ -185,27 +188,29 @@ class BuilderConfig:
 
     @property
     def address_guard(self) -> AddressGuard:
-        """The addresses that are connected to for a packager, whatever names they have."""
+        """The addresses that may be connected to on behalf of a packager, whatever their names."""
         return AddressGuard(self.denied_networks)
 
     def preparation_access(self, deadline: Deadline) -> Access:
-        """How registries are reached while a build is prepared: one that fails is not waited for, as nothing is lost.
+        """Return registry access for the preparation of a build.
 
-        :param deadline: when all requests have to have ended
+        It fails at once instead of retrying, as no work would be lost.
+
+        :param deadline: end of all requests
         """
         return replace(self.access.impatient(), deadline=deadline)
 
     def allows_parent(self, image: ImageReference) -> bool:
-        """Whether images may be built on this one."""
+        """Return whether FROM may name this image."""
         name = f"{image.registry}/{image.repository}"
         return not self.sources or any(name == each or name.startswith(f"{each}/") for each in self.sources)
 
 
 def read_builder_config(path: Path | None = None) -> BuilderConfig:
-    """Read the site's file.
+    """Read the configuration file.
 
-    :param path: the file; by default the one that the variable names, or the usual one
-    :raises ConfigurationError: it is missing, or some of its values are wrong; all are named
+    :param path: the file; by default the one named by ``CONFIG_VARIABLE``, or ``CONFIG_PATH``
+    :raises ConfigurationError: if the file cannot be read or has invalid options; all of them are named
     """
     path = path or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
     settings = Settings.read(path)
@@ -239,25 +244,25 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
 
 
 def _package_lists(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
-    """A section that lists packages for each repository.
+    """Return a section that lists packages per repository.
 
-    :param problem_of: what keeps a text from being the name of such a repository
+    :param problem_of: returns why a text is not a valid repository, or an empty text
     """
-    found = {}
+    packages = {}
     for name in settings.section(section):
-        found[name] = settings.words(section, name)
+        packages[name] = settings.words(section, name)
         if problem := problem_of(name):
-            settings.complain(section, name, f"names no repository: it {problem}")
-        if not found[name]:
+            settings.complain(section, name, f"is not a valid repository: it {problem}")
+        if not packages[name]:
             settings.complain(section, name, "lists no package")
-        for word in found[name]:
+        for word in packages[name]:
             if problem := package_problem(word):
                 settings.complain(section, name, f"= {word}: {problem}")
-    return found
+    return packages
 
 
 def _path_problem(path: str) -> str:
-    """What keeps a text from being the name, or the path, of a source repository; empty when nothing does."""
+    """Return why a text is not a valid name or path of a source repository; empty if it is."""
     return next(filter(None, map(package_problem, path.split("/"))), "")
 
 
@@ -266,11 +271,13 @@ def _sources(settings: Settings) -> tuple[str, ...]:
 
 
 def _trusted_hosts(settings: Settings) -> tuple[str, ...]:
-    """The hosts that may be at any address: the registries that the site names, and where they may send a builder."""
+    """Return the hosts that may have any address: the configured registries, and the hosts they may redirect to."""
     allowed = settings.words("registry", "allowed_hosts")
     for word in allowed:
         if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", word):
-            settings.complain("registry", "allowed_hosts", f"= {word}: must be hosts, as auth.example.org or host:5000")
+            settings.complain(
+                "registry", "allowed_hosts", f"= {word}: must be hosts, e.g. auth.example.org or host:5000"
+            )
     registries = (each.partition("/")[0] for each in (settings.text("registry", "candidate"), *_sources(settings)))
     return tuple(dict.fromkeys([*registries, *allowed]))
 
@@ -280,20 +287,28 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
         settings.path("registry", "certificates"),
         settings.path("registry", "auth_file"),
         timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        patience=settings.number("registry", "patience", RETRY_TIMEOUT, unit="seconds", least=0),
+        patience=settings.number("registry", _retry_option(settings), RETRY_TIMEOUT, unit="seconds", least=0),
         guard=guard,
     )
+
+
+def _retry_option(settings: Settings) -> str:
+    """Return the name of ``retry_timeout`` in the file; ``patience``, its old name, is deprecated."""
+    if settings.text("registry", "retry_timeout") or not settings.text("registry", "patience"):
+        return "retry_timeout"
+    logger.warning("[registry] patience is deprecated: rename it to retry_timeout")
+    return "patience"
 
 
 def _isolation(settings: Settings) -> Isolation | None:
     kind = settings.text("engine", "isolation") or "auto"
     runtime = settings.text("engine", "runtime")
     if kind == "chroot":
-        settings.complain("engine", "isolation", "= chroot is not supported any more: remove it")
+        settings.complain("engine", "isolation", "= chroot is not supported: remove the option")
     elif kind not in ("auto", "oci"):
         settings.complain("engine", "isolation", f"= {kind}: must be auto or oci")
     elif kind == "oci" and not runtime:
-        settings.complain("engine", "isolation", "= oci needs a runtime, runc or crun")
+        settings.complain("engine", "isolation", "= oci requires runtime = runc or crun")
     return Isolation(runtime) if kind == "oci" else None
 
 
@@ -331,9 +346,9 @@ def _content_generator(settings: Settings) -> ContentGenerator:
         store_archives=settings.choice(section, "archives", ("store", "reference")) == "store",
     )
     if generator.certificate and generator.keytab:
-        settings.complain(section, "keytab", "and certificate exclude each other")
+        settings.complain(section, "keytab", "and certificate are mutually exclusive")
     if bool(generator.keytab) != bool(generator.principal):
-        settings.complain(section, "keytab", "and principal go together")
+        settings.complain(section, "keytab", "and principal must be set together")
     return generator
 
 

@@ -1,4 +1,4 @@
-"""A whole build, as the ``buildContainer`` task runs it: everything around the arches."""
+"""A whole build, as run by the ``buildContainer`` task: everything except the builds on each architecture."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from fedpkg_container.signals import uninterrupted
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that the registry may take for a request of a build that failed: kojid kills those that were canceled soon.
+#: Seconds for each registry request during the cleanup of a failed build: kojid soon kills canceled tasks.
 CLEANUP_TIMEOUT = 4.0
-#: Builds one image for each spec, somewhere, and waits for them.
+#: Builds one image per spec, and waits for all of them.
 RunArchTasks = Callable[[list[BuildSpec]], list[BuiltImage]]
 
 
@@ -45,11 +45,11 @@ RunArchTasks = Callable[[list[BuildSpec]], list[BuiltImage]]
 class ContainerBuild:
     """The pipeline of one build.
 
-    :param session: of the builder
-    :param cg_session: session of the site's shared account
-    :param checkout: the source at the exact commit
-    :param koji_topdir: Koji's files on this builder
-    :param run_arch_tasks: builds the arches
+    :param session: hub session of the builder
+    :param cg_session: hub session of the content generator's account
+    :param checkout: checkout directory at the exact commit
+    :param koji_topdir: Koji's topdir on this builder
+    :param run_arch_tasks: builds the images of all architectures
     :param on_step: called after each step
     """
 
@@ -64,9 +64,9 @@ class ContainerBuild:
     on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> dict[str, Any]:
-        """Build; the result of the task.
+        """Build and record the image; return the result of the task.
 
-        :raises FedpkgContainerError: a step failed; nothing stays reserved and nothing in staging
+        :raises FedpkgContainerError: if a step failed; the NVR is released and staging is empty
         """
         started = time.time()
         earlier_build = recorded_build(self.session, self.task)
@@ -116,7 +116,7 @@ class ContainerBuild:
         return Reservations(self.cg_session, self.config.content_generator.name, self.task.id)
 
     def _reserve(self, plan: Plan) -> tuple[Reservation | None, NVR]:
-        """Reserve the NVR; a scratch build has one that nobody else can have."""
+        """Reserve the NVR; a scratch build gets one that no other build can have."""
         identity = plan.identity
         if self.task.scratch:
             return None, NVR(identity.component, identity.version, identity.release or f"scratch.{self.task.id}")
@@ -126,18 +126,18 @@ class ContainerBuild:
         return reservation, reservation.nvr
 
     def _refund_reservation(self, reservation: Reservation, *, canceled: bool) -> None:
-        """Give the NVR back, unless it was imported; what cannot be given back now the next build frees."""
+        """Release the NVR, unless the build was imported; a failure is left to the next build, which releases it."""
         try:
             build = self.cg_session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 self._reservations.refund(reservation, canceled=canceled)
         except (koji.GenericError, requests.RequestException) as error:
-            logger.warning("%s could not be given back: %s", reservation.nvr, error)
+            logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
     def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> dict[str, Any]:
         repository = ImageReference(self.config.candidate, plan.identity.repository_path)
         upload_directory = "" if self.task.scratch else create_upload_directory(self.cg_session, str(self.task.id))
-        self._empty_staging()  # of an earlier run of this task, which was killed
+        self._empty_staging()  # an earlier run of this task may have been killed
         self.on_step("reserved")
         images = self.run_arch_tasks(build_specs(plan, self.task, self.config, nvr, upload_directory))
         self.on_step("built")
@@ -163,7 +163,7 @@ class ContainerBuild:
         return {**result, "user_warnings": sorted(set(warnings))} if warnings else result
 
     def _tags(self, plan: Plan, nvr: NVR, repository: ImageReference) -> tuple[names.BuildTags, list[str]]:
-        """The tags of the build, and what is to be said of those that it does not get."""
+        """Return the tags of the build, and notes about floating tags that it does not get."""
         unique = names.unique_tag(self.task.id, scratch=self.task.scratch)
         if self.task.scratch:
             return names.BuildTags(unique), []
@@ -172,23 +172,23 @@ class ContainerBuild:
         requested = plan.floating_tags.of(nvr)
         newer_builds = FloatingTagUpdater(self.session, self._registry, repository).tags_of_newer_builds(nvr, requested)
         notes = [
-            f"floating tag {tag} stays with {newer_nvr}, which is newer" for tag, newer_nvr in newer_builds.items()
+            f"floating tag {tag} is kept by the newer build {newer_nvr}" for tag, newer_nvr in newer_builds.items()
         ]
         for note in notes:
             self.log.report(note)
         return names.BuildTags(unique, nvr.primary_tag, requested), [*plan.floating_tags.warnings, *notes]
 
     def _empty_staging(self, timeout: float | None = None) -> None:
-        """Empty this task's staging, however the build ended; what cannot be deleted now the pruner finds later.
+        """Delete the images of this task in staging; what cannot be deleted now is left to ``prune``.
 
-        :param timeout: seconds for one request
+        :param timeout: seconds per request
         """
         staging_reference = ImageReference(self.config.candidate, staging.staging_repository(self.task.id))
         try:
             with uninterrupted():
                 staging.empty(Registry(self.config.access.impatient(timeout)), staging_reference)
         except FedpkgContainerError as error:
-            logger.warning("%s could not be emptied: %s", staging_reference, error)
+            logger.warning("cannot delete the images in %s: %s", staging_reference, error)
 
     def _provenance(self, plan: Plan, nvr: NVR, started: float) -> Provenance:
         options = self.task.options

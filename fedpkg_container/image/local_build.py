@@ -1,4 +1,4 @@
-"""A build on the packager's own machine: the builder's steps and engine, without hub and registry."""
+"""A build on the packager's own machine: the steps and engine of a builder, without hub and registry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.building.log import BuildLog, EchoedLog
 from fedpkg_container.image.building.recipe import BuildRecipe, build_image, merge_labels, release_environment
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.inspect.describe import inspect_image
@@ -34,20 +34,20 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.skopeo import Access
 
-#: Seconds that one build may take.
+#: Seconds for one build, and for one git command.
 BUILD_TIMEOUT = 4 * 3600.0
 GIT_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
 class LocalBuildRequest:
-    """What is built.
+    """The arguments of a local build.
 
-    :param checkout: folder of the checkout; its files are taken as they are
-    :param arch: Koji's name; empty for this machine's
-    :param repositories: repositories of this machine, by name
-    :param repo_files: texts of .repo files, by name
-    :param network: what RUN reaches: none, or host
+    :param checkout: checkout directory; its files are used as they are
+    :param arch: Koji's name of the architecture; empty for that of this machine
+    :param repositories: local yum repositories, by name
+    :param repo_files: contents of .repo files, by name
+    :param network: network of RUN: none or host
     """
 
     checkout: Path
@@ -61,9 +61,9 @@ class LocalBuildRequest:
 class LocalImage:
     """An image in local storage.
 
-    :param name: as podman knows it
-    :param image_id: without ``sha256:``
-    :param packages: how many RPMs are in it
+    :param name: its podman name
+    :param image_id: image ID, without ``sha256:``
+    :param packages: number of RPMs in it
     """
 
     name: str
@@ -72,11 +72,11 @@ class LocalImage:
 
 
 def build_locally(request: LocalBuildRequest, state: Path, show: Callable[[Sequence[str]], None]) -> LocalImage:
-    """Build the checkout, and bring the image into local storage.
+    """Build a checkout, and copy the image into local storage.
 
-    :param state: folder for stores, made when it is not there
-    :param show: gets lines of the log as they come
-    :raises FedpkgContainerError: a step failed; nothing is left but base images
+    :param state: directory for stores, created if missing
+    :param show: called with new lines of the log
+    :raises FedpkgContainerError: if a step failed; only base images are left in ``state``
     """
     rootless.enter()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,20 +84,8 @@ def build_locally(request: LocalBuildRequest, state: Path, show: Callable[[Seque
     isolation = choose(workspaces)
     with workspaces.open("local") as workspace:
         engine = Buildah(workspaces, workspace, isolation=isolation, access=Access(None, None))
-        with _ShownLog(workspace.folder / "build.log", show) as log:
+        with EchoedLog(workspace.folder / "build.log", lambda line: show([line])) as log:
             return _LocalBuild(request, engine, workspace.folder, log).run()
-
-
-class _ShownLog(BuildLog):
-    """A log that is shown while it is written."""
-
-    def __init__(self, path: Path, show: Callable[[Sequence[str]], None]) -> None:
-        super().__init__(path)
-        self._show = show
-
-    def append(self, text: bytes | str) -> None:
-        super().append(text)
-        self._show([text if isinstance(text, str) else text.decode(errors="replace")])
 
 
 @dataclass(frozen=True)
@@ -144,9 +132,9 @@ class _LocalBuild:
             base_ids, dockerfile, directories=directories, files=files
         )
         image_id = build_image(self.engine, recipe, mounts, self.build_dir, self.log)
-        packages = len(inspect_image(self.engine, image_id)["components"])
+        packages = len(inspect_image(self.engine, image_id).packages)
         reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
-        self.log.report(f"bringing {reference} into local storage")
+        self.log.report(f"copying {reference} to local storage")
         return LocalImage(str(reference), self.engine.to_local_storage(image_id, reference), packages)
 
     @staticmethod
@@ -154,7 +142,7 @@ class _LocalBuild:
         return {"release": "local", "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
     def _context(self) -> Path:
-        """A copy of the checkout: what git has or would add, and what was fetched from the lookaside cache."""
+        """Copy the checkout: files that git tracks or would add, and downloaded files of ``sources``."""
         context = self.engine.workspace.new("source")
         checkout = self.request.checkout
         tracked = run(
@@ -170,16 +158,14 @@ class _LocalBuild:
         return context
 
     def _parent(self, name: str, arch: str) -> BaseImage:
-        """A parent: from its registry, else from local storage.
+        """Return a parent image, from its registry or from local storage.
 
-        :raises BuildFailedError: it does not say which registry
-        :raises RegistryError: it is in neither
+        :raises BuildFailedError: if its reference has no registry
+        :raises RegistryError: if it is in neither
         """
         image = ImageReference.parse(name)
         if not image.registry:
-            raise BuildFailedError(
-                f"FROM {name} does not say which registry", solution="write it as registry/repository:tag"
-            )
+            raise BuildFailedError(f"FROM {name} names no registry", solution="write it as registry/repository:tag")
         if image.registry == "localhost":
             return self.engine.import_local(image)
         self.log.report(f"pulling {image}")

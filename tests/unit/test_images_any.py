@@ -159,8 +159,8 @@ def test_any_image_that_is_described(image: tuple[bytes, dict[str, bytes]]) -> N
 
     def read() -> None:
         reference = ImageReference("r.example.org", "x", digest=digest)
-        facts: dict[str, Any] = {"components": [], "details": [], "buildroot": {}}
-        built = describe.describe_image(Registry(), "x86_64", reference, **facts)  # type: ignore[arg-type]
+        registry: Any = Registry()
+        built = describe.describe_image(registry, "x86_64", reference, describe.ImageContents(), buildroot={})
         assert json.loads(built.config)
         assert all(isinstance(each, str) for each in built.diff_ids)
 

@@ -1,4 +1,4 @@
-"""Importing a base image into Koji and the candidate registry, so that builds on it have a recorded parent."""
+"""Import of a base image into Koji and the candidate registry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fedpkg_container.hub.reservation import ImportReservations, Reservation
 from fedpkg_container.image.base.identity import BaseIdentity, nvr_from_labels
 from fedpkg_container.image.base.source import ArchImage, BaseSource
 from fedpkg_container.image.base.tags import BaseTags
-from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.building.log import BuildLog, EchoedLog
 from fedpkg_container.image.inspect.buildroot import describe_buildroot
 from fedpkg_container.image.inspect.describe import describe_image, inspect_image
 from fedpkg_container.image.publish.archive import file_metadata
@@ -45,33 +45,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImportContext:
-    """What an import works with."""
+    """Engine and log of an import."""
 
     engine: Buildah
     log: BuildLog
-
-
-class _ShownLog(BuildLog):
-    """A log whose lines somebody sees."""
-
-    show: Callable[[str], None]
-
-    def append(self, text: bytes | str) -> None:
-        """Add a line."""
-        super().append(text)
-        self.show(text if isinstance(text, str) else text.decode(errors="replace"))
 
 
 @contextlib.contextmanager
 def import_context(
     state: Path, access: Access, show: Callable[[str], None] = lambda _: None
 ) -> Iterator[ImportContext]:
-    """A place to import in; nothing stays there.
+    """Provide a workspace for an import, which is removed afterwards.
 
-    :param state: folder of builds; a builder may share it
-    :param access: how the candidate registry is reached
-    :param show: gets each line of the log
-    :raises FedpkgContainerError: another import runs on this machine
+    :param state: state directory; builders may share it
+    :param access: access to the candidate registry
+    :param show: called with each line of the log
+    :raises FedpkgContainerError: if another import is running on this machine
     """
     rootless.enter()
     workspaces = Workspaces(state)
@@ -80,26 +69,24 @@ def import_context(
             stack.enter_context(locked(state / "import.lock", wait=False))
         except BlockingIOError:
             raise FedpkgContainerError(
-                f"another import runs on this machine, in {state}", solution="wait for it to end"
+                f"another import is running on this machine, in {state}", solution="wait until it has finished"
             ) from None
         workspace = stack.enter_context(workspaces.open("import"))
-        log = _ShownLog(workspace.folder / "import-base.log")
-        log.show = show
-        stack.enter_context(log)
-        # Nothing is executed: no runtime is needed.
+        log = stack.enter_context(EchoedLog(workspace.folder / "import-base.log", show))
+        # Nothing is executed, so the runtime need not be installed.
         yield ImportContext(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
 
 
-#: The floating tags that a base image asks for.
+#: Sources of a base image's floating tags.
 FLOATING_TAGS = ("version", "latest")
 
 
 @dataclass(frozen=True)
 class ImportedImage:
-    """What an import ended in.
+    """The result of an import.
 
-    :param index: its list of arches in the candidate registry, by digest
-    :param existed: whether Koji had it before
+    :param index: image index in the candidate registry, by digest
+    :param existed: whether Koji already had the image
     """
 
     nvr: NVR
@@ -114,11 +101,11 @@ class ImportedImage:
 class BaseImport:
     """Imports base images.
 
-    :param session: logged in as who imports
+    :param session: hub session of the user who imports
     :param generator: name of the content generator
-    :param candidate: the registry, host and port; the engine's access is for it
-    :param store_archives: whether Koji stores the images' archives, or only their description
-    :param koji_tag: the tag of Koji that the build gets; empty for none
+    :param candidate: candidate registry, host and port; ``engine`` has access to it
+    :param store_archives: whether Koji stores the images' archives, or only their metadata
+    :param koji_tag: Koji tag for the build; empty for none
     :param on_step: called after each step
     """
 
@@ -132,11 +119,13 @@ class BaseImport:
     on_step: Callable[[str], None] = lambda _: None
 
     def run(self, source: BaseSource, identity: BaseIdentity) -> ImportedImage:
-        """Import; when Koji has this very image under this NVR, only what is missing of its tags is set.
+        """Import an image; if Koji already has it under this NVR, only set missing tags.
 
-        :raises RefusedError: the NVR or the repository is that of something else, or the tag does not list the package
-        :raises BuildFailedError: another import of it, or a build, is under way; or it is imported, and not tagged
-        :raises RegistryError: the candidate registry cannot be reached, or refuses
+        :raises RefusedError: if the NVR or repository belongs to something else, or the Koji tag does not list the
+            package
+        :raises BuildFailedError: if another import or build of this NVR is running, or the imported build cannot be
+            tagged
+        :raises RegistryError: if the candidate registry is unavailable or refuses a request
         """
         tags = self._tags(ImageReference(self.candidate, identity.repository))
         tags.check_koji_tag(identity.nvr)
@@ -166,36 +155,36 @@ class BaseImport:
         return Registry(self.engine.access)
 
     def _refund_reservation(self, reservations: ImportReservations, reservation: Reservation) -> None:
-        """Give the NVR back, unless it was imported; what cannot be given back now the next import takes over."""
+        """Release the NVR, unless the build was imported; a failure is left to the next import, which takes over."""
         try:
             build = self.session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 reservations.refund(reservation, canceled=False)
         except (koji.GenericError, requests.RequestException) as error:
-            logger.warning("%s could not be given back: %s", reservation.nvr, error)
+            logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
     def _check_duplicate(self, source: BaseSource, nvr: NVR) -> None:
-        """Refuse what Koji has under the NVR that its labels say: a digest is to lead to one build.
+        """Check that Koji does not have the image under the NVR of its labels: a digest must lead to one build.
 
-        :raises RefusedError: it is recorded there
+        :raises RefusedError: if it does
         """
         labeled_nvr = nvr_from_labels(source)
         build = self.session.getBuild(str(labeled_nvr)) if labeled_nvr and labeled_nvr != nvr else None
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"] and _is_of(build, source):
             raise RefusedError(
-                f"{source.display_name} is {labeled_nvr} already (build {build['id']})",
-                solution="leave --nvr out; or build on it as it is",
+                f"{source.display_name} is already imported as {labeled_nvr} (build {build['id']})",
+                solution="omit --nvr; or build on the existing image",
             )
 
     def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> ImportedImage:
-        """Finish what an earlier import recorded."""
+        """Finish an import whose build is already recorded."""
         recorded = RecordedImage.of(build)
         if not _is_of(build, source) or recorded.by_digest is None:
             raise RefusedError(
-                f"{nvr} is another image already (build {build['id']})",
+                f"{nvr} already exists with another image (build {build['id']})",
                 solution="choose another release: --nvr NAME-VERSION-RELEASE",
             )
-        self.log.report(f"{nvr} is this image already (build {build['id']})")
+        self.log.report(f"{nvr} is already imported (build {build['id']})")
         tags = self._tags(recorded.by_digest.tagged(""))
         tags.check_repository(nvr, source)
         tags.set_missing_tags(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
@@ -223,7 +212,7 @@ class BaseImport:
         importing.run(provenance, published, images, reservation, upload, attachments.attachments)
         image = published.repository.at(published.digest)
         self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
-        warnings = [f"{each.arch}: there are no RPMs in it" for each in images if not each.components]
+        warnings = [f"{each.arch}: the image has no RPMs" for each in images if not each.components]
         return ImportedImage(
             nvr,
             reservation.build_id,
@@ -234,9 +223,9 @@ class BaseImport:
         )
 
     def _publish(self, source: BaseSource, repository: ImageReference, tags: BuildTags) -> PublishedIndex:
-        """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
+        """Copy the image to the candidate registry, under a unique tag; a single image becomes an index."""
         unique = repository.tagged(tags.unique)
-        self.log.report(f"bringing {source.display_name} to {unique}")
+        self.log.report(f"copying {source.display_name} to {unique}")
         self._registry.bring(source.transport, source.options, unique, exactly=bool(source.digest))
         with self._registry.repository(unique) as target:
             manifest = target.manifest(tags.unique)
@@ -252,7 +241,7 @@ class BaseImport:
     def _inspect_and_upload(
         self, arch_image: ArchImage, published: PublishedIndex, nvr: NVR, upload: str
     ) -> BuiltImage:
-        """One arch: its RPMs are read from its files, and it is uploaded as an archive."""
+        """Describe the image of one architecture, and upload it as an archive."""
         platform = platform_of(arch_image.arch)
         base_image = self.engine.bases.pull(published.repository.at(published.digest), platform)
         reference = ImageReference.parse(base_image.name)
@@ -261,13 +250,15 @@ class BaseImport:
         archive = directory / f"{nvr}.{arch_image.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=legal_tag(published.tags.primary))
         with self.engine.saved(base_image.name, name, archive) as wait:
-            found = inspect_image(self.engine, base_image.image_id)
-            self.log.report(f"{arch_image.arch}: the image holds {len(found['components'])} RPMs")
+            contents = inspect_image(self.engine, base_image.image_id)
+            self.log.report(f"{arch_image.arch}: the image has {len(contents.packages)} RPMs")
             image = describe_image(
-                self._registry, arch_image.arch, reference, **found, buildroot=describe_buildroot(arch_image.arch)
+                self._registry, arch_image.arch, reference, contents, buildroot=describe_buildroot(arch_image.arch)
             )
             if image.image_id != arch_image.image_id:
-                raise RegistryError(f"{reference} is not the image that was brought there: {image.image_id}")
+                raise RegistryError(
+                    f"{reference} has image ID {image.image_id} instead of {arch_image.image_id} after the copy"
+                )
             wait()
         relpath = f"{arch_image.arch}-{uuid.uuid4().hex[:12]}"
         self.log.report(f"uploading {archive.name}")
@@ -296,7 +287,7 @@ class BaseImport:
 
 
 def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
-    """Whether Koji recorded this very image of a build; of an import it knows the images of its arches, too."""
+    """Return whether Koji recorded this image for a build, comparing digests and, for an import, image IDs."""
     imported = image_of(build).get("imported") or {}
     if imported.get("images") == source.image_ids:
         return True

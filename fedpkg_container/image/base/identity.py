@@ -1,4 +1,4 @@
-"""What a base image that is imported will be called: its NVR and its repository."""
+"""Names for an imported base image: its NVR and its repository."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from fedpkg_container.model.nvr import (
     repository_problem,
 )
 
-#: What to do when labels do not say it.
-_NVR_HINT = "name it: --nvr NAME-VERSION-RELEASE"
+_NVR_HINT = "pass its NVR: --nvr NAME-VERSION-RELEASE"
 
 
 @dataclass(frozen=True)
 class BaseIdentity:
-    """What it will be called.
+    """The names of an imported base image.
 
     :param repository: without the registry
     """
@@ -34,12 +33,12 @@ class BaseIdentity:
 
 
 def identify(source: BaseSource, nvr: str, repository: str) -> BaseIdentity:
-    """What a base image will be called.
+    """Return the names for a base image.
 
-    :param nvr: what somebody chose; empty for what its labels say
-    :param repository: what somebody chose; empty for what its label, or its pull spec, says
-    :raises RefusedError: nothing says it
-    :raises UsageError: it is no legal name
+    :param nvr: requested NVR; empty for that of the labels
+    :param repository: requested repository; empty for that of the label, or of the pull spec
+    :raises RefusedError: if the image names neither
+    :raises UsageError: if a name is not valid
     """
     return BaseIdentity(_parse_nvr(nvr) if nvr else _required_nvr(source), _repository(source, repository))
 
@@ -48,12 +47,12 @@ def _parse_nvr(text: str) -> NVR:
     try:
         parts = koji.parse_NVR(text)
     except koji.GenericError as error:
-        raise UsageError(f"{text[:200]!r} is no NVR", solution="write NAME-VERSION-RELEASE") from error
+        raise UsageError(f"{text[:200]!r} is not a valid NVR", solution="write NAME-VERSION-RELEASE") from error
     return _check_nvr(NVR(parts["name"], parts["version"], parts["release"]))
 
 
 def nvr_from_labels(source: BaseSource) -> NVR | None:
-    """The NVR that the labels of a base image say; None where they say none."""
+    """Return the NVR in the labels of a base image; None if they have none."""
     parts = list(_nvr_labels(source).values())
     return NVR(*parts) if all(parts) else None
 
@@ -88,7 +87,7 @@ def _repository(source: BaseSource, chosen: str) -> str:
     name = chosen or default
     if not name:
         raise RefusedError(
-            f"{source.display_name} has no label name", solution="name its repository: --repository NAME"
+            f"{source.display_name} has no label name", solution="pass its repository: --repository NAME"
         )
     problem = repository_problem(name)
     if problem:

@@ -1,4 +1,4 @@
-"""A base image that somebody names: in a registry, or in a file; which images of which arches it has."""
+"""The source of a base image, in a registry or an archive, and its image for each architecture."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import Descriptor, ImageConfiguration, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 
-#: The most images of a list.
+#: Limit of images in an index.
 MAX_ARCHES = 64
-#: What configurations of images are called; artifacts have others.
+#: Media types of image configurations; those of other artifacts differ.
 _CONFIGURATION_TYPES = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
 
 class ImageStore(Protocol):
-    """Where manifests and configurations are: a repository, or a folder."""
+    """A source of manifests and configurations: a repository, or a directory."""
 
     def manifest(self, name: str) -> Manifest:
-        """A manifest by digest."""
+        """Return a manifest by digest."""
 
     def blob(self, blob: Descriptor) -> bytes:
-        """A small blob."""
+        """Return a small blob."""
 
 
 @dataclass(frozen=True)
 class ArchImage:
-    """The image of one arch.
+    """The image of one architecture.
 
-    :param arch: Koji's name
-    :param platform: as lists name it
-    :param image_id: digest of its configuration
+    :param arch: Koji's name of the architecture
+    :param platform: from the index, or else from the configuration
+    :param image_id: digest of the configuration
     """
 
     arch: str
@@ -49,13 +49,13 @@ class ArchImage:
 
 @dataclass(frozen=True)
 class BaseSource:
-    """Where a base image comes from.
+    """The source of a base image.
 
-    :param display_name: what it is called, with its digest where it is in a registry
-    :param transport: as skopeo names it
-    :param options: skopeo's, for reading it
-    :param reference: the image by digest; None where it is in a file
-    :param digest: of its list, or of its one image; empty where a registry gives it another one
+    :param display_name: name for messages, with the digest if it is in a registry
+    :param transport: source for skopeo, e.g. ``docker://…``
+    :param options: skopeo options for reading it
+    :param reference: the image by digest; None if it is in a file
+    :param digest: of the index or single image; empty if its digest changes when it is pushed
     """
 
     display_name: str
@@ -67,11 +67,11 @@ class BaseSource:
 
     @property
     def image_ids(self) -> dict[str, str]:
-        """Koji's name of each arch → image ID."""
+        """Koji's name of each architecture → image ID."""
         return _ids(self.arch_images)
 
     def is_same(self, name: str, images: ImageStore) -> bool:
-        """Whether it is what is there under another name, however its layers are packed."""
+        """Return whether another name refers to the same images, even with differently compressed layers."""
         try:
             return _ids(_arch_images(images.manifest(name), images, name)) == self.image_ids
         except RefusedError:
@@ -79,7 +79,7 @@ class BaseSource:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels of the first of its images."""
+        """Labels of the first image."""
         return self.arch_images[0].labels
 
 
@@ -90,23 +90,23 @@ def _ids(members: Iterable[ArchImage]) -> dict[str, str]:
 def open_base_source(
     name: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
 ) -> BaseSource:
-    """Resolve a name to an image; a tag is resolved once.
+    """Resolve a reference or path to an image; a tag is resolved only once.
 
     :param workspace: of the worker that reads an archive
-    :param access: how a registry is reached
+    :param access: returns the access to a registry
     :param limits: of what is read
-    :raises UsageError: it is neither an image reference nor an archive
-    :raises RegistryError: it is not there, or its registry cannot be reached
-    :raises RefusedError: it is no base image
+    :raises UsageError: if the name is neither an image reference nor an archive
+    :raises RegistryError: if the image does not exist, or its registry is unavailable
+    :raises RefusedError: if it is not a base image
     """
     path = Path(name)
     if path.exists():
         return _open_file(path.resolve(), workspace, limits)
     if name.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
-        raise UsageError(f"there is no file {name}")
+        raise UsageError(f"{name}: no such file")
     image = ImageReference.parse(name.removeprefix("docker://"))
     if not image.registry:
-        raise UsageError(f"{name} does not say which registry", solution="write registry/repository:tag, or a file")
+        raise UsageError(f"{name} names no registry", solution="write registry/repository:tag, or the path of a file")
     return _open_registry(image, access(image.registry), limits)
 
 
@@ -136,7 +136,7 @@ def _open_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSou
 def _arch_images(
     top: Manifest, images: ImageStore, display_name: str, limits: ImageLimits = DEFAULT_LIMITS
 ) -> tuple[ArchImage, ...]:
-    """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
+    """Return the images for Linux in an index, or the single image; other entries (attestations) are ignored."""
     if top.is_list:
         linux_entries = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
         if len(linux_entries) > MAX_ARCHES:
@@ -147,14 +147,15 @@ def _arch_images(
     size = sum({blob.digest: blob.size for manifest, _ in manifests for blob in manifest.blobs}.values())
     if size > limits.size:
         raise RefusedError(
-            f"{display_name} has {size // 10**6} MB, and {limits.size // 10**6} MB are allowed", solution=RAISE_LIMIT
+            f"{display_name} has {size // 10**6} MB; the limit is {limits.size // 10**6} MB", solution=RAISE_LIMIT
         )
     arch_images = [_arch_image(manifest, images, platform, display_name) for manifest, platform in manifests]
     arches = [each.arch for each in arch_images]
     duplicates = sorted({arch for arch in arches if arches.count(arch) > 1})
     if duplicates:
         raise RefusedError(
-            f"{display_name} has more than one image for {duplicates[0]}", solution="import a list with one an arch"
+            f"{display_name} has more than one image for {duplicates[0]}",
+            solution="import an image index with one image per architecture",
         )
     if not arch_images:
         raise RefusedError(f"{display_name} has no image for Linux")
@@ -166,20 +167,20 @@ def _is_for_linux(entry_platform: object) -> bool:
 
 
 def _platform(entry_platform: Mapping[str, Any], where: str) -> dict[str, str]:
-    """The platform of a member of a list.
+    """Return the platform of an index entry.
 
-    :raises RefusedError: it is not of texts
+    :raises RefusedError: if it has values other than strings
     """
     platform = {key: entry_platform[key] for key in ("architecture", "os", "variant") if entry_platform.get(key)}
     if not all(isinstance(value, str) for value in platform.values()):
-        raise RefusedError(f"{where}: the platform that the list names is not of texts")
+        raise RefusedError(f"{where}: the platform in the image index has values other than strings")
     return platform
 
 
 def _arch_image(manifest: Manifest, images: ImageStore, entry_platform: object, display_name: str) -> ArchImage:
     if manifest.is_list or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATION_TYPES:
         raise RefusedError(
-            f"{display_name}: {manifest.digest} is no image", solution="import an image, or a list of images"
+            f"{display_name}: {manifest.digest} is not an image", solution="import an image, or an image index"
         )
     raw = images.blob(manifest.blobs[0])
     configuration = ImageConfiguration.read(raw, where=f"{display_name}: {manifest.digest}")
@@ -189,7 +190,7 @@ def _arch_image(manifest: Manifest, images: ImageStore, entry_platform: object, 
         else configuration.platform
     )
     if not configuration.platform.get("architecture") or configuration.platform.get("os", "linux") != "linux":
-        raise RefusedError(f"{display_name}: {manifest.digest} does not say that it is for Linux, and for which arch")
+        raise RefusedError(f"{display_name}: {manifest.digest} has no architecture, or is not for Linux")
     try:
         arch = koji_arch(platform.get("architecture", ""), platform.get("variant", ""))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The tags of a base image that is recorded: those in the candidate registry, and the one of Koji."""
+"""The tags of an imported base image: those in the candidate registry, and its Koji tag."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from fedpkg_container.model.build import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
-#: Seconds that Koji's task of tagging may take, and between two questions for it.
+#: Seconds for Koji's tagBuild task, and between two queries of its state.
 TAG_TIMEOUT = 600.0
 POLL_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
 class BaseTags:
-    """Tags of builds of one repository.
+    """Sets the tags of imports into one repository.
 
-    :param session: logged in
+    :param session: hub session, logged in
     :param repository: in the candidate registry
-    :param koji_tag: empty for none: floating tags are those of builds that are in a tag of Koji
+    :param koji_tag: empty for none; floating tags need one, as they belong to builds with a Koji tag
     """
 
     session: Any
@@ -40,24 +40,24 @@ class BaseTags:
     log: BuildLog
 
     def check_koji_tag(self, nvr: NVR) -> None:
-        """Find out whether the tag of Koji will take the build.
+        """Check that the Koji tag exists and accepts the package.
 
-        :raises RefusedError: it will not
+        :raises RefusedError: if not
         """
         if not self.koji_tag:
             return
         if self.session.getTag(self.koji_tag) is None:
-            raise RefusedError(f"the hub has no tag {self.koji_tag}", solution="see which there are: koji list-tags")
+            raise RefusedError(f"Koji tag {self.koji_tag} does not exist", solution="list the tags: koji list-tags")
         if not self.session.checkTagPackage(self.koji_tag, nvr.name):
             raise RefusedError(
-                f"package {nvr.name} is not in the list of tag {self.koji_tag}, or blocked there",
+                f"package {nvr.name} is not listed in Koji tag {self.koji_tag}, or is blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {self.koji_tag} {nvr.name}",
             )
 
     def check_repository(self, nvr: NVR, source: BaseSource) -> None:
-        """Find out whether the repository is the package's, and the tag of the version and release this image's.
+        """Check that the repository belongs to the package, and that its primary tag is not another image.
 
-        :raises RefusedError: it is not
+        :raises RefusedError: if not
         """
         tag = nvr.primary_tag
         with self.registry.repository(self.repository) as repository:
@@ -68,16 +68,16 @@ class BaseTags:
             digest = repository.head(tag)
             if digest and not source.is_same(digest, repository):
                 raise RefusedError(
-                    f"{self.repository.tagged(tag)} is another image already: {digest}",
+                    f"{self.repository.tagged(tag)} is already another image: {digest}",
                     solution="choose another release: --nvr NAME-VERSION-RELEASE",
                 )
 
     def set_missing_tags(self, build_id: int, nvr: NVR, index: ImageReference, floating: Sequence[str]) -> None:
-        """Set what is missing of a build's tags.
+        """Set the missing tags of a recorded build: primary, Koji and floating tags.
 
-        :param index: its list of arches, by digest
-        :raises BuildFailedError: Koji does not tag it
-        :raises RegistryError: a tag could not be set
+        :param index: image index, by digest
+        :raises BuildFailedError: if Koji does not tag the build
+        :raises RegistryError: if a tag cannot be set
         """
         primary_tag = nvr.primary_tag
         with self.registry.repository(index) as repository:
@@ -91,13 +91,13 @@ class BaseTags:
                 nvr, floating
             )
             if updated:
-                self.log.report(f"set {', '.join(updated)} too")
+                self.log.report(f"set floating tags {', '.join(updated)}")
 
     def _is_tagged(self, build_id: int) -> bool:
         return self.koji_tag in {tag["name"] for tag in self.session.listTags(build_id)}
 
     def _tag_in_koji(self, build_id: int, nvr: NVR) -> None:
-        """Tag the build in Koji, which is a task of its own."""
+        """Tag the build in Koji, and wait for the tagBuild task."""
         deadline = time.monotonic() + TAG_TIMEOUT
         try:
             task_id = self.session.tagBuild(self.koji_tag, build_id)
@@ -109,6 +109,6 @@ class BaseTags:
         if not self._is_tagged(build_id):
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {self.koji_tag}: {reason}",
-                solution=f"run it again, or tag it by hand: koji tag-build {self.koji_tag} {nvr}",
+                solution=f"repeat the import, or tag the build: koji tag-build {self.koji_tag} {nvr}",
             )
         self.log.report(f"tagged {nvr} into {self.koji_tag}")

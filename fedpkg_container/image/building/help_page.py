@@ -1,4 +1,4 @@
-"""``help.md`` of the sources as the manual page ``/help.1`` of the image, made by go-md2man."""
+"""The manual page ``/help.1`` of an image, made of ``help.md`` by go-md2man."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from fedpkg_container.process import run
 
 HELP_SOURCE = "help.md"
 MAN_PAGE = "help.1"
-#: The build context in which buildah finds the page: not the packager's, whose .dockerignore could hide it.
+#: A separate build context, as the .dockerignore of the packager's could exclude the page.
 BUILD_CONTEXT = "fedpkg-container-help"
-#: What brings it into the image.
+#: The instruction that copies the page into the image.
 COPY_INSTRUCTION = f"COPY --from={BUILD_CONTEXT} {MAN_PAGE} /{MAN_PAGE}"
 TIMEOUT = 60.0
 
 
 def read_help(checkout: Path) -> bytes | None:
-    """``help.md`` of a checkout; None where there is none, or nothing in it."""
+    """Return ``help.md`` of a checkout; None if it is missing or empty."""
     text = read_bytes(checkout, HELP_SOURCE)
     return text if text and text.strip() else None
 
 
 def make_man_page(checkout: Path, workspace: Workspace) -> Path | None:
-    """Make the page.
+    """Convert ``help.md`` to a manual page.
 
-    :param checkout: the checkout
+    :param checkout: checkout directory
     :param workspace: of this build
-    :returns: a folder with nothing but the page; None where there is nothing to make one of
-    :raises BuildFailedError: it cannot be made into a page
+    :returns: a directory that holds only the page; None without ``help.md``
+    :raises BuildFailedError: if the conversion fails
     """
     text = read_help(checkout)
     if text is None:
@@ -44,6 +44,6 @@ def make_man_page(checkout: Path, workspace: Workspace) -> Path | None:
         run(confined(command, workspace, readable=[markdown]), timeout=TIMEOUT)
     except ProgramError as error:
         raise BuildFailedError(
-            f"{HELP_SOURCE} cannot be made into a manual page: {error.reason}", solution="mend it, or delete it"
+            f"cannot convert {HELP_SOURCE} to a manual page: {error.reason}", solution="fix the file, or delete it"
         ) from error
     return directory

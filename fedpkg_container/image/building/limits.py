@@ -1,4 +1,4 @@
-"""Watching what a build uses of its builder, and ending it when that is too much."""
+"""Disk limits of a build: monitoring of its disk usage, and of the builder's free space."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
-#: Seconds between two measurements, at the least, and how much longer than a measurement took.
+#: Minimum pause between measurements: seconds, and multiples of the time that the last one took.
 MEASURE_INTERVAL = 3.0
 PAUSE_FACTOR = 20
-#: The part of its size limit that a build may write before it is measured again at once.
+#: Measure at once when free space shrinks by this fraction (1/8) of the size limit.
 REMEASURE_FRACTION = 8
+
+
+_BUILDER_FULL = "build again, perhaps on another builder; or ask the site administrators for larger disks"
 
 
 @dataclass
 class DiskMonitor:
-    """Looks at a build's folder now and then: often enough to end a build in time, and seldom enough to be cheap.
+    """Measures the disk usage of a build, often enough to stop it in time and rarely enough to be cheap.
 
-    :param directory: where the build's layers and temporary files are
+    :param directory: layers and temporary files of the build
     """
 
     directory: Path
@@ -34,9 +37,9 @@ class DiskMonitor:
     _free_before: int = field(default=0)
 
     def check(self) -> None:
-        """Look, if it is time.
+        """Measure, if it is time to.
 
-        :raises BuildFailedError: the build has written more than it may, or the file system is nearly full
+        :raises BuildFailedError: if the build exceeds its limits, or the file system is nearly full
         """
         free = check_free_space(self.directory, self.limits)
         if (
@@ -54,40 +57,41 @@ class DiskMonitor:
         if size > self.limits.build_size:
             raise BuildFailedError(
                 f"the build wrote more than {_format_size(self.limits.build_size)}",
-                solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
+                solution="reduce the image size, e.g. clean caches in the same RUN; the limit is set by the site"
+                " (build_size)",
             )
         if files > self.limits.build_files:
             raise BuildFailedError(
-                f"the build made more than {self.limits.build_files} files",
-                solution="leave fewer behind; the limit is the site's (build_files)",
+                f"the build created more than {self.limits.build_files} files",
+                solution="reduce the number of files; the limit is set by the site (build_files)",
             )
 
 
 def check_free_space(directory: Path, limits: Limits) -> int:
-    """The bytes that are free in the file system of a folder.
+    """Return the free bytes in the file system of a directory.
 
-    :raises BuildFailedError: that is less than must stay free
+    :raises BuildFailedError: if too few bytes or inodes are free
     """
     free = shutil.disk_usage(directory).free
     if free < limits.free_space:
         raise BuildFailedError(
-            f"the builder has only {_format_size(free)} left for builds",
-            solution="build again: another builder may have more; or ask the site for larger disks",
+            f"the builder has only {_format_size(free)} of free disk space",
+            solution=_BUILDER_FULL,
         )
     status = os.statvfs(directory)
     if status.f_files and status.f_favail < limits.free_files:
         raise BuildFailedError(
-            f"the builder has only {status.f_favail} inodes left for builds",
-            solution="build again: another builder may have more; or ask the site for larger disks",
+            f"the builder has only {status.f_favail} free inodes",
+            solution=_BUILDER_FULL,
         )
     return free
 
 
 def disk_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
-    """What is to be called now and then while something is brought into a folder: sources, files, base images.
+    """Return a function to call repeatedly while files are downloaded into a directory.
 
-    It sends the log, and with that learns whether the task was canceled, and raises ``BuildFailedError`` when the disk
-    is nearly full.
+    It sends the log, which raises when the task was canceled, and raises ``BuildFailedError`` when the disk is nearly
+    full.
     """
 
     def tick() -> None:

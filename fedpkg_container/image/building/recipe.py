@@ -1,4 +1,4 @@
-"""The step that both pipelines share, that of a builder and that of a packager's own machine: building one image."""
+"""The build of one image, for builders and local builds alike: labels, changed Dockerfile, and the run of buildah."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from fedpkg_container.image.resolve import checks
 from fedpkg_container.model.nvr import is_variable
 from fedpkg_container.model.platforms import platform_of
 
-#: Labels that say which build an image is: not for the Dockerfile to choose.
+#: Labels that identify a build: the Dockerfile cannot override them.
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
 
 
 def merge_labels(labels: Mapping[str, str], dockerfile_labels: Mapping[str, str]) -> dict[str, str]:
-    """Labels to add: those that say which build this is, and of the others those that the Dockerfile does not set."""
+    """Return the labels to add: those in ``BUILD_LABELS``, and others that the Dockerfile does not set."""
     return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in dockerfile_labels}
 
 
 def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str, str]:
-    """The variable that is to hold the release, when container.yaml names one.
+    """Return the variable with the release, if container.yaml names one.
 
-    :raises BuildFailedError: it is no name of a variable
+    :raises BuildFailedError: if it is not a valid variable name
     """
     name = container_yaml.set_release_env
     if not name:
         return {}
     if not is_variable(name):
         raise BuildFailedError(
-            f"set_release_env: {name[:80]!r} is no name of a variable", solution="mend it in container.yaml"
+            f"set_release_env: {name[:80]!r} is not a valid variable name", solution="fix it in container.yaml"
         )
     return {name: release}
 
 
 @dataclass(frozen=True)
 class BuildRecipe:
-    """What an image is built from.
+    """Everything that an image is built from.
 
-    :param context: the folder that COPY reads
-    :param parents: FROM as written in the Dockerfile → what to build on
-    :param labels: labels that are added
-    :param timestamp: seconds since the epoch that every new file gets
-    :param arch: Koji's name of the arch
+    :param context: build context, the directory that COPY reads
+    :param parents: reference as written in FROM → parent image to use
+    :param labels: labels to add
+    :param timestamp: modification time of new files, seconds since the epoch
+    :param arch: Koji's name of the architecture
     :param timeout: seconds
-    :param network: what RUN reaches: none, isolated or host
-    :param environment: variables that every stage begins with
-    :param arguments: values of ARG, over the defaults
-    :param help_page: a folder with the image's manual page; None for none
-    :param limits: of everything but time
+    :param network: network of RUN: none, isolated or host
+    :param environment: variables set at the start of every stage
+    :param arguments: values of ARG, overriding defaults
+    :param help_page: directory with the manual page; None for none
+    :param limits: all limits except the time
     """
 
     dockerfile: Dockerfile
@@ -73,7 +73,7 @@ class BuildRecipe:
     limits: Limits = field(default_factory=Limits)
 
     def render(self) -> str:
-        """The Dockerfile as it is built."""
+        """Return the Dockerfile to build, with pinned parent images and added instructions."""
         return self.dockerfile.changed(
             self.parents,
             arguments={EPOCH: str(self.timestamp)},
@@ -83,11 +83,11 @@ class BuildRecipe:
 
 
 def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], build_dir: Path, log: BuildLog) -> str:
-    """Build; the image ID.
+    """Build an image; return its image ID.
 
-    :param build_dir: for files of this build
-    :raises BuildFailedError: the Dockerfile asks for what builders do not give, a step of it failed, or the build used
-        more than it may
+    :param build_dir: directory for files of this build
+    :raises BuildFailedError: if the Dockerfile uses unsupported features, an instruction failed, or the build exceeded
+        a limit
     """
     checks.check_instructions(recipe.dockerfile)
     checks.check_here_documents(recipe.dockerfile, engine)
@@ -116,30 +116,30 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
         image_id = engine.build(request, line=log.append_output, tick=tick)
     except ProgramTimeoutError as error:
         raise BuildFailedError(
-            f"building the image for {recipe.arch} took longer than {recipe.timeout:g} s and was ended",
-            solution="let RUN end sooner, or ask for more with buildtime_limit in container.yaml",
+            f"building the image for {recipe.arch} exceeded the time limit of {recipe.timeout:g} s",
+            solution="shorten the RUN steps, or set a higher buildtime_limit in container.yaml",
         ) from error
     except ProgramError as error:
         if "exec format error" in error.output.lower():
             raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: a program that RUN starts is of another arch",
-                solution=f"check that the images in FROM are {recipe.arch} throughout",
+                f"building the image for {recipe.arch} failed: RUN started a program of another architecture",
+                solution=f"check that all images in FROM are for {recipe.arch}",
             ) from error
         if "no space left on device" in error.output.lower():
             raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: no space was left on the builder",
-                solution="build again: another builder may have more; or ask the site for larger disks",
+                f"building the image for {recipe.arch} failed: no space left on the builder",
+                solution="build again, perhaps on another builder; or ask the site administrators for larger disks",
             ) from error
         reason = _error_line(error.output).replace(f"{build_dir}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {reason}") from error
     for complaint in engine.complaints():
-        log.append(f"layers may differ the next time: {complaint}")
+        log.append(f"warning: the layers may not be reproducible: {complaint}")
     return image_id
 
 
 def _error_line(output: str) -> str:
-    """The line that says why, out of the last lines of a build."""
+    """Return the line with the reason of a failure from the last lines of a build."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    line = (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")
+    line = (errors or lines or ["no output"])[-1].removeprefix("Error: ")
     return line.partition(" &imagebuilder.Step{")[0][:500]

@@ -1,4 +1,4 @@
-"""What an image was built with: the machine, the programs, and the RPMs that these came in."""
+"""The buildroot of an image: the builder, and the programs and RPMs that took part in the build."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedpkg_container import __version__
 from fedpkg_container.image.inspect.rpms import QUERY_FORMAT, parse_packages
 from fedpkg_container.process import run
 
-#: The programs that make an image, and where they have a part in it.
+#: Programs that take part in a build.
 PROGRAMS = ("buildah", "skopeo", "runc", "crun", "bwrap", "git", "rpm", "go-md2man")
 _VERSION = re.compile(r"\d+(?:\.\d+)+[^\s,)]*")
 _NOT_OWNED = re.compile(r"^(?:file|error:) [^\x1e\x1f\n]*\n", re.MULTILINE)
@@ -21,9 +21,9 @@ TIMEOUT = 60.0
 
 
 def describe_buildroot(arch: str) -> dict[str, Any]:
-    """The buildroot of an arch, as content generators describe it.
+    """Return the buildroot in content-generator format.
 
-    :param arch: Koji's name of the image's arch
+    :param arch: Koji's name of the image's architecture
     """
     os_release = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
     return {
@@ -39,19 +39,19 @@ def describe_buildroot(arch: str) -> dict[str, Any]:
 
 
 def _program_version(program: str) -> str:
-    """The version that a program says it has."""
+    """Return the version that a program prints."""
     match = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
     return match[0] if match else "unknown"
 
 
 def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
-    """The RPMs that programs of this machine belong to, as components; none on a machine that is not made of RPMs.
+    """Return the RPMs that own programs of this machine, as components; empty on a machine without RPMs.
 
-    :param database: of rpm; None for the machine's own
+    :param database: RPM database; None for that of the machine
     """
     paths = [path for path in map(shutil.which, programs) if path]
     options = ["--dbpath", str(database)] if database else []
     output = run(["rpm", *options, "-qf", "--qf", QUERY_FORMAT, *paths], timeout=TIMEOUT, check=False).text
-    # A program that no package has is said in a line of its own.
+    # rpm prints a line for each program that no package owns.
     packages = {str(each.component): each.component for each in parse_packages(_NOT_OWNED.sub("", output))}
     return sorted(packages.values(), key=lambda each: (each["name"], each["arch"]))

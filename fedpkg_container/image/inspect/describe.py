@@ -1,16 +1,18 @@
-"""What is recorded of the image of one architecture: configuration, distribution and digests."""
+"""Description of the image of one architecture: RPMs, distribution, configuration and digests."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.inspect.rpms import DATABASES, read_packages
+from fedpkg_container.image.inspect.rpms import DATABASES, InstalledRPM, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import ImageConfiguration
@@ -18,15 +20,15 @@ from fedpkg_container.registry.skopeo import Registry
 
 _LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
 _OS_RELEASE_PATHS = (("usr", "lib", "os-release"), ("etc", "os-release"))
-#: The files that are read, below the root of an image.
+#: Paths of os-release below the root of an image.
 OS_RELEASE = tuple("/".join(place) for place in _OS_RELEASE_PATHS)
 _MAX_OS_RELEASE_BYTES = 64 * 1024
 
 
 def read_distribution(root: Path) -> dict[str, str]:
-    """``id`` and ``version`` of the distribution, where the image says them (os-release(5)).
+    """Return ``id`` and ``version`` of the distribution from os-release(5); without what is missing there.
 
-    :param root: a directory with the image's files; no link in it is followed
+    :param root: root directory of the image's files; links in it are not followed
     """
     for path in _OS_RELEASE_PATHS:
         text = _read_below(root, path)
@@ -55,37 +57,51 @@ def _read_below(root: Path, path: tuple[str, ...]) -> str:
         )
 
 
-#: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
+#: Size limit of an image configuration, bytes: Koji stores it with the build.
 MAX_CONFIGURATION_BYTES = 8 * 1024 * 1024
 
 
-def inspect_image(engine: Buildah, image_id: str) -> dict[str, Any]:
-    """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
+@dataclass(frozen=True)
+class ImageContents:
+    """Contents of an image, read from its files.
 
-    :param image_id: image ID
-    :raises BuildFailedError: its RPM database cannot be read
+    :param distribution: ``id`` and ``version``, if known
+    """
+
+    packages: Sequence[InstalledRPM] = ()
+    distribution: dict[str, str] = field(default_factory=dict)
+
+
+def inspect_image(engine: Buildah, image_id: str) -> ImageContents:
+    """Return the RPMs and the distribution of an image.
+
+    :raises BuildFailedError: if its RPM database cannot be read
     """
     root = engine.files(image_id, directories=DATABASES, files=OS_RELEASE)
-    packages = read_packages(root, engine.workspace)
-    return {
-        "components": [each.component for each in packages],
-        "details": [each.details for each in packages],
-        "distribution": read_distribution(root),
-    }
+    return ImageContents(read_packages(root, engine.workspace), read_distribution(root))
 
 
-def describe_image(registry: Registry, arch: str, reference: ImageReference, **found: Any) -> BuiltImage:
-    """An image of one arch.
+def describe_image(
+    registry: Registry,
+    arch: str,
+    reference: ImageReference,
+    contents: ImageContents,
+    *,
+    buildroot: dict[str, Any],
+    parent_id: str = "",
+) -> BuiltImage:
+    """Return the description of the image of one architecture.
 
-    :param arch: Koji's name
-    :param image_id: by digest
-    :param values: further fields
-    :raises RegistryError: it is not there, is not an image, or the registry cannot be reached
+    :param arch: Koji's name of the architecture
+    :param reference: by digest
+    :param buildroot: from ``describe_buildroot``
+    :param parent_id: image ID of the parent, if known
+    :raises RegistryError: if it does not exist, is not an image, or the registry is unavailable
     """
     with registry.repository(reference) as repository:
         manifest = repository.manifest(reference.digest)
         if not manifest.blobs:
-            raise RegistryError(f"{reference} is not an image of one arch")
+            raise RegistryError(f"{reference} is not an image of a single architecture")
         if manifest.blobs[0].size > MAX_CONFIGURATION_BYTES:
             raise RegistryError(f"the configuration of {reference} has more than {MAX_CONFIGURATION_BYTES} bytes")
         raw = repository.blob(manifest.blobs[0])
@@ -99,6 +115,10 @@ def describe_image(registry: Registry, arch: str, reference: ImageReference, **f
         config=raw.decode(),
         layers=[{"layer": each.digest, "size": each.size} for each in manifest.blobs[1:]],
         diff_ids=diff_ids,
+        components=[package.component for package in contents.packages],
+        details=[package.details for package in contents.packages],
+        distribution=contents.distribution,
         files=[],
-        **found,
+        buildroot=buildroot,
+        parent_id=parent_id,
     )

@@ -1,4 +1,4 @@
-"""The RPMs of an image, read from outside: nothing of the image is run."""
+"""The RPMs of an image, read without executing anything from it, and compared with Koji's."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramOutpu
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
-#: Where images keep their RPM database: Fedora's place, and the one before it.
+#: Directories of the RPM database: Fedora's current and former one.
 DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
-#: What its file is called: SQLite, and the formats before.
+#: Its file name: SQLite, and older formats.
 _DATABASE_FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
 _LEADING_TAGS, _TRAILING_TAGS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
 _FIELD_COUNT = len(_LEADING_TAGS) + len(_TRAILING_TAGS) + 2
-#: Control characters that no honest header holds, between fields and between packages.
+#: Control characters between fields and between packages; valid headers have none.
 _FIELD_SEPARATOR, _PACKAGE_SEPARATOR = "\x1f", "\x1e"
-#: What identifies an RPM: RPMs of format 6 have no MD5, but every RPM since rpm 4.14 the SHA-256 of its header.
+#: Digest that identifies an RPM: format 6 has no MD5, but every RPM since rpm 4.14 has the SHA-256 of its header.
 _IDENTITY = "%|SIGMD5?{%{SIGMD5}}:{%{SHA256HEADER}}|"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
-#: A number of 32 bits: ``str.isdigit`` allows what ``int`` does not.
+#: A 32-bit number: ``str.isdigit`` accepts characters that ``int`` does not.
 _EPOCH = re.compile("[0-9]{1,10}")
-#: What rpm is asked to say of each package.
+#: rpm's query format for each package.
 QUERY_FORMAT = (
     _FIELD_SEPARATOR.join(
         [*(f"%{{{tag}}}" for tag in _LEADING_TAGS), _IDENTITY, *(f"%{{{tag}}}" for tag in _TRAILING_TAGS), _SIGNATURE]
     )
     + _PACKAGE_SEPARATOR
 )
-#: Seconds that rpm may take, and seconds of a processor: 10,000 RPMs take less than two.
+#: Seconds for rpm, elapsed and of CPU time: 10,000 RPMs take less than two.
 TIMEOUT, CPU_TIME = 300.0, 120
-#: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
+#: Size limit of the database, bytes: the packager controls it, and its contents go to the hub.
 MAX_DATABASE_BYTES = 512 * 10**6
-#: The most RPMs of an image: the largest installations of a whole distribution have 10,000 to 15,000.
+#: Limit of RPMs in an image: the largest installations of a distribution have 10,000 to 15,000.
 MAX_RPMS = 50_000
-#: Bytes that rpm may print: about 300 of an RPM are usual, and 650 of each of the most.
+#: Size limit of rpm's output, bytes: 650 per RPM with the maximum number of RPMs; about 300 are usual.
 MAX_OUTPUT_BYTES = 32 * 10**6
-#: Bytes that rpm may use of memory, where one header may have 256 MB, and bytes of a temporary file.
+#: Limits of rpm's memory, where one header may have 256 MB, and of a temporary file; bytes.
 MAX_MEMORY, MAX_TEMPORARY_BYTES = 2 * 10**9, 64 * 10**6
 _ERROR = re.compile("^error: (.*)$", re.MULTILINE)
-#: What a shell's status says when one of these limits ended rpm.
+#: Exit statuses of rpm when it exceeded one of these limits.
 _LIMITS_BY_STATUS = {
-    128 + signal.SIGXCPU: f"{CPU_TIME} s of a processor",
+    128 + signal.SIGXCPU: f"{CPU_TIME} s of CPU time",
     128 + signal.SIGXFSZ: f"{MAX_TEMPORARY_BYTES // 10**6} MB of temporary files",
 }
-#: Characters of a name, version, release or arch, and of any other field.
+#: Limits of a name, version, release or architecture, and of any other field; characters.
 MAX_NAME_LENGTH, MAX_FIELD_LENGTH = 1024, 64 * 1024
 
 
 @dataclass(frozen=True)
 class InstalledRPM:
-    """An RPM of an image.
+    """An RPM in an image.
 
-    :param component: as content generators describe it
-    :param details: what else its header says: license, vendor, source_rpm; empty where it does not
+    :param component: in content-generator format
+    :param details: license, vendor and source_rpm of its header; empty where missing
     """
 
     component: dict[str, Any]
@@ -71,14 +71,14 @@ class InstalledRPM:
 
 
 def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
-    """The RPMs of an image, sorted by name, version, release and arch.
+    """Return the RPMs of an image, sorted by name, version, release and architecture.
 
-    The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
-    rpm sees that copy and nothing else: the database may have been made to mislead it.
+    The plain files of the database are copied first: a link in the image must not make rpm read files of the builder.
+    rpm is confined to this copy, as the database may be malicious.
 
-    :param root: with the image's files
+    :param root: root directory of the image's files
     :param workspace: of the worker that reads the copy
-    :raises BuildFailedError: the database cannot be read
+    :raises BuildFailedError: if the database cannot be read
     """
     copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.work)) / "database"
     if not any(_copy_database(root / path, root, copy) for path in DATABASES):
@@ -95,12 +95,12 @@ def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
         ]
         command = [*limits, "rpm", "--dbpath", str(copy), "--nosignature", "--nodigest", "-qa", "--qf", QUERY_FORMAT]
         output = run(confined(command, workspace), timeout=TIMEOUT, limit=MAX_OUTPUT_BYTES)
-        if error := _ERROR.search(output.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
+        if error := _ERROR.search(output.stderr.decode(errors="replace")):  # rpm exits with status 0 anyway
             raise ValueError(f"rpm: {printable_line(error[1][:200])}")
         packages = parse_packages(output.text)
     except (ProgramError, ProgramTimeoutError, ValueError) as error:
         raise BuildFailedError(
-            f"the image's RPM database cannot be read: {_failure_reason(error)}",
+            f"cannot read the image's RPM database: {_failure_reason(error)}",
             solution="check what RUN and COPY do to it",
         ) from error
     return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_sort_key)
@@ -108,15 +108,15 @@ def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
 
 def _failure_reason(error: Exception) -> str:
     if isinstance(error, ProgramOutputError):
-        return f"rpm prints more than {error.limit / 10**6:.3g} MB"
+        return f"rpm printed more than {error.limit / 10**6:.3g} MB"
     exceeded = _LIMITS_BY_STATUS.get(error.status) if isinstance(error, ProgramError) else None
-    return f"rpm needs more than {exceeded}" if exceeded else str(error)
+    return f"rpm used more than {exceeded}" if exceeded else str(error)
 
 
 def parse_packages(output: str) -> list[InstalledRPM]:
-    """The packages in what rpm printed in our format.
+    """Parse rpm's output in ``QUERY_FORMAT``.
 
-    :raises ValueError: a package is not in that format, a field is too long, or there are too many
+    :raises ValueError: if a package is not in that format, a field is too long, or there are too many packages
     """
     if output.count(_PACKAGE_SEPARATOR) > MAX_RPMS:
         raise ValueError(f"it lists more than {MAX_RPMS} RPMs")
@@ -128,7 +128,7 @@ def _sort_key(package: InstalledRPM) -> tuple[str, ...]:
 
 
 def _copy_database(source: Path, root: Path, copy: Path) -> bool:
-    """Copy the plain files of a database's folder; whether there was one."""
+    """Copy the plain files of a database's directory; return whether there is one."""
     if not source.is_dir() or source.resolve() != root.resolve() / source.relative_to(root):
         return False
     files = [path for path in source.iterdir() if stat.S_ISREG(path.lstat().st_mode)]
@@ -165,17 +165,17 @@ def _parse_package(line: str) -> InstalledRPM:
         "signature": None if signature == "(none)" else signature.rpartition(" ")[2],
     }
     details = {"license": license_, "vendor": vendor, "source_rpm": source_rpm}
-    # Task results are XML, which has no control characters.
+    # Task results are XML, which allows no control characters.
     shown = {key: printable_line(value) for key, value in details.items()}
     return InstalledRPM(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
 
 
-#: How many are asked for in one request.
+#: RPMs queried per request.
 QUERIES_PER_CALL = 200
 
 
 def unknown_rpms(session: Any, components: Sequence[dict[str, Any]]) -> set[int]:
-    """Numbers of the components that the hub does not know, or knows under another SIGMD5."""
+    """Return the indexes of components that the hub does not know, or knows with another SIGMD5."""
     with session.multicall(batch=QUERIES_PER_CALL) as calls:
         queries = [
             calls.getRPM({key: component[key] for key in ("name", "version", "release", "arch")})

@@ -1,4 +1,4 @@
-"""The files of an arch that Koji keeps: the image as a docker-archive, its log, and its Dockerfile as it was built."""
+"""The files of one architecture that Koji stores: docker-archive of the image, build log and built Dockerfile."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.nvr import legal_tag
 from fedpkg_container.model.reference import ImageReference
 
-#: Sends a file to the hub: path, folder below the import's.
+#: Uploads a file to the hub: path, directory below that of the import.
 Upload = Callable[[Path, str], None]
-#: Uploads the files; what metadata says of them.
+#: Uploads the files; returns their content-generator metadata.
 UploadFiles = Callable[[], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class ArchFiles:
-    """Keeps the files of one arch.
+    """Saves and uploads the files of one architecture.
 
-    :param build_dir: for files of this build, its Dockerfile among them
+    :param build_dir: directory for files of this build, including its Dockerfile
     """
 
     spec: BuildSpec
@@ -39,9 +39,9 @@ class ArchFiles:
 
     @contextlib.contextmanager
     def of(self, image_id: str) -> Iterator[UploadFiles]:
-        """Save an image while other things are done.
+        """Save an image in the background.
 
-        :returns: a function that waits until it is saved, and uploads it with the other files
+        :returns: a function that waits for the archive and uploads all files
         """
         spec = self.spec
         if not spec.upload:
@@ -57,14 +57,14 @@ class ArchFiles:
         try:
             wait()
         except ProgramError as error:
-            raise BuildFailedError(f"{archive.name} could not be saved: {error.reason}") from error
+            raise BuildFailedError(f"cannot save {archive.name}: {error.reason}") from error
         self.log.report(f"uploading {archive.name}")
         log, dockerfile = self.build_dir / f"{self.spec.arch}.log", self.build_dir / f"{self.spec.arch}.Dockerfile"
         shutil.copyfile(self.log.path, log)
-        shutil.copyfile(self.build_dir / "Dockerfile", dockerfile)  # as buildah got it
+        shutil.copyfile(self.build_dir / "Dockerfile", dockerfile)  # as passed to buildah
         metadata = []
         for path, file_type in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
-            # A folder of its own, which nobody knows before: the hub gives it to this builder, which comes first.
+            # A new directory with an unpredictable name: the hub assigns it to its first user, this builder.
             relpath = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
             self.upload(path, relpath)
             metadata.append(file_metadata(path, file_type, relpath=relpath))
@@ -72,7 +72,7 @@ class ArchFiles:
 
 
 def file_metadata(path: Path, file_type: str, *, relpath: str) -> dict[str, Any]:
-    """A file as content-generator metadata names it."""
+    """Return the content-generator metadata of a file."""
     checksum = hashlib.sha256()
     with path.open("rb") as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):

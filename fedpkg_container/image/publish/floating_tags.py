@@ -1,11 +1,11 @@
-"""Floating tags: they point to the newest build that asks for them, in whatever order builds end.
+"""Floating tags: they point to the newest build that requests them, in whatever order builds end.
 
-The newest is the one with the highest version and release, as RPM orders them, of those builds of a package that are
-complete, are in a tag of Koji, and recorded that they ask for the floating tag. So a newer build that was wrong gives
-its floating tags up when it is untagged.
+The newest is the one with the highest version and release, in RPM's order, among the builds of a package that are
+COMPLETE, have a Koji tag, and recorded a request for the floating tag. Untagging a bad build thus returns its floating
+tags to the build before.
 
-Nothing is locked: a build that has been recorded lets each of its tags point to the newest build, looks again, and
-does so until nothing has changed meanwhile. Whichever of two builds comes last sees both.
+There is no lock: after a build is recorded, each of its tags is pointed to the newest build, and the builds are queried
+again until nothing has changed. Of two builds that end together, the later one sees both.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
-#: How many of the latest builds of a package are looked at.
+#: Latest builds of a package that are considered.
 MAX_BUILDS = 200
-#: How often the tags are set anew because another build ended meanwhile.
+#: Attempts to set the tags while other builds of the package end.
 MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class TaggedBuild:
-    """A build that asks for floating tags.
+    """A build that requests floating tags.
 
-    :param index: its list of arches, by digest
+    :param index: its image index, by digest
+    :param tags: the floating tags
     """
 
     nvr: NVR
@@ -43,9 +44,9 @@ class TaggedBuild:
 
 @dataclass(frozen=True)
 class FloatingTagUpdater:
-    """The floating tags of one repository.
+    """Updates the floating tags of one repository.
 
-    :param session: of the hub; only asked
+    :param session: hub session; used for queries only
     :param repository: in the candidate registry
     """
 
@@ -54,15 +55,15 @@ class FloatingTagUpdater:
     repository: ImageReference
 
     def tags_of_newer_builds(self, nvr: NVR, tags: Iterable[str]) -> dict[str, NVR]:
-        """Those of some tags that belong to a newer build, and to which one."""
+        """Return those of the tags that belong to a newer build, and its NVR."""
         builds = self._tagged_builds(nvr)
         newest = {tag: _newest(builds, tag) for tag in tags}
         return {tag: build.nvr for tag, build in newest.items() if build and build.nvr != nvr}
 
     def update_floating_tags(self, nvr: NVR, tags: Sequence[str]) -> list[str]:
-        """Let each tag of a build that was recorded point to the newest build that asks for it; those that were set.
+        """Point each tag of a recorded build to the newest build that requests it; return the tags that changed.
 
-        :raises RegistryError: a tag could not be set
+        :raises RegistryError: if a tag cannot be set
         """
         updated: dict[str, None] = {}
         if not tags:
@@ -78,12 +79,13 @@ class FloatingTagUpdater:
                 if self._tagged_builds(nvr) == builds:
                     return list(updated)
         raise RegistryError(
-            f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
-            solution="they are set by the next build",
+            f"cannot set the floating tags of {self.repository}: gave up after {MAX_ATTEMPTS} attempts, because other"
+            f" builds of {nvr.name} kept finishing",
+            solution="the next build of this package will set them",
         )
 
     def _tagged_builds(self, oldest: NVR) -> list[TaggedBuild]:
-        """The builds that ask for floating tags of this repository: one, and those that are newer."""
+        """Return the builds that request floating tags of this repository: ``oldest`` and newer ones."""
         if self.session.getPackageID(oldest.name) is None:
             return []
         options = {"order": "-build_id", "limit": MAX_BUILDS}
@@ -105,6 +107,6 @@ class FloatingTagUpdater:
 
 
 def _newest(builds: Iterable[TaggedBuild], tag: str) -> TaggedBuild | None:
-    """The newest build that asks for a tag."""
+    """Return the newest build that requests a tag."""
     candidates = [build for build in builds if tag in build.tags]
     return max(candidates, key=lambda build: by_age(build.nvr), default=None)

@@ -1,6 +1,6 @@
-"""Bringing a build's arches from staging into the final repository: their lists, under a tag that nobody else has.
+"""Publication of a build: from images in staging to image indexes in the final repository, under a unique tag.
 
-The tags that people type are set when the build is recorded (``recording``).
+Primary and floating tags are set when the build is recorded (``record.koji_import``).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fedpkg_container.registry.manifests import LIST_TYPES, ImageConfiguration, 
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 
-#: What is said of images that have what OCI's format has no place for (it was left out of its image configuration).
-HEALTHCHECK_LOST = "HEALTHCHECK is not in the {}: the OCI format has no place for it"
+#: Warning about image configuration that the OCI format has no field for.
+HEALTHCHECK_LOST = "the {} has no HEALTHCHECK: the OCI format does not support it"
 
 
 def publish(
@@ -32,11 +32,11 @@ def publish(
     registry: Registry,
     log: BuildLog,
 ) -> PublishedIndex:
-    """Bring all arches with their lists into the final repository.
+    """Copy the images of all architectures to the final repository, and create their image indexes.
 
-    :param formats: the first is that of the images, and what all tags will mean; the list of another one gets the
-        unique tag with the format's name behind it
-    :raises RegistryError: it could not be pushed, or the registry has something else than was built
+    :param formats: the first is that of ``images`` and of all tags; the index of each other one gets the unique tag
+        with the format's name appended
+    :raises RegistryError: if a push fails, or the registry returns other images than were built
     """
     unique = repository.tagged(tags.unique)
     log.report(f"publishing {unique}")
@@ -68,10 +68,10 @@ def _publish(
     image_format: str,
     registry: Registry,
 ) -> Manifest:
-    """Bring images from staging to a list of them; the list.
+    """Copy images from staging and create their index; return the index.
 
     :param digests: of the images in this format, by architecture
-    :raises RegistryError: one is of another arch than it was built for
+    :raises RegistryError: if an image is for another architecture than it was built for
     """
     with registry.repository(target) as repository:
         members = []
@@ -85,17 +85,17 @@ def _publish(
 
 
 def _platform(image: BuiltImage) -> dict[str, str]:
-    """What a list says that an image runs on: what the image itself says."""
+    """Return the platform of an image for its index entry, from its own configuration."""
     platform = ImageConfiguration.read(image.config, where=image.staging).platform
     if not platform_of(image.arch).fits(platform):
-        raise RegistryError(f"{image.staging} is an image for {'/'.join(platform.values())}, not for {image.arch}")
+        raise RegistryError(f"{image.staging} is for {'/'.join(platform.values())}, not for {image.arch}")
     return platform
 
 
 def format_warnings(configuration: Callable[[], Mapping[str, Any]], formats: Sequence[str]) -> list[str]:
-    """What an image has that some formats do not keep, as warnings for the packager.
+    """Return warnings about parts of an image that some of the formats do not support.
 
-    :param configuration: gives that of the image as it was built
+    :param configuration: returns the configuration of the image as built
     """
     if "oci" not in formats or not (configuration().get("config") or {}).get("Healthcheck"):
         return []

@@ -1,4 +1,4 @@
-"""What is kept with a build beside its images: an SBOM for each arch, in Koji and at the image in the registry."""
+"""Files stored with a build in addition to its images: an SBOM per architecture, in Koji and in the registry."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.skopeo import Registry
 
-#: How many RPMs that Koji does not know are named in the log.
+#: RPMs unknown to Koji that are listed in the log.
 MAX_LISTED_RPMS = 20
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that is kept with a build.
+    """A file stored with a build.
 
-    :param arch: that it is about; empty for the whole build
+    :param arch: architecture that it describes; empty for the whole build
     """
 
     path: Path
@@ -42,9 +42,9 @@ class Attachment:
 
 @dataclass
 class Attachments:
-    """What was made of a build.
+    """All attachments of a build.
 
-    :param sbom: arch → what the metadata say of its SBOM
+    :param sbom: arch → metadata of its SBOM
     :param warnings: for the packager
     """
 
@@ -55,13 +55,13 @@ class Attachments:
 
 @dataclass(frozen=True)
 class ImageOrigin:
-    """Where the images come from.
+    """What images were made from.
 
-    :param source_url: URL of dist-git with the exact commit; empty where there is none
-    :param base: the image that they stand on, by digest; None for none
-    :param stages: images of which other stages were built, by digest
-    :param copy_of: the image that they are a copy of, by digest; None where they were built
-    :param recorded: whether Koji keeps the build
+    :param source_url: dist-git URL with the exact commit; empty if imported
+    :param base: base image, by digest; None for ``scratch``
+    :param stages: base images of other stages, by digest
+    :param copy_of: image that was imported, by digest; None if built
+    :param recorded: whether Koji records the build
     """
 
     source_url: str = ""
@@ -72,7 +72,7 @@ class ImageOrigin:
 
     @classmethod
     def of(cls, task: BuildTask, plan: Plan) -> ImageOrigin:
-        """That of a build."""
+        """Return the origin of a build's images."""
         pinned = {parent.name: parent.pinned for parent in plan.parents}
         base = pinned.pop(plan.dockerfile.base, None)
         return cls(task.source_url, base, list(dict.fromkeys(pinned.values())), recorded=not task.scratch)
@@ -80,11 +80,11 @@ class ImageOrigin:
 
 @dataclass(frozen=True)
 class AttachmentBuilder:
-    """Makes the documents of a build that is published, and not yet recorded.
+    """Creates the attachments of a build that is published and not yet recorded.
 
-    What goes wrong here is said and fails no build: the images are whole without it.
+    Errors become warnings: the images are complete without attachments.
 
-    :param session: of the builder; anybody may ask what is asked
+    :param session: hub session; used for queries only
     :param registry: where the images are
     """
 
@@ -94,9 +94,9 @@ class AttachmentBuilder:
     log: BuildLog
 
     def create(self, nvr: NVR, published: PublishedIndex, images: Sequence[BuiltImage], started: float) -> Attachments:
-        """Make an SBOM for each arch, attach it in the registry, and look which RPMs Koji does not know.
+        """Create an SBOM for each architecture, attach it in the registry, and report RPMs unknown to Koji.
 
-        :param started: when the build began, seconds since the epoch
+        :param started: start time of the build, seconds since the epoch
         """
         attachments = Attachments()
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
@@ -105,8 +105,8 @@ class AttachmentBuilder:
             subject = self._sbom_subject(nvr, published, image, created, unknown.get(image.arch, frozenset()))
             try:
                 content = sbom.spdx_document(subject)
-            except ValueError as error:  # names in the image's RPM database that nothing can be called
-                self._warn(attachments, f"no SBOM for {image.arch} could be made: {error}")
+            except ValueError as error:  # e.g. invalid names in the image's RPM database
+                self._warn(attachments, f"cannot create the SBOM for {image.arch}: {error}")
                 continue
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
@@ -120,11 +120,14 @@ class AttachmentBuilder:
                     digest = referrers.attach(repository, subject.image.digest, artifact)
                 sbom_fields["artifact"] = str(subject.image.at(digest))
             except FedpkgContainerError as error:
-                where = "is with the build in Koji" if self.origin.recorded else "is kept nowhere"
-                self._warn(attachments, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
+                where = "it is only stored in Koji" if self.origin.recorded else "it is not stored"
+                self._warn(
+                    attachments,
+                    f"cannot attach the SBOM for {image.arch} to the image in the registry; {where}: {error.reason}",
+                )
             attachments.sbom[image.arch] = sbom_fields
         if attachments.sbom:
-            self.log.report(f"SBOMs made and attached: {', '.join(attachments.sbom)}")
+            self.log.report(f"created SBOMs for {', '.join(attachments.sbom)}")
         return attachments
 
     def _sbom_subject(
@@ -145,22 +148,22 @@ class AttachmentBuilder:
         )
 
     def _find_unknown_rpms(self, images: Sequence[BuiltImage], attachments: Attachments) -> Mapping[str, set[int]]:
-        """Arch → numbers of the components that Koji does not know; nothing when it could not be asked."""
+        """Return arch → indexes of components unknown to Koji; empty if the hub cannot be queried."""
         try:
             unknown = {image.arch: unknown_rpms(self.session, image.components) for image in images}
         except (koji.GenericError, Fault, requests.RequestException) as error:
-            self._warn(attachments, f"whether Koji knows the RPMs of the images could not be asked: {error}")
+            self._warn(attachments, f"cannot query Koji for the RPMs of the images: {error}")
             return {}
         for image in images:
             numbers = unknown[image.arch]
             if numbers:
                 names = list(_rpm_names(image, numbers))
                 more = f" and {len(names) - MAX_LISTED_RPMS} more" if len(names) > MAX_LISTED_RPMS else ""
-                self.log.report(f"{image.arch}: Koji does not know {', '.join(names[:MAX_LISTED_RPMS])}{more}")
+                self.log.report(f"{image.arch}: unknown to Koji: {', '.join(names[:MAX_LISTED_RPMS])}{more}")
                 self._warn(
                     attachments,
-                    f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs"
-                    " and records no others; the SBOM lists them all",
+                    f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs,"
+                    " and does not record the others; the SBOM lists all",
                 )
         return unknown
 

@@ -1,4 +1,4 @@
-"""Recording a build in Koji: the import by a content generator, and everything that follows it."""
+"""Recording of a build in Koji: content-generator import, Koji tag, primary tag and floating tags."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import uninterrupted
 
-#: What the hub is told of a build, as a file in the folder of its import.
+#: File name of the content-generator metadata in the upload directory.
 _METADATA = "metadata.json"
 
 
 def create_upload_directory(session: Any, name: str) -> str:
-    """A new folder on the hub for the files of an import, in which nobody but this account can write files.
+    """Create a directory on the hub for the files of an import, which only this account can use; return its path.
 
-    The hub gives a folder to who uploads there first, and its name does not stay unknown: it is in the arguments of
-    tasks. So a file goes there at once, under the one name that is known before: anybody may make folders in it, and
-    where one is, no file of that name can be uploaded. All other files get new folders of their own.
+    The hub assigns a directory to the first account that uploads to it, and the path does not stay secret: it is in the
+    arguments of tasks. So the one file with a known name is uploaded at once; otherwise any account could create a
+    directory of that name, and block the upload. All other files get new directories of their own.
 
     :param session: of the account that imports
-    :param name: what imports
+    :param name: of the import
     """
     directory = f"container-build/{name}-{uuid.uuid4().hex}"
     session.rawUpload(b"{}", 0, directory, _METADATA, overwrite=True)
@@ -46,9 +46,9 @@ def create_upload_directory(session: Any, name: str) -> str:
 
 @dataclass(frozen=True)
 class ContentGeneratorImport:
-    """What an import works with.
+    """Imports builds as a content generator.
 
-    :param cg_session: session of the account that imports
+    :param cg_session: hub session of the account that imports
     :param on_step: called after each step
     """
 
@@ -65,10 +65,10 @@ class ContentGeneratorImport:
         upload_directory: str,
         attachments: Sequence[Attachment] = (),
     ) -> None:
-        """Record a build for which its NVR is reserved.
+        """Import a build whose NVR is reserved.
 
-        :param upload_directory: folder on the hub, of ``create_upload_directory``, below which the files of the images are
-        :param attachments: files that are kept with the build
+        :param upload_directory: from ``create_upload_directory``, with the files of the images
+        :param attachments: files to store with the build
         """
         self.log.report(f"importing {reservation.nvr}")
         logs = [self._upload_log(self.log.path, upload_directory)]
@@ -80,13 +80,13 @@ class ContentGeneratorImport:
         path.write_text(json.dumps(content, indent=1))
         self._upload(path, upload_directory)
         self.on_step("uploaded")
-        with uninterrupted():  # the hub would go on, and what it imports must not be given back meanwhile
+        with uninterrupted():  # the hub would continue, and the reservation must not be released meanwhile
             self._record(reservation, upload_directory, content["build"]["extra"])
         self.log.append(f"recorded as build {reservation.build_id}")
         self.on_step("imported")
 
     def _upload_log(self, path: Path, upload_directory: str) -> dict[str, Any]:
-        """Upload a file; what metadata says of it."""
+        """Upload a file as a log; return its metadata."""
         relpath = uuid.uuid4().hex
         self._upload(path, f"{upload_directory}/{relpath}")
         return file_metadata(path, "log", relpath=relpath)
@@ -98,25 +98,25 @@ class ContentGeneratorImport:
         try:
             self.cg_session.CGImport(_METADATA, upload_directory, reservation.token)
         except koji.GenericError:
-            # The answer may have been lost, and koji's client has asked again: what counts is what the hub has. That
-            # may be another's build: the hub gives the id again when a reservation was canceled.
+            # koji's client retries when the response is lost, so only the build on the hub tells whether the import
+            # succeeded. It may be another build: the hub reuses the ID of a canceled reservation.
             build = self.cg_session.getBuild(reservation.build_id)
             if build["state"] != koji.BUILD_STATES["COMPLETE"] or _identity(build["extra"]) != _identity(extra):
                 raise
 
 
 def _identity(extra: Mapping[str, Any] | None) -> tuple[Any, Any]:
-    """What no two runs of builds or imports have in common: the task, and its lists with the tag of their own."""
+    """Return what identifies one run of a build or import: the task, and the image index with its unique tag."""
     recorded = extra or {}
     return recorded.get("container_koji_task_id"), image_of({"extra": recorded}).get("index")
 
 
 @dataclass(frozen=True)
 class BuildRecorder:
-    """What recording works with.
+    """Records builds.
 
-    :param session: of the builder
-    :param cg_session: session of the site's shared account
+    :param session: hub session of the builder
+    :param cg_session: hub session of the content generator's account
     :param registry: where tags are set
     :param on_step: called after each step
     """
@@ -137,9 +137,9 @@ class BuildRecorder:
         upload_directory: str,
         attachments: Sequence[Attachment] = (),
     ) -> int:
-        """Record the build in Koji and tag it; its id.
+        """Import the build into Koji and set all its tags; return its ID.
 
-        :param attachments: files that are kept with the build
+        :param attachments: files to store with the build
         """
         cg_import = ContentGeneratorImport(self.cg_session, self.log, self.on_step)
         cg_import.run(provenance, published, images, reservation, upload_directory, attachments)
@@ -151,7 +151,7 @@ class BuildRecorder:
         return reservation.build_id
 
     def resume(self, build: dict[str, Any]) -> dict[str, Any]:
-        """Finish what an earlier run of this task recorded before it was killed; the result of the task."""
+        """Finish recording a build that an earlier, killed run of this task imported; return the result of the task."""
         self.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
         nvr = NVR(build["name"], build["version"], build["release"])
         image = RecordedImage.of(build)
@@ -166,7 +166,7 @@ class BuildRecorder:
     def _set_primary_tag(self, nvr: NVR, index: ImageReference) -> None:
         """Set the tag of the version and release, now that the build is recorded.
 
-        :param index: the list of arches, by digest
+        :param index: image index, by digest
         """
         target, tag = index.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
         try:
@@ -174,7 +174,7 @@ class BuildRecorder:
         except RegistryError as error:
             raise RegistryError(
                 f"{nvr} is recorded, but {target} is not set, and it is not tagged into {tag}: {error.reason}",
-                solution=f"build the next release; or by hand: skopeo copy --all docker://{index} docker://{target}, "
+                solution=f"build the next release; or run: skopeo copy --all docker://{index} docker://{target}, "
                 f"and koji tag-build {tag} {nvr}",
             ) from error
         self.log.append(f"set {target}")
@@ -185,28 +185,28 @@ class BuildRecorder:
             self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
         except koji.GenericError as error:
             if self.task.target["dest_tag"] in {each["id"] for each in self.session.listTags(build_id)}:
-                return  # the same: it was asked twice
+                return  # an earlier attempt succeeded, and its response was lost
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
-                solution=f"tag it by hand: koji tag-build {tag} {nvr}",
+                solution=f"tag the build: koji tag-build {tag} {nvr}",
             ) from error
         self.log.append(f"tagged {nvr} into {tag}")
 
     def _update_floating_tags(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
-        """Set the floating tags, now that the build is recorded."""
+        """Update the floating tags, now that the build is recorded."""
         try:
             FloatingTagUpdater(self.session, self.registry, repository).update_floating_tags(nvr, tags)
         except RegistryError as error:
             raise RegistryError(
                 f"{nvr} is recorded, but its floating tags {', '.join(tags)} are not set: {error.reason}",
-                solution="they are set by the next build of it",
+                solution="the next build of this package will set them",
             ) from error
         if tags:
-            self.log.report(f"floating tags {', '.join(tags)} are set")
+            self.log.report(f"set floating tags {', '.join(tags)}")
 
 
 def recorded_build(session: Any, task: BuildTask) -> dict[str, Any] | None:
-    """The build that an earlier run of a task imported, if it came that far."""
+    """Return the build that an earlier run of a task imported; None if there is none."""
     if task.scratch:
         return None
     for entry in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):

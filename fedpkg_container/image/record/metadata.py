@@ -1,4 +1,4 @@
-"""Content-generator metadata of a build: everything that Koji keeps of it (keys after atomic-reactor)."""
+"""Content-generator metadata: everything that Koji records of a build (keys as in atomic-reactor)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ METADATA_VERSION = 0
 
 @dataclass(frozen=True)
 class PublishedIndex:
-    """Where the finished build is.
+    """The image index of a finished build.
 
-    :param repository: the candidate repository
-    :param digest: of the list of all arches
-    :param media_type: of that list
-    :param other_indexes: lists of the same images in other formats: media type → digest
-    :param other_media_types: media types of those images
+    :param repository: in the candidate registry
+    :param digest: of the index
+    :param media_type: of the index
+    :param other_indexes: indexes of the same images in other formats: media type → digest
+    :param other_media_types: media types of the images in those
     """
 
     repository: ImageReference
@@ -36,32 +36,36 @@ class PublishedIndex:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Every list, the one that tags mean first: media type → digest."""
+        """Digests of all indexes, that of the tags first: media type → digest."""
         return {self.media_type: self.digest, **self.other_indexes}
 
     @property
     def by_tag(self) -> str:
-        """The pull spec that a person would type."""
+        """The pull spec by tag."""
         return str(self.repository.tagged(self.tags.primary or self.tags.unique))
 
     @property
     def by_digest(self) -> str:
-        """The pull spec that always means this build."""
+        """The pull spec by digest."""
         return str(self.repository.at(self.digest))
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a build came from and who asked for it.
+    """How, when and from what a build was made.
 
-    :param source_url: URL with the exact commit
-    :param started: when the build began, seconds since the epoch
-    :param help_file: the page of help in the image's sources; empty when there is none
-    :param go_modules: of container.yaml
-    :param user_data: what the packager's client sent to be kept with the build
-    :param sbom: for each arch what is said of its SBOM
-    :param imported: where a base image was brought from, and its image IDs; empty for what was built
-    :param store_archives: whether Koji stores the images' archives, or only their description
+    :param source_url: with the exact commit
+    :param owner: name of the user who submitted the build
+    :param generator: name of the content generator
+    :param started: seconds since the epoch
+    :param ended: seconds since the epoch
+    :param base: base image of the last stage, as written in FROM; empty for none
+    :param help_file: help page in the source; empty for none
+    :param go_modules: from container.yaml
+    :param user_data: from the client, stored verbatim
+    :param store_archives: whether Koji stores the images' archives, or only their metadata
+    :param sbom: metadata of the SBOM of each architecture
+    :param imported: source and image IDs of an imported base image; empty for a build
     """
 
     nvr: NVR
@@ -90,9 +94,9 @@ def build_metadata(
     logs: Sequence[dict[str, Any]],
     build_id: int | None,
 ) -> dict[str, Any]:
-    """The whole metadata.
+    """Return the complete metadata.
 
-    :param logs: files of the parent task that were uploaded for the import
+    :param logs: metadata of the files uploaded by the parent task
     :param build_id: of the reservation
     """
     build: dict[str, Any] = {
@@ -182,7 +186,7 @@ def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
 
 
 def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bool) -> list[dict[str, Any]]:
-    """The archive of one arch with what is in it, and its logs."""
+    """Return the archive of one architecture with its components, and its logs."""
     outputs = []
     for file in image.files:
         output = _output(file, image.arch)
@@ -214,7 +218,7 @@ def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bo
 
 
 def _deduplicate(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One component for each name, version, release and arch: by these Koji finds an RPM, and it keeps none twice."""
+    """Return one component per name, version, release and architecture, which is Koji's key of an RPM."""
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}
     for component in components:
         unique.setdefault(tuple(component[key] for key in ("name", "version", "release", "arch")), component)
@@ -222,7 +226,7 @@ def _deduplicate(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _config(text: str) -> dict[str, Any]:
-    """The image's configuration without what only its build's container had."""
+    """Return the image configuration without that of the build's container."""
     config: dict[str, Any] = json.loads(text)
     config.pop("container_config", None)
     return config

@@ -1,4 +1,4 @@
-"""What is in an image, as an SPDX document (https://spdx.github.io/spdx-spec/v2.3/)."""
+"""SBOM of an image, as an SPDX document (https://spdx.github.io/spdx-spec/v2.3/)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fedpkg_container.text import printable_line
 
 NOASSERTION = "NOASSERTION"
 _REFERENCE = "LicenseRef-"
-#: The longest header that is read as an expression; longer ones are kept as text.
+#: Characters; longer headers are not parsed, but kept as text.
 _MAX_EXPRESSION_LENGTH = 4096
 
 
@@ -30,17 +30,17 @@ _MAX_EXPRESSION_LENGTH = 4096
 class Licenses:
     """Licenses of one document.
 
-    :param texts: what the document must say about licenses that SPDX does not list: reference → text
+    :param texts: license references that the document must define → text
     """
 
     texts: dict[str, str] = field(default_factory=dict)
 
     def declared(self, header: str) -> str:
-        """What the document says is declared.
+        """Return the declared license for a License header.
 
-        An SPDX expression stays one (Fedora has written these since 2022); names that a distribution made
-        (``LicenseRef-Fedora-Public-Domain``) are explained in the document. Anything else, the older "GPLv2+ and
-        BSD" for one, is not guessed at: it becomes a reference of its own, with the header as its text.
+        An SPDX expression (used by Fedora since 2022) is kept; license references of a distribution
+        (``LicenseRef-Fedora-Public-Domain``) are defined in the document. Other headers, e.g. the older "GPLv2+ and
+        BSD", are not interpreted: each becomes a reference of its own, with the header as its text.
         """
         header = printable_line(header).strip()
         if not header:
@@ -58,14 +58,14 @@ class Licenses:
 
 @functools.lru_cache(maxsize=1)
 def _spdx_licensing() -> Licensing:
-    """SPDX's list alone: the index also has ScanCode's names, and takes those of distributions for them."""
+    """Return SPDX's licenses only: the index also has ScanCode's, which would match references of distributions."""
     entries = [each for each in get_license_index() if not str(each.get("spdx_license_key")).startswith(_REFERENCE)]
     return build_spdx_licensing(entries)
 
 
 @functools.lru_cache(maxsize=4096)
 def _parse_expression(header: str) -> tuple[str, tuple[str, ...]] | None:
-    """A header as an expression with SPDX's spelling, and the references in it; None when it is none."""
+    """Return a header as an SPDX expression, and the references in it; None if it is not valid."""
     if len(header) > _MAX_EXPRESSION_LENGTH:
         return None
     licensing = _spdx_licensing()
@@ -82,7 +82,7 @@ def _parse_expression(header: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _is_valid_reference(reference: str) -> bool:
-    """Whether SPDX takes it: letters, digits, dots and dashes."""
+    """Return whether SPDX allows a reference: letters, digits, dots and dashes."""
     return all(each.isascii() and (each.isalnum() or each in ".-") for each in reference)
 
 
@@ -93,18 +93,19 @@ _DOCUMENT = "SPDXRef-DOCUMENT"
 
 @dataclass(frozen=True)
 class SbomSubject:
-    """What a document is about: the image of one arch.
+    """What a document describes: the image of one architecture.
 
     :param nvr: of the build
+    :param built: description of the image
     :param image: in its final repository, by digest
-    :param go_arch: Go's name of the arch
-    :param tag: the tag of the build
-    :param source_url: URL of dist-git with the exact commit; empty where there is none
-    :param base: the image that it stands on, by digest; None for ``scratch``
-    :param stages: images of which other stages were built, by digest
-    :param created: when the build began, RFC 3339
-    :param unknown: numbers of the components that Koji does not know
-    :param copy_of: the image that it is a copy of, by digest; None where it was built
+    :param go_arch: Go's name of the architecture
+    :param tag: primary tag of the build, or the unique one
+    :param source_url: dist-git URL with the exact commit; empty if imported
+    :param base: base image, by digest; None for ``scratch``
+    :param stages: base images of other stages, by digest
+    :param created: start time of the build, RFC 3339
+    :param unknown: indexes of the components that Koji does not know
+    :param copy_of: image that was imported, by digest; None if built
     """
 
     nvr: NVR
@@ -121,7 +122,7 @@ class SbomSubject:
 
 
 def spdx_document(subject: SbomSubject) -> bytes:
-    """The document, as JSON."""
+    """Return the document as JSON."""
     licenses = Licenses()
     image = _image(subject)
     source = [_source(subject)] if subject.source_url else []
@@ -173,7 +174,7 @@ def _creators(built: BuiltImage) -> list[str]:
 
 
 def _package(identifier: str, name: str, **fields: Any) -> dict[str, Any]:
-    """A package with what every package must have."""
+    """Return a package with all required fields."""
     return {
         "SPDXID": f"SPDXRef-{re.sub('[^A-Za-z0-9.-]', '-', identifier)}",
         "name": name,
@@ -198,7 +199,7 @@ def _checksum(image: ImageReference) -> list[dict[str, str]]:
 
 
 def _oci_purl(image: ImageReference, **qualifiers: str) -> PackageURL:
-    """An image as the package URL specification names it."""
+    """Return the package URL of an image."""
     repository_url = str(ImageReference(image.registry, image.repository))
     return PackageURL(
         "oci", name=image.repository.rpartition("/")[2], version=image.digest,
@@ -220,7 +221,7 @@ def _image(subject: SbomSubject) -> dict[str, Any]:
 
 
 def _source(subject: SbomSubject) -> dict[str, Any]:
-    """The commit in dist-git."""
+    """Return the package of the commit in dist-git."""
     url, _, commit = subject.source_url.partition("#")
     parts = urlsplit(url)
     scheme = parts.scheme if parts.scheme.startswith("git+") else f"git+{parts.scheme}"
@@ -253,7 +254,7 @@ def _rpms(subject: SbomSubject, licenses: Licenses) -> list[dict[str, Any]]:
         rpm = _rpm(component, details, built.distribution, licenses, known_to_koji=number not in subject.unknown)
         duplicates = identifiers.setdefault(rpm["SPDXID"], 0)
         identifiers[rpm["SPDXID"]] += 1
-        if duplicates:  # the same RPM twice in the database, or names that differ in what SPDX does not take
+        if duplicates:  # the same RPM twice in the database, or names that differ only in invalid characters
             rpm["SPDXID"] += f"-again-{duplicates}"
         packages.append(rpm)
     return packages
@@ -294,7 +295,7 @@ def _rpm(
 
 
 def _supplier(vendor: str) -> str:
-    """SPDX reads what follows in brackets as an address."""
+    """Return the supplier, without brackets: SPDX expects an e-mail address in them."""
     name = printable_line(vendor).replace("(", "[").replace(")", "]").strip()
     return f"Organization: {name}" if name else NOASSERTION
 

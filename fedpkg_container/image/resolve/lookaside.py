@@ -1,7 +1,7 @@
-"""The files that ``sources`` lists: fetched from the lookaside cache and checked by hash, with rpkg's own code.
+"""Download of the files in ``sources`` from the lookaside cache, verified by hash, with rpkg's own code.
 
-rpkg downloads with libcurl, which listens to no signal while it waits. So it runs as a program of its own (this
-module's ``main``), which can be stopped, has a deadline, and cannot write more than it may.
+rpkg uses libcurl, which handles no signals while it waits. It therefore runs in a separate program (``main`` of this
+module) that can be stopped, has a deadline, and has a limit on what it writes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 
 SOURCES_FILE = "sources"
-#: Seconds for one file, and the longest one, bytes.
+#: Limits per file: seconds, bytes and attempts.
 DOWNLOAD_TIMEOUT = 1800.0
 MAX_BYTES = 20 * 10**9
 MAX_ATTEMPTS = 3
-#: Types of hashes, and how many digits they have.
+#: Number of hex digits of each hash type.
 _HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
 
 
@@ -36,7 +36,7 @@ _HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96
 class SourcesEntry:
     """A line of ``sources``.
 
-    :param hash_type: in small letters
+    :param hash_type: in lower case
     """
 
     file: str
@@ -45,9 +45,9 @@ class SourcesEntry:
 
 
 def read_sources(checkout: Path) -> list[SourcesEntry]:
-    """What ``sources`` of a checkout lists; empty where there is none.
+    """Return the entries of ``sources``; empty if a checkout has none.
 
-    :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout, or rpkg is not installed
+    :raises BuildFailedError: if the file cannot be read, an entry is invalid, or rpkg is not installed
     """
     if not (read_bytes(checkout, SOURCES_FILE) or b"").strip():
         return []  # builders of a site without a lookaside cache need no rpkg
@@ -56,7 +56,7 @@ def read_sources(checkout: Path) -> list[SourcesEntry]:
         from pyrpkg.sources import SourcesFile
     except ModuleNotFoundError as error:
         raise BuildFailedError(
-            f"{SOURCES_FILE} cannot be read here: {error}", solution="install rpkg on the builders of this site"
+            f"cannot read {SOURCES_FILE}: {error}", solution="install rpkg on the builders of this site"
         ) from error
     try:
         entries = [
@@ -65,7 +65,7 @@ def read_sources(checkout: Path) -> list[SourcesEntry]:
         ]
     except (rpkgError, OSError, ValueError) as error:
         raise BuildFailedError(
-            f"{SOURCES_FILE} cannot be read: {error}", solution="make it anew: fedpkg new-sources"
+            f"cannot read {SOURCES_FILE}: {error}", solution="create it again: fedpkg new-sources"
         ) from error
     for entry in entries:
         _check_entry(entry)
@@ -77,16 +77,16 @@ def _check_entry(entry: SourcesEntry) -> None:
     length = _HASH_LENGTHS.get(entry.hash_type, 0)
     if not valid_name or not length or not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", entry.hash):
         raise BuildFailedError(
-            f"{SOURCES_FILE} lists {entry.file[:200]!r} with a name or a hash that cannot be one",
-            solution="make it anew: fedpkg new-sources",
+            f"{SOURCES_FILE} has an invalid entry: name or hash of {entry.file[:200]!r}",
+            solution="create it again: fedpkg new-sources",
         )
 
 
 def repository_name(source_url: str, *, namespaced: bool) -> str:
-    """The name under which the lookaside cache keeps the files of a repository of dist-git.
+    """Return the name of a dist-git repository in the lookaside cache.
 
-    :param source_url: URL of dist-git, with or without a commit
-    :param namespaced: with the namespace, ``container/hello-web``
+    :param source_url: dist-git URL, with or without a commit
+    :param namespaced: include the namespace, e.g. ``container/hello-web``
     """
     path = urllib.parse.urlsplit(source_url).path.strip("/").removesuffix(".git")
     return "/".join(path.split("/")[-2:] if namespaced else path.split("/")[-1:])
@@ -101,24 +101,27 @@ def fetch_sources(
     tick: Callable[[], None] = lambda: None,
     deadline: Deadline | None = None,
 ) -> None:
-    """Bring the files that ``sources`` lists into a checkout.
+    """Download the files in ``sources`` into a checkout.
 
-    :param workspace: of the worker that made the checkout
-    :param source_url: URL of dist-git from which the checkout came
-    :param tick: called before each file, and every second while it comes
-    :param deadline: of everything that precedes RUN; None: each file has its own alone
-    :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
+    :param checkout: checkout directory
+    :param workspace: of the worker that created the checkout
+    :param source_url: dist-git URL of the checkout
+    :param report: logs a line
+    :param tick: called before each file, and every second during its download
+    :param deadline: end of all downloads; None for only a timeout per file
+    :raises BuildFailedError: if there is no lookaside cache, or a file is missing or does not match its hash
     """
     entries = read_sources(checkout)
     if entries and lookaside is None:
         raise BuildFailedError(
             f"{SOURCES_FILE} lists {entries[0].file}, but the builders of this site have no lookaside cache",
-            solution="put the file into git, or ask the site for [lookaside] in builder_containerbuild.conf",
+            solution="add the file to git, or ask the site administrators to set [lookaside] in"
+            " builder_containerbuild.conf",
         )
     for entry in entries:
         if (checkout / entry.file).is_symlink() or (checkout / entry.file).exists():
             raise BuildFailedError(
-                f"{entry.file} is in git, and {SOURCES_FILE} lists it as well", solution="remove it from one of the two"
+                f"{entry.file} is both in git and in {SOURCES_FILE}", solution="remove it from one of the two"
             )
         assert lookaside is not None
         report(f"fetching {entry.file} from the lookaside cache")
@@ -165,13 +168,13 @@ def _fetch_file(
     except ProgramError as error:
         output = error.output.strip().splitlines()
         raise BuildFailedError(
-            f"{entry.file} cannot be fetched from the lookaside cache: {output[-1] if output else error.reason}",
+            f"cannot fetch {entry.file} from the lookaside cache: {output[-1] if output else error.reason}",
             solution=f"check that it was uploaded: fedpkg new-sources {entry.file}",
         ) from error
 
 
 def main() -> None:
-    """Download one file as standard input says; ends with 1 and a line on standard error when that fails."""
+    """Download one file as requested on standard input; on failure, exit with status 1 and a line on standard error."""
     from pyrpkg.errors import rpkgError
     from pyrpkg.lookaside import CGILookasideCache
 

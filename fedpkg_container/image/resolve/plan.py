@@ -1,4 +1,4 @@
-"""The plan of a build: everything that is decided before anything is built, its NVR and repository among it."""
+"""The build plan: all decisions made before anything is built, including NVR and repository."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ from fedpkg_container.registry.skopeo import Registry
 
 @dataclass(frozen=True)
 class Identity:
-    """Name, version and release of the build, and its repository in the registry.
+    """The NVR of a build, and its repository in the registry.
 
     :param release: empty for the hub's next one
+    :param repository_path: without the registry
     """
 
     component: str
@@ -46,9 +47,9 @@ class Identity:
 
 
 def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
-    """The identity of a build.
+    """Return the identity of a build.
 
-    :raises BuildFailedError: a label is missing, or makes no NVR or no repository
+    :raises BuildFailedError: if a label is missing, or the labels give no valid NVR or repository
     """
     labels = dockerfile.labels
     component = names.valid_package(names.required_label(labels, COMPONENT))
@@ -57,21 +58,25 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     if release:
         names.valid_nvr_part("release", release)
     if len(f"{component}-{version}-{release}") > LONGEST_NVR:
-        raise BuildFailedError(f"the labels make an NVR of more than {LONGEST_NVR} characters", solution="shorten them")
+        raise BuildFailedError(
+            f"the NVR from the labels has more than {LONGEST_NVR} characters", solution="shorten the labels"
+        )
     try:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:
-        raise BuildFailedError(f"the labels make no NVR: {error}", solution="mend com.redhat.component") from error
+        raise BuildFailedError(
+            f"the labels do not give a valid NVR: {error}", solution="fix com.redhat.component"
+        ) from error
     return Identity(component, version, release, names.valid_repository(names.required_label(labels, "name")))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to be built.
+    """The plan of a build.
 
     :param yum_repository: path of the build tag's repository below Koji's topdir; empty for none
-    :param repo_files: texts of the .repo files of ``--repo-url``, by name
-    :param network: what RUN reaches
+    :param repo_files: contents of the .repo files of ``--repo-url``, by name
+    :param network: network of RUN
     """
 
     dockerfile: Dockerfile
@@ -86,12 +91,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides what a build is going to be.
+    """Makes the plan of a build.
 
-    :param session: of the hub; only asked
-    :param checkout: the source at the exact commit
-    :param koji_topdir: Koji's files on this builder
-    :param deadline: of everything that is fetched
+    :param session: hub session; used for queries only
+    :param checkout: checkout directory at the exact commit
+    :param koji_topdir: Koji's topdir on this builder
+    :param report: logs a line
+    :param deadline: end of all downloads
     """
 
     task: BuildTask
@@ -107,11 +113,10 @@ class Planner:
         return Registry(self.config.preparation_access(self.deadline))
 
     def plan(self) -> Plan:
-        """The plan.
+        """Return the plan.
 
-        :raises BuildFailedError: the sources or the options make no image that can be built here, or the deadline has
-            passed
-        :raises RegistryError: a parent does not exist, or its registry cannot be reached
+        :raises BuildFailedError: if the source or the options are not valid on this site, or the deadline has passed
+        :raises RegistryError: if a parent image does not exist, or its registry is unavailable
         """
         container_yaml, tags = self._read_build_files()
         dockerfile = Dockerfile.read(self.checkout, self.config.build_arguments)
@@ -132,7 +137,7 @@ class Planner:
         )
 
     def _read_build_files(self) -> tuple[ContainerYaml, AdditionalTags]:
-        """The files that steer a build, without errors."""
+        """Return container.yaml and additional-tags, which must have no errors."""
         container_yaml, tags = ContainerYaml.read(self.checkout), AdditionalTags.read(self.checkout)
         errors = [finding for finding in (*container_yaml.findings, *tags.findings) if finding.severity == ERROR]
         errors += container_yaml.refused
@@ -144,7 +149,7 @@ class Planner:
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
-        """Refuse a package that may not be built here, or the names of another one; a scratch build takes neither."""
+        """Check that the package may be built into this tag and repository; a scratch build uses neither."""
         if self.task.scratch:
             return
         component, tag = identity.component, self.task.target["dest_tag_name"]
@@ -152,7 +157,7 @@ class Planner:
         check_reserved(identity.repository_path, component, self.config.repositories)
         if not self.session.checkTagPackage(self.task.target["dest_tag"], component):
             raise BuildFailedError(
-                f"package {component} is not in the list of tag {tag}, or blocked there",
+                f"package {component} is not listed in Koji tag {tag}, or is blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
         with self._registry.repository(ImageReference(self.config.candidate, identity.repository_path)) as repository:
@@ -168,7 +173,7 @@ class Planner:
         return parents
 
     def _repo_files(self) -> dict[str, str]:
-        """The .repo files of ``--repo-url``, fetched once for all arches."""
+        """Return the .repo files of ``--repo-url``, downloaded once for all architectures."""
         urls = self.task.options.get("yum_repourls") or []
         return {
             f"repo-url-{number}": fetch_repo_file(url, guard=self.config.address_guard, deadline=self.deadline)
@@ -176,7 +181,7 @@ class Planner:
         }  # fmt: skip
 
     def _network(self, repo_files: Mapping[str, str]) -> str:
-        """What RUN reaches: nothing, unless the site says so or repositories are elsewhere than in Koji."""
+        """Return the network of RUN: none, unless the site sets one or repositories are not in Koji."""
         if self.config.network not in ("auto", "none"):
             return self.config.network
         remote = [
@@ -185,38 +190,38 @@ class Planner:
             if not all(self.koji_topdir.localize(name, text, arch).complete for arch in self.task.arches)
         ]
         target = self.task.target
-        # What they have is in the build tag's repository, and its packages are where they were.
+        # Their packages are listed in the build tag's repository, but downloaded from the external one.
         external = [each["external_repo_name"] for each in self.session.getExternalRepoList(target["build_tag"])]
         if self.config.network == "auto":
             return "isolated" if remote or external else "none"
         if remote:
             raise BuildFailedError(
-                "repositories of --repo-url need a network, which this site gives to no build",
-                solution="build without --repo-url, or give it repositories of this Koji",
+                "repositories of --repo-url need network access, which is disabled for builds on this site",
+                solution="build without --repo-url, or pass repositories of this Koji",
             )
         if external:
             self.report(
-                f"what {', '.join(external)}, external to Koji, has for {target['build_tag_name']} cannot be installed:"
-                " this site gives no build a network"
+                f"packages of the external repositories {', '.join(external)} of {target['build_tag_name']} cannot be"
+                " installed: network access is disabled for builds on this site"
             )
         return "none"
 
     def _yum_repository(self) -> str:
-        """The build tag's repository, below Koji's topdir; empty when the tag has none."""
+        """Return the path of the build tag's repository below Koji's topdir; empty if it has none."""
         target = self.task.target
         repo = self.session.getRepo(target["build_tag"])
         if not repo:
-            self.report(f"tag {target['build_tag_name']} has no repository: RUN gets none")
+            self.report(f"no repositories for RUN: Koji tag {target['build_tag_name']} has none")
             return ""
         path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
 
 
 def build_specs(plan: Plan, task: BuildTask, config: BuilderConfig, nvr: NVR, upload_directory: str) -> list[BuildSpec]:
-    """What each arch is given.
+    """Return the specification of each architecture's build, including the labels to add.
 
-    :param upload_directory: folder on the hub for the files of the build; empty for a scratch build
-    :raises BuildFailedError: container.yaml asks for what cannot be given
+    :param upload_directory: on the hub, for files of the build; empty for a scratch build
+    :raises BuildFailedError: if container.yaml requests something invalid
     """
     url, _, commit = task.source_url.partition("#")
     labels = {

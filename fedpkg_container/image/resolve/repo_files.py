@@ -1,4 +1,4 @@
-"""Fetching ``.repo`` files."""
+"""Download and parsing of ``.repo`` files."""
 
 from __future__ import annotations
 
@@ -16,34 +16,35 @@ from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressE
 from fedpkg_container.registry.session import Opened
 from fedpkg_container.text import printable_line, without_credentials
 
-#: Seconds for connecting and for each answer, and for the whole file.
+#: Seconds for connecting and for each read, and for the whole file.
 REQUEST_TIMEOUT = 30
 FILE_TIMEOUT = 120
-#: The longest file, bytes.
 MAX_BYTES = 1024 * 1024
 MAX_REDIRECTS = 5
 
+_SOLUTION = "pass the http(s) URL of a .repo file to --repo-url"
+
 
 def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: Deadline | None = None) -> str:
-    """The text of a .repo file.
+    """Return the contents of a .repo file.
 
-    :param guard: which addresses are connected to, of the URL and of redirections; None: any
-    :param deadline: of all that is fetched; None: the file's own alone
-    :raises RefusedError: it cannot be read
-    :raises BuildFailedError: the deadline has passed
+    :param guard: addresses that may be connected to, after redirects too; None for all
+    :param deadline: end of all downloads; None for only the timeout of this file
+    :raises RefusedError: if the file cannot be read
+    :raises BuildFailedError: if the deadline has passed
     """
     problem = repo_url_problem(url)
     if problem:
         raise RefusedError(
-            f"{_redacted(url)} cannot be read as a .repo file: its URL {problem}",
-            solution="give --repo-url the http(s) URL of one",
+            f"cannot read {_redacted(url)} as a .repo file: its URL {problem}",
+            solution=_SOLUTION,
         )
     file_deadline = Deadline("fetching it", FILE_TIMEOUT, error=_FileTimeoutError)
     try:
         text = _fetch(url, guard, deadline.within(file_deadline) if deadline else file_deadline).decode()
         parse_repo_file(text)
-    except configparser.Error as error:  # its own words would show what the answer was
-        raise _read_error(url, "it has no sections with values in them") from error
+    except configparser.Error as error:  # its message would disclose the response
+        raise _read_error(url, "it has no sections with options") from error
     except (ClosedAddressError, _FileTimeoutError) as error:
         raise _read_error(url, error.reason) from error
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
@@ -52,13 +53,13 @@ def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: De
 
 
 class _FileTimeoutError(FedpkgContainerError):
-    """The file's own time has passed."""
+    """The timeout of the file has passed."""
 
 
 def _read_error(url: str, reason: str) -> RefusedError:
     return RefusedError(
-        f"{_redacted(url)} cannot be read as a .repo file: {_redacted(reason)}",
-        solution="give --repo-url the http(s) URL of one",
+        f"cannot read {_redacted(url)} as a .repo file: {_redacted(reason)}",
+        solution=_SOLUTION,
     )
 
 
@@ -68,20 +69,20 @@ def _redacted(text: str) -> str:
 
 def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
     opened = Opened()
-    # A server may send a byte now and then, of a header too: what counts is the time for all of it.
+    # Servers may send single bytes for ever, even of a header: the deadline is for the whole response.
     with deadline.enforced(opened.cut), requests.Session() as session:
         if guard is not None:
-            session.trust_env = False  # no proxy, which would connect for us, and nothing of root's .netrc
+            session.trust_env = False  # no proxy, which would bypass the guard, and no .netrc of root
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(opened, guard))
         for _ in range(MAX_REDIRECTS):
-            # Followed here: the library would read the answers that redirect to their end, however long they are.
+            # Followed here: requests would read redirect responses completely, however long they are.
             with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as response:
                 if not response.is_redirect:
                     response.raise_for_status()
                     return _read_body(response)
                 url = requests.compat.urljoin(url, response.headers["location"])
-    raise ValueError(f"it was redirected more than {MAX_REDIRECTS} times")
+    raise ValueError(f"more than {MAX_REDIRECTS} redirects")
 
 
 def _read_body(response: requests.Response) -> bytes:
@@ -94,7 +95,7 @@ def _read_body(response: requests.Response) -> bytes:
 
 
 class _Adapter(HTTPAdapter):
-    """Connects to addresses that the guard allows, and keeps connections in view."""
+    """Connects only to addresses that the guard allows, and tracks connections."""
 
     def __init__(self, opened: Opened, guard: AddressGuard | None) -> None:
         self._opened, self._guard = opened, guard
@@ -109,9 +110,9 @@ class _Adapter(HTTPAdapter):
 
 
 def parse_repo_file(text: str) -> configparser.ConfigParser:
-    """The sections of a .repo file.
+    """Parse a .repo file.
 
-    :raises configparser.Error: it is none
+    :raises configparser.Error: if it is not a valid one
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]

@@ -1,4 +1,4 @@
-"""Yum repositories that RUN sees and no layer keeps, and Koji's topdir, in which they are."""
+"""Yum repositories that RUN can use without leaving traces in a layer, from Koji's topdir and from .repo files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fedpkg_container.image.resolve.repo_files import parse_repo_file
 
 @dataclass(frozen=True)
 class LocalizedRepoFile:
-    """A .repo file, pointed at folders of this machine.
+    """A .repo file whose repositories point to local directories where possible.
 
-    :param text: to be given to RUN
-    :param directories: of this machine, by the name under which ``text`` expects them
-    :param complete: whether everything in it is on this machine, so that no network is needed
+    :param text: contents, for RUN
+    :param directories: local directories, by the name that ``text`` uses
+    :param complete: whether all its repositories are local, so that no network is needed
     """
 
     text: str
@@ -35,20 +35,20 @@ class LocalizedRepoFile:
 
 @dataclass(frozen=True)
 class KojiTopdir:
-    """Koji's files.
+    """Koji's topdir.
 
-    :param path: where they are mounted
-    :param url: the address of the same; empty where builders know none
+    :param path: where it is mounted on this machine
+    :param url: URL of the same directory (``topurl``); empty if unknown
     """
 
     path: Path
     url: str = ""
 
     def localize(self, name: str, text: str, arch: str) -> LocalizedRepoFile:
-        """Point the repositories of a .repo file that Koji itself serves at its topdir.
+        """Point the repositories of a .repo file that are below ``url`` to the same directories below ``path``.
 
-        :param path: of the file, which names of folders begin with
-        :param arch: Koji's name
+        :param name: name of the file; names of directories start with it
+        :param arch: Koji's name of the architecture
         """
         parser = parse_repo_file(text)
         directories: dict[str, Path] = {}
@@ -65,7 +65,7 @@ class KojiTopdir:
         return LocalizedRepoFile(output.getvalue(), directories, complete=len(directories) == len(parser.sections()))
 
     def _local(self, url: str, arch: str) -> Path | None:
-        """The folder of a repository, when it is below the topdir."""
+        """Return the local directory of a repository URL; None if it is not below the topdir."""
         url, top = url.strip().replace("$basearch", arch).replace("$arch", arch), self.url.rstrip("/")
         if not top or not url.startswith(f"{top}/"):
             return None
@@ -77,23 +77,23 @@ class KojiTopdir:
         return path if within and (path / "repodata" / "repomd.xml").is_file() else None
 
 
-#: Where images look for repositories.
+#: Directory of .repo files in images.
 REPOSITORY_DIRECTORY = "etc/yum.repos.d"
-#: Package managers, and where they keep what they know of repositories.
+#: Package managers and their metadata caches.
 PACKAGE_MANAGER_CACHES = {
     "usr/bin/dnf-3": "var/cache/dnf",
     "usr/bin/dnf5": "var/cache/libdnf5",
     "usr/bin/microdnf": "var/cache/yum",
 }
-#: The link to topdir in a repository that Koji made: its packages are named by a path through that link
-#: (kojihub.repo_init of koji 1.34 to 1.36).
+#: Link to the topdir in repositories that Koji generates: package URLs go through it (kojihub.repo_init of koji 1.34
+#: to 1.36).
 TOPLINK = "toplink"
-#: Folders of topdir in which packages are: those of the volume that is nobody's choice, and those of each other volume.
+#: Directories of packages in the topdir: the default volume's, and the parent of all other volumes'.
 _PACKAGES, _VOLUMES = "packages", "vol"
 
 
 def local_repo_file(name: str, directory: Path) -> str:
-    """The .repo file of a repository of this machine, as RUN sees it."""
+    """Return a .repo file for a local repository, as RUN sees it."""
     return (
         f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
         f"baseurl={repository_url(name, directory)}\nenabled=1\ngpgcheck=0\n"
@@ -101,16 +101,16 @@ def local_repo_file(name: str, directory: Path) -> str:
 
 
 def repository_url(name: str, directory: Path) -> str:
-    """Where RUN finds a repository of this machine.
+    """Return the URL of a local repository, as RUN sees it.
 
-    :param path: under which it is handed to ``RepositoryMounts``
+    :param name: its name in ``RepositoryMounts.mounts``
     """
     return f"file:///{REPOSITORY_DIRECTORY}/{Path(name) / _path_below_topdir(directory)[1]}"
 
 
 @dataclass(frozen=True)
 class _BaseProperties:
-    """What a base image has: a folder for repositories, and package managers with their caches."""
+    """Properties of a base image: whether it has ``REPOSITORY_DIRECTORY``, and caches of its package managers."""
 
     repositories: bool
     caches: tuple[str, ...]
@@ -118,11 +118,9 @@ class _BaseProperties:
 
 @dataclass(frozen=True)
 class RepositoryMounts:
-    """Puts repositories over the folder where images look for them.
+    """Mounts repositories over a directory of the base image, so that nothing of them stays in a layer.
 
-    They are mounted over a folder that the base has, so that nothing of them stays in a layer.
-
-    :param build_dir: for files of this build
+    :param build_dir: directory for files of this build
     """
 
     engine: Buildah
@@ -137,11 +135,11 @@ class RepositoryMounts:
         directories: Mapping[str, Path],
         files: Mapping[str, str],
     ) -> list[Mount]:
-        """What to mount.
+        """Return the mounts for all repositories.
 
-        :param bases: images of FROM as written → image ID
-        :param directories: repositories of this machine, by name
-        :param files: texts of .repo files, by name; those of ``folders`` included
+        :param bases: reference as written in FROM → image ID
+        :param directories: local repositories, by name
+        :param files: contents of .repo files, by name, including those of ``directories``
         """
         if not files:
             return []
@@ -149,11 +147,11 @@ class RepositoryMounts:
         has_directory = {base: base_properties.repositories for base, base_properties in properties.items()}
         if not any(has_directory.values()):
             if has_directory:
-                self.log.report(f"RUN gets no repositories: no base image has /{REPOSITORY_DIRECTORY}")
+                self.log.report(f"no repositories for RUN: no base image has /{REPOSITORY_DIRECTORY}")
             return []
         if not has_directory.get(dockerfile.base, True):
             self.log.report(
-                f"{dockerfile.base or SCRATCH} has no /{REPOSITORY_DIRECTORY}: an empty one stays in the image"
+                f"{dockerfile.base or SCRATCH} has no /{REPOSITORY_DIRECTORY}: the image will contain an empty one"
             )
         directory = self.build_dir / "repositories"
         directory.mkdir()
@@ -168,16 +166,15 @@ class RepositoryMounts:
         return [Mount(directory, f"/{REPOSITORY_DIRECTORY}"), *repository_mounts, *map(self._cache_mount, caches)]
 
     def _cache_mount(self, path: str) -> Mount:
-        """An empty folder over a cache.
+        """Return a mount of an empty directory over a cache, shared by all RUN steps of the build.
 
-        What package managers keep of a repository differs with every download: it must not be in a layer, and is there
-        for the next RUN of the same build.
+        The metadata of a repository differs with every download, so it must not get into a layer.
         """
         cache = self.engine.workspace.new(f"cache-{path.rpartition('/')[2]}")
         return Mount(cache, f"/{path}", writable=True)
 
     def _base_properties(self, base: str) -> _BaseProperties:
-        """Look into a base image, once for each: an image ID always means the same content."""
+        """Return the properties of a base image, cached by image ID."""
         if not base:
             return _BaseProperties(repositories=False, caches=())
         cache = self.engine.workspaces.shared / "looks" / f"{base.removeprefix('sha256:')}-{__version__}.json"
@@ -196,16 +193,17 @@ class RepositoryMounts:
 
 
 def _run_bases(dockerfile: Dockerfile) -> Iterable[str]:
-    """The images on which a RUN is run, as written; empty for ``scratch``."""
+    """Return the base images of stages with RUN, as written in FROM; empty for ``scratch``."""
     stages = {each.stage for each in dockerfile.instructions if each.name == "RUN"}
     return dict.fromkeys(dockerfile.base_of(number) for number in sorted(stages) if number >= 0)
 
 
 def _path_below_topdir(repository: Path) -> tuple[Path | None, Path]:
-    """Koji's topdir, and where below it RUN sees a repository; none, and an empty path, for one with packages in it.
+    """Return Koji's topdir, and the path below it at which RUN sees a repository.
 
-    It is as far below as in truth, so that its link leads up to what stands for topdir. Its names are always the same,
-    so that nothing of the repository's number gets into an image.
+    For a repository that contains its packages: None and an empty path. The path is as deep as the real one, so that
+    ``toplink`` leads to the mounted topdir. Its names are constant, so that the number of the repository does not get
+    into an image.
     """
     link = repository / TOPLINK
     if not link.is_symlink():
@@ -215,10 +213,10 @@ def _path_below_topdir(repository: Path) -> tuple[Path | None, Path]:
 
 
 def _visible_directories(repository: Path) -> dict[Path, Path]:
-    """What RUN is given of a repository: folders by their paths there.
+    """Return the directories of a repository that RUN sees, by their paths there.
 
-    A repository of Koji has no packages in it: RUN sees as much of topdir as makes its link lead to them. A volume may
-    be a link to where a site has another disk.
+    A repository generated by Koji has no packages: RUN sees the directories of the topdir that its ``toplink`` leads
+    to. A volume may be a link to another disk of the site.
     """
     topdir, path = _path_below_topdir(repository)
     if topdir is None:

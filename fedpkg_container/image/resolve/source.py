@@ -1,4 +1,4 @@
-"""Getting the source at an exact commit, with git and nothing else: no submodules, no hooks, no helpers."""
+"""Checkout of a source at an exact commit, with git alone: no submodules, hooks or helpers."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.model.options import address, source_problem
 from fedpkg_container.process import Completed, run
 
-#: Seconds for one git command.
+#: Seconds per git command.
 GIT_TIMEOUT = 600.0
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE_OPTIONS = ("-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null")
-#: Nothing of the builder's own settings: no helpers, no filters.
+#: Ignore the builder's own git configuration, with its helpers and filters.
 _ENVIRONMENT = ("GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1")
-#: All of git's settings; a repository of this machine belongs to another user than the worker.
+#: The only git configuration; a local repository belongs to another user than the worker.
 _GITCONFIG = "[safe]\n\tdirectory = *\n"
-#: Variables of the builder that say how it reaches the outside.
+#: Environment variables that select a proxy.
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A source that was fetched.
+    """A checkout.
 
-    :param path: the checkout
-    :param source_url: where it came from, with the exact commit
+    :param path: checkout directory
+    :param source_url: its source URL, with the exact commit
     """
 
     path: Path
@@ -41,12 +41,12 @@ class Checkout:
 def fetch_checkout(
     scm: Any, workspace: Workspace, report: Callable[[str], None], tick: Callable[[], None] = lambda: None
 ) -> Checkout:
-    """Fetch what a build URL names, in a worker.
+    """Check out the commit of a source URL, in a worker.
 
     :param scm: the URL, parsed by ``koji.daemon.SCM``
-    :param workspace: in which the checkout is made
-    :param tick: called before, and every second while git works
-    :raises BuildFailedError: it is not built from such sources, the repository cannot be read, or has no such commit
+    :param workspace: where the checkout is created
+    :param tick: called before git starts, and every second while it runs
+    :raises BuildFailedError: if such sources are not allowed, or the repository or commit cannot be read
     """
     reason, solution = source_problem(scm)
     if reason:
@@ -81,14 +81,14 @@ def fetch_checkout(
         git("checkout", "--quiet", "--detach", commit)
     except ProgramError as error:
         raise BuildFailedError(
-            f"{remote} at {scm.revision} cannot be fetched: {error.reason}",
-            solution="check that the commit is pushed and the repository can be read",
+            f"cannot fetch {scm.revision} from {remote}: {error.reason}",
+            solution="check that the commit is pushed and that builders can read the repository",
         ) from error
     return Checkout(path, f"{repository}#{commit}")
 
 
 def _fetch_revision(git: Callable[..., Completed], revision: str) -> str:
-    """Fetch a revision, its commit alone where the server allows that; the commit.
+    """Fetch a revision, alone if the server allows it; return its commit ID.
 
     :param git: runs git in the checkout
     """
@@ -101,9 +101,9 @@ def _fetch_revision(git: Callable[..., Completed], revision: str) -> str:
 
 
 def commit_time(checkout: Path, workspace: Workspace | None = None) -> int:
-    """Return when the commit of a checkout was made, in seconds since the epoch.
+    """Return the time of a checkout's commit, in seconds since the epoch.
 
-    :param workspace: of the worker that made the checkout; None for a checkout of this user's own
+    :param workspace: of the worker that created the checkout; None for a checkout of the current user
     """
     command: list[str | Path] = ["git", *_SAFE_OPTIONS, "-C", checkout, "log", "-1", "--format=%ct"]
     return int(run(confined(command, workspace) if workspace else command, timeout=GIT_TIMEOUT).text)

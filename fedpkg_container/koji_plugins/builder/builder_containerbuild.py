@@ -1,7 +1,6 @@
 """Koji builder plugin: the tasks ``buildContainer`` and ``createContainer``.
 
-Thin: it gets from Koji what a build needs (the source, the target, sessions, logs on the hub) and hands it to
-``fedpkg_container.image``.
+It provides source, target, sessions and logs from Koji to the pipeline in ``fedpkg_container.image``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from xmlrpc.client import Fault
 
-import jsonschema  # noqa: F401, what checks options: loaded once, not by the process of each task
+import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
 import requests
 
@@ -35,15 +34,17 @@ logger = logging.getLogger("koji.build.container")
 
 
 def _log_configuration_errors() -> None:
-    """Name everything that is wrong with the site's file in the daemon's log, when it starts."""
+    """Log all errors in the configuration when kojid starts."""
     try:
         read_builder_config()
     except FedpkgContainerError as error:
-        logger.error("no container is built here: %s (%s)", error.reason, error.solution)
+        logger.error(
+            "invalid configuration, container builds are disabled on this host: %s (%s)", error.reason, error.solution
+        )
 
 
 def _log_vulnerabilities() -> None:
-    """Name known vulnerabilities of this builder that nothing holds off, when the daemon starts."""
+    """Log known, unmitigated vulnerabilities of this builder when kojid starts."""
     for exposure in exposures():
         logger.warning("%s", exposure)
 
@@ -53,7 +54,7 @@ _log_vulnerabilities()
 
 
 class BuildContainerTask(ContainerTask):
-    """A whole build."""
+    """The task of a whole build."""
 
     Methods = ["buildContainer"]
     _taskWeight = 0.5
@@ -61,20 +62,22 @@ class BuildContainerTask(ContainerTask):
     def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
         """Build a container image and record it.
 
-        :returns: pull specs (``repositories``), ids of Koji builds as strings (``koji_builds``), ``user_warnings``, and
-            the pull spec of each arch (``arches``), which upstream does not give
+        :returns: pull specs (``repositories``), IDs of Koji builds as strings (``koji_builds``), ``user_warnings``, and
+            the pull spec of each architecture (``arches``, not in upstream's results)
         """
         problems = option_problems(opts) or unavailable_options(opts)
         if problems:
             raise koji.BuildError("; ".join(problems))
         options = without_none(opts)
-        self.session.cancelTaskChildren(self.id)  # those of an earlier run, when this one began again
+        self.session.cancelTaskChildren(self.id)  # subtasks of an earlier, killed run
         scratch = bool(options.get("scratch"))
         with self.supervised("container-build.log") as log:
             config = read_builder_config()
             target_info = self.session.getBuildTarget(target)
             if not target_info:
-                raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
+                raise BuildFailedError(
+                    f"build target {target} does not exist", solution="list the targets: koji list-targets"
+                )
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
             arches = self._build_tag_arches(target_info, options)
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
@@ -98,33 +101,37 @@ class BuildContainerTask(ContainerTask):
                 ).run()
 
     def _build_tag_arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
-        """The arches of the build tag, limited to those that were asked for."""
+        """Return the architectures of the build tag, limited to the requested ones."""
         build_config = self.session.getBuildConfig(target["build_tag"])
         arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
         if not arches:
-            raise BuildFailedError(f"tag {build_config['name']} has no arches", solution="ask a release engineer")
+            raise BuildFailedError(
+                f"Koji tag {build_config['name']} has no architectures", solution="ask a release engineer"
+            )
         requested = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
         chosen = [arch for arch in arches if not requested or arch in requested]
         if not chosen:
             raise BuildFailedError(
-                f"none of the arches {' '.join(requested)} is built in tag {build_config['name']} ({' '.join(arches)})",
-                solution="choose some of those with --arches",
+                f"Koji tag {build_config['name']} has none of the architectures {' '.join(requested)}, only"
+                f" {' '.join(arches)}",
+                solution="choose from those with --arches",
             )
         return list(dict.fromkeys(chosen))
 
     @staticmethod
     def _remaining_arches(arches: list[str], platforms: Platforms) -> list[str]:
-        """The arches that container.yaml leaves."""
+        """Return the architectures that container.yaml allows."""
         remaining = platforms.choose(arches)
         if not remaining:
             raise BuildFailedError(
-                f"platforms of container.yaml leave none of {' '.join(arches)}", solution="mend platforms.only or .not"
+                f"platforms in container.yaml excludes every architecture of the build ({' '.join(arches)})",
+                solution="fix platforms.only or platforms.not",
             )
         return remaining
 
     @contextlib.contextmanager
     def _cg_session(self, config: BuilderConfig) -> Iterator[Any]:
-        """The session that reserves and imports: the site's shared account, or the builder's own."""
+        """Provide the session that reserves and imports: that of the site's shared account, or the builder's own."""
         account = config.content_generator
         if not account.certificate and not account.keytab:
             yield self.session
@@ -139,13 +146,13 @@ class BuildContainerTask(ContainerTask):
                 session.logout()
 
     def _run_arch_tasks(self, specs: list[BuildSpec]) -> list[BuiltImage]:
-        """One task an arch, all at the same time; their results when all have ended well.
+        """Run a subtask per architecture, all in parallel; return their images.
 
-        When one fails, the others are canceled.
+        If one fails, the others are canceled.
 
-        :raises BuildFailedError: the first error, with its arch
+        :raises BuildFailedError: the first error, with its architecture
         """
-        earlier_tasks = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
+        earlier_tasks = len(self.session.getTaskChildren(self.id))  # of a killed run; labels must be unique
         suffix = f", again after {earlier_tasks}" if earlier_tasks else ""
         task_ids: list[int] = []
         try:
@@ -158,7 +165,7 @@ class BuildContainerTask(ContainerTask):
         return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]
 
     def _download_result(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
-        """The image that the task of an arch has described in its output."""
+        """Download the description of an image from the output of its task."""
 
         def read(name: str, offset: int, size: int) -> bytes:
             content: bytes = self.session.downloadTaskOutput(task_id, name, offset, size)
@@ -168,7 +175,7 @@ class BuildContainerTask(ContainerTask):
             return arch_result.download_result(result, arch, read)
         except (koji.GenericError, Fault) as error:
             raise BuildFailedError(
-                f"the output of task {task_id} ({arch}) cannot be read: {error}", solution="build again"
+                f"cannot read the output of task {task_id} ({arch}): {error}", solution="build again"
             ) from error
 
     def _subtask(self, spec: BuildSpec, label: str) -> int:
@@ -179,16 +186,16 @@ class BuildContainerTask(ContainerTask):
 
 
 class CreateContainerTask(ContainerTask):
-    """One arch of a build."""
+    """The task of the build on one architecture."""
 
     Methods = ["createContainer"]
     _taskWeight = 2.0
 
     def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Build the image of one arch and push it to staging.
+        """Build the image of one architecture and push it to staging.
 
-        :param spec: of ``fedpkg_container.model.build``
-        :returns: what ``fedpkg_container.image.publish.arch_result`` needs to find the description of the image
+        :param spec: packed ``fedpkg_container.model.build.BuildSpec``
+        :returns: reference to the image's description, see ``fedpkg_container.image.publish.arch_result``
         """
         build_spec = BuildSpec.unpack(spec)
         with self.supervised(f"{build_spec.arch}.log") as log:
