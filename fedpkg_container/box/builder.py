@@ -149,7 +149,7 @@ def write_configuration(box: Box, name: str) -> Path:
     site["registry"] = {
         "candidate": layout.registry_address,
         "certificates": str(certificates),
-        "patience": "20",
+        "retry_timeout": "20",
         "allowed_hosts": " ".join(layout.registry_hosts),
     }
     site["engine"] = {"state": str(folder / "state")}

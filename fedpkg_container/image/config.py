@@ -39,7 +39,7 @@ _KNOWN = {
         "formats",
         "timeout",
         "retry_timeout",
-        "patience",
+        "patience",  # the old name of retry_timeout
         "allowed_hosts",
     },
     "engine": {"state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
@@ -294,10 +294,11 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
 
 def _retry_option(settings: Settings) -> str:
     """Return the name of ``retry_timeout`` in the file; ``patience``, its old name, is deprecated."""
-    if settings.text("registry", "retry_timeout") or not settings.text("registry", "patience"):
-        return "retry_timeout"
-    logger.warning("[registry] patience is deprecated: rename it to retry_timeout")
-    return "patience"
+    if settings.text("registry", "patience"):
+        logger.warning("[registry] patience is deprecated: rename it to retry_timeout")
+        if not settings.text("registry", "retry_timeout"):
+            return "patience"
+    return "retry_timeout"
 
 
 def _isolation(settings: Settings) -> Isolation | None:

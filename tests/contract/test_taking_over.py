@@ -1,4 +1,4 @@
-"""Builds that find an NVR reserved by a dead one, at the same moment: one gets it, and the others say so."""
+"""Builds that find an NVR reserved by a dead build at the same time: one gets it, and the others fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 class _Meeting:
-    """A session in which something happens once, before or after a method is called."""
+    """A session that runs a function once, before or after a certain method is called."""
 
     def __init__(self, session: Any, method: str, act: Callable[[], object], *, after: bool = False) -> None:
         self._session, self._method, self._act, self._after = session, method, act, after
@@ -50,7 +50,7 @@ class _Meeting:
 
 
 class _Builds:
-    """Builds of one NVR, each by a task that is alive, in sessions of the shared account."""
+    """Builds of one NVR, each by a running task, in sessions of the shared account."""
 
     def __init__(self, importer: ImageImporter, bench: TaskBench, connect: Callable[[], Any]) -> None:
         self.importer, self.bench, self.connect = importer, bench, connect
@@ -78,7 +78,7 @@ def builds(importer: ImageImporter, bench: TaskBench, connect: Connect, access: 
 
 
 def _import(log: BuildLog, session: Any, reservation: Reservation, generator: str, *, task_id: int | None) -> None:
-    """Import an image of which there is only the description."""
+    """Import an image, as its description only."""
     repository = ImageReference("registry.example.org", "contract")
     tag = f"{task_id or 'import'}-20260102030405"
     published = PublishedIndex(repository, DIGEST, "application/vnd.oci.image.index.v1+json", BuildTags(tag, "1-1"))
@@ -104,7 +104,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
     ContentGeneratorImport(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
 
 
-def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:
+def test_dead_reservation_taken_over_by_another_build(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
@@ -115,7 +115,7 @@ def test_the_dead_reservation_was_taken_over_meanwhile(builds: _Builds) -> None:
     assert builds.state(made[0].build_id) == "FAILED"
 
 
-def test_the_next_release_is_looked_for_while_a_dead_one_is_taken_over(builds: _Builds) -> None:
+def test_next_release_while_a_dead_one_is_taken_over(builds: _Builds) -> None:
     builds.crash()
     first, made = builds.build(), []
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: made.append(builds.reserve(first))))
@@ -123,14 +123,14 @@ def test_the_next_release_is_looked_for_while_a_dead_one_is_taken_over(builds: _
     assert builds.state(made[0].build_id) == "BUILDING"
 
 
-def test_the_dead_reservation_was_freed_meanwhile(builds: _Builds) -> None:
+def test_dead_reservation_released_by_another_build(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     second = builds.build(lambda session: _Meeting(session, "getTaskInfo", lambda: admin.cancelBuild(nvr)))
     assert builds.state(builds.reserve(second).build_id) == "BUILDING"
 
 
-def test_a_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
+def test_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
     builds.crash()
     nvr, admin = builds.importer.nvr("1"), builds.bench.admin
     build = builds.build(lambda session: _Meeting(session, "CGInitBuild", lambda: admin.cancelBuild(nvr), after=True))
@@ -138,7 +138,7 @@ def test_a_new_reservation_is_canceled_at_once(builds: _Builds) -> None:
         builds.reserve(build)
 
 
-def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
+def test_new_reservation_is_taken_at_once(builds: _Builds) -> None:
     builds.crash()
     nvr, admin, second = builds.importer.nvr("1"), builds.bench.admin, builds.build()
 
@@ -152,10 +152,8 @@ def test_a_new_reservation_is_taken_at_once(builds: _Builds) -> None:
 
 
 @pytest.mark.parametrize("by_import", [True, False])
-def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
-    builds: _Builds, tmp_path: Path, by_import: bool
-) -> None:
-    """However the NVR was lost: the hub gives the same build id again."""
+def test_build_that_lost_its_nvr_does_not_claim_the_winners(builds: _Builds, tmp_path: Path, by_import: bool) -> None:
+    """The hub reuses the build ID, however the NVR was lost."""
     builds.crash()
     first, second, generator = builds.build(), builds.build(), builds.importer.generator
     lost = builds.reserve(first)
@@ -169,7 +167,7 @@ def test_who_lost_the_nvr_does_not_take_the_winners_build_for_its_own(
     assert builds.state(won.build_id) == "COMPLETE"
 
 
-def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
+def test_import_that_lost_its_nvr_fails(builds: _Builds, tmp_path: Path) -> None:
     session, generator = builds.connect(), builds.importer.generator
     imports = ImportReservations(session, generator)
     lost = imports.reserve(builds.importer.name, "1", "1", "docker://example.com/x")
@@ -182,8 +180,8 @@ def test_an_import_that_lost_its_nvr(builds: _Builds, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_import", [True, False])
-def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
-    """The hub has recorded the build, and refuses when koji's client asks again."""
+def test_lost_response_of_an_import(builds: _Builds, tmp_path: Path, is_import: bool) -> None:
+    """The hub has recorded the build, and refuses the retry by koji's client."""
 
     def lose() -> None:
         raise koji.GenericError("Token doesn't match")
@@ -196,8 +194,8 @@ def test_an_answer_that_was_lost(builds: _Builds, tmp_path: Path, is_import: boo
     assert builds.state(made.build_id) == "COMPLETE"
 
 
-def test_what_another_account_left_reserved(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
-    """Where builders have no shared account, only who reserved may cancel, and administrators."""
+def test_reservation_of_another_account(builds: _Builds, admin: Any, host: Any, packager_name: str) -> None:
+    """Without a shared account, only the user who reserved and administrators may cancel."""
     owner, generator = host.getLoggedInUser()["name"], new_name("cg")
     for user in (packager_name, owner):
         admin.grantCGAccess(user, generator, create=True)

@@ -256,7 +256,7 @@ def test_a_repo_file_that_is_not_there(packager: Packager, storage: dict[str, st
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--local", "--repo-url", "http://127.0.0.1:1/x.repo", env=storage)
     assert done.returncode == REFUSED
-    assert "http://127.0.0.1:1/x.repo cannot be read as a .repo file" in done.stderr
+    assert "cannot read http://127.0.0.1:1/x.repo as a .repo file" in done.stderr
 
 
 def test_two_builds_that_are_watched_at_once(packager: Packager) -> None:

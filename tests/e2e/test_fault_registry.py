@@ -36,9 +36,9 @@ ENDED = {koji.TASK_STATES[name] for name in ("CLOSED", "FAILED", "CANCELED")}
 
 @pytest.fixture
 def registry(box: Box) -> Iterator[FaultyRegistry]:
-    """The builders push to a registry that can fail; they lose patience soon."""
+    """The builders push to a registry that can fail; they soon stop retrying."""
     with faulty_registry(box) as registry:
-        with site_settings(box, {"registry": {"candidate": registry.address, "timeout": "20", "patience": "4"}}):
+        with site_settings(box, {"registry": {"candidate": registry.address, "timeout": "20", "retry_timeout": "4"}}):
             yield registry
 
 
@@ -147,7 +147,7 @@ def test_a_registry_whose_disk_is_full(packager: Packager, box: Box, tmp_path: P
     packager.commit(packager.dockerfile("RUN head -c 20000000 /dev/urandom > /noise", release="1"))
     folder = tmp_path / "registry"
     with small_disk(folder, "12M") as disk, docker_registry(folder, authority=box.authority) as address:
-        with site_settings(box, {"registry": {"candidate": address, "patience": "4"}}):
+        with site_settings(box, {"registry": {"candidate": address, "retry_timeout": "4"}}):
             fault = _ended(packager, submit(packager))
             assert _left(box) == []
             disk.resize("300M")

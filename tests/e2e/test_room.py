@@ -1,6 +1,6 @@
-"""What comes to a builder from outside, and how full its disk gets by it: sources and files of the lookaside cache.
+"""Disk usage of downloads on a builder: sources and files of the lookaside cache.
 
-Base images are in test_base_images, what a Dockerfile writes in test_fault_limits.
+Base images are in test_base_images, files written by RUN in test_fault_limits.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.support.web import dripping
 
 MEGABYTE = 10**6
 LIMITS = Limits(free_space=40 * MEGABYTE)
-#: Seconds: what is never at its end is ended long before its own deadline, of half an hour.
+#: Seconds: endless downloads are stopped long before their own timeout of half an hour.
 SOON = 240.0
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 100 MB."""
+    """Provide a file system of 100 MB."""
     with small_disk(tmp_path / "disk", "100M") as made:
         yield made.folder
 
@@ -48,13 +48,13 @@ def workspace(disk: Path) -> Iterator[Workspace]:
         yield made
 
 
-def test_a_file_of_the_lookaside_cache_that_does_not_end(disk: Path, workspace: Workspace, log: BuildLog) -> None:
+def test_endless_lookaside_file_fills_the_disk(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     folder = workspace.new("source")
     (folder / "sources").write_text(f"SHA512 (data) = {hashlib.sha512(b'').hexdigest()}\n")
     room = disk_guard(disk, LIMITS, log)
     began = time.monotonic()
     with dripping(bytes(MEGABYTE), 0.1) as address:
-        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
+        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
             lookaside.fetch_sources(
                 folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.report, room
             )
@@ -62,8 +62,8 @@ def test_a_file_of_the_lookaside_cache_that_does_not_end(disk: Path, workspace: 
     assert shutil.disk_usage(disk).free > 0
 
 
-def test_a_repository_that_does_not_answer_is_looked_after(disk: Path, workspace: Workspace, log: BuildLog) -> None:
-    """git waits for the first part of an answer; meanwhile something else fills the disk."""
+def test_disk_is_checked_while_git_waits(disk: Path, workspace: Workspace, log: BuildLog) -> None:
+    """git waits for a response while another process fills the disk."""
 
     def fills() -> None:
         with (disk / "other").open("ab") as file:
@@ -73,12 +73,12 @@ def test_a_repository_that_does_not_answer_is_looked_after(disk: Path, workspace
     room = disk_guard(disk, LIMITS, log)
     with dripping(b"", 0.1) as address:
         url = scm("git+http://", address.removeprefix("http://"), "/x", "x")
-        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
+        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
             source.fetch_checkout(url, workspace, log.report, fills)
 
 
-def test_nothing_is_begun_where_no_room_is(disk: Path, workspace: Workspace, log: BuildLog) -> None:
+def test_nothing_starts_on_a_full_disk(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     (disk / "other").write_bytes(bytes(80 * MEGABYTE))
     url = scm("git+http://", "127.0.0.1:1", "/x", "x")
-    with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
+    with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
         source.fetch_checkout(url, workspace, log.report, disk_guard(disk, LIMITS, log))

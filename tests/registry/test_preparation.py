@@ -1,4 +1,4 @@
-"""Parents of a build, of registries that are slow: one deadline is for all of them."""
+"""Preparation of a build with slow registries: one deadline applies to all downloads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.registries import access
 from tests.support.registry_clients import Serve
 from tests.support.web import dripping
 
-#: Seconds: each of the six parents of ``_dockerfile`` takes one second at the least where the registry is late.
+#: Seconds: each of the six parents of ``_dockerfile`` takes at least one second with a slow registry.
 LIMIT = 2.5
 LATE_BY = HANGS / 3
 
@@ -50,7 +50,7 @@ def _resolve(site: BuilderConfig, dockerfile: Dockerfile, deadline: Deadline) ->
 
 
 @pytest.mark.parametrize("kind", [LATE, DRIP])
-def test_six_parents_have_no_more_time_than_one(serve: Serve, tmp_path: Path, kind: str) -> None:
+def test_deadline_is_shared_by_all_parents(serve: Serve, tmp_path: Path, kind: str) -> None:
     server, source = serve()
     found = index(source, image(source, "two"), tags=[f"latest-{number}" for number in range(6)])
     site, dockerfile = _site(tmp_path, server), _dockerfile(tmp_path, server)
@@ -64,7 +64,7 @@ def test_six_parents_have_no_more_time_than_one(serve: Serve, tmp_path: Path, ki
         assert left < 50
 
 
-def test_repo_files_and_sources_have_the_time_that_is_left(tmp_path: Path) -> None:
+def test_repo_files_and_sources_get_the_remaining_time(tmp_path: Path) -> None:
     for part in (b"", b"x" * 1000):
         with dripping(part, 0.1) as address, Workspaces(tmp_path / "state").open("task") as workspace:
             folder = workspace.new("source")
@@ -79,13 +79,13 @@ def test_repo_files_and_sources_have_the_time_that_is_left(tmp_path: Path) -> No
 
 
 def repo_file_time() -> float:
-    """Seconds that one file may take where nothing else is to be fetched."""
+    """Return the timeout of a single file, in seconds."""
     from fedpkg_container.image.resolve import repo_files
 
     return repo_files.FILE_TIMEOUT
 
 
-def test_the_sites_limit(serve: Serve, tmp_path: Path) -> None:
+def test_configured_prepare_timeout(serve: Serve, tmp_path: Path) -> None:
     server, _ = serve()
     deadline = _site(tmp_path, server).limits.preparation_deadline()
     assert deadline.seconds == 3

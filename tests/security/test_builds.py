@@ -258,7 +258,7 @@ def test_a_build_with_too_many_files_is_ended(victim: Victim) -> None:
     make = "i=0; while [ $i -lt 5000 ]; do : > /many/$i; i=$((i+1)); done; echo made: all; while :; do sleep 1; done"
     with _engine(victim) as engine:
         watch = DiskMonitor(engine.folder, replace(Limits(), build_files=1500, free_space=0, free_files=0))
-        with pytest.raises(BuildFailedError, match="the build made more than 1500 files") as raised:
+        with pytest.raises(BuildFailedError, match="the build created more than 1500 files") as raised:
             _build(engine, f"{SHELL}RUN mkdir /many; {make}\n", victim.context(), tick=watch.check, timeout=250)
         assert "build_files" in raised.value.solution
     assert list(victim.workspaces.builds.iterdir()) == []

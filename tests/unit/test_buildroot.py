@@ -1,4 +1,4 @@
-"""What an image was built with: tools of this machine, and the RPMs that they came in."""
+"""The buildroot of an image: tools of this machine, and the RPMs that own them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fedpkg_container.process import run
 from tests.support.waiting import PATIENCE
 
 
-def test_the_machine_and_its_tools() -> None:
+def test_host_and_tools() -> None:
     found = buildroot.describe_buildroot("s390x")
     assert found["container"] == {"type": "buildah", "arch": "s390x"}
     assert [each["name"] for each in found["tools"]] == ["buildah", "skopeo"]
     assert all(each["version"][0].isdigit() for each in found["tools"])
 
 
-def test_the_rpms_of_programs_and_none_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rpms_that_own_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "usr" / "bin" / "our-tool"
     package = Package("our-tools", "Tools", contents={str(tool): "#!/bin/sh\n", f"{tool}-2": "#!/bin/sh\n"})
     database = tmp_path / "rpmdb"

@@ -1,4 +1,4 @@
-"""From the task of an arch to that of the whole build, by a file on the hub."""
+"""Transfer of an image's description between tasks, as a file on the hub."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _image(packages: int = 1, **changes: Any) -> BuiltImage:
 
 
 class Hub:
-    """Keeps a file, and gives parts of it."""
+    """Stores a file, and returns parts of it."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -58,7 +58,7 @@ class Hub:
         return self.files[name][offset : offset + size]
 
 
-def test_ten_thousand_rpms(tmp_path: Path) -> None:
+def test_description_with_ten_thousand_rpms(tmp_path: Path) -> None:
     hub, image = Hub(), _image(10_000)
     result = arch_result.upload_result(image, tmp_path, hub.upload)
     assert len(dumps((image.pack(),), methodresponse=True, allow_none=True)) > LONGEST_REQUEST
@@ -70,7 +70,7 @@ def test_ten_thousand_rpms(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=20))
-def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_survives_the_transfer(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     hub, image = Hub(), _image(config=json.dumps({"a": text}), warnings=[text], details=[{**DETAILS, "vendor": text}])
     result = arch_result.upload_result(image, tmp_path_factory.mktemp("folder"), hub.upload)
     assert arch_result.download_result(result, "x86_64", hub.read) == image
@@ -81,7 +81,7 @@ def _sent(tmp_path: Path) -> tuple[Hub, dict[str, Any]]:
     return hub, arch_result.upload_result(_image(), tmp_path, hub.upload)
 
 
-def test_a_file_that_somebody_has_changed(tmp_path: Path) -> None:
+def test_changed_file_is_rejected(tmp_path: Path) -> None:
     hub, result = _sent(tmp_path)
     name = result["file"]["name"]
     whole = hub.files[name]
@@ -91,7 +91,7 @@ def test_a_file_that_somebody_has_changed(tmp_path: Path) -> None:
     hub.files[name] = whole + b"more"
     assert arch_result.download_result(result, "x86_64", hub.read)
     hub.files[name] = whole[:-1]
-    with pytest.raises(BuildFailedError, match=f"has {len(whole) - 1} bytes instead of {len(whole)}"):
+    with pytest.raises(BuildFailedError, match=f"truncated: {len(whole) - 1} bytes instead of {len(whole)}"):
         arch_result.download_result(result, "x86_64", hub.read)
 
 
@@ -99,13 +99,13 @@ def test_a_file_that_somebody_has_changed(tmp_path: Path) -> None:
     "file",
     [{"name": "../x86_64.log"}, {"size": arch_result.MAX_BYTES + 1}, {"size": 0}, {"name": "aarch64.image.json"}],
 )
-def test_a_result_that_names_another_file(tmp_path: Path, file: dict[str, Any]) -> None:
+def test_result_with_another_file_is_rejected(tmp_path: Path, file: dict[str, Any]) -> None:
     hub, result = _sent(tmp_path)
-    with pytest.raises(BuildFailedError, match="the result for x86_64 names"):
+    with pytest.raises(BuildFailedError, match="invalid result for x86_64"):
         arch_result.download_result({**result, "file": {**result["file"], **file}}, "x86_64", hub.read)
 
 
-def test_the_image_of_another_arch(tmp_path: Path) -> None:
+def test_image_of_another_architecture_is_rejected(tmp_path: Path) -> None:
     hub, result = _sent(tmp_path)
     hub.files["aarch64.image.json"] = hub.files["x86_64.image.json"]
     other = {**result, "file": {**result["file"], "name": "aarch64.image.json"}}
@@ -113,12 +113,12 @@ def test_the_image_of_another_arch(tmp_path: Path) -> None:
         arch_result.download_result(other, "aarch64", hub.read)
 
 
-def test_the_result_of_an_older_builder() -> None:
+def test_result_of_an_older_builder_is_rejected() -> None:
     with pytest.raises(UsageError, match="of format 2 cannot be read here"):
         arch_result.download_result({"format": 2, "arch": "x86_64"}, "x86_64", Hub().read)
 
 
-def test_a_description_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_description_above_the_size_limit_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arch_result, "MAX_BYTES", 10**6)
-    with pytest.raises(BuildFailedError, match="has 2 MB, and 1 MB are allowed"):
+    with pytest.raises(BuildFailedError, match="has 2 MB; the limit is 1 MB"):
         arch_result.upload_result(_image(10_000), tmp_path, Hub().upload)

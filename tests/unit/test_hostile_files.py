@@ -106,7 +106,7 @@ def test_a_platform_has_no_effect() -> None:
     ],
 )
 def test_files_of_images_that_no_from_names(step: str) -> None:
-    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: files are taken from .*, which no FROM names"):
+    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: --from=.* is not an image of a FROM"):
         check_instructions(Dockerfile(f"{BASE}ARG IMAGE=x\n{step}\n"))
 
 
@@ -134,7 +134,7 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
     resolver = ParentResolver(
         read_builder_config(tmp_path / "site.conf"), Registry(Access()), [platform_of("x86_64")], lambda _: None
     )
-    with pytest.raises(FedpkgContainerError, match="not an image reference|does not say which registry|cannot be read"):
+    with pytest.raises(FedpkgContainerError, match="not an image reference|names no registry|cannot be read"):
         resolver.resolve(Dockerfile(f"FROM {image}\n"))
 
 
@@ -170,7 +170,7 @@ def test_a_here_document_is_refused_where_buildah_takes_it_for_instructions(engi
     if engine.knows_here_documents():
         check_here_documents(dockerfile, engine)
     else:
-        with pytest.raises(BuildFailedError, match="here-documents, which buildah .* does not know"):
+        with pytest.raises(BuildFailedError, match="here-documents are not supported by buildah"):
             check_here_documents(dockerfile, engine)
 
 
@@ -254,6 +254,6 @@ def test_revisions_are_no_options(
     monkeypatch.chdir(tmp_path)
     _git(tmp_path, "init", "--quiet", "--bare", "origin.git")
     url = scm("git+file://", "", f"{tmp_path}/origin.git", revision)
-    with pytest.raises(BuildFailedError, match="cannot be fetched"):
+    with pytest.raises(BuildFailedError, match="cannot fetch"):
         fetch_checkout(url, workspace, lambda _: None)
     assert not list(tmp_path.rglob("pwned"))

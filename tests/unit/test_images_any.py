@@ -213,7 +213,7 @@ def test_more_images_or_bytes_than_are_read() -> None:
     held = Held({digest_of(each): each for each in (configuration, manifest)})
     size = len(configuration) + 3
     assert source._arch_images(Manifest.read(manifest), held, "it", ImageLimits(size=size))
-    with pytest.raises(RefusedError, match="it has 0 MB, and 0 MB are allowed"):
+    with pytest.raises(RefusedError, match="it has 0 MB; the limit is 0 MB"):
         source._arch_images(Manifest.read(manifest), held, "it", ImageLimits(size=size - 1))
     many = _index(manifest)
     many["manifests"] *= source.MAX_ARCHES + 1

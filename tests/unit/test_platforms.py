@@ -1,4 +1,4 @@
-"""Arches by the names of images, and what of a list is for them."""
+"""Architectures and their platforms in image indexes."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ SINGLE = Manifest.of({"mediaType": MANIFEST})
 @pytest.mark.parametrize(
     ("arch", "name"), [("x86_64", "amd64"), ("armhfp", "armv7"), ("armv7hl", "armv7"), ("aarch64", "arm64")]
 )
-def test_the_image_of_an_arch_in_a_list(arch: str, name: str) -> None:
+def test_image_of_an_architecture_in_an_index(arch: str, name: str) -> None:
     assert LIST.digest_for(platform_of(arch)) == _digest(name)
 
 
-def test_a_list_that_lacks_it() -> None:
+def test_index_without_the_architecture() -> None:
     with pytest.raises(NoSuchImageError, match="no image for s390x"):
         LIST.digest_for(platform_of("s390x"))
 
 
-def test_a_single_image_is_its_own() -> None:
+def test_single_image_matches_its_architecture() -> None:
     assert SINGLE.digest_for(platform_of("s390x")) == SINGLE.digest
 
 
-def test_arguments_for_programs() -> None:
+def test_platform_options_of_programs() -> None:
     assert platform_of("x86_64").options() == ["--arch", "amd64"]
     assert platform_of("aarch64").options("override-") == ["--override-arch", "arm64", "--override-variant", "v8"]
     assert platform_of("riscv64") == Platform("riscv64")
@@ -63,8 +63,8 @@ def test_arguments_for_programs() -> None:
 @pytest.mark.parametrize(
     ("formats", "said"), [(("v2s2",), None), (("v2s2", "oci"), "OCI variant of the image"), (("oci", "v2s2"), "image")]
 )
-def test_a_healthcheck_that_is_lost(formats: tuple[str, ...], said: str | None) -> None:
+def test_lost_healthcheck_gives_a_warning(formats: tuple[str, ...], said: str | None) -> None:
     with_it = {"config": {"Healthcheck": {"Test": ["CMD", "true"]}}}
-    expected = [f"HEALTHCHECK is not in the {said}: the OCI format has no place for it"] if said else []
+    expected = [f"the {said} has no HEALTHCHECK: the OCI format does not support it"] if said else []
     assert format_warnings(lambda: with_it, formats) == expected
     assert format_warnings(lambda: {"config": {}}, formats) == []

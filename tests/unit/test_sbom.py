@@ -1,4 +1,4 @@
-"""SBOMs: valid after SPDX's own library, complete, and the same every time."""
+"""SBOMs: valid according to SPDX's own library, complete and reproducible."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> S
 
 
 def read(facts: SbomSubject, folder: Path) -> dict[str, Any]:
-    """The document, after SPDX's library has found nothing wrong with it."""
+    """Return the document, after validation by SPDX's library."""
     path = folder / "x.spdx.json"
     path.write_bytes(spdx_document(facts))
     problems = validate_full_spdx_document(parse_file(str(path)))
@@ -94,7 +94,7 @@ def relations(content: dict[str, Any]) -> set[tuple[str, str, str]]:
     }
 
 
-def test_an_image_with_its_parents_and_source(tmp_path: Path) -> None:
+def test_image_with_parents_and_source(tmp_path: Path) -> None:
     content = read(described((rpm("bash"), details())), tmp_path)
     assert content["spdxVersion"] == "SPDX-2.3"
     assert content["name"] == "hello-web-container-1.0-3.x86_64"
@@ -117,7 +117,7 @@ def test_an_image_with_its_parents_and_source(tmp_path: Path) -> None:
     }
 
 
-def test_an_rpm(tmp_path: Path) -> None:
+def test_rpm_package(tmp_path: Path) -> None:
     facts = described((rpm("libstdc++", epoch=2), details()), (rpm("other", signature=None), details()), unknown={1})
     content = read(facts, tmp_path)
     found = package(content, "libstdc++")
@@ -145,7 +145,7 @@ def test_an_rpm(tmp_path: Path) -> None:
         ("", "NOASSERTION"),
     ],
 )
-def test_a_license_that_is_an_expression(header: str, declared: str, tmp_path: Path) -> None:
+def test_license_expression_is_kept(header: str, declared: str, tmp_path: Path) -> None:
     content = read(described((rpm("bash"), details(header))), tmp_path)
     assert package(content, "bash")["licenseDeclared"] == declared
     names = [each["licenseId"] for each in content.get("hasExtractedLicensingInfos", [])]
@@ -153,15 +153,14 @@ def test_a_license_that_is_an_expression(header: str, declared: str, tmp_path: P
 
 
 @pytest.mark.parametrize("header", ["GPLv2+ and BSD", "MIT AND", "MIT/X11", "LicenseRef-a_b", "x" * 5000, "((" * 2000])
-def test_a_license_that_is_none_is_kept_as_text(header: str, tmp_path: Path) -> None:
+def test_other_license_is_kept_as_text(header: str, tmp_path: Path) -> None:
     content = read(described((rpm("a"), details(header)), (rpm("b"), details(header))), tmp_path)
     (kept,) = content["hasExtractedLicensingInfos"]
     assert kept["extractedText"] == header
     assert package(content, "a")["licenseDeclared"] == package(content, "b")["licenseDeclared"] == kept["licenseId"]
 
 
-def test_odd_headers(tmp_path: Path) -> None:
-    """What an RPM of anybody's making may say: the document stays valid."""
+def test_unusual_headers_give_a_valid_document(tmp_path: Path) -> None:
     odd = [
         (rpm("a", sigmd5="(none)"), details(vendor="")),
         (rpm("a", sigmd5=""), details(vendor="Evil (a@b.c) \x1b[31m\nTool: x")),
@@ -174,18 +173,18 @@ def test_odd_headers(tmp_path: Path) -> None:
     assert "\x1b" not in json.dumps(content, ensure_ascii=False)
 
 
-def test_an_image_of_nothing(tmp_path: Path) -> None:
+def test_image_without_rpms(tmp_path: Path) -> None:
     content = read(described(base=None, stages=[]), tmp_path)
     assert {kind for _, kind, _ in relations(content)} == {"DESCRIBES", "GENERATED_FROM"}
 
 
-def test_the_same_build_gives_the_same_bytes_and_another_another_namespace() -> None:
+def test_document_is_reproducible_and_namespace_unique() -> None:
     rpms = [(rpm("a"), details("GPLv2+ and BSD")), (rpm("b"), details("BSD or so"))]
     assert spdx_document(described(*rpms)) == spdx_document(described(*rpms))
     other = json.loads(spdx_document(described(*rpms, created="2026-01-02T03:04:06Z")))
     assert other["documentNamespace"] != json.loads(spdx_document(described(*rpms)))["documentNamespace"]
 
 
-def test_credentials_in_the_source_are_not_repeated() -> None:
+def test_credentials_in_the_source_url_are_removed() -> None:
     content = spdx_document(described(source_url=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
     assert b"secret" not in content

@@ -1,4 +1,4 @@
-"""What may be a source, and what is recorded of it."""
+"""Source URLs, and what is recorded of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield made
 
 
-def test_the_user_of_a_source_is_kept() -> None:
+def test_user_in_a_source_url_is_kept() -> None:
     assert address(SCM("git+https://me@src.example.org/x#1")) == "git+https://me@src.example.org/x"
 
 
@@ -33,7 +33,7 @@ def test_the_user_of_a_source_is_kept() -> None:
         ("svn+https://src.example.org/x#1", "sources of kind svn"),
     ],
 )
-def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
+def test_invalid_source_urls_are_rejected(workspace: Workspace, url: str, reason: str) -> None:
     with pytest.raises(BuildFailedError, match=reason) as caught:
         fetch_checkout(SCM(url), workspace, lambda _: None)
     assert caught.value.solution
@@ -49,9 +49,9 @@ def test_what_is_no_source(workspace: Workspace, url: str, reason: str) -> None:
         ("git+https://src.example.org/x?a:b@c#1", False),
     ],
 )
-def test_passwords(url: str, has: bool) -> None:
+def test_passwords_in_source_urls_are_detected(url: str, has: bool) -> None:
     assert has_password(url) is has
 
 
-def test_an_ordinary_source() -> None:
+def test_valid_source_url() -> None:
     assert source_problem(SCM("git+https://src.example.org:8443/container/x?#1%2e")) == ("", "")

@@ -109,7 +109,7 @@ def test_no_comment_of_a_packager_brings_lines_of_a_here_document_among_the_inst
     ],
 )
 def test_what_is_put_together_is_checked(text: str) -> None:
-    with pytest.raises(BuildFailedError, match="^Dockerfile:[2-6]: (RUN --|files are taken from oci:/x)"):
+    with pytest.raises(BuildFailedError, match="^Dockerfile:[2-6]: (RUN --|--from=oci:/x)"):
         check_instructions(Dockerfile(BASE + text))
 
 

@@ -60,7 +60,7 @@ def read_sources(checkout: Path) -> list[SourcesEntry]:
         ) from error
     try:
         entries = [
-            SourcesEntry(entry.file, entry.hash, entry.hash_type)
+            SourcesEntry(entry.file, entry.hash, entry.hashtype)
             for entry in SourcesFile(str(checkout / SOURCES_FILE), "bsd").entries
         ]
     except (rpkgError, OSError, ValueError) as error:
