@@ -203,7 +203,7 @@ class BuilderConfig:
     def allows_parent(self, image: ImageReference) -> bool:
         """Return whether FROM may name this image."""
         name = f"{image.registry}/{image.repository}"
-        return not self.sources or any(name == each or name.startswith(f"{each}/") for each in self.sources)
+        return not self.sources or any(name == source or name.startswith(f"{source}/") for source in self.sources)
 
 
 def read_builder_config(path: Path | None = None) -> BuilderConfig:
@@ -267,7 +267,7 @@ def _path_problem(path: str) -> str:
 
 
 def _sources(settings: Settings) -> tuple[str, ...]:
-    return tuple(each.rstrip("/") for each in settings.words("registry", "sources"))
+    return tuple(source.rstrip("/") for source in settings.words("registry", "sources"))
 
 
 def _trusted_hosts(settings: Settings) -> tuple[str, ...]:
@@ -278,7 +278,9 @@ def _trusted_hosts(settings: Settings) -> tuple[str, ...]:
             settings.complain(
                 "registry", "allowed_hosts", f"= {word}: must be hosts, e.g. auth.example.org or host:5000"
             )
-    registries = (each.partition("/")[0] for each in (settings.text("registry", "candidate"), *_sources(settings)))
+    registries = (
+        reference.partition("/")[0] for reference in (settings.text("registry", "candidate"), *_sources(settings))
+    )
     return tuple(dict.fromkeys([*registries, *allowed]))
 
 
@@ -302,15 +304,15 @@ def _retry_option(settings: Settings) -> str:
 
 
 def _isolation(settings: Settings) -> Isolation | None:
-    kind = settings.text("engine", "isolation") or "auto"
+    isolation = settings.text("engine", "isolation") or "auto"
     runtime = settings.text("engine", "runtime")
-    if kind == "chroot":
+    if isolation == "chroot":
         settings.complain("engine", "isolation", "= chroot is not supported: remove the option")
-    elif kind not in ("auto", "oci"):
-        settings.complain("engine", "isolation", f"= {kind}: must be auto or oci")
-    elif kind == "oci" and not runtime:
+    elif isolation not in ("auto", "oci"):
+        settings.complain("engine", "isolation", f"= {isolation}: must be auto or oci")
+    elif isolation == "oci" and not runtime:
         settings.complain("engine", "isolation", "= oci requires runtime = runc or crun")
-    return Isolation(runtime) if kind == "oci" else None
+    return Isolation(runtime) if isolation == "oci" else None
 
 
 def _limits(settings: Settings) -> Limits:

@@ -152,7 +152,7 @@ class ContainerBuild:
         result: dict[str, Any] = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
-            "arches": {each.arch: str(repository.at(each.digest)) for each in images},
+            "arches": {image.arch: str(repository.at(image.digest)) for image in images},
         }
         if reservation is not None:
             provenance = replace(self._provenance(plan, nvr, started), sbom=attachments.sbom)

@@ -154,8 +154,8 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             by_policy=self.options.allowed_scms_use_policy,
             policy_data={"user_id": task["owner"], "channel": channel, "scratch": scratch},
         )
-        facts = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
-        self.run_callbacks("preSCMCheckout", **facts)
-        source = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
-        self.run_callbacks("postSCMCheckout", **facts, srcdir=str(source.path))
-        return source
+        callback_data = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
+        self.run_callbacks("preSCMCheckout", **callback_data)
+        checkout = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
+        self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
+        return checkout

@@ -19,10 +19,10 @@ def policy_refusal(policy: str, reason: str | None, rule: str | None) -> str:
     word, _, why = action.partition(" ")
     if word == "deny":
         reason = why
-    said = f"policy violation ({policy})" + (f": {reason}" if reason else "")
+    message = f"policy violation ({policy})" + (f": {reason}" if reason else "")
     if not rule:
-        return said
-    return f"{said} [no rule matches]" if rule.endswith(_NO_MATCH) else f"{said} [rule: {tests} {word}]"
+        return message
+    return f"{message} [no rule matches]" if rule.endswith(_NO_MATCH) else f"{message} [rule: {tests} {word}]"
 
 
 def _split_rule(rule: str) -> tuple[str, str]:

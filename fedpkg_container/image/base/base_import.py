@@ -201,18 +201,18 @@ class BaseImport:
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
         self.on_step("published")
-        upload = create_upload_directory(self.session, f"import-{reservation.build_id}")
-        images = [self._inspect_and_upload(each, published, nvr, upload) for each in source.arch_images]
+        upload_directory = create_upload_directory(self.session, f"import-{reservation.build_id}")
+        images = [self._inspect_and_upload(image, published, nvr, upload_directory) for image in source.arch_images]
         attachments = AttachmentBuilder(
             self.session, self._registry, ImageOrigin(copy_of=source.reference), self.log
         ).create(nvr, published, images, started)
         self.on_step("documented")
         provenance = self._provenance(source, nvr, started, attachments)
         importing = ContentGeneratorImport(self.session, self.log, self.on_step)
-        importing.run(provenance, published, images, reservation, upload, attachments.attachments)
+        importing.run(provenance, published, images, reservation, upload_directory, attachments.attachments)
         image = published.repository.at(published.digest)
         self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
-        warnings = [f"{each.arch}: the image has no RPMs" for each in images if not each.components]
+        warnings = [f"{image.arch}: the image has no RPMs" for image in images if not image.components]
         return ImportedImage(
             nvr,
             reservation.build_id,
@@ -239,7 +239,7 @@ class BaseImport:
         return published
 
     def _inspect_and_upload(
-        self, arch_image: ArchImage, published: PublishedIndex, nvr: NVR, upload: str
+        self, arch_image: ArchImage, published: PublishedIndex, nvr: NVR, upload_directory: str
     ) -> BuiltImage:
         """Describe the image of one architecture, and upload it as an archive."""
         platform = platform_of(arch_image.arch)
@@ -262,7 +262,7 @@ class BaseImport:
             wait()
         relpath = f"{arch_image.arch}-{uuid.uuid4().hex[:12]}"
         self.log.report(f"uploading {archive.name}")
-        self.session.uploadWrapper(str(archive), f"{upload}/{relpath}")
+        self.session.uploadWrapper(str(archive), f"{upload_directory}/{relpath}")
         self.on_step(f"uploaded {arch_image.arch}")
         return replace(image, files=[file_metadata(archive, "docker-image", relpath=relpath)])
 

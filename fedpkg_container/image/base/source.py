@@ -83,8 +83,8 @@ class BaseSource:
         return self.arch_images[0].labels
 
 
-def _ids(members: Iterable[ArchImage]) -> dict[str, str]:
-    return {each.arch: each.image_id for each in members}
+def _ids(arch_images: Iterable[ArchImage]) -> dict[str, str]:
+    return {arch_image.arch: arch_image.image_id for arch_image in arch_images}
 
 
 def open_base_source(
@@ -138,10 +138,10 @@ def _arch_images(
 ) -> tuple[ArchImage, ...]:
     """Return the images for Linux in an index, or the single image; other entries (attestations) are ignored."""
     if top.is_list:
-        linux_entries = [each for each in top.manifests if _is_for_linux(each.facts.get("platform"))]
+        linux_entries = [entry for entry in top.manifests if _is_for_linux(entry.facts.get("platform"))]
         if len(linux_entries) > MAX_ARCHES:
             raise RefusedError(f"{display_name} has more than {MAX_ARCHES} images")
-        manifests = [(images.manifest(each.digest), each.facts.get("platform")) for each in linux_entries]
+        manifests = [(images.manifest(entry.digest), entry.facts.get("platform")) for entry in linux_entries]
     else:
         manifests = [(top, None)]
     size = sum({blob.digest: blob.size for manifest, _ in manifests for blob in manifest.blobs}.values())
@@ -150,7 +150,7 @@ def _arch_images(
             f"{display_name} has {size // 10**6} MB; the limit is {limits.size // 10**6} MB", solution=RAISE_LIMIT
         )
     arch_images = [_arch_image(manifest, images, platform, display_name) for manifest, platform in manifests]
-    arches = [each.arch for each in arch_images]
+    arches = [arch_image.arch for arch_image in arch_images]
     duplicates = sorted({arch for arch in arches if arches.count(arch) > 1})
     if duplicates:
         raise RefusedError(

@@ -21,7 +21,7 @@ PAUSE_FACTOR = 20
 REMEASURE_FRACTION = 8
 
 
-_BUILDER_FULL = "build again, perhaps on another builder; or ask the site administrators for larger disks"
+BUILDER_FULL = "build again, perhaps on another builder; or ask the site administrators for larger disks"
 
 
 @dataclass
@@ -76,13 +76,13 @@ def check_free_space(directory: Path, limits: Limits) -> int:
     if free < limits.free_space:
         raise BuildFailedError(
             f"the builder has only {_format_size(free)} of free disk space",
-            solution=_BUILDER_FULL,
+            solution=BUILDER_FULL,
         )
     status = os.statvfs(directory)
     if status.f_files and status.f_favail < limits.free_files:
         raise BuildFailedError(
             f"the builder has only {status.f_favail} free inodes",
-            solution=_BUILDER_FULL,
+            solution=BUILDER_FULL,
         )
     return free
 

@@ -11,7 +11,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.limits import DiskMonitor
+from fedpkg_container.image.building.limits import BUILDER_FULL, DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.resolve import checks
@@ -128,7 +128,7 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
         if "no space left on device" in error.output.lower():
             raise BuildFailedError(
                 f"building the image for {recipe.arch} failed: no space left on the builder",
-                solution="build again, perhaps on another builder; or ask the site administrators for larger disks",
+                solution=BUILDER_FULL,
             ) from error
         reason = _error_line(error.output).replace(f"{build_dir}/", "")
         raise BuildFailedError(f"building the image for {recipe.arch} failed: {reason}") from error

@@ -53,5 +53,5 @@ def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) 
     options = ["--dbpath", str(database)] if database else []
     output = run(["rpm", *options, "-qf", "--qf", QUERY_FORMAT, *paths], timeout=TIMEOUT, check=False).text
     # rpm prints a line for each program that no package owns.
-    packages = {str(each.component): each.component for each in parse_packages(_NOT_OWNED.sub("", output))}
-    return sorted(packages.values(), key=lambda each: (each["name"], each["arch"]))
+    packages = {str(package.component): package.component for package in parse_packages(_NOT_OWNED.sub("", output))}
+    return sorted(packages.values(), key=lambda package: (package["name"], package["arch"]))

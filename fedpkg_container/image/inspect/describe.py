@@ -113,7 +113,7 @@ def describe_image(
         media_type=manifest.media_type,
         image_id=manifest.blobs[0].digest,
         config=raw.decode(),
-        layers=[{"layer": each.digest, "size": each.size} for each in manifest.blobs[1:]],
+        layers=[{"layer": layer.digest, "size": layer.size} for layer in manifest.blobs[1:]],
         diff_ids=diff_ids,
         components=[package.component for package in contents.packages],
         details=[package.details for package in contents.packages],

@@ -103,7 +103,7 @@ def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
             f"cannot read the image's RPM database: {_failure_reason(error)}",
             solution="check what RUN and COPY do to it",
         ) from error
-    return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_sort_key)
+    return sorted((package for package in packages if package.component["name"] != "gpg-pubkey"), key=_sort_key)
 
 
 def _failure_reason(error: Exception) -> str:
@@ -166,8 +166,8 @@ def _parse_package(line: str) -> InstalledRPM:
     }
     details = {"license": license_, "vendor": vendor, "source_rpm": source_rpm}
     # Task results are XML, which allows no control characters.
-    shown = {key: printable_line(value) for key, value in details.items()}
-    return InstalledRPM(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
+    printable = {key: printable_line(value) for key, value in details.items()}
+    return InstalledRPM(component, {key: "" if value == "(none)" else value for key, value in printable.items()})
 
 
 #: RPMs queried per request.

@@ -90,10 +90,8 @@ class FloatingTagUpdater:
             return []
         options = {"order": "-build_id", "limit": MAX_BUILDS}
         complete = koji.BUILD_STATES["COMPLETE"]
-        listed = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
-        nvrs = {
-            build_id["build_id"]: NVR(build_id["name"], build_id["version"], build_id["release"]) for build_id in listed
-        }
+        builds = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
+        nvrs = {build["build_id"]: NVR(build["name"], build["version"], build["release"]) for build in builds}
         ids = [build_id for build_id, nvr in nvrs.items() if nvr == oldest or compare(nvr, oldest) > 0]
         with self.session.multicall(strict=True) as calls:
             calls_by_id = [(build_id, calls.getBuild(build_id), calls.listTags(build_id)) for build_id in ids]

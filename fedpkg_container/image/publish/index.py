@@ -40,21 +40,21 @@ def publish(
     """
     unique = repository.tagged(tags.unique)
     log.report(f"publishing {unique}")
-    manifest = _publish(unique, images, {each.arch: each.digest for each in images}, formats[0], registry)
+    manifest = _publish(unique, images, {image.arch: image.digest for image in images}, formats[0], registry)
     other_manifests = {}
     for image_format in formats[1:]:
         target = repository.tagged(f"{tags.unique}-{image_format}")
         log.report(f"publishing {target}")
-        variants = {each.arch: each.variants[image_format] for each in images}
+        variants = {image.arch: image.variants[image_format] for image in images}
         other_manifests[target] = _publish(target, images, variants, image_format, registry)
     published = PublishedIndex(
         repository,
         manifest.digest,
         manifest.media_type,
         tags,
-        other_indexes={each.media_type: each.digest for each in other_manifests.values()},
+        other_indexes={index.media_type: index.digest for index in other_manifests.values()},
         other_media_types=frozenset(
-            str(member["mediaType"]) for each in other_manifests.values() for member in each.members
+            str(member["mediaType"]) for index in other_manifests.values() for member in index.members
         ),
     )
     log.report(f"published {published.by_digest}")

@@ -98,7 +98,7 @@ class ContentGeneratorImport:
         try:
             self.cg_session.CGImport(_METADATA, upload_directory, reservation.token)
         except koji.GenericError:
-            # koji's client retries when the response is lost, so only the build on the hub tells whether the import
+            # koji's client retries when the response is lost, so only the build on the hub shows whether the import
             # succeeded. It may be another build: the hub reuses the ID of a canceled reservation.
             build = self.cg_session.getBuild(reservation.build_id)
             if build["state"] != koji.BUILD_STATES["COMPLETE"] or _identity(build["extra"]) != _identity(extra):
@@ -184,7 +184,7 @@ class BuildRecorder:
         try:
             self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
         except koji.GenericError as error:
-            if self.task.target["dest_tag"] in {each["id"] for each in self.session.listTags(build_id)}:
+            if self.task.target["dest_tag"] in {entry["id"] for entry in self.session.listTags(build_id)}:
                 return  # an earlier attempt succeeded, and its response was lost
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",

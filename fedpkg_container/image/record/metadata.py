@@ -143,7 +143,7 @@ def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[B
         "isolated": provenance.isolated,
         "help": provenance.help_file or None,
         "media_types": sorted(
-            {*published.digests, *published.other_media_types, *(each.media_type for each in images)}
+            {*published.digests, *published.other_media_types, *(image.media_type for image in images)}
         ),
         "parent_images": [parent.name for parent in provenance.parents],
         "parent_image_builds": builds,
@@ -193,7 +193,7 @@ def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bo
         if file["type"] == "docker-image":
             if not store_archives:
                 output["metadata_only"] = True
-            exact = published.repository.at(image.digest)
+            pinned = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
             output |= {
                 "components": _deduplicate(image.components),
@@ -202,7 +202,7 @@ def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bo
                     "docker": {
                         "id": image.image_id,
                         "parent_id": image.parent_id,
-                        "repositories": [published.by_tag, str(exact)],
+                        "repositories": [published.by_tag, str(pinned)],
                         "config": _config(image.config),
                         "tags": tags,
                         "layer_sizes": [

@@ -59,7 +59,7 @@ class Licenses:
 @functools.lru_cache(maxsize=1)
 def _spdx_licensing() -> Licensing:
     """Return SPDX's licenses only: the index also has ScanCode's, which would match references of distributions."""
-    entries = [each for each in get_license_index() if not str(each.get("spdx_license_key")).startswith(_REFERENCE)]
+    entries = [entry for entry in get_license_index() if not str(entry.get("spdx_license_key")).startswith(_REFERENCE)]
     return build_spdx_licensing(entries)
 
 
@@ -83,7 +83,7 @@ def _parse_expression(header: str) -> tuple[str, tuple[str, ...]] | None:
 
 def _is_valid_reference(reference: str) -> bool:
     """Return whether SPDX allows a reference: letters, digits, dots and dashes."""
-    return all(each.isascii() and (each.isalnum() or each in ".-") for each in reference)
+    return all(character.isascii() and (character.isalnum() or character in ".-") for character in reference)
 
 
 MEDIA_TYPE = "application/spdx+json"
@@ -148,8 +148,8 @@ def spdx_document(subject: SbomSubject) -> bytes:
         "creationInfo": {"created": subject.created, "creators": _creators(subject.built)},
         "packages": [image, *source, *copied, *base, *stages, *rpms],
         "relationships": [
-            {"spdxElementId": first, "relationshipType": kind, "relatedSpdxElement": second}
-            for first, kind, second in relationships
+            {"spdxElementId": first, "relationshipType": relationship, "relatedSpdxElement": second}
+            for first, relationship, second in relationships
         ],
     }
     if licenses.texts:
@@ -169,7 +169,7 @@ def _namespace(subject: SbomSubject) -> str:
 
 
 def _creators(built: BuiltImage) -> list[str]:
-    tools = [f"Tool: {each['name']}-{each['version']}" for each in built.buildroot.get("tools", [])]
+    tools = [f"Tool: {tool['name']}-{tool['version']}" for tool in built.buildroot.get("tools", [])]
     return [f"Tool: fedpkg-container-{__version__}", *tools]
 
 

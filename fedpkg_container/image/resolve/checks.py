@@ -38,7 +38,7 @@ def check_onbuild(name: str, triggers: Sequence[str]) -> None:
     """
     try:
         check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
-        if any("\n" in each for each in triggers):
+        if any("\n" in trigger for trigger in triggers):
             raise RefusedError("an instruction has several lines")
     except (BuildFailedError, RefusedError) as error:
         raise BuildFailedError(

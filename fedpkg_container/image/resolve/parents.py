@@ -100,7 +100,7 @@ class ParentResolver:
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
         available = manifest.platforms if manifest.is_list else [self.registry.settings(pinned)]
-        missing = [each for each in self.platforms if not any(map(each.fits, available))]
+        missing = [platform for platform in self.platforms if not any(map(platform.fits, available))]
         if missing:
             single = (
                 ""
@@ -140,4 +140,4 @@ def _format_platform(platform: Mapping[str, Any]) -> str:
     """Return the platform of a single image, for messages."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
     parts = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
-    return "/".join(str(each) for each in parts if each)
+    return "/".join(str(part) for part in parts if part)

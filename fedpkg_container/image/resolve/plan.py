@@ -191,7 +191,9 @@ class Planner:
         ]
         target = self.task.target
         # Their packages are listed in the build tag's repository, but downloaded from the external one.
-        external = [each["external_repo_name"] for each in self.session.getExternalRepoList(target["build_tag"])]
+        external = [
+            repository["external_repo_name"] for repository in self.session.getExternalRepoList(target["build_tag"])
+        ]
         if self.config.network == "auto":
             return "isolated" if remote or external else "none"
         if remote:

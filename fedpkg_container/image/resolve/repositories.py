@@ -156,8 +156,8 @@ class RepositoryMounts:
         directory = self.build_dir / "repositories"
         directory.mkdir()
         repository_mounts = []
-        for name, folder in directories.items():
-            for path, source in _visible_directories(folder).items():
+        for name, repository in directories.items():
+            for path, source in _visible_directories(repository).items():
                 (directory / name / path).mkdir(parents=True)
                 repository_mounts.append(Mount(source, f"/{REPOSITORY_DIRECTORY}/{Path(name) / path}"))
         for name, text in files.items():
@@ -194,7 +194,7 @@ class RepositoryMounts:
 
 def _run_bases(dockerfile: Dockerfile) -> Iterable[str]:
     """Return the base images of stages with RUN, as written in FROM; empty for ``scratch``."""
-    stages = {each.stage for each in dockerfile.instructions if each.name == "RUN"}
+    stages = {instruction.stage for instruction in dockerfile.instructions if instruction.name == "RUN"}
     return dict.fromkeys(dockerfile.base_of(number) for number in sorted(stages) if number >= 0)
 
 
@@ -222,5 +222,5 @@ def _visible_directories(repository: Path) -> dict[Path, Path]:
     if topdir is None:
         return {path: repository}
     volumes = sorted((topdir / _VOLUMES).iterdir()) if (topdir / _VOLUMES).is_dir() else []
-    directories = [each for each in (topdir / _PACKAGES, *volumes) if each.is_dir()]
-    return {path: repository, **{each.relative_to(topdir): each.resolve() for each in directories}}
+    directories = [directory for directory in (topdir / _PACKAGES, *volumes) if directory.is_dir()]
+    return {path: repository, **{directory.relative_to(topdir): directory.resolve() for directory in directories}}

@@ -211,7 +211,9 @@ class CreateContainerTask(ContainerTask):
                     koji_topdir=self.koji_topdir,
                     build_dir=engine.folder,
                     log=log,
-                    upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{build_spec.upload}/{folder}"),
+                    upload=lambda path, directory: self.session.uploadWrapper(
+                        str(path), f"{build_spec.upload}/{directory}"
+                    ),
                     on_step=self.checkpoint,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))

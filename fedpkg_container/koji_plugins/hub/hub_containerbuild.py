@@ -87,8 +87,8 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
     }
     # Names as in Koji's policy build_from_scm; unset values are left out, as older hubs cannot match None.
     data.update({f"scm_{key}": value for key in _SCM_KEYS if (value := getattr(scm, key))}, scm_type=scm.scmtype)
-    if known := kojihub.get_build_target(target):
-        data.update(tag=known["dest_tag_name"], build_tag=known["build_tag_name"])
+    if build_target := kojihub.get_build_target(target):
+        data.update(tag=build_target["dest_tag_name"], build_tag=build_target["build_tag_name"])
     if channel:
         data["req_channel"] = channel
     return data
