@@ -21,8 +21,8 @@ from fedpkg_container.image.building.recipe import BuildRecipe, build_image, mer
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.inspect.buildroot import describe_buildroot
 from fedpkg_container.image.inspect.describe import describe_image, inspect_image
-from fedpkg_container.image.publish.archive import ArchFiles, Upload
 from fedpkg_container.image.publish.index import format_warnings
+from fedpkg_container.image.record.arch_files import ArchFiles, Upload
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
 from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file

@@ -13,8 +13,9 @@ import pytest
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation, Reservations
 from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record.koji_import import ContentGeneratorImport
-from fedpkg_container.image.record.metadata import Provenance, PublishedIndex
+from fedpkg_container.image.record.metadata import Provenance
 from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.reference import ImageReference

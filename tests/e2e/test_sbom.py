@@ -20,8 +20,8 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record.attachments import AttachmentBuilder, ImageOrigin
-from fedpkg_container.image.record.metadata import PublishedIndex
 from fedpkg_container.image.record.sbom import MEDIA_TYPE
 from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import NVR

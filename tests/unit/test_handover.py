@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fedpkg_container.box.hub.app import LONGEST_REQUEST
 from fedpkg_container.errors import BuildFailedError, UsageError
-from fedpkg_container.image.publish import arch_result
+from fedpkg_container.image import arch_result
 from fedpkg_container.model.build import BuiltImage
 
 RPM = {"type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64"}

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.image.record.metadata import Provenance, PublishedIndex, build_metadata
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.metadata import Provenance, build_metadata
 from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.reference import ImageReference
 from tests.unit.test_sbom import described, details, read, rpm

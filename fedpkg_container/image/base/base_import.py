@@ -26,10 +26,11 @@ from fedpkg_container.image.base.tags import BaseTags
 from fedpkg_container.image.building.log import BuildLog, EchoedLog
 from fedpkg_container.image.inspect.buildroot import describe_buildroot
 from fedpkg_container.image.inspect.describe import describe_image, inspect_image
-from fedpkg_container.image.publish.archive import file_metadata
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.arch_files import file_metadata
 from fedpkg_container.image.record.attachments import AttachmentBuilder, Attachments, ImageOrigin
 from fedpkg_container.image.record.koji_import import ContentGeneratorImport, create_upload_directory
-from fedpkg_container.image.record.metadata import Provenance, PublishedIndex
+from fedpkg_container.image.record.metadata import Provenance
 from fedpkg_container.image.resolve.names import BuildTags, RequestedFloatingTags
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_of

@@ -6,11 +6,11 @@ Primary and floating tags are set when the build is recorded (``record.koji_impo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.record.metadata import PublishedIndex
 from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.platforms import platform_of
@@ -22,6 +22,40 @@ from fedpkg_container.registry.skopeo import Registry
 
 #: Warning about image configuration that the OCI format has no field for.
 HEALTHCHECK_LOST = "the {} has no HEALTHCHECK: the OCI format does not support it"
+
+
+@dataclass(frozen=True)
+class PublishedIndex:
+    """The image index of a finished build.
+
+    :param repository: in the candidate registry
+    :param digest: of the index
+    :param media_type: of the index
+    :param other_indexes: indexes of the same images in other formats: media type → digest
+    :param other_media_types: media types of the images in those
+    """
+
+    repository: ImageReference
+    digest: str
+    media_type: str
+    tags: BuildTags
+    other_indexes: Mapping[str, str] = field(default_factory=dict)
+    other_media_types: frozenset[str] = frozenset()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digests of all indexes, that of the tags first: media type → digest."""
+        return {self.media_type: self.digest, **self.other_indexes}
+
+    @property
+    def by_tag(self) -> str:
+        """The pull spec by tag."""
+        return str(self.repository.tagged(self.tags.primary or self.tags.unique))
+
+    @property
+    def by_digest(self) -> str:
+        """The pull spec by digest."""
+        return str(self.repository.at(self.digest))
 
 
 def publish(

@@ -1,1 +1,1 @@
-"""Records of a build: content-generator metadata, import into Koji, attachments and SBOMs."""
+"""Records of a build: files, content-generator metadata, import into Koji, attachments and SBOMs."""

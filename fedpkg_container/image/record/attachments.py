@@ -15,8 +15,8 @@ import requests
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.inspect.rpms import unknown_rpms
+from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record import sbom
-from fedpkg_container.image.record.metadata import PublishedIndex
 from fedpkg_container.image.resolve.plan import Plan
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import NVR, BuiltImage

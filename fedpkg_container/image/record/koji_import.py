@@ -14,10 +14,11 @@ import koji
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.publish.archive import file_metadata
 from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.arch_files import file_metadata
 from fedpkg_container.image.record.attachments import Attachment
-from fedpkg_container.image.record.metadata import Provenance, PublishedIndex, build_metadata
+from fedpkg_container.image.record.metadata import Provenance, build_metadata
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import NVR, BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_of

@@ -8,46 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.resolve.names import BuildTags
+from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.resolve.parents import Parent
 from fedpkg_container.model.build import NVR, BuiltImage
-from fedpkg_container.model.reference import ImageReference
 
 METADATA_VERSION = 0
-
-
-@dataclass(frozen=True)
-class PublishedIndex:
-    """The image index of a finished build.
-
-    :param repository: in the candidate registry
-    :param digest: of the index
-    :param media_type: of the index
-    :param other_indexes: indexes of the same images in other formats: media type → digest
-    :param other_media_types: media types of the images in those
-    """
-
-    repository: ImageReference
-    digest: str
-    media_type: str
-    tags: BuildTags
-    other_indexes: Mapping[str, str] = field(default_factory=dict)
-    other_media_types: frozenset[str] = frozenset()
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Digests of all indexes, that of the tags first: media type → digest."""
-        return {self.media_type: self.digest, **self.other_indexes}
-
-    @property
-    def by_tag(self) -> str:
-        """The pull spec by tag."""
-        return str(self.repository.tagged(self.tags.primary or self.tags.unique))
-
-    @property
-    def by_digest(self) -> str:
-        """The pull spec by digest."""
-        return str(self.repository.at(self.digest))
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.session import log_in_as
 from fedpkg_container.hub.tasks import first_failure
+from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.publish import arch_result
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
@@ -195,7 +195,7 @@ class CreateContainerTask(ContainerTask):
         """Build the image of one architecture and push it to staging.
 
         :param spec: packed ``fedpkg_container.model.build.BuildSpec``
-        :returns: reference to the image's description, see ``fedpkg_container.image.publish.arch_result``
+        :returns: reference to the image's description, see ``fedpkg_container.image.arch_result``
         """
         build_spec = BuildSpec.unpack(spec)
         with self.supervised(f"{build_spec.arch}.log") as log:
