@@ -15,9 +15,10 @@ from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building import help_page
+from fedpkg_container.image.building.labels import merge_labels
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import BuildRecipe, build_image, merge_labels
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.inspect.buildroot import describe_buildroot
 from fedpkg_container.image.inspect.describe import describe_image, inspect_image
@@ -74,7 +75,7 @@ class ArchBuild:
         self.on_step("pulled")
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
-        with ThreadPoolExecutor(1) as executor:  # the queries take seconds of their own
+        with ThreadPoolExecutor(1) as executor:
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
         self.on_step("executed")
@@ -150,7 +151,7 @@ class ArchBuild:
         """Return the mounts for the build tag's repository and the .repo files of the build."""
         directories, files = {}, {}
         if self.spec.repository:
-            directories["build-tag"] = self._build_tag()
+            directories["build-tag"] = self._build_tag_repository()
             files["build-tag"] = local_repo_file("build-tag", directories["build-tag"])
         for name, text in self.spec.repo_files.items():
             local_file = self.koji_topdir.localize(name, text, self.spec.arch)
@@ -159,7 +160,7 @@ class ArchBuild:
         repositories = RepositoryMounts(self.engine, self.build_dir, self.log)
         return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
-    def _build_tag(self) -> Path:
+    def _build_tag_repository(self) -> Path:
         repository = self.koji_topdir.path / self.spec.repository
         if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(

@@ -156,7 +156,7 @@ class ContainerBuild:
         }
         if reservation is not None:
             provenance = replace(self._provenance(plan, nvr, started), sbom=attachments.sbom)
-            files = [*attachments.attachments, Attachment(self.checkout / DOCKERFILE)]
+            files = [*attachments.files, Attachment(self.checkout / DOCKERFILE)]
             build_id = self._recorder.run(provenance, published, images, reservation, upload_directory, files)
             result["koji_builds"] = [str(build_id)]
         warnings += tag_notes

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,9 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.image.building import help_page
+from fedpkg_container.image.building.labels import build_labels, merge_labels
 from fedpkg_container.image.building.log import BuildLog, EchoedLog
-from fedpkg_container.image.building.recipe import BuildRecipe, build_image, merge_labels, release_environment
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image, release_environment
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.inspect.describe import inspect_image
 from fedpkg_container.image.resolve import checks, lookaside
@@ -114,7 +114,7 @@ class _LocalBuild:
             dockerfile=dockerfile,
             context=context,
             parents=base_ids,
-            labels={**merge_labels(self._labels(), labels), "architecture": arch},
+            labels={**merge_labels(build_labels("local"), labels), "architecture": arch},
             timestamp=commit_time(self.request.checkout),
             arch=arch,
             timeout=BUILD_TIMEOUT,
@@ -136,10 +136,6 @@ class _LocalBuild:
         reference = ImageReference("localhost", name, tag=legal_tag(f"{version}-local"))
         self.log.report(f"copying {reference} to local storage")
         return LocalImage(str(reference), self.engine.to_local_storage(image_id, reference), packages)
-
-    @staticmethod
-    def _labels() -> dict[str, str]:
-        return {"release": "local", "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
     def _context(self) -> Path:
         """Copy the checkout: files that git tracks or would add, and downloaded files of ``sources``."""

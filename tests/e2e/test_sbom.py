@@ -69,7 +69,7 @@ def test_sbom_and_dockerfiles_are_stored(packager: Packager, box: Box, tmp_path:
     assert (said["file"], said["rpms"], said["rpms_unknown_to_koji"]) == (name, len(rpms), 1)
     warning = f"x86_64: Koji knows {len(rpms) - 1} of {len(rpms)} RPMs"
     assert session.getTaskResult(build["task_id"])["user_warnings"][0].startswith(warning)
-    assert "Koji does not know foreign-1.0-1.x86_64" in (logs / "container-build.log").read_text()
+    assert "unknown to Koji: foreign-1.0-1.x86_64" in (logs / "container-build.log").read_text()
     # at the image
     artifact = ImageReference.parse(said["artifact"])
     index = ImageReference.parse(pull_specs(done.stdout)[1])
@@ -143,7 +143,7 @@ def test_rpm_with_another_sigmd5_is_unknown(tmp_path: Path) -> None:
 def test_failed_attachment_and_query_are_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fedpkg_container.registry.retry.FIRST_PAUSE", 0.01)
     made, log = _make(tmp_path, _Hub(None), faults=[500] * ATTEMPTS)
-    assert [document.path.name for document in made.attachments] == ["hello-1.0-3.x86_64.spdx.json"]
+    assert [document.path.name for document in made.files] == ["hello-1.0-3.x86_64.spdx.json"]
     assert made.sbom["x86_64"] == {"format": "SPDX-2.3", "file": "hello-1.0-3.x86_64.spdx.json", "rpms": 3}
     asked, attached = made.warnings
     assert "cannot query Koji for the RPMs of the images: the hub is ill" in asked

@@ -210,7 +210,7 @@ class BaseImport:
         self.on_step("documented")
         provenance = self._provenance(source, nvr, started, attachments)
         importing = ContentGeneratorImport(self.session, self.log, self.on_step)
-        importing.run(provenance, published, images, reservation, upload_directory, attachments.attachments)
+        importing.run(provenance, published, images, reservation, upload_directory, attachments.files)
         image = published.repository.at(published.digest)
         self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
         warnings = [f"{image.arch}: the image has no RPMs" for image in images if not image.components]

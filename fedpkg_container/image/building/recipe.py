@@ -1,4 +1,4 @@
-"""The build of one image, for builders and local builds alike: labels, changed Dockerfile, and the run of buildah."""
+"""The build of one image, for builders and local builds alike: changed Dockerfile, and the run of buildah."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ from fedpkg_container.image.config import Limits
 from fedpkg_container.image.resolve import checks
 from fedpkg_container.model.nvr import is_variable
 from fedpkg_container.model.platforms import platform_of
-
-#: Labels that identify a build: the Dockerfile cannot override them.
-BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
-
-
-def merge_labels(labels: Mapping[str, str], dockerfile_labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels to add: those in ``BUILD_LABELS``, and others that the Dockerfile does not set."""
-    return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in dockerfile_labels}
 
 
 def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Attachments:
     :param warnings: for the packager
     """
 
-    attachments: list[Attachment] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
     sbom: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ class AttachmentBuilder:
                 continue
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
-            attachments.attachments.append(Attachment(path, image.arch))
+            attachments.files.append(Attachment(path, image.arch))
             sbom_fields = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
             if image.arch in unknown:
                 sbom_fields["rpms_unknown_to_koji"] = len(unknown[image.arch])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.building.labels import build_labels
 from fedpkg_container.image.building.recipe import release_environment
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.resolve import checks, names
@@ -225,15 +225,7 @@ def build_specs(plan: Plan, task: BuildTask, config: BuilderConfig, nvr: NVR, up
     :param upload_directory: on the hub, for files of the build; empty for a scratch build
     :raises BuildFailedError: if container.yaml requests something invalid
     """
-    url, _, commit = task.source_url.partition("#")
-    labels = {
-        **config.labels,
-        "release": nvr.release,
-        "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "vcs-ref": commit,
-        "vcs-type": "git",
-        "url": url,
-    }
+    labels = {**config.labels, **build_labels(nvr.release, task.source_url)}
     return [
         BuildSpec(
             task_id=task.id,
