@@ -191,7 +191,7 @@ def test_single_image_imported_with_chosen_names_is_a_parent(
         (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
         (["--nvr", "../evil-1-1"], 2, "the name '../evil' must be letters"),
         (["--nvr", "base-.1-1"], 2, "the version '.1' must be letters"),
-        (["--nvr", "nonsense"], 2, "'nonsense' is no NVR"),
+        (["--nvr", "nonsense"], 2, "'nonsense' is not a valid NVR"),
         (["--nvr", "x" * 200 + "-1-1"], 2, "more than 200 characters"),
         (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, "must not begin with staging"),
         (["--nvr", "base-1-1"], 3, "has no label name"),
