@@ -35,7 +35,7 @@ from fedpkg_container.box.pki import write_trust
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.hub.session import CONNECTION_ERRORS
-from fedpkg_container.image.config import VARIABLE
+from fedpkg_container.image.config import CONFIG_VARIABLE
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
@@ -345,7 +345,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it tells every open task twice a second
-    os.environ[VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
+    os.environ[CONFIG_VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     rootless.enter()
     serve(_options(arguments.configuration), pause_at=arguments.pause_at)
 

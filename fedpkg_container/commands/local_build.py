@@ -131,7 +131,7 @@ def _notices(client: Client, checkout: Checkout, repositories: LocalRepositories
 def _build(client: Client, checkout: Checkout, arch: str, repositories: LocalRepositories) -> int:
     import time
 
-    from fedpkg_container.image.local_build import LocalRequest, build
+    from fedpkg_container.image.local_build import LocalBuildRequest, build_locally
     from fedpkg_container.text import format_duration
 
     started = time.monotonic()
@@ -140,8 +140,8 @@ def _build(client: Client, checkout: Checkout, arch: str, repositories: LocalRep
         if not is_quiet(client) and not is_json(client):
             print_lines(*(printable_line(line.rpartition("\r")[2]) for line in lines))
 
-    request = LocalRequest(checkout.path, arch, repositories.directories, repositories.files, repositories.network)
-    image = build(request, state_directory(), show)
+    request = LocalBuildRequest(checkout.path, arch, repositories.directories, repositories.files, repositories.network)
+    image = build_locally(request, state_directory(), show)
     if is_json(client):
         print_event("image", image=image.name, image_id=image.image_id, packages=image.packages)
     elif is_quiet(client):

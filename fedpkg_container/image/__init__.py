@@ -1,5 +1,7 @@
-"""From a commit to an image: small steps, and the pipelines that order them.
+"""The build pipeline, from a commit to a recorded image.
 
-``arch_build`` makes the image of one arch, ``container_build`` everything around it. Nothing here knows where it
-runs: what a step needs is handed to it.
+``container_build`` runs a whole build, ``arch_build`` the image of one architecture, ``local_build`` a build on the
+packager's own machine. Their steps are in the subpackages ``resolve``, ``building``, ``inspect``, ``publish`` and
+``record``; ``base`` imports base images. Modules do not know where they run: sessions, logs and directories are passed
+to them.
 """

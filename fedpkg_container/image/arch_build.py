@@ -1,4 +1,4 @@
-"""One arch of a build: from the source to an image in staging, and everything that is recorded of it."""
+"""The build on one architecture: from the checkout to an image in staging, and its description."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.limits import guard, until_full
+from fedpkg_container.image.building.labels import BUILD_LABELS, merge_labels
+from fedpkg_container.image.building.limits import disk_guard, free_space_guard
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import BUILD_LABELS, Recipe, build_image, unset
-from fedpkg_container.image.config import Site
-from fedpkg_container.image.inspect.buildroot import buildroot
-from fedpkg_container.image.inspect.describe import check_labels, describe, found_in
-from fedpkg_container.image.publish.archive import Archive, Upload
-from fedpkg_container.image.publish.index import lost_in
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image
+from fedpkg_container.image.config import BuilderConfig
+from fedpkg_container.image.inspect.buildroot import describe_buildroot
+from fedpkg_container.image.inspect.describe import check_labels, describe_image, inspect_image
+from fedpkg_container.image.publish.index import format_warnings
+from fedpkg_container.image.record.arch_files import ArchFiles, Upload
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
-from fedpkg_container.image.resolve.repositories import KojiFiles, Repositories, repo_file
+from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
@@ -35,135 +36,146 @@ from fedpkg_container.registry.skopeo import Registry
 
 @dataclass(frozen=True)
 class ArchBuild:
-    """What the build of one arch works with.
+    """The inputs of the build on one architecture.
 
-    :param source: the checkout at the exact commit
-    :param timestamp: when that commit was made, in seconds since the epoch
-    :param koji: Koji's files, where repositories are
-    :param folder: a folder for files of this build
-    :param after: called after each step
+    :param checkout: checkout directory at the exact commit
+    :param timestamp: time of its commit, in seconds since the epoch
+    :param koji_topdir: Koji's topdir, with the yum repositories
+    :param build_dir: directory for files of this build
+    :param on_step: called after each step
     """
 
     spec: BuildSpec
-    site: Site
+    config: BuilderConfig
     engine: Buildah
-    source: Path
+    checkout: Path
     timestamp: int
-    koji: KojiFiles
-    folder: Path
+    koji_topdir: KojiTopdir
+    build_dir: Path
     log: BuildLog
     upload: Upload
-    after: Callable[[str], None] = lambda _: None
+    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
-        """Build, look inside, push.
+        """Build the image, inspect it and push it to staging.
 
-        :raises BuildFailedError: a step of the Dockerfile failed
-        :raises RegistryError: a registry could not be reached, or refused
+        :raises BuildFailedError: if an instruction of the Dockerfile failed
+        :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.source, spec.arguments)
+        dockerfile = Dockerfile.read(self.checkout, spec.arguments)
         network.check(spec.network)
-        check_runnable(dockerfile, spec.arch, self.folder)
-        room = guard(self.source, self.site.limits, log)
-        deadline = self.site.limits.preparation()
+        check_runnable(dockerfile, spec.arch, self.build_dir)
+        check_disk = disk_guard(self.checkout, self.config.limits, log)
+        deadline = self.config.limits.preparation_deadline()
         workspace = self.engine.workspace
-        self.engine.tick = until_full(self.folder, self.site.limits, log)
-        lookaside.fetch(self.source, workspace, spec.source, self.site.lookaside, log.say, room, deadline)
-        bases = {written: self._pull(written, pinned, deadline) for written, pinned in spec.parents.items()}
-        self.after("pulled")
-        parents = {written: base.image_id for written, base in bases.items()}
-        log.say(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
-        with ThreadPoolExecutor(1) as beside:
-            tools = beside.submit(buildroot, spec.arch)
-            image = self._build(dockerfile, bases)
-        self.after("executed")
-        with Archive(spec, self.engine, self.folder, log, self.upload).of(image, self.site.formats) as keep:
-            log.say("reading the image's RPMs")
-            found = found_in(self.engine, image)
-            log.say(f"the image holds {len(found['components'])} RPMs")
-            self.after("read")
-            warnings = lost_in(lambda: self.engine.configuration(image), self.site.formats)
-            exact, variants = self._push(image)
-            self.after("pushed")
-            parent = parents.get(dockerfile.base, "")
-            built = describe(
-                Registry(self.site.access),
+        self.engine.tick = free_space_guard(self.build_dir, self.config.limits, log)
+        lookaside.fetch_sources(
+            self.checkout, workspace, spec.source, self.config.lookaside, log.report, check_disk, deadline
+        )
+        base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
+        self.on_step("pulled")
+        base_ids = {name: base.image_id for name, base in base_images.items()}
+        log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
+        with ThreadPoolExecutor(1) as executor:
+            buildroot = executor.submit(describe_buildroot, spec.arch)
+            image_id = self._build(dockerfile, base_images)
+        self.on_step("executed")
+        arch_files = ArchFiles(spec, self.engine, self.build_dir, log, self.upload)
+        with arch_files.of(image_id, self.config.formats) as upload_files:
+            log.report("reading the image's RPMs")
+            contents = inspect_image(self.engine, image_id)
+            log.report(f"the image has {len(contents.packages)} RPMs")
+            self.on_step("read")
+            warnings = format_warnings(lambda: self.engine.configuration(image_id), self.config.formats)
+            reference, variants = self._push(image_id)
+            self.on_step("pushed")
+            parent = base_ids.get(dockerfile.base, "")
+            built = describe_image(
+                Registry(self.config.access),
                 spec.arch,
-                exact,
-                **found,
-                buildroot=tools.result(),
+                reference,
+                contents,
+                buildroot=buildroot.result(),
                 parent_id=f"sha256:{parent}" if parent else "",
             )
-            files = keep()
-            self.after("sent")
+            files = upload_files()
+            self.on_step("sent")
             return replace(built, warnings=warnings, files=files, variants=variants)
 
-    def _push(self, image: str) -> tuple[ImageReference, dict[str, str]]:
-        """Push to staging, under tags that no other build has; the image, and the digests of its other formats.
+    def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
+        """Push to staging, under tags unique to this build; return the image, and the digests of its other formats.
 
-        :raises RegistryError: it could not be pushed, or has labels of another build
+        :raises RegistryError: if it cannot be pushed, or has labels of another build
         """
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-        staged = ImageReference(self.site.candidate, self.spec.staging, tag=name)
-        self.log.say(f"pushing {staged}")
-        first, *others = self.site.formats
-        exact = staged.at(self.engine.push(image, staged, first))
-        variants = {kind: self.engine.push(image, staged.tagged(f"{name}-{kind}"), kind) for kind in others}
-        pushed = [exact, *(staged.at(each) for each in variants.values())]
-        check_labels(Registry(self.site.access), pushed, own_labels(self.spec))
-        return exact, variants
+        staged = ImageReference(self.config.candidate, self.spec.staging, tag=name)
+        self.log.report(f"pushing {staged}")
+        first, *other_formats = self.config.formats
+        reference = staged.at(self.engine.push(image_id, staged, first))
+        variants = {
+            image_format: self.engine.push(image_id, staged.tagged(f"{name}-{image_format}"), image_format)
+            for image_format in other_formats
+        }
+        pushed = [reference, *(staged.at(digest) for digest in variants.values())]
+        check_labels(Registry(self.config.access), pushed, own_labels(self.spec))
+        return reference, variants
 
-    def _pull(self, written: str, pinned: str, deadline: Deadline) -> BaseImage:
-        self.log.say(f"pulling {pinned}")
-        room = guard(self.folder, self.site.limits, self.log)
+    def _pull(self, name: str, pinned: str, deadline: Deadline) -> BaseImage:
+        """Pull a parent image.
+
+        :param name: reference as written in FROM
+        :param pinned: the same image by digest
+        """
+        self.log.report(f"pulling {pinned}")
+        check_disk = disk_guard(self.build_dir, self.config.limits, self.log)
         image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
-        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=room)
-        checks.check_triggers(written, base.triggers)
+        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=check_disk)
+        checks.check_onbuild(name, base.triggers)
         return base
 
-    def _build(self, dockerfile: Dockerfile, bases: Mapping[str, BaseImage]) -> str:
+    def _build(self, dockerfile: Dockerfile, base_images: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        forget_history(self.source, self.engine.workspace)
-        recipe = Recipe(
+        forget_history(self.checkout, self.engine.workspace)
+        recipe = BuildRecipe(
             dockerfile=dockerfile,
-            context=self.source,
-            parents={written: base.name for written, base in bases.items()},
-            labels={**unset(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
+            context=self.checkout,
+            parents={name: base.name for name, base in base_images.items()},
+            labels={**merge_labels(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
             timestamp=self.timestamp,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,
             environment=spec.environment,
             arguments=spec.arguments,
-            help_page=help_page.make(self.source, self.engine.workspace),
-            limits=self.site.limits,
+            help_page=help_page.make_man_page(self.checkout, self.engine.workspace),
+            limits=self.config.limits,
         )
-        mounts = self._repositories(dockerfile, {written: base.image_id for written, base in bases.items()})
-        return build_image(self.engine, recipe, mounts, self.folder, self.log)
+        mounts = self._repositories(dockerfile, {name: base.image_id for name, base in base_images.items()})
+        return build_image(self.engine, recipe, mounts, self.build_dir, self.log)
 
-    def _repositories(self, dockerfile: Dockerfile, parents: dict[str, str]) -> list[Mount]:
-        """The build tag's repository and those of .repo files, as RUN sees them."""
-        folders, files = {}, {}
+    def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
+        """Return the mounts for the build tag's repository and the .repo files of the build."""
+        directories, files = {}, {}
         if self.spec.repository:
-            folders["build-tag"] = self._build_tag()
-            files["build-tag"] = repo_file("build-tag", folders["build-tag"])
+            directories["build-tag"] = self._build_tag_repository()
+            files["build-tag"] = local_repo_file("build-tag", directories["build-tag"])
         for name, text in self.spec.repo_files.items():
-            local = self.koji.localize(name, text, self.spec.arch)
-            folders.update(local.folders)
-            files[name] = local.text
-        repositories = Repositories(self.engine, self.folder, self.log)
-        return repositories.mounts(parents, dockerfile, folders=folders, files=files)
+            local_file = self.koji_topdir.localize(name, text, self.spec.arch)
+            directories.update(local_file.directories)
+            files[name] = local_file.text
+        repositories = RepositoryMounts(self.engine, self.build_dir, self.log)
+        return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
-    def _build_tag(self) -> Path:
-        content = self.koji.topdir / self.spec.repository
-        if not (content / "repodata" / "repomd.xml").is_file():
+    def _build_tag_repository(self) -> Path:
+        repository = self.koji_topdir.path / self.spec.repository
+        if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
-                f"the repository {content} cannot be read by the builder", solution="mount Koji's topdir there"
+                f"the builder cannot read the repository {repository}", solution="mount Koji's topdir on the builder"
             )
-        return content
+        return repository
 
 
 def own_labels(spec: BuildSpec) -> dict[str, str]:
-    """The labels of an image that say which build it is; a Dockerfile cannot set them."""
+    """Return the labels that identify the build of an image; a Dockerfile cannot set them."""
     return {**{name: value for name, value in spec.labels.items() if name in BUILD_LABELS}, **spec.identity}

@@ -1,7 +1,8 @@
-"""What a site decides for its builders: one INI file, where Koji's builder plugins keep theirs."""
+"""Configuration of the builders: one INI file beside those of Koji's builder plugins."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -20,16 +21,16 @@ from fedpkg_container.registry.manifests import FORMATS
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
 from fedpkg_container.settings import Settings
 
-#: The file, and the variable that names another one.
-PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
-VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
+#: The default path, and the environment variable that overrides it.
+CONFIG_PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
+CONFIG_VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
 
-#: Where floating tags can come from.
-FLOATING = ("version", "latest", "container-yaml", "additional-tags")
-#: What of a build's network is decided when: always the same, or by what its repositories need.
-NETWORKS = ("auto", "none", "isolated", "host")
-#: Sections whose settings are names of the site's own choice.
-_FREE = ("labels", "build_arguments", "components", "repositories")
+#: Sources of floating tags.
+FLOATING_TAG_SOURCES = ("version", "latest", "container-yaml", "additional-tags")
+#: Network of RUN: ``auto`` depends on the build's repositories, the others are fixed.
+NETWORK_MODES = ("auto", "none", "isolated", "host")
+#: Sections with arbitrary option names.
+_FREE_SECTIONS = ("labels", "build_arguments", "components", "repositories")
 _KNOWN = {
     "registry": {
         "candidate",
@@ -58,68 +59,69 @@ _KNOWN = {
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "tags": {"floating"},
     "lookaside": {"url", "namespaced", "hash"},
-    **{section: set() for section in _FREE},
+    **{section: set() for section in _FREE_SECTIONS},
 }
 _GIGABYTE = 10**9
-#: Seconds for which a registry that fails is asked again, where the site says nothing.
+#: Default of ``retry_timeout``, seconds.
 RETRY_TIMEOUT = 60
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one arch of a build may use.
+    """Resource limits of a build on one architecture; named after the options of ``[limits]``.
 
-    :param time: seconds, where container.yaml says nothing
-    :param longest: seconds, whatever container.yaml says
-    :param size: bytes that a build may write into its layers
-    :param log: bytes of its log
-    :param free: bytes that must stay free in the file system of the builds
+    :param build_timeout: seconds for RUN, unless container.yaml requests another time
+    :param build_timeout_max: seconds, the most that container.yaml may request
+    :param build_size: bytes that a build may write into its layers
+    :param log_size: bytes of the build log
+    :param free_space: bytes that must stay free in the builds' file system
     :param memory: bytes that a worker may use; 0 for no limit
     :param processes: processes and threads of a worker; 0 for no limit
-    :param files: files and directories that a build may make
-    :param free_files: inodes that must stay free in the file system of the builds
-    :param base: bytes that a base image may take unpacked
-    :param prepare: seconds for everything that a task fetches before RUN: parents, .repo files, sources, base images
+    :param build_files: files and directories that a build may create
+    :param free_files: inodes that must stay free in the builds' file system
+    :param base_image_size: bytes of an unpacked base image
+    :param prepare_timeout: seconds for all downloads before RUN: parent images, .repo files, sources, base images
     """
 
-    time: int = 4 * 3600
-    longest: int = 4 * 3600
-    size: int = 10 * _GIGABYTE
-    log: int = _GIGABYTE
-    free: int = _GIGABYTE
+    build_timeout: int = 4 * 3600
+    build_timeout_max: int = 4 * 3600
+    build_size: int = 10 * _GIGABYTE
+    log_size: int = _GIGABYTE
+    free_space: int = _GIGABYTE
     memory: int = field(default_factory=half_of_memory)
     processes: int = 4096
-    files: int = 1_000_000
+    build_files: int = 1_000_000
     free_files: int = 10_000
-    base: int = 10 * _GIGABYTE
-    prepare: int = 3600
+    base_image_size: int = 10 * _GIGABYTE
+    prepare_timeout: int = 3600
 
-    def preparation(self) -> Deadline:
-        """Return the deadline, from now on, of everything that precedes RUN."""
+    def preparation_deadline(self) -> Deadline:
+        """Return the deadline for everything before RUN, starting now."""
         return Deadline(
-            "fetching what the build needs",
-            self.prepare,
-            "build again when the registries and servers that it names are faster; the limit is the site's"
-            " (prepare_timeout)",
+            "downloading the build's inputs",
+            self.prepare_timeout,
+            "build again when the registries and servers are faster; the limit is set by the site (prepare_timeout)",
         )
 
-    def seconds(self, wanted: int) -> int:
-        """How long a build may take.
+    def timeout_for(self, requested: int) -> int:
+        """Return the time limit of a build, in seconds.
 
-        :param wanted: what container.yaml says; 0 for nothing
+        :param requested: seconds requested by container.yaml; 0 for the default
         """
-        return min(wanted or self.time, self.longest)
+        return min(requested or self.build_timeout, self.build_timeout_max)
 
 
 @dataclass(frozen=True)
-class Generator:
-    """The content generator: the shared account as which builds are imported.
+class ContentGenerator:
+    """The content generator and its shared account, which imports builds.
 
-    :param name: of the content generator
-    :param certificate: a PEM file to log in with; with neither this nor a keytab, the builder's own session imports
-    :param keytab: of ``principal``, for Kerberos
-    :param server_ca: the authority of the hub's certificate; None: the system's
-    :param archives: whether images are stored in Koji; otherwise it records them without their content
+    :param name: name of the content generator
+    :param certificate: PEM file to log in with; with neither this nor a keytab, the builder's own session imports
+    :param keytab: Kerberos keytab of ``principal``
+    :param server_ca: CA of the hub's certificate; None for the system's CAs
+    :param store_archives: whether Koji stores the images' archives, or only their metadata
     """
 
     name: str
@@ -127,16 +129,16 @@ class Generator:
     keytab: Path | None = None
     principal: str = ""
     server_ca: Path | None = None
-    archives: bool = True
+    store_archives: bool = True
 
 
 @dataclass(frozen=True)
 class Lookaside:
     """The lookaside cache.
 
-    :param url: where files are downloaded from
-    :param namespaced: whether names in it begin with the namespace of dist-git
-    :param hash: the type of hash of entries that name none
+    :param url: download URL
+    :param namespaced: whether paths in the cache start with the dist-git namespace
+    :param hash: hash type of entries that name none
     """
 
     url: str
@@ -145,24 +147,24 @@ class Lookaside:
 
 
 @dataclass(frozen=True)
-class Site:
-    """A site's decisions.
+class BuilderConfig:
+    """The configuration of a site's builders.
 
-    :param candidate: the registry to which images are pushed, host and port
-    :param sources: registries and repositories that FROM may name, ``registry.example.org/base``; empty for all
-    :param formats: formats of manifests; tags point to the first
-    :param state: folder in which builds keep their layers
-    :param account: whose subordinate IDs workers have
-    :param isolation: what executes RUN; None: found out at the first build
-    :param network: what RUN may reach: auto, none, isolated or host
-    :param denied_networks: what an isolated network does not reach, besides the builder itself
-    :param base_images_keep: days for which a base image stays on a builder after its last use; 0: for good
-    :param floating: where floating tags come from
-    :param lookaside: None: the site has none
-    :param labels: added to every image
-    :param build_arguments: given to every build
-    :param components: source repository, by name or path → packages that it may build besides its own
-    :param repositories: repository in the registry → packages for which it is reserved
+    :param candidate: candidate registry that images are pushed to, host and port
+    :param sources: registries and repositories that FROM may name, e.g. ``registry.example.org/base``; empty for all
+    :param formats: manifest formats; tags point to the first
+    :param state: directory for the builds' layers
+    :param account: user whose subordinate IDs the workers have
+    :param isolation: how RUN is isolated; None to detect it at the first build
+    :param network: network of RUN: auto, none, isolated or host
+    :param denied_networks: networks that an isolated network cannot reach, in addition to the builder itself
+    :param base_images_keep: days that a base image stays on a builder after its last use; 0 for no limit
+    :param floating_tag_sources: sources of floating tags
+    :param lookaside: None if the site has no lookaside cache
+    :param labels: labels added to every image
+    :param build_arguments: build arguments of every build
+    :param components: source repository, by name or path → packages that it may build in addition to its own
+    :param repositories: registry repository → packages that it is reserved for
     """
 
     candidate: str
@@ -176,8 +178,8 @@ class Site:
     denied_networks: tuple[str, ...]
     base_images_keep: int
     limits: Limits
-    generator: Generator
-    floating: frozenset[str]
+    content_generator: ContentGenerator
+    floating_tag_sources: frozenset[str]
     lookaside: Lookaside | None
     labels: dict[str, str] = field(default_factory=dict)
     build_arguments: dict[str, str] = field(default_factory=dict)
@@ -185,94 +187,100 @@ class Site:
     repositories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def guard(self) -> AddressGuard:
-        """The addresses that are connected to for a packager, whatever names they have."""
+    def address_guard(self) -> AddressGuard:
+        """The addresses that may be connected to on behalf of a packager, whatever their names."""
         return AddressGuard(self.denied_networks)
 
-    def reading(self, deadline: Deadline) -> Access:
-        """How registries are reached while a build is prepared: one that fails is not waited for, as nothing is lost.
+    def preparation_access(self, deadline: Deadline) -> Access:
+        """Return registry access for the preparation of a build.
 
-        :param deadline: when all requests have to have ended
+        It fails at once instead of retrying, as no work would be lost.
+
+        :param deadline: end of all requests
         """
         return replace(self.access.without_retries(), deadline=deadline)
 
-    def allows_source(self, image: ImageReference) -> bool:
-        """Whether images may be built on this one."""
+    def allows_parent(self, image: ImageReference) -> bool:
+        """Return whether FROM may name this image."""
         name = f"{image.registry}/{image.repository}"
-        return not self.sources or any(name == each or name.startswith(f"{each}/") for each in self.sources)
+        return not self.sources or any(name == source or name.startswith(f"{source}/") for source in self.sources)
 
 
-def read_site(path: Path | None = None) -> Site:
-    """Read the site's file.
+def read_builder_config(path: Path | None = None) -> BuilderConfig:
+    """Read the configuration file.
 
-    :param path: the file; by default the one that the variable names, or the usual one
-    :raises ConfigurationError: it is missing, or some of its values are wrong; all are named
+    :param path: the file; by default the one named by ``CONFIG_VARIABLE``, or ``CONFIG_PATH``
+    :raises ConfigurationError: if the file cannot be read or has invalid options; all of them are named
     """
-    path = path or Path(os.environ.get(VARIABLE) or PATH)
+    path = path or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
     settings = Settings.read(path)
     denied = settings.networks("engine", "denied_networks")
-    site = Site(
+    config = BuilderConfig(
         candidate=settings.registry("registry", "candidate"),
-        access=_access(settings, AddressGuard(denied, _named_hosts(settings))),
+        access=_access(settings, AddressGuard(denied, _trusted_hosts(settings))),
         sources=_sources(settings),
         formats=settings.subset("registry", "formats", FORMATS, default=FORMATS[:1]),
         state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
         account=settings.text("engine", "account") or ACCOUNT,
         isolation=_isolation(settings),
-        network=settings.choice("engine", "network", NETWORKS),
+        network=settings.choice("engine", "network", NETWORK_MODES),
         denied_networks=denied,
         base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", minimum=0),
         limits=_limits(settings),
-        generator=_generator(settings),
-        floating=frozenset(settings.subset("tags", "floating", FLOATING, default=FLOATING)),
+        content_generator=_content_generator(settings),
+        floating_tag_sources=frozenset(
+            settings.subset("tags", "floating_tag_sources", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)
+        ),
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
         build_arguments=settings.section("build_arguments"),
-        components=_packages(settings, "components", _path_problem),
-        repositories=_packages(settings, "repositories", repository_problem),
+        components=_package_lists(settings, "components", _path_problem),
+        repositories=_package_lists(settings, "repositories", repository_problem),
     )
-    problems = settings.problems(_KNOWN, free=_FREE)
+    problems = settings.problems(_KNOWN, free=_FREE_SECTIONS)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
-    return site
+    return config
 
 
-def _packages(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
-    """A section that lists packages for each repository.
+def _package_lists(settings: Settings, section: str, problem_of: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    """Return a section that lists packages per repository.
 
-    :param problem_of: what keeps a text from being the name of such a repository
+    :param problem_of: returns why a text is not a valid repository, or an empty text
     """
-    found = {}
+    packages = {}
     for name in settings.section(section):
-        found[name] = settings.words(section, name)
+        packages[name] = settings.words(section, name)
         if problem := problem_of(name):
-            settings.add_problem(section, name, f"names no repository: it {problem}")
-        if not found[name]:
+            settings.add_problem(section, name, f"is not a valid repository: it {problem}")
+        if not packages[name]:
             settings.add_problem(section, name, "lists no package")
-        for word in found[name]:
+        for word in packages[name]:
             if problem := package_problem(word):
                 settings.add_problem(section, name, f"= {word}: {problem}")
-    return found
+    return packages
 
 
 def _path_problem(path: str) -> str:
-    """What keeps a text from being the name, or the path, of a source repository; empty when nothing does."""
+    """Return why a text is not a valid name or path of a source repository; empty if it is."""
     return next(filter(None, map(package_problem, path.split("/"))), "")
 
 
 def _sources(settings: Settings) -> tuple[str, ...]:
-    return tuple(each.rstrip("/") for each in settings.words("registry", "sources"))
+    return tuple(source.rstrip("/") for source in settings.words("registry", "sources"))
 
 
-def _named_hosts(settings: Settings) -> tuple[str, ...]:
-    """The hosts that may be at any address: the registries that the site names, and where they may send a builder."""
+def _trusted_hosts(settings: Settings) -> tuple[str, ...]:
+    """Return the hosts that may have any address: the configured registries, and the hosts they may redirect to."""
     allowed = settings.words("registry", "allowed_hosts")
     for word in allowed:
         if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", word):
             settings.add_problem(
-                "registry", "allowed_hosts", f"= {word}: must be hosts, as auth.example.org or host:5000"
+                "registry", "allowed_hosts", f"= {word}: must be hosts, e.g. auth.example.org or host:5000"
             )
-    registries = (each.partition("/")[0] for each in (settings.text("registry", "candidate"), *_sources(settings)))
+    registries = (
+        reference.partition("/")[0] for reference in (settings.text("registry", "candidate"), *_sources(settings))
+    )
     return tuple(dict.fromkeys([*registries, *allowed]))
 
 
@@ -288,52 +296,54 @@ def _access(settings: Settings, guard: AddressGuard) -> Access:
 
 
 def _isolation(settings: Settings) -> Isolation | None:
-    kind = settings.text("engine", "isolation") or "auto"
+    isolation = settings.text("engine", "isolation") or "auto"
     runtime = settings.text("engine", "runtime")
-    if kind == "chroot":
-        settings.add_problem("engine", "isolation", "= chroot is not supported any more: remove it")
-    elif kind not in ("auto", "oci"):
-        settings.add_problem("engine", "isolation", f"= {kind}: must be auto or oci")
-    elif kind == "oci" and not runtime:
-        settings.add_problem("engine", "isolation", "= oci needs a runtime, runc or crun")
-    return Isolation(runtime) if kind == "oci" else None
+    if isolation == "chroot":
+        settings.add_problem("engine", "isolation", "= chroot is not supported: remove the option")
+    elif isolation not in ("auto", "oci"):
+        settings.add_problem("engine", "isolation", f"= {isolation}: must be auto or oci")
+    elif isolation == "oci" and not runtime:
+        settings.add_problem("engine", "isolation", "= oci requires runtime = runc or crun")
+    return Isolation(runtime) if isolation == "oci" else None
 
 
 def _limits(settings: Settings) -> Limits:
     default = Limits()
-    time = settings.number("limits", "build_timeout", default.time, unit="seconds")
-    longest = settings.number("limits", "build_timeout_max", max(time, default.longest), unit="seconds")
-    if longest < time:
-        settings.add_problem("limits", "build_timeout_max", f"= {longest}: less than build_timeout, {time}")
+    timeout = settings.number("limits", "build_timeout", default.build_timeout, unit="seconds")
+    timeout_max = settings.number(
+        "limits", "build_timeout_max", max(timeout, default.build_timeout_max), unit="seconds"
+    )
+    if timeout_max < timeout:
+        settings.add_problem("limits", "build_timeout_max", f"= {timeout_max}: less than build_timeout, {timeout}")
     return Limits(
-        time=time,
-        longest=longest,
-        size=settings.size("limits", "build_size", default.size),
-        log=settings.size("limits", "log_size", default.log),
-        free=settings.size("limits", "free_space", default.free),
+        build_timeout=timeout,
+        build_timeout_max=timeout_max,
+        build_size=settings.size("limits", "build_size", default.build_size),
+        log_size=settings.size("limits", "log_size", default.log_size),
+        free_space=settings.size("limits", "free_space", default.free_space),
         memory=settings.size("limits", "memory", default.memory),
         processes=settings.number("limits", "processes", default.processes, unit="processes", minimum=0),
-        files=settings.number("limits", "build_files", default.files, unit="files"),
+        build_files=settings.number("limits", "build_files", default.build_files, unit="build_files"),
         free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", minimum=0),
-        base=settings.size("limits", "base_image_size", default.base),
-        prepare=settings.number("limits", "prepare_timeout", default.prepare, unit="seconds"),
+        base_image_size=settings.size("limits", "base_image_size", default.base_image_size),
+        prepare_timeout=settings.number("limits", "prepare_timeout", default.prepare_timeout, unit="seconds"),
     )
 
 
-def _generator(settings: Settings) -> Generator:
+def _content_generator(settings: Settings) -> ContentGenerator:
     section = "content_generator"
-    generator = Generator(
+    generator = ContentGenerator(
         name=settings.text(section, "name") or "fedpkg-container",
         certificate=settings.path(section, "certificate"),
         keytab=settings.path(section, "keytab"),
         principal=settings.text(section, "principal"),
         server_ca=settings.path(section, "server_ca"),
-        archives=settings.choice(section, "archives", ("store", "reference")) == "store",
+        store_archives=settings.choice(section, "archives", ("store", "reference")) == "store",
     )
     if generator.certificate and generator.keytab:
-        settings.add_problem(section, "keytab", "and certificate exclude each other")
+        settings.add_problem(section, "keytab", "and certificate are mutually exclusive")
     if bool(generator.keytab) != bool(generator.principal):
-        settings.add_problem(section, "keytab", "and principal go together")
+        settings.add_problem(section, "keytab", "and principal must be set together")
     return generator
 
 

@@ -1,4 +1,4 @@
-"""A build on the packager's own machine: the builder's steps and engine, without hub and registry."""
+"""A build on the packager's own machine: the steps and engine of a builder, without hub and registry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +19,14 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import Recipe, build_image, release_environment, unset
+from fedpkg_container.image.building.labels import build_labels, merge_labels
+from fedpkg_container.image.building.log import BuildLog, EchoedLog
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image, release_environment
 from fedpkg_container.image.config import Limits
-from fedpkg_container.image.inspect.describe import found_in
+from fedpkg_container.image.inspect.describe import inspect_image
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
-from fedpkg_container.image.resolve.repositories import Repositories, repo_file
+from fedpkg_container.image.resolve.repositories import RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value, sanitize_tag
 from fedpkg_container.model.platforms import platform_of
@@ -34,20 +34,20 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.skopeo import Access
 
-#: Seconds that one build may take.
-TIMEOUT = 4 * 3600.0
-COPY_TIMEOUT = 600.0
+#: Seconds for one build, and for one git command.
+BUILD_TIMEOUT = 4 * 3600.0
+GIT_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
-class LocalRequest:
-    """What is built.
+class LocalBuildRequest:
+    """The arguments of a local build.
 
-    :param checkout: folder of the checkout; its files are taken as they are
-    :param arch: Koji's name; empty for this machine's
-    :param repositories: repositories of this machine, by name
-    :param repo_files: texts of .repo files, by name
-    :param network: what RUN reaches: none, or host
+    :param checkout: checkout directory; its files are used as they are
+    :param arch: Koji's name of the architecture; empty for that of this machine
+    :param repositories: local yum repositories, by name
+    :param repo_files: contents of .repo files, by name
+    :param network: network of RUN: none or host
     """
 
     checkout: Path
@@ -61,9 +61,9 @@ class LocalRequest:
 class LocalImage:
     """An image in local storage.
 
-    :param name: as podman knows it
-    :param image_id: without ``sha256:``
-    :param packages: how many RPMs are in it
+    :param name: its podman name
+    :param image_id: image ID, without ``sha256:``
+    :param packages: number of RPMs in it
     """
 
     name: str
@@ -71,12 +71,12 @@ class LocalImage:
     packages: int
 
 
-def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], None]) -> LocalImage:
-    """Build the checkout, and bring the image into local storage.
+def build_locally(request: LocalBuildRequest, state: Path, show: Callable[[Sequence[str]], None]) -> LocalImage:
+    """Build a checkout, and copy the image into local storage.
 
-    :param state: folder for stores, made when it is not there
-    :param show: gets lines of the log as they come
-    :raises FedpkgContainerError: a step failed; nothing is left but base images
+    :param state: directory for stores, created if missing
+    :param show: called with new lines of the log
+    :raises FedpkgContainerError: if a step failed; only base images are left in ``state``
     """
     rootless.enter()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,104 +84,89 @@ def build(request: LocalRequest, state: Path, show: Callable[[Sequence[str]], No
     isolation = choose(workspaces)
     with workspaces.open("local") as workspace:
         engine = Buildah(workspaces, workspace, isolation=isolation, access=Access(None, None))
-        with _ShownLog(workspace.folder / "build.log", show) as log:
+        with EchoedLog(workspace.folder / "build.log", lambda line: show([line])) as log:
             return _LocalBuild(request, engine, workspace.folder, log).run()
-
-
-class _ShownLog(BuildLog):
-    """A log that is shown while it is written."""
-
-    def __init__(self, path: Path, show: Callable[[Sequence[str]], None]) -> None:
-        super().__init__(path)
-        self._show = show
-
-    def line(self, text: bytes | str) -> None:
-        super().line(text)
-        self._show([text if isinstance(text, str) else text.decode(errors="replace")])
 
 
 @dataclass(frozen=True)
 class _LocalBuild:
-    request: LocalRequest
+    request: LocalBuildRequest
     engine: Buildah
-    folder: Path
+    build_dir: Path
     log: BuildLog
 
     def run(self) -> LocalImage:
         dockerfile = Dockerfile.read(self.request.checkout)
         arch = self.request.arch or platform.machine()
-        check_runnable(dockerfile, arch, self.folder)
+        check_runnable(dockerfile, arch, self.build_dir)
         context = self._context()
-        bases = {written: self._parent(written, arch) for written in dockerfile.parents}
-        for written, base in bases.items():
-            checks.check_triggers(written, base.triggers)
-        parents = {written: base.image_id for written, base in bases.items()}
+        base_images = {parent_name: self._parent(parent_name, arch) for parent_name in dockerfile.parents}
+        for parent_name, base in base_images.items():
+            checks.check_onbuild(parent_name, base.triggers)
+        base_ids = {parent_name: base.image_id for parent_name, base in base_images.items()}
         labels = dockerfile.labels
         name = label_value(labels, "name") or self.request.checkout.name
         component = label_value(labels, COMPONENT_LABEL) or name
         version = label_value(labels, "version") or "local"
-        self.log.say(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
+        self.log.report(f"building {component}-{version}-local for {arch}: {self.engine.isolation}, "
                      f"network {self.request.network}")  # fmt: skip
-        recipe = Recipe(
+        recipe = BuildRecipe(
             dockerfile=dockerfile,
             context=context,
-            parents=parents,
-            labels={**unset(self._labels(), labels), "architecture": arch},
+            parents=base_ids,
+            labels={**merge_labels(build_labels("local"), labels), "architecture": arch},
             timestamp=commit_time(self.request.checkout),
             arch=arch,
-            timeout=TIMEOUT,
+            timeout=BUILD_TIMEOUT,
             network=self.request.network,
             environment=release_environment(ContainerYaml.read(self.request.checkout), "local"),
-            help_page=help_page.make(context, self.engine.workspace),
-            limits=Limits(size=sys.maxsize, free=0),
+            help_page=help_page.make_man_page(context, self.engine.workspace),
+            limits=Limits(build_size=sys.maxsize, free_space=0),
         )
-        folders = self.request.repositories
-        files = {**{name: repo_file(name, folder) for name, folder in folders.items()}, **self.request.repo_files}
-        mounts = Repositories(self.engine, self.folder, self.log).mounts(
-            parents, dockerfile, folders=folders, files=files
+        directories = self.request.repositories
+        files = {
+            **{name: local_repo_file(name, directory) for name, directory in directories.items()},
+            **self.request.repo_files,
+        }
+        mounts = RepositoryMounts(self.engine, self.build_dir, self.log).mounts(
+            base_ids, dockerfile, directories=directories, files=files
         )
-        image = build_image(self.engine, recipe, mounts, self.folder, self.log)
-        packages = len(found_in(self.engine, image)["components"])
+        image_id = build_image(self.engine, recipe, mounts, self.build_dir, self.log)
+        packages = len(inspect_image(self.engine, image_id).packages)
         reference = ImageReference("localhost", name, tag=sanitize_tag(f"{version}-local"))
-        self.log.say(f"bringing {reference} into local storage")
-        return LocalImage(str(reference), self.engine.to_local_storage(image, reference), packages)
-
-    @staticmethod
-    def _labels() -> dict[str, str]:
-        return {"release": "local", "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        self.log.report(f"copying {reference} to local storage")
+        return LocalImage(str(reference), self.engine.to_local_storage(image_id, reference), packages)
 
     def _context(self) -> Path:
-        """A copy of the checkout: what git has or would add, and what was fetched from the lookaside cache."""
+        """Copy the checkout: files that git tracks or would add, and downloaded files of ``sources``."""
         context = self.engine.workspace.new("source")
         checkout = self.request.checkout
-        listed = run(
+        tracked = run(
             ["git", "-C", checkout, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            timeout=COPY_TIMEOUT,
+            timeout=GIT_TIMEOUT,
         ).stdout
-        sources = (entry.file for entry in lookaside.entries(checkout))
-        for name in dict.fromkeys([*filter(None, os.fsdecode(listed).split("\0")), *sources]):
+        sources = (entry.file for entry in lookaside.read_sources(checkout))
+        for name in dict.fromkeys([*filter(None, os.fsdecode(tracked).split("\0")), *sources]):
             source, target = checkout / name, context / name
             if source.is_symlink() or source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target, follow_symlinks=False)
         return context
 
-    def _parent(self, written: str, arch: str) -> BaseImage:
-        """A parent: from its registry, else from local storage.
+    def _parent(self, name: str, arch: str) -> BaseImage:
+        """Return a parent image, from its registry or from local storage.
 
-        :raises BuildFailedError: it does not say which registry
-        :raises RegistryError: it is in neither
+        :raises BuildFailedError: if its reference has no registry
+        :raises RegistryError: if it is in neither
         """
-        image = ImageReference.parse(written)
+        image = ImageReference.parse(name)
         if not image.registry:
-            raise BuildFailedError(
-                f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
-            )
+            raise BuildFailedError(f"FROM {name} names no registry", solution="write it as registry/repository:tag")
         if image.registry == "localhost":
             return self.engine.import_local(image)
-        self.log.say(f"pulling {image}")
+        self.log.report(f"pulling {image}")
         try:
             return self.engine.bases.pull(image, platform_of(arch), newer=True)
         except RegistryError as error:
-            self.log.say(f"{error.reason}; looking for it in local storage")
+            self.log.report(f"{error.reason}; looking for it in local storage")
             return self.engine.import_local(image, instead_of=error)

@@ -1,4 +1,4 @@
-"""The task that builds, and what it was asked for."""
+"""The build task and its request."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Task:
-    """The task that builds, and what it was asked for.
+class BuildTask:
+    """A ``buildContainer`` task and its arguments.
 
-    :param source: URL of dist-git with the commit
+    :param source_url: dist-git URL with the exact commit
     :param target: the build target, as the hub describes it
-    :param owner: name of the user who asked
+    :param owner: name of the user who submitted the task
     """
 
     id: int
-    source: str
+    source_url: str
     target: Mapping[str, Any]
     owner: str
     options: Mapping[str, Any]
@@ -25,10 +25,10 @@ class Task:
 
     @property
     def scratch(self) -> bool:
-        """Whether nothing is recorded in Koji."""
+        """Whether Koji keeps no record of the build."""
         return bool(self.options.get("scratch"))
 
     @property
     def isolated(self) -> bool:
-        """Whether the build moves no floating tags."""
+        """Whether the build leaves floating tags alone."""
         return bool(self.options.get("isolated"))

@@ -1,1 +1,1 @@
-"""The files that a Koji site loads: a folder for each of hub and builder; thin shims over the rooms."""
+"""Koji plugins: a directory each for hub, builder and CLI, with thin wrappers of this project's packages."""

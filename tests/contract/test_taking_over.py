@@ -13,9 +13,10 @@ import pytest
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation, Reservations
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.record.koji_import import Importing
-from fedpkg_container.image.record.metadata import Provenance, Published
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.koji_import import ContentGeneratorImport
+from fedpkg_container.image.record.metadata import Provenance
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
@@ -27,7 +28,7 @@ DIGEST = "sha256:" + "d" * 64
 
 
 class _Meeting:
-    """A session that runs a function once, before or after a method is called."""
+    """A session that runs a function once, before or after a certain method is called."""
 
     def __init__(self, session: Any, method: str, act: Callable[[], object], *, after: bool = False) -> None:
         self._session, self._method, self._act, self._after = session, method, act, after
@@ -82,10 +83,10 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
     """Import an image for which only metadata exists."""
     repository = ImageReference("registry.example.org", "contract")
     tag = f"{task_id or 'import'}-20260102030405"
-    published = Published(repository, DIGEST, "application/vnd.oci.image.index.v1+json", Tags(tag, "1-1"))
+    published = PublishedIndex(repository, DIGEST, "application/vnd.oci.image.index.v1+json", BuildTags(tag, "1-1"))
     provenance = Provenance(
         nvr=reservation.nvr,
-        source="git+https://example.com/x#0123",
+        source_url="git+https://example.com/x#0123",
         task_id=task_id,
         owner=session.getLoggedInUser()["name"],
         generator=generator,
@@ -102,7 +103,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
         components=[], files=[], buildroot=ImageImporter(session, generator).buildroot(),
     )  # fmt: skip
     folder = new_name("upload")
-    Importing(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
+    ContentGeneratorImport(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
 
 
 def test_stale_reservation_is_taken_over_concurrently(builds: _Builds) -> None:

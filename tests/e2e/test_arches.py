@@ -1,4 +1,4 @@
-"""Builds for several arches: on builders of these arches, at the same time, and what becomes of them together."""
+"""Builds for several architectures, in parallel on builders of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.site import site_settings
 from tests.support.waiting import slowed
 
 ARCHES = ("x86_64", "i386", "aarch64", "ppc64le", "s390x", "armhfp")
-#: What images say of their arches.
+#: Platforms in image configurations.
 PLATFORMS = {
     "x86_64": {"architecture": "amd64", "os": "linux"},
     "i386": {"architecture": "386", "os": "linux"},
@@ -37,13 +37,13 @@ PLATFORMS = {
     "armhfp": {"architecture": "arm", "os": "linux", "variant": "v7"},
 }
 HOSTS = {"x86_64": "x86", "i386": "x86", "aarch64": "arm", "armhfp": "arm", "ppc64le": "big", "s390x": "big"}
-#: Seconds within which builds that are canceled have ended.
+#: Seconds until canceled builds have ended.
 CANCELED_WITHIN = 10
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A box with a builder for two arches each, and base images."""
+    """Provide a box with a builder for two architectures each, and base images."""
     folder = tmp_path_factory.mktemp("arches")
     declared = ["x86=x86_64,i686", "arm=aarch64,armv7hl", "big=ppc64le,s390x"]
     with running(Box(Layout.open(folder / "box", builders=machines(0, declared)))) as made:
@@ -57,7 +57,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture
 def packager(many: Box, tmp_path: Path) -> Packager:
-    """Somebody with a checkout of a container of their own."""
+    """Provide a user with a checkout of their own container."""
     return Packager.make(many, tmp_path)
 
 
@@ -71,7 +71,7 @@ def _manifests(box: Box, specification: str) -> list[dict[str, Any]]:
 
 
 def _children(box: Box, packager: Packager) -> dict[str, dict[str, Any]]:
-    """The tasks of the arches of the newest build of a packager's container, by arch."""
+    """Return the subtasks of the newest build of a packager's container, by architecture."""
     session = box.session(ADMIN)
     newest = session.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})[0]["id"]
     assert packager.name in session.getTaskInfo(newest, request=True)["request"][0]
@@ -80,7 +80,7 @@ def _children(box: Box, packager: Packager) -> dict[str, dict[str, Any]]:
     return {child["arch"]: child for child in children}
 
 
-def test_every_arch_is_built_by_a_builder_of_it_from_its_own_base(packager: Packager, many: Box) -> None:
+def test_each_architecture_is_built_on_its_builder_and_base(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page")
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -111,7 +111,7 @@ def test_every_arch_is_built_by_a_builder_of_it_from_its_own_base(packager: Pack
 
 
 def _assert_at_once(children: dict[str, dict[str, Any]]) -> None:
-    """All three builders were at work at the same moment."""
+    """Assert that all three builders were working at the same moment."""
     moments = [child["start_ts"] for child in children.values()]
     at_work = [
         {HOSTS[arch] for arch, child in children.items() if child["start_ts"] <= moment < child["completion_ts"]}
@@ -120,18 +120,18 @@ def _assert_at_once(children: dict[str, dict[str, Any]]) -> None:
     assert {"x86", "arm", "big"} in at_work, children
 
 
-def test_run_for_an_arch_that_is_not_executed_here(packager: Packager, many: Box) -> None:
+def test_run_for_an_unsupported_architecture_is_rejected(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page", "RUN true", only="aarch64, s390x", base="every:1")
     done = packager.build("--scratch")
     assert done.returncode == 1
     line = len(packager.dockerfile().splitlines()) + 2
-    assert f"Dockerfile:{line}: RUN cannot be executed for " in done.stdout + done.stderr
-    assert " here: this machine is x86_64" in done.stdout + done.stderr
+    assert f"Dockerfile:{line}: cannot execute RUN for " in done.stdout + done.stderr
+    assert ": this machine is x86_64" in done.stdout + done.stderr
     assert "pulling" not in done.stdout
     nothing_left(many)
 
 
-def test_run_in_a_stage_that_is_not_built_is_no_obstacle(packager: Packager, many: Box) -> None:
+def test_run_in_an_unused_stage_is_accepted(packager: Packager, many: Box) -> None:
     address = f"{many.layout.registry_address}/every:1"
     text = packager.dockerfile("COPY page /page", base=address)
     packager.commit(f"FROM {address} AS tests\nRUN false\n{text}", files={"page": "hello\n"})
@@ -142,7 +142,7 @@ def test_run_in_a_stage_that_is_not_built_is_no_obstacle(packager: Packager, man
 
 
 @pytest.mark.slow
-def test_when_one_arch_fails_the_others_end_at_once(packager: Packager, many: Box) -> None:
+def test_failed_architecture_cancels_the_others(packager: Packager, many: Box) -> None:
     step = 'RUN ["sh", "-c", "if [ -e /slow ]; then sleep 100; fi; sleep 4; exit 7"]'
     _commit(packager, step, only="x86_64, i386")
     done = packager.build()
@@ -169,10 +169,13 @@ def test_when_one_arch_fails_the_others_end_at_once(packager: Packager, many: Bo
     ("base", "said"),
     [
         ("some:1", "some:1 has no image for s390x"),
-        ("every:one-x86_64", "one-x86_64 has no image for arm64/v8, s390x: it is one image, of amd64, not a list"),
+        (
+            "every:one-x86_64",
+            "one-x86_64 has no image for arm64/v8, s390x: it is a single image for amd64, not an image index",
+        ),
     ],
 )
-def test_a_parent_that_lacks_an_arch(packager: Packager, many: Box, base: str, said: str) -> None:
+def test_parent_without_an_architecture_is_rejected(packager: Packager, many: Box, base: str, said: str) -> None:
     _commit(packager, "COPY page /page", base=base, only="x86_64, aarch64, s390x")
     done = packager.build()
     assert done.returncode == 1
@@ -181,7 +184,7 @@ def test_a_parent_that_lacks_an_arch(packager: Packager, many: Box, base: str, s
     nothing_left(many)
 
 
-def test_a_single_image_of_the_arch_is_parent_enough(packager: Packager, many: Box) -> None:
+def test_single_image_is_accepted_as_parent(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page", base="every:one-s390x")
     done = packager.build("--scratch", "--arches", "s390x")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -189,7 +192,7 @@ def test_a_single_image_of_the_arch_is_parent_enough(packager: Packager, many: B
 
 
 @pytest.mark.slow
-def test_a_task_that_ends_removes_base_images_that_nobody_uses(packager: Packager, many: Box) -> None:
+def test_finished_task_removes_unused_base_images(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page")
     assert packager.build("--scratch", "--arches", "ppc64le").returncode == 0
     shared = many.layout.builder("big") / "state" / "shared"
@@ -205,18 +208,18 @@ def test_a_task_that_ends_removes_base_images_that_nobody_uses(packager: Package
 
 @pytest.fixture
 def formats(many: Box, request: pytest.FixtureRequest) -> Iterator[str]:
-    """All builders push in these formats; afterwards as before."""
+    """Make all builders push in these formats during a test."""
     with site_settings(many, {"registry": {"formats": request.param}}):
         yield request.param
 
 
 @pytest.mark.parametrize("formats", ["v2s2 oci"], indirect=True)
 @pytest.mark.usefixtures("formats")
-def test_a_list_in_two_formats(packager: Packager, many: Box) -> None:
+def test_indexes_in_two_formats(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page", "HEALTHCHECK CMD true", only="x86_64, aarch64")
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "HEALTHCHECK is not in the OCI variant of the image" in done.stdout + done.stderr
+    assert "the OCI variant of the image has no HEALTHCHECK" in done.stdout + done.stderr
     registry, by_digest = registry_of(many), ImageReference.parse(pull_specs(done.stdout)[1])
     image = many.session(ADMIN).getBuild(f"{packager.name}-container-1.0-1")["extra"]["image"]
     digests = image["index"]["digests"]
@@ -241,7 +244,7 @@ def test_oci_alone(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page", "HEALTHCHECK CMD true", only="aarch64")
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "HEALTHCHECK is not in the image" in done.stdout + done.stderr
+    assert "the image has no HEALTHCHECK" in done.stdout + done.stderr
     registry, by_digest = registry_of(many), ImageReference.parse(pull_specs(done.stdout)[1])
     manifest = registry.manifest(by_digest)
     assert manifest.media_type == OCI_INDEX

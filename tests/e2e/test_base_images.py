@@ -1,4 +1,4 @@
-"""Base images of a builder: each arch by itself, pulled once, no waiting for others, removed when nobody uses them."""
+"""Base images of a builder: stored per architecture, pulled once, locked separately, removed when unused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MONTH = 31 * 24 * 3600
 
 @pytest.fixture(scope="module")
 def store_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A registry and what a builder needs to reach it."""
+    """Provide a registry, and a builder's access to it."""
     box = Box(Layout.open(tmp_path_factory.mktemp("registry") / "box"))
     write_configuration(box, box.layout.builders[0])
     try:
@@ -52,7 +52,7 @@ def store_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture(scope="module")
 def images(store_box: Box, tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageReference, ImageReference]:
-    """Two base images for two arches each, by digest."""
+    """Return two base images for two architectures each, by digest."""
     registry = registry_of(store_box)
     folder = tmp_path_factory.mktemp("bases")
     made = [make_base(store_box, folder, name, ["x86_64", "aarch64"], {"x86_64": name}) for name in ("one", "two")]
@@ -62,7 +62,7 @@ def images(store_box: Box, tmp_path_factory: pytest.TempPathFactory) -> tuple[Im
 
 @contextmanager
 def _build(box: Box, folder: Path) -> Iterator[Buildah]:
-    """A build on a builder whose state is in a folder."""
+    """Run a build on a builder with this state directory."""
     workspaces = Workspaces(folder)
     with workspaces.open("task") as own:
         access = registry_of(box).access
@@ -70,7 +70,7 @@ def _build(box: Box, folder: Path) -> Iterator[Buildah]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """The directories of all images."""
+    """Return the directories of all images."""
     return [path for path in (folder / "shared" / "images").iterdir() if len(path.name) == 64]
 
 
@@ -79,13 +79,13 @@ def _in_store(folder: Path) -> set[str]:
 
 
 def _age(folder: Path) -> None:
-    """Let all base images be unused for a month, and the last look be long ago."""
+    """Make all base images unused for a month, and the last prune older."""
     for path in [*(folder / "shared" / "records").iterdir(), *_images(folder)]:
         os.utime(path, (time.time() - MONTH,) * 2)
     (folder / "shared" / "pruned").unlink(missing_ok=True)
 
 
-def test_each_arch_of_a_list_is_an_image_of_its_own(
+def test_each_architecture_of_an_index_is_stored_separately(
     store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
 ) -> None:
     with _build(store_box, tmp_path) as engine:
@@ -96,7 +96,7 @@ def test_each_arch_of_a_list_is_an_image_of_its_own(
     assert mounts_below(tmp_path / "shared") == []
 
 
-def test_what_is_there_is_not_asked_for_again(
+def test_stored_image_is_not_requested_again(
     store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
 ) -> None:
     with _build(store_box, tmp_path) as engine:
@@ -116,10 +116,10 @@ def test_an_image_that_does_not_exist_leaves_no_record(
     assert list((tmp_path / "shared" / "records").iterdir()) == []
 
 
-def test_who_pulls_holds_up_those_alone_that_want_the_same(
+def test_pull_blocks_only_pulls_of_the_same_image(
     store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first pull takes as long as the test lets it; the same image is pulled once, another one meanwhile."""
+    """The first pull waits for the test; the same image is pulled once, another one in the meantime."""
     let_go, began = threading.Event(), threading.Event()
     fetched: list[str] = []
     done: list[BaseImage] = []
@@ -151,10 +151,10 @@ def test_who_pulls_holds_up_those_alone_that_want_the_same(
     assert sorted(fetched) == sorted(image.repository for image in images)
 
 
-def test_a_pull_is_looked_after_and_can_be_ended(
+def test_pull_is_monitored_and_can_be_stopped(
     store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
 ) -> None:
-    """As when the disk gets full, or the task is canceled, while a registry is slow; the next pull works."""
+    """As if the disk were full, or the task canceled, during a slow pull; the next pull works."""
     looks = 0
 
     def look() -> None:
@@ -173,7 +173,7 @@ def test_a_pull_is_looked_after_and_can_be_ended(
         assert engine.bases.pull(slow, X86).image_id in _in_store(tmp_path)
 
 
-def test_images_that_nobody_uses_are_removed(
+def test_unused_images_are_removed(
     store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
 ) -> None:
     with _build(store_box, tmp_path) as engine:
@@ -191,7 +191,7 @@ def test_images_that_nobody_uses_are_removed(
         assert engine.bases.pull(images[0], X86) == unused
 
 
-def test_an_image_without_a_record_is_kept_for_its_days(
+def test_image_without_a_record_is_kept_for_the_retention_period(
     store_box: Box, images: tuple[ImageReference, ImageReference], tmp_path: Path
 ) -> None:
     with _build(store_box, tmp_path) as engine:

@@ -257,7 +257,7 @@ def test_missing_repo_file(packager: Packager, storage: dict[str, str]) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--local", "--repo-url", "http://127.0.0.1:1/x.repo", env=storage)
     assert done.returncode == REFUSED
-    assert "http://127.0.0.1:1/x.repo cannot be read as a .repo file" in done.stderr
+    assert "cannot read http://127.0.0.1:1/x.repo as a .repo file" in done.stderr
 
 
 def test_two_watched_builds_at_once(packager: Packager) -> None:

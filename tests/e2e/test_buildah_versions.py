@@ -19,7 +19,7 @@ from fedpkg_container.engines.sandbox import Sandbox, containers_conf
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.building.recipe import Recipe, build_image
+from fedpkg_container.image.building.recipe import BuildRecipe, build_image
 from fedpkg_container.registry.skopeo import Access
 from tests.support.attack import SHELL, Victim
 
@@ -37,12 +37,12 @@ def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
     """buildah 1.41 and newer refuse --timestamp beside a build argument SOURCE_DATE_EPOCH."""
     dockerfile = Dockerfile(f'{own}{SHELL}{own}RUN echo "epoch: ${EPOCH}"\n')
     with victim.workspaces.open("epoch") as workspace, BuildLog(workspace.folder / "build.log") as log:
-        recipe = Recipe(
+        recipe = BuildRecipe(
             dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, arguments={EPOCH: "6"}
         )
         engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
         build_image(engine, recipe, [], workspace.folder, log)
-        log.tick()
+        log.flush()
         printed = (workspace.folder / "build.log").read_text()
     assert f"epoch: {TIMESTAMP}" in printed.splitlines()
 

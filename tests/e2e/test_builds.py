@@ -1,4 +1,4 @@
-"""Builds that go well: scratch and full, and what Koji and the registry hold afterwards."""
+"""Successful builds, scratch and full: their results in Koji and in the registry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.packager import Packager, pull_specs
 INSTALL = "RUN rpm --nodeps --install /etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
 
 
-def test_a_scratch_build_is_pushed_and_recorded_nowhere(packager: Packager, box: Box) -> None:
+def test_scratch_build_is_pushed_and_not_recorded(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN echo hello > /hello"))
     done = packager.build("--scratch")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -33,7 +33,7 @@ def test_a_scratch_build_is_pushed_and_recorded_nowhere(packager: Packager, box:
     nothing_left(box)
 
 
-def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, tmp_path: Path) -> None:
+def test_full_build_is_recorded(packager: Packager, box: Box, tmp_path: Path) -> None:
     commit = packager.commit(
         packager.dockerfile(INSTALL), files={"additional-tags": "stable\nnot-this-one\n", "help.md": "\n"}
     )
@@ -73,7 +73,7 @@ def test_a_full_build_is_recorded_with_everything(packager: Packager, box: Box, 
     nothing_left(box)
 
 
-def test_every_tag_of_a_build_is_the_same_image(packager: Packager, box: Box) -> None:
+def test_all_tags_of_a_build_are_the_same_image(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build()
     _, by_digest = pull_specs(done.stdout)
@@ -84,13 +84,13 @@ def test_every_tag_of_a_build_is_the_same_image(packager: Packager, box: Box) ->
     assert set(digests.values()) == {repository.digest}
 
 
-def test_the_next_build_gets_the_next_release(packager: Packager) -> None:
+def test_next_build_gets_the_next_release(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     assert f"built {packager.name}-container-1.0-1 " in packager.build().stdout
     assert f"built {packager.name}-container-1.0-2 " in packager.build().stdout
 
 
-def test_nowait_ends_at_once_and_the_build_goes_on(packager: Packager, box: Box) -> None:
+def test_nowait_returns_while_the_build_continues(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--scratch", "--nowait")
     assert done.returncode == 0
@@ -101,14 +101,14 @@ def test_nowait_ends_at_once_and_the_build_goes_on(packager: Packager, box: Box)
     assert "closed" in watched.stdout
 
 
-def test_a_scratch_build_for_one_arch_and_quietly(packager: Packager) -> None:
+def test_quiet_scratch_build_for_one_architecture(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.run("fedpkg", "-q", "container-build", "--scratch", "--arches", "x86_64")
     assert len(done.stdout.splitlines()) == 2
     assert f"/{packager.name}@sha256:" in done.stdout.splitlines()[1]
 
 
-def test_dry_run_submits_nothing_in_both_places(packager: Packager, box: Box) -> None:
+def test_dry_run_option_in_both_positions(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     session = box.session(ADMIN)
     before = session.listTasks(queryOpts={"countOnly": True})
@@ -119,7 +119,7 @@ def test_dry_run_submits_nothing_in_both_places(packager: Packager, box: Box) ->
     assert session.listTasks(queryOpts={"countOnly": True}) == before
 
 
-def test_a_log_that_tries_to_move_the_terminal(packager: Packager) -> None:
+def test_control_characters_in_a_log_are_escaped(packager: Packager) -> None:
     evil = r"RUN printf 'before\033[2J\033]0;title\007after\nx\rforged\n'"
     packager.commit(packager.dockerfile(evil))
     done = packager.build("--scratch")
@@ -129,7 +129,7 @@ def test_a_log_that_tries_to_move_the_terminal(packager: Packager) -> None:
     assert "\nforged\n" in done.stdout
 
 
-def test_what_a_killed_build_left_in_staging_is_pruned(packager: Packager, box: Box) -> None:
+def test_staging_of_a_killed_build_is_pruned(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     _, by_digest = pull_specs(packager.build("--scratch").stdout)
     registry = registry_of(box)

@@ -1,4 +1,4 @@
-"""What comes into an image besides the Dockerfile's own steps, and what is recorded of it."""
+"""Inputs of an image besides the Dockerfile's instructions, and their records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ tags: [rawhide, 1.0-1, v 1]
 set_release_env: IMAGE_RELEASE
 go: {modules: [{module: example.org/x}]}
 """
-#: Checks of the client that would refuse first.
+#: Checks of the client that would fail first.
 SKIPPED = ("lookaside", "sources", "yaml-unavailable", "yaml-invalid", "tag-invalid")
 
 
@@ -37,7 +37,7 @@ def _sources(name: str, content: bytes = ARCHIVE) -> str:
 
 @pytest.fixture
 def lookaside(box: Box, packager: Packager, tmp_path: Path) -> Iterator[Path]:
-    """The site's lookaside cache: its folder for this package."""
+    """Return the directory of this package in the site's lookaside cache."""
     folder = tmp_path / "lookaside"
     mine = folder / "container" / packager.name
     mine.mkdir(parents=True)
@@ -58,7 +58,7 @@ def _build(box: Box, nvr: str) -> dict[str, Any]:
     return build
 
 
-def test_everything_comes_into_the_image_and_into_koji(
+def test_all_inputs_are_in_the_image_and_recorded(
     packager: Packager, box: Box, lookaside: Path, tmp_path: Path
 ) -> None:
     _keep(lookaside, "data.txt", ARCHIVE)
@@ -74,7 +74,7 @@ def test_everything_comes_into_the_image_and_into_koji(
     with site_settings(box, {"build_arguments": {"MIRROR": "https://mirror.example.org"}}):
         done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "tag 'v 1' of container.yaml is passed over: no registry takes it" in done.stdout
+    assert "ignoring tag 'v 1' of container.yaml: it is not a valid image tag" in done.stdout
     root = unpacked(box, pull_specs(done.stdout)[1], tmp_path)
     assert (root / "data.txt").read_bytes() == ARCHIVE
     assert ".SH NAME" in (root / "help.1").read_text()
@@ -88,8 +88,8 @@ def test_everything_comes_into_the_image_and_into_koji(
     assert not {"latest", "1.0"} & set(registry_of(box).tags(repository))
 
 
-def test_the_image_says_what_its_build_is_called_whatever_variables_hold(packager: Packager, box: Box) -> None:
-    """buildah knows TARGETARCH without being told, and what ${x:-…} means; who reads the Dockerfile knows neither."""
+def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box) -> None:
+    """buildah sets TARGETARCH and interprets ${x:-…}, which other readers of the Dockerfile do not."""
     labels = {
         "com.redhat.component": f"{packager.name}-container$TARGETARCH",
         "name": f"{packager.name}$TARGETARCH",
@@ -113,21 +113,17 @@ def test_the_image_says_what_its_build_is_called_whatever_variables_hold(package
 @pytest.mark.parametrize(
     ("files", "kept", "said"),
     [
-        ({"sources": _sources("a.txt")}, {}, "a.txt cannot be fetched from the lookaside cache: "),
+        ({"sources": _sources("a.txt")}, {}, "cannot fetch a.txt from the lookaside cache: "),
         ({"sources": _sources("a.txt")}, {"a.txt": b"other"}, "a.txt failed checksum"),
-        (
-            {"sources": _sources("a.txt"), "a.txt": "mine"},
-            {"a.txt": ARCHIVE},
-            "a.txt is both tracked by git and listed in sources",
-        ),
-        ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources lists '../a' with a name or a hash"),
-        ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources lists 'a' with a name or a hash"),
+        ({"sources": _sources("a.txt"), "a.txt": "mine"}, {"a.txt": ARCHIVE}, "a.txt is both in git and in sources"),
+        ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources has an invalid entry: name or hash of '../a'"),
+        ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources has an invalid entry: name or hash of 'a'"),
         ({"container.yaml": "compose: {packages: [x]}\n"}, {}, "container.yaml:1: compose needs a compose service"),
         ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
         ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must be"),
     ],
 )
-def test_what_a_builder_refuses(
+def test_invalid_input_is_rejected_by_the_builder(
     packager: Packager, lookaside: Path, files: Mapping[str, str], kept: Mapping[str, bytes], said: str
 ) -> None:
     for name, content in kept.items():
@@ -139,7 +135,7 @@ def test_what_a_builder_refuses(
     assert said in done.stderr
 
 
-def test_a_builder_with_a_wrong_site_file_leaves_tasks_to_others(packager: Packager, box: Box) -> None:
+def test_builder_with_invalid_configuration_declines_tasks(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     wrong, right = box.layout.builders
     with site_settings(box, {"engine": {"network": "bridge"}, "registry": {"colour": "red"}}, builders=[wrong]):

@@ -36,7 +36,7 @@ ENDED = {koji.TASK_STATES[name] for name in ("CLOSED", "FAILED", "CANCELED")}
 
 @pytest.fixture
 def registry(box: Box) -> Iterator[FaultyRegistry]:
-    """The builders push to a registry that can fail; they lose patience soon."""
+    """The builders push to a registry that can fail; they soon stop retrying."""
     with faulty_registry(box) as registry:
         with site_settings(box, {"registry": {"candidate": registry.address, "timeout": "20", "retry_timeout": "4"}}):
             yield registry

@@ -1,4 +1,4 @@
-"""Base images brought into Koji and the candidate registry, from registries and files, whole or broken off."""
+"""Imports of base images from registries and archives, complete and interrupted."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.config import read_site
-from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.config import read_builder_config
+from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import referrers
@@ -66,7 +66,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def scene(started: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     scene = Scene(started, tmp_path)
-    monkeypatch.setattr("fedpkg_container.image.base.tags.INTERVAL", 0.05)
+    monkeypatch.setattr("fedpkg_container.image.base.tags.POLL_INTERVAL", 0.05)
     for name in ("HOME", "PATH"):
         monkeypatch.setenv(name, scene.environment[name])
     return scene
@@ -86,7 +86,7 @@ def _report(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return report
 
 
-def test_an_archive_of_two_arches_with_everything_that_koji_is_to_know(
+def test_archive_of_two_architectures_is_recorded(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive = oci_archive(scene.folder, ARCHES, [package], _labels("10"))
@@ -122,7 +122,7 @@ def _rpms_of_sbom(scene: Scene, nvr: str) -> list[str]:
     return [each["name"] for each in packages if each["SPDXID"].startswith("SPDXRef-RPM")]
 
 
-def test_the_same_image_again_does_nothing_and_another_one_is_refused(
+def test_repeated_import_is_a_no_op_and_another_image_is_rejected(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive = docker_archive(scene.folder, [package], _labels("20"))
@@ -135,25 +135,25 @@ def test_the_same_image_again_does_nothing_and_another_one_is_refused(
     other = scene.folder / "other"
     other.mkdir()
     assert scene.run("import-base", docker_archive(other, [], _labels("20"))) == 3
-    assert f"{COMPONENT}-41-20 is another image already" in capsys.readouterr().err
+    assert f"{COMPONENT}-41-20 already exists with another image" in capsys.readouterr().err
     assert reserved(scene.box) == []
 
 
-def test_an_image_that_is_another_build_already(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_image_imported_under_another_nvr_is_rejected(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     archive = docker_archive(scene.folder, [], _labels("21"))
     assert scene.run("import-base", archive) == 0
     assert f"it is in no Koji tag: koji tag-build TAG {COMPONENT}-41-21" in capsys.readouterr().err
     build, before, event = scene.build(f"{COMPONENT}-41-21"), scene.tags(), scene.hub.getLastEvent()["id"]
     for source in (archive, str(scene.image(f"{COMPONENT}-41-21"))):
         assert scene.run("import-base", source, "--nvr", f"{COMPONENT}-41-22") == 3
-        assert f"is {COMPONENT}-41-21 already (build {build['id']})" in capsys.readouterr().err
+        assert f"is already imported as {COMPONENT}-41-21 (build {build['id']})" in capsys.readouterr().err
     assert (scene.tags(), scene.hub.getLastEvent()["id"]) == (before, event)
 
 
-def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
+def test_single_image_imported_with_chosen_names_is_a_parent(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its digest stays what it is, and a build on it finds the Koji build although no label names that."""
+    """Its digest does not change, and builds on it find the Koji build although no label names it."""
     layout = oci_layout(scene.folder, ["x86_64"], [package], {"vendor": "elsewhere"})
     nvr = f"{COMPONENT}-7-30"
     with docker_registry(scene.folder) as host:
@@ -173,10 +173,10 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
     assert digest in build["extra"]["image"]["index"]["digests"].values()
     with registry_of(scene.box).repository(image) as repository:
         assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
-    site = read_site(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
-    resolver = Resolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
+    site = read_builder_config(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
+    resolver = ParentResolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
-        assert resolver._koji_build(pinned) == {"id": build["id"], "nvr": nvr}
+        assert resolver._find_koji_build(pinned) == {"id": build["id"], "nvr": nvr}
 
 
 @pytest.mark.parametrize(
@@ -185,20 +185,20 @@ def test_one_image_of_another_registry_under_a_name_of_choice_is_a_parent(
         (
             ["--nvr", "unlisted-container-1-1", "--koji-tag", demo_site.DEST_TAG],
             3,
-            "package unlisted-container is not in",
+            "package unlisted-container is not listed in",
         ),
-        (["--nvr", f"{COMPONENT}-1-1", "--koji-tag", "no-such-tag"], 3, "the hub has no tag no-such-tag"),
+        (["--nvr", f"{COMPONENT}-1-1", "--koji-tag", "no-such-tag"], 3, "Koji tag no-such-tag does not exist"),
         (["--nvr", f"{COMPONENT}-1-1", "--target", "no-such-target"], 3, "no build target no-such-target"),
         (["--nvr", "../evil-1-1"], 2, "the name '../evil' must consist of letters"),
         (["--nvr", "base-.1-1"], 2, "the version '.1' must consist of letters"),
-        (["--nvr", "nonsense"], 2, "'nonsense' is no NVR"),
+        (["--nvr", "nonsense"], 2, "'nonsense' is not a valid NVR"),
         (["--nvr", "x" * 200 + "-1-1"], 2, "more than 200 characters"),
         (["--nvr", "base-1-1", "--repository", "staging/task-1"], 2, 'must not start with "staging/"'),
         (["--nvr", "base-1-1"], 3, "has no label name"),
         ([], 3, "has no label com.redhat.component"),
     ],
 )
-def test_names_that_are_refused(
+def test_invalid_names_are_rejected(
     scene: Scene, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
 ) -> None:
     more = [] if "--repository" in options or "no label" in said else ["--repository", "tests/refused"]
@@ -209,7 +209,7 @@ def test_names_that_are_refused(
     assert reserved(scene.box) == []
 
 
-def test_the_repository_of_another_package(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_repository_of_another_package_is_rejected(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     theirs, ours = scene.folder / "theirs", scene.folder / "ours"
     for folder, component in ((theirs, "tests-hello"), (ours, COMPONENT)):
         folder.mkdir()
@@ -220,13 +220,13 @@ def test_the_repository_of_another_package(scene: Scene, capsys: pytest.CaptureF
     capsys.readouterr()
     for options in ([], ["--koji-tag", demo_site.DEST_TAG]):
         assert scene.run("import-base", ours / "base.tar.gz", *options) == 3
-        assert f":41-40 is an image of tests-hello, and this is {COMPONENT}" in capsys.readouterr().err
+        assert f":41-40 is an image of tests-hello, but this package is {COMPONENT}" in capsys.readouterr().err
     assert scene.tags("tests/owned") == before
     assert scene.hub.getLastEvent()["id"] == event, "nothing was changed in Koji"
 
 
-def test_the_next_image_under_a_name_of_choice(scene: Scene) -> None:
-    """No label says whose the first one is: Koji does."""
+def test_next_image_with_chosen_names(scene: Scene) -> None:
+    """No label names the owner of the first image: Koji does."""
     for release in ("33", "34"):
         folder = scene.folder / release
         folder.mkdir()
@@ -238,7 +238,7 @@ def test_the_next_image_under_a_name_of_choice(scene: Scene) -> None:
     assert scene.run("import-base", archive, *other) == 3
 
 
-def test_the_tag_of_its_version_and_release_is_another_image(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_primary_tag_of_another_image_is_rejected(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = scene.folder / "first", scene.folder / "second"
     for folder, release in ((first, "45"), (second, "46")):
         folder.mkdir()
@@ -250,11 +250,11 @@ def test_the_tag_of_its_version_and_release_is_another_image(scene: Scene, capsy
     before = scene.tags()
     capsys.readouterr()
     assert scene.run("import-base", second / "base.tar.gz") == 3
-    assert ":41-46 is another image already" in capsys.readouterr().err
+    assert ":41-46 is already another image" in capsys.readouterr().err
     assert (scene.tags(), scene.hub.getBuild(f"{COMPONENT}-41-46"), reserved(scene.box)) == (before, None, [])
 
 
-def test_the_tag_of_its_version_and_release_is_this_image(scene: Scene) -> None:
+def test_primary_tag_of_the_same_image_is_accepted(scene: Scene) -> None:
     archive = docker_archive(scene.folder, [], _labels("47"))
     assert scene.killed("published", "import-base", archive) == 9
     with registry_of(scene.box).repository(ImageReference(scene.box.layout.registry_address, "tests/base")) as there:
@@ -266,8 +266,8 @@ def test_the_tag_of_its_version_and_release_is_this_image(scene: Scene) -> None:
     assert scene.tags()["41-47"] == scene.image(f"{COMPONENT}-41-47").digest
 
 
-def test_a_stranger_cannot_take_the_folder_of_an_import(scene: Scene) -> None:
-    """Sites serve the work folder as a web page: the name is seen as soon as there is a file."""
+def test_other_accounts_cannot_use_the_upload_directory(scene: Scene) -> None:
+    """Sites serve the work directory over HTTP: the path is visible as soon as it has a file."""
     archive = docker_archive(scene.folder, [], _labels("48"))
     assert scene.killed("uploaded x86_64", "import-base", archive) == 9
     build = scene.build(f"{COMPONENT}-41-48")["id"]
@@ -278,15 +278,15 @@ def test_a_stranger_cannot_take_the_folder_of_an_import(scene: Scene) -> None:
     assert scene.run("import-base", archive) == 0
 
 
-def test_an_image_without_rpms_is_imported_and_that_is_said(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_image_without_rpms_is_imported_with_a_warning(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     archive = docker_archive(scene.folder, [], _labels("50"))
     assert scene.run("import-base", archive) == 0
-    assert "warning: x86_64: there are no RPMs in it" in capsys.readouterr().err
+    assert "warning: x86_64: the image has no RPMs" in capsys.readouterr().err
     assert scene.build(f"{COMPONENT}-41-50")
     assert "latest" not in scene.image(f"{COMPONENT}-41-50").tag
 
 
-def test_a_registry_that_is_away_and_nothing_is_changed(
+def test_unavailable_registry_changes_nothing(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
@@ -301,9 +301,7 @@ def test_a_registry_that_is_away_and_nothing_is_changed(
     assert scene.run("import-base", archive) == 0
 
 
-def test_a_registry_that_fails_later_and_the_nvr_is_given_back(
-    scene: Scene, package: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_registry_releases_the_nvr(scene: Scene, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RegistryError("it is away")
 
@@ -320,7 +318,7 @@ STEPS = ("reserved", "published", "uploaded x86_64", "documented", "uploaded", "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_after_a_step_and_repeated(
+def test_import_killed_after_a_step_can_be_repeated(
     scene: Scene, package: Path, step: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = f"7{STEPS.index(step)}"
@@ -337,7 +335,7 @@ def test_killed_after_a_step_and_repeated(
     assert list((scene.folder / "state" / "builds").iterdir()) == []
 
 
-def test_an_archive_that_is_none_leaves_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_archive_leaves_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     archive = scene.folder / "evil.tar"
     with tarfile.open(archive, "w") as file:
         for name in ("oci-layout", "../../../../tmp/escaped-from-an-archive"):
@@ -349,21 +347,21 @@ def test_an_archive_that_is_none_leaves_nothing(scene: Scene, capsys: pytest.Cap
     assert reserved(scene.box) == []
 
 
-def test_what_is_neither_a_file_nor_an_image(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    for named, said in (("./none.tar", "there is no file"), ("hello:1", "does not say which registry")):
+def test_neither_a_file_nor_an_image(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    for named, said in (("./none.tar", "no such file"), ("hello:1", "names no registry")):
         assert scene.run("import-base", named) == 2
         assert said in capsys.readouterr().err
 
 
-def test_two_imports_on_one_machine(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    from fedpkg_container.image.base.base_import import workshop
+def test_parallel_imports_are_rejected(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    from fedpkg_container.image.base.base_import import import_context
 
-    with workshop(scene.folder / "state", registry_of(scene.box).access):
+    with import_context(scene.folder / "state", registry_of(scene.box).access):
         assert scene.run("import-base", "./any.tar") == 1
-    assert "another import runs on this machine" in capsys.readouterr().err
+    assert "another import is running on this machine" in capsys.readouterr().err
 
 
-def test_pruning_keeps_what_koji_has_and_takes_what_was_broken_off(
+def test_prune_keeps_recorded_images_and_deletes_aborted_imports(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = docker_archive(scene.folder, [package], _labels("80"))

@@ -1,4 +1,4 @@
-"""Images whose RPM database is large, or made to be: through a whole build."""
+"""Builds of images with a large or malicious RPM database."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MANY = 10_000
 
 
 def _commit(packager: Packager, database: Path) -> None:
-    """Commit an image that has a database, and nothing else of its RPMs."""
+    """Commit an image with a database, but no other files of its RPMs."""
     shutil.copyfile(database, packager.checkout / rpm_database.FILE)
     packager.commit(packager.dockerfile(f"COPY {rpm_database.FILE} /{rpm_database.DATABASE}/"))
 
 
-def test_an_image_of_ten_thousand_rpms(packager: Packager, box: Box, tmp_path: Path) -> None:
+def test_build_of_an_image_with_ten_thousand_rpms(packager: Packager, box: Box, tmp_path: Path) -> None:
     _commit(packager, rpm_database.make(tmp_path / "root", packages=MANY))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,11 +38,11 @@ def test_an_image_of_ten_thousand_rpms(packager: Packager, box: Box, tmp_path: P
     assert len([name for name in packages if name.startswith("p0")]) == MANY
 
 
-def test_an_image_whose_database_has_no_end(packager: Packager, box: Box, tmp_path: Path) -> None:
+def test_build_with_an_endless_database_fails(packager: Packager, box: Box, tmp_path: Path) -> None:
     database = rpm_database.make(tmp_path / "root")
     rpm_database.make_endless(database, rpm_database.STREAMED)
     _commit(packager, database)
     done = packager.build("--scratch")
     assert done.returncode == 1
-    assert "the image's RPM database cannot be read: rpm prints more than 32 MB" in done.stderr
+    assert "cannot read the image's RPM database: rpm printed more than 32 MB" in done.stderr
     nothing_left(box)

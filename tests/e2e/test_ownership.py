@@ -1,4 +1,4 @@
-"""Whose a repository is, by the images in a real docker-registry; the refusal of a whole build is in test_releases."""
+"""Owners of repositories, by images in a real docker-registry; whole builds are in test_releases."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, s
 
 @pytest.fixture
 def repository(host: tuple[Registry, str]) -> Iterator[Repository]:
-    """A repository with nothing in it."""
+    """Provide an empty repository."""
     registry, address = host
     with registry.repository(ImageReference(address, f"hello/{uuid4().hex}")) as found:
         yield found
 
 
 def _push(host: tuple[Registry, str], repository: Repository, tag: str, **labels: str) -> None:
-    """An image under a tag, in a list of its own."""
+    """Push an image under a tag, in an index of its own."""
     registry, address = host
     image = repository.manifest(push_image(registry, address, repository.name, tag, labels))
     member = {**image.descriptor, "platform": {"architecture": "s390x", "os": "linux"}}
@@ -44,28 +44,28 @@ def _push(host: tuple[Registry, str], repository: Repository, tag: str, **labels
 
 
 def _nothing(_: object) -> None:
-    """What Koji has."""
+    """Return no build, as Koji does."""
 
 
-def test_a_new_repository_is_anybodys(repository: Repository) -> None:
+def test_new_repository_has_no_owner(repository: Repository) -> None:
     check_owner(repository, OURS, _nothing)
 
 
 @pytest.mark.parametrize("tag", ["latest", "1.0", "1.0-1"])
-def test_the_image_under_a_tag_tells(host: tuple[Registry, str], repository: Repository, tag: str) -> None:
+def test_owner_is_the_package_of_a_tagged_image(host: tuple[Registry, str], repository: Repository, tag: str) -> None:
     _push(host, repository, tag, **{"com.redhat.component": THEIRS})
     check_owner(repository, THEIRS, _nothing)
-    with pytest.raises(BuildFailedError, match=f":{tag} is an image of {THEIRS}, and this is {OURS}"):
+    with pytest.raises(BuildFailedError, match=f":{tag} is an image of {THEIRS}, but this package is {OURS}"):
         check_owner(repository, OURS, _nothing)
 
 
-def test_latest_tells_before_others(host: tuple[Registry, str], repository: Repository) -> None:
+def test_latest_takes_precedence(host: tuple[Registry, str], repository: Repository) -> None:
     _push(host, repository, "1.0", **{"com.redhat.component": THEIRS})
     _push(host, repository, "latest", **{"com.redhat.component": OURS})
     check_owner(repository, OURS, _nothing)
 
 
-def test_tags_that_lead_to_nothing_tell_nothing(host: tuple[Registry, str], repository: Repository) -> None:
+def test_dangling_tags_are_ignored(host: tuple[Registry, str], repository: Repository) -> None:
     """A registry that is killed while it deletes an image leaves its tags."""
     registry, address = host
     _push(host, repository, "latest", **{"com.redhat.component": THEIRS})
@@ -77,21 +77,17 @@ def test_tags_that_lead_to_nothing_tell_nothing(host: tuple[Registry, str], repo
 
 
 @pytest.mark.parametrize("scratch", [True, False])
-def test_what_was_never_recorded_tells_nothing(
-    host: tuple[Registry, str], repository: Repository, scratch: bool
-) -> None:
+def test_unique_tags_are_ignored(host: tuple[Registry, str], repository: Repository, scratch: bool) -> None:
     _push(host, repository, unique_tag(7, scratch=scratch), **{"com.redhat.component": THEIRS})
     check_owner(repository, OURS, _nothing)
 
 
-def test_an_image_that_does_not_say(host: tuple[Registry, str], repository: Repository) -> None:
+def test_image_without_a_component_label(host: tuple[Registry, str], repository: Repository) -> None:
     _push(host, repository, "latest")
     with pytest.raises(BuildFailedError, match=r"an image without a label com\.redhat\.component"):
         check_owner(repository, OURS, _nothing)
 
 
-def test_the_older_spelling_beside_the_label_of_a_base_image(
-    host: tuple[Registry, str], repository: Repository
-) -> None:
+def test_older_spelling_of_the_component_label(host: tuple[Registry, str], repository: Repository) -> None:
     _push(host, repository, "latest", BZComponent=OURS, **{"com.redhat.component": "base-container"})
     check_owner(repository, OURS, _nothing)

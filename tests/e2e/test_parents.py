@@ -1,4 +1,4 @@
-"""Whether a parent is there for the arches of a build, by lists and images in a real docker-registry."""
+"""Architectures of parent images, for indexes and single images in a real docker-registry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.config import read_site
-from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.config import read_builder_config
+from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.manifests import MANIFEST_LIST, Manifest
 from fedpkg_container.registry.repository import Repository
@@ -33,7 +33,9 @@ def _resolve(base: tuple[Path, Repository], *arches: str) -> None:
     folder, repository = base
     (folder / "site.conf").write_text(f"[registry]\ncandidate = {repository.http.host}\n")
     platforms = [platform_of(arch) for arch in arches]
-    resolver = Resolver(read_site(folder / "site.conf"), Registry(access(folder)), platforms, lambda _: None)
+    resolver = ParentResolver(
+        read_builder_config(folder / "site.conf"), Registry(access(folder)), platforms, lambda _: None
+    )
     resolver.resolve(Dockerfile(f"FROM {repository.reference.tagged('1')}\n"))
 
 
@@ -47,7 +49,9 @@ def _resolve(base: tuple[Path, Repository], *arches: str) -> None:
         ([{"architecture": "arm64", "os": "linux"}], "aarch64", ""),
     ],
 )
-def test_a_list(base: tuple[Path, Repository], listed: Sequence[Mapping[str, str]], arch: str, lacks: str) -> None:
+def test_parent_index(
+    base: tuple[Path, Repository], listed: Sequence[Mapping[str, str]], arch: str, lacks: str
+) -> None:
     members = [{**image(base[1], str(each)).descriptor, "platform": each} for each in listed]
     tagged(base[1], Manifest.of({"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": members}), "1")
     if not lacks:
@@ -57,10 +61,10 @@ def test_a_list(base: tuple[Path, Repository], listed: Sequence[Mapping[str, str
         _resolve(base, arch)
 
 
-def test_one_image(base: tuple[Path, Repository]) -> None:
+def test_single_parent_image(base: tuple[Path, Repository]) -> None:
     image(base[1], "one", "1", arch="amd64")
     _resolve(base, "x86_64")
     with pytest.raises(
-        BuildFailedError, match="has no image for arm64/v8, s390x: it is one image, of amd64, not a list"
+        BuildFailedError, match="has no image for arm64/v8, s390x: it is a single image for amd64, not an image index"
     ):
         _resolve(base, "x86_64", "aarch64", "s390x")

@@ -1,4 +1,4 @@
-"""What precedes RUN: which registries FROM makes a builder connect to, and how long all of it may take."""
+"""Preparation of a build: registries that FROM can make a builder connect to, and the time limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_from_does_not_reach_the_builder(packager: Packager, box: Box) -> None:
     nothing_left(box)
 
 
-def test_a_registry_that_hangs_has_no_more_time(packager: Packager, box: Box) -> None:
+def test_hanging_registry_hits_the_timeout(packager: Packager, box: Box) -> None:
     with faulty_registry(box) as registry:
         base = packager.base.replace(box.layout.registry_address, registry.address)
         packager.commit(packager.dockerfile("RUN true", base=base))
@@ -32,5 +32,5 @@ def test_a_registry_that_hangs_has_no_more_time(packager: Packager, box: Box) ->
                 done = packager.build("--scratch")
             registry.release()
             assert done.returncode == 1
-            assert "fetching what the build needs: exceeded the time limit of 6 s" in done.stderr, done.stderr
+            assert "downloading the build's inputs: exceeded the time limit of 6 s" in done.stderr, done.stderr
     nothing_left(box)

@@ -1,4 +1,4 @@
-"""Releases and tags of several builds of one package, and images that stand on each other."""
+"""Releases and tags of several builds of a package, and images built on each other."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def _call(box: Box, method: str, *arguments: Any) -> Any:
     return answer
 
 
-def test_floating_tags_stay_with_the_newest_build(packager: Packager, box: Box) -> None:
+def test_newest_build_keeps_floating_tags(packager: Packager, box: Box) -> None:
     nvr = f"{packager.name}-container-1.0"
     packager.commit(packager.dockerfile("COPY note /", without="release"), files={"note": "newer"})
     _built(packager, "--build-release", "10")
     newer = _digest(box, packager.name, "1.0-10")
     packager.commit(packager.dockerfile("COPY note /"), files={"note": "older"})
     said = _built(packager, "--build-release", "9")
-    assert f"floating tag latest stays with {nvr}-10, which is newer" in said
+    assert f"floating tag latest is kept by the newer build {nvr}-10" in said
     assert _digest(box, packager.name, "1.0-9") != newer
     assert {_digest(box, packager.name, tag) for tag in ("latest", "1.0")} == {newer}
     assert _call(box, "getBuild", f"{nvr}-9")["extra"]["image"]["index"]["floating_tags"] == ["1.0", "latest"]
-    # A newer build that is in no tag any more was wrong: its tags are free.
+    # Untagging a newer build returns its floating tags.
     _call(box, "untagBuild", DEST_TAG, f"{nvr}-10")
     packager.commit(packager.dockerfile("COPY note /"), files={"note": "mended"})
     _built(packager, "--build-release", "9.1", "--skip-check", "nvr-exists")
     assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-9.1") != newer
 
 
-def test_isolated_builds_are_not_counted_and_move_no_tag(packager: Packager, box: Box) -> None:
+def test_isolated_builds_move_no_floating_tags(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     _built(packager)
     first = _digest(box, packager.name, "latest")
@@ -62,7 +62,7 @@ def test_isolated_builds_are_not_counted_and_move_no_tag(packager: Packager, box
     assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
 
 
-def test_two_builds_at_once_get_a_release_each(packager: Packager, box: Box) -> None:
+def test_parallel_builds_get_different_releases(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda _: packager.build(), range(2)))
@@ -74,7 +74,7 @@ def test_two_builds_at_once_get_a_release_each(packager: Packager, box: Box) -> 
     assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
 
 
-def test_a_repository_belongs_to_one_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
+def test_repository_belongs_to_one_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
     intruder = Packager.make(box, tmp_path_factory.mktemp("intruder"))
     intruder.commit(intruder.dockerfile("RUN true", name=packager.name))
     _built(intruder, "--scratch")  # takes no tag that anybody goes by, and the repository is nobody's yet
@@ -84,13 +84,16 @@ def test_a_repository_belongs_to_one_package(packager: Packager, box: Box, tmp_p
     done = intruder.build()
     assert done.returncode == 1
     image = f"{box.layout.registry_address}/{packager.name}:latest"
-    assert f"{image} is an image of {packager.name}-container, and this is {intruder.name}-container" in done.stderr
+    assert (
+        f"{image} is an image of {packager.name}-container, but this package is {intruder.name}-container"
+        in done.stderr
+    )
     assert _digest(box, packager.name, "latest") == before
     assert _call(box, "listBuilds", _call(box, "getPackageID", f"{intruder.name}-container")) == []
     _built(packager)
 
 
-def test_a_source_repository_builds_its_own_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
+def test_source_repository_builds_only_its_own_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     _built(packager)
     before = _digest(box, packager.name, "latest")
@@ -108,17 +111,17 @@ def test_a_source_repository_builds_its_own_package(packager: Packager, box: Box
         _built(intruder, "--build-release", "99")
 
 
-def test_a_repository_that_the_site_reserves(packager: Packager, box: Box) -> None:
+def test_repository_reserved_by_the_site(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with site_settings(box, {"repositories": {packager.name: "other-container"}}):
         done = packager.build()
     assert done.returncode == 1
-    assert f"{packager.name} is reserved for images of other-container, and this is" in done.stderr
+    assert f"{packager.name} is reserved for images of other-container, but this package is" in done.stderr
 
 
 @pytest.fixture
 def below(packager: Packager) -> Packager:
-    """A package with two builds, on which another one stands."""
+    """Return a package with two builds, for another one to build on."""
     for number in (1, 2):
         packager.commit(packager.dockerfile(f"ENV NUMBER={number}"))
         _built(packager)
@@ -138,25 +141,29 @@ def test_parents_are_recorded_and_can_be_overridden(below: Packager, box: Box, t
     assert image["parent_build_id"] == first["build_id"]
     assert image["parent_image_builds"][pinned] == {"id": first["build_id"], "nvr": first["nvr"]}
     assert len(image["parent_image_builds"]) == 2
-    for nvr, said in (("nosuch-1-1", "there is no build nosuch-1-1"), (first["nvr"], f"is an image of {below.name}")):
+    for nvr, said in (
+        ("nosuch-1-1", "build nosuch-1-1 does not exist"),
+        (first["nvr"], f"is an image of {below.name}"),
+    ):
         above.commit(above.dockerfile("RUN true", "ENV A=" + nvr))
         done = above.build("--scratch", "--koji-parent-build", nvr)
         assert done.returncode == 1
         assert said in done.stderr
 
 
-def test_what_a_site_does_not_build_on(packager: Packager, box: Box) -> None:
+def test_base_image_not_allowed_by_the_site(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     address = box.layout.registry_address
     with site_settings(box, {"registry": {"sources": f"registry.example.org {address}/allowed"}}):
         done = packager.build("--scratch")
     assert done.returncode == 1
     assert (
-        f"images of {address} are not built on here. use one of registry.example.org, {address}/allowed" in done.stderr
+        f"base images from {address} are not allowed on this site. use one of registry.example.org, {address}/allowed"
+        in done.stderr
     )
 
 
-def test_images_that_koji_only_describes(packager: Packager, box: Box) -> None:
+def test_archives_are_referenced_without_content(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     with site_settings(box, {"content_generator": {"archives": "reference"}}):
         _built(packager)

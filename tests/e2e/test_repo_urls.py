@@ -1,4 +1,4 @@
-"""Repositories of ``--repo-url``: fetched by the builder, and reached by the build in an isolated network."""
+"""Repositories of ``--repo-url``: downloaded by the builder, and reachable by RUN in an isolated network."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ REPO = f"[outside]\nname=outside\nbaseurl=http://{OUTSIDE}:{PORT}/\ngpgcheck=0\n
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a .repo file outside."""
+    """Return the URL of an external .repo file."""
     folder = tmp_path_factory.mktemp("world")
     with outside(folder):
         (folder / "outside" / "x.repo").write_text(REPO)
         yield f"http://{OUTSIDE}:{PORT}/x.repo"
 
 
-def test_a_build_reaches_repositories_outside_and_no_layer_keeps_them(
+def test_external_repositories_are_reachable_and_not_in_layers(
     packager: Packager, box: Box, world: str, tmp_path: Path
 ) -> None:
     steps = (f"ADD http://{OUTSIDE}:{PORT}/index.html /outside", "RUN cp /etc/yum.repos.d/repo-url-1.repo /kept")
@@ -44,7 +44,7 @@ def test_a_build_reaches_repositories_outside_and_no_layer_keeps_them(
     assert not [name for name in names if "yum.repos.d/" in name]
 
 
-def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path: Path) -> None:
+def test_denied_repo_urls_are_not_fetched(packager: Packager, box: Box, world: str, tmp_path: Path) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     (tmp_path / "x.repo").write_text(REPO)
     with serve(tmp_path) as address:
@@ -54,7 +54,7 @@ def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path:
     with site_settings(box, {"engine": {"network": "none"}}):
         done = packager.build("--scratch", "--repo-url", world)
     assert done.returncode == 1
-    assert "repositories of --repo-url need a network, which this site gives to no build" in done.stderr
+    assert "repositories of --repo-url need network access, which is disabled" in done.stderr
     with site_settings(box, {"engine": {"denied_networks": f"{OUTSIDE}/32"}}):
         done = packager.build("--scratch", "--repo-url", world)
     assert f"{OUTSIDE}:{PORT} resolves to an address that builders of this site may not connect to" in done.stderr
@@ -63,7 +63,7 @@ def test_what_is_not_fetched(packager: Packager, box: Box, world: str, tmp_path:
 SECRET = "my-secret-password"
 
 
-def test_a_password_in_a_url_is_refused_and_not_shown(packager: Packager, box: Box, world: str) -> None:
+def test_password_in_a_url_is_rejected_and_redacted(packager: Packager, box: Box, world: str) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     url = world.replace("http://", f"http://me:{SECRET}@")
     admin = box.session(ADMIN)
@@ -80,22 +80,22 @@ def test_a_password_in_a_url_is_refused_and_not_shown(packager: Packager, box: B
     assert admin.listTasks(opts={"method": "buildContainer"}, queryOpts={"countOnly": True}) == before
 
 
-def test_open_and_closed_ports_of_the_builder_are_not_told_apart(packager: Packager) -> None:
+def test_open_and_closed_ports_give_the_same_message(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     closed, messages = closed_port(), []
     with listener() as inside:
         for address in (inside.address, closed):
             done = packager.build("--scratch", "--repo-url", f"http://{address}/x.repo")
             assert done.returncode == 1
-            found = re.search(r"\S+ cannot be read as a \.repo file: .*", done.stderr)
+            found = re.search(r"cannot read \S+ as a \.repo file: .*", done.stderr)
             assert found, done.stderr
             messages.append(found[0].replace(address, "ADDRESS"))
     assert messages[0] == messages[1]
     assert inside.accepted == []
 
 
-def test_packages_of_external_repositories_are_reached(packager: Packager, box: Box, world: str) -> None:
-    """What kojid merged of them into the tag's repository names them by their own addresses."""
+def test_packages_of_external_repositories_are_installable(packager: Packager, box: Box, world: str) -> None:
+    """The merged repository of the build tag contains their own URLs."""
     admin = box.session(ADMIN)
     repo = admin.createExternalRepo(f"outside-of-{packager.name}", f"http://{OUTSIDE}:{PORT}/")
     admin.addExternalRepoToTag(demo_site.BUILD_TAG, repo["name"], 10)
@@ -109,7 +109,8 @@ def test_packages_of_external_repositories_are_reached(packager: Packager, box: 
             done = packager.build("--scratch")
         assert done.returncode == 0, done.stdout + done.stderr
         assert (
-            f"what {repo['name']}, external to Koji, has for {demo_site.BUILD_TAG} cannot be installed" in done.stdout
+            f"packages of the external repositories {repo['name']} of {demo_site.BUILD_TAG} cannot be installed"
+            in done.stdout
         )
     finally:
         admin.removeExternalRepoFromTag(demo_site.BUILD_TAG, repo["name"])

@@ -1,6 +1,6 @@
-"""What comes to a builder from outside, and how full its disk gets by it: sources and files of the lookaside cache.
+"""Disk usage of downloads on a builder: sources and files of the lookaside cache.
 
-Base images are in test_base_images, what a Dockerfile writes in test_fault_limits.
+Base images are in test_base_images, files written by RUN in test_fault_limits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.building.limits import guard
+from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits, Lookaside
 from fedpkg_container.image.resolve import lookaside, source
@@ -25,14 +25,14 @@ from tests.support.sources import scm
 from tests.support.web import dripping
 
 MEGABYTE = 10**6
-LIMITS = Limits(free=40 * MEGABYTE)
-#: Seconds: what is never at its end is ended long before its own deadline, of half an hour.
+LIMITS = Limits(free_space=40 * MEGABYTE)
+#: Seconds: endless downloads are stopped long before their own timeout of half an hour.
 SOON = 240.0
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 100 MB."""
+    """Provide a file system of 100 MB."""
     with small_disk(tmp_path / "disk", "100M") as made:
         yield made.folder
 
@@ -49,48 +49,50 @@ def workspace(disk: Path) -> Iterator[Workspace]:
         yield made
 
 
-def test_a_file_of_the_lookaside_cache_that_does_not_end(disk: Path, workspace: Workspace, log: BuildLog) -> None:
+def test_endless_lookaside_file_fills_the_disk(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     folder = workspace.new("source")
     (folder / "sources").write_text(f"SHA512 (data) = {hashlib.sha512(b'').hexdigest()}\n")
-    room = guard(disk, LIMITS, log)
+    room = disk_guard(disk, LIMITS, log)
     began = time.monotonic()
     with dripping(bytes(MEGABYTE), 0.1) as address:
-        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-            lookaside.fetch(folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.say, room)
+        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
+            lookaside.fetch_sources(
+                folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.report, room
+            )
     assert time.monotonic() - began < SOON
     assert shutil.disk_usage(disk).free > 0
 
 
-def test_a_repository_that_does_not_answer_is_looked_after(disk: Path, workspace: Workspace, log: BuildLog) -> None:
-    """git waits for the first part of an answer; meanwhile something else fills the disk."""
+def test_disk_is_checked_while_git_waits(disk: Path, workspace: Workspace, log: BuildLog) -> None:
+    """git waits for a response while another process fills the disk."""
 
     def fills() -> None:
         with (disk / "other").open("ab") as file:
             file.write(bytes(20 * MEGABYTE))
         room()
 
-    room = guard(disk, LIMITS, log)
+    room = disk_guard(disk, LIMITS, log)
     with dripping(b"", 0.1) as address:
         url = scm("git+http://", address.removeprefix("http://"), "/x", "x")
-        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-            source.fetch(url, workspace, log.say, fills)
+        with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
+            source.fetch_checkout(url, workspace, log.report, fills)
 
 
-def test_nothing_is_begun_where_no_room_is(disk: Path, workspace: Workspace, log: BuildLog) -> None:
+def test_nothing_starts_on_a_full_disk(disk: Path, workspace: Workspace, log: BuildLog) -> None:
     (disk / "other").write_bytes(bytes(80 * MEGABYTE))
     url = scm("git+http://", "127.0.0.1:1", "/x", "x")
-    with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB left for builds"):
-        source.fetch(url, workspace, log.say, guard(disk, LIMITS, log))
+    with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
+        source.fetch_checkout(url, workspace, log.report, disk_guard(disk, LIMITS, log))
 
 
-def _tree(folder: Path, kind: str, mode: str, entry: str, number: int) -> str:
-    """Store a tree in which one entry has many names; its ID."""
+def _tree(directory: Path, kind: str, mode: str, entry: str, number: int) -> str:
+    """Store a tree in which one entry has many names; return its ID."""
     lines = "".join(f"{mode} {kind} {entry}\t{name}\n" for name in range(number))
-    return run(["git", "-C", folder, "mktree"], stdin=lines.encode(), timeout=60).text.strip()
+    return run(["git", "-C", directory, "mktree"], stdin=lines.encode(), timeout=60).text.strip()
 
 
 def test_a_small_repository_with_many_files(tmp_path: Path, log: BuildLog) -> None:
-    """200,000 files in four objects of git: fetched in a moment, and written until the disk is full."""
+    """200,000 files in four objects of git: small to fetch, large on disk."""
     repository = tmp_path / "repository"
     run(["git", "init", "--quiet", "--bare", repository], timeout=60)
     git: list[str | Path] = ["git", "-C", repository, "-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -101,8 +103,8 @@ def test_a_small_repository_with_many_files(tmp_path: Path, log: BuildLog) -> No
     commit = run([*git, "commit-tree", tree, "-m", "many"], timeout=60).text.strip()
     run([*git, "update-ref", "refs/heads/main", commit], timeout=60)
     assert sum(path.stat().st_size for path in (repository / "objects").rglob("*") if path.is_file()) < 10_000
-    limits = Limits(files=5000, free=0, free_files=0)
+    limits = Limits(build_files=5000, free_space=0, free_files=0)
     with Workspaces(tmp_path / "state").open("task") as workspace:
         url = scm("git+file://", "", str(repository), commit)
         with pytest.raises(BuildFailedError, match="more than 5000 files"):
-            source.fetch(url, workspace, log.say, guard(workspace.folder, limits, log))
+            source.fetch_checkout(url, workspace, log.report, disk_guard(workspace.folder, limits, log))

@@ -1,4 +1,4 @@
-"""What is kept with a build beside its image: SBOM and Dockerfiles, in Koji and in the registry."""
+"""Attachments of a build: SBOM and Dockerfiles, in Koji and in the registry."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.record.attachments import Documents, Origin
-from fedpkg_container.image.record.metadata import Published
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.attachments import AttachmentBuilder, ImageOrigin
 from fedpkg_container.image.record.sbom import MEDIA_TYPE
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.http import ATTEMPTS
@@ -39,7 +39,7 @@ PAGES = "/etc/yum.repos.d/build-tag/packages/hello-web-pages/*/*/*/*.rpm"
 INSTALL = f"COPY *.rpm /\nRUN rpm --nodeps --install {PAGES} /*.rpm"
 
 
-def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box, tmp_path: Path) -> None:
+def test_sbom_and_dockerfiles_are_stored(packager: Packager, box: Box, tmp_path: Path) -> None:
     foreign = Package("foreign", "Known to nobody", contents={"/usr/share/foreign": "foreign\n"}).build(tmp_path)
     shutil.copy(foreign, packager.checkout)
     dockerfile = packager.dockerfile(INSTALL)
@@ -69,7 +69,7 @@ def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box
     assert (said["file"], said["rpms"], said["rpms_unknown_to_koji"]) == (name, len(rpms), 1)
     warning = f"x86_64: Koji knows {len(rpms) - 1} of {len(rpms)} RPMs"
     assert session.getTaskResult(build["task_id"])["user_warnings"][0].startswith(warning)
-    assert "Koji does not know foreign-1.0-1.x86_64" in (logs / "container-build.log").read_text()
+    assert "unknown to Koji: foreign-1.0-1.x86_64" in (logs / "container-build.log").read_text()
     # at the image
     artifact = ImageReference.parse(said["artifact"])
     index = ImageReference.parse(pull_specs(done.stdout)[1])
@@ -88,7 +88,7 @@ def test_a_build_keeps_its_sbom_and_its_dockerfiles(packager: Packager, box: Box
     session.logout()
 
 
-def test_a_scratch_build_has_its_sbom_at_the_image(packager: Packager, box: Box) -> None:
+def test_sbom_of_a_scratch_build_is_attached_to_the_image(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     index = ImageReference.parse(pull_specs(packager.build("--scratch").stdout)[1])
     registry = registry_of(box)
@@ -100,7 +100,7 @@ def test_a_scratch_build_has_its_sbom_at_the_image(packager: Packager, box: Box)
 
 
 class _Hub:
-    """A hub that answers getRPM, or does not."""
+    """A hub that responds to getRPM, or fails."""
 
     def __init__(self, known: dict[str, str] | None) -> None:
         self.known = known
@@ -117,7 +117,7 @@ class _Hub:
 
 
 def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
-    """What Documents makes of a build of three RPMs in a registry with faults, and the log."""
+    """Return the attachments of a build of three RPMs, with a failing registry, and the log."""
     facts = described(*((rpm(name), details()) for name in ("bash", "other", "foreign")))
     with memory_registry(folder) as server, BuildLog(folder / "container-build.log") as log:
         registry = Registry(access(folder, server.address, password=PASSWORD))
@@ -125,14 +125,14 @@ def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
         server.faults["/blobs/"] = [*faults]
         repository = ImageReference(server.address, "hello")
         image: Any = SimpleNamespace(**{**facts.built.__dict__, "digest": digest})
-        published = Published(repository, digest, "", Tags("1-2", "1.0-3"))
-        made = Documents(hub, registry, Origin(facts.source), log).make(
+        published = PublishedIndex(repository, digest, "", BuildTags("1-2", "1.0-3"))
+        made = AttachmentBuilder(hub, registry, ImageOrigin(facts.source_url), log).create(
             NVR("hello", "1.0", "3"), published, [image], 0.0
         )
     return made, (folder / "container-build.log").read_text()
 
 
-def test_another_rpm_of_the_same_name_is_not_known(tmp_path: Path) -> None:
+def test_rpm_with_another_sigmd5_is_unknown(tmp_path: Path) -> None:
     hub = _Hub({"bash": rpm("bash")["sigmd5"], "other": "0" * 32})
     made, log = _make(tmp_path, hub, faults=[])
     assert made.sbom["x86_64"]["rpms_unknown_to_koji"] == 2
@@ -140,14 +140,12 @@ def test_another_rpm_of_the_same_name_is_not_known(tmp_path: Path) -> None:
     assert made.sbom["x86_64"]["artifact"].startswith("127.0.0.1:")
 
 
-def test_what_cannot_be_attached_or_asked_is_said_and_loses_no_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_attachment_and_query_are_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
     made, log = _make(tmp_path, _Hub(None), faults=[500] * ATTEMPTS)
-    assert [document.path.name for document in made.documents] == ["hello-1.0-3.x86_64.spdx.json"]
+    assert [document.path.name for document in made.files] == ["hello-1.0-3.x86_64.spdx.json"]
     assert made.sbom["x86_64"] == {"format": "SPDX-2.3", "file": "hello-1.0-3.x86_64.spdx.json", "rpms": 3}
     asked, attached = made.warnings
-    assert "could not be asked: the hub is ill" in asked
-    assert "is with the build in Koji, not in the registry" in attached
+    assert "cannot query Koji for the RPMs of the images: the hub is ill" in asked
+    assert "it is only stored in Koji" in attached
     assert attached in log

@@ -10,9 +10,9 @@ import pytest
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.config import Lookaside, Site, read_site
+from fedpkg_container.image.config import BuilderConfig, Lookaside, read_builder_config
 from fedpkg_container.image.resolve import lookaside
-from fedpkg_container.image.resolve.parents import Resolver
+from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
@@ -23,19 +23,19 @@ from tests.support.registries import access
 from tests.support.registry_clients import Serve
 from tests.support.web import dripping
 
-#: Seconds: each of the six parents of ``_dockerfile`` takes one second at the least where the registry is late.
+#: Seconds: each of the six parents of ``_dockerfile`` takes at least one second with a slow registry.
 LIMIT = 2.5
 LATE_BY = HANGS / 3
 
 
-def _site(folder: Path, server: MemoryRegistry) -> Site:
+def _site(folder: Path, server: MemoryRegistry) -> BuilderConfig:
     reached = access(folder, server.address, password="registry secret")
     path = folder / "builder.conf"
     path.write_text(
         f"[registry]\ncandidate = {server.address}\ncertificates = {reached.certificates}\n"
         f"auth_file = {reached.auth_file}\n[limits]\nprepare_timeout = 3\n"
     )
-    return read_site(path)
+    return read_builder_config(path)
 
 
 def _dockerfile(folder: Path, server: MemoryRegistry) -> Dockerfile:
@@ -44,9 +44,9 @@ def _dockerfile(folder: Path, server: MemoryRegistry) -> Dockerfile:
     return Dockerfile.read(folder, {})
 
 
-def _resolve(site: Site, dockerfile: Dockerfile, deadline: Deadline) -> None:
-    registry = Registry(site.reading(deadline))
-    Resolver(site, registry, [Platform("amd64")], lambda _: None).resolve(dockerfile)
+def _resolve(site: BuilderConfig, dockerfile: Dockerfile, deadline: Deadline) -> None:
+    registry = Registry(site.preparation_access(deadline))
+    ParentResolver(site, registry, [Platform("amd64")], lambda _: None).resolve(dockerfile)
 
 
 @pytest.mark.parametrize("kind", [LATE, DRIP])
@@ -74,20 +74,20 @@ def test_repo_files_and_sources_share_the_remaining_time(tmp_path: Path) -> None
                 fetch_repo_file(f"{address}/x.repo", deadline=Deadline("the build", LIMIT))
             with pytest.raises(BuildFailedError, match="the build: exceeded the time limit of 2.5 s"):
                 url, deadline = "git+https://example.org/container/x", Deadline("the build", LIMIT)
-                lookaside.fetch(folder, workspace, url, Lookaside(address), lambda _: None, deadline=deadline)
+                lookaside.fetch_sources(folder, workspace, url, Lookaside(address), lambda _: None, deadline=deadline)
             assert time.monotonic() - begun < repo_file_time() / 2
 
 
 def repo_file_time() -> float:
-    """Seconds that one file may take where nothing else is to be fetched."""
+    """Return the timeout of a single file, in seconds."""
     from fedpkg_container.image.resolve import repo_files
 
-    return repo_files.DEADLINE
+    return repo_files.FILE_TIMEOUT
 
 
 def test_site_limit_applies(serve: Serve, tmp_path: Path) -> None:
     server, _ = serve()
-    deadline = _site(tmp_path, server).limits.preparation()
+    deadline = _site(tmp_path, server).limits.preparation_deadline()
     assert deadline.seconds == 3
     assert deadline.within(Deadline("a part", 1)).what == "a part"
     assert deadline.within(Deadline("a part", 4)) is deadline

@@ -20,11 +20,11 @@ from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
-from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.limits import DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
-from fedpkg_container.image.resolve.checks import check_triggers
-from fedpkg_container.image.resolve.repositories import Repositories
+from fedpkg_container.image.resolve.checks import check_onbuild
+from fedpkg_container.image.resolve.repositories import RepositoryMounts
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import is_running
@@ -198,7 +198,7 @@ def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: V
         (graph / "overlay" / "evil" / "diff").mkdir(parents=True)
         engine.workspace.give(graph)
         with BuildLog(engine.folder / "build.log") as log:
-            assert Repositories(engine, engine.folder, log)._look(base.image_id).repositories
+            assert RepositoryMounts(engine, engine.folder, log)._base_properties(base.image_id).repositories
     (remembered,) = (victim.workspaces.shared / "looks").iterdir()
     assert json.loads(remembered.read_text())["repositories"] is True
 
@@ -232,12 +232,12 @@ def test_triggers_are_checked_as_the_dockerfile_is(victim: Victim, trigger: str)
         _base(victim, [trigger]) as (_, base),
         pytest.raises(BuildFailedError, match="ONBUILD of this image is refused"),
     ):
-        check_triggers("registry.example.org/tests/base:1", base.triggers)
+        check_onbuild("registry.example.org/tests/base:1", base.triggers)
 
 
 def test_plain_triggers_are_allowed(victim: Victim) -> None:
     with _base(victim, ["COPY . /app", "RUN make", "ENV A=b"]) as (_, base):
-        check_triggers("registry.example.org/tests/base:1", base.triggers)
+        check_onbuild("registry.example.org/tests/base:1", base.triggers)
 
 
 # Everything that a builder has.
@@ -277,8 +277,8 @@ def test_run_has_no_more_memory_than_allowed(victim: Victim, process: subprocess
 def test_a_build_with_too_many_files_is_ended(victim: Victim) -> None:
     make = "i=0; while [ $i -lt 5000 ]; do : > /many/$i; i=$((i+1)); done; echo made: all; while :; do sleep 1; done"
     with _engine(victim) as engine:
-        watch = Watch(engine.folder, replace(Limits(), files=1500, free=0, free_files=0))
-        with pytest.raises(BuildFailedError, match="the build made more than 1500 files") as raised:
+        watch = DiskMonitor(engine.folder, replace(Limits(), build_files=1500, free_space=0, free_files=0))
+        with pytest.raises(BuildFailedError, match="the build created more than 1500 files") as raised:
             _build(engine, f"{SHELL}RUN mkdir /many; {make}\n", victim.context(), tick=watch.check, timeout=250)
         assert "build_files" in raised.value.solution
     assert list(victim.workspaces.builds.iterdir()) == []

@@ -54,7 +54,7 @@ class Scene:
             "from fedpkg_container.image.base.base_import import BaseImport\n"
             "run = BaseImport.run\n"
             f"stop = lambda step: os._exit(9) if step == {step!r} else None\n"
-            "BaseImport.run = lambda self, *rest: run(dataclasses.replace(self, after=stop), *rest)\n"
+            "BaseImport.run = lambda self, *rest: run(dataclasses.replace(self, on_step=stop), *rest)\n"
             "registry_cli.main()\n"
         )
         command = [sys.executable, "-c", code, "--config", str(self.configuration), *map(str, arguments)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fedpkg_container.distgit import additional_tags
 from fedpkg_container.distgit.additional_tags import AdditionalTags
-from fedpkg_container.image.resolve.names import FloatingTags
+from fedpkg_container.image.resolve.names import RequestedFloatingTags
 from fedpkg_container.model.findings import ERROR, WARNING
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import is_tag
@@ -67,5 +67,5 @@ def test_accepted_tags_are_set_by_builders(lines: list[str]) -> None:
     if any(each.severity == ERROR for each in read.findings):
         return
     written = [line.strip() for line in lines if line.strip()]
-    tags = FloatingTags(["version", "latest", "additional-tags"], additional=written).of(NVR("n", "1.0", "1"))
+    tags = RequestedFloatingTags(["version", "latest", "additional-tags"], additional=written).of(NVR("n", "1.0", "1"))
     assert tags == tuple(dict.fromkeys(["1.0", "latest", *read.tags]))

@@ -1,4 +1,4 @@
-"""What an image was built with: tools of this machine, and the RPMs that they came in."""
+"""The buildroot of an image: tools of this machine, and the RPMs that own them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fedpkg_container.process import run
 from tests.support.waiting import PATIENCE
 
 
-def test_the_machine_and_its_tools() -> None:
-    found = buildroot.buildroot("s390x")
+def test_host_and_tools() -> None:
+    found = buildroot.describe_buildroot("s390x")
     assert found["container"] == {"type": "buildah", "arch": "s390x"}
     assert [each["name"] for each in found["tools"]] == ["buildah", "skopeo"]
     assert all(each["version"][0].isdigit() for each in found["tools"])
 
 
-def test_the_rpms_of_programs_and_none_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rpms_that_own_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "usr" / "bin" / "our-tool"
     package = Package("our-tools", "Tools", contents={str(tool): "#!/bin/sh\n", f"{tool}-2": "#!/bin/sh\n"})
     database = tmp_path / "rpmdb"
@@ -31,7 +31,7 @@ def test_the_rpms_of_programs_and_none_of_others(tmp_path: Path, monkeypatch: py
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
     programs = ("stranger", "our-tool", "absent", "our-tool-2")
-    (component,) = buildroot.installed(programs, database=database)
+    (component,) = buildroot.owning_packages(programs, database=database)
     assert (component["type"], component["name"], component["version"]) == ("rpm", "our-tools", "1.0")
     assert len(component["sigmd5"]) == 32
-    assert buildroot.installed(("stranger",), database=database) == []
+    assert buildroot.owning_packages(("stranger",), database=database) == []

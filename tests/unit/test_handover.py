@@ -1,4 +1,4 @@
-"""From the task of an arch to that of the whole build, by a file on the hub."""
+"""Transfer of an image's description between tasks, as a file on the hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fedpkg_container.box.hub.app import LONGEST_REQUEST
 from fedpkg_container.errors import BuildFailedError, UsageError
-from fedpkg_container.image.publish import handover
+from fedpkg_container.image import arch_result
 from fedpkg_container.model.build import BuiltImage
 
 RPM = {"type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64"}
@@ -45,7 +45,7 @@ def _image(packages: int = 1, **changes: Any) -> BuiltImage:
 
 
 class Hub:
-    """Keeps a file, and gives parts of it."""
+    """Stores a file, and returns parts of it."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -54,70 +54,71 @@ class Hub:
         self.files[path.name] = path.read_bytes()
 
     def read(self, name: str, offset: int, size: int) -> bytes:
-        assert size <= handover.PART
+        assert size <= arch_result.CHUNK_SIZE
         return self.files[name][offset : offset + size]
 
 
-def test_ten_thousand_rpms(tmp_path: Path) -> None:
+def test_description_with_ten_thousand_rpms(tmp_path: Path) -> None:
     hub, image = Hub(), _image(10_000)
-    result = handover.send(image, tmp_path, hub.upload)
+    result = arch_result.upload_result(image, tmp_path, hub.upload)
     assert len(dumps((image.pack(),), methodresponse=True, allow_none=True)) > LONGEST_REQUEST
     assert len(dumps((result,), methodresponse=True, allow_none=True)) < 2000
     assert result["rpms"] == 10_000
-    assert len(hub.files["x86_64.image.json"]) > 2 * handover.PART
-    assert handover.receive(result, "x86_64", hub.read) == image
+    assert len(hub.files["x86_64.image.json"]) > 2 * arch_result.CHUNK_SIZE
+    assert arch_result.download_result(result, "x86_64", hub.read) == image
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=20))
-def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_survives_the_transfer(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     hub, image = Hub(), _image(config=json.dumps({"a": text}), warnings=[text], details=[{**DETAILS, "vendor": text}])
-    result = handover.send(image, tmp_path_factory.mktemp("folder"), hub.upload)
-    assert handover.receive(result, "x86_64", hub.read) == image
+    result = arch_result.upload_result(image, tmp_path_factory.mktemp("folder"), hub.upload)
+    assert arch_result.download_result(result, "x86_64", hub.read) == image
 
 
 def _sent(tmp_path: Path) -> tuple[Hub, dict[str, Any]]:
     hub = Hub()
-    return hub, handover.send(_image(), tmp_path, hub.upload)
+    return hub, arch_result.upload_result(_image(), tmp_path, hub.upload)
 
 
-def test_a_file_that_somebody_has_changed(tmp_path: Path) -> None:
+def test_changed_file_is_rejected(tmp_path: Path) -> None:
     hub, result = _sent(tmp_path)
     name = result["file"]["name"]
     whole = hub.files[name]
     hub.files[name] = whole.replace(b"package-0", b"package-9")
     with pytest.raises(BuildFailedError, match=r"digest mismatch of x86_64\.image\.json"):
-        handover.receive(result, "x86_64", hub.read)
+        arch_result.download_result(result, "x86_64", hub.read)
     hub.files[name] = whole + b"more"
-    assert handover.receive(result, "x86_64", hub.read)
+    assert arch_result.download_result(result, "x86_64", hub.read)
     hub.files[name] = whole[:-1]
-    with pytest.raises(BuildFailedError, match=f"has {len(whole) - 1} bytes instead of {len(whole)}"):
-        handover.receive(result, "x86_64", hub.read)
+    with pytest.raises(BuildFailedError, match=f"truncated: {len(whole) - 1} bytes instead of {len(whole)}"):
+        arch_result.download_result(result, "x86_64", hub.read)
 
 
 @pytest.mark.parametrize(
-    "file", [{"name": "../x86_64.log"}, {"size": handover.LONGEST + 1}, {"size": 0}, {"name": "aarch64.image.json"}]
+    "file",
+    [{"name": "../x86_64.log"}, {"size": arch_result.MAX_BYTES + 1}, {"size": 0}, {"name": "aarch64.image.json"}],
 )
-def test_a_result_that_names_another_file(tmp_path: Path, file: dict[str, Any]) -> None:
+def test_result_with_another_file_is_rejected(tmp_path: Path, file: dict[str, Any]) -> None:
     hub, result = _sent(tmp_path)
-    with pytest.raises(BuildFailedError, match="the result for x86_64 names"):
-        handover.receive({**result, "file": {**result["file"], **file}}, "x86_64", hub.read)
+    with pytest.raises(BuildFailedError, match="invalid result for x86_64"):
+        arch_result.download_result({**result, "file": {**result["file"], **file}}, "x86_64", hub.read)
 
 
-def test_the_image_of_another_arch(tmp_path: Path) -> None:
+def test_image_of_another_architecture_is_rejected(tmp_path: Path) -> None:
     hub, result = _sent(tmp_path)
     hub.files["aarch64.image.json"] = hub.files["x86_64.image.json"]
     other = {**result, "file": {**result["file"], "name": "aarch64.image.json"}}
     with pytest.raises(BuildFailedError, match="describes an image for x86_64"):
-        handover.receive(other, "aarch64", hub.read)
+        arch_result.download_result(other, "aarch64", hub.read)
 
 
-def test_the_result_of_an_older_builder() -> None:
+def test_result_of_an_older_builder_is_rejected() -> None:
     with pytest.raises(UsageError, match="unsupported format version 2"):
-        handover.receive({"format": 2, "arch": "x86_64"}, "x86_64", Hub().read)
+        arch_result.download_result({"format": 2, "arch": "x86_64"}, "x86_64", Hub().read)
 
 
-def test_a_description_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handover, "LONGEST", 10**6)
-    with pytest.raises(BuildFailedError, match="has 2 MB, and 1 MB are allowed"):
-        handover.send(_image(10_000), tmp_path, Hub().upload)
+def test_description_above_the_size_limit_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arch_result, "MAX_BYTES", 10**6)
+    with pytest.raises(BuildFailedError, match="has 2 MB; the limit is 1 MB"):
+        arch_result.upload_result(_image(10_000), tmp_path, Hub().upload)

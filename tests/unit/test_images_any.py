@@ -139,7 +139,7 @@ def test_any_image_that_is_imported(image: tuple[bytes, dict[str, bytes]]) -> No
     def read() -> None:
         held = Held(blobs)
         top = Manifest.read(index)
-        for member in source._members(top, held, "it"):
+        for member in source._arch_images(top, held, "it"):
             assert all(isinstance(each, str) for each in (*member.labels.values(), *member.platform.values()))
         _ = top.subject, top.platforms, top.architectures(), top.media_type
         assert top.digest_for(platform_of("x86_64"))
@@ -159,8 +159,8 @@ def test_any_image_that_is_described(image: tuple[bytes, dict[str, bytes]]) -> N
 
     def read() -> None:
         reference = ImageReference("r.example.org", "x", digest=digest)
-        facts: dict[str, Any] = {"components": [], "details": [], "buildroot": {}}
-        built = describe.describe(Registry(), "x86_64", reference, **facts)  # type: ignore[arg-type]
+        registry: Any = Registry()
+        built = describe.describe_image(registry, "x86_64", reference, describe.ImageContents(), buildroot={})
         assert json.loads(built.config)
         assert all(isinstance(each, str) for each in built.diff_ids)
 
@@ -212,13 +212,13 @@ def test_more_images_or_bytes_than_are_read() -> None:
     manifest = json.dumps(_manifest(configuration)).encode()
     held = Held({digest_of(each): each for each in (configuration, manifest)})
     size = len(configuration) + 3
-    assert source._members(Manifest.read(manifest), held, "it", ImageLimits(size=size))
-    with pytest.raises(RefusedError, match="it has 0 MB, and 0 MB are allowed"):
-        source._members(Manifest.read(manifest), held, "it", ImageLimits(size=size - 1))
+    assert source._arch_images(Manifest.read(manifest), held, "it", ImageLimits(size=size))
+    with pytest.raises(RefusedError, match="it has 0 MB; the limit is 0 MB"):
+        source._arch_images(Manifest.read(manifest), held, "it", ImageLimits(size=size - 1))
     many = _index(manifest)
-    many["manifests"] *= source.MOST_ARCHES + 1
+    many["manifests"] *= source.MAX_ARCHES + 1
     with pytest.raises(RefusedError, match="it has more than 64 images"):
-        source._members(Manifest.read(json.dumps(many).encode()), held, "it")
+        source._arch_images(Manifest.read(json.dumps(many).encode()), held, "it")
 
 
 @settings(deadline=None)

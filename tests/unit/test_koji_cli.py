@@ -1,4 +1,4 @@
-"""The koji program's plugin: what it takes and refuses without a hub, in the words of koji-containerbuild."""
+"""The plugin of the koji program: options and errors without a hub, worded as koji-containerbuild's."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ UPSTREAM = set(
 
 @pytest.fixture(scope="module")
 def plugin() -> Any:
-    """The plugin, loaded as koji loads it."""
+    """Return the plugin, loaded as koji loads it."""
     return koji.plugin.PluginTracker().load("cli_containerbuild", path=str(PLUGINS / "cli"), reload=True)
 
 
 def _refusal(plugin: Any, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command says that ends as wrong usage, without asking the hub."""
+    """Return the error of a command with invalid arguments, which does not contact the hub."""
     with pytest.raises(SystemExit) as ended:
         plugin.handle_container_build(types.SimpleNamespace(quiet=False), None, list(arguments))
     assert ended.value.code == 2
@@ -37,19 +37,19 @@ def _refusal(plugin: Any, capsys: pytest.CaptureFixture[str], *arguments: str) -
 
 
 @pytest.mark.parametrize("command", ["container-build", "flatpak-build"])
-def test_the_options_are_upstreams(plugin: Any, command: str) -> None:
+def test_options_match_upstream(plugin: Any, command: str) -> None:
     parser = plugin._parser(command, types.SimpleNamespace(quiet=False))
     assert {text for option in parser.option_list for text in option._long_opts} == UPSTREAM
     assert f" {command} [options] target <scm url>" in parser.get_usage()
 
 
-def test_the_options_are_documented() -> None:
+def test_options_are_documented() -> None:
     rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
     assert {text for row in rows for text in re.findall(r"`(--[a-z-]+)", row.split(" | ")[0])} == UPSTREAM - {"--help"}
 
 
 @pytest.mark.parametrize("name", ["handle_container_build", "handle_flatpak_build"])
-def test_koji_finds_the_commands(plugin: Any, name: str) -> None:
+def test_koji_exports_the_commands(plugin: Any, name: str) -> None:
     assert getattr(plugin, name).exported_cli
     assert getattr(plugin, name).__doc__.startswith("[build] ")
 
@@ -75,7 +75,9 @@ def test_koji_finds_the_commands(plugin: Any, name: str) -> None:
     ],
     ids=lambda each: each[0] if isinstance(each, tuple) else "",
 )
-def test_wrong_options(plugin: Any, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str) -> None:
+def test_invalid_options_are_rejected(
+    plugin: Any, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
+) -> None:
     refusal = _refusal(plugin, capsys, "--git-branch", "rawhide", *options, "target", SOURCE)
     assert refusal.partition(": line")[0] == said
 
@@ -87,13 +89,15 @@ def test_wrong_options(plugin: Any, capsys: pytest.CaptureFixture[str], options:
         ("git+https://h/hello", "scm URL must be of the form <url_to_repository>#<revision>)"),
     ],
 )
-def test_what_is_no_source(plugin: Any, capsys: pytest.CaptureFixture[str], source: str, said: str) -> None:
+def test_invalid_source_urls_are_rejected(
+    plugin: Any, capsys: pytest.CaptureFixture[str], source: str, said: str
+) -> None:
     assert _refusal(plugin, capsys, "--git-branch", "rawhide", "target", source) == said
 
 
-def test_a_result_is_shown_with_addresses_and_harmless(plugin: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_result_is_printed_with_urls_and_escaped(plugin: Any, capsys: pytest.CaptureFixture[str]) -> None:
     result = {"repositories": ["r/a:1", "r/a@sha256:2"], "koji_builds": ["7"], "user_warnings": ["evil\033[2J"]}
-    plugin._show(plugin._with_addresses(result, "https://koji.example.org"))
+    plugin._print_result(plugin._with_build_urls(result, "https://koji.example.org"))
     assert capsys.readouterr().out.splitlines() == [
         "koji_builds:",
         "    https://koji.example.org/buildinfo?buildID=7",
@@ -106,6 +110,6 @@ def test_a_result_is_shown_with_addresses_and_harmless(plugin: Any, capsys: pyte
 
 
 @pytest.mark.parametrize("result", [None, "done", ["a"], {}])
-def test_results_of_another_kind(plugin: Any, capsys: pytest.CaptureFixture[str], result: Any) -> None:
-    plugin._show(plugin._with_addresses(result, ""))
+def test_results_of_other_types_are_printed(plugin: Any, capsys: pytest.CaptureFixture[str], result: Any) -> None:
+    plugin._print_result(plugin._with_build_urls(result, ""))
     assert len(capsys.readouterr().out.splitlines()) == 1

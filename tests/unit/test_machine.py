@@ -1,4 +1,4 @@
-"""What RUN can execute here: the machine's own arch, a smaller one that it tries, and what handlers emulate."""
+"""Architectures that RUN can execute here: natively, as a tested compatible one, or by emulation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fedpkg_container.engines import machine
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.checks import check_runnable
 
-#: As the kernel shows a handler of aarch64 programs: the first 20 bytes of an ELF header, and which bits count.
+#: A binfmt_misc handler for aarch64, as the kernel shows it: first 20 bytes of an ELF header, and their mask.
 MAGIC = "7f454c460201010000000000000000000200b700"
 MASK = "ffffffffffffff00fffffffffffffffffeffffff"
 
@@ -33,12 +33,12 @@ def on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
 
 
-def test_a_machine_executes_its_own_arch(tmp_path: Path) -> None:
+def test_machine_executes_its_own_architecture(tmp_path: Path) -> None:
     assert machine.executes(machine.native(), tmp_path, handlers=tmp_path / "none")
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the program that is tried is one of x86")
-def test_a_smaller_arch_is_tried_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compatible_architecture_is_tested_without_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     works = machine.executes("386", tmp_path, handlers=tmp_path / "none")
     assert works == machine._runs(machine._FORMATS["386"].header(machine._SMALLER["amd64"][1]), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -48,7 +48,7 @@ def test_a_smaller_arch_is_tried_and_nothing_stays(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("on_x86_64")
-def test_a_handler_that_containers_see_too(tmp_path: Path) -> None:
+def test_binfmt_handler_usable_in_containers(tmp_path: Path) -> None:
     handlers = _handlers(tmp_path / "binfmt_misc")
     assert machine.executes("arm64", tmp_path, handlers=handlers)
     assert not machine.executes("ppc64le", tmp_path, handlers=handlers)
@@ -57,12 +57,12 @@ def test_a_handler_that_containers_see_too(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("on_x86_64")
 @pytest.mark.parametrize("change", [{"flags": "OC"}, {"state": "disabled"}, {"status": "disabled"}])
-def test_a_handler_that_is_of_no_use_in_a_container(tmp_path: Path, change: dict[str, str]) -> None:
+def test_binfmt_handler_unusable_in_containers(tmp_path: Path, change: dict[str, str]) -> None:
     assert not machine.executes("arm64", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc", **change))
 
 
 @pytest.mark.usefixtures("on_x86_64")
-def test_no_handlers_at_all(tmp_path: Path) -> None:
+def test_no_binfmt_handlers(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert not machine.executes("arm64", tmp_path, handlers=tmp_path / "empty")
     assert not machine.executes("arm64", tmp_path, handlers=tmp_path / "missing")
@@ -82,15 +82,15 @@ def test_no_handlers_at_all(tmp_path: Path) -> None:
         ("FROM r/base AS a\nRUN one\nFROM r/base\nRUN --mount=type=bind,from=a,target=/a two\n", [2, 4]),
     ],
 )
-def test_run_counts_in_stages_that_are_built(text: str, lines: list[int]) -> None:
+def test_run_counts_only_in_built_stages(text: str, lines: list[int]) -> None:
     assert Dockerfile(text).run_lines == lines
 
 
 @pytest.mark.usefixtures("on_x86_64")
-def test_run_for_a_foreign_arch_is_refused_by_line_and_arch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_for_a_foreign_architecture_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "HANDLERS", tmp_path / "none")
     dockerfile = Dockerfile("FROM r/base\nCOPY a /a\nRUN true\n")
     check_runnable(dockerfile, "x86_64", tmp_path)
     check_runnable(Dockerfile("FROM r/base\nCOPY a /a\n"), "s390x", tmp_path)
-    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: RUN .* for s390x here: this machine is x86_64"):
+    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: cannot execute RUN for s390x: this machine is x86_64"):
         check_runnable(dockerfile, "s390x", tmp_path)

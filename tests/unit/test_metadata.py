@@ -1,4 +1,4 @@
-"""What a content generator sends to Koji."""
+"""Content-generator metadata."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.image.record.metadata import Provenance, Published, metadata
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.metadata import Provenance, build_metadata
+from fedpkg_container.image.resolve.names import BuildTags
 from fedpkg_container.model.reference import ImageReference
 from tests.unit.test_sbom import described, details, read, rpm
 
 
 def _sent(components: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The components of the image and of the buildroot that are sent for an image and a builder with some RPMs."""
+    """Return the components of image and buildroot in the metadata, for an image and a builder with some RPMs."""
     facts = described(*((each, details()) for each in components))
     archive = {"type": "docker-image", "filename": "x.tar.gz"}
     built = replace(facts.built, files=[archive], buildroot={"components": components})
-    published = Published(ImageReference("registry.example.org", "hello"), built.digest, "", Tags("1-2", "1.0-3"))
+    published = PublishedIndex(
+        ImageReference("registry.example.org", "hello"), built.digest, "", BuildTags("1-2", "1.0-3")
+    )
     provenance = Provenance(
-        nvr=facts.nvr, source="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
+        nvr=facts.nvr, source_url="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
         isolated=False, repository_urls=[], help_file="",
     )  # fmt: skip
-    sent = metadata(provenance, published, [built], [], None)
+    sent = build_metadata(provenance, published, [built], [], None)
     return sent["output"][0]["components"], sent["buildroots"][0]["components"]
 
 
-def test_an_rpm_is_sent_once(tmp_path: Path) -> None:
-    """Koji looks RPMs up by name, version, release and arch, and no archive has one of them twice."""
+def test_duplicate_rpms_are_sent_once(tmp_path: Path) -> None:
+    """Koji identifies RPMs by name, version, release and architecture, and stores each once per archive."""
     twins = [rpm("bash"), rpm("bash", sigmd5="0" * 32), rpm("bash", epoch=1)]
     others = [rpm("bash", arch="i686"), rpm("bash", version="2"), rpm("bash", release="4"), rpm("zsh")]
     for sent in _sent([*twins, *others]):

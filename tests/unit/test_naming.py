@@ -1,4 +1,4 @@
-"""Tags: primary, floating, unique."""
+"""Primary, floating and unique tags; NVR parts and repositories."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.config import FLOATING
-from fedpkg_container.image.resolve.names import FloatingTags, Tags, is_unique_tag, repository, unique_tag
+from fedpkg_container.image.config import FLOATING_TAG_SOURCES
+from fedpkg_container.image.resolve.names import (
+    BuildTags,
+    RequestedFloatingTags,
+    is_unique_tag,
+    unique_tag,
+    valid_repository,
+)
 from fedpkg_container.model.nvr import NVR, nvr_part_problem, sanitize_tag
 from fedpkg_container.model.reference import is_tag
 
@@ -18,17 +24,17 @@ BUILT = NVR("hello-container", "1.0", "3")
 NOON = 1_700_000_000.0
 
 
-EVERYTHING = frozenset(FLOATING)
+EVERYTHING = frozenset(FLOATING_TAG_SOURCES)
 
 
 def test_regular_build_has_all_tags() -> None:
-    floating = FloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
-    tags = Tags(unique_tag(7, scratch=False, now=NOON), BUILT.primary_tag, floating)
+    floating = RequestedFloatingTags(EVERYTHING, additional=["stable", "not-this"]).of(BUILT)
+    tags = BuildTags(unique_tag(7, scratch=False, now=NOON), BUILT.primary_tag, floating)
     assert tags.all == ("1.0-3", "1.0", "latest", "stable", "7-20231114221320")
 
 
 def test_scratch_build_only_has_a_unique_tag() -> None:
-    assert Tags(unique_tag(7, scratch=True, now=NOON)).all == ("scratch-7-20231114221320",)
+    assert BuildTags(unique_tag(7, scratch=True, now=NOON)).all == ("scratch-7-20231114221320",)
 
 
 def test_unique_tags_are_distinguished_from_other_tags() -> None:
@@ -38,7 +44,7 @@ def test_unique_tags_are_distinguished_from_other_tags() -> None:
 
 
 def test_tags_in_container_yaml_replace_all_others() -> None:
-    floating = FloatingTags(EVERYTHING, container_yaml=["rawhide", "1.0-3", "rawhide"], additional=["stable"])
+    floating = RequestedFloatingTags(EVERYTHING, container_yaml=["rawhide", "1.0-3", "rawhide"], additional=["stable"])
     assert floating.of(BUILT) == ("rawhide",)
 
 
@@ -51,19 +57,19 @@ def test_tags_in_container_yaml_replace_all_others() -> None:
         ([], ()),
     ],
 )
-def test_a_site_chooses_where_floating_tags_come_from(policy: list[str], expected: tuple[str, ...]) -> None:
-    assert FloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
+def test_sources_of_floating_tags_are_configurable(policy: list[str], expected: tuple[str, ...]) -> None:
+    assert RequestedFloatingTags(policy, container_yaml=["rawhide"], additional=["stable"]).of(BUILT) == expected
 
 
 def test_invalid_tag_is_ignored() -> None:
-    floating = FloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
+    floating = RequestedFloatingTags(EVERYTHING, container_yaml=["v 1", "ok", "a-b", "x\x1b"])
     assert floating.of(BUILT) == ("ok",)
-    assert floating.passed_over == [
-        "tag 'v 1' of container.yaml is passed over: no registry takes it",
-        "tag 'x\\x1b' of container.yaml is passed over: no registry takes it",
+    assert floating.warnings == [
+        "ignoring tag 'v 1' of container.yaml: it is not a valid image tag",
+        "ignoring tag 'x\\x1b' of container.yaml: it is not a valid image tag",
     ]
-    assert FloatingTags(["latest"], container_yaml=["v 1"]).passed_over == []
-    assert FloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
+    assert RequestedFloatingTags(["latest"], container_yaml=["v 1"]).warnings == []
+    assert RequestedFloatingTags(EVERYTHING, container_yaml=["v 1"]).of(BUILT) == ()
 
 
 def test_invalid_characters_of_tags_are_replaced() -> None:
@@ -93,7 +99,7 @@ def test_valid_versions_and_releases(part: str) -> None:
 
 @pytest.mark.parametrize("name", ["hello", "f41/hello-web", "a/b/c"])
 def test_valid_repository_names(name: str) -> None:
-    assert repository(name) == name
+    assert valid_repository(name) == name
 
 
 @pytest.mark.parametrize(
@@ -115,4 +121,4 @@ def test_valid_repository_names(name: str) -> None:
 )
 def test_invalid_repository_names(name: str) -> None:
     with pytest.raises(BuildFailedError, match="label name"):
-        repository(name)
+        valid_repository(name)

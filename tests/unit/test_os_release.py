@@ -1,4 +1,4 @@
-"""Which distribution an image is: what it says, and nothing of the builder."""
+"""Distribution of an image, read without following links."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def _write(root: Path, place: str, text: str) -> None:
         ("", {}),
     ],
 )
-def test_what_it_says(text: str, found: dict[str, str], tmp_path: Path) -> None:
+def test_distribution_from_os_release(text: str, found: dict[str, str], tmp_path: Path) -> None:
     _write(tmp_path, "etc/os-release", text)
     assert read_distribution(tmp_path) == found
 
 
-def test_the_systems_own_file_comes_first_though_etc_links_to_it(tmp_path: Path) -> None:
+def test_usr_lib_takes_precedence_over_etc(tmp_path: Path) -> None:
     _write(tmp_path, "usr/lib/os-release", "ID=fedora\n")
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").symlink_to("../usr/lib/os-release")
     assert read_distribution(tmp_path) == {"id": "fedora"}
 
 
-def test_links_to_the_builder_are_not_followed(tmp_path: Path) -> None:
+def test_links_are_not_followed(tmp_path: Path) -> None:
     _write(tmp_path, "builder/os-release", "ID=builder\n")
     root = tmp_path / "root"
     (root / "usr").mkdir(parents=True)
@@ -48,7 +48,7 @@ def test_links_to_the_builder_are_not_followed(tmp_path: Path) -> None:
     assert read_distribution(root) == {}
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_other_file_types_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     os.mkfifo(tmp_path / "etc/os-release")
     assert read_distribution(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""Which package a source repository may build; whose a registry's repository is, is in tests/e2e/test_ownership.py."""
+"""Packages that a source repository may build; owners of registry repositories are in tests/e2e/test_ownership.py."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COMMIT = "0" * 40
         ("git+https://src.example.org/container/evil?/hello#x", "container/evil"),
     ],
 )
-def test_the_path_of_a_source(source: str, path: str) -> None:
+def test_repository_path_of_a_source_url(source: str, path: str) -> None:
     assert repository_path(source) == path
 
 
 @pytest.mark.parametrize("component", ["hello", "hello-container", "tools", "tools-container"])
-def test_packages_that_a_repository_may_build(component: str) -> None:
+def test_allowed_packages_of_a_source_repository(component: str) -> None:
     allowed = {"hello": ("tools",), "container/hello": ("tools-container",), "other": ("evil",)}
     check_component(component, f"git+https://h/container/hello.git#{COMMIT}", allowed)
     for evil in ("evil", "hello-containe", "hello-container-container", "Hello", ""):
@@ -36,15 +36,17 @@ def test_packages_that_a_repository_may_build(component: str) -> None:
             check_component(evil, f"git+https://h/container/hello#{COMMIT}", allowed)
 
 
-def test_an_exception_by_path_is_for_that_path() -> None:
+def test_exception_by_path_applies_to_that_path() -> None:
     allowed = {"container/hello": ("tools",)}
     with pytest.raises(BuildFailedError):
         check_component("tools", f"git+https://h/fork/hello#{COMMIT}", allowed)
 
 
-def test_a_reserved_repository() -> None:
+def test_reserved_repository() -> None:
     reserved = {"hello-web": ("hello-web-container",)}
     check_reserved("hello-web", "hello-web-container", reserved)
     check_reserved("other", "evil", reserved)
-    with pytest.raises(BuildFailedError, match="hello-web is reserved for images of hello-web-container, and this is"):
+    with pytest.raises(
+        BuildFailedError, match="hello-web is reserved for images of hello-web-container, but this package is"
+    ):
         check_reserved("hello-web", "evil", reserved)

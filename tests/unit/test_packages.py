@@ -1,4 +1,4 @@
-"""Reading an image's RPMs: only what is in the image, whatever links it holds."""
+"""RPMs of an image: nothing outside of the image is read, whatever links it has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.inspect import rpms
-from fedpkg_container.image.inspect.rpms import FORMAT, MOST, parse, read_packages
+from fedpkg_container.image.inspect.rpms import MAX_RPMS, QUERY_FORMAT, parse_packages, read_packages
 from fedpkg_container.process import run
 from tests.support import rpm_database
 from tests.support.attack import SECRET
@@ -28,7 +28,7 @@ DATABASE = "usr/lib/sysimage/rpm"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root file system in which one RPM is installed."""
+    """Return a root directory with one installed RPM."""
     folder = tmp_path_factory.mktemp("rpm")
     rpm = Package("hello", "A package", version="2.0", contents={"/etc/hello": "hello\n"}).build(folder)
     root = folder / "root"
@@ -44,7 +44,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         yield made
 
 
-def test_the_packages_of_an_image(root: Path, tmp_path: Path, workspace: Workspace) -> None:
+def test_rpms_of_an_image(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     (found,) = read_packages(root, workspace)
     package = found.component
     assert found.details == {"license": "GPL-2.0-or-later", "vendor": "", "source_rpm": "hello-2.0-1.src.rpm"}
@@ -53,33 +53,33 @@ def test_the_packages_of_an_image(root: Path, tmp_path: Path, workspace: Workspa
     assert package["signature"] is None
 
 
-def test_an_image_without_a_database_has_none(tmp_path: Path, workspace: Workspace) -> None:
+def test_image_without_a_database_has_no_rpms(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "root").mkdir()
     assert read_packages(tmp_path / "root", workspace) == []
 
 
-def test_a_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
+def test_link_to_the_builders_database_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     evil = tmp_path / "root"
     (evil / DATABASE).mkdir(parents=True)
     (evil / DATABASE / "rpmdb.sqlite").symlink_to(root / DATABASE / "rpmdb.sqlite")
     assert read_packages(evil, workspace) == []
 
 
-def test_a_linked_folder_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
+def test_linked_directory_is_not_followed(root: Path, tmp_path: Path, workspace: Workspace) -> None:
     evil = tmp_path / "root"
     (evil / "usr" / "lib" / "sysimage").mkdir(parents=True)
     (evil / DATABASE).symlink_to(root / DATABASE)
     assert read_packages(evil, workspace) == []
 
 
-def test_a_database_that_is_none(tmp_path: Path, workspace: Workspace) -> None:
+def test_invalid_database_is_rejected(tmp_path: Path, workspace: Workspace) -> None:
     (tmp_path / "root" / DATABASE).mkdir(parents=True)
     (tmp_path / "root" / DATABASE / "rpmdb.sqlite").write_text("no database\n" * 1000)
-    with pytest.raises(BuildFailedError, match="RPM database cannot be read"):
+    with pytest.raises(BuildFailedError, match="cannot read the image's RPM database"):
         read_packages(tmp_path / "root", workspace)
 
 
-def test_an_image_of_ten_thousand_packages(tmp_path: Path, workspace: Workspace) -> None:
+def test_ten_thousand_rpms_are_read(tmp_path: Path, workspace: Workspace) -> None:
     rpm_database.make(tmp_path / "root", packages=10_000)
     found = read_packages(tmp_path / "root", workspace)
     assert [each.component["name"] for each in found] == [f"p{number:07}" for number in range(10_000)]
@@ -88,25 +88,25 @@ def test_an_image_of_ten_thousand_packages(tmp_path: Path, workspace: Workspace)
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        (rpm_database.STREAMED, "rpm prints more than 2 MB"),
-        (rpm_database.STORED, "rpm needs more than 64 MB of temporary files"),
+        (rpm_database.STREAMED, "rpm printed more than 2 MB"),
+        (rpm_database.STORED, "rpm used more than 64 MB of temporary files"),
     ],
 )
-def test_a_database_without_end(
+def test_endless_database_hits_a_limit(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, query: str, reason: str
 ) -> None:
-    monkeypatch.setattr(rpms, "OUTPUT_LIMIT", 2 * 10**6)
+    monkeypatch.setattr(rpms, "MAX_OUTPUT_BYTES", 2 * 10**6)
     rpm_database.make_endless(rpm_database.make(tmp_path / "root"), query)
-    with pytest.raises(BuildFailedError, match=f"RPM database cannot be read: {reason}"):
+    with pytest.raises(BuildFailedError, match=f"cannot read the image's RPM database: {reason}"):
         read_packages(tmp_path / "root", workspace)
 
 
-def test_a_database_that_takes_rpm_forever(
+def test_endless_query_hits_the_cpu_limit(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rpms, "CPU_TIME", 1)
     rpm_database.make_endless(rpm_database.make(tmp_path / "root"), f"{rpm_database.STREAMED} WHERE x < 0")
-    with pytest.raises(BuildFailedError, match="rpm needs more than .* s of a processor"):
+    with pytest.raises(BuildFailedError, match="rpm used more than .* s of CPU time"):
         read_packages(tmp_path / "root", workspace)
 
 
@@ -176,18 +176,18 @@ def test_a_database_that_is_too_large(workspace: Workspace, monkeypatch: pytest.
 LINE = "\x1f".join([*"nvr0as", "MIT", "Fedora", "n-v-r.src.rpm", "(none)"]) + "\x1e"
 
 
-def test_more_packages_than_an_image_may_have() -> None:
-    """Counted before anything is made of them: a package of ten bytes takes two hundred times as much memory."""
-    assert len(parse(LINE * 3)) == 3
-    with pytest.raises(ValueError, match=f"more than {MOST} RPMs"):
-        parse("\x1e" * (MOST + 1))
+def test_too_many_rpms_are_rejected() -> None:
+    """They are counted before parsing: the parsed form of a ten-byte package takes two hundred times as much memory."""
+    assert len(parse_packages(LINE * 3)) == 3
+    with pytest.raises(ValueError, match=f"more than {MAX_RPMS} RPMs"):
+        parse_packages("\x1e" * (MAX_RPMS + 1))
 
 
-@pytest.mark.parametrize(("field", "longest"), [("n", rpms.LONGEST_NAME), ("MIT", rpms.LONGEST_FIELD)])
-def test_a_field_that_is_too_long(field: str, longest: int) -> None:
-    assert parse(LINE.replace(field, field[0] * longest, 1))
+@pytest.mark.parametrize(("field", "longest"), [("n", rpms.MAX_NAME_LENGTH), ("MIT", rpms.MAX_FIELD_LENGTH)])
+def test_overlong_field_is_rejected(field: str, longest: int) -> None:
+    assert parse_packages(LINE.replace(field, field[0] * longest, 1))
     with pytest.raises(ValueError, match=f"a field has {longest + 1} characters"):
-        parse(LINE.replace(field, field[0] * (longest + 1), 1))
+        parse_packages(LINE.replace(field, field[0] * (longest + 1), 1))
 
 
 _TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"), max_size=40)
@@ -195,10 +195,9 @@ _TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"),
 
 @settings(deadline=None)
 @given(st.one_of(_TEXT, st.lists(_TEXT, min_size=10, max_size=10).map("\x1f".join)))
-def test_whatever_rpm_prints(listed: str) -> None:
-    """Packages of plain values, or a ValueError."""
+def test_any_output_gives_rpms_or_a_value_error(listed: str) -> None:
     try:
-        found = parse(listed)
+        found = parse_packages(listed)
     except ValueError:
         return
     for each in found:
@@ -209,9 +208,9 @@ def test_whatever_rpm_prints(listed: str) -> None:
 
 
 @pytest.mark.parametrize("epoch", ["²", "\u0660", "(none)", "1" * 11])
-def test_an_epoch_that_is_no_number(epoch: str) -> None:
-    assert parse(LINE.replace("\x1f0\x1f", f"\x1f{epoch}\x1f"))[0].component["epoch"] is None
+def test_invalid_epoch_is_ignored(epoch: str) -> None:
+    assert parse_packages(LINE.replace("\x1f0\x1f", f"\x1f{epoch}\x1f"))[0].component["epoch"] is None
 
 
-def test_the_format_has_as_many_fields_as_are_read() -> None:
-    assert FORMAT.count("\x1f") == LINE.count("\x1f")
+def test_query_format_has_the_parsed_fields() -> None:
+    assert QUERY_FORMAT.count("\x1f") == LINE.count("\x1f")

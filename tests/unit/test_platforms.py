@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError
-from fedpkg_container.image.publish.index import lost_in
+from fedpkg_container.image.publish.index import format_warnings
 from fedpkg_container.model.platforms import Platform, platform_of
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, Manifest
@@ -54,7 +54,7 @@ def test_single_image_is_not_searched() -> None:
     assert SINGLE.digest_for(platform_of("s390x")) == SINGLE.digest
 
 
-def test_arguments_for_programs() -> None:
+def test_platform_options_of_programs() -> None:
     assert platform_of("x86_64").options() == ["--arch", "amd64"]
     assert platform_of("aarch64").options("override-") == ["--override-arch", "arm64", "--override-variant", "v8"]
     assert platform_of("riscv64") == Platform("riscv64")
@@ -63,8 +63,8 @@ def test_arguments_for_programs() -> None:
 @pytest.mark.parametrize(
     ("formats", "said"), [(("v2s2",), None), (("v2s2", "oci"), "OCI variant of the image"), (("oci", "v2s2"), "image")]
 )
-def test_a_healthcheck_that_is_lost(formats: tuple[str, ...], said: str | None) -> None:
+def test_lost_healthcheck_gives_a_warning(formats: tuple[str, ...], said: str | None) -> None:
     with_it = {"config": {"Healthcheck": {"Test": ["CMD", "true"]}}}
-    expected = [f"HEALTHCHECK is not in the {said}: the OCI format has no place for it"] if said else []
-    assert lost_in(lambda: with_it, formats) == expected
-    assert lost_in(lambda: {"config": {}}, formats) == []
+    expected = [f"the {said} has no HEALTHCHECK: the OCI format does not support it"] if said else []
+    assert format_warnings(lambda: with_it, formats) == expected
+    assert format_warnings(lambda: {"config": {}}, formats) == []

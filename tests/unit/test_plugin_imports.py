@@ -1,4 +1,4 @@
-"""What the plugins need where a site installs them: a hub and a builder have no rpkg and no client."""
+"""Imports of the plugins: hubs and builders have neither rpkg nor the client's dependencies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import fedpkg_container.koji_plugins
 from tests.support.waiting import PATIENCE
 
 PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
-#: Distributions that only the client and the box need, by the modules that they have.
+#: Modules of packages that only the client and the box need.
 CLIENTS = {"pyrpkg", "git", "argcomplete", "rich", "cheroot", "cryptography", "koji_cli"}
-#: What docs/howto/site.md lets a builder install, and a hub does not.
 BUILDERS = {"dockerfile_parse", "ruamel", "license_expression", "packageurl"}
 _PROGRAM = """
 import importlib.util, sys, types
@@ -38,7 +37,7 @@ assert option_problems({{"git_branch": "main"}}) == []
     ("plugin", "missing"),
     [("hub/hub_containerbuild.py", CLIENTS | BUILDERS), ("builder/builder_containerbuild.py", CLIENTS)],
 )
-def test_a_plugin_is_loaded_without_what_its_side_does_not_have(plugin: str, missing: set[str]) -> None:
+def test_plugin_imports_only_installed_modules(plugin: str, missing: set[str]) -> None:
     program = _PROGRAM.format(missing=missing, path=str(PLUGINS / plugin))
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/"

@@ -1,4 +1,4 @@
-"""What a packager reads when a hub's policy refuses, from what the versions of Koji say of it."""
+"""Messages for builds denied by a hub policy, for all versions of Koji."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ BEGINNING = "policy violation (build_container)"
         (None, None, ""),
     ],
 )
-def test_policy_reason_and_rule(reason: str | None, rule: str | None, said: str) -> None:
+def test_message_names_policy_reason_and_rule(reason: str | None, rule: str | None, said: str) -> None:
     assert policy_refusal("build_container", reason, rule) == BEGINNING + said
 
 
 @pytest.mark.parametrize("line", ["bool scratch !! deny Why", "all :: deny", "bool a && has scratch :: deny c d"])
-def test_the_rule_is_read_as_koji_writes_it(line: str) -> None:
+def test_rule_is_parsed_as_koji_formats_it(line: str) -> None:
     rules = koji.policy.SimpleRuleSet([line], koji.policy.findSimpleTests(vars(koji.policy)))
     rules.apply({"a": True, "scratch": False})
     tests, mark, _ = line.partition(" deny")
@@ -44,24 +44,24 @@ def test_the_rule_is_read_as_koji_writes_it(line: str) -> None:
 
 
 def _policies(folder: Path, text: str) -> None:
-    """Policies of a box, as a call sees them."""
+    """Return the policies of a box, as calls use them."""
     (folder / "hub.conf").write_text(f"[policy]\n{text}\n")
     context.policy = policies.load(folder / "hub.conf")
 
 
-def test_a_test_that_the_box_does_not_have(tmp_path: Path) -> None:
+def test_unsupported_policy_test_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(koji.GenericError, match="missing test handler: package"):
         _policies(tmp_path, "build_container = package x :: allow")
 
 
-def test_an_action_that_is_none(tmp_path: Path) -> None:
+def test_invalid_policy_action_is_rejected(tmp_path: Path) -> None:
     _policies(tmp_path, "build_container = all :: forbid\nchannel = all :: parent")
     assert policies.check_policy("build_container", {}) == (False, "error in policy")
     with pytest.raises(koji.GenericError, match="invalid channel policy"):
         policies.channel_of({"req_channel": "default"})
 
 
-def test_without_a_file_nothing_is_forbidden(tmp_path: Path) -> None:
+def test_everything_is_allowed_without_a_policy_file(tmp_path: Path) -> None:
     context.policy = policies.load(tmp_path / "none")
     assert policies.check_policy("build_container", {}) == (True, "missing policy")
     assert policies.channel_of({"req_channel": "container-binary"}) == "container-binary"

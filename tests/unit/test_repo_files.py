@@ -1,4 +1,4 @@
-"""``.repo`` files: who is asked for them, and which of their repositories are on this machine."""
+"""``.repo`` files: hosts that are contacted, and repositories that are local."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.image.resolve import repo_files
-from fedpkg_container.image.resolve.repo_files import fetch_repo_file, parse
-from fedpkg_container.image.resolve.repositories import KojiFiles
+from fedpkg_container.image.resolve.repo_files import fetch_repo_file, parse_repo_file
+from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.registry.address_guard import AddressGuard
 from tests.support.web import redirecting, serve, trickling
 
@@ -28,18 +28,18 @@ baseurl=https://elsewhere.example.org/$basearch
 
 
 @pytest.fixture
-def koji(tmp_path: Path) -> KojiFiles:
+def koji(tmp_path: Path) -> KojiTopdir:
     folder = tmp_path / "topdir" / "repos" / "tag" / "5" / "x86_64" / "repodata"
     folder.mkdir(parents=True)
     (folder / "repomd.xml").touch()
-    return KojiFiles(tmp_path / "topdir", TOPURL)
+    return KojiTopdir(tmp_path / "topdir", TOPURL)
 
 
-def test_repositories_of_koji_are_taken_from_topdir(koji: KojiFiles) -> None:
+def test_koji_repositories_point_to_the_topdir(koji: KojiTopdir) -> None:
     local = koji.localize("repo-url-1", FILE, "x86_64")
-    assert local.folders == {"repo-url-1-0": koji.topdir / "repos/tag/5/x86_64"}
+    assert local.directories == {"repo-url-1-0": koji.path / "repos/tag/5/x86_64"}
     assert not local.complete
-    sections = parse(local.text)
+    sections = parse_repo_file(local.text)
     assert dict(sections["mine"]) == {
         "name": "mine",
         "baseurl": "file:///etc/yum.repos.d/repo-url-1-0",
@@ -52,13 +52,13 @@ def test_repositories_of_koji_are_taken_from_topdir(koji: KojiFiles) -> None:
 @pytest.mark.parametrize(
     "path", ["repos/tag/5/aarch64", "../../etc", "%2e%2e/%2e%2e/etc", "repos/tag/5/out", "repos/tag/5/x86_64\0"]
 )
-def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiFiles, tmp_path: Path, path: str) -> None:
+def test_other_repositories_keep_their_urls(koji: KojiTopdir, tmp_path: Path, path: str) -> None:
     outside = tmp_path / "outside" / "repodata"
     outside.mkdir(parents=True)
     (outside / "repomd.xml").touch()
-    (koji.topdir / "repos/tag/5/out").symlink_to(tmp_path / "outside")
+    (koji.path / "repos/tag/5/out").symlink_to(tmp_path / "outside")
     local = koji.localize("a", f"[x]\nbaseurl={TOPURL}/{path}\n", "x86_64")
-    assert local.folders == {}
+    assert local.directories == {}
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_what_is_no_repository_below_topdir_stays_where_it_is(koji: KojiFiles, t
         *("64:ff9b::7f00:1", "64:ff9b::a01:203", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2001::1"),
     ],
 )
-def test_addresses_that_builders_do_not_ask(address: str) -> None:
+def test_denied_addresses_are_not_requested(address: str) -> None:
     assert not AddressGuard(["10.0.0.0/8"]).allows(address)
 
 
-def test_own_addresses_are_not_asked_and_others_are() -> None:
+def test_own_addresses_are_denied_and_others_allowed() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attempt:
         attempt.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
         own = attempt.getsockname()[0]
@@ -84,7 +84,7 @@ def test_own_addresses_are_not_asked_and_others_are() -> None:
         assert AddressGuard().allows(address)
 
 
-def test_a_host_that_may_not_be_asked_gets_no_request(tmp_path: Path) -> None:
+def test_denied_host_gets_no_request(tmp_path: Path) -> None:
     (tmp_path / "x.repo").write_text(FILE)
     with serve(tmp_path) as address:
         assert fetch_repo_file(f"{address}/x.repo") == FILE
@@ -94,27 +94,25 @@ def test_a_host_that_may_not_be_asked_gets_no_request(tmp_path: Path) -> None:
             fetch_repo_file(f"{address.replace('127.0.0.1', 'localhost')}/x.repo", guard=AddressGuard())
 
 
-def test_what_is_no_repo_file_is_refused_and_not_shown(tmp_path: Path) -> None:
+def test_invalid_repo_file_is_rejected_without_disclosing_it(tmp_path: Path) -> None:
     (tmp_path / "x.repo").write_text("secret\n")
-    with serve(tmp_path) as address, pytest.raises(RefusedError, match="cannot be read as a .repo file") as caught:
+    with serve(tmp_path) as address, pytest.raises(RefusedError, match="cannot read .* as a .repo file") as caught:
         fetch_repo_file(f"{address}/x.repo")
     assert "secret" not in str(caught.value)
 
 
-def test_redirections_are_followed_and_not_for_ever(tmp_path: Path) -> None:
+def test_redirects_are_followed_up_to_a_limit(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "index.html").write_text(FILE)
     with serve(tmp_path) as address:
         assert fetch_repo_file(f"{address}/folder") == FILE  # the server answers with a redirection to folder/
-    with redirecting() as address, pytest.raises(RefusedError, match="redirected more than"):
+    with redirecting() as address, pytest.raises(RefusedError, match="more than 5 redirects"):
         fetch_repo_file(address)
 
 
 @pytest.mark.parametrize("headers", [b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nX-Slow: "])
-def test_a_server_that_sends_a_byte_now_and_then_has_no_more_time(
-    headers: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(repo_files, "DEADLINE", 1.0)
+def test_slow_server_hits_the_timeout(headers: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repo_files, "FILE_TIMEOUT", 1.0)
     with (
         trickling(headers, b"x", 0.05) as address,
         pytest.raises(RefusedError, match="fetching it: exceeded the time limit of 1 s"),

@@ -1,4 +1,4 @@
-"""SBOMs: valid after SPDX's own library, complete, and the same every time."""
+"""SBOMs: valid according to SPDX's own library, complete and reproducible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from fedpkg_container.image.record.sbom import Described, document
+from fedpkg_container.image.record.sbom import SbomSubject, spdx_document
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
@@ -41,7 +41,7 @@ def details(license_: str = "MIT", vendor: str = "Fedora Project") -> dict[str, 
     return {"license": license_, "vendor": vendor, "source_rpm": "x-1.0-3.fc41.src.rpm"}
 
 
-def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> Described:
+def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> SbomSubject:
     built = BuiltImage(
         arch="x86_64",
         staging="registry.example.org:5000/staging/task-1@" + DIGEST,
@@ -57,13 +57,13 @@ def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> D
         details=[each for _, each in rpms],
         distribution={"id": "fedora", "version": "41"},
     )
-    facts = Described(
+    facts = SbomSubject(
         nvr=NVR("hello-web-container", "1.0", "3"),
         built=built,
         image=ImageReference("registry.example.org:5000", "hello/web", digest=DIGEST),
         go_arch="amd64",
         tag="1.0-3",
-        source=f"git+https://src.example.org/container/hello-web.git#{COMMIT}",
+        source_url=f"git+https://src.example.org/container/hello-web.git#{COMMIT}",
         base=BASE,
         stages=[TOOLS],
         created="2026-01-02T03:04:05Z",
@@ -71,10 +71,10 @@ def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> D
     return replace(facts, **changes)
 
 
-def read(facts: Described, folder: Path) -> dict[str, Any]:
-    """The document, after SPDX's library has found nothing wrong with it."""
+def read(facts: SbomSubject, folder: Path) -> dict[str, Any]:
+    """Return the document, after validation by SPDX's library."""
     path = folder / "x.spdx.json"
-    path.write_bytes(document(facts))
+    path.write_bytes(spdx_document(facts))
     problems = validate_full_spdx_document(parse_file(str(path)))
     assert [problem.validation_message for problem in problems] == []
     content: dict[str, Any] = json.loads(path.read_bytes())
@@ -95,7 +95,7 @@ def relations(content: dict[str, Any]) -> set[tuple[str, str, str]]:
     }
 
 
-def test_an_image_with_its_parents_and_source(tmp_path: Path) -> None:
+def test_image_with_parents_and_source(tmp_path: Path) -> None:
     content = read(described((rpm("bash"), details())), tmp_path)
     assert content["spdxVersion"] == "SPDX-2.3"
     assert content["name"] == "hello-web-container-1.0-3.x86_64"
@@ -118,7 +118,7 @@ def test_an_image_with_its_parents_and_source(tmp_path: Path) -> None:
     }
 
 
-def test_an_rpm(tmp_path: Path) -> None:
+def test_rpm_package(tmp_path: Path) -> None:
     facts = described((rpm("libstdc++", epoch=2), details()), (rpm("other", signature=None), details()), unknown={1})
     content = read(facts, tmp_path)
     found = package(content, "libstdc++")
@@ -146,7 +146,7 @@ def test_an_rpm(tmp_path: Path) -> None:
         ("", "NOASSERTION"),
     ],
 )
-def test_a_license_that_is_an_expression(header: str, declared: str, tmp_path: Path) -> None:
+def test_license_expression_is_kept(header: str, declared: str, tmp_path: Path) -> None:
     content = read(described((rpm("bash"), details(header))), tmp_path)
     assert package(content, "bash")["licenseDeclared"] == declared
     names = [each["licenseId"] for each in content.get("hasExtractedLicensingInfos", [])]
@@ -154,15 +154,14 @@ def test_a_license_that_is_an_expression(header: str, declared: str, tmp_path: P
 
 
 @pytest.mark.parametrize("header", ["GPLv2+ and BSD", "MIT AND", "MIT/X11", "LicenseRef-a_b", "x" * 5000, "((" * 2000])
-def test_a_license_that_is_none_is_kept_as_text(header: str, tmp_path: Path) -> None:
+def test_other_license_is_kept_as_text(header: str, tmp_path: Path) -> None:
     content = read(described((rpm("a"), details(header)), (rpm("b"), details(header))), tmp_path)
     (kept,) = content["hasExtractedLicensingInfos"]
     assert kept["extractedText"] == header
     assert package(content, "a")["licenseDeclared"] == package(content, "b")["licenseDeclared"] == kept["licenseId"]
 
 
-def test_odd_headers(tmp_path: Path) -> None:
-    """What an RPM of anybody's making may say: the document stays valid."""
+def test_unusual_headers_give_a_valid_document(tmp_path: Path) -> None:
     odd = [
         (rpm("a", sigmd5="(none)"), details(vendor="")),
         (rpm("a", sigmd5=""), details(vendor="Evil (a@b.c) \x1b[31m\nTool: x")),
@@ -175,18 +174,18 @@ def test_odd_headers(tmp_path: Path) -> None:
     assert "\x1b" not in json.dumps(content, ensure_ascii=False)
 
 
-def test_an_image_of_nothing(tmp_path: Path) -> None:
+def test_image_without_rpms(tmp_path: Path) -> None:
     content = read(described(base=None, stages=[]), tmp_path)
     assert {kind for _, kind, _ in relations(content)} == {"DESCRIBES", "GENERATED_FROM"}
 
 
-def test_the_same_build_gives_the_same_bytes_and_another_another_namespace() -> None:
+def test_document_is_reproducible_and_namespace_unique() -> None:
     rpms = [(rpm("a"), details("GPLv2+ and BSD")), (rpm("b"), details("BSD or so"))]
-    assert document(described(*rpms)) == document(described(*rpms))
-    other = json.loads(document(described(*rpms, created="2026-01-02T03:04:06Z")))
-    assert other["documentNamespace"] != json.loads(document(described(*rpms)))["documentNamespace"]
+    assert spdx_document(described(*rpms)) == spdx_document(described(*rpms))
+    other = json.loads(spdx_document(described(*rpms, created="2026-01-02T03:04:06Z")))
+    assert other["documentNamespace"] != json.loads(spdx_document(described(*rpms)))["documentNamespace"]
 
 
-def test_credentials_in_the_source_are_not_repeated() -> None:
-    content = document(described(source=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
+def test_credentials_in_the_source_url_are_removed() -> None:
+    content = spdx_document(described(source_url=f"git+https://user:secret@src.example.org/container/x#{COMMIT}"))
     assert b"secret" not in content

@@ -1,4 +1,4 @@
-"""The site's file on the builder: everything that is wrong is named at once."""
+"""Configuration of the builders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.image.config import read_site
+from fedpkg_container.image.config import read_builder_config
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -17,51 +17,43 @@ def _write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_registry_is_enough(tmp_path: Path) -> None:
-    site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\n"))
+def test_only_the_candidate_registry_is_required(tmp_path: Path) -> None:
+    site = read_builder_config(_write(tmp_path, "[registry]\ncandidate = registry.example.org\n"))
     assert site.candidate == "registry.example.org"
     assert site.network == "auto"
     assert site.isolation is None
-    assert site.limits.time == 4 * 3600
-    assert site.generator.name == "fedpkg-container"
+    assert site.limits.build_timeout == 4 * 3600
+    assert site.content_generator.name == "fedpkg-container"
     assert site.formats == ("v2s2",)
     assert site.base_images_keep == 30
     assert (site.access.timeout, site.access.retry_timeout) == (1800, 60)
 
 
-def test_the_deprecated_name_of_retry_timeout_is_accepted_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    site = read_site(_write(tmp_path, "[registry]\ncandidate = registry.example.org\npatience = 7\n"))
-    assert site.access.retry_timeout == 7
-    assert "warning: [registry] patience is deprecated; use retry_timeout instead" in caplog.text
-
-
-def test_labels_keep_their_spelling(tmp_path: Path) -> None:
+def test_labels_are_case_sensitive(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[labels]\nvendor = The Site\nio.Example = 50%\n"
-    assert read_site(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
+    assert read_builder_config(_write(tmp_path, text)).labels == {"vendor": "The Site", "io.Example": "50%"}
 
 
-def test_packages_of_repositories(tmp_path: Path) -> None:
+def test_components_and_reserved_repositories(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[components]\nTools++ = a-container b\ncontainer/x = y\n"
-    site = read_site(_write(tmp_path, f"{text}[repositories]\nfedora/x = y\n"))
+    site = read_builder_config(_write(tmp_path, f"{text}[repositories]\nfedora/x = y\n"))
     assert site.components == {"Tools++": ("a-container", "b"), "container/x": ("y",)}
     assert site.repositories == {"fedora/x": ("y",)}
 
 
-def test_formats_in_the_order_that_counts(tmp_path: Path) -> None:
+def test_formats_keep_their_order(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\nformats = oci v2s2\n[engine]\nbase_images_keep = 0\n"
-    site = read_site(_write(tmp_path, text))
+    site = read_builder_config(_write(tmp_path, text))
     assert site.formats == ("oci", "v2s2")
     assert site.base_images_keep == 0
 
 
-def test_an_isolation_that_was_chosen(tmp_path: Path) -> None:
+def test_configured_isolation(tmp_path: Path) -> None:
     text = "[registry]\ncandidate = r.example.org\n[engine]\nisolation = oci\nruntime = crun\n"
-    assert read_site(_write(tmp_path, text)).isolation == Isolation("crun")
+    assert read_builder_config(_write(tmp_path, text)).isolation == Isolation("crun")
 
 
-def test_every_wrong_value_is_named(tmp_path: Path) -> None:
+def test_all_invalid_options_are_reported(tmp_path: Path) -> None:
     text = """\
 [registry]
 certificates = /no/such/folder
@@ -84,7 +76,7 @@ Hello = hello-container
 a = b
 """
     with pytest.raises(ConfigurationError) as caught:
-        read_site(_write(tmp_path, text))
+        read_builder_config(_write(tmp_path, text))
     for problem in (
         "[registry] candidate is missing",
         "[registry] certificates = /no/such/folder: no such file or directory",
@@ -95,16 +87,30 @@ a = b
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, at least 1",
         "[limits] build_size = much: must be a size, e.g. 500M or 10G",
-        "[components] tools/../x names no repository: it must consist of letters",
+        "[components] tools/../x is not a valid repository: it must consist of letters",
         "[components] hello lists no package",
         "[components] other = .x: must consist of letters",
-        "[repositories] Hello names no repository: it must consist of lower-case",
+        "[repositories] Hello is not a valid repository: it must consist of lower-case",
         "[colours]: unknown section (known: registry, engine, limits, ",
     ):
         assert problem in caught.value.reason
     assert "secret" not in caught.value.reason
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "seconds", "warnings"),
+    [("retry_timeout = 7", 7, 0), ("patience = 7", 7, 1), ("patience = 7\nretry_timeout = 8", 8, 1)],
+)
+def test_old_name_of_retry_timeout_is_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: str, seconds: int, warnings: int
+) -> None:
+    config = read_builder_config(_write(tmp_path, f"[registry]\ncandidate = r.example.org\n{options}\n"))
+    assert config.access.retry_timeout == seconds
+    assert [record.getMessage() for record in caplog.records] == [
+        "warning: [registry] patience is deprecated; use retry_timeout instead"
+    ] * warnings
+
+
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read .*missing.conf"):
-        read_site(tmp_path / "missing.conf")
+        read_builder_config(tmp_path / "missing.conf")

@@ -13,7 +13,7 @@ from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.config import Lookaside
 from fedpkg_container.image.resolve import lookaside, source
-from fedpkg_container.image.resolve.source import fetch, forget_history
+from fedpkg_container.image.resolve.source import fetch_checkout, forget_history
 from fedpkg_container.model.options import has_password, source_problem, source_repository_url
 from fedpkg_container.process import Completed, run
 from tests.support.sources import scm
@@ -45,7 +45,7 @@ def test_what_a_worker_prints_instead_of_a_commit(
     """It is not recorded as one, nor given to the tasks of the architectures or to the log."""
     monkeypatch.setattr(source, "run", lambda *_, **__: Completed(0, printed.encode(), b""))
     with pytest.raises(BuildFailedError, match=r"which is not a commit|cannot be fetched") as raised:
-        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+        fetch_checkout(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
     assert "\n" not in raised.value.reason
 
 
@@ -67,7 +67,7 @@ def test_user_name_in_source_url_is_kept() -> None:
 )
 def test_invalid_sources(workspace: Workspace, url: str, reason: str) -> None:
     with pytest.raises(BuildFailedError, match=reason) as caught:
-        fetch(SCM(url), workspace, lambda _: None)
+        fetch_checkout(SCM(url), workspace, lambda _: None)
     assert caught.value.solution
     assert not (workspace.work / "source").exists()
 
@@ -89,9 +89,9 @@ def test_a_source_is_recorded_with_its_commit_and_time(tmp_path: Path, workspace
     git("commit", "--quiet", "--allow-empty", "--message=second")
     wanted = commit if revision == "a commit" else git("rev-parse", "HEAD")
     url = scm("git+file://", "", str(repository), commit if revision == "a commit" else revision)
-    source = fetch(url, workspace, lambda _: None)
-    assert (source.url, source.time) == (f"git+file://{repository}#{wanted}", 1700000000)
-    assert (source.folder / "Dockerfile").is_file()
+    checkout = fetch_checkout(url, workspace, lambda _: None)
+    assert (checkout.source_url, checkout.time) == (f"git+file://{repository}#{wanted}", 1700000000)
+    assert (checkout.path / "Dockerfile").is_file()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_source_is_recorded_with_its_commit_and_time(tmp_path: Path, workspace
         ("git+https://src.example.org/x?a:b@c#1", False),
     ],
 )
-def test_passwords(url: str, has: bool) -> None:
+def test_passwords_in_source_urls_are_detected(url: str, has: bool) -> None:
     assert has_password(url) is has
 
 
@@ -131,7 +131,7 @@ def test_a_checkout_that_git_replaces_with_a_link_is_not_read(
 
     monkeypatch.setattr(source, "run", run)
     with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
-        fetch(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
+        fetch_checkout(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
 
 
 def test_a_checkout_that_a_download_replaces_with_a_link_is_not_read(
@@ -144,10 +144,10 @@ def test_a_checkout_that_a_download_replaces_with_a_link_is_not_read(
         folder.rename(folder.with_name("moved"))
         folder.symlink_to(outside)
 
-    monkeypatch.setattr(lookaside, "_fetch", replace)
+    monkeypatch.setattr(lookaside, "_fetch_file", replace)
     url = "git+https://src.example.org/container/x"
     with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
-        lookaside.fetch(folder, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
+        lookaside.fetch_sources(folder, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
 
 
 def test_what_is_deleted_of_a_checkout_is_not_the_builders(workspace: Workspace, outside: Path) -> None:

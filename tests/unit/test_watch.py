@@ -1,4 +1,4 @@
-"""What a build may use of its builder."""
+"""Limits of a build: disk, time and log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from fedpkg_container.engines.storage import size_of
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.limits import DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
@@ -24,7 +24,7 @@ def _write(path: Path, size: int) -> None:
     path.write_bytes(os.urandom(size))
 
 
-def test_what_is_on_disk_counts_and_holes_do_not(tmp_path: Path) -> None:
+def test_allocated_blocks_count_and_holes_do_not(tmp_path: Path) -> None:
     _write(tmp_path / "deep" / "merged" / "file", MB)
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(100 * MB)
@@ -32,7 +32,7 @@ def test_what_is_on_disk_counts_and_holes_do_not(tmp_path: Path) -> None:
     assert MB <= size_of(tmp_path) < 2 * MB
 
 
-def test_what_lies_very_deep_counts(tmp_path: Path) -> None:
+def test_deeply_nested_files_count(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     for _ in range(300):
         os.mkdir("x" * 20, dir_fd=descriptor)
@@ -46,8 +46,8 @@ def test_what_lies_very_deep_counts(tmp_path: Path) -> None:
     subprocess.run(["rm", "-rf", str(tmp_path / ("x" * 20))], check=True)  # pytest could not
 
 
-def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:
-    watch = Watch(tmp_path, Limits(size=4 * MB, free=0))
+def test_build_above_its_size_limit_fails_at_once(tmp_path: Path) -> None:
+    watch = DiskMonitor(tmp_path, Limits(build_size=4 * MB, free_space=0))
     watch.check()
     _write(tmp_path / "some", MB)
     watch.check()
@@ -56,23 +56,23 @@ def test_a_build_that_writes_too_much_is_ended_at_once(tmp_path: Path) -> None:
         watch.check()
 
 
-def test_a_full_file_system_ends_a_build(tmp_path: Path) -> None:
+def test_full_file_system_fails_the_build(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    Watch(tmp_path, Limits(size=sys.maxsize, free=free // 2)).check()
-    with pytest.raises(BuildFailedError, match="the builder has only .* left"):
-        Watch(tmp_path, Limits(size=sys.maxsize, free=free * 2)).check()
+    DiskMonitor(tmp_path, Limits(build_size=sys.maxsize, free_space=free // 2)).check()
+    with pytest.raises(BuildFailedError, match="the builder has only .* of free disk space"):
+        DiskMonitor(tmp_path, Limits(build_size=sys.maxsize, free_space=free * 2)).check()
 
 
-def test_container_yaml_can_ask_for_time_up_to_the_longest() -> None:
-    limits = Limits(time=100, longest=200)
-    assert [limits.seconds(wanted) for wanted in (0, 50, 150, 500)] == [100, 50, 150, 200]
+def test_buildtime_limit_is_capped() -> None:
+    limits = Limits(build_timeout=100, build_timeout_max=200)
+    assert [limits.timeout_for(wanted) for wanted in (0, 50, 150, 500)] == [100, 50, 150, 200]
 
 
-def test_output_is_limited_and_our_own_lines_are_not(tmp_path: Path) -> None:
+def test_only_build_output_is_limited(tmp_path: Path) -> None:
     with BuildLog(tmp_path / "log") as log:
-        log.longest = 10
-        log.output(b"0123456789")
+        log.max_bytes = 10
+        log.append_output(b"0123456789")
         with pytest.raises(BuildFailedError, match="the build printed more than"):
-            log.output(b"more")
-        log.say("why it failed")
+            log.append_output(b"more")
+        log.report("why it failed")
     assert (tmp_path / "log").read_text() == "0123456789\nwhy it failed\n"

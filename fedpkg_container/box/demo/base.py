@@ -13,10 +13,10 @@ from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
-from fedpkg_container.image.base.base_import import BaseImport, workshop
+from fedpkg_container.image.base.base_import import BaseImport, import_context
 from fedpkg_container.image.base.identity import identify
-from fedpkg_container.image.base.source import open_source
-from fedpkg_container.image.config import read_site
+from fedpkg_container.image.base.source import open_base_source
+from fedpkg_container.image.config import read_builder_config
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -126,15 +126,15 @@ def install(rpms: list[Path], root: Path) -> None:
 
 def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1") -> str:
     """Make the base image of these RPMs, and bring it into Koji and the registry; its pull spec by tag."""
-    account = read_site(box.layout.builder(box.layout.builders[0]) / "builder_containerbuild.conf")
+    account = read_builder_config(box.layout.builder(box.layout.builders[0]) / "builder_containerbuild.conf")
     nvr = NVR(COMPONENT, version, release)
     session = box.session(CONTENT_GENERATOR)
-    with workshop(account.state, account.access) as shop:
+    with import_context(account.state, account.access) as shop:
         archive = _archive(shop.engine, rpms, nvr)
-        source = open_source(str(archive), shop.engine.workspace, lambda _: account.access)
+        source = open_base_source(str(archive), shop.engine.workspace, lambda _: account.access)
         importer = BaseImport(
             session=session,
-            generator=account.generator.name,
+            generator=account.content_generator.name,
             candidate=account.candidate,
             engine=shop.engine,
             log=shop.log,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fedpkg_container.commands.registry.arguments import add_koji_tag, complete_files, koji_tag
 
 if TYPE_CHECKING:
-    from fedpkg_container.image.base.base_import import Imported
+    from fedpkg_container.image.base.base_import import ImportedImage
     from fedpkg_container.registry.config import DistributionSite
 
 HELP = "import a base image into Koji and the candidate registry"
@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
     from fedpkg_container.commands.terminal import print_stderr
     from fedpkg_container.hub.session import hub_errors, logged_in
-    from fedpkg_container.image.base.base_import import BaseImport, workshop
+    from fedpkg_container.image.base.base_import import BaseImport, import_context
     from fedpkg_container.image.base.identity import identify
-    from fedpkg_container.image.base.source import open_source
+    from fedpkg_container.image.base.source import open_base_source
 
     account, candidates = site.importer, site.candidates
-    with workshop(account.state, candidates.access, (lambda _: None) if arguments.json else print_stderr) as shop:
-        source = open_source(arguments.image, shop.engine.workspace, site.access, site.limits)
+    with import_context(account.state, candidates.access, (lambda _: None) if arguments.json else print_stderr) as shop:
+        source = open_base_source(arguments.image, shop.engine.workspace, site.access, site.limits)
         identity = identify(source, arguments.nvr, arguments.repository)
         with logged_in(site.profile, account) as session, hub_errors(session.baseurl):
             importer = BaseImport(
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
                 candidate=candidates.registry,
                 engine=shop.engine,
                 log=shop.log,
-                stored=account.archives,
+                store_archives=account.archives,
                 koji_tag=koji_tag(arguments) or _destination(session, arguments.target),
             )
             imported = importer.run(source, identity)
@@ -78,7 +78,7 @@ def _destination(session: Any, target: str) -> str:
     return str(build_target["dest_tag_name"])
 
 
-def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
+def _show(imported: ImportedImage, *, in_tag: bool, as_json: bool) -> None:
     from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
 
     if as_json:
@@ -86,14 +86,14 @@ def _show(imported: Imported, *, in_tag: bool, as_json: bool) -> None:
             "version": 1,
             "nvr": str(imported.nvr),
             "build": imported.build_id,
-            "image": str(imported.image),
+            "image": str(imported.index),
             "arches": list(imported.arches),
-            "was_there": imported.was_there,
+            "was_there": imported.existed,
             "warnings": list(imported.warnings),
         })  # fmt: skip
         return
     print_stderr(*(f"warning: {warning}" for warning in imported.warnings))
-    had = "already imported" if imported.was_there else "imported"
-    print_lines(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.image))
-    if not in_tag and not imported.was_there:
+    had = "already imported" if imported.existed else "imported"
+    print_lines(f"{imported.nvr} {had} (build {imported.build_id}, {', '.join(imported.arches)})", str(imported.index))
+    if not in_tag and not imported.existed:
         print_stderr(f"it is in no Koji tag: koji tag-build TAG {imported.nvr}")

@@ -1,1 +1,1 @@
-"""Importing base images into Koji, so that builds on them have a recorded parent."""
+"""Import of base images into Koji, so that builds on them have a recorded parent."""

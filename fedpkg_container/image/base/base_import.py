@@ -1,4 +1,4 @@
-"""Importing a base image into Koji and the candidate registry, so that builds on it have a recorded parent."""
+"""Import of a base image into Koji and the candidate registry."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
-from fedpkg_container.image.base.identity import BaseIdentity, labelled
-from fedpkg_container.image.base.source import BaseSource, Member
+from fedpkg_container.image.base.identity import BaseIdentity, nvr_from_labels
+from fedpkg_container.image.base.source import ArchImage, BaseSource
 from fedpkg_container.image.base.tags import BaseTags
-from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.inspect.buildroot import buildroot
-from fedpkg_container.image.inspect.describe import describe, found_in
-from fedpkg_container.image.publish.archive import described_file
-from fedpkg_container.image.record.attachments import Documents, Made, Origin
-from fedpkg_container.image.record.koji_import import Importing, upload_folder
-from fedpkg_container.image.record.metadata import Provenance, Published
-from fedpkg_container.image.resolve.names import FloatingTags, Tags
+from fedpkg_container.image.building.log import BuildLog, EchoedLog
+from fedpkg_container.image.inspect.buildroot import describe_buildroot
+from fedpkg_container.image.inspect.describe import describe_image, inspect_image
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.arch_files import file_metadata
+from fedpkg_container.image.record.attachments import AttachmentBuilder, Attachments, ImageOrigin
+from fedpkg_container.image.record.koji_import import ContentGeneratorImport, create_upload_directory
+from fedpkg_container.image.record.metadata import Provenance
+from fedpkg_container.image.resolve.names import BuildTags, RequestedFloatingTags
 from fedpkg_container.locking import locked
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
@@ -45,32 +46,23 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What an import works with."""
+class ImportContext:
+    """Engine and log of an import."""
 
     engine: Buildah
     log: BuildLog
 
 
-class _ShownLog(BuildLog):
-    """A log whose lines somebody sees."""
-
-    show: Callable[[str], None]
-
-    def line(self, text: bytes | str) -> None:
-        """Add a line."""
-        super().line(text)
-        self.show(text if isinstance(text, str) else text.decode(errors="replace"))
-
-
 @contextlib.contextmanager
-def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _: None) -> Iterator[Workshop]:
-    """A place to import in; nothing stays there.
+def import_context(
+    state: Path, access: Access, show: Callable[[str], None] = lambda _: None
+) -> Iterator[ImportContext]:
+    """Provide a workspace for an import, which is removed afterwards.
 
-    :param state: folder of builds; a builder may share it
-    :param access: how the candidate registry is reached
-    :param show: gets each line of the log
-    :raises FedpkgContainerError: another import runs on this machine
+    :param state: state directory; builders may share it
+    :param access: access to the candidate registry
+    :param show: called with each line of the log
+    :raises FedpkgContainerError: if another import is running on this machine
     """
     rootless.enter()
     workspaces = Workspaces(state)
@@ -79,33 +71,31 @@ def workshop(state: Path, access: Access, show: Callable[[str], None] = lambda _
             stack.enter_context(locked(state / "import.lock", wait=False))
         except BlockingIOError:
             raise FedpkgContainerError(
-                f"another import runs on this machine, in {state}", solution="wait for it to end"
+                f"another import is running on this machine, in {state}", solution="wait until it has finished"
             ) from None
         workspace = stack.enter_context(workspaces.open("import"))
-        log = _ShownLog(workspace.folder / "import-base.log")
-        log.show = show
-        stack.enter_context(log)
-        # Nothing is executed: no runtime is needed.
-        yield Workshop(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
+        log = stack.enter_context(EchoedLog(workspace.folder / "import-base.log", show))
+        # Nothing is executed, so the runtime need not be installed.
+        yield ImportContext(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
 
 
-#: The floating tags that a base image asks for.
-FLOATING = ("version", "latest")
+#: Sources of a base image's floating tags.
+FLOATING_TAGS = ("version", "latest")
 
 
 @dataclass(frozen=True)
-class Imported:
-    """What an import ended in.
+class ImportedImage:
+    """The result of an import.
 
-    :param image: its list of arches in the candidate registry, by digest
-    :param was_there: whether Koji had it before
+    :param index: image index in the candidate registry, by digest
+    :param existed: whether Koji already had the image
     """
 
     nvr: NVR
     build_id: int
-    image: ImageReference
+    index: ImageReference
     arches: tuple[str, ...]
-    was_there: bool
+    existed: bool
     warnings: tuple[str, ...] = ()
 
 
@@ -113,12 +103,12 @@ class Imported:
 class BaseImport:
     """Imports base images.
 
-    :param session: logged in as who imports
+    :param session: hub session of the user who imports
     :param generator: name of the content generator
-    :param candidate: the registry, host and port; the engine's access is for it
-    :param stored: whether Koji stores the images' archives, or only their description
-    :param koji_tag: the tag of Koji that the build gets; empty for none
-    :param after: called after each step
+    :param candidate: candidate registry, host and port; ``engine`` has access to it
+    :param store_archives: whether Koji stores the images' archives, or only their metadata
+    :param koji_tag: Koji tag for the build; empty for none
+    :param on_step: called after each step
     """
 
     session: Any
@@ -126,35 +116,37 @@ class BaseImport:
     candidate: str
     engine: Buildah
     log: BuildLog
-    stored: bool = True
+    store_archives: bool = True
     koji_tag: str = ""
-    after: Callable[[str], None] = lambda _: None
+    on_step: Callable[[str], None] = lambda _: None
 
-    def run(self, source: BaseSource, identity: BaseIdentity) -> Imported:
-        """Import; when Koji has this very image under this NVR, only what is missing of its tags is set.
+    def run(self, source: BaseSource, identity: BaseIdentity) -> ImportedImage:
+        """Import an image; if Koji already has it under this NVR, only set missing tags.
 
-        :raises RefusedError: the NVR or the repository is that of something else, or the tag does not list the package
-        :raises BuildFailedError: another import of it, or a build, is under way; or it is imported, and not tagged
-        :raises RegistryError: the candidate registry cannot be reached, or refuses
+        :raises RefusedError: if the NVR or repository belongs to something else, or the Koji tag does not list the
+            package
+        :raises BuildFailedError: if another import or build of this NVR is running, or the imported build cannot be
+            tagged
+        :raises RegistryError: if the candidate registry is unavailable or refuses a request
         """
         tags = self._tags(ImageReference(self.candidate, identity.repository))
-        tags.check(identity.nvr)
+        tags.check_koji_tag(identity.nvr)
         build = self.session.getBuild(str(identity.nvr))
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"]:
             return self._resume(build, source, identity.nvr)
-        self._check_twin(source, identity.nvr)
+        self._check_duplicate(source, identity.nvr)
         tags.check_repository(identity.nvr, source)
         started = time.time()
         reservations = ImportReservations(self.session, self.generator)
         nvr = identity.nvr
-        reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.shown)
-        self.log.say(f"reserved {nvr} (build {reservation.build_id})")
-        self.after("reserved")
+        reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.display_name)
+        self.log.report(f"reserved {nvr} (build {reservation.build_id})")
+        self.on_step("reserved")
         try:
             return self._import(source, identity, reservation, started)
         except BaseException:
             with shield_signals():
-                self._refund(reservations, reservation)
+                self._refund_reservation(reservations, reservation)
             raise
 
     def _tags(self, repository: ImageReference) -> BaseTags:
@@ -164,112 +156,122 @@ class BaseImport:
     def _registry(self) -> Registry:
         return Registry(self.engine.access)
 
-    def _refund(self, reservations: ImportReservations, reservation: Reservation) -> None:
-        """Give the NVR back, unless it was imported; what cannot be given back now the next import takes over."""
+    def _refund_reservation(self, reservations: ImportReservations, reservation: Reservation) -> None:
+        """Release the NVR, unless the build was imported; a failure is left to the next import, which takes over."""
         try:
             build = self.session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 reservations.refund(reservation, canceled=False)
         except (koji.GenericError, requests.RequestException) as error:
-            logger.warning("%s could not be given back: %s", reservation.nvr, error)
+            logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
-    def _check_twin(self, source: BaseSource, nvr: NVR) -> None:
-        """Refuse what Koji has under the NVR that its labels say: a digest is to lead to one build.
+    def _check_duplicate(self, source: BaseSource, nvr: NVR) -> None:
+        """Check that Koji does not have the image under the NVR of its labels: a digest must lead to one build.
 
-        :raises RefusedError: it is recorded there
+        :raises RefusedError: if it does
         """
-        own = labelled(source)
-        build = self.session.getBuild(str(own)) if own and own != nvr else None
+        labeled_nvr = nvr_from_labels(source)
+        build = self.session.getBuild(str(labeled_nvr)) if labeled_nvr and labeled_nvr != nvr else None
         if build and build["state"] == koji.BUILD_STATES["COMPLETE"] and _is_of(build, source):
             raise RefusedError(
-                f"{source.shown} is {own} already (build {build['id']})",
-                solution="leave --nvr out; or build on it as it is",
+                f"{source.display_name} is already imported as {labeled_nvr} (build {build['id']})",
+                solution="omit --nvr; or build on the existing image",
             )
 
-    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> Imported:
-        """Finish what an earlier import recorded."""
+    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> ImportedImage:
+        """Finish an import whose build is already recorded."""
         recorded = RecordedImage.of(build)
         if not _is_of(build, source) or recorded.by_digest is None:
             raise RefusedError(
-                f"{nvr} is another image already (build {build['id']})",
+                f"{nvr} already exists with another image (build {build['id']})",
                 solution="choose another release: --nvr NAME-VERSION-RELEASE",
             )
-        self.log.say(f"{nvr} is this image already (build {build['id']})")
+        self.log.report(f"{nvr} is already imported (build {build['id']})")
         tags = self._tags(recorded.by_digest.tagged(""))
         tags.check_repository(nvr, source)
-        tags.settle(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
-        return Imported(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), was_there=True)
+        tags.set_missing_tags(build["id"], nvr, recorded.by_digest, sorted(recorded.floating_tags))
+        return ImportedImage(nvr, build["id"], recorded.by_digest, tuple(source.image_ids), existed=True)
 
-    def _import(self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float) -> Imported:
+    def _import(
+        self, source: BaseSource, identity: BaseIdentity, reservation: Reservation, started: float
+    ) -> ImportedImage:
         nvr = identity.nvr
-        tags = Tags(
-            str(UniqueTag(reservation.build_id, started, IMPORT)), nvr.primary_tag, FloatingTags(FLOATING).of(nvr)
+        tags = BuildTags(
+            str(UniqueTag(reservation.build_id, started, IMPORT)),
+            nvr.primary_tag,
+            RequestedFloatingTags(FLOATING_TAGS).of(nvr),
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
-        self.after("published")
-        upload = upload_folder(self.session, f"import-{reservation.build_id}")
-        images = [self._look_into(each, published, nvr, upload) for each in source.members]
-        said = Documents(self.session, self._registry, Origin(copied=source.reference), self.log).make(
-            nvr, published, images, started
-        )
-        self.after("documented")
-        provenance = self._provenance(source, nvr, started, said)
-        importing = Importing(self.session, self.log, self.after)
-        importing.run(provenance, published, images, reservation, upload, said.documents)
+        self.on_step("published")
+        upload_directory = create_upload_directory(self.session, f"import-{reservation.build_id}")
+        images = [self._inspect_and_upload(image, published, nvr, upload_directory) for image in source.arch_images]
+        attachments = AttachmentBuilder(
+            self.session, self._registry, ImageOrigin(copy_of=source.reference), self.log
+        ).create(nvr, published, images, started)
+        self.on_step("documented")
+        provenance = self._provenance(source, nvr, started, attachments)
+        importing = ContentGeneratorImport(self.session, self.log, self.on_step)
+        importing.run(provenance, published, images, reservation, upload_directory, attachments.files)
         image = published.repository.at(published.digest)
-        self._tags(published.repository).settle(reservation.build_id, nvr, image, tags.floating)
-        warnings = [f"{each.arch}: there are no RPMs in it" for each in images if not each.components]
-        return Imported(
+        self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
+        warnings = [f"{image.arch}: the image has no RPMs" for image in images if not image.components]
+        return ImportedImage(
             nvr,
             reservation.build_id,
             image,
             tuple(source.image_ids),
-            was_there=False,
-            warnings=(*warnings, *said.warnings),
+            existed=False,
+            warnings=(*warnings, *attachments.warnings),
         )
 
-    def _publish(self, source: BaseSource, repository: ImageReference, tags: Tags) -> Published:
-        """Bring the image to the candidate registry, under a tag that nobody else has; one image becomes a list."""
+    def _publish(self, source: BaseSource, repository: ImageReference, tags: BuildTags) -> PublishedIndex:
+        """Copy the image to the candidate registry, under a unique tag; a single image becomes an index."""
         unique = repository.tagged(tags.unique)
-        self.log.say(f"bringing {source.shown} to {unique}")
+        self.log.report(f"copying {source.display_name} to {unique}")
         self._registry.copy_image(source.transport, source.options, unique, preserve_digests=bool(source.digest))
-        with self._registry.repository(unique) as there:
-            manifest = there.manifest(tags.unique)
-            others = {}
+        with self._registry.repository(unique) as target:
+            manifest = target.manifest(tags.unique)
+            other_indexes = {}
             if not manifest.is_index:
-                others = {manifest.media_type: manifest.digest}
-                manifest = _list_of(manifest, source.members[0])
-                there.put_manifest(tags.unique, manifest)
-        published = Published(repository, manifest.digest, manifest.media_type, tags, others=others)
-        self.log.say(f"published {published.by_digest}")
+                other_indexes = {manifest.media_type: manifest.digest}
+                manifest = _index_of(manifest, source.arch_images[0])
+                target.put_manifest(tags.unique, manifest)
+        published = PublishedIndex(repository, manifest.digest, manifest.media_type, tags, other_indexes=other_indexes)
+        self.log.report(f"published {published.by_digest}")
         return published
 
-    def _look_into(self, member: Member, published: Published, nvr: NVR, upload: str) -> BuiltImage:
-        """One arch: its RPMs are read from its files, and it is uploaded as an archive."""
-        platform = platform_of(member.arch)
-        base = self.engine.bases.pull(published.repository.at(published.digest), platform)
-        exact = ImageReference.parse(base.name)
-        folder = self.engine.folder / member.arch
-        folder.mkdir()
-        target = folder / f"{nvr}.{member.arch}.tar.gz"
+    def _inspect_and_upload(
+        self, arch_image: ArchImage, published: PublishedIndex, nvr: NVR, upload_directory: str
+    ) -> BuiltImage:
+        """Describe the image of one architecture, and upload it as an archive."""
+        platform = platform_of(arch_image.arch)
+        base_image = self.engine.bases.pull(published.repository.at(published.digest), platform)
+        reference = ImageReference.parse(base_image.name)
+        directory = self.engine.folder / arch_image.arch
+        directory.mkdir()
+        archive = directory / f"{nvr}.{arch_image.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=sanitize_tag(published.tags.primary))
-        with self.engine.exporting(base.name, [], archive=name) as exporting:
-            found = found_in(self.engine, base.image_id)
-            self.log.say(f"{member.arch}: the image holds {len(found['components'])} RPMs")
-            built = describe(self._registry, member.arch, exact, **found, buildroot=buildroot(member.arch))
-            if built.image_id != member.image_id:
-                raise RegistryError(f"{exact} is not the image that was brought there: {built.image_id}")
-            exporting.save(target)
-        below = f"{member.arch}-{uuid.uuid4().hex[:12]}"
-        self.log.say(f"uploading {target.name}")
-        self.session.uploadWrapper(str(target), f"{upload}/{below}")
-        self.after(f"uploaded {member.arch}")
-        return replace(built, files=[described_file(target, "docker-image", relpath=below)])
+        with self.engine.exporting(base_image.name, [], archive=name) as exporting:
+            contents = inspect_image(self.engine, base_image.image_id)
+            self.log.report(f"{arch_image.arch}: the image has {len(contents.packages)} RPMs")
+            image = describe_image(
+                self._registry, arch_image.arch, reference, contents, buildroot=describe_buildroot(arch_image.arch)
+            )
+            if image.image_id != arch_image.image_id:
+                raise RegistryError(
+                    f"{reference} has image ID {image.image_id} instead of {arch_image.image_id} after the copy"
+                )
+            exporting.save(archive)
+        relpath = f"{arch_image.arch}-{uuid.uuid4().hex[:12]}"
+        self.log.report(f"uploading {archive.name}")
+        self.session.uploadWrapper(str(archive), f"{upload_directory}/{relpath}")
+        self.on_step(f"uploaded {arch_image.arch}")
+        return replace(image, files=[file_metadata(archive, "docker-image", relpath=relpath)])
 
-    def _provenance(self, source: BaseSource, nvr: NVR, started: float, said: Made) -> Provenance:
+    def _provenance(self, source: BaseSource, nvr: NVR, started: float, attachments: Attachments) -> Provenance:
         return Provenance(
             nvr=nvr,
-            source=source.shown,
+            source_url=source.display_name,
             task_id=None,
             owner=self.session.getLoggedInUser()["name"],
             generator=self.generator,
@@ -280,21 +282,21 @@ class BaseImport:
             isolated=False,
             repository_urls=[],
             help_file="",
-            stored=self.stored,
-            sbom=said.sbom,
-            imported={"from": source.shown, "images": source.image_ids},
+            store_archives=self.store_archives,
+            sbom=attachments.sbom,
+            imported={"from": source.display_name, "images": source.image_ids},
         )
 
 
 def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
-    """Whether Koji recorded this very image of a build; of an import it knows the images of its arches, too."""
+    """Return whether Koji recorded this image for a build, comparing digests and, for an import, image IDs."""
     imported = image_metadata(build).get("imported") or {}
     if imported.get("images") == source.image_ids:
         return True
     return bool(source.digest) and source.digest in RecordedImage.of(build).digests
 
 
-def _list_of(manifest: Manifest, member: Member) -> Manifest:
-    kind = MANIFEST_LIST if manifest.media_type == MANIFEST else OCI_INDEX
-    listed = {**manifest.descriptor, "platform": dict(member.platform)}
-    return Manifest.of({"schemaVersion": 2, "mediaType": kind, "manifests": [listed]})
+def _index_of(manifest: Manifest, arch_image: ArchImage) -> Manifest:
+    media_type = MANIFEST_LIST if manifest.media_type == MANIFEST else OCI_INDEX
+    descriptor = {**manifest.descriptor, "platform": dict(arch_image.platform)}
+    return Manifest.of({"schemaVersion": 2, "mediaType": media_type, "manifests": [descriptor]})

@@ -1,4 +1,4 @@
-"""A base image that somebody names: in a registry, or in a file; which images of which arches it has."""
+"""The source of a base image, in a registry or an archive, and its image for each architecture."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import Descriptor, ImageConfiguration, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 
-#: The most images of a list.
-MOST_ARCHES = 64
-#: What configurations of images are called; artifacts have others.
-_CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+#: Limit of images in an index.
+MAX_ARCHES = 64
+#: Media types of image configurations; those of other artifacts differ.
+_CONFIGURATION_TYPES = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
 
-class Images(Protocol):
-    """Where manifests and configurations are: a repository, or a folder."""
+class ImageStore(Protocol):
+    """A source of manifests and configurations: a repository, or a directory."""
 
     def manifest(self, name: str) -> Manifest:
-        """A manifest by digest."""
+        """Return a manifest by digest."""
 
     def blob(self, blob: Descriptor) -> bytes:
-        """A small blob."""
+        """Return a small blob."""
 
 
 @dataclass(frozen=True)
-class Member:
-    """The image of one arch.
+class ArchImage:
+    """The image of one architecture.
 
-    :param arch: Koji's name
-    :param platform: as lists name it
-    :param image_id: digest of its configuration
+    :param arch: Koji's name of the architecture
+    :param platform: from the index, or else from the configuration
+    :param image_id: digest of the configuration
     """
 
     arch: str
@@ -49,68 +49,68 @@ class Member:
 
 @dataclass(frozen=True)
 class BaseSource:
-    """Where a base image comes from.
+    """The source of a base image.
 
-    :param shown: what it is called, with its digest where it is in a registry
-    :param transport: as skopeo names it
-    :param options: skopeo's, for reading it
-    :param reference: the image by digest; None where it is in a file
-    :param digest: of its list, or of its one image; empty where a registry gives it another one
+    :param display_name: name for messages, with the digest if it is in a registry
+    :param transport: source for skopeo, e.g. ``docker://…``
+    :param options: skopeo options for reading it
+    :param reference: the image by digest; None if it is in a file
+    :param digest: of the index or single image; empty if its digest changes when it is pushed
     """
 
-    shown: str
+    display_name: str
     transport: str
-    members: tuple[Member, ...]
+    arch_images: tuple[ArchImage, ...]
     options: tuple[str, ...] = ()
     reference: ImageReference | None = None
     digest: str = ""
 
     @property
     def image_ids(self) -> dict[str, str]:
-        """Koji's name of each arch → image ID."""
-        return _ids(self.members)
+        """Koji's name of each architecture → image ID."""
+        return _ids(self.arch_images)
 
-    def is_same(self, name: str, images: Images) -> bool:
-        """Whether it is what is there under another name, however its layers are packed."""
+    def is_same(self, name: str, images: ImageStore) -> bool:
+        """Return whether another name refers to the same images, even with differently compressed layers."""
         try:
-            return _ids(_members(images.manifest(name), images, name)) == self.image_ids
+            return _ids(_arch_images(images.manifest(name), images, name)) == self.image_ids
         except RefusedError:
             return False
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels of the first of its images."""
-        return self.members[0].labels
+        """Labels of the first image."""
+        return self.arch_images[0].labels
 
 
-def _ids(members: Iterable[Member]) -> dict[str, str]:
-    return {each.arch: each.image_id for each in members}
+def _ids(arch_images: Iterable[ArchImage]) -> dict[str, str]:
+    return {arch_image.arch: arch_image.image_id for arch_image in arch_images}
 
 
-def open_source(
-    named: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
+def open_base_source(
+    name: str, workspace: Workspace, access: Callable[[str], Access], limits: ImageLimits = DEFAULT_LIMITS
 ) -> BaseSource:
-    """Resolve a name to an image; a tag is resolved once.
+    """Resolve a reference or path to an image; a tag is resolved only once.
 
     :param workspace: of the worker that reads an archive
-    :param access: how a registry is reached
+    :param access: returns the access to a registry
     :param limits: of what is read
-    :raises UsageError: it is neither an image reference nor an archive
-    :raises RegistryError: it is not there, or its registry cannot be reached
-    :raises RefusedError: it is no base image
+    :raises UsageError: if the name is neither an image reference nor an archive
+    :raises RegistryError: if the image does not exist, or its registry is unavailable
+    :raises RefusedError: if it is not a base image
     """
-    path = Path(named)
+    path = Path(name)
     if path.exists():
-        return _in_file(path.resolve(), workspace, limits)
-    if named.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
-        raise UsageError(f"there is no file {named}")
-    image = ImageReference.parse(named.removeprefix("docker://"))
+        return _open_file(path.resolve(), workspace, limits)
+    if name.startswith(("/", "./", "../")) or path.suffix in (".tar", ".gz"):
+        raise UsageError(f"{name}: no such file")
+    image = ImageReference.parse(name.removeprefix("docker://"))
     if not image.registry:
-        raise UsageError(f"{named} does not say which registry", solution="write registry/repository:tag, or a file")
-    return _in_registry(image, access(image.registry), limits)
+        raise UsageError(f"{name} names no registry", solution="write registry/repository:tag, or the path of a file")
+    return _open_registry(image, access(image.registry), limits)
 
 
-def _in_registry(image: ImageReference, access: Access, limits: ImageLimits) -> BaseSource:
+def _open_registry(image: ImageReference, access: Access, limits: ImageLimits) -> BaseSource:
     with Registry(access).repository(image) as repository:
         try:
             top = repository.manifest(image.digest or image.tag or "latest")
@@ -118,70 +118,81 @@ def _in_registry(image: ImageReference, access: Access, limits: ImageLimits) -> 
             raise NoSuchImageError(
                 f"{image} does not exist", solution="check the name, and the tag or digest"
             ) from error
-        members = _members(top, repository, str(image), limits)
-    exact = image.at(top.digest)
+        members = _arch_images(top, repository, str(image), limits)
+    pinned = image.at(top.digest)
     return BaseSource(
-        str(exact), f"docker://{exact}", members, tuple(access.options("src-")), reference=exact, digest=top.digest
+        str(pinned), f"docker://{pinned}", members, tuple(access.options("src-")), reference=pinned, digest=top.digest
     )
 
 
-def _in_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
-    held: ImageFolder = unpack(path, workspace, limits)
-    top = held.manifest()
-    members = _members(top, held, path.name, limits)
-    digest = top.digest if held.keeps_digests else ""
-    return BaseSource(f"{held.kind}:{path.name}", f"dir:{held.path}", members, digest=digest)
+def _open_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
+    unpacked: ImageFolder = unpack(path, workspace, limits)
+    top = unpacked.manifest()
+    members = _arch_images(top, unpacked, path.name, limits)
+    digest = top.digest if unpacked.keeps_digests else ""
+    return BaseSource(f"{unpacked.kind}:{path.name}", f"dir:{unpacked.path}", members, digest=digest)
 
 
-def _members(top: Manifest, images: Images, shown: str, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Member, ...]:
-    """The images for Linux of a list, or the one image; what else a list has (attestations) is passed over."""
+def _arch_images(
+    top: Manifest, images: ImageStore, display_name: str, limits: ImageLimits = DEFAULT_LIMITS
+) -> tuple[ArchImage, ...]:
+    """Return the images for Linux in an index, or the single image; other entries (attestations) are ignored."""
     if top.is_index:
-        listed = [each for each in top.manifests if _is_for_linux(each.fields.get("platform"))]
-        if len(listed) > MOST_ARCHES:
-            raise RefusedError(f"{shown} has more than {MOST_ARCHES} images")
-        manifests = [(images.manifest(each.digest), each.fields.get("platform")) for each in listed]
+        linux_entries = [entry for entry in top.manifests if _is_for_linux(entry.fields.get("platform"))]
+        if len(linux_entries) > MAX_ARCHES:
+            raise RefusedError(f"{display_name} has more than {MAX_ARCHES} images")
+        manifests = [(images.manifest(entry.digest), entry.fields.get("platform")) for entry in linux_entries]
     else:
         manifests = [(top, None)]
     size = sum({blob.digest: blob.size for manifest, _ in manifests for blob in manifest.blobs}.values())
     if size > limits.size:
         raise RefusedError(
-            f"{shown} has {size // 10**6} MB, and {limits.size // 10**6} MB are allowed", solution=RAISE_LIMIT
+            f"{display_name} has {size // 10**6} MB; the limit is {limits.size // 10**6} MB", solution=RAISE_LIMIT
         )
-    found = [_member(manifest, images, platform, shown) for manifest, platform in manifests]
-    arches = [each.arch for each in found]
-    twice = sorted({arch for arch in arches if arches.count(arch) > 1})
-    if twice:
-        raise RefusedError(f"{shown} has more than one image for {twice[0]}", solution="import a list with one an arch")
-    if not found:
-        raise RefusedError(f"{shown} has no image for Linux")
-    return tuple(found)
+    arch_images = [_arch_image(manifest, images, platform, display_name) for manifest, platform in manifests]
+    arches = [arch_image.arch for arch_image in arch_images]
+    duplicates = sorted({arch for arch in arches if arches.count(arch) > 1})
+    if duplicates:
+        raise RefusedError(
+            f"{display_name} has more than one image for {duplicates[0]}",
+            solution="import an image index with one image per architecture",
+        )
+    if not arch_images:
+        raise RefusedError(f"{display_name} has no image for Linux")
+    return tuple(arch_images)
 
 
-def _is_for_linux(listed: object) -> bool:
-    return not isinstance(listed, Mapping) or listed.get("os", "linux") == "linux"
+def _is_for_linux(entry_platform: object) -> bool:
+    return not isinstance(entry_platform, Mapping) or entry_platform.get("os", "linux") == "linux"
 
 
-def _platform(listed: Mapping[str, Any], where: str) -> dict[str, str]:
-    """The platform of a member of a list.
+def _platform(entry_platform: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Return the platform of an index entry.
 
-    :raises RefusedError: it is not of texts
+    :raises RefusedError: if it has values other than strings
     """
-    found = {key: listed[key] for key in ("architecture", "os", "variant") if listed.get(key)}
-    if not all(isinstance(value, str) for value in found.values()):
-        raise RefusedError(f"{where}: the platform that the list names is not of texts")
-    return found
+    platform = {key: entry_platform[key] for key in ("architecture", "os", "variant") if entry_platform.get(key)}
+    if not all(isinstance(value, str) for value in platform.values()):
+        raise RefusedError(f"{where}: the platform in the image index has values other than strings")
+    return platform
 
 
-def _member(manifest: Manifest, images: Images, listed: object, shown: str) -> Member:
-    if manifest.is_index or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATIONS:
-        raise RefusedError(f"{shown}: {manifest.digest} is no image", solution="import an image, or a list of images")
+def _arch_image(manifest: Manifest, images: ImageStore, entry_platform: object, display_name: str) -> ArchImage:
+    if manifest.is_index or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATION_TYPES:
+        raise RefusedError(
+            f"{display_name}: {manifest.digest} is not an image", solution="import an image, or an image index"
+        )
     raw = images.blob(manifest.blobs[0])
-    own = ImageConfiguration.read(raw, where=f"{shown}: {manifest.digest}")
-    chosen = _platform(listed, f"{shown}: {manifest.digest}") if isinstance(listed, Mapping) else own.platform
-    if not own.platform.get("architecture") or own.platform.get("os", "linux") != "linux":
-        raise RefusedError(f"{shown}: {manifest.digest} does not say that it is for Linux, and for which arch")
+    configuration = ImageConfiguration.read(raw, where=f"{display_name}: {manifest.digest}")
+    platform = (
+        _platform(entry_platform, f"{display_name}: {manifest.digest}")
+        if isinstance(entry_platform, Mapping)
+        else configuration.platform
+    )
+    if not configuration.platform.get("architecture") or configuration.platform.get("os", "linux") != "linux":
+        raise RefusedError(f"{display_name}: {manifest.digest} has no architecture, or is not for Linux")
     try:
-        arch = koji_arch(chosen.get("architecture", ""), chosen.get("variant", ""))
+        arch = koji_arch(platform.get("architecture", ""), platform.get("variant", ""))
     except ValueError as error:
-        raise RefusedError(f"{shown}: {manifest.digest}: {error}") from error
-    return Member(arch, chosen, manifest.blobs[0].digest, own.labels)
+        raise RefusedError(f"{display_name}: {manifest.digest}: {error}") from error
+    return ArchImage(arch, platform, manifest.blobs[0].digest, configuration.labels)

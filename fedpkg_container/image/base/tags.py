@@ -1,4 +1,4 @@
-"""The tags of a base image that is recorded: those in the candidate registry, and the one of Koji."""
+"""The tags of an imported base image: those in the candidate registry, and its Koji tag."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.hub.reservation import ENDED_STATES
 from fedpkg_container.image.base.source import BaseSource
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.publish.floating_tags import Floating
+from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
 from fedpkg_container.image.resolve.names import check_owner
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
-#: Seconds that Koji's task of tagging may take, and between two questions for it.
+#: Seconds for Koji's tagBuild task, and between two queries of its state.
 TAG_TIMEOUT = 600.0
-INTERVAL = 1.0
+POLL_INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
 class BaseTags:
-    """Tags of builds of one repository.
+    """Sets the tags of imports into one repository.
 
-    :param session: logged in
+    :param session: hub session, logged in
     :param repository: in the candidate registry
-    :param koji_tag: empty for none: floating tags are those of builds that are in a tag of Koji
+    :param koji_tag: empty for none; floating tags need one, as they belong to builds with a Koji tag
     """
 
     session: Any
@@ -39,25 +39,25 @@ class BaseTags:
     koji_tag: str
     log: BuildLog
 
-    def check(self, nvr: NVR) -> None:
-        """Find out whether the tag of Koji will take the build.
+    def check_koji_tag(self, nvr: NVR) -> None:
+        """Check that the Koji tag exists and accepts the package.
 
-        :raises RefusedError: it will not
+        :raises RefusedError: if not
         """
         if not self.koji_tag:
             return
         if self.session.getTag(self.koji_tag) is None:
-            raise RefusedError(f"the hub has no tag {self.koji_tag}", solution="see which there are: koji list-tags")
+            raise RefusedError(f"Koji tag {self.koji_tag} does not exist", solution="list the tags: koji list-tags")
         if not self.session.checkTagPackage(self.koji_tag, nvr.name):
             raise RefusedError(
-                f"package {nvr.name} is not in the list of tag {self.koji_tag}, or blocked there",
+                f"package {nvr.name} is not listed in Koji tag {self.koji_tag}, or is blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {self.koji_tag} {nvr.name}",
             )
 
     def check_repository(self, nvr: NVR, source: BaseSource) -> None:
-        """Find out whether the repository is the package's, and the tag of the version and release this image's.
+        """Check that the repository belongs to the package, and that its primary tag is not another image.
 
-        :raises RefusedError: it is not
+        :raises RefusedError: if not
         """
         tag = nvr.primary_tag
         with self.registry.repository(self.repository) as repository:
@@ -65,48 +65,50 @@ class BaseTags:
                 check_owner(repository, nvr.name, self.session.getBuild)
             except BuildFailedError as error:
                 raise RefusedError(error.reason, solution=error.solution) from error
-            head = repository.head(tag)
-            if head and not source.is_same(head, repository):
+            digest = repository.head(tag)
+            if digest and not source.is_same(digest, repository):
                 raise RefusedError(
-                    f"{self.repository.tagged(tag)} is another image already: {head}",
+                    f"{self.repository.tagged(tag)} is already another image: {digest}",
                     solution="choose another release: --nvr NAME-VERSION-RELEASE",
                 )
 
-    def settle(self, build_id: int, nvr: NVR, image: ImageReference, floating: Sequence[str]) -> None:
-        """Set what is missing of a build's tags.
+    def set_missing_tags(self, build_id: int, nvr: NVR, index: ImageReference, floating: Sequence[str]) -> None:
+        """Set the missing tags of a recorded build: primary, Koji and floating tags.
 
-        :param image: its list of arches, by digest
-        :raises BuildFailedError: Koji does not tag it
-        :raises RegistryError: a tag could not be set
+        :param index: image index, by digest
+        :raises BuildFailedError: if Koji does not tag the build
+        :raises RegistryError: if a tag cannot be set
         """
-        primary = nvr.primary_tag
-        with self.registry.repository(image) as repository:
-            if repository.head(primary) != image.digest:
-                repository.put_manifest(primary, repository.manifest(image.digest))
-                self.log.say(f"set {image.tagged(primary)}")
+        primary_tag = nvr.primary_tag
+        with self.registry.repository(index) as repository:
+            if repository.head(primary_tag) != index.digest:
+                repository.put_manifest(primary_tag, repository.manifest(index.digest))
+                self.log.report(f"set {index.tagged(primary_tag)}")
         if self.koji_tag and not self._is_tagged(build_id):
-            self._tag(build_id, nvr)
+            self._tag_in_koji(build_id, nvr)
         if self.session.listTags(build_id):
-            moved = Floating(self.session, self.registry, self.repository).settle(nvr, floating)
-            if moved:
-                self.log.say(f"set {', '.join(moved)} too")
+            updated = FloatingTagUpdater(self.session, self.registry, self.repository).update_floating_tags(
+                nvr, floating
+            )
+            if updated:
+                self.log.report(f"set floating tags {', '.join(updated)}")
 
     def _is_tagged(self, build_id: int) -> bool:
         return self.koji_tag in {tag["name"] for tag in self.session.listTags(build_id)}
 
-    def _tag(self, build_id: int, nvr: NVR) -> None:
-        """Tag the build in Koji, which is a task of its own."""
+    def _tag_in_koji(self, build_id: int, nvr: NVR) -> None:
+        """Tag the build in Koji, and wait for the tagBuild task."""
         deadline = time.monotonic() + TAG_TIMEOUT
         try:
             task_id = self.session.tagBuild(self.koji_tag, build_id)
             while self.session.getTaskInfo(task_id)["state"] not in ENDED_STATES and time.monotonic() < deadline:
-                time.sleep(INTERVAL)
-            why = f"see task {task_id}"
+                time.sleep(POLL_INTERVAL)
+            reason = f"see task {task_id}"
         except koji.GenericError as error:
-            why = str(error)
+            reason = str(error)
         if not self._is_tagged(build_id):
             raise BuildFailedError(
-                f"{nvr} is recorded as build {build_id}, but not tagged into {self.koji_tag}: {why}",
-                solution=f"run it again, or tag it by hand: koji tag-build {self.koji_tag} {nvr}",
+                f"{nvr} is recorded as build {build_id}, but not tagged into {self.koji_tag}: {reason}",
+                solution=f"repeat the import, or tag the build: koji tag-build {self.koji_tag} {nvr}",
             )
-        self.log.say(f"tagged {nvr} into {self.koji_tag}")
+        self.log.report(f"tagged {nvr} into {self.koji_tag}")

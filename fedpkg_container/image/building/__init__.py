@@ -1,1 +1,1 @@
-"""The build itself: what buildah is given, its log, and the limits that it is watched for."""
+"""The build of one image: Dockerfile changes, labels, log, limits and manual page."""

@@ -1,4 +1,4 @@
-"""``help.md`` of the sources as the manual page ``/help.1`` of the image, made by go-md2man."""
+"""The manual page ``/help.1`` of an image, made of ``help.md`` by go-md2man."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.process import run
 
-SOURCE = "help.md"
-PAGE = "help.1"
-#: The build context in which buildah finds the page: not the packager's, whose .dockerignore could hide it.
-CONTEXT = "fedpkg-container-help"
-#: What brings it into the image.
-LINE = f"COPY --from={CONTEXT} {PAGE} /{PAGE}"
+HELP_SOURCE = "help.md"
+MAN_PAGE = "help.1"
+#: A separate build context, as the .dockerignore of the packager's could exclude the page.
+BUILD_CONTEXT = "fedpkg-container-help"
+#: The instruction that copies the page into the image.
+COPY_INSTRUCTION = f"COPY --from={BUILD_CONTEXT} {MAN_PAGE} /{MAN_PAGE}"
 TIMEOUT = 60.0
 
 
-def read(source: Path) -> bytes | None:
-    """``help.md`` of a checkout; None where there is none, or nothing in it."""
-    text = read_bytes(source, SOURCE)
+def read_help(checkout: Path) -> bytes | None:
+    """Return ``help.md`` of a checkout; None if it is missing or empty."""
+    text = read_bytes(checkout, HELP_SOURCE)
     return text if text and text.strip() else None
 
 
-def make(source: Path, workspace: Workspace) -> Path | None:
-    """Make the page.
+def make_man_page(checkout: Path, workspace: Workspace) -> Path | None:
+    """Convert ``help.md`` to a manual page.
 
-    :param source: the checkout
+    :param checkout: checkout directory
     :param workspace: of this build
-    :returns: a folder with nothing but the page; None where there is nothing to make one of
-    :raises BuildFailedError: it cannot be made into a page
+    :returns: a directory that holds only the page; None without ``help.md``
+    :raises BuildFailedError: if the conversion fails
     """
-    text = read(source)
+    text = read_help(checkout)
     if text is None:
         return None
-    made = workspace.new("help")
-    original = workspace.folder / SOURCE
-    original.write_bytes(text)
+    directory = workspace.new("help")
+    markdown = workspace.folder / HELP_SOURCE
+    markdown.write_bytes(text)
     try:
-        command: list[str | Path] = ["go-md2man", "-in", original, "-out", made / PAGE]
-        run(confined(command, workspace, readable=[original]), timeout=TIMEOUT)
+        command: list[str | Path] = ["go-md2man", "-in", markdown, "-out", directory / MAN_PAGE]
+        run(confined(command, workspace, readable=[markdown]), timeout=TIMEOUT)
     except ProgramError as error:
         raise BuildFailedError(
-            f"{SOURCE} cannot be made into a manual page: {error.reason}", solution="mend it, or delete it"
+            f"cannot convert {HELP_SOURCE} to a manual page: {error.reason}", solution="fix the file, or delete it"
         ) from error
-    return made
+    return directory

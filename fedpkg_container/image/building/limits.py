@@ -1,4 +1,4 @@
-"""Watching what a build uses of its builder, and ending it when that is too much."""
+"""Disk limits of a build: monitoring of its disk usage, and of the builder's free space."""
 
 from __future__ import annotations
 
@@ -14,99 +14,108 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
-#: Seconds between two measurements, at the least, and how much longer than a measurement took.
-INTERVAL = 3.0
-EASE = 20
-#: The part of its size limit that a build may write before it is measured again at once.
-SPURT = 8
+#: Minimum pause between measurements: seconds, and multiples of the time that the last one took.
+MEASURE_INTERVAL = 3.0
+PAUSE_FACTOR = 20
+#: Measure at once when free space shrinks by this fraction (1/8) of the size limit.
+REMEASURE_FRACTION = 8
+
+
+BUILDER_FULL = "build again, perhaps on another builder; or ask the site administrators for larger disks"
 
 
 @dataclass
-class Watch:
-    """Looks at a build's folder now and then: often enough to end a build in time, and seldom enough to be cheap.
+class DiskMonitor:
+    """Measures the disk usage of a build, often enough to stop it in time and rarely enough to be cheap.
 
-    :param folder: where the build's layers and temporary files are
+    :param directory: layers and temporary files of the build
     """
 
-    folder: Path
+    directory: Path
     limits: Limits
-    _next: float = 0.0
-    _free: int = field(default=0)
+    _next_measurement: float = 0.0
+    _free_before: int = field(default=0)
 
     def check(self) -> None:
-        """Look, if it is time.
+        """Measure, if it is time to.
 
-        :raises BuildFailedError: the build has written more than it may, or the file system is nearly full
+        :raises BuildFailedError: if the build exceeds its limits, or the file system is nearly full
         """
-        free = check_free(self.folder, self.limits)
-        if time.monotonic() < self._next and self._free - free < self.limits.size / SPURT:
+        free = check_free_space(self.directory, self.limits)
+        if (
+            time.monotonic() < self._next_measurement
+            and self._free_before - free < self.limits.build_size / REMEASURE_FRACTION
+        ):
             return
-        began = time.monotonic()
-        size, files = storage.size_of(self.folder), storage.files_of(self.folder)
+        started = time.monotonic()
+        size, files = storage.size_of(self.directory), storage.files_of(self.directory)
         ended = time.monotonic()
-        self._next, self._free = ended + max(INTERVAL, EASE * (ended - began)), free
-        if size > self.limits.size:
-            raise BuildFailedError(
-                f"the build wrote more than {_spoken(self.limits.size)}",
-                solution="leave less behind: clean caches in the RUN that fills them; the limit is the site's",
-            )
-        if files > self.limits.files:
-            raise BuildFailedError(
-                f"the build made more than {self.limits.files} files",
-                solution="leave fewer behind; the limit is the site's (build_files)",
-            )
-
-
-def check_free(folder: Path, limits: Limits) -> int:
-    """The bytes that are free in the file system of a folder.
-
-    :raises BuildFailedError: that is less than must stay free
-    """
-    free = shutil.disk_usage(folder).free
-    if free < limits.free:
-        raise BuildFailedError(
-            f"the builder has only {_spoken(free)} left for builds",
-            solution="build again: another builder may have more; or ask the site for larger disks",
+        self._next_measurement, self._free_before = (
+            ended + max(MEASURE_INTERVAL, PAUSE_FACTOR * (ended - started)),
+            free,
         )
-    status = os.statvfs(folder)
+        if size > self.limits.build_size:
+            raise BuildFailedError(
+                f"the build wrote more than {_format_size(self.limits.build_size)}",
+                solution="reduce the image size, e.g. clean caches in the same RUN; the limit is set by the site"
+                " (build_size)",
+            )
+        if files > self.limits.build_files:
+            raise BuildFailedError(
+                f"the build created more than {self.limits.build_files} files",
+                solution="reduce the number of files; the limit is set by the site (build_files)",
+            )
+
+
+def check_free_space(directory: Path, limits: Limits) -> int:
+    """Return the free bytes in the file system of a directory.
+
+    :raises BuildFailedError: if too few bytes or inodes are free
+    """
+    free = shutil.disk_usage(directory).free
+    if free < limits.free_space:
+        raise BuildFailedError(
+            f"the builder has only {_format_size(free)} of free disk space",
+            solution=BUILDER_FULL,
+        )
+    status = os.statvfs(directory)
     if status.f_files and status.f_favail < limits.free_files:
         raise BuildFailedError(
-            f"the builder has only {status.f_favail} inodes left for builds",
-            solution="build again: another builder may have more; or ask the site for larger disks",
+            f"the builder has only {status.f_favail} free inodes",
+            solution=BUILDER_FULL,
         )
     return free
 
 
-def guard(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
-    """What is to be called now and then while something is brought into a folder: sources, files, base images.
+def disk_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+    """Return a function to call repeatedly while files are downloaded into a directory.
 
-    It sends the log, and with that learns whether the task was canceled, and raises ``BuildFailedError`` when the disk
-    is nearly full, or the folder has more than a build may write: a repository of a few kilobytes may have millions of
-    files.
+    It sends the log, which raises when the task was canceled, and raises ``BuildFailedError`` when the disk is nearly
+    full, or the directory exceeds the limits of a build: a repository of a few kilobytes may have millions of files.
     """
-    watch = Watch(folder, limits)
+    monitor = DiskMonitor(directory, limits)
 
     def tick() -> None:
-        log.tick()
-        watch.check()
+        log.flush()
+        monitor.check()
 
     return tick
 
 
-def until_full(folder: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
-    """What is to be called now and then while an image that was built is exported, which takes several times its size.
+def free_space_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
+    """Return a function to call repeatedly while an image is exported, which takes several times its size.
 
-    It does the same, but for the size of the folder.
+    It does the same, except for the size of the directory.
     """
 
     def tick() -> None:
-        log.tick()
-        check_free(folder, limits)
+        log.flush()
+        check_free_space(directory, limits)
 
     return tick
 
 
-def _spoken(size: float) -> str:
+def _format_size(size: float) -> str:
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""The log of a task: a file that grows, and somebody who sends what is new to the hub."""
+"""The build log of a task: a growing file whose new part is uploaded to the hub."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from types import TracebackType
 
 from fedpkg_container.errors import BuildFailedError
 
-#: Bytes that a log may have where nobody says otherwise.
-DEFAULT_LONGEST = 10**9
+#: Default of ``BuildLog.max_bytes``.
+DEFAULT_MAX_BYTES = 10**9
 
 
 class BuildLog:
-    """A log file.
+    """A build log.
 
-    :param path: where it is written
-    :param send: called to send what is new
+    :param path: the file
+    :param send: called to upload new lines
     """
 
-    #: Bytes that it may have.
-    longest = DEFAULT_LONGEST
+    #: Size limit; only output of the build is checked against it.
+    max_bytes = DEFAULT_MAX_BYTES
 
     def __init__(self, path: Path, send: Callable[[], None] = lambda: None) -> None:
         self.path = path
@@ -28,28 +28,29 @@ class BuildLog:
         self._size = 0
         self.send = send
 
-    def line(self, text: bytes | str) -> None:
-        """Add a line; it is sent at the next tick."""
+    def append(self, text: bytes | str) -> None:
+        """Append a line; it is sent with the next flush."""
         self._size += self._file.write((text.encode() if isinstance(text, str) else text) + b"\n")
 
-    def output(self, text: bytes) -> None:
-        """Add a line of the build's own output.
+    def append_output(self, text: bytes) -> None:
+        """Append a line of the build's output.
 
-        :raises BuildFailedError: the log is longer than it may be
+        :raises BuildFailedError: if the log exceeds its size limit
         """
-        if self._size > self.longest:
+        if self._size > self.max_bytes:
             raise BuildFailedError(
-                f"the build printed more than {self.longest // 10**6} MB", solution="let RUN print less"
+                f"the build printed more than {self.max_bytes // 10**6} MB",
+                solution="reduce the output of the RUN steps",
             )
-        self.line(text)
+        self.append(text)
 
-    def say(self, text: str) -> None:
-        """Add a line and send it at once: for the steps of a build."""
-        self.line(text)
-        self.tick()
+    def report(self, text: str) -> None:
+        """Append a line and send it at once, e.g. at the start of a step."""
+        self.append(text)
+        self.flush()
 
-    def tick(self) -> None:
-        """Send what is new."""
+    def flush(self) -> None:
+        """Send new lines."""
         self.send()
 
     def __enter__(self) -> BuildLog:
@@ -59,3 +60,19 @@ class BuildLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+class EchoedLog(BuildLog):
+    """A build log that passes its lines on as well, e.g. to be shown in a terminal.
+
+    :param echo: called with each line
+    """
+
+    def __init__(self, path: Path, echo: Callable[[str], None]) -> None:
+        super().__init__(path)
+        self._echo = echo
+
+    def append(self, text: bytes | str) -> None:
+        """Append a line and pass it on."""
+        super().append(text)
+        self._echo(text if isinstance(text, str) else text.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""The step that both pipelines share, that of a builder and that of a packager's own machine: building one image."""
+"""The build of one image, for builders and local builds alike: changed Dockerfile, and the run of buildah."""
 
 from __future__ import annotations
 
@@ -12,52 +12,44 @@ from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.engines.cgroups import out_of_memory
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.building import help_page
-from fedpkg_container.image.building.limits import Watch
+from fedpkg_container.image.building.limits import BUILDER_FULL, DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.resolve import checks
 from fedpkg_container.model.nvr import is_variable
 from fedpkg_container.model.platforms import platform_of
 
-#: Labels that say which build an image is: not for the Dockerfile to choose.
-BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
-
-
-def unset(labels: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Labels to add: those that say which build this is, and of the others those that the Dockerfile does not set."""
-    return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in own}
-
 
 def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str, str]:
-    """The variable that is to hold the release, when container.yaml names one.
+    """Return the variable with the release, if container.yaml names one.
 
-    :raises BuildFailedError: it is no name of a variable
+    :raises BuildFailedError: if it is not a valid variable name
     """
     name = container_yaml.set_release_env
     if not name:
         return {}
     if not is_variable(name):
         raise BuildFailedError(
-            f"set_release_env: {name[:80]!r} is no name of a variable", solution="mend it in container.yaml"
+            f"set_release_env: {name[:80]!r} is not a valid variable name", solution="fix it in container.yaml"
         )
     return {name: release}
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What an image is built from.
+class BuildRecipe:
+    """Everything that an image is built from.
 
-    :param context: the folder that COPY reads
-    :param parents: FROM as written in the Dockerfile → what to build on
-    :param labels: labels that are added
-    :param timestamp: seconds since the epoch that every new file gets
-    :param arch: Koji's name of the arch
+    :param context: build context, the directory that COPY reads
+    :param parents: reference as written in FROM → parent image to use
+    :param labels: labels to add
+    :param timestamp: modification time of new files, seconds since the epoch
+    :param arch: Koji's name of the architecture
     :param timeout: seconds
-    :param network: what RUN reaches: none, isolated or host
-    :param environment: variables that every stage begins with
-    :param arguments: values of ARG, over the defaults
-    :param help_page: a folder with the image's manual page; None for none
-    :param limits: of everything but time
+    :param network: network of RUN: none, isolated or host
+    :param environment: variables set at the start of every stage
+    :param arguments: values of ARG, overriding defaults
+    :param help_page: directory with the manual page; None for none
+    :param limits: all limits except the time
     """
 
     dockerfile: Dockerfile
@@ -73,27 +65,27 @@ class Recipe:
     help_page: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
-    def text(self) -> str:
-        """The Dockerfile as it is built."""
+    def render(self) -> str:
+        """Return the Dockerfile to build, with pinned parent images and added instructions."""
         return self.dockerfile.changed(
             self.parents,
             arguments={EPOCH: str(self.timestamp)},
             first=[f"ENV {name}={value}" for name, value in self.environment.items()],
-            last=[help_page.LINE] if self.help_page else [],
+            last=[help_page.COPY_INSTRUCTION] if self.help_page else [],
         )
 
 
-def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder: Path, log: BuildLog) -> str:
-    """Build; the image ID.
+def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], build_dir: Path, log: BuildLog) -> str:
+    """Build an image; return its image ID.
 
-    :param folder: for files of this build
-    :raises BuildFailedError: the Dockerfile asks for what builders do not give, a step of it failed, or the build used
-        more than it may
+    :param build_dir: directory for files of this build
+    :raises BuildFailedError: if the Dockerfile uses unsupported features, an instruction failed, or the build exceeded
+        a limit
     """
-    checks.check_steps(recipe.dockerfile)
+    checks.check_instructions(recipe.dockerfile)
     checks.check_here_documents(recipe.dockerfile, engine)
-    pinned = folder / "Dockerfile"
-    pinned.write_text(recipe.text())
+    pinned = build_dir / "Dockerfile"
+    pinned.write_text(recipe.render())
     request = ImageBuild(
         context=recipe.context,
         dockerfile=pinned,
@@ -104,27 +96,27 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
         timeout=recipe.timeout,
         network=recipe.network,
         arguments=recipe.arguments,
-        contexts={help_page.CONTEXT: recipe.help_page} if recipe.help_page else {},
+        contexts={help_page.BUILD_CONTEXT: recipe.help_page} if recipe.help_page else {},
     )
-    watch = Watch(folder, recipe.limits)
-    log.longest = recipe.limits.log
+    disk_monitor = DiskMonitor(build_dir, recipe.limits)
+    log.max_bytes = recipe.limits.log_size
 
     def tick() -> None:
-        log.tick()
-        watch.check()
+        log.flush()
+        disk_monitor.check()
 
     try:
-        image = engine.build(request, line=log.output, tick=tick)
+        image_id = engine.build(request, line=log.append_output, tick=tick)
     except ProgramTimeoutError as error:
         raise BuildFailedError(
-            f"building the image for {recipe.arch} took longer than {recipe.timeout:g} s and was ended",
-            solution="let RUN end sooner, or ask for more with buildtime_limit in container.yaml",
+            f"building the image for {recipe.arch} exceeded the time limit of {recipe.timeout:g} s",
+            solution="shorten the RUN steps, or set a higher buildtime_limit in container.yaml",
         ) from error
     except ProgramError as error:
         if "exec format error" in error.output.lower():
             raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: a program that RUN starts is of another arch",
-                solution=f"check that the images in FROM are {recipe.arch} throughout",
+                f"building the image for {recipe.arch} failed: RUN started a program of another architecture",
+                solution=f"check that all images in FROM are for {recipe.arch}",
             ) from error
         if out_of_memory(engine.workspace.groups):
             raise BuildFailedError(
@@ -134,19 +126,19 @@ def build_image(engine: Buildah, recipe: Recipe, mounts: Sequence[Mount], folder
             ) from error
         if "no space left on device" in error.output.lower():
             raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: no space was left on the builder",
-                solution="build again: another builder may have more; or ask the site for larger disks",
+                f"building the image for {recipe.arch} failed: no space left on the builder",
+                solution=BUILDER_FULL,
             ) from error
-        said = _last_words(error.output).replace(f"{folder}/", "")
-        raise BuildFailedError(f"building the image for {recipe.arch} failed: {said}") from error
+        reason = _error_line(error.output).replace(f"{build_dir}/", "")
+        raise BuildFailedError(f"building the image for {recipe.arch} failed: {reason}") from error
     for complaint in engine.complaints():
-        log.line(f"layers may differ the next time: {complaint}")
-    return image
+        log.append(f"warning: the layers may not be reproducible: {complaint}")
+    return image_id
 
 
-def _last_words(output: str) -> str:
-    """The line that says why, out of the last lines of a build."""
+def _error_line(output: str) -> str:
+    """Return the line with the reason of a failure from the last lines of a build."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
-    words = (errors or lines or ["it printed nothing"])[-1].removeprefix("Error: ")
-    return words.partition(" &imagebuilder.Step{")[0][:500]
+    line = (errors or lines or ["no output"])[-1].removeprefix("Error: ")
+    return line.partition(" &imagebuilder.Step{")[0][:500]

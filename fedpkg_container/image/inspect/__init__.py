@@ -1,1 +1,1 @@
-"""What is in an image that was built, read without executing anything of it."""
+"""Inspection of a built image and its buildroot, without executing anything from the image."""

@@ -1,4 +1,4 @@
-"""What an image was built with: the machine, the programs, and the RPMs that these came in."""
+"""The buildroot of an image: the builder, and the programs and RPMs that took part in the build."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.inspect.rpms import FORMAT, parse
+from fedpkg_container.image.inspect.rpms import QUERY_FORMAT, parse_packages
 from fedpkg_container.process import run
 
-#: The programs that make an image, and where they have a part in it.
+#: Programs that take part in a build.
 PROGRAMS = ("buildah", "skopeo", "runc", "crun", "bwrap", "git", "rpm", "go-md2man")
 _VERSION = re.compile(r"\d+(?:\.\d+)+[^\s,)]*")
 _NOT_OWNED = re.compile(r"^(?:file|error:) [^\x1e\x1f\n]*\n", re.MULTILINE)
 TIMEOUT = 60.0
 
 
-def buildroot(arch: str) -> dict[str, Any]:
-    """The buildroot of an arch, as content generators describe it.
+def describe_buildroot(arch: str) -> dict[str, Any]:
+    """Return the buildroot in content-generator format.
 
-    :param arch: Koji's name of the image's arch
+    :param arch: Koji's name of the image's architecture
     """
-    system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
+    os_release = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
     return {
         "host": {
-            "os": f"{system.get('ID', os.uname().sysname.lower())}-{system.get('VERSION_ID', 'unknown')}",
+            "os": f"{os_release.get('ID', os.uname().sysname.lower())}-{os_release.get('VERSION_ID', 'unknown')}",
             "arch": platform.machine(),
         },
         "content_generator": {"name": "fedpkg-container", "version": __version__},
         "container": {"type": "buildah", "arch": arch},
-        "tools": [{"name": name, "version": _version(name)} for name in ("buildah", "skopeo")],
-        "components": installed(PROGRAMS),
+        "tools": [{"name": name, "version": _program_version(name)} for name in ("buildah", "skopeo")],
+        "components": owning_packages(PROGRAMS),
     }
 
 
-def _version(program: str) -> str:
-    """The version that a program says it has."""
-    said = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
-    return said[0] if said else "unknown"
+def _program_version(program: str) -> str:
+    """Return the version that a program prints."""
+    match = _VERSION.search(run([program, "--version"], timeout=TIMEOUT).text)
+    return match[0] if match else "unknown"
 
 
-def installed(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
-    """The RPMs that programs of this machine belong to, as components; none on a machine that is not made of RPMs.
+def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
+    """Return the RPMs that own programs of this machine, as components; empty on a machine without RPMs.
 
-    :param database: of rpm; None for the machine's own
+    :param database: RPM database; None for that of the machine
     """
     paths = [path for path in map(shutil.which, programs) if path]
     options = ["--dbpath", str(database)] if database else []
-    listed = run(["rpm", *options, "-qf", "--qf", FORMAT, *paths], timeout=TIMEOUT, check=False).text
-    # A program that no package has is said in a line of its own.
-    packages = {str(each.component): each.component for each in parse(_NOT_OWNED.sub("", listed))}
-    return sorted(packages.values(), key=lambda each: (each["name"], each["arch"]))
+    output = run(["rpm", *options, "-qf", "--qf", QUERY_FORMAT, *paths], timeout=TIMEOUT, check=False).text
+    # rpm prints a line for each program that no package owns.
+    packages = {str(package.component): package.component for package in parse_packages(_NOT_OWNED.sub("", output))}
+    return sorted(packages.values(), key=lambda package: (package["name"], package["arch"]))

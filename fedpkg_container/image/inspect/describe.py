@@ -1,16 +1,17 @@
-"""What is recorded of the image of one architecture: configuration, distribution and digests."""
+"""Description of the image of one architecture: RPMs, distribution, configuration and digests."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.image.inspect.rpms import DATABASES, read_packages
+from fedpkg_container.image.inspect.rpms import DATABASES, InstalledRPM, read_packages
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import ImageConfiguration
@@ -18,79 +19,97 @@ from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.text import printable_line
 
 _LINE = re.compile(r"""^(ID|VERSION_ID)=["']?([a-z0-9][a-z0-9._-]{0,63})["']?\s*$""", re.MULTILINE)
-_PLACES = (("usr", "lib", "os-release"), ("etc", "os-release"))
-#: The files that are read, below the root of an image.
-OS_RELEASE = tuple("/".join(place) for place in _PLACES)
-_LONGEST = 64 * 1024
+_OS_RELEASE_PATHS = (("usr", "lib", "os-release"), ("etc", "os-release"))
+#: Paths of os-release below the root of an image.
+OS_RELEASE = tuple("/".join(place) for place in _OS_RELEASE_PATHS)
+_MAX_OS_RELEASE_BYTES = 64 * 1024
 
 
 def read_distribution(root: Path) -> dict[str, str]:
-    """``id`` and ``version`` of the distribution, where the image says them (os-release(5)).
+    """Return ``id`` and ``version`` of the distribution from os-release(5); without what is missing there.
 
-    :param root: a directory with the image's files; no link in it is followed
+    :param root: root directory of the image's files; links in it are not followed
     """
-    for place in _PLACES:
-        text = _read(root, place)
+    for path in _OS_RELEASE_PATHS:
+        text = _read_below(root, path)
         if text:
-            found = dict(_LINE.findall(text))
-            return {key: found[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in found}
+            values = dict(_LINE.findall(text))
+            return {key: values[name] for key, name in (("id", "ID"), ("version", "VERSION_ID")) if name in values}
     return {}
 
 
-def _read(root: Path, place: tuple[str, ...]) -> str:
+def _read_below(root: Path, path: tuple[str, ...]) -> str:
     try:
-        with open_plain(root.joinpath(*place), root.parent) as file:
-            return file.read(_LONGEST).decode(errors="replace")
+        with open_plain(root.joinpath(*path), root.parent) as file:
+            return file.read(_MAX_OS_RELEASE_BYTES).decode(errors="replace")
     except OSError:
         return ""
 
 
-#: The longest configuration of an image that is recorded, bytes: Koji keeps it with the build.
-MAX_CONFIG_SIZE = 8 * 1024 * 1024
+#: Size limit of an image configuration, bytes: Koji stores it with the build.
+MAX_CONFIGURATION_BYTES = 8 * 1024 * 1024
 
 
-def found_in(engine: Buildah, image: str) -> dict[str, Any]:
-    """Return what is in an image, as fields of ``BuiltImage``: its RPMs, and which distribution it is.
+@dataclass(frozen=True)
+class ImageContents:
+    """Contents of an image, read from its files.
 
-    :param image: image ID
-    :raises BuildFailedError: its RPM database cannot be read
+    :param distribution: ``id`` and ``version``, if known
     """
-    root = engine.files(image, directories=DATABASES, files=OS_RELEASE)
-    packages = read_packages(root, engine.workspace)
-    return {
-        "components": [each.component for each in packages],
-        "details": [each.details for each in packages],
-        "distribution": read_distribution(root),
-    }
+
+    packages: Sequence[InstalledRPM] = ()
+    distribution: dict[str, str] = field(default_factory=dict)
 
 
-def describe(registry: Registry, arch: str, image: ImageReference, **found: Any) -> BuiltImage:
-    """An image of one arch.
+def inspect_image(engine: Buildah, image_id: str) -> ImageContents:
+    """Return the RPMs and the distribution of an image.
 
-    :param arch: Koji's name
-    :param image: by digest
-    :param found: further fields
-    :raises RegistryError: it is not there, is not an image, or the registry cannot be reached
+    :raises BuildFailedError: if its RPM database cannot be read
     """
-    with registry.repository(image) as repository:
-        manifest = repository.manifest(image.digest)
+    root = engine.files(image_id, directories=DATABASES, files=OS_RELEASE)
+    return ImageContents(read_packages(root, engine.workspace), read_distribution(root))
+
+
+def describe_image(
+    registry: Registry,
+    arch: str,
+    reference: ImageReference,
+    contents: ImageContents,
+    *,
+    buildroot: dict[str, Any],
+    parent_id: str = "",
+) -> BuiltImage:
+    """Return the description of the image of one architecture.
+
+    :param arch: Koji's name of the architecture
+    :param reference: by digest
+    :param buildroot: from ``describe_buildroot``
+    :param parent_id: image ID of the parent, if known
+    :raises RegistryError: if it does not exist, is not an image, or the registry is unavailable
+    """
+    with registry.repository(reference) as repository:
+        manifest = repository.manifest(reference.digest)
         if not manifest.blobs:
-            raise RegistryError(f"{image} is not an image of one arch")
-        if manifest.blobs[0].size > MAX_CONFIG_SIZE:
-            raise RegistryError(f"the configuration of {image} has more than {MAX_CONFIG_SIZE} bytes")
+            raise RegistryError(f"{reference} is not an image of a single architecture")
+        if manifest.blobs[0].size > MAX_CONFIGURATION_BYTES:
+            raise RegistryError(f"the configuration of {reference} has more than {MAX_CONFIGURATION_BYTES} bytes")
         raw = repository.blob(manifest.blobs[0])
-        diff_ids = ImageConfiguration.read(raw, where=str(image)).diff_ids
+        diff_ids = ImageConfiguration.read(raw, where=str(reference)).diff_ids
     return BuiltImage(
         arch=arch,
-        staging=str(image),
+        staging=str(reference),
         digest=manifest.digest,
         media_type=manifest.media_type,
         image_id=manifest.blobs[0].digest,
         config=raw.decode(),
-        layers=[{"layer": each.digest, "size": each.size} for each in manifest.blobs[1:]],
+        layers=[{"layer": layer.digest, "size": layer.size} for layer in manifest.blobs[1:]],
         diff_ids=diff_ids,
+        components=[package.component for package in contents.packages],
+        details=[package.details for package in contents.packages],
+        distribution=contents.distribution,
         files=[],
-        **found,
+        buildroot=buildroot,
+        parent_id=parent_id,
     )
 
 

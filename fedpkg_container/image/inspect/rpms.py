@@ -1,4 +1,4 @@
-"""The RPMs of an image, read from outside: nothing of the image is run."""
+"""The RPMs of an image, read without executing anything from it, and compared with Koji's."""
 
 from __future__ import annotations
 
@@ -20,70 +20,72 @@ from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramOutpu
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
-#: Where images keep their RPM database: Fedora's place, and the one before it.
+#: Directories of the RPM database: Fedora's current and former one.
 DATABASES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
-#: What its file is called: SQLite, and the formats before.
-_FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
-_BEFORE, _AFTER = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
-_COUNT = len(_BEFORE) + len(_AFTER) + 2
-#: Control characters that no honest header holds, between fields and between packages.
-_FIELD, _PACKAGE = "\x1f", "\x1e"
-#: What identifies an RPM: RPMs of format 6 have no MD5, but every RPM since rpm 4.14 the SHA-256 of its header.
+#: Its file name: SQLite, and older formats.
+_DATABASE_FILES = frozenset({"rpmdb.sqlite", "Packages.db", "Packages"})
+_LEADING_TAGS, _TRAILING_TAGS = ("NAME", "VERSION", "RELEASE", "EPOCH", "ARCH"), ("LICENSE", "VENDOR", "SOURCERPM")
+_FIELD_COUNT = len(_LEADING_TAGS) + len(_TRAILING_TAGS) + 2
+#: Control characters between fields and between packages; valid headers have none.
+_FIELD_SEPARATOR, _PACKAGE_SEPARATOR = "\x1f", "\x1e"
+#: Digest that identifies an RPM: format 6 has no MD5, but every RPM since rpm 4.14 has the SHA-256 of its header.
 _IDENTITY = "%|SIGMD5?{%{SIGMD5}}:{%{SHA256HEADER}}|"
 _SIGNATURE = "%|DSAHEADER?{%{DSAHEADER:pgpsig}}:{%|RSAHEADER?{%{RSAHEADER:pgpsig}}:{(none)}|}|"
-#: A number of 32 bits: ``str.isdigit`` allows what ``int`` does not.
+#: A 32-bit number: ``str.isdigit`` accepts characters that ``int`` does not.
 _EPOCH = re.compile("[0-9]{1,10}")
-#: What rpm is asked to say of each package.
-FORMAT = (
-    _FIELD.join([*(f"%{{{tag}}}" for tag in _BEFORE), _IDENTITY, *(f"%{{{tag}}}" for tag in _AFTER), _SIGNATURE])
-    + _PACKAGE
+#: rpm's query format for each package.
+QUERY_FORMAT = (
+    _FIELD_SEPARATOR.join(
+        [*(f"%{{{tag}}}" for tag in _LEADING_TAGS), _IDENTITY, *(f"%{{{tag}}}" for tag in _TRAILING_TAGS), _SIGNATURE]
+    )
+    + _PACKAGE_SEPARATOR
 )
-#: Seconds that rpm may take, and seconds of a processor: 10,000 RPMs take less than two.
+#: Seconds for rpm, elapsed and of CPU time: 10,000 RPMs take less than two.
 TIMEOUT, CPU_TIME = 300.0, 120
-#: The largest database that is read, bytes: it is of the packager's making, and what is in it goes to the hub.
-LARGEST = 512 * 10**6
-#: Files of a database's folder that are copied, where four are usual, and bytes that are copied at a time.
-_MOST_FILES, _PART = 100, 1 << 20
-#: Runs a program with a database of which it has a copy of its own.
+#: Size limit of the database, bytes: the packager controls it, and its contents go to the hub.
+MAX_DATABASE_BYTES = 512 * 10**6
+#: Limit of files in the database's directory, where four are usual, and bytes that are copied at a time.
+_MAX_FILES, _PART_BYTES = 100, 1 << 20
+#: Run a program with its own copy of a database.
 _WITH_COPY = 'own=$(mktemp -d); cp -R -- "$1/." "$own"; shift; exec "$@" --dbpath "$own"'
-#: The most RPMs of an image: the largest installations of a whole distribution have 10,000 to 15,000.
-MOST = 50_000
-#: Bytes that rpm may print: about 300 of an RPM are usual, and 650 of each of the most.
-OUTPUT_LIMIT = 32 * 10**6
-#: Bytes that rpm may use of memory, where one header may have 256 MB, and bytes of a temporary file.
-MEMORY, TEMPORARY = 2 * 10**9, 64 * 10**6
+#: Limit of RPMs in an image: the largest installations of a distribution have 10,000 to 15,000.
+MAX_RPMS = 50_000
+#: Size limit of rpm's output, bytes: 650 per RPM with the maximum number of RPMs; about 300 are usual.
+MAX_OUTPUT_BYTES = 32 * 10**6
+#: Limits of rpm's memory, where one header may have 256 MB, and of a temporary file; bytes.
+MAX_MEMORY, MAX_TEMPORARY_BYTES = 2 * 10**9, 64 * 10**6
 _ERROR = re.compile("^error: (.*)$", re.MULTILINE)
-#: What a shell's status says when one of these limits ended rpm.
-_EXCEEDED = {
-    128 + signal.SIGXCPU: f"{CPU_TIME} s of a processor",
-    128 + signal.SIGXFSZ: f"{TEMPORARY // 10**6} MB of temporary files",
+#: Exit statuses of rpm when it exceeded one of these limits.
+_LIMITS_BY_STATUS = {
+    128 + signal.SIGXCPU: f"{CPU_TIME} s of CPU time",
+    128 + signal.SIGXFSZ: f"{MAX_TEMPORARY_BYTES // 10**6} MB of temporary files",
 }
-#: Characters of a name, version, release or arch, and of any other field.
-LONGEST_NAME, LONGEST_FIELD = 1024, 64 * 1024
+#: Limits of a name, version, release or architecture, and of any other field; characters.
+MAX_NAME_LENGTH, MAX_FIELD_LENGTH = 1024, 64 * 1024
 
 
 @dataclass(frozen=True)
-class Package:
-    """An RPM of an image.
+class InstalledRPM:
+    """An RPM in an image.
 
-    :param component: as content generators describe it
-    :param details: what else its header says: license, vendor, source_rpm; empty where it does not
+    :param component: in content-generator format
+    :param details: license, vendor and source_rpm of its header; empty where missing
     """
 
     component: dict[str, Any]
     details: dict[str, str]
 
 
-def read_packages(root: Path, workspace: Workspace) -> list[Package]:
-    """The RPMs of an image, sorted by name, version, release and arch.
+def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
+    """Return the RPMs of an image, sorted by name, version, release and architecture.
 
-    The database is copied out first, plain files only: a link in the image must not make rpm read the builder's own.
-    The copy is the task's, which no worker can change; rpm, which may write to it, gets a copy of that and sees nothing
-    else: the database may have been made to mislead it.
+    The plain files of the database are copied first: a link in the image must not make rpm read files of the builder.
+    The copy belongs to the task, and no worker can change it. rpm may write to a database, so it gets another copy, and
+    is confined to it, as the database may be malicious.
 
-    :param root: with the image's files; nothing above it belongs to a worker, but its parent
+    :param root: root directory of the image's files; only its parent may belong to a worker
     :param workspace: of the worker that reads the copy
-    :raises BuildFailedError: the database cannot be read
+    :raises BuildFailedError: if the database cannot be read
     """
     copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.folder))
     copy.chmod(0o755)
@@ -93,93 +95,94 @@ def read_packages(root: Path, workspace: Workspace) -> list[Package]:
         limits = [
             "prlimit",
             f"--cpu={CPU_TIME}:{CPU_TIME + 5}",
-            f"--as={MEMORY}",
-            f"--fsize={TEMPORARY}",
+            f"--as={MAX_MEMORY}",
+            f"--fsize={MAX_TEMPORARY_BYTES}",
             "--core=0",
             "--",
         ]
-        rpm = [*limits, "rpm", "--nosignature", "--nodigest", "-qa", "--qf", FORMAT]
+        rpm = [*limits, "rpm", "--nosignature", "--nodigest", "-qa", "--qf", QUERY_FORMAT]
         command: list[str | Path] = ["sh", "-euc", _WITH_COPY, "sh", copy, *rpm]
-        listed = run(confined(command, workspace, readable=[copy]), timeout=TIMEOUT, limit=OUTPUT_LIMIT)
-        if found := _ERROR.search(listed.stderr.decode(errors="replace")):  # rpm ends with status 0 all the same
-            raise ValueError(f"rpm: {printable_line(found[1][:200])}")
-        packages = parse(listed.text)
+        output = run(confined(command, workspace, readable=[copy]), timeout=TIMEOUT, limit=MAX_OUTPUT_BYTES)
+        if error := _ERROR.search(output.stderr.decode(errors="replace")):  # rpm exits with status 0 anyway
+            raise ValueError(f"rpm: {printable_line(error[1][:200])}")
+        packages = parse_packages(output.text)
     except (ProgramError, ProgramTimeoutError, ValueError) as error:
         raise BuildFailedError(
-            f"the image's RPM database cannot be read: {_why(error)}", solution="check what RUN and COPY do to it"
+            f"cannot read the image's RPM database: {_failure_reason(error)}",
+            solution="check what RUN and COPY do to it",
         ) from error
-    return sorted((each for each in packages if each.component["name"] != "gpg-pubkey"), key=_order)
+    return sorted((package for package in packages if package.component["name"] != "gpg-pubkey"), key=_sort_key)
 
 
-def _why(error: Exception) -> str:
+def _failure_reason(error: Exception) -> str:
     if isinstance(error, ProgramOutputError):
-        return f"rpm prints more than {error.limit / 10**6:.3g} MB"
-    exceeded = _EXCEEDED.get(error.status) if isinstance(error, ProgramError) else None
-    return f"rpm needs more than {exceeded}" if exceeded else str(error)
+        return f"rpm printed more than {error.limit / 10**6:.3g} MB"
+    exceeded = _LIMITS_BY_STATUS.get(error.status) if isinstance(error, ProgramError) else None
+    return f"rpm used more than {exceeded}" if exceeded else str(error)
 
 
-def parse(listed: str) -> list[Package]:
-    """The packages in what rpm printed in our format.
+def parse_packages(output: str) -> list[InstalledRPM]:
+    """Parse rpm's output in ``QUERY_FORMAT``.
 
-    :raises ValueError: a package is not in that format, a field is too long, or there are too many
+    :raises ValueError: if a package is not in that format, a field is too long, or there are too many packages
     """
-    if listed.count(_PACKAGE) > MOST:
-        raise ValueError(f"it lists more than {MOST} RPMs")
-    return [_package(line) for line in listed.split(_PACKAGE) if line]
+    if output.count(_PACKAGE_SEPARATOR) > MAX_RPMS:
+        raise ValueError(f"it lists more than {MAX_RPMS} RPMs")
+    return [_parse_package(line) for line in output.split(_PACKAGE_SEPARATOR) if line]
 
 
-def _order(package: Package) -> tuple[str, ...]:
+def _sort_key(package: InstalledRPM) -> tuple[str, ...]:
     return tuple(str(package.component[key]) for key in ("name", "version", "release", "arch", "sigmd5"))
 
 
 def _copy_database(root: Path, path: str, copy: Path) -> bool:
-    """Copy the plain files of a database's folder; whether there was one.
+    """Copy the plain files of a database's directory; return whether there is one.
 
-    A process of the worker may be changing the folder meanwhile.
+    A process of the worker may change the directory at the same time.
     """
     try:
-        folder = open_directory(root / path, root.parent)
+        directory = open_directory(root / path, root.parent)
     except OSError:
         return False
-    left = LARGEST
+    left = MAX_DATABASE_BYTES
     try:
-        names = sorted(os.listdir(folder), key=lambda name: (name not in _FILES, name))[:_MOST_FILES]
-        if not any(_is_plain(folder, name) for name in names if name in _FILES):
+        names = sorted(os.listdir(directory), key=lambda name: (name not in _DATABASE_FILES, name))[:_MAX_FILES]
+        if not any(_is_plain(directory, name) for name in names if name in _DATABASE_FILES):
             return False
         for name in names:
             with (
                 contextlib.suppress(OSError),
-                open_plain_at(folder, name) as source,
+                open_plain_at(directory, name) as source,
                 (copy / name).open("xb") as target,
             ):
-                while chunk := source.read(min(left + 1, _PART)):
+                while chunk := source.read(min(left + 1, _PART_BYTES)):
                     left -= len(chunk)
                     if left < 0:
                         raise BuildFailedError(
-                            f"the image's RPM database has more than {LARGEST // 10**6} MB",
+                            f"the image's RPM database has more than {MAX_DATABASE_BYTES // 10**6} MB",
                             solution="check what RUN does to it",
                         )
                     target.write(chunk)
     finally:
-        os.close(folder)
+        os.close(directory)
     return True
 
 
-def _is_plain(folder: int, name: str) -> bool:
+def _is_plain(directory: int, name: str) -> bool:
     try:
-        return stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode)
-    except OSError:  # it has gone meanwhile
+        return stat.S_ISREG(os.lstat(name, dir_fd=directory).st_mode)
+    except OSError:  # deleted in the meantime
         return False
 
 
-def _package(line: str) -> Package:
-    fields = line.split(_FIELD)
-    if len(fields) != _COUNT:
-        raise ValueError(f"an RPM has {len(fields)} fields instead of {_COUNT}")
+def _parse_package(line: str) -> InstalledRPM:
+    fields = line.split(_FIELD_SEPARATOR)
+    if len(fields) != _FIELD_COUNT:
+        raise ValueError(f"an RPM has {len(fields)} fields instead of {_FIELD_COUNT}")
     name, version, release, epoch, arch, sigmd5, license_, vendor, source_rpm, signature = fields
     for text, longest in (
-        (max(name, version, release, arch, key=len), LONGEST_NAME),
-        (max(fields, key=len), LONGEST_FIELD),
+        (max(name, version, release, arch, key=len), MAX_NAME_LENGTH),
+        (max(fields, key=len), MAX_FIELD_LENGTH),
     ):
         if len(text) > longest:
             raise ValueError(f"a field has {len(text)} characters: {printable_line(text[:80])!r}...")
@@ -194,23 +197,24 @@ def _package(line: str) -> Package:
         "signature": None if signature == "(none)" else signature.rpartition(" ")[2],
     }
     details = {"license": license_, "vendor": vendor, "source_rpm": source_rpm}
-    # Task results are XML, which has no control characters.
-    shown = {key: printable_line(value) for key, value in details.items()}
-    return Package(component, {key: "" if value == "(none)" else value for key, value in shown.items()})
+    # Task results are XML, which allows no control characters.
+    printable = {key: printable_line(value) for key, value in details.items()}
+    return InstalledRPM(component, {key: "" if value == "(none)" else value for key, value in printable.items()})
 
 
-#: How many are asked for in one request.
-BATCH = 200
+#: RPMs queried per request.
+QUERIES_PER_CALL = 200
 
 
 def unknown_rpms(session: Any, components: Sequence[dict[str, Any]]) -> set[int]:
-    """Numbers of the components that the hub does not know, or knows under another SIGMD5."""
-    with session.multicall(batch=BATCH) as calls:
-        found = [
-            calls.getRPM({key: each[key] for key in ("name", "version", "release", "arch")}) for each in components
+    """Return the indexes of components that the hub does not know, or knows with another SIGMD5."""
+    with session.multicall(batch=QUERIES_PER_CALL) as calls:
+        queries = [
+            calls.getRPM({key: component[key] for key in ("name", "version", "release", "arch")})
+            for component in components
         ]
     return {
         number
-        for number, (each, answer) in enumerate(zip(components, found))
-        if not answer.result or answer.result["payloadhash"] != each["sigmd5"]
+        for number, (component, query) in enumerate(zip(components, queries))
+        if not query.result or query.result["payloadhash"] != component["sigmd5"]
     }

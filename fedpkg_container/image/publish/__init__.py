@@ -1,1 +1,1 @@
-"""From staging to the final repository: image indexes, archives and floating tags."""
+"""From staging to the final repository: image indexes and floating tags."""

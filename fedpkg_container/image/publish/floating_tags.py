@@ -1,11 +1,11 @@
-"""Floating tags: they point to the newest build that asks for them, in whatever order builds end.
+"""Floating tags: they point to the newest build that requests them, in whatever order builds end.
 
-The newest is the one with the highest version and release, as RPM orders them, of those builds of a package that are
-complete, are in a tag of Koji, and recorded that they ask for the floating tag. So a newer build that was wrong gives
-its floating tags up when it is untagged.
+The newest is the one with the highest version and release, in RPM's order, among the builds of a package that are
+COMPLETE, have a Koji tag, and recorded a request for the floating tag. Untagging a bad build thus returns its floating
+tags to the build before.
 
-Nothing is locked: a build that has been recorded lets each of its tags point to the newest build, looks again, and
-does so until nothing has changed meanwhile. Whichever of two builds comes last sees both.
+There is no lock: after a build is recorded, each of its tags is pointed to the newest build, and the builds are queried
+again until nothing has changed. Of two builds that end together, the later one sees both.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 
-#: How many of the latest builds of a package are looked at.
-LOOKED_AT = 200
-#: How often the tags are set anew because another build ended meanwhile.
-ATTEMPTS = 5
+#: Latest builds of a package that are considered.
+MAX_BUILDS = 200
+#: Attempts to set the tags while other builds of the package end.
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A build that asks for floating tags.
+class TaggedBuild:
+    """A build that requests floating tags.
 
-    :param image: its list of arches, by digest
+    :param index: its image index, by digest
+    :param tags: the floating tags
     """
 
     nvr: NVR
-    image: ImageReference
+    index: ImageReference
     tags: frozenset[str]
 
 
 @dataclass(frozen=True)
-class Floating:
-    """The floating tags of one repository.
+class FloatingTagUpdater:
+    """Updates the floating tags of one repository.
 
-    :param session: of the hub; only asked
+    :param session: hub session; used for queries only
     :param repository: in the candidate registry
     """
 
@@ -53,56 +54,57 @@ class Floating:
     registry: Registry
     repository: ImageReference
 
-    def newer(self, nvr: NVR, tags: Iterable[str]) -> dict[str, NVR]:
-        """Those of some tags that belong to a newer build, and to which one."""
-        holders = self._holders(nvr)
-        found = {tag: _newest(holders, tag) for tag in tags}
-        return {tag: holder.nvr for tag, holder in found.items() if holder and holder.nvr != nvr}
+    def tags_of_newer_builds(self, nvr: NVR, tags: Iterable[str]) -> dict[str, NVR]:
+        """Return those of the tags that belong to a newer build, and its NVR."""
+        builds = self._tagged_builds(nvr)
+        newest = {tag: _newest(builds, tag) for tag in tags}
+        return {tag: build.nvr for tag, build in newest.items() if build and build.nvr != nvr}
 
-    def settle(self, nvr: NVR, tags: Sequence[str]) -> list[str]:
-        """Let each tag of a build that was recorded point to the newest build that asks for it; those that were set.
+    def update_floating_tags(self, nvr: NVR, tags: Sequence[str]) -> list[str]:
+        """Point each tag of a recorded build to the newest build that requests it; return the tags that changed.
 
-        :raises RegistryError: a tag could not be set
+        :raises RegistryError: if a tag cannot be set
         """
-        moved: dict[str, None] = {}
+        updated: dict[str, None] = {}
         if not tags:
             return []
         with self.registry.repository(self.repository) as repository:
-            for _ in range(ATTEMPTS):
-                holders = self._holders(nvr)
+            for _ in range(MAX_ATTEMPTS):
+                builds = self._tagged_builds(nvr)
                 for tag in tags:
-                    holder = _newest(holders, tag)
-                    if holder and repository.head(tag) != holder.image.digest:
-                        repository.put_manifest(tag, repository.manifest(holder.image.digest))
-                        moved[tag] = None
-                if self._holders(nvr) == holders:
-                    return list(moved)
+                    newest = _newest(builds, tag)
+                    if newest and repository.head(tag) != newest.index.digest:
+                        repository.put_manifest(tag, repository.manifest(newest.index.digest))
+                        updated[tag] = None
+                if self._tagged_builds(nvr) == builds:
+                    return list(updated)
         raise RegistryError(
-            f"floating tags of {self.repository} could not be set: other builds of {nvr.name} keep ending",
-            solution="they are set by the next build",
+            f"cannot set the floating tags of {self.repository}: gave up after {MAX_ATTEMPTS} attempts, because other"
+            f" builds of {nvr.name} kept finishing",
+            solution="the next build of this package will set them",
         )
 
-    def _holders(self, oldest: NVR) -> list[Holder]:
-        """The builds that ask for floating tags of this repository: one, and those that are newer."""
+    def _tagged_builds(self, oldest: NVR) -> list[TaggedBuild]:
+        """Return the builds that request floating tags of this repository: ``oldest`` and newer ones."""
         if self.session.getPackageID(oldest.name) is None:
             return []
-        options = {"order": "-build_id", "limit": LOOKED_AT}
+        options = {"order": "-build_id", "limit": MAX_BUILDS}
         complete = koji.BUILD_STATES["COMPLETE"]
-        listed = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
-        nvrs = {each["build_id"]: NVR(each["name"], each["version"], each["release"]) for each in listed}
-        ids = [each for each, nvr in nvrs.items() if nvr == oldest or compare_evr(nvr, oldest) > 0]
+        builds = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
+        nvrs = {build["build_id"]: NVR(build["name"], build["version"], build["release"]) for build in builds}
+        ids = [build_id for build_id, nvr in nvrs.items() if nvr == oldest or compare_evr(nvr, oldest) > 0]
         with self.session.multicall(strict=True) as calls:
-            answers = [(each, calls.getBuild(each), calls.listTags(each)) for each in ids]
-        found = []
-        for each, build, tags in answers:
+            calls_by_id = [(build_id, calls.getBuild(build_id), calls.listTags(build_id)) for build_id in ids]
+        tagged_builds = []
+        for build_id, build, tags in calls_by_id:
             recorded = RecordedImage.of(build.result)
             image = recorded.by_digest
             if tags.result and image and image.tagged("") == self.repository.tagged(""):
-                found.append(Holder(nvrs[each], image, recorded.floating_tags))
-        return found
+                tagged_builds.append(TaggedBuild(nvrs[build_id], image, recorded.floating_tags))
+        return tagged_builds
 
 
-def _newest(holders: Iterable[Holder], tag: str) -> Holder | None:
-    """The newest build that asks for a tag."""
-    asking = [each for each in holders if tag in each.tags]
-    return max(asking, key=lambda each: evr_key(each.nvr), default=None)
+def _newest(builds: Iterable[TaggedBuild], tag: str) -> TaggedBuild | None:
+    """Return the newest build that requests a tag."""
+    candidates = [build for build in builds if tag in build.tags]
+    return max(candidates, key=lambda build: evr_key(build.nvr), default=None)

@@ -1,1 +1,1 @@
-"""What Koji keeps of a build: content-generator metadata, attachments and SBOMs."""
+"""Records of a build: files, content-generator metadata, import into Koji, attachments and SBOMs."""

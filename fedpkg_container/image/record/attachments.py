@@ -1,4 +1,4 @@
-"""What is kept with a build beside its images: an SBOM for each arch, in Koji and at the image in the registry."""
+"""Files stored with a build in addition to its images: an SBOM per architecture, in Koji and in the registry."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import requests
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.inspect.rpms import unknown_rpms
+from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record import sbom
-from fedpkg_container.image.record.metadata import Published
 from fedpkg_container.image.resolve.plan import Plan
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import go_arch
@@ -26,15 +26,15 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.skopeo import Registry
 
-#: How many RPMs that Koji does not know are named in the log.
-NAMED = 20
+#: RPMs unknown to Koji that are listed in the log.
+MAX_LISTED_RPMS = 20
 
 
 @dataclass(frozen=True)
-class Document:
-    """A file that is kept with a build.
+class Attachment:
+    """A file stored with a build.
 
-    :param arch: that it is about; empty for the whole build
+    :param arch: architecture that it describes; empty for the whole build
     """
 
     path: Path
@@ -42,135 +42,138 @@ class Document:
 
 
 @dataclass
-class Made:
-    """What was made of a build.
+class Attachments:
+    """All attachments of a build.
 
-    :param sbom: arch → what the metadata say of its SBOM
+    :param sbom: arch → metadata of its SBOM
     :param warnings: for the packager
     """
 
-    documents: list[Document] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
     sbom: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where the images come from.
+class ImageOrigin:
+    """What images were made from.
 
-    :param source: URL of dist-git with the exact commit; empty where there is none
-    :param base: the image that they stand on, by digest; None for none
-    :param stages: images of which other stages were built, by digest
-    :param copied: the image that they are a copy of, by digest; None where they were built
-    :param recorded: whether Koji keeps the build
+    :param source_url: dist-git URL with the exact commit; empty if imported
+    :param base: base image, by digest; None for ``scratch``
+    :param stages: base images of other stages, by digest
+    :param copy_of: image that was imported, by digest; None if built
+    :param recorded: whether Koji records the build
     """
 
-    source: str = ""
+    source_url: str = ""
     base: ImageReference | None = None
     stages: Sequence[ImageReference] = ()
-    copied: ImageReference | None = None
+    copy_of: ImageReference | None = None
     recorded: bool = True
 
     @classmethod
-    def of(cls, task: Task, plan: Plan) -> Origin:
-        """That of a build."""
-        pinned = {parent.written: parent.pinned for parent in plan.parents}
+    def of(cls, task: BuildTask, plan: Plan) -> ImageOrigin:
+        """Return the origin of a build's images."""
+        pinned = {parent.name: parent.pinned for parent in plan.parents}
         base = pinned.pop(plan.dockerfile.base, None)
-        return cls(task.source, base, list(dict.fromkeys(pinned.values())), recorded=not task.scratch)
+        return cls(task.source_url, base, list(dict.fromkeys(pinned.values())), recorded=not task.scratch)
 
 
 @dataclass(frozen=True)
-class Documents:
-    """Makes the documents of a build that is published, and not yet recorded.
+class AttachmentBuilder:
+    """Creates the attachments of a build that is published and not yet recorded.
 
-    What goes wrong here is said and fails no build: the images are whole without it.
+    Errors become warnings: the images are complete without attachments.
 
-    :param session: of the builder; anybody may ask what is asked
+    :param session: hub session; used for queries only
     :param registry: where the images are
     """
 
     session: Any
     registry: Registry
-    origin: Origin
+    origin: ImageOrigin
     log: BuildLog
 
-    def make(self, nvr: NVR, published: Published, images: Sequence[BuiltImage], started: float) -> Made:
-        """Make an SBOM for each arch, attach it in the registry, and look which RPMs Koji does not know.
+    def create(self, nvr: NVR, published: PublishedIndex, images: Sequence[BuiltImage], started: float) -> Attachments:
+        """Create an SBOM for each architecture, attach it in the registry, and report RPMs unknown to Koji.
 
-        :param started: when the build began, seconds since the epoch
+        :param started: start time of the build, seconds since the epoch
         """
-        made = Made()
+        attachments = Attachments()
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
-        unknown = self._unknown(images, made)
+        unknown = self._find_unknown_rpms(images, attachments)
         for image in images:
-            described = self._described(nvr, published, image, created, unknown.get(image.arch, frozenset()))
+            subject = self._sbom_subject(nvr, published, image, created, unknown.get(image.arch, frozenset()))
             try:
-                content = sbom.document(described)
-            except ValueError as error:  # names in the image's RPM database that nothing can be called
-                self._warn(made, f"no SBOM for {image.arch} could be made: {error}")
+                content = sbom.spdx_document(subject)
+            except ValueError as error:  # e.g. invalid names in the image's RPM database
+                self._warn(attachments, f"cannot create the SBOM for {image.arch}: {error}")
                 continue
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
-            made.documents.append(Document(path, image.arch))
-            facts = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
+            attachments.files.append(Attachment(path, image.arch))
+            sbom_fields = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
             if image.arch in unknown:
-                facts["rpms_unknown_to_koji"] = len(unknown[image.arch])
+                sbom_fields["rpms_unknown_to_koji"] = len(unknown[image.arch])
             artifact = referrers.Artifact(sbom.MEDIA_TYPE, path.name, content, created)
             try:
-                with self.registry.repository(described.image) as repository:
-                    attached = referrers.attach(repository, described.image.digest, artifact)
-                facts["artifact"] = str(described.image.at(attached))
+                with self.registry.repository(subject.image) as repository:
+                    digest = referrers.attach(repository, subject.image.digest, artifact)
+                sbom_fields["artifact"] = str(subject.image.at(digest))
             except FedpkgContainerError as error:
-                where = "is with the build in Koji" if self.origin.recorded else "is kept nowhere"
-                self._warn(made, f"the SBOM for {image.arch} {where}, not in the registry: {error.reason}")
-            made.sbom[image.arch] = facts
-        if made.sbom:
-            self.log.say(f"SBOMs made and attached: {', '.join(made.sbom)}")
-        return made
+                where = "it is only stored in Koji" if self.origin.recorded else "it is not stored"
+                self._warn(
+                    attachments,
+                    f"cannot attach the SBOM for {image.arch} to the image in the registry; {where}: {error.reason}",
+                )
+            attachments.sbom[image.arch] = sbom_fields
+        if attachments.sbom:
+            self.log.report(f"created SBOMs for {', '.join(attachments.sbom)}")
+        return attachments
 
-    def _described(
-        self, nvr: NVR, published: Published, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
-    ) -> sbom.Described:
-        return sbom.Described(
+    def _sbom_subject(
+        self, nvr: NVR, published: PublishedIndex, image: BuiltImage, created: str, unknown: set[int] | frozenset[int]
+    ) -> sbom.SbomSubject:
+        return sbom.SbomSubject(
             nvr=nvr,
             built=image,
             image=published.repository.at(image.digest),
             go_arch=go_arch(image.arch),
             tag=published.tags.primary or published.tags.unique,
-            source=self.origin.source,
+            source_url=self.origin.source_url,
             base=self.origin.base,
             stages=self.origin.stages,
-            copied=self.origin.copied,
+            copy_of=self.origin.copy_of,
             created=created,
             unknown=unknown,
         )
 
-    def _unknown(self, images: Sequence[BuiltImage], made: Made) -> Mapping[str, set[int]]:
-        """Arch → numbers of the components that Koji does not know; nothing when it could not be asked."""
+    def _find_unknown_rpms(self, images: Sequence[BuiltImage], attachments: Attachments) -> Mapping[str, set[int]]:
+        """Return arch → indexes of components unknown to Koji; empty if the hub cannot be queried."""
         try:
             unknown = {image.arch: unknown_rpms(self.session, image.components) for image in images}
         except (koji.GenericError, Fault, requests.RequestException) as error:
-            self._warn(made, f"whether Koji knows the RPMs of the images could not be asked: {error}")
+            self._warn(attachments, f"cannot query Koji for the RPMs of the images: {error}")
             return {}
         for image in images:
             numbers = unknown[image.arch]
             if numbers:
-                names = list(_names(image, numbers))
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                self.log.say(f"{image.arch}: Koji does not know {', '.join(names[:NAMED])}{more}")
+                names = list(_rpm_names(image, numbers))
+                more = f" and {len(names) - MAX_LISTED_RPMS} more" if len(names) > MAX_LISTED_RPMS else ""
+                self.log.report(f"{image.arch}: unknown to Koji: {', '.join(names[:MAX_LISTED_RPMS])}{more}")
                 self._warn(
-                    made,
-                    f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs"
-                    " and records no others; the SBOM lists them all",
+                    attachments,
+                    f"{image.arch}: Koji knows {len(image.components) - len(numbers)} of {len(image.components)} RPMs,"
+                    " and does not record the others; the SBOM lists all",
                 )
         return unknown
 
-    def _warn(self, made: Made, text: str) -> None:
-        self.log.say(f"warning: {text}")
-        made.warnings.append(text)
+    def _warn(self, attachments: Attachments, text: str) -> None:
+        self.log.report(f"warning: {text}")
+        attachments.warnings.append(text)
 
 
-def _names(image: BuiltImage, numbers: set[int]) -> Iterator[str]:
+def _rpm_names(image: BuiltImage, numbers: set[int]) -> Iterator[str]:
     for number in sorted(numbers):
         rpm = image.components[number]
         yield f"{rpm['name']}-{rpm['version']}-{rpm['release']}.{rpm['arch']}"

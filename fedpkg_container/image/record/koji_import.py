@@ -1,4 +1,4 @@
-"""Recording a build in Koji: the import by a content generator, and everything that follows it."""
+"""Recording of a build in Koji: content-generator import, Koji tag, primary tag and floating tags."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import koji
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.hub.reservation import Reservation
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.publish.archive import described_file
-from fedpkg_container.image.publish.floating_tags import Floating
-from fedpkg_container.image.record.attachments import Document
-from fedpkg_container.image.record.metadata import Provenance, Published, metadata
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
+from fedpkg_container.image.publish.index import PublishedIndex
+from fedpkg_container.image.record.arch_files import file_metadata
+from fedpkg_container.image.record.attachments import Attachment
+from fedpkg_container.image.record.metadata import Provenance, build_metadata
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
 from fedpkg_container.model.nvr import NVR
@@ -26,191 +27,191 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import shield_signals
 
-#: What the hub is told of a build, as a file in the folder of its import.
+#: File name of the content-generator metadata in the upload directory.
 _METADATA = "metadata.json"
 
 
-def upload_folder(session: Any, name: str) -> str:
-    """A new folder on the hub for the files of an import, in which nobody but this account can write files.
+def create_upload_directory(session: Any, name: str) -> str:
+    """Create a directory on the hub for the files of an import, which only this account can use; return its path.
 
-    The hub gives a folder to who uploads there first, and its name does not stay unknown: it is in the arguments of
-    tasks. So a file goes there at once, under the one name that is known before: anybody may make folders in it, and
-    where one is, no file of that name can be uploaded. All other files get new folders of their own.
+    The hub assigns a directory to the first account that uploads to it, and the path does not stay secret: it is in the
+    arguments of tasks. So the one file with a known name is uploaded at once; otherwise any account could create a
+    directory of that name, and block the upload. All other files get new directories of their own.
 
     :param session: of the account that imports
-    :param name: what imports
+    :param name: of the import
     """
-    folder = f"container-build/{name}-{uuid.uuid4().hex}"
-    session.rawUpload(b"{}", 0, folder, _METADATA, overwrite=True)
-    return folder
+    directory = f"container-build/{name}-{uuid.uuid4().hex}"
+    session.rawUpload(b"{}", 0, directory, _METADATA, overwrite=True)
+    return directory
 
 
 @dataclass(frozen=True)
-class Importing:
-    """What an import works with.
+class ContentGeneratorImport:
+    """Imports builds as a content generator.
 
-    :param generator: session of the account that imports
-    :param after: called after each step
+    :param cg_session: hub session of the account that imports
+    :param on_step: called after each step
     """
 
-    generator: Any
+    cg_session: Any
     log: BuildLog
-    after: Callable[[str], None]
+    on_step: Callable[[str], None]
 
     def run(
         self,
         provenance: Provenance,
-        published: Published,
+        published: PublishedIndex,
         images: Sequence[BuiltImage],
         reservation: Reservation,
-        upload: str,
-        documents: Sequence[Document] = (),
+        upload_directory: str,
+        attachments: Sequence[Attachment] = (),
     ) -> None:
-        """Record a build for which its NVR is reserved.
+        """Import a build whose NVR is reserved.
 
-        :param upload: folder on the hub, of ``upload_folder``, below which the files of the images are
-        :param documents: files that are kept with the build
+        :param upload_directory: from ``create_upload_directory``, with the files of the images
+        :param attachments: files to store with the build
         """
-        self.log.say(f"importing {reservation.nvr}")
-        logs = [self._kept(self.log.path, upload)]
-        for document in documents:
-            arch = {"arch": document.arch} if document.arch else {}
-            logs.append({**self._kept(document.path, upload), **arch})
-        described = metadata(provenance, published, images, logs, reservation.build_id)
+        self.log.report(f"importing {reservation.nvr}")
+        logs = [self._upload_log(self.log.path, upload_directory)]
+        for attachment in attachments:
+            arch = {"arch": attachment.arch} if attachment.arch else {}
+            logs.append({**self._upload_log(attachment.path, upload_directory), **arch})
+        content = build_metadata(provenance, published, images, logs, reservation.build_id)
         path = self.log.path.parent / _METADATA
-        path.write_text(json.dumps(described, indent=1))
-        self._upload(path, upload)
-        self.after("uploaded")
-        with shield_signals():  # the hub would go on, and what it imports must not be given back meanwhile
-            self._record(reservation, upload, described["build"]["extra"])
-        self.log.line(f"recorded as build {reservation.build_id}")
-        self.after("imported")
+        path.write_text(json.dumps(content, indent=1))
+        self._upload(path, upload_directory)
+        self.on_step("uploaded")
+        with shield_signals():  # the hub would continue, and the reservation must not be released meanwhile
+            self._record(reservation, upload_directory, content["build"]["extra"])
+        self.log.append(f"recorded as build {reservation.build_id}")
+        self.on_step("imported")
 
-    def _kept(self, path: Path, upload: str) -> dict[str, Any]:
-        """Upload a file; what metadata says of it."""
-        below = uuid.uuid4().hex
-        self._upload(path, f"{upload}/{below}")
-        return described_file(path, "log", relpath=below)
+    def _upload_log(self, path: Path, upload_directory: str) -> dict[str, Any]:
+        """Upload a file as a log; return its metadata."""
+        relpath = uuid.uuid4().hex
+        self._upload(path, f"{upload_directory}/{relpath}")
+        return file_metadata(path, "log", relpath=relpath)
 
-    def _upload(self, path: Path, folder: str) -> None:
-        self.generator.uploadWrapper(str(path), folder, overwrite=True)
+    def _upload(self, path: Path, directory: str) -> None:
+        self.cg_session.uploadWrapper(str(path), directory, overwrite=True)
 
-    def _record(self, reservation: Reservation, upload: str, extra: Mapping[str, Any]) -> None:
+    def _record(self, reservation: Reservation, upload_directory: str, extra: Mapping[str, Any]) -> None:
         try:
-            self.generator.CGImport(_METADATA, upload, reservation.token)
+            self.cg_session.CGImport(_METADATA, upload_directory, reservation.token)
         except koji.GenericError:
-            # The answer may have been lost, and koji's client has asked again: what counts is what the hub has. That
-            # may be another's build: the hub gives the id again when a reservation was canceled.
-            build = self.generator.getBuild(reservation.build_id)
+            # koji's client retries when the response is lost, so only the build on the hub shows whether the import
+            # succeeded. It may be another build: the hub reuses the ID of a canceled reservation.
+            build = self.cg_session.getBuild(reservation.build_id)
             if build["state"] != koji.BUILD_STATES["COMPLETE"] or _identity(build["extra"]) != _identity(extra):
                 raise
 
 
 def _identity(extra: Mapping[str, Any] | None) -> tuple[Any, Any]:
-    """What no two runs of builds or imports have in common: the task, and its lists with the tag of their own."""
+    """Return what identifies one run of a build or import: the task, and the image index with its unique tag."""
     recorded = extra or {}
     return recorded.get("container_koji_task_id"), image_metadata({"extra": recorded}).get("index")
 
 
 @dataclass(frozen=True)
-class Recording:
-    """What recording works with.
+class BuildRecorder:
+    """Records builds.
 
-    :param session: of the builder
-    :param generator: session of the site's shared account
+    :param session: hub session of the builder
+    :param cg_session: hub session of the content generator's account
     :param registry: where tags are set
-    :param after: called after each step
+    :param on_step: called after each step
     """
 
-    task: Task
+    task: BuildTask
     session: Any
-    generator: Any
+    cg_session: Any
     registry: Registry
     log: BuildLog
-    after: Callable[[str], None]
+    on_step: Callable[[str], None]
 
     def run(
         self,
         provenance: Provenance,
-        published: Published,
+        published: PublishedIndex,
         images: list[BuiltImage],
         reservation: Reservation,
-        upload: str,
-        documents: Sequence[Document] = (),
+        upload_directory: str,
+        attachments: Sequence[Attachment] = (),
     ) -> int:
-        """Record the build in Koji and tag it; its id.
+        """Import the build into Koji and set all its tags; return its ID.
 
-        :param documents: files that are kept with the build
+        :param attachments: files to store with the build
         """
-        importing = Importing(self.generator, self.log, self.after)
-        importing.run(provenance, published, images, reservation, upload, documents)
-        self._name(reservation.nvr, published.repository.at(published.digest))
-        self.after("named")
-        self._tag(str(reservation.nvr), reservation.build_id)
-        self.after("tagged")
-        self._settle(reservation.nvr, published.repository, published.tags.floating)
+        cg_import = ContentGeneratorImport(self.cg_session, self.log, self.on_step)
+        cg_import.run(provenance, published, images, reservation, upload_directory, attachments)
+        self._set_primary_tag(reservation.nvr, published.repository.at(published.digest))
+        self.on_step("named")
+        self._tag_in_koji(str(reservation.nvr), reservation.build_id)
+        self.on_step("tagged")
+        self._update_floating_tags(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 
     def resume(self, build: dict[str, Any]) -> dict[str, Any]:
-        """Finish what an earlier run of this task recorded before it was killed; the result of the task."""
-        self.log.say(f"{build['nvr']} was recorded by an earlier run of this task")
+        """Finish recording a build that an earlier, killed run of this task imported; return the result of the task."""
+        self.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
         nvr = NVR(build["name"], build["version"], build["release"])
         image = RecordedImage.of(build)
         if image.by_digest:
-            self._name(nvr, image.by_digest)
+            self._set_primary_tag(nvr, image.by_digest)
         if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
-            self._tag(build["nvr"], build["build_id"])
+            self._tag_in_koji(build["nvr"], build["build_id"])
         if image.by_digest:
-            self._settle(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
+            self._update_floating_tags(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
         return {"repositories": list(image.pull), "koji_builds": [str(build["build_id"])]}
 
-    def _name(self, nvr: NVR, image: ImageReference) -> None:
+    def _set_primary_tag(self, nvr: NVR, index: ImageReference) -> None:
         """Set the tag of the version and release, now that the build is recorded.
 
-        :param image: the list of arches, by digest
+        :param index: image index, by digest
         """
-        named, tag = image.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
+        target, tag = index.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
         try:
-            self.registry.set_tags(image, [named.tag])
+            self.registry.set_tags(index, [target.tag])
         except RegistryError as error:
             raise RegistryError(
-                f"{nvr} is recorded, but {named} is not set, and it is not tagged into {tag}: {error.reason}",
-                solution=f"build the next release; or by hand: skopeo copy --all docker://{image} docker://{named}, "
+                f"{nvr} is recorded, but {target} is not set, and it is not tagged into {tag}: {error.reason}",
+                solution=f"build the next release; or run: skopeo copy --all docker://{index} docker://{target}, "
                 f"and koji tag-build {tag} {nvr}",
             ) from error
-        self.log.line(f"set {named}")
+        self.log.append(f"set {target}")
 
-    def _tag(self, nvr: str, build_id: int) -> None:
+    def _tag_in_koji(self, nvr: str, build_id: int) -> None:
         tag = self.task.target["dest_tag_name"]
         try:
             self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
         except koji.GenericError as error:
-            if self.task.target["dest_tag"] in {each["id"] for each in self.session.listTags(build_id)}:
-                return  # the same: it was asked twice
+            if self.task.target["dest_tag"] in {entry["id"] for entry in self.session.listTags(build_id)}:
+                return  # an earlier attempt succeeded, and its response was lost
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
-                solution=f"tag it by hand: koji tag-build {tag} {nvr}",
+                solution=f"tag the build: koji tag-build {tag} {nvr}",
             ) from error
-        self.log.line(f"tagged {nvr} into {tag}")
+        self.log.append(f"tagged {nvr} into {tag}")
 
-    def _settle(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
-        """Set the floating tags, now that the build is recorded."""
+    def _update_floating_tags(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
+        """Update the floating tags, now that the build is recorded."""
         try:
-            Floating(self.session, self.registry, repository).settle(nvr, tags)
+            FloatingTagUpdater(self.session, self.registry, repository).update_floating_tags(nvr, tags)
         except RegistryError as error:
             raise RegistryError(
                 f"{nvr} is recorded, but its floating tags {', '.join(tags)} are not set: {error.reason}",
-                solution="they are set by the next build of it",
+                solution="the next build of this package will set them",
             ) from error
         if tags:
-            self.log.say(f"floating tags {', '.join(tags)} are set")
+            self.log.report(f"set floating tags {', '.join(tags)}")
 
 
-def already_recorded(session: Any, task: Task) -> dict[str, Any] | None:
-    """The build that an earlier run of a task imported, if it came that far."""
+def recorded_build(session: Any, task: BuildTask) -> dict[str, Any] | None:
+    """Return the build that an earlier run of a task imported; None if there is none."""
     if task.scratch:
         return None
-    for listed in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):
-        build: dict[str, Any] = session.getBuild(listed["build_id"])
+    for entry in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):
+        build: dict[str, Any] = session.getBuild(entry["build_id"])
         return build
     return None

@@ -1,4 +1,4 @@
-"""Content-generator metadata of a build: everything that Koji keeps of it (keys after atomic-reactor)."""
+"""Content-generator metadata: everything that Koji records of a build (keys as in atomic-reactor)."""
 
 from __future__ import annotations
 
@@ -8,65 +8,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container import __version__
-from fedpkg_container.image.resolve.names import Tags
+from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.resolve.parents import Parent
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.nvr import NVR
-from fedpkg_container.model.reference import ImageReference
 
 METADATA_VERSION = 0
 
 
 @dataclass(frozen=True)
-class Published:
-    """Where the finished build is.
-
-    :param repository: the candidate repository
-    :param digest: of the list of all arches
-    :param media_type: of that list
-    :param others: lists of the same images in other formats: media type → digest
-    :param other_types: media types of those images
-    """
-
-    repository: ImageReference
-    digest: str
-    media_type: str
-    tags: Tags
-    others: Mapping[str, str] = field(default_factory=dict)
-    other_types: frozenset[str] = frozenset()
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Every list, the one that tags mean first: media type → digest."""
-        return {self.media_type: self.digest, **self.others}
-
-    @property
-    def by_tag(self) -> str:
-        """The pull spec that a person would type."""
-        return str(self.repository.tagged(self.tags.primary or self.tags.unique))
-
-    @property
-    def by_digest(self) -> str:
-        """The pull spec that always means this build."""
-        return str(self.repository.at(self.digest))
-
-
-@dataclass(frozen=True)
 class Provenance:
-    """Where a build came from and who asked for it.
+    """How, when and from what a build was made.
 
-    :param source: URL with the exact commit
-    :param started: when the build began, seconds since the epoch
-    :param help_file: the page of help in the image's sources; empty when there is none
-    :param go_modules: of container.yaml
-    :param user_data: what the packager's client sent to be kept with the build
-    :param sbom: for each arch what is said of its SBOM
-    :param imported: where a base image was brought from, and its image IDs; empty for what was built
-    :param stored: whether Koji stores the images' archives, or only their description
+    :param source_url: with the exact commit
+    :param owner: name of the user who submitted the build
+    :param generator: name of the content generator
+    :param started: seconds since the epoch
+    :param ended: seconds since the epoch
+    :param base: base image of the last stage, as written in FROM; empty for none
+    :param help_file: help page in the source; empty for none
+    :param go_modules: from container.yaml
+    :param user_data: from the client, stored verbatim
+    :param store_archives: whether Koji stores the images' archives, or only their metadata
+    :param sbom: metadata of the SBOM of each architecture
+    :param imported: source and image IDs of an imported base image; empty for a build
     """
 
     nvr: NVR
-    source: str
+    source_url: str
     task_id: int | None
     owner: str
     generator: str
@@ -79,28 +48,28 @@ class Provenance:
     help_file: str
     go_modules: Sequence[Any] = ()
     user_data: Mapping[str, Any] = field(default_factory=dict)
-    stored: bool = True
+    store_archives: bool = True
     sbom: Mapping[str, Any] = field(default_factory=dict)
     imported: Mapping[str, Any] = field(default_factory=dict)
 
 
-def metadata(
+def build_metadata(
     provenance: Provenance,
-    published: Published,
+    published: PublishedIndex,
     images: Sequence[BuiltImage],
     logs: Sequence[dict[str, Any]],
     build_id: int | None,
 ) -> dict[str, Any]:
-    """The whole metadata.
+    """Return the complete metadata.
 
-    :param logs: files of the parent task that were uploaded for the import
+    :param logs: metadata of the files uploaded by the parent task
     :param build_id: of the reservation
     """
     build: dict[str, Any] = {
         "name": provenance.nvr.name,
         "version": provenance.nvr.version,
         "release": provenance.nvr.release,
-        "source": provenance.source,
+        "source": provenance.source_url,
         "start_time": int(provenance.started),
         "end_time": int(provenance.ended),
         "owner": provenance.owner,
@@ -115,14 +84,14 @@ def metadata(
         build["build_id"] = build_id
     if provenance.user_data:
         build["extra"]["custom_user_metadata"] = dict(provenance.user_data)
-    first = images[0].arch
+    first_arch = images[0].arch
     return {
         "metadata_version": METADATA_VERSION,
         "build": build,
         "buildroots": [_buildroot(image, provenance.generator) for image in images],
         "output": [
-            *(_output(each, first) for each in logs),
-            *(o for image in images for o in _outputs(image, published, stored=provenance.stored)),
+            *(_output(log, first_arch) for log in logs),
+            *(o for image in images for o in _outputs(image, published, store_archives=provenance.store_archives)),
         ],
     }
 
@@ -131,16 +100,18 @@ def _engine(provenance: Provenance) -> str:
     return "import" if provenance.imported else "buildah"
 
 
-def _image(provenance: Provenance, published: Published, images: Sequence[BuiltImage]) -> dict[str, Any]:
+def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[BuiltImage]) -> dict[str, Any]:
     builds = {str(parent.pinned): parent.build for parent in provenance.parents if parent.build}
-    base = next((parent.build for parent in provenance.parents if parent.written == provenance.base), None)
+    base = next((parent.build for parent in provenance.parents if parent.name == provenance.base), None)
     image: dict[str, Any] = {
         "autorebuild": False,
         "triggered_after_koji_task": None,
         "isolated": provenance.isolated,
         "help": provenance.help_file or None,
-        "media_types": sorted({*published.digests, *published.other_types, *(each.media_type for each in images)}),
-        "parent_images": [parent.written for parent in provenance.parents],
+        "media_types": sorted(
+            {*published.digests, *published.other_media_types, *(image.media_type for image in images)}
+        ),
+        "parent_images": [parent.name for parent in provenance.parents],
         "parent_image_builds": builds,
         "yum_repourls": list(provenance.repository_urls),
         "index": {
@@ -165,7 +136,7 @@ def _image(provenance: Provenance, published: Published, images: Sequence[BuiltI
 def _buildroot(image: BuiltImage, generator: str) -> dict[str, Any]:
     return {
         **image.buildroot,
-        "components": _each_once(image.buildroot["components"]),
+        "components": _deduplicate(image.buildroot["components"]),
         "id": _buildroot_id(image.arch),
         "content_generator": {"name": generator, "version": __version__},
     }
@@ -180,24 +151,24 @@ def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
     return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
 
 
-def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[dict[str, Any]]:
-    """The archive of one arch with what is in it, and its logs."""
+def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bool) -> list[dict[str, Any]]:
+    """Return the archive of one architecture with its components, and its logs."""
     outputs = []
     for file in image.files:
         output = _output(file, image.arch)
         if file["type"] == "docker-image":
-            if not stored:
+            if not store_archives:
                 output["metadata_only"] = True
-            exact = published.repository.at(image.digest)
+            pinned = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
             output |= {
-                "components": _each_once(image.components),
+                "components": _deduplicate(image.components),
                 "extra": {
                     "image": {"arch": image.arch},
                     "docker": {
                         "id": image.image_id,
                         "parent_id": image.parent_id,
-                        "repositories": [published.by_tag, str(exact)],
+                        "repositories": [published.by_tag, str(pinned)],
                         "config": _config(image.config),
                         "tags": tags,
                         "layer_sizes": [
@@ -212,16 +183,16 @@ def _outputs(image: BuiltImage, published: Published, *, stored: bool) -> list[d
     return outputs
 
 
-def _each_once(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One component for each name, version, release and arch: by these Koji finds an RPM, and it keeps none twice."""
-    once: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for each in components:
-        once.setdefault(tuple(each[key] for key in ("name", "version", "release", "arch")), each)
-    return list(once.values())
+def _deduplicate(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one component per name, version, release and architecture, which is Koji's key of an RPM."""
+    unique: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for component in components:
+        unique.setdefault(tuple(component[key] for key in ("name", "version", "release", "arch")), component)
+    return list(unique.values())
 
 
 def _config(text: str) -> dict[str, Any]:
-    """The image's configuration without what only its build's container had."""
+    """Return the image configuration without that of the build's container."""
     config: dict[str, Any] = json.loads(text)
     config.pop("container_config", None)
     return config

@@ -1,4 +1,4 @@
-"""What is in an image, as an SPDX document (https://spdx.github.io/spdx-spec/v2.3/)."""
+"""SBOM of an image, as an SPDX document (https://spdx.github.io/spdx-spec/v2.3/)."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from fedpkg_container.text import printable_line
 
 NOASSERTION = "NOASSERTION"
 _REFERENCE = "LicenseRef-"
-#: The longest header that is read as an expression; longer ones are kept as text.
-_LONGEST = 4096
+#: Characters; longer headers are not parsed, but kept as text.
+_MAX_EXPRESSION_LENGTH = 4096
 
 
 @dataclass
 class Licenses:
     """Licenses of one document.
 
-    :param texts: what the document must say about licenses that SPDX does not list: reference → text
+    :param texts: license references that the document must define → text
     """
 
     texts: dict[str, str] = field(default_factory=dict)
 
     def declared(self, header: str) -> str:
-        """What the document says is declared.
+        """Return the declared license for a License header.
 
-        An SPDX expression stays one (Fedora has written these since 2022); names that a distribution made
-        (``LicenseRef-Fedora-Public-Domain``) are explained in the document. Anything else, the older "GPLv2+ and
-        BSD" for one, is not guessed at: it becomes a reference of its own, with the header as its text.
+        An SPDX expression (used by Fedora since 2022) is kept; license references of a distribution
+        (``LicenseRef-Fedora-Public-Domain``) are defined in the document. Other headers, e.g. the older "GPLv2+ and
+        BSD", are not interpreted: each becomes a reference of its own, with the header as its text.
         """
         header = printable_line(header).strip()
         if not header:
             return NOASSERTION
-        read = _read(header)
-        if read is not None:
-            expression, references = read
+        expression_and_references = _parse_expression(header)
+        if expression_and_references is not None:
+            expression, references = expression_and_references
             for name in references:
                 self.texts.setdefault(name, f"The License header of an RPM names {name}; the RPM has its text.")
             return expression
@@ -58,18 +58,18 @@ class Licenses:
 
 
 @functools.lru_cache(maxsize=1)
-def _spdx() -> Licensing:
-    """SPDX's list alone: the index also has ScanCode's names, and takes those of distributions for them."""
-    listed = [each for each in get_license_index() if not str(each.get("spdx_license_key")).startswith(_REFERENCE)]
-    return build_spdx_licensing(listed)
+def _spdx_licensing() -> Licensing:
+    """Return SPDX's licenses only: the index also has ScanCode's, which would match references of distributions."""
+    entries = [entry for entry in get_license_index() if not str(entry.get("spdx_license_key")).startswith(_REFERENCE)]
+    return build_spdx_licensing(entries)
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(header: str) -> tuple[str, tuple[str, ...]] | None:
-    """A header as an expression with SPDX's spelling, and the references in it; None when it is none."""
-    if len(header) > _LONGEST:
+def _parse_expression(header: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return a header as an SPDX expression, and the references in it; None if it is not valid."""
+    if len(header) > _MAX_EXPRESSION_LENGTH:
         return None
-    licensing = _spdx()
+    licensing = _spdx_licensing()
     try:
         parsed = licensing.parse(header, strict=True)
         unknown = licensing.unknown_license_keys(parsed)
@@ -77,14 +77,14 @@ def _read(header: str) -> tuple[str, tuple[str, ...]] | None:
     except (ExpressionError, ParseError, RecursionError):
         return None
     references = tuple(sorted({name for name in names if name.startswith(_REFERENCE)}))
-    if set(unknown) - set(references) or any(not _legal(name) for name in references):
+    if set(unknown) - set(references) or any(not _is_valid_reference(name) for name in references):
         return None
     return str(parsed), references
 
 
-def _legal(reference: str) -> bool:
-    """Whether SPDX takes it: letters, digits, dots and dashes."""
-    return all(each.isascii() and (each.isalnum() or each in ".-") for each in reference)
+def _is_valid_reference(reference: str) -> bool:
+    """Return whether SPDX allows a reference: letters, digits, dots and dashes."""
+    return all(character.isascii() and (character.isalnum() or character in ".-") for character in reference)
 
 
 MEDIA_TYPE = "application/spdx+json"
@@ -93,19 +93,20 @@ _DOCUMENT = "SPDXRef-DOCUMENT"
 
 
 @dataclass(frozen=True)
-class Described:
-    """What a document is about: the image of one arch.
+class SbomSubject:
+    """What a document describes: the image of one architecture.
 
     :param nvr: of the build
+    :param built: description of the image
     :param image: in its final repository, by digest
-    :param go_arch: Go's name of the arch
-    :param tag: the tag of the build
-    :param source: URL of dist-git with the exact commit; empty where there is none
-    :param base: the image that it stands on, by digest; None for ``scratch``
-    :param stages: images of which other stages were built, by digest
-    :param created: when the build began, RFC 3339
-    :param unknown: numbers of the components that Koji does not know
-    :param copied: the image that it is a copy of, by digest; None where it was built
+    :param go_arch: Go's name of the architecture
+    :param tag: primary tag of the build, or the unique one
+    :param source_url: dist-git URL with the exact commit; empty if imported
+    :param base: base image, by digest; None for ``scratch``
+    :param stages: base images of other stages, by digest
+    :param created: start time of the build, RFC 3339
+    :param unknown: indexes of the components that Koji does not know
+    :param copy_of: image that was imported, by digest; None if built
     """
 
     nvr: NVR
@@ -113,43 +114,43 @@ class Described:
     image: ImageReference
     go_arch: str
     tag: str
-    source: str
+    source_url: str
     base: ImageReference | None
     stages: Sequence[ImageReference]
     created: str
     unknown: Collection[int] = field(default_factory=frozenset)
-    copied: ImageReference | None = None
+    copy_of: ImageReference | None = None
 
 
-def document(described: Described) -> bytes:
-    """The document, as JSON."""
+def spdx_document(subject: SbomSubject) -> bytes:
+    """Return the document as JSON."""
     licenses = Licenses()
-    image = _image(described)
-    source = [_source(described)] if described.source else []
-    copied = [_parent(described.copied)] if described.copied else []
-    rpms = _rpms(described, licenses)
-    base = [_parent(described.base)] if described.base else []
-    stages = [_parent(each) for each in described.stages if each != described.base]
-    own = image["SPDXID"]
+    image = _image(subject)
+    source = [_source(subject)] if subject.source_url else []
+    copied = [_parent(subject.copy_of)] if subject.copy_of else []
+    rpms = _rpms(subject, licenses)
+    base = [_parent(subject.base)] if subject.base else []
+    stages = [_parent(each) for each in subject.stages if each != subject.base]
+    image_id = image["SPDXID"]
     relationships = [
-        (_DOCUMENT, "DESCRIBES", own),
-        *((own, "GENERATED_FROM", each["SPDXID"]) for each in source),
-        *((own, "COPY_OF", each["SPDXID"]) for each in copied),
-        *((own, "DESCENDANT_OF", each["SPDXID"]) for each in base),
-        *((each["SPDXID"], "BUILD_DEPENDENCY_OF", own) for each in stages),
-        *((own, "CONTAINS", each["SPDXID"]) for each in rpms),
+        (_DOCUMENT, "DESCRIBES", image_id),
+        *((image_id, "GENERATED_FROM", each["SPDXID"]) for each in source),
+        *((image_id, "COPY_OF", each["SPDXID"]) for each in copied),
+        *((image_id, "DESCENDANT_OF", each["SPDXID"]) for each in base),
+        *((each["SPDXID"], "BUILD_DEPENDENCY_OF", image_id) for each in stages),
+        *((image_id, "CONTAINS", each["SPDXID"]) for each in rpms),
     ]
     content: dict[str, Any] = {
         "spdxVersion": VERSION,
         "dataLicense": "CC0-1.0",
         "SPDXID": _DOCUMENT,
-        "name": f"{described.nvr}.{described.built.arch}",
-        "documentNamespace": _namespace(described),
-        "creationInfo": {"created": described.created, "creators": _creators(described.built)},
+        "name": f"{subject.nvr}.{subject.built.arch}",
+        "documentNamespace": _namespace(subject),
+        "creationInfo": {"created": subject.created, "creators": _creators(subject.built)},
         "packages": [image, *source, *copied, *base, *stages, *rpms],
         "relationships": [
-            {"spdxElementId": first, "relationshipType": kind, "relatedSpdxElement": second}
-            for first, kind, second in relationships
+            {"spdxElementId": first, "relationshipType": relationship, "relatedSpdxElement": second}
+            for first, relationship, second in relationships
         ],
     }
     if licenses.texts:
@@ -159,22 +160,22 @@ def document(described: Described) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def _namespace(described: Described) -> str:
-    image = described.image
-    moment = re.sub("[^0-9]", "", described.created)
+def _namespace(subject: SbomSubject) -> str:
+    image = subject.image
+    timestamp = re.sub("[^0-9]", "", subject.created)
     return (
-        f"https://{image.registry}/{image.repository}/spdx/{described.nvr}.{described.built.arch}"
-        f"/{image.digest.rpartition(':')[2]}/{moment}"
+        f"https://{image.registry}/{image.repository}/spdx/{subject.nvr}.{subject.built.arch}"
+        f"/{image.digest.rpartition(':')[2]}/{timestamp}"
     )
 
 
 def _creators(built: BuiltImage) -> list[str]:
-    tools = [f"Tool: {each['name']}-{each['version']}" for each in built.buildroot.get("tools", [])]
+    tools = [f"Tool: {tool['name']}-{tool['version']}" for tool in built.buildroot.get("tools", [])]
     return [f"Tool: fedpkg-container-{__version__}", *tools]
 
 
-def _package(identifier: str, name: str, **facts: Any) -> dict[str, Any]:
-    """A package with what every package must have."""
+def _package(identifier: str, name: str, **fields: Any) -> dict[str, Any]:
+    """Return a package with all required fields."""
     return {
         "SPDXID": f"SPDXRef-{re.sub('[^A-Za-z0-9.-]', '-', identifier)}",
         "name": name,
@@ -183,11 +184,11 @@ def _package(identifier: str, name: str, **facts: Any) -> dict[str, Any]:
         "licenseConcluded": NOASSERTION,
         "licenseDeclared": NOASSERTION,
         "copyrightText": NOASSERTION,
-        **facts,
+        **fields,
     }
 
 
-def _reference(purl: PackageURL) -> list[dict[str, str]]:
+def _external_reference(purl: PackageURL) -> list[dict[str, str]]:
     return [
         {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl.to_string()},
     ]
@@ -198,31 +199,31 @@ def _checksum(image: ImageReference) -> list[dict[str, str]]:
     return [{"algorithm": algorithm.upper(), "checksumValue": value}]
 
 
-def _oci(image: ImageReference, **qualifiers: str) -> PackageURL:
-    """An image as the package URL specification names it."""
-    place = str(ImageReference(image.registry, image.repository))
+def _oci_purl(image: ImageReference, **qualifiers: str) -> PackageURL:
+    """Return the package URL of an image."""
+    repository_url = str(ImageReference(image.registry, image.repository))
     return PackageURL(
         "oci", name=image.repository.rpartition("/")[2], version=image.digest,
-        qualifiers={"repository_url": place, **qualifiers},
+        qualifiers={"repository_url": repository_url, **qualifiers},
     )  # fmt: skip
 
 
-def _image(described: Described) -> dict[str, Any]:
-    nvr, image = described.nvr, described.image
+def _image(subject: SbomSubject) -> dict[str, Any]:
+    nvr, image = subject.nvr, subject.image
     return _package(
-        f"Image-{described.built.arch}",
+        f"Image-{subject.built.arch}",
         image.repository,
         versionInfo=f"{nvr.version}-{nvr.release}",
         primaryPackagePurpose="CONTAINER",
         checksums=_checksum(image),
-        externalRefs=_reference(_oci(image, arch=described.go_arch, tag=described.tag)),
-        comment=f"Koji build {nvr}, {described.built.arch}; image ID {described.built.image_id}",
+        externalRefs=_external_reference(_oci_purl(image, arch=subject.go_arch, tag=subject.tag)),
+        comment=f"Koji build {nvr}, {subject.built.arch}; image ID {subject.built.image_id}",
     )
 
 
-def _source(described: Described) -> dict[str, Any]:
-    """The commit in dist-git."""
-    url, _, commit = described.source.partition("#")
+def _source(subject: SbomSubject) -> dict[str, Any]:
+    """Return the package of the commit in dist-git."""
+    url, _, commit = subject.source_url.partition("#")
     parts = urlsplit(url)
     scheme = parts.scheme if parts.scheme.startswith("git+") else f"git+{parts.scheme}"
     host = parts.netloc.rpartition("@")[2]
@@ -242,22 +243,22 @@ def _parent(image: ImageReference) -> dict[str, Any]:
         versionInfo=image.digest,
         primaryPackagePurpose="CONTAINER",
         checksums=_checksum(image),
-        externalRefs=_reference(_oci(image)),
+        externalRefs=_external_reference(_oci_purl(image)),
     )
 
 
-def _rpms(described: Described, licenses: Licenses) -> list[dict[str, Any]]:
-    built = described.built
-    used: dict[str, int] = {}
-    found = []
+def _rpms(subject: SbomSubject, licenses: Licenses) -> list[dict[str, Any]]:
+    built = subject.built
+    identifiers: dict[str, int] = {}
+    packages = []
     for number, (component, details) in enumerate(zip(built.components, _details(built))):
-        rpm = _rpm(component, details, built.distribution, licenses, known=number not in described.unknown)
-        again = used.setdefault(rpm["SPDXID"], 0)
-        used[rpm["SPDXID"]] += 1
-        if again:  # the same RPM twice in the database, or names that differ in what SPDX does not take
-            rpm["SPDXID"] += f"-again-{again}"
-        found.append(rpm)
-    return found
+        rpm = _rpm(component, details, built.distribution, licenses, known_to_koji=number not in subject.unknown)
+        duplicates = identifiers.setdefault(rpm["SPDXID"], 0)
+        identifiers[rpm["SPDXID"]] += 1
+        if duplicates:  # the same RPM twice in the database, or names that differ only in invalid characters
+            rpm["SPDXID"] += f"-again-{duplicates}"
+        packages.append(rpm)
+    return packages
 
 
 def _details(built: BuiltImage) -> Sequence[Mapping[str, str]]:
@@ -270,37 +271,39 @@ def _rpm(
     distribution: Mapping[str, str],
     licenses: Licenses,
     *,
-    known: bool,
+    known_to_koji: bool,
 ) -> dict[str, Any]:
     name, arch, epoch = (component[key] for key in ("name", "arch", "epoch"))
     version = f"{component['version']}-{component['release']}"
     qualifiers = {"arch": arch, **({"epoch": str(epoch)} if epoch is not None else {})}
-    system = distribution.get("id", "")
-    if system and distribution.get("version"):
-        qualifiers["distro"] = f"{system}-{distribution['version']}"
-    facts: dict[str, Any] = {
+    distribution_id = distribution.get("id", "")
+    if distribution_id and distribution.get("version"):
+        qualifiers["distro"] = f"{distribution_id}-{distribution['version']}"
+    fields: dict[str, Any] = {
         "versionInfo": version if epoch is None else f"{epoch}:{version}",
         "supplier": _supplier(details.get("vendor", "")),
         "licenseDeclared": licenses.declared(details.get("license", "")),
-        "externalRefs": _reference(
-            PackageURL("rpm", namespace=system or None, name=name, version=version, qualifiers=qualifiers)
+        "externalRefs": _external_reference(
+            PackageURL("rpm", namespace=distribution_id or None, name=name, version=version, qualifiers=qualifiers)
         ),
-        "comment": _said_of(component, known=known),
+        "comment": _rpm_comment(component, known_to_koji=known_to_koji),
     }
     if re.fullmatch("[0-9a-f]{32}", component["sigmd5"]):
-        facts["checksums"] = [{"algorithm": "MD5", "checksumValue": component["sigmd5"]}]
+        fields["checksums"] = [{"algorithm": "MD5", "checksumValue": component["sigmd5"]}]
     if details.get("source_rpm"):
-        facts["sourceInfo"] = f"built from {printable_line(details['source_rpm'])}"
-    return _package(f"RPM-{name}-{version}.{arch}", name, **facts)
+        fields["sourceInfo"] = f"built from {printable_line(details['source_rpm'])}"
+    return _package(f"RPM-{name}-{version}.{arch}", name, **fields)
 
 
 def _supplier(vendor: str) -> str:
-    """SPDX reads what follows in brackets as an address."""
-    shown = printable_line(vendor).replace("(", "[").replace(")", "]").strip()
-    return f"Organization: {shown}" if shown else NOASSERTION
+    """Return the supplier, without brackets: SPDX expects an e-mail address in them."""
+    name = printable_line(vendor).replace("(", "[").replace(")", "]").strip()
+    return f"Organization: {name}" if name else NOASSERTION
 
 
-def _said_of(component: Mapping[str, Any], *, known: bool) -> str:
+def _rpm_comment(component: Mapping[str, Any], *, known_to_koji: bool) -> str:
     signature = component["signature"]
     signed = f"signed with key {printable_line(signature)}" if signature else "not signed"
-    return f"{signed}; MD5 is of header and payload (SIGMD5)" + ("" if known else "; Koji does not know this RPM")
+    return f"{signed}; MD5 is of header and payload (SIGMD5)" + (
+        "" if known_to_koji else "; Koji does not know this RPM"
+    )

@@ -1,1 +1,1 @@
-"""Before anything is built: source, parents, names, repositories and checks, and the plan made of them."""
+"""Steps before the build: source, parent images, names, repositories, checks, and the build plan."""

@@ -1,4 +1,4 @@
-"""What builders refuse in a Dockerfile, whichever client submitted it, before anything is pulled."""
+"""Checks of a Dockerfile on builders, before anything is pulled: clients may have skipped theirs."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.platforms import go_arch
 
 
-def check_steps(dockerfile: Dockerfile) -> None:
-    """Refuse options that builders do not give, and files of images that no FROM names.
+def check_instructions(dockerfile: Dockerfile) -> None:
+    """Reject unsupported options of RUN, and COPY from images that no FROM names.
 
-    :raises BuildFailedError: there are some
+    :raises BuildFailedError: if there are any
     """
     for finding in dockerfile_rules.check_run(dockerfile):
         if finding.severity == ERROR:
             raise BuildFailedError(f"{finding.file}:{finding.line}: {finding.message}", solution=finding.solution)
     for image, line in dockerfile.foreign_sources:
         raise BuildFailedError(
-            f"Dockerfile:{line}: files are taken from {image}, which no FROM names",
-            solution=f"name it as a stage: FROM {image} AS files, and use --from=files",
+            f"Dockerfile:{line}: --from={image} is not an image of a FROM",
+            solution=f"add a stage: FROM {image} AS files, and use --from=files",
         )
 
 
-def check_triggers(written: str, triggers: Sequence[str]) -> None:
-    """Refuse an image whose ONBUILD gives what builders refuse in a Dockerfile: buildah executes it after FROM.
+def check_onbuild(name: str, triggers: Sequence[str]) -> None:
+    """Reject an image whose ONBUILD has unsupported instructions: buildah executes them after FROM.
 
-    :param written: as FROM names the image
-    :raises BuildFailedError: it does
+    :param name: reference as written in FROM
+    :raises BuildFailedError: if it has any
     """
     try:
-        check_steps(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
-        if any("\n" in each for each in triggers):
-            raise RefusedError("it has several lines")
+        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
+        if any("\n" in trigger for trigger in triggers):
+            raise RefusedError("an instruction has several lines")
     except (BuildFailedError, RefusedError) as error:
         raise BuildFailedError(
-            f"FROM {written}: ONBUILD of this image is refused: {error.reason}", solution="use another base image"
+            f"FROM {name}: ONBUILD of this image is not allowed: {error.reason}", solution="use another base image"
         ) from error
 
 
 def check_here_documents(dockerfile: Dockerfile, engine: Buildah) -> None:
-    """Refuse here-documents where buildah would take their lines for instructions, which nobody has checked.
+    """Reject here-documents if buildah does not support them: it would execute their unchecked lines as instructions.
 
-    :raises BuildFailedError: there are some, and this buildah does not know them
+    :raises BuildFailedError: if there are any, and this buildah does not support them
     """
     if dockerfile.has_here_documents and not engine.knows_here_documents():
         raise BuildFailedError(
-            f"the Dockerfile has here-documents, which buildah {engine.version()} of this builder does not know",
-            solution="put their lines into files, and COPY them",
+            f"here-documents are not supported by buildah {engine.version()} of this builder",
+            solution="move their lines to files, and COPY these",
         )
 
 
-def check_runnable(dockerfile: Dockerfile, arch: str, folder: Path) -> None:
-    """Refuse RUN for an arch that this machine does not execute; what only copies files is built anywhere.
+def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
+    """Reject RUN for an architecture that this machine cannot execute; other Dockerfiles always pass.
 
-    :param arch: Koji's name
-    :param folder: where a program may be written for a trial
-    :raises BuildFailedError: it names the line and the arch
+    :param arch: Koji's name of the architecture
+    :param directory: for a test program
+    :raises BuildFailedError: if it has RUN and cannot be executed; names the line
     """
     lines = dockerfile.run_lines
-    if not lines or machine.executes(go_arch(arch), folder):
+    if not lines or machine.executes(go_arch(arch), directory):
         return
     raise BuildFailedError(
-        f"{FILE}:{lines[0]}: RUN cannot be executed for {arch} here: this machine is {platform.machine()}, and no"
-        f" handler for {arch} is registered with it",
-        solution=f"do without RUN, or build on a machine that executes {arch} (or emulates it: see docs/site.md)",
+        f"{FILE}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
+        f" binfmt_misc handler for {arch}",
+        solution=f"avoid RUN, or build on a machine that executes {arch} (or emulates it: see docs/site.md)",
     )

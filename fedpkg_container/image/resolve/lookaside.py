@@ -1,7 +1,7 @@
-"""The files that ``sources`` lists: fetched from the lookaside cache and checked by hash, with rpkg's own code.
+"""Download of the files in ``sources`` from the lookaside cache, verified by hash, with rpkg's own code.
 
-rpkg downloads with libcurl, which listens to no signal while it waits. So it runs as a program of its own (this
-module's ``main``), which can be stopped, has a deadline, and cannot write more than it may.
+rpkg uses libcurl, which handles no signals while it waits. It therefore runs in a separate program (``main`` of this
+module) that can be stopped, has a deadline, and has a limit on what it writes.
 """
 
 from __future__ import annotations
@@ -20,115 +20,129 @@ from fedpkg_container.engines.sandbox import connected, python_command, python_f
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.config import Lookaside
-from fedpkg_container.image.resolve.source import PROXIES
+from fedpkg_container.image.resolve.source import PROXY_VARIABLES
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 
-FILE = "sources"
-#: Seconds for one file, and the longest one, bytes.
-TIMEOUT = 1800.0
-LONGEST = 20 * 10**9
-ATTEMPTS = 3
-#: Types of hashes, and how many digits they have.
-_DIGITS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
+SOURCES_FILE = "sources"
+#: Limits per file: seconds, bytes and attempts.
+DOWNLOAD_TIMEOUT = 1800.0
+MAX_BYTES = 20 * 10**9
+MAX_ATTEMPTS = 3
+#: Number of hex digits of each hash type.
+_HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
 
 
 @dataclass(frozen=True)
-class Entry:
+class SourcesEntry:
     """A line of ``sources``.
 
-    :param hashtype: in small letters
+    :param hash_type: in lower case
     """
 
     file: str
     hash: str
-    hashtype: str
+    hash_type: str
 
 
-def entries(folder: Path) -> list[Entry]:
-    """What ``sources`` of a checkout lists; empty where there is none.
+def read_sources(checkout: Path) -> list[SourcesEntry]:
+    """Return the entries of ``sources``; empty if a checkout has none.
 
-    :raises BuildFailedError: it cannot be read, or lists what is no file of this checkout, or rpkg is not installed
+    :raises BuildFailedError: if the file cannot be read, an entry is invalid, or rpkg is not installed
     """
-    if not (read_bytes(folder, FILE) or b"").strip():
+    if not (read_bytes(checkout, SOURCES_FILE) or b"").strip():
         return []  # builders of a site without a lookaside cache need no rpkg
     try:
         from pyrpkg.errors import rpkgError
         from pyrpkg.sources import SourcesFile
     except ModuleNotFoundError as error:
         raise BuildFailedError(
-            f"{FILE} cannot be read here: {error}", solution="install rpkg on the builders of this site"
+            f"cannot read {SOURCES_FILE}: {error}", solution="install rpkg on the builders of this site"
         ) from error
     try:
-        listed = [Entry(each.file, each.hash, each.hashtype) for each in SourcesFile(str(folder / FILE), "bsd").entries]
+        entries = [
+            SourcesEntry(entry.file, entry.hash, entry.hashtype)
+            for entry in SourcesFile(str(checkout / SOURCES_FILE), "bsd").entries
+        ]
     except (rpkgError, OSError, ValueError) as error:
         raise BuildFailedError(
-            f"{FILE} cannot be read: {error}", solution="make it anew: fedpkg new-sources"
+            f"cannot read {SOURCES_FILE}: {error}", solution="create it again: fedpkg new-sources"
         ) from error
-    for entry in listed:
-        _check(entry)
-    return listed
+    for entry in entries:
+        _check_entry(entry)
+    return entries
 
 
-def _check(entry: Entry) -> None:
-    plain = entry.file not in ("", ".", "..") and not re.search(r"[/\0\n]", entry.file)
-    digits = _DIGITS.get(entry.hashtype, 0)
-    if not plain or not digits or not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", entry.hash):
+def _check_entry(entry: SourcesEntry) -> None:
+    valid_name = entry.file not in ("", ".", "..") and not re.search(r"[/\0\n]", entry.file)
+    length = _HASH_LENGTHS.get(entry.hash_type, 0)
+    if not valid_name or not length or not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", entry.hash):
         raise BuildFailedError(
-            f"{FILE} lists {entry.file[:200]!r} with a name or a hash that cannot be one",
-            solution="make it anew: fedpkg new-sources",
+            f"{SOURCES_FILE} has an invalid entry: name or hash of {entry.file[:200]!r}",
+            solution="create it again: fedpkg new-sources",
         )
 
 
-def repository_name(url: str, *, namespaced: bool) -> str:
-    """The name under which the lookaside cache keeps the files of a repository of dist-git.
+def repository_name(source_url: str, *, namespaced: bool) -> str:
+    """Return the name of a dist-git repository in the lookaside cache.
 
-    :param url: URL of dist-git, with or without a commit
-    :param namespaced: with the namespace, ``container/hello-web``
+    :param source_url: dist-git URL, with or without a commit
+    :param namespaced: include the namespace, e.g. ``container/hello-web``
     """
-    path = urllib.parse.urlsplit(url).path.strip("/").removesuffix(".git")
+    path = urllib.parse.urlsplit(source_url).path.strip("/").removesuffix(".git")
     return "/".join(path.split("/")[-2:] if namespaced else path.split("/")[-1:])
 
 
-def fetch(
-    folder: Path,
+def fetch_sources(
+    checkout: Path,
     workspace: Workspace,
-    url: str,
+    source_url: str,
     lookaside: Lookaside | None,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     tick: Callable[[], None] = lambda: None,
     deadline: Deadline | None = None,
 ) -> None:
-    """Bring the files that ``sources`` lists into a checkout.
+    """Download the files in ``sources`` into a checkout.
 
-    :param workspace: of the worker that made the checkout
-    :param url: URL of dist-git from which the checkout came
-    :param tick: called before each file, and every second while it comes
-    :param deadline: of everything that precedes RUN; None: each file has its own alone
-    :raises BuildFailedError: there is no lookaside cache, a file is not in it, or is not what its hash says
+    :param checkout: checkout directory
+    :param workspace: of the worker that created the checkout
+    :param source_url: dist-git URL of the checkout
+    :param report: logs a line
+    :param tick: called before each file, and every second during its download
+    :param deadline: end of all downloads; None for only a timeout per file
+    :raises BuildFailedError: if there is no lookaside cache, or a file is missing or does not match its hash
     """
-    wanted = entries(folder)
-    if wanted and lookaside is None:
+    entries = read_sources(checkout)
+    if entries and lookaside is None:
         raise BuildFailedError(
-            f"{FILE} lists {wanted[0].file}, but the builders of this site have no lookaside cache",
-            solution="put the file into git, or ask the site for [lookaside] in builder_containerbuild.conf",
+            f"{SOURCES_FILE} lists {entries[0].file}, but the builders of this site have no lookaside cache",
+            solution="add the file to git, or ask the site administrators to set [lookaside] in"
+            " builder_containerbuild.conf",
         )
-    for entry in wanted:
-        if (folder / entry.file).is_symlink() or (folder / entry.file).exists():
+    for entry in entries:
+        if (checkout / entry.file).is_symlink() or (checkout / entry.file).exists():
             raise BuildFailedError(
-                f"{entry.file} is in git, and {FILE} lists it as well", solution="remove it from one of the two"
+                f"{entry.file} is both in git and in {SOURCES_FILE}", solution="remove it from one of the two"
             )
         assert lookaside is not None
-        say(f"fetching {entry.file} from the lookaside cache")
+        report(f"fetching {entry.file} from the lookaside cache")
         tick()
-        name = repository_name(url, namespaced=lookaside.namespaced)
-        own = Deadline(f"fetching {entry.file} from the lookaside cache", TIMEOUT, "build again")
-        _fetch(entry, name, folder / entry.file, workspace, lookaside, tick, deadline.within(own) if deadline else own)
-        check_directory(folder)
+        name = repository_name(source_url, namespaced=lookaside.namespaced)
+        file_deadline = Deadline(f"fetching {entry.file} from the lookaside cache", DOWNLOAD_TIMEOUT, "build again")
+        _fetch_file(
+            entry,
+            name,
+            checkout / entry.file,
+            workspace,
+            lookaside,
+            tick,
+            deadline.within(file_deadline) if deadline else file_deadline,
+        )
+        check_directory(checkout)
 
 
-def _fetch(
-    entry: Entry,
+def _fetch_file(
+    entry: SourcesEntry,
     name: str,
     target: Path,
     workspace: Workspace,
@@ -140,13 +154,13 @@ def _fetch(
     request = {
         "url": lookaside.url,
         "hash": lookaside.hash,
-        "download": [name, entry.file, entry.hash.lower(), str(target), entry.hashtype],
+        "download": [name, entry.file, entry.hash.lower(), str(target), entry.hash_type],
     }
-    program: list[str | Path] = ["prlimit", f"--fsize={LONGEST}", "--core=0", "--"]
+    program: list[str | Path] = ["prlimit", f"--fsize={MAX_BYTES}", "--core=0", "--"]
     program += [*python_command(), "-m", __name__]
     try:
         run(
-            connected(program, workspace, readable=python_files(), variables=PROXIES),
+            connected(program, workspace, readable=python_files(), variables=PROXY_VARIABLES),
             stdin=json.dumps(request).encode(),
             timeout=deadline.remaining,
             tick=tick,
@@ -154,20 +168,20 @@ def _fetch(
     except ProgramTimeoutError as error:
         raise deadline.failure() from error
     except ProgramError as error:
-        said = error.output.strip().splitlines()
+        output = error.output.strip().splitlines()
         raise BuildFailedError(
-            f"{entry.file} cannot be fetched from the lookaside cache: {said[-1] if said else error.reason}",
+            f"cannot fetch {entry.file} from the lookaside cache: {output[-1] if output else error.reason}",
             solution=f"check that it was uploaded: fedpkg new-sources {entry.file}",
         ) from error
 
 
 def main() -> None:
-    """Download one file as standard input says; ends with 1 and a line on standard error when that fails."""
+    """Download one file as requested on standard input; on failure, exit with status 1 and a line on standard error."""
     from pyrpkg.errors import rpkgError
     from pyrpkg.lookaside import CGILookasideCache
 
     request = json.load(sys.stdin)
-    cache = CGILookasideCache(request["hash"], request["url"], "", attempts=ATTEMPTS, delay=2)
+    cache = CGILookasideCache(request["hash"], request["url"], "", attempts=MAX_ATTEMPTS, delay=2)
     name, file, digest, target, hashtype = request["download"]
     try:
         cache.download(name, file, digest, target, hashtype)

@@ -1,4 +1,4 @@
-"""Names of a build: from labels to NVR, repository and tags, and which package may have which."""
+"""Names of a build: from labels to NVR, repository and tags, and which packages may use them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from fedpkg_container.registry.repository import Repository
 
 
 @dataclass(frozen=True)
-class Tags:
-    """The tags of one build: one that names it alone, one that names its version and release, and floating ones."""
+class BuildTags:
+    """The tags of one build: a unique one, that of its version and release (primary), and floating ones."""
 
     unique: str
     primary: str = ""
@@ -36,27 +36,27 @@ class Tags:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every tag, the most exact first."""
+        """All tags, the most specific first."""
         return tuple(tag for tag in (self.primary, *self.floating, self.unique) if tag)
 
 
 def unique_tag(task_id: int, *, scratch: bool, now: float | None = None) -> str:
-    """A tag that no other build has."""
+    """Return a tag that no other build has."""
     return str(UniqueTag(task_id, time.time() if now is None else now, SCRATCH if scratch else ""))
 
 
 def is_unique_tag(tag: str) -> bool:
-    """Whether a tag is one that ``unique_tag`` makes, or an import, or the same for the list of another format."""
+    """Return whether a tag is from ``unique_tag`` or from an import, for any manifest format."""
     return UniqueTag.read(tag) is not None
 
 
 @dataclass(frozen=True)
-class FloatingTags:
-    """Where floating tags come from.
+class RequestedFloatingTags:
+    """The floating tags that a build requests.
 
-    :param policy: of the site: some of version, latest, container-yaml, additional-tags
-    :param container_yaml: what container.yaml asks for, instead of all others
-    :param additional: the lines of ``additional-tags``
+    :param policy: sources that the site allows: some of version, latest, container-yaml, additional-tags
+    :param container_yaml: tags of container.yaml, which replace all others
+    :param additional: lines of ``additional-tags``
     """
 
     policy: Collection[str]
@@ -64,7 +64,7 @@ class FloatingTags:
     additional: Sequence[str] = ()
 
     def of(self, nvr: NVR) -> tuple[str, ...]:
-        """The floating tags that a build asks for (rules of atomic-reactor's tag_from_config)."""
+        """Return the floating tags of a build (rules of atomic-reactor's tag_from_config)."""
         if self._by_container_yaml:
             tags = list(self.container_yaml)
         else:
@@ -74,42 +74,42 @@ class FloatingTags:
         return tuple(tag for tag in dict.fromkeys(tags) if is_floating_tag(tag))
 
     @property
-    def passed_over(self) -> list[str]:
-        """What container.yaml asks for and no registry takes, in sentences; a tag with a hyphen needs none."""
-        wrong = [tag for tag in self.container_yaml if not is_tag(tag)] if self._by_container_yaml else []
-        return [f"tag {tag[:80]!r} of container.yaml is passed over: no registry takes it" for tag in wrong]
+    def warnings(self) -> list[str]:
+        """Warnings about invalid tags in container.yaml; a tag with a hyphen is ignored without one."""
+        invalid = [tag for tag in self.container_yaml if not is_tag(tag)] if self._by_container_yaml else []
+        return [f"ignoring tag {tag[:80]!r} of container.yaml: it is not a valid image tag" for tag in invalid]
 
     @property
     def _by_container_yaml(self) -> bool:
         return bool(self.container_yaml) and "container-yaml" in self.policy
 
 
-def repository(name: str) -> str:
-    """The label ``name`` as a repository of the registry.
+def valid_repository(name: str) -> str:
+    """Return the value of the label ``name``, the image's repository.
 
-    :raises BuildFailedError: no registry takes it, or it is where builds stage their images
+    :raises BuildFailedError: if it is not a valid repository, or reserved for staging
     """
     problem = repository_problem(name)
     if problem:
-        raise BuildFailedError(f"the label name = {name!r} {problem}", solution="mend the label")
+        raise BuildFailedError(f"the label name = {name!r} {problem}", solution="fix the label")
     return name
 
 
-def package(text: str) -> str:
-    """The label ``com.redhat.component`` as a package.
+def valid_package(text: str) -> str:
+    """Return the value of the label ``com.redhat.component``, the package.
 
-    :raises BuildFailedError: it is no name of one
+    :raises BuildFailedError: if it is not a valid package name
     """
     problem = package_problem(text)
     if problem:
-        raise BuildFailedError(f"com.redhat.component = {text[:80]!r} {problem}", solution="mend the label")
+        raise BuildFailedError(f"com.redhat.component = {text[:80]!r} {problem}", solution="fix the label")
     return text
 
 
-def nvr_part(label: str, text: str) -> str:
-    """A version or a release.
+def valid_nvr_part(label: str, text: str) -> str:
+    """Return a version or release.
 
-    :raises BuildFailedError: it is none
+    :raises BuildFailedError: if it is not a valid one
     """
     problem = nvr_part_problem(text)
     if problem:
@@ -117,10 +117,10 @@ def nvr_part(label: str, text: str) -> str:
     return text
 
 
-def required(labels: Mapping[str, str], name: str) -> str:
-    """The value of a label, under its name or an older spelling.
+def required_label(labels: Mapping[str, str], name: str) -> str:
+    """Return the value of a label, under its name or an older spelling.
 
-    :raises BuildFailedError: it is missing or empty
+    :raises BuildFailedError: if it is missing or empty
     """
     value = label_value(labels, name)
     if not value:
@@ -130,80 +130,80 @@ def required(labels: Mapping[str, str], name: str) -> str:
     return value
 
 
-#: The tag that is looked at, where it is set.
-LATEST = "latest"
+#: Tag whose image decides who owns a repository, if it exists.
+PREFERRED_TAG = "latest"
 
 
 def check_component(component: str, source: str, allowed: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse to record a build of a package that is not that of its source repository.
+    """Check that a package is that of its source repository.
 
-    :param source: URL of dist-git
-    :param allowed: the site's exceptions: name of a source repository, or its path, → packages that it may build
-    :raises BuildFailedError: the package is another one
+    :param source: dist-git URL
+    :param allowed: exceptions of the site: name or path of a source repository → packages that it may build
+    :raises BuildFailedError: if it is another package
     """
     path = repository_path(source)
-    own = default_components(path)
-    if component in (*own, *allowed.get(own[0], ()), *allowed.get(path, ())):
+    own_packages = default_components(path)
+    if component in (*own_packages, *allowed.get(own_packages[0], ()), *allowed.get(path, ())):
         return
     raise BuildFailedError(
-        f"{COMPONENT_LABEL} = {component}, but the source repository is {path}, which builds {' or '.join(own)}",
-        solution=f"correct the label; or ask the site to add {component} to {own[0]} in [components] of its builders'"
-        " configuration. A scratch build may have any name",
+        f"{COMPONENT_LABEL} = {component}, but the source repository {path} builds {' or '.join(own_packages)}",
+        solution=f"fix the label; or ask the site administrators to add {component} to {own_packages[0]} in"
+        " [components] of the builders' configuration. A scratch build may have any name",
     )
 
 
 def check_reserved(name: str, component: str, reserved: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse to bring an image of a package into a repository that the site reserves for others.
+    """Check that a repository is not reserved for other packages.
 
-    :param name: of the repository in the registry
-    :param reserved: repository → the packages that it is for
-    :raises BuildFailedError: it is for others
+    :param name: registry repository
+    :param reserved: repository → packages that it is reserved for
+    :raises BuildFailedError: if it is reserved for others
     """
     if component not in reserved.get(name, (component,)):
         raise BuildFailedError(
-            f"{name} is reserved for images of {', '.join(reserved[name])}, and this is {component}",
-            solution="choose another name (the label name); or ask the site to change [repositories] of its builders'"
-            " configuration",
+            f"{name} is reserved for images of {', '.join(reserved[name])}, but this package is {component}",
+            solution="choose another name (the label name); or ask the site administrators to change [repositories] of"
+            " the builders' configuration",
         )
 
 
 def check_owner(repository: Repository, component: str, find_build: FindBuild) -> None:
-    """Refuse to bring an image of a package into the repository of another one.
+    """Check that a repository does not belong to another package.
 
-    The image under one tag tells whose it is; of a base image that was imported under another name, Koji does. Tags of
-    single builds do not: scratch builds and builds that failed have them as well.
+    The owner is the package of one tagged image: according to its label, or to Koji for a base image imported under
+    another name. Unique tags do not count, as scratch builds and failed builds have them too.
 
-    :raises BuildFailedError: the image there is of another package, or does not say of which it is
-    :raises RegistryError: the registry cannot be reached, or refuses
+    :raises BuildFailedError: if the image is of another package, or has no label that names its package
+    :raises RegistryError: if the registry is unavailable or refuses the request
     """
     tags = list(repository.tags())
-    named = sorted(tag for tag in tags if not is_unique_tag(tag) and not fallback_tag_of(tag))
-    tag = next((tag for tag in sorted(named, key=lambda tag: tag != LATEST) if repository.head(tag)), "")
+    candidates = sorted(tag for tag in tags if not is_unique_tag(tag) and not fallback_tag_of(tag))
+    tag = next((tag for tag in sorted(candidates, key=lambda tag: tag != PREFERRED_TAG) if repository.head(tag)), "")
     if not tag:
         return
     manifest = repository.manifest(tag)
-    owners = _components(repository, manifest)
-    if component in owners or component in _recorded(manifest.digest, imported_builds(tags), find_build):
+    owners = _labeled_packages(repository, manifest)
+    if component in owners or component in _recorded_packages(manifest.digest, imported_builds(tags), find_build):
         return
     image = repository.reference.tagged(tag)
     owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT_LABEL}"
     raise BuildFailedError(
-        f"{repository.name} is the repository of another package's images: {image} is {owner}, and this is {component}",
-        solution="choose another name (the label name, or --repository of import-base); or ask the site to remove"
-        " these images, if the name is yours",
+        f"{repository.name} belongs to another package: {image} is {owner}, but this package is {component}",
+        solution="choose another name (the label name, or --repository of import-base); or, if the name is yours, ask"
+        " the site administrators to remove these images",
     )
 
 
-def _recorded(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
-    """The packages of those of some builds for which Koji recorded an image."""
-    for each in builds:
-        build = find_build(each)
+def _recorded_packages(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
+    """Yield the packages of those builds for which Koji recorded an image."""
+    for build_id in builds:
+        build = find_build(build_id)
         if build and digest in RecordedImage.of(build).digests:
             yield build["name"]
 
 
-def _components(repository: Repository, manifest: Manifest) -> list[str]:
-    """The package of an image, by its label and by the older spelling: a base image may have set the other one."""
+def _labeled_packages(repository: Repository, manifest: Manifest) -> list[str]:
+    """Return the package of an image, from both spellings of its label: a base image may have set the other one."""
     if manifest.manifests:
         manifest = repository.manifest(manifest.manifests[0].digest)
     labels = repository.labels(manifest)

@@ -1,4 +1,4 @@
-"""The images that a build stands on: resolved once to a digest, and looked up in Koji."""
+"""Parent images: resolution of FROM to digests, and their builds in Koji."""
 
 from __future__ import annotations
 
@@ -10,132 +10,134 @@ import koji
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
-from fedpkg_container.image.config import Site
+from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported_builds
 from fedpkg_container.registry.skopeo import Registry
 
-#: Finds a Koji build by NVR or id; None when there is none.
+#: Returns a Koji build by NVR or ID; None if it does not exist.
 FindBuild = Callable[["str | int"], "dict[str, Any] | None"]
 
 
 @dataclass(frozen=True)
 class Parent:
-    """An image that FROM names.
+    """A parent image.
 
-    :param written: as the Dockerfile has it
-    :param pinned: what is built on, by digest
-    :param build: id and nvr of the Koji build that it is; None when it is none
+    :param name: reference as written in FROM
+    :param pinned: the image by digest
+    :param build: ``id`` and ``nvr`` of its Koji build; None if Koji has none
     """
 
-    written: str
+    name: str
     pinned: ImageReference
     build: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
-class Resolver:
-    """Finds out which images FROM means.
+class ParentResolver:
+    """Resolves the references in FROM.
 
-    :param platforms: those that parents must be for
-    :param find_build: looks in Koji
+    :param platforms: platforms that every parent must have
+    :param find_build: queries Koji
     """
 
-    site: Site
+    config: BuilderConfig
     registry: Registry
     platforms: Sequence[Platform]
     find_build: FindBuild
 
     def resolve(self, dockerfile: Dockerfile, override: str = "") -> list[Parent]:
-        """Every parent of a Dockerfile, by digest.
+        """Return every parent of a Dockerfile, by digest.
 
-        :param override: NVR of a Koji build that stands in for the image that the last stage begins with
-        :raises BuildFailedError: a parent lacks an arch, comes from where it may not, or the override does not fit
-        :raises RegistryError: a parent does not exist, or its registry cannot be reached
+        :param override: NVR of a Koji build that replaces the base image of the last stage
+        :raises BuildFailedError: if a parent lacks an architecture or is not allowed, or the override does not match
+        :raises RegistryError: if a parent does not exist, or its registry is unavailable
         """
-        images = {written: self._parse(written) for written in dockerfile.parents}
+        images = {name: self._parse(name) for name in dockerfile.parents}
         if override:
             if not dockerfile.base:
                 raise BuildFailedError(
-                    f"{override} cannot be the parent: the last stage begins with FROM scratch",
+                    f"{override} cannot be the parent build: the last stage starts with FROM scratch",
                     solution="build without --koji-parent-build",
                 )
-            images[dockerfile.base] = self._of_build(override, images[dockerfile.base])
-        return [self._resolve(written, image) for written, image in images.items()]
+            images[dockerfile.base] = self._image_of_build(override, images[dockerfile.base])
+        return [self._resolve(name, image) for name, image in images.items()]
 
-    def _parse(self, written: str) -> ImageReference:
+    def _parse(self, name: str) -> ImageReference:
         try:
-            image = ImageReference.parse(written)
+            image = ImageReference.parse(name)
         except UsageError as error:
-            raise BuildFailedError(f"FROM {written[:200]}: {error.reason}", solution=error.solution) from error
+            raise BuildFailedError(f"FROM {name[:200]}: {error.reason}", solution=error.solution) from error
         if not image.registry:
-            raise BuildFailedError(
-                f"FROM {written} does not say which registry", solution="write it as registry/repository:tag"
-            )
+            raise BuildFailedError(f"FROM {name} names no registry", solution="write it as registry/repository:tag")
         return image
 
-    def _of_build(self, nvr: str, instead_of: ImageReference) -> ImageReference:
-        """The image of a Koji build, which must be one of the same repository."""
+    def _image_of_build(self, nvr: str, instead_of: ImageReference) -> ImageReference:
+        """Return the image of a Koji build, which must be from the same repository."""
         build = self.find_build(nvr)
         if not build:
-            raise BuildFailedError(f"there is no build {nvr} in Koji", solution="check --koji-parent-build")
+            raise BuildFailedError(f"build {nvr} does not exist in Koji", solution="check --koji-parent-build")
         if build["state"] != koji.BUILD_STATES["COMPLETE"]:
             state = koji.BUILD_STATES[build["state"]]
-            raise BuildFailedError(f"build {nvr} is {state}", solution="give --koji-parent-build one that is complete")
+            raise BuildFailedError(f"build {nvr} is {state}", solution="pass a COMPLETE build to --koji-parent-build")
         image = RecordedImage.of(build).by_digest
         if image is None:
-            raise BuildFailedError(f"build {nvr} is no container image", solution="check --koji-parent-build")
+            raise BuildFailedError(f"build {nvr} is not a container image", solution="check --koji-parent-build")
         if image.repository != instead_of.repository:
             raise BuildFailedError(
-                f"build {nvr} is an image of {image.repository}, and FROM names {instead_of.repository}",
-                solution="give --koji-parent-build a build of the same image",
+                f"build {nvr} is an image of {image.repository}, but FROM names {instead_of.repository}",
+                solution="pass a build of the same image to --koji-parent-build",
             )
         return image
 
-    def _resolve(self, written: str, image: ImageReference) -> Parent:
-        if not self.site.allows_source(image):
+    def _resolve(self, name: str, image: ImageReference) -> Parent:
+        if not self.config.allows_parent(image):
             raise BuildFailedError(
-                f"FROM {image}: images of {image.registry} are not built on here",
-                solution=f"use one of {', '.join(self.site.sources)}",
+                f"FROM {image}: base images from {image.registry} are not allowed on this site",
+                solution=f"use one of {', '.join(self.config.sources)}",
             )
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
-        have = manifest.platforms if manifest.is_index else [self.registry.configuration(pinned)]
-        missing = [each for each in self.platforms if not any(map(each.matches, have))]
+        available = manifest.platforms if manifest.is_index else [self.registry.configuration(pinned)]
+        missing = [platform for platform in self.platforms if not any(map(platform.matches, available))]
         if missing:
-            alone = "" if manifest.is_index else f": it is one image, of {_shown(have[0])}, not a list"
-            raise BuildFailedError(
-                f"{image} has no image for {', '.join(sorted(map(str, missing)))}{alone}",
-                solution="build without these arches, or use another base image",
+            single = (
+                ""
+                if manifest.is_index
+                else f": it is a single image for {_format_platform(available[0])}, not an image index"
             )
-        return Parent(written, pinned, self._koji_build(pinned))
+            raise BuildFailedError(
+                f"{image} has no image for {', '.join(sorted(map(str, missing)))}{single}",
+                solution="build without these architectures, or use another base image",
+            )
+        return Parent(name, pinned, self._find_koji_build(pinned))
 
-    def _koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
-        """The Koji build that an image is: its labels say which, or a tag that imports set; Koji has its digest."""
+    def _find_koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
+        """Return the Koji build that recorded the digest of an image: the one in its labels, or an import."""
         labels = (self.registry.configuration(pinned, self.platforms[0]).get("config") or {}).get("Labels")
-        found: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
-        parts = [found.get(name) for name in ("com.redhat.component", "version", "release")]
-        said = "-".join(str(part) for part in parts)
-        named = [said] if all(isinstance(part, str) and part for part in parts) else []
-        return self._recorded(pinned, named) or self._recorded(pinned, self._imports(pinned))
+        label_values: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
+        parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
+        labeled_nvr = "-".join(str(part) for part in parts)
+        candidates = [labeled_nvr] if all(isinstance(part, str) and part for part in parts) else []
+        return self._matching_build(pinned, candidates) or self._matching_build(pinned, self._import_builds(pinned))
 
-    def _recorded(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
-        """That of some builds for which Koji recorded this very image."""
-        for each in builds:
-            build = self.find_build(each)
+    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
+        """Return the first of some builds for which Koji recorded this image."""
+        for nvr_or_id in builds:
+            build = self.find_build(nvr_or_id)
             if build and pinned.digest in RecordedImage.of(build).digests:
                 return {"id": build["id"], "nvr": build["nvr"]}
         return None
 
-    def _imports(self, pinned: ImageReference) -> Iterator[int]:
-        """Builds that base images of a repository became, the newest first."""
-        if pinned.registry == self.site.candidate:
+    def _import_builds(self, pinned: ImageReference) -> Iterator[int]:
+        """Yield IDs of builds that base images of a repository were imported_builds as, newest first."""
+        if pinned.registry == self.config.candidate:
             yield from imported_builds(self.registry.tags(pinned))
 
 
-def _shown(platform: Mapping[str, Any]) -> str:
-    """What a single image says that it runs on."""
+def _format_platform(platform: Mapping[str, Any]) -> str:
+    """Return the platform of a single image, for messages."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
-    named = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
-    return "/".join(str(each) for each in named if each)
+    parts = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
+    return "/".join(str(part) for part in parts if part)

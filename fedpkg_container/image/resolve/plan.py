@@ -1,8 +1,7 @@
-"""The plan of a build: everything that is decided before anything is built, its NVR and repository among it."""
+"""The build plan: all decisions made before anything is built, including NVR and repository."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,15 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.building.labels import build_labels
 from fedpkg_container.image.building.recipe import release_environment
-from fedpkg_container.image.config import Site
+from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.resolve import checks, names
 from fedpkg_container.image.resolve.names import check_component, check_owner, check_reserved
-from fedpkg_container.image.resolve.parents import Parent, Resolver
+from fedpkg_container.image.resolve.parents import Parent, ParentResolver
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
-from fedpkg_container.image.resolve.repositories import KojiFiles
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.resolve.repositories import KojiTopdir
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.limits import Deadline
@@ -34,221 +34,218 @@ from fedpkg_container.registry.skopeo import Registry
 
 @dataclass(frozen=True)
 class Identity:
-    """Name, version and release of the build, and its repository in the registry.
+    """The NVR of a build, and its repository in the registry.
 
     :param release: empty for the hub's next one
+    :param repository_path: without the registry
     """
 
     component: str
     version: str
     release: str
-    image: str
+    repository_path: str
 
 
 def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
-    """The identity of a build.
+    """Return the identity of a build.
 
-    :raises BuildFailedError: a label is missing, or makes no NVR or no repository
+    :raises BuildFailedError: if a label is missing, or the labels give no valid NVR or repository
     """
     labels = dockerfile.labels
-    component = names.package(names.required(labels, COMPONENT_LABEL))
-    version = names.nvr_part("version", names.required(labels, "version"))
+    component = names.valid_package(names.required_label(labels, COMPONENT_LABEL))
+    version = names.valid_nvr_part("version", names.required_label(labels, "version"))
     release = str(options.get("release") or label_value(labels, "release"))
     if release:
-        names.nvr_part("release", release)
+        names.valid_nvr_part("release", release)
     if len(f"{component}-{version}-{release}") > MAX_NVR_LENGTH:
         raise BuildFailedError(
-            f"the labels make an NVR of more than {MAX_NVR_LENGTH} characters", solution="shorten them"
+            f"the NVR from the labels has more than {MAX_NVR_LENGTH} characters", solution="shorten the labels"
         )
     try:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:
-        raise BuildFailedError(f"the labels make no NVR: {error}", solution="mend com.redhat.component") from error
-    return Identity(component, version, release, names.repository(names.required(labels, "name")))
+        raise BuildFailedError(
+            f"the labels do not give a valid NVR: {error}", solution="fix com.redhat.component"
+        ) from error
+    return Identity(component, version, release, names.valid_repository(names.required_label(labels, "name")))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to be built.
+    """The plan of a build.
 
-    :param repository: path of the build tag's repository below Koji's topdir; empty for none
-    :param repo_files: texts of the .repo files of ``--repo-url``, by name
-    :param network: what RUN reaches
+    :param yum_repository: path of the build tag's repository below Koji's topdir; empty for none
+    :param repo_files: contents of the .repo files of ``--repo-url``, by name
+    :param network: network of RUN
     """
 
     dockerfile: Dockerfile
     container_yaml: ContainerYaml
     identity: Identity
     parents: list[Parent]
-    floating: names.FloatingTags
-    repository: str
+    floating_tags: names.RequestedFloatingTags
+    yum_repository: str
     repo_files: Mapping[str, str]
     network: str
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides what a build is going to be.
+    """Makes the plan of a build.
 
-    :param session: of the hub; only asked
-    :param checkout: the source at the exact commit
-    :param files: Koji's files on this builder
-    :param deadline: of everything that is fetched
+    :param session: hub session; used for queries only
+    :param checkout: checkout directory at the exact commit
+    :param koji_topdir: Koji's topdir on this builder
+    :param report: logs a line
+    :param deadline: end of all downloads
     """
 
-    task: Task
-    site: Site
+    task: BuildTask
+    config: BuilderConfig
     session: Any
     checkout: Path
-    files: KojiFiles
-    say: Callable[[str], None]
+    koji_topdir: KojiTopdir
+    report: Callable[[str], None]
     deadline: Deadline
 
     @property
     def _registry(self) -> Registry:
-        return Registry(self.site.reading(self.deadline))
+        return Registry(self.config.preparation_access(self.deadline))
 
     def plan(self) -> Plan:
-        """The plan.
+        """Return the plan.
 
-        :raises BuildFailedError: the sources or the options make no image that can be built here, or the deadline has
-            passed
-        :raises RegistryError: a parent does not exist, or its registry cannot be reached
+        :raises BuildFailedError: if the source or the options are not valid on this site, or the deadline has passed
+        :raises RegistryError: if a parent image does not exist, or its registry is unavailable
         """
-        container_yaml, tags = self._small_files()
-        dockerfile = Dockerfile.read(self.checkout, self.site.build_arguments)
-        checks.check_steps(dockerfile)
+        container_yaml, tags = self._read_build_files()
+        dockerfile = Dockerfile.read(self.checkout, self.config.build_arguments)
+        checks.check_instructions(dockerfile)
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity)
-        floating = names.FloatingTags(self.site.floating, container_yaml.tags, tags.tags)
+        floating = names.RequestedFloatingTags(self.config.floating_tag_sources, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
             dockerfile=dockerfile,
             container_yaml=container_yaml,
             identity=identity,
-            floating=floating,
+            floating_tags=floating,
             network=self._network(repo_files),
             parents=self._parents(dockerfile),
-            repository=self._repository(),
+            yum_repository=self._yum_repository(),
             repo_files=repo_files,
         )
 
-    def _small_files(self) -> tuple[ContainerYaml, AdditionalTags]:
-        """The files that steer a build, without errors."""
+    def _read_build_files(self) -> tuple[ContainerYaml, AdditionalTags]:
+        """Return container.yaml and additional-tags, which must have no errors."""
         container_yaml, tags = ContainerYaml.read(self.checkout), AdditionalTags.read(self.checkout)
-        errors = [each for each in (*container_yaml.findings, *tags.findings) if each.severity == ERROR]
+        errors = [finding for finding in (*container_yaml.findings, *tags.findings) if finding.severity == ERROR]
         errors += container_yaml.refused
         if errors:
             first = errors[0]
-            place = f"{first.file}:{first.line}" if first.line else first.file
+            location = f"{first.file}:{first.line}" if first.line else first.file
             more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
-            raise BuildFailedError(f"{place}: {first.message}{more}", solution=first.solution)
+            raise BuildFailedError(f"{location}: {first.message}{more}", solution=first.solution)
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
-        """Refuse a package that may not be built here, or the names of another one; a scratch build takes neither."""
+        """Check that the package may be built into this tag and repository; a scratch build uses neither."""
         if self.task.scratch:
             return
         component, tag = identity.component, self.task.target["dest_tag_name"]
-        check_component(component, self.task.source, self.site.components)
-        check_reserved(identity.image, component, self.site.repositories)
+        check_component(component, self.task.source_url, self.config.components)
+        check_reserved(identity.repository_path, component, self.config.repositories)
         if not self.session.checkTagPackage(self.task.target["dest_tag"], component):
             raise BuildFailedError(
-                f"package {component} is not in the list of tag {tag}, or blocked there",
+                f"package {component} is not listed in Koji tag {tag}, or is blocked there",
                 solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
             )
-        with self._registry.repository(ImageReference(self.site.candidate, identity.image)) as repository:
+        with self._registry.repository(ImageReference(self.config.candidate, identity.repository_path)) as repository:
             check_owner(repository, component, self.session.getBuild)
 
     def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
-        wanted = [platform_of(arch) for arch in self.task.arches]
-        resolver = Resolver(self.site, self._registry, wanted, self.session.getBuild)
-        found = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
-        for parent in found:
-            known = f" (Koji build {parent.build['nvr']})" if parent.build else ""
-            self.say(f"parent {parent.written} is {parent.pinned}{known}")
-        return found
+        platforms = [platform_of(arch) for arch in self.task.arches]
+        resolver = ParentResolver(self.config, self._registry, platforms, self.session.getBuild)
+        parents = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
+        for parent in parents:
+            koji_build = f" (Koji build {parent.build['nvr']})" if parent.build else ""
+            self.report(f"parent {parent.name} is {parent.pinned}{koji_build}")
+        return parents
 
     def _repo_files(self) -> dict[str, str]:
-        """The .repo files of ``--repo-url``, fetched once for all arches."""
+        """Return the .repo files of ``--repo-url``, downloaded once for all architectures."""
         urls = self.task.options.get("yum_repourls") or []
         return {
-            f"repo-url-{number}": fetch_repo_file(url, guard=self.site.guard, deadline=self.deadline)
+            f"repo-url-{number}": fetch_repo_file(url, guard=self.config.address_guard, deadline=self.deadline)
             for number, url in enumerate(urls, 1)
         }  # fmt: skip
 
     def _network(self, repo_files: Mapping[str, str]) -> str:
-        """What RUN reaches: nothing, unless the site says so or repositories are elsewhere than in Koji."""
-        if self.site.network not in ("auto", "none"):
-            return self.site.network
-        elsewhere = [
+        """Return the network of RUN: none, unless the site sets one or repositories are not in Koji."""
+        if self.config.network not in ("auto", "none"):
+            return self.config.network
+        remote = [
             name
             for name, text in repo_files.items()
-            if not all(self.files.localize(name, text, arch).complete for arch in self.task.arches)
+            if not all(self.koji_topdir.localize(name, text, arch).complete for arch in self.task.arches)
         ]
         target = self.task.target
-        # What they have is in the build tag's repository, and its packages are where they were.
-        external = [each["external_repo_name"] for each in self.session.getExternalRepoList(target["build_tag"])]
-        if self.site.network == "auto":
-            return "isolated" if elsewhere or external else "none"
-        if elsewhere:
+        # Their packages are listed in the build tag's repository, but downloaded from the external one.
+        external = [
+            repository["external_repo_name"] for repository in self.session.getExternalRepoList(target["build_tag"])
+        ]
+        if self.config.network == "auto":
+            return "isolated" if remote or external else "none"
+        if remote:
             raise BuildFailedError(
-                "repositories of --repo-url need a network, which this site gives to no build",
-                solution="build without --repo-url, or give it repositories of this Koji",
+                "repositories of --repo-url need network access, which is disabled for builds on this site",
+                solution="build without --repo-url, or pass repositories of this Koji",
             )
         if external:
-            self.say(
-                f"what {', '.join(external)}, external to Koji, has for {target['build_tag_name']} cannot be installed:"
-                " this site gives no build a network"
+            self.report(
+                f"packages of the external repositories {', '.join(external)} of {target['build_tag_name']} cannot be"
+                " installed: network access is disabled for builds on this site"
             )
         return "none"
 
-    def _repository(self) -> str:
-        """The build tag's repository, below Koji's topdir; empty when the tag has none."""
+    def _yum_repository(self) -> str:
+        """Return the path of the build tag's repository below Koji's topdir; empty if it has none."""
         target = self.task.target
         repo = self.session.getRepo(target["build_tag"])
         if not repo:
-            self.say(f"tag {target['build_tag_name']} has no repository: RUN gets none")
+            self.report(f"no repositories for RUN: Koji tag {target['build_tag_name']} has none")
             return ""
         path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
 
 
-def specs(plan: Plan, task: Task, site: Site, nvr: NVR, upload: str) -> list[BuildSpec]:
-    """What each arch is given.
+def build_specs(plan: Plan, task: BuildTask, config: BuilderConfig, nvr: NVR, upload_directory: str) -> list[BuildSpec]:
+    """Return the specification of each architecture's build, including the labels to add.
 
-    :param upload: folder on the hub for the files of the build; empty for a scratch build
-    :raises BuildFailedError: container.yaml asks for what cannot be given
+    :param upload_directory: on the hub, for files of the build; empty for a scratch build
+    :raises BuildFailedError: if container.yaml requests something invalid
     """
-    url, _, commit = task.source.partition("#")
-    labels = {
-        **site.labels,
-        "release": nvr.release,
-        "build-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "vcs-ref": commit,
-        "vcs-type": "git",
-        "url": url,
-    }
+    labels = {**config.labels, **build_labels(nvr.release, task.source_url)}
     return [
         BuildSpec(
             task_id=task.id,
             arch=arch,
-            source=task.source,
+            source=task.source_url,
             component=nvr.name,
             version=nvr.version,
             release=nvr.release,
-            image=plan.identity.image,
+            image=plan.identity.repository_path,
             scratch=task.scratch,
-            parents={parent.written: str(parent.pinned) for parent in plan.parents},
+            parents={parent.name: str(parent.pinned) for parent in plan.parents},
             labels=labels,
-            repository=f"{plan.repository}/{arch}" if plan.repository else "",
+            repository=f"{plan.yum_repository}/{arch}" if plan.yum_repository else "",
             staging=staging.staging_repository(task.id),
-            upload=upload,
-            timeout=site.limits.seconds(plan.container_yaml.buildtime_limit),
+            upload=upload_directory,
+            timeout=config.limits.timeout_for(plan.container_yaml.buildtime_limit),
             network=plan.network,
             repo_files=dict(plan.repo_files),
             environment=release_environment(plan.container_yaml, nvr.release),
-            arguments=site.build_arguments,
+            arguments=config.build_arguments,
         )
         for arch in task.arches
     ]

@@ -1,4 +1,4 @@
-"""Fetching ``.repo`` files."""
+"""Download and parsing of ``.repo`` files."""
 
 from __future__ import annotations
 
@@ -16,85 +16,86 @@ from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressE
 from fedpkg_container.registry.session import OpenSockets
 from fedpkg_container.text import printable_line, strip_credentials
 
-#: Seconds for connecting and for each answer, and for the whole file.
-TIMEOUT = 30
-DEADLINE = 120
-#: The longest file, bytes.
-LONGEST = 1024 * 1024
-MOST_REDIRECTIONS = 5
+#: Seconds for connecting and for each read, and for the whole file.
+REQUEST_TIMEOUT = 30
+FILE_TIMEOUT = 120
+MAX_BYTES = 1024 * 1024
+MAX_REDIRECTS = 5
+
+_SOLUTION = "pass the http(s) URL of a .repo file to --repo-url"
 
 
 def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: Deadline | None = None) -> str:
-    """The text of a .repo file.
+    """Return the contents of a .repo file.
 
-    :param guard: which addresses are connected to, of the URL and of redirections; None: any
-    :param deadline: of all that is fetched; None: the file's own alone
-    :raises RefusedError: it cannot be read
-    :raises BuildFailedError: the deadline has passed
+    :param guard: addresses that may be connected to, after redirects too; None for all
+    :param deadline: end of all downloads; None for only the timeout of this file
+    :raises RefusedError: if the file cannot be read
+    :raises BuildFailedError: if the deadline has passed
     """
     problem = repo_url_problem(url)
     if problem:
         raise RefusedError(
-            f"{_shown(url)} cannot be read as a .repo file: its URL {problem}",
-            solution="give --repo-url the http(s) URL of one",
+            f"cannot read {_redacted(url)} as a .repo file: its URL {problem}",
+            solution=_SOLUTION,
         )
-    own = Deadline("fetching it", DEADLINE, error=_LateError)
+    file_deadline = Deadline("fetching it", FILE_TIMEOUT, error=_FileTimeoutError)
     try:
-        text = _fetch(url, guard, deadline.within(own) if deadline else own).decode()
-        parse(text)
-    except configparser.Error as error:  # its own words would show what the answer was
-        raise _refusal(url, "it has no sections with values in them") from error
-    except (ClosedAddressError, _LateError) as error:
-        raise _refusal(url, error.reason) from error
+        text = _fetch(url, guard, deadline.within(file_deadline) if deadline else file_deadline).decode()
+        parse_repo_file(text)
+    except configparser.Error as error:  # its message would disclose the response
+        raise _read_error(url, "it has no sections with options") from error
+    except (ClosedAddressError, _FileTimeoutError) as error:
+        raise _read_error(url, error.reason) from error
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        raise _refusal(url, str(error)) from error
+        raise _read_error(url, str(error)) from error
     return text
 
 
-class _LateError(FedpkgContainerError):
-    """The file's own time has passed."""
+class _FileTimeoutError(FedpkgContainerError):
+    """The timeout of the file has passed."""
 
 
-def _refusal(url: str, why: str) -> RefusedError:
+def _read_error(url: str, reason: str) -> RefusedError:
     return RefusedError(
-        f"{_shown(url)} cannot be read as a .repo file: {_shown(why)}",
-        solution="give --repo-url the http(s) URL of one",
+        f"cannot read {_redacted(url)} as a .repo file: {_redacted(reason)}",
+        solution=_SOLUTION,
     )
 
 
-def _shown(text: str) -> str:
+def _redacted(text: str) -> str:
     return strip_credentials(printable_line(text))
 
 
 def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
     opened = OpenSockets()
-    # A server may send a byte now and then, of a header too: what counts is the time for all of it.
+    # Servers may send single bytes for ever, even of a header: the deadline is for the whole response.
     with deadline.enforced(opened.shutdown), requests.Session() as session:
         if guard is not None:
-            session.trust_env = False  # no proxy, which would connect for us, and nothing of root's .netrc
+            session.trust_env = False  # no proxy, which would bypass the guard, and no .netrc of root
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(opened, guard))
-        for _ in range(MOST_REDIRECTIONS):
-            # Followed here: the library would read the answers that redirect to their end, however long they are.
-            with session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
-                if not answer.is_redirect:
-                    answer.raise_for_status()
-                    return _content(answer)
-                url = requests.compat.urljoin(url, answer.headers["location"])
-    raise ValueError(f"it was redirected more than {MOST_REDIRECTIONS} times")
+        for _ in range(MAX_REDIRECTS):
+            # Followed here: requests would read redirect responses completely, however long they are.
+            with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as response:
+                if not response.is_redirect:
+                    response.raise_for_status()
+                    return _read_body(response)
+                url = requests.compat.urljoin(url, response.headers["location"])
+    raise ValueError(f"more than {MAX_REDIRECTS} redirects")
 
 
-def _content(answer: requests.Response) -> bytes:
+def _read_body(response: requests.Response) -> bytes:
     content = b""
-    for part in answer.iter_content(16 * 1024):
-        content += part
-        if len(content) > LONGEST:
-            raise ValueError(f"it is longer than {LONGEST} bytes")
+    for chunk in response.iter_content(16 * 1024):
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it is longer than {MAX_BYTES} bytes")
     return content
 
 
 class _Adapter(HTTPAdapter):
-    """Connects to addresses that the guard allows, and keeps connections in view."""
+    """Connects only to addresses that the guard allows, and tracks connections."""
 
     def __init__(self, opened: OpenSockets, guard: AddressGuard | None) -> None:
         self._opened, self._guard = opened, guard
@@ -102,16 +103,16 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        kinds = self.poolmanager.pool_classes_by_scheme
+        classes = self.poolmanager.pool_classes_by_scheme
         self.poolmanager.pool_classes_by_scheme = {
-            scheme: self._opened.pool_class(kind, self._guard) for scheme, kind in kinds.items()
+            scheme: self._opened.pool_class(pool_class, self._guard) for scheme, pool_class in classes.items()
         }
 
 
-def parse(text: str) -> configparser.ConfigParser:
-    """The sections of a .repo file.
+def parse_repo_file(text: str) -> configparser.ConfigParser:
+    """Parse a .repo file.
 
-    :raises configparser.Error: it is none
+    :raises configparser.Error: if it is not a valid one
     """
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]

@@ -1,4 +1,4 @@
-"""Yum repositories that RUN sees and no layer keeps, and Koji's topdir, in which they are."""
+"""Yum repositories that RUN can use without leaving traces in a layer, from Koji's topdir and from .repo files."""
 
 from __future__ import annotations
 
@@ -17,117 +17,115 @@ from fedpkg_container.engines.bases import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.files import write_atomically
 from fedpkg_container.image.building.log import BuildLog
-from fedpkg_container.image.resolve.repo_files import parse
+from fedpkg_container.image.resolve.repo_files import parse_repo_file
 
 
 @dataclass(frozen=True)
-class LocalRepoFile:
-    """A .repo file, pointed at folders of this machine.
+class LocalizedRepoFile:
+    """A .repo file whose repositories point to local directories where possible.
 
-    :param text: to be given to RUN
-    :param folders: of this machine, by the name under which ``text`` expects them
-    :param complete: whether everything in it is on this machine, so that no network is needed
+    :param text: contents, for RUN
+    :param directories: local directories, by the name that ``text`` uses
+    :param complete: whether all its repositories are local, so that no network is needed
     """
 
     text: str
-    folders: dict[str, Path] = field(default_factory=dict)
+    directories: dict[str, Path] = field(default_factory=dict)
     complete: bool = False
 
 
 @dataclass(frozen=True)
-class KojiFiles:
-    """Koji's files.
+class KojiTopdir:
+    """Koji's topdir.
 
-    :param topdir: where they are mounted
-    :param topurl: the address of the same; empty where builders know none
+    :param path: where it is mounted on this machine
+    :param url: URL of the same directory (``topurl``); empty if unknown
     """
 
-    topdir: Path
-    topurl: str = ""
+    path: Path
+    url: str = ""
 
-    def localize(self, name: str, text: str, arch: str) -> LocalRepoFile:
-        """Point the repositories of a .repo file that Koji itself serves at its topdir.
+    def localize(self, name: str, text: str, arch: str) -> LocalizedRepoFile:
+        """Point the repositories of a .repo file that are below ``url`` to the same directories below ``path``.
 
-        :param name: of the file, which names of folders begin with
-        :param arch: Koji's name
+        :param name: name of the file; names of directories start with it
+        :param arch: Koji's name of the architecture
         """
-        parser = parse(text)
-        folders: dict[str, Path] = {}
+        parser = parse_repo_file(text)
+        directories: dict[str, Path] = {}
         for number, section in enumerate(parser.sections()):
             path = self._local(parser[section].get("baseurl", ""), arch)
             if path is not None:
-                folder = f"{name}-{number}"
-                folders[folder] = path
-                parser[section]["baseurl"] = address(folder, path)
-                for other in ("mirrorlist", "metalink"):
-                    parser.remove_option(section, other)
-        out = io.StringIO()
-        parser.write(out, space_around_delimiters=False)
-        return LocalRepoFile(out.getvalue(), folders, complete=len(folders) == len(parser.sections()))
+                directory = f"{name}-{number}"
+                directories[directory] = path
+                parser[section]["baseurl"] = repository_url(directory, path)
+                for key in ("mirrorlist", "metalink"):
+                    parser.remove_option(section, key)
+        output = io.StringIO()
+        parser.write(output, space_around_delimiters=False)
+        return LocalizedRepoFile(output.getvalue(), directories, complete=len(directories) == len(parser.sections()))
 
     def _local(self, url: str, arch: str) -> Path | None:
-        """The folder of a repository, when it is below the topdir."""
-        url, top = url.strip().replace("$basearch", arch).replace("$arch", arch), self.topurl.rstrip("/")
+        """Return the local directory of a repository URL; None if it is not below the topdir."""
+        url, top = url.strip().replace("$basearch", arch).replace("$arch", arch), self.url.rstrip("/")
         if not top or not url.startswith(f"{top}/"):
             return None
         try:
-            path = (self.topdir / urllib.parse.unquote(url[len(top) + 1 :])).resolve(strict=True)
+            path = (self.path / urllib.parse.unquote(url[len(top) + 1 :])).resolve(strict=True)
         except (OSError, ValueError):
             return None
-        within = path.is_relative_to(self.topdir.resolve())
+        within = path.is_relative_to(self.path.resolve())
         return path if within and (path / "repodata" / "repomd.xml").is_file() else None
 
 
-#: Where images look for repositories.
-REPOSITORIES = "etc/yum.repos.d"
-#: Package managers, and where they keep what they know of repositories.
-CACHES = {
+#: Directory of .repo files in images.
+REPOSITORY_DIRECTORY = "etc/yum.repos.d"
+#: Package managers and their metadata caches.
+PACKAGE_MANAGER_CACHES = {
     "usr/bin/dnf-3": "var/cache/dnf",
     "usr/bin/dnf5": "var/cache/libdnf5",
     "usr/bin/microdnf": "var/cache/yum",
 }
-#: The link to topdir in a repository that Koji made: its packages are named by a path through that link
-#: (kojihub.repo_init of koji 1.34 to 1.36).
+#: Link to the topdir in repositories that Koji generates: package URLs go through it (kojihub.repo_init of koji 1.34
+#: to 1.36).
 TOPLINK = "toplink"
-#: Folders of topdir in which packages are: those of the volume that is nobody's choice, and those of each other volume.
+#: Directories of packages in the topdir: the default volume's, and the parent of all other volumes'.
 _PACKAGES, _VOLUMES = "packages", "vol"
 
 
-def repo_file(name: str, folder: Path) -> str:
-    """The .repo file of a repository of this machine, as RUN sees it."""
+def local_repo_file(name: str, directory: Path) -> str:
+    """Return a .repo file for a local repository, as RUN sees it."""
     return (
         f"[{name}]\nname=repository of the {name.replace('-', ' ')}\n"
-        f"baseurl={address(name, folder)}\nenabled=1\ngpgcheck=0\n"
+        f"baseurl={repository_url(name, directory)}\nenabled=1\ngpgcheck=0\n"
     )
 
 
-def address(name: str, folder: Path) -> str:
-    """Where RUN finds a repository of this machine.
+def repository_url(name: str, directory: Path) -> str:
+    """Return the URL of a local repository, as RUN sees it.
 
-    :param name: under which it is handed to ``Repositories``
+    :param name: its name in ``RepositoryMounts.mounts``
     """
-    return f"file:///{REPOSITORIES}/{Path(name) / _below_topdir(folder)[1]}"
+    return f"file:///{REPOSITORY_DIRECTORY}/{Path(name) / _path_below_topdir(directory)[1]}"
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a base image has: a folder for repositories, and package managers with their caches."""
+class _BaseProperties:
+    """Properties of a base image: whether it has ``REPOSITORY_DIRECTORY``, and caches of its package managers."""
 
     repositories: bool
     caches: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Repositories:
-    """Puts repositories over the folder where images look for them.
+class RepositoryMounts:
+    """Mounts repositories over a directory of the base image, so that nothing of them stays in a layer.
 
-    They are mounted over a folder that the base has, so that nothing of them stays in a layer.
-
-    :param folder: for files of this build
+    :param build_dir: directory for files of this build
     """
 
     engine: Buildah
-    folder: Path
+    build_dir: Path
     log: BuildLog
 
     def mounts(
@@ -135,86 +133,85 @@ class Repositories:
         bases: Mapping[str, str],
         dockerfile: Dockerfile,
         *,
-        folders: Mapping[str, Path],
+        directories: Mapping[str, Path],
         files: Mapping[str, str],
     ) -> list[Mount]:
-        """What to mount.
+        """Return the mounts for all repositories.
 
-        :param bases: images of FROM as written → image ID
-        :param folders: repositories of this machine, by name
-        :param files: texts of .repo files, by name; those of ``folders`` included
+        :param bases: reference as written in FROM → image ID
+        :param directories: local repositories, by name
+        :param files: contents of .repo files, by name, including those of ``directories``
         """
         if not files:
             return []
-        looks = {base: self._look(bases.get(base, "")) for base in _bases_of_run(dockerfile)}
-        bases_of_run = {base: look.repositories for base, look in looks.items()}
-        if not any(bases_of_run.values()):
-            if bases_of_run:
-                self.log.say(f"RUN gets no repositories: no base image has /{REPOSITORIES}")
+        properties = {base: self._base_properties(bases.get(base, "")) for base in _run_bases(dockerfile)}
+        has_directory = {base: base_properties.repositories for base, base_properties in properties.items()}
+        if not any(has_directory.values()):
+            if has_directory:
+                self.log.report(f"no repositories for RUN: no base image has /{REPOSITORY_DIRECTORY}")
             return []
-        if not bases_of_run.get(dockerfile.base, True):
-            self.log.say(f"{dockerfile.base or SCRATCH} has no /{REPOSITORIES}: an empty one stays in the image")
-        made = self.folder / "repositories"
-        made.mkdir()
-        inner = []
-        for name, folder in folders.items():
-            for path, source in _content(folder).items():
-                (made / name / path).mkdir(parents=True)
-                inner.append(Mount(source, f"/{REPOSITORIES}/{Path(name) / path}"))
+        if not has_directory.get(dockerfile.base, True):
+            self.log.report(
+                f"{dockerfile.base or SCRATCH} has no /{REPOSITORY_DIRECTORY}: the image will contain an empty one"
+            )
+        directory = self.build_dir / "repositories"
+        directory.mkdir()
+        repository_mounts = []
+        for name, repository in directories.items():
+            for path, source in _visible_directories(repository).items():
+                (directory / name / path).mkdir(parents=True)
+                repository_mounts.append(Mount(source, f"/{REPOSITORY_DIRECTORY}/{Path(name) / path}"))
         for name, text in files.items():
-            (made / f"{name}.repo").write_text(text)
-        names = sorted({name for look in looks.values() for name in look.caches})
-        return [Mount(made, f"/{REPOSITORIES}"), *inner, *map(self._cache, names)]
+            (directory / f"{name}.repo").write_text(text)
+        caches = sorted({name for base_properties in properties.values() for name in base_properties.caches})
+        return [Mount(directory, f"/{REPOSITORY_DIRECTORY}"), *repository_mounts, *map(self._cache_mount, caches)]
 
-    def _cache(self, name: str) -> Mount:
-        """An empty folder over a cache.
+    def _cache_mount(self, path: str) -> Mount:
+        """Return a mount of an empty directory over a cache, shared by all RUN steps of the build.
 
-        What package managers keep of a repository differs with every download: it must not be in a layer, and is there
-        for the next RUN of the same build.
+        The metadata of a repository differs with every download, so it must not get into a layer.
         """
-        cache = self.engine.workspace.new(f"cache-{name.rpartition('/')[2]}")
-        return Mount(cache, f"/{name}", writable=True)
+        cache = self.engine.workspace.new(f"cache-{path.rpartition('/')[2]}")
+        return Mount(cache, f"/{path}", writable=True)
 
-    def _look(self, image_id: str) -> _Look:
-        """Look into a base image, once for each, whichever build asks.
+    def _base_properties(self, image_id: str) -> _BaseProperties:
+        """Return the properties of a base image, cached for all builds by the digest of its manifest.
 
-        It is remembered by the digest of its manifest, and read from its own store: a worker of this build could have
-        put another image of the same ID into the build's own store.
+        They are read from the store of the base image: a worker of this build could have put another image with the
+        same ID into the store of the build.
         """
-        base = next((each for each in self.engine.bases.used.values() if each.image_id == _plain_id(image_id)), None)
+        used = self.engine.bases.used.values()
+        base = next((image for image in used if image.image_id == image_id.removeprefix("sha256:")), None)
         if base is None:
-            return _Look(repositories=False, caches=())
+            return _BaseProperties(repositories=False, caches=())
         digest = base.manifest.digest.partition(":")[2]
-        known = self.engine.workspaces.shared / "looks" / f"{digest}-{__version__}.json"
+        cache = self.engine.workspaces.shared / "looks" / f"{digest}-{__version__}.json"
         with contextlib.suppress(OSError, ValueError, KeyError):
-            seen = json.loads(known.read_text())
-            return _Look(repositories=bool(seen["repositories"]), caches=tuple(seen["caches"]))
-        look = self._look_inside(base)
-        known.parent.mkdir(exist_ok=True)
-        write_atomically(known, json.dumps(asdict(look)))
-        return look
+            content = json.loads(cache.read_text())
+            return _BaseProperties(repositories=bool(content["repositories"]), caches=tuple(content["caches"]))
+        properties = self._inspect_base(base)
+        cache.parent.mkdir(exist_ok=True)
+        write_atomically(cache, json.dumps(asdict(properties)))
+        return properties
 
-    def _look_inside(self, base: BaseImage) -> _Look:
-        root = self.engine.files(base.image_id, present=[REPOSITORIES, *CACHES], base=base)
-        caches = (cache for program, cache in CACHES.items() if os.path.lexists(root / program))
-        return _Look(repositories=(root / REPOSITORIES).is_dir(), caches=tuple(caches))
-
-
-def _plain_id(image_id: str) -> str:
-    return image_id.removeprefix("sha256:")
+    def _inspect_base(self, base: BaseImage) -> _BaseProperties:
+        root = self.engine.files(base.image_id, present=[REPOSITORY_DIRECTORY, *PACKAGE_MANAGER_CACHES], base=base)
+        caches = (cache for program, cache in PACKAGE_MANAGER_CACHES.items() if os.path.lexists(root / program))
+        return _BaseProperties(repositories=(root / REPOSITORY_DIRECTORY).is_dir(), caches=tuple(caches))
 
 
-def _bases_of_run(dockerfile: Dockerfile) -> Iterable[str]:
-    """The images on which a RUN is run, as written; empty for ``scratch``."""
-    stages = {each.stage for each in dockerfile.instructions if each.name == "RUN"}
+def _run_bases(dockerfile: Dockerfile) -> Iterable[str]:
+    """Return the base images of stages with RUN, as written in FROM; empty for ``scratch``."""
+    stages = {instruction.stage for instruction in dockerfile.instructions if instruction.name == "RUN"}
     return dict.fromkeys(dockerfile.base_of(number) for number in sorted(stages) if number >= 0)
 
 
-def _below_topdir(repository: Path) -> tuple[Path | None, Path]:
-    """Koji's topdir, and where below it RUN sees a repository; none, and an empty path, for one with packages in it.
+def _path_below_topdir(repository: Path) -> tuple[Path | None, Path]:
+    """Return Koji's topdir, and the path below it at which RUN sees a repository.
 
-    It is as far below as in truth, so that its link leads up to what stands for topdir. Its names are always the same,
-    so that nothing of the repository's number gets into an image.
+    For a repository that contains its packages: None and an empty path. The path is as deep as the real one, so that
+    ``toplink`` leads to the mounted topdir. Its names are constant, so that the number of the repository does not get
+    into an image.
     """
     link = repository / TOPLINK
     if not link.is_symlink():
@@ -223,15 +220,15 @@ def _below_topdir(repository: Path) -> tuple[Path | None, Path]:
     return topdir, Path(*["repository"] * len(repository.relative_to(topdir).parts))
 
 
-def _content(repository: Path) -> dict[Path, Path]:
-    """What RUN is given of a repository: folders by their paths there.
+def _visible_directories(repository: Path) -> dict[Path, Path]:
+    """Return the directories of a repository that RUN sees, by their paths there.
 
-    A repository of Koji has no packages in it: RUN sees as much of topdir as makes its link lead to them. A volume may
-    be a link to where a site has another disk.
+    A repository generated by Koji has no packages: RUN sees the directories of the topdir that its ``toplink`` leads
+    to. A volume may be a link to another disk of the site.
     """
-    topdir, path = _below_topdir(repository)
+    topdir, path = _path_below_topdir(repository)
     if topdir is None:
         return {path: repository}
     volumes = sorted((topdir / _VOLUMES).iterdir()) if (topdir / _VOLUMES).is_dir() else []
-    folders = [each for each in (topdir / _PACKAGES, *volumes) if each.is_dir()]
-    return {path: repository, **{each.relative_to(topdir): each.resolve() for each in folders}}
+    directories = [directory for directory in (topdir / _PACKAGES, *volumes) if directory.is_dir()]
+    return {path: repository, **{directory.relative_to(topdir): directory.resolve() for directory in directories}}

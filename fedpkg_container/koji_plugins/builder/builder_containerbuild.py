@@ -1,7 +1,6 @@
 """Koji builder plugin: the tasks ``buildContainer`` and ``createContainer``.
 
-Thin: it gets from Koji what a build needs (the source, the target, sessions, logs on the hub) and hands it to
-``fedpkg_container.image``.
+It provides source, target, sessions and logs from Koji to the pipeline in ``fedpkg_container.image``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from xmlrpc.client import Fault
 
-import jsonschema  # noqa: F401, what checks options: loaded once, not by the process of each task
+import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
 import requests
 
@@ -21,11 +20,11 @@ from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.session import log_in_as
 from fedpkg_container.hub.tasks import first_failure
+from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
-from fedpkg_container.image.config import Site, read_site
+from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.publish import handover
-from fedpkg_container.image.task import Task
+from fedpkg_container.image.task import BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.options import option_problems, unavailable_options, without_none
@@ -34,26 +33,28 @@ from fedpkg_container.model.platforms import Platforms
 logger = logging.getLogger("koji.build.container")
 
 
-def _say_wrong_settings() -> None:
-    """Name everything that is wrong with the site's file in the daemon's log, when it starts."""
+def _log_configuration_errors() -> None:
+    """Log all errors in the configuration when kojid starts."""
     try:
-        read_site()
+        read_builder_config()
     except FedpkgContainerError as error:
-        logger.error("no container is built here: %s (%s)", error.reason, error.solution)
+        logger.error(
+            "invalid configuration, container builds are disabled on this host: %s (%s)", error.reason, error.solution
+        )
 
 
-def _warn_of_vulnerabilities() -> None:
-    """Name known vulnerabilities of this builder that nothing holds off, when the daemon starts."""
+def _log_vulnerabilities() -> None:
+    """Log known, unmitigated vulnerabilities of this builder when kojid starts."""
     for exposure in exposures():
         logger.warning("%s", exposure)
 
 
-_say_wrong_settings()
-_warn_of_vulnerabilities()
+_log_configuration_errors()
+_log_vulnerabilities()
 
 
 class BuildContainerTask(ContainerTask):
-    """A whole build."""
+    """The task of a whole build."""
 
     Methods = ["buildContainer"]
     _taskWeight = 0.5
@@ -61,69 +62,77 @@ class BuildContainerTask(ContainerTask):
     def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
         """Build a container image and record it.
 
-        :returns: pull specs (``repositories``), ids of Koji builds as strings (``koji_builds``), ``user_warnings``, and
-            the pull spec of each arch (``arches``), which upstream does not give
+        :returns: pull specs (``repositories``), IDs of Koji builds as strings (``koji_builds``), ``user_warnings``, and
+            the pull spec of each architecture (``arches``, not in upstream's results)
         """
         problems = option_problems(opts) or unavailable_options(opts)
         if problems:
             raise koji.BuildError("; ".join(problems))
         options = without_none(opts)
-        self.session.cancelTaskChildren(self.id)  # those of an earlier run, when this one began again
+        self.session.cancelTaskChildren(self.id)  # subtasks of an earlier, killed run
         scratch = bool(options.get("scratch"))
         with self.supervised("container-build.log") as log:
-            site = read_site()
+            config = read_builder_config()
             target_info = self.session.getBuildTarget(target)
             if not target_info:
-                raise BuildFailedError(f"there is no build target {target}", solution="see koji list-targets")
+                raise BuildFailedError(
+                    f"build target {target} does not exist", solution="list the targets: koji list-targets"
+                )
             owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
-            arches = self._arches(target_info, options)
-            with self.workspace(site) as workspace, self._generator(site) as generator:
+            arches = self._build_tag_arches(target_info, options)
+            with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
-                source = self.checkout(src, log, site, workspace, scratch=scratch, build_tag=build_tag)
+                checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
                 self.checkpoint("fetched")
-                platforms = ContainerYaml.read(source.folder).platforms
-                task = Task(self.id, source.url, target_info, owner, options, self._chosen(arches, platforms))
+                platforms = ContainerYaml.read(checkout.path).platforms
+                task = BuildTask(
+                    self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
+                )
                 return ContainerBuild(
                     task=task,
-                    site=site,
+                    config=config,
                     session=self.session,
-                    generator=generator,
-                    checkout=source.folder,
-                    files=self.koji_files,
+                    cg_session=cg_session,
+                    checkout=checkout.path,
+                    koji_topdir=self.koji_topdir,
                     log=log,
-                    spawn=self._spawn,
-                    after=self.checkpoint,
+                    run_arch_tasks=self._run_arch_tasks,
+                    on_step=self.checkpoint,
                 ).run()
 
-    def _arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
-        """The arches of the build tag, limited to those that were asked for."""
-        config = self.session.getBuildConfig(target["build_tag"])
-        arches = [koji.canonArch(arch) for arch in (config["arches"] or "").split()]
+    def _build_tag_arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
+        """Return the architectures of the build tag, limited to the requested ones."""
+        build_config = self.session.getBuildConfig(target["build_tag"])
+        arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
         if not arches:
-            raise BuildFailedError(f"tag {config['name']} has no arches", solution="ask a release engineer")
-        wanted = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
-        chosen = [arch for arch in arches if not wanted or arch in wanted]
+            raise BuildFailedError(
+                f"Koji tag {build_config['name']} has no architectures", solution="ask a release engineer"
+            )
+        requested = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
+        chosen = [arch for arch in arches if not requested or arch in requested]
         if not chosen:
             raise BuildFailedError(
-                f"none of the arches {' '.join(wanted)} is built in tag {config['name']} ({' '.join(arches)})",
-                solution="choose some of those with --arches",
+                f"Koji tag {build_config['name']} has none of the architectures {' '.join(requested)}, only"
+                f" {' '.join(arches)}",
+                solution="choose from those with --arches",
             )
         return list(dict.fromkeys(chosen))
 
     @staticmethod
-    def _chosen(arches: list[str], platforms: Platforms) -> list[str]:
-        """The arches that container.yaml leaves."""
-        chosen = platforms.select(arches)
-        if not chosen:
+    def _remaining_arches(arches: list[str], platforms: Platforms) -> list[str]:
+        """Return the architectures that container.yaml allows."""
+        remaining = platforms.select(arches)
+        if not remaining:
             raise BuildFailedError(
-                f"platforms of container.yaml leave none of {' '.join(arches)}", solution="mend platforms.only or .not"
+                f"platforms in container.yaml excludes every architecture of the build ({' '.join(arches)})",
+                solution="fix platforms.only or platforms.not",
             )
-        return chosen
+        return remaining
 
     @contextlib.contextmanager
-    def _generator(self, site: Site) -> Iterator[Any]:
-        """The session that reserves and imports: the site's shared account, or the builder's own."""
-        account = site.generator
+    def _cg_session(self, config: BuilderConfig) -> Iterator[Any]:
+        """Provide the session that reserves and imports: that of the site's shared account, or the builder's own."""
+        account = config.content_generator
         if not account.certificate and not account.keytab:
             yield self.session
             return
@@ -136,37 +145,37 @@ class BuildContainerTask(ContainerTask):
             with contextlib.suppress(koji.GenericError, requests.RequestException):
                 session.logout()
 
-    def _spawn(self, specs: list[BuildSpec]) -> list[BuiltImage]:
-        """One task an arch, all at the same time; their results when all have ended well.
+    def _run_arch_tasks(self, specs: list[BuildSpec]) -> list[BuiltImage]:
+        """Run a subtask per architecture, all in parallel; return their images.
 
-        When one fails, the others are canceled.
+        If one fails, the others are canceled.
 
-        :raises BuildFailedError: the first error, with its arch
+        :raises BuildFailedError: the first error, with its architecture
         """
-        earlier = len(self.session.getTaskChildren(self.id))  # of a run that was killed; labels find tasks again
-        suffix = f", again after {earlier}" if earlier else ""
-        ids: list[int] = []
+        earlier_tasks = len(self.session.getTaskChildren(self.id))  # of a killed run; labels must be unique
+        suffix = f", again after {earlier_tasks}" if earlier_tasks else ""
+        task_ids: list[int] = []
         try:
             for spec in specs:
-                ids.append(self._subtask(spec, spec.arch + suffix))
-            results = self.wait(ids, all=True, failany=True)
+                task_ids.append(self._subtask(spec, spec.arch + suffix))
+            results = self.wait(task_ids, all=True, failany=True)
         except (koji.GenericError, Fault) as error:
             self.session.cancelTaskChildren(self.id)
-            raise (first_failure(self.session, ids) or error) from error
-        return [self._received(results[task_id], task_id, spec.arch) for task_id, spec in zip(ids, specs)]
+            raise (first_failure(self.session, task_ids) or error) from error
+        return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]
 
-    def _received(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
-        """The image that the task of an arch has described in its output."""
+    def _download_result(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+        """Download the description of an image from the output of its task."""
 
         def read(name: str, offset: int, size: int) -> bytes:
             content: bytes = self.session.downloadTaskOutput(task_id, name, offset, size)
             return content
 
         try:
-            return handover.receive(result, arch, read)
+            return arch_result.download_result(result, arch, read)
         except (koji.GenericError, Fault) as error:
             raise BuildFailedError(
-                f"the output of task {task_id} ({arch}) cannot be read: {error}", solution="build again"
+                f"cannot read the output of task {task_id} ({arch}): {error}", solution="build again"
             ) from error
 
     def _subtask(self, spec: BuildSpec, label: str) -> int:
@@ -177,33 +186,35 @@ class BuildContainerTask(ContainerTask):
 
 
 class CreateContainerTask(ContainerTask):
-    """One arch of a build."""
+    """The task of the build on one architecture."""
 
     Methods = ["createContainer"]
     _taskWeight = 2.0
 
     def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Build the image of one arch and push it to staging.
+        """Build the image of one architecture and push it to staging.
 
-        :param spec: of ``fedpkg_container.model.build``
-        :returns: what ``fedpkg_container.image.publish.handover`` needs to find the description of the image
+        :param spec: packed ``fedpkg_container.model.build.BuildSpec``
+        :returns: reference to the image's description, see ``fedpkg_container.image.arch_result``
         """
-        wanted = BuildSpec.unpack(spec)
-        with self.supervised(f"{wanted.arch}.log") as log:
-            site = read_site()
-            with self.engine(site) as engine:
-                source = self.checkout(wanted.source, log, site, engine.workspace, scratch=wanted.scratch)
+        build_spec = BuildSpec.unpack(spec)
+        with self.supervised(f"{build_spec.arch}.log") as log:
+            config = read_builder_config()
+            with self.engine(config) as engine:
+                checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
                 self.checkpoint("fetched again")
                 build = ArchBuild(
-                    spec=wanted,
-                    site=site,
+                    spec=build_spec,
+                    config=config,
                     engine=engine,
-                    source=source.folder,
-                    timestamp=source.time,
-                    koji=self.koji_files,
-                    folder=engine.folder,
+                    checkout=checkout.path,
+                    timestamp=checkout.time,
+                    koji_topdir=self.koji_topdir,
+                    build_dir=engine.folder,
                     log=log,
-                    upload=lambda path, folder: self.session.uploadWrapper(str(path), f"{wanted.upload}/{folder}"),
-                    after=self.checkpoint,
+                    upload=lambda path, directory: self.session.uploadWrapper(
+                        str(path), f"{build_spec.upload}/{directory}"
+                    ),
+                    on_step=self.checkpoint,
                 )
-                return handover.send(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
+                return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))

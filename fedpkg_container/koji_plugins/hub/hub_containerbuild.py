@@ -1,7 +1,7 @@
 """Koji hub plugin: the ``buildContainer`` call.
 
-Upstream's signature (koji-containerbuild 1.4), so that its clients keep working; unlike upstream, bad options
-are refused here, before a task exists, and so are builds that the site's policy ``build_container`` does not allow.
+Its signature is that of koji-containerbuild 1.4, so that existing clients keep working. Unlike upstream, it rejects
+invalid options, and builds denied by the policy ``build_container``, before a task is created.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from fedpkg_container.model.options import (
     unavailable_options,
 )
 
-#: The policy in hub.conf that says who may build what; see docs/policy.md.
+#: Policy in hub.conf that decides who may build what; see docs/policy.md.
 POLICY = "build_container"
-#: What rules can ask of a source, besides its type.
+#: Attributes of a source that policy tests can use, besides its type.
 _SCM_KEYS = ("scheme", "user", "host", "repository", "revision")
 
-# The hub's policies read a task's arguments by name through this table.
+# Hub policies look up a task's arguments by name in this table.
 koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
 
 
@@ -44,16 +44,16 @@ def buildContainer(  # noqa: N802, the name of the call is Koji's
 ) -> int:
     """Create a task that builds a container image.
 
-    :param src: where the Dockerfile is: a URL of dist-git with the commit, ``git+https://host/path#commit``
+    :param src: source URL of the Dockerfile: dist-git URL with the commit, ``git+https://host/path#commit``
     :param target: name of the build target
     :param opts: options of the build, see ``fedpkg_container.model.options``
-    :param priority: added to Koji's default priority; a larger number means later. Only admins may go below 0
-    :param channel: the channel of the task
-    :returns: the task's id
-    :raises koji.GenericError: when an option is unknown, of a wrong type, contradicts another one or is not offered,
-        or the source is no git URL with a commit, or names a folder within a repository
-    :raises koji.ActionNotAllowed: when the policy does not allow this build, or a negative priority is asked for by
-        somebody who is not an admin
+    :param priority: added to Koji's default priority; larger numbers mean later. Only admins may use negative ones
+    :param channel: channel of the task
+    :returns: the task ID
+    :raises koji.GenericError: if an option is unknown, has a wrong type, contradicts another one or is not supported,
+        or the source is not a git URL with a commit, or names a directory within a repository
+    :raises koji.ActionNotAllowed: if the policy denies the build, or a user who is not an admin passes a negative
+        priority
     """
     context.session.assertLogin()
     problems = option_problems(opts) or unavailable_options(opts)
@@ -70,9 +70,9 @@ def buildContainer(  # noqa: N802, the name of the call is Koji's
 
 
 def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | None) -> dict[str, Any]:
-    """What rules can ask about, under the names that Koji's own tests read.
+    """Return the data for policy tests, under the names that Koji's own tests use.
 
-    A target that does not exist keeps its name and has no tags: that there is none, the task finds out.
+    A target that does not exist is passed by name, without tags: the task reports it.
     """
     if not isinstance(target, str):
         raise koji.GenericError("buildContainer: target must be the name of a build target")
@@ -85,24 +85,24 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
         "scratch": bool(options.get("scratch")),
         "isolated": bool(options.get("isolated")),
     }
-    # The names of Koji's policy build_from_scm; what is not given is absent, as older hubs cannot match None.
+    # Names as in Koji's policy build_from_scm; unset values are left out, as older hubs cannot match None.
     data.update({f"scm_{key}": value for key in _SCM_KEYS if (value := getattr(scm, key))}, scm_type=scm.scmtype)
-    if known := kojihub.get_build_target(target):
-        data.update(tag=known["dest_tag_name"], build_tag=known["build_tag_name"])
+    if build_target := kojihub.get_build_target(target):
+        data.update(tag=build_target["dest_tag_name"], build_tag=build_target["build_tag_name"])
     if channel:
         data["req_channel"] = channel
     return data
 
 
 def _source(src: Any) -> SCM:
-    """A source as builders read it: koji's own class takes the URL apart, and ``..`` out of its path."""
+    """Parse a source URL as builders do, with koji's own class, which also removes ``..`` from its path."""
     if not isinstance(src, str):
         raise koji.GenericError("buildContainer: the source must be a URL")
-    if has_password(src):  # koji's own refusal would repeat it
+    if has_password(src):  # koji's own message would contain it
         raise koji.GenericError(f"buildContainer: a source with a password is not built; give {SOURCE_URL_FORM}")
     try:
         scm = SCM(src)
-    except (koji.GenericError, ValueError) as error:  # ValueError: urllib cannot take it apart
+    except (koji.GenericError, ValueError) as error:  # ValueError: urllib cannot parse it
         raise koji.GenericError(f"buildContainer: {error}; give {SOURCE_URL_FORM}") from error
     reason, solution = source_problem(scm)
     if reason:
@@ -111,9 +111,9 @@ def _source(src: Any) -> SCM:
 
 
 def _assert_allowed(data: dict[str, Any]) -> None:
-    """Refuse what the site's policy does not allow, and name the rule.
+    """Raise an error that names the rule if the site's policy denies the build.
 
-    A site without such a policy lets everybody build who may log in, unless ``MissingPolicyOk`` is off.
+    Without such a policy, every user who can log in may build, unless ``MissingPolicyOk`` is off.
     """
     allowed, reason = kojihub.check_policy(POLICY, data)
     if allowed:

@@ -1,0 +1,89 @@
+"""The files of one architecture that Koji stores: docker-archive of the image, build log and built Dockerfile."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.model.build import BuildSpec
+from fedpkg_container.model.nvr import sanitize_tag
+from fedpkg_container.model.reference import ImageReference
+
+#: Uploads a file to the hub: path, directory below that of the import.
+Upload = Callable[[Path, str], None]
+#: Uploads the files; returns their content-generator metadata.
+UploadFiles = Callable[[], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class ArchFiles:
+    """Saves and uploads the files of one architecture.
+
+    :param build_dir: directory for files of this build, including its Dockerfile
+    """
+
+    spec: BuildSpec
+    engine: Buildah
+    build_dir: Path
+    log: BuildLog
+    upload: Upload
+
+    @contextlib.contextmanager
+    def of(self, image_id: str, formats: Sequence[str]) -> Iterator[UploadFiles]:
+        """Export an image for a registry, and save it as an archive, in the background.
+
+        :param formats: formats for the registry
+        :returns: a function that waits for the archive and uploads all files
+        """
+        spec = self.spec
+        if not spec.upload:
+            with self.engine.exporting(image_id, formats):
+                yield list
+            return
+        archive = self.build_dir / f"{spec.nvr}.{spec.arch}.tar.gz"
+        self.log.report(f"saving {archive.name}")
+        name = ImageReference("", spec.image, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
+        with self.engine.exporting(image_id, formats, archive=name) as exporting:
+            yield lambda: self._upload_files(archive, lambda: exporting.save(archive))
+
+    def _upload_files(self, archive: Path, wait: Callable[[], None]) -> list[dict[str, Any]]:
+        try:
+            wait()
+        except ProgramError as error:
+            raise BuildFailedError(f"cannot save {archive.name}: {error.reason}") from error
+        self.log.report(f"uploading {archive.name}")
+        log, dockerfile = self.build_dir / f"{self.spec.arch}.log", self.build_dir / f"{self.spec.arch}.Dockerfile"
+        shutil.copyfile(self.log.path, log)
+        shutil.copyfile(self.build_dir / "Dockerfile", dockerfile)  # as passed to buildah
+        metadata = []
+        for path, file_type in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
+            # A new directory with an unpredictable name: the hub assigns it to its first user, this builder.
+            relpath = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
+            self.upload(path, relpath)
+            metadata.append(file_metadata(path, file_type, relpath=relpath))
+        return metadata
+
+
+def file_metadata(path: Path, file_type: str, *, relpath: str) -> dict[str, Any]:
+    """Return the content-generator metadata of a file."""
+    checksum = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            checksum.update(chunk)
+    return {
+        "filename": path.name,
+        "relpath": relpath,
+        "filesize": path.stat().st_size,
+        "checksum": checksum.hexdigest(),
+        "checksum_type": "sha256",
+        "type": file_type,
+    }
