@@ -5,6 +5,7 @@ STAMP := $(VENV)/.complete
 STOCK := .stock-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
+WORKERS ?= 2
 
 .PHONY: help setup system demo check check-slow check-stock bench lint types layers test pictures format clean
 
@@ -47,7 +48,7 @@ layers:
 	$(BIN)/lint-imports
 
 test:
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 check-slow: setup
 	$(BIN)/python -m pytest -m slow

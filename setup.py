@@ -17,6 +17,7 @@ CHECK = [
     "pexpect>=4.8",
     "pytest>=8",
     "pytest-timeout>=2.2",
+    "pytest-xdist>=3.5",
     "ruff>=0.4",
     "spdx-tools>=0.8",
     "types-jsonschema",

@@ -55,14 +55,52 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{error.reason}: {error.solution}") from error
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only root of the machine can do."""
+    """Leave out what only root of the machine can do, and order the rest for several workers."""
+    _leave_out(config, items)
+    if _is_worker(config):
+        from tests.support import scheduling
+
+        scheduling.sort(items)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     if os.geteuid() == 0 and not in_user_namespace():
         return
     left_out = [item for item in items if item.get_closest_marker("root")]
     config.stash[_LEFT_OUT] = len(left_out)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+    """Distribute the tests in groups; None leaves it to pytest-xdist."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import GroupScheduling
+
+    return GroupScheduling(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Report from a worker how many tests were left out."""
+    if _is_worker(session.config):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, 0)  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep how many tests a worker has left out; all leave out the same."""
+    if left_out := getattr(node, "workeroutput", {}).get("left_out", 0):
+        node.config.stash[_LEFT_OUT] = left_out
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
