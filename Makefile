@@ -51,7 +51,7 @@ test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 check-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "name Koji's source tree: make check-stock KOJI=/path/to/koji" >&2; exit 2; }

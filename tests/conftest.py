@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from fedpkg_container.engines import rootless
@@ -22,8 +23,11 @@ from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
 
 # How long an example takes says more of the machine than of the code.
-hypothesis_settings.register_profile("any machine", deadline=None)
-hypothesis_settings.load_profile("any machine")
+_ANY_MACHINE = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("quick", _ANY_MACHINE, max_examples=50)
+hypothesis_settings.register_profile("thorough", _ANY_MACHINE, max_examples=600)
+# pytest --hypothesis-profile=thorough chooses one too.
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 #: Seconds after which a test that continues in spite of its limit is interrupted again.
 AGAIN = 60

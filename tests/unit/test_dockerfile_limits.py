@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 from dockerfile_parse import DockerfileParser
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.distgit import dockerfile_lexer
@@ -137,7 +137,6 @@ _TEXT = st.lists(_LINE, max_size=8).map(lambda lines: "\n".join([*lines, ""]))
 _ARGUMENTS = st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["", "value"]))
 
 
-@settings(deadline=None, max_examples=500)
 @given(_TEXT, _ARGUMENTS)
 def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[str, str]) -> None:
     try:
@@ -151,7 +150,6 @@ def test_variables_are_those_of_dockerfile_parse(text: str, arguments: Mapping[s
     assert len(dockerfile.instructions) == len(parser.context_structure)
 
 
-@settings(deadline=None, max_examples=500)
 @given(_TEXT, _ARGUMENTS)
 def test_nothing_is_longer_than_computed(text: str, arguments: Mapping[str, str]) -> None:
     """The bound, with variables that nobody sets taken for empty, as they are for dockerfile-parse."""

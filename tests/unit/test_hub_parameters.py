@@ -383,7 +383,7 @@ def test_every_parameter_declares_its_type() -> None:
 
 
 @pytest.mark.parametrize("name", [*sorted(set(calls.load() or dispatch.CALLS)), "buildContainer", "multiCall"])  # type: ignore[func-returns-value]
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_values(hub: Hub, name: str, data: st.DataObject) -> None:
     known = dispatch.CALLS.get(name)
@@ -397,7 +397,7 @@ def test_any_values(hub: Hub, name: str, data: st.DataObject) -> None:
     _watched(hub, body, caller)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.sampled_from(["filename", "filepath", "offset", "overwrite", "fileverify"]), texts),
        caller=st.sampled_from(CALLERS), length=st.sampled_from(["3", "", "x", "-1", "2", "9" * 30]))  # fmt: skip
 def test_any_upload(hub: Hub, fields: dict[str, str], caller: str | None, length: str) -> None:
@@ -407,7 +407,7 @@ def test_any_upload(hub: Hub, fields: dict[str, str], caller: str | None, length
     _watched(hub, b"abc", caller, **environ)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tokens=st.lists(st.sampled_from([
     "<value>", "</value>", "<array>", "</array>", "<data>", "</data>", "<struct>", "</struct>", "<member>", "</member>",
     "<name>a</name>", "<int>", "</int>", "<i8>1</i8>", "<double>nan</double>", "<nil/>", "<base64>eA==</base64>",
@@ -419,7 +419,7 @@ def test_any_request(hub: Hub, tokens: list[str]) -> None:
     _watched(hub, "".join(tokens).encode(), "admin")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_metadata(hub: Hub, data: st.DataObject) -> None:
     hub.reset()

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.box.demo.rpms import Package
@@ -193,7 +193,6 @@ def test_a_field_that_is_too_long(field: str, longest: int) -> None:
 _TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"), max_size=40)
 
 
-@settings(deadline=None)
 @given(st.one_of(_TEXT, st.lists(_TEXT, min_size=10, max_size=10).map("\x1f".join)))
 def test_whatever_rpm_prints(listed: str) -> None:
     """Packages of plain values, or a ValueError."""
