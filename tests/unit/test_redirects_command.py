@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.config import read_site
 from fedpkg_container.registry.redirects import render
+from tests.support import preloaded
 from tests.support.waiting import PATIENCE
 
 SITE = """
@@ -42,8 +44,12 @@ def _site(folder: Path, text: str) -> Path:
 
 
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fedpkg_container.registry_cli", "--config", str(path), "redirects", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return _program("--config", str(path), "redirects", *arguments)
+
+
+def _program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name("fedpkg-container-registry"))
+    return preloaded.run([program, *arguments], cwd=Path.cwd(), env=os.environ, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("kind", ["nginx", "httpd"])
@@ -134,10 +140,8 @@ def test_an_address_without_a_name_needs_an_authority_too(tmp_path: Path) -> Non
 
 def test_the_sites_file_is_named_before_or_after_the_command(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE + SECTION)
-    program = [sys.executable, "-m", "fedpkg_container.registry_cli"]
     nowhere = ["--config", str(tmp_path / "nowhere")]
     for before, after in (([], ["--config", str(path)]), (nowhere, ["--config", str(path)])):
-        command = [*program, *before, "redirects", "--nginx", *after]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = _program(*before, "redirects", "--nginx", *after)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == _run(path, "--nginx").stdout
