@@ -19,7 +19,7 @@ from typing import Any
 import koji
 import koji.xmlrpcplus
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.box.box import PLUGINS
@@ -400,6 +400,7 @@ def test_any_values(hub: Hub, name: str, data: st.DataObject) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.sampled_from(["filename", "filepath", "offset", "overwrite", "fileverify"]), texts),
        caller=st.sampled_from(CALLERS), length=st.sampled_from(["3", "", "x", "-1", "2", "9" * 30]))  # fmt: skip
+@example(fields={"filename": "a", "filepath": "tasks/1/1"}, caller="builder", length="x")
 def test_any_upload(hub: Hub, fields: dict[str, str], caller: str | None, length: str) -> None:
     hub.reset()
     query = urllib.parse.urlencode(fields)
