@@ -80,7 +80,7 @@ def test_a_task_that_was_canceled_is_interrupted(monkeypatch: pytest.MonkeyPatch
     hub.state = koji.TASK_STATES["CANCELED"]
     cancellation.check()
     assert hub.asked == 1, "it asks now and then only"
-    monkeypatch.setattr(cancellation, "INTERVAL", 0.0)
+    monkeypatch.setattr("fedpkg_container.hub.cancellation.INTERVAL", 0.0)
     cancellation._next = 0.0
     with pytest.raises(Interrupted, match="canceled"):
         cancellation.check()
