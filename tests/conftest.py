@@ -1,4 +1,4 @@
-"""For all tests: a time limit that holds, names that are not too long, and what an ordinary user leaves out.
+"""For all tests: a time limit that holds, names that are not too long, markers, and what an ordinary user leaves out.
 
 A test that hangs ends, its teardown too, and the tests after it are run. An ordinary user's tests are made in a user
 namespace with that user's subordinate IDs; those with the marker ``root`` are left out.
@@ -6,6 +6,7 @@ namespace with that user's subordinate IDs; those with the marker ``root`` are l
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import signal
@@ -21,6 +22,7 @@ from hypothesis import settings as hypothesis_settings
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
+from tests.support import markers
 
 # How long an example takes says more of the machine than of the code.
 _ANY_MACHINE = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +36,8 @@ AGAIN = 60
 #: Seconds after the limit, or after all tests, at which a process whose main thread does not react is ended.
 LAST = 600
 
+#: Seconds in which interrupted workers of pytest-xdist have to end.
+INTERRUPTED = 120
 #: Characters of a parameter that are still shown in the name of a test.
 LONGEST = 100
 
@@ -57,6 +61,18 @@ def pytest_configure(config: pytest.Config) -> None:
         rootless.enter()  # while there is one thread
     except FedpkgContainerError as error:
         raise pytest.UsageError(f"{error.reason}: {error.solution}") from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what a test needs, before tests are selected by their markers."""
+    markers.mark(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let only tests with the marker start programs."""
+    markers.guard(item)
 
 
 @pytest.hookimpl(trylast=True)
@@ -84,18 +100,25 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Distribute the tests in groups; None leaves it to pytest-xdist."""
     if config.getvalue("dist") != "loadfile":
         return None
     from tests.support.scheduling import GroupScheduling
 
-    return GroupScheduling(config)
+    return GroupScheduling(config, log)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Report from a worker how many tests were left out."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Report from a worker how many tests were left out, and wait for workers that a terminal has interrupted.
+
+    pytest-xdist ends them at once, when they still have to stop their boxes.
+    """
+    if exitstatus == pytest.ExitCode.INTERRUPTED and (xdist := session.config.pluginmanager.get_plugin("dsession")):
+        for node in tuple(xdist._active_nodes):
+            with contextlib.suppress(OSError, EOFError, RuntimeError):
+                node.channel.waitclose(INTERRUPTED)
     if _is_worker(session.config):
         session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, 0)  # type: ignore[attr-defined]
 

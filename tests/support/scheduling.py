@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 
+# Any: pytest-xdist has a class for what it logs to, and does not publish it.
+from typing import Any
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -16,8 +19,28 @@ _SHARING = ("tests/contract/", "tests/security/")
 _OUTSIDE = {"tests/e2e/test_network.py", "tests/e2e/test_repo_urls.py"}
 _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
-#: Seconds of the slowest groups on an idle machine, which decide which group starts first.
-_SECONDS: dict[str, int] = {}
+#: CPU seconds of the slowest groups, by which the first to start are chosen, and of another file of tests/e2e.
+_SECONDS = {
+    "tests/e2e/test_arches.py": 75,
+    "tests/e2e/test_wrong_input.py": 70,
+    "tests/e2e/test_build_options.py": 50,
+    "tests/security/": 50,
+    "tests/e2e/promotion/test_promote_kills.py": 45,
+    "tests/e2e/test_completion.py": 35,
+    "tests/e2e/promotion/test_unpromote.py": 33,
+    "tests/e2e/promotion/test_promote.py": 33,
+    "tests/unit/test_completion_snapshot.py": 32,
+    "tests/redirects/httpd": 30,
+    "tests/redirects/nginx": 30,
+    "tests/e2e/test_hostile.py": 26,
+    "tests/e2e/promotion/test_promote_command.py": 24,
+    "tests/contract/": 24,
+    "tests/e2e/promotion/test_promote_faults.py": 19,
+    "tests/unit/test_hub_parameters.py": 18,
+    "tests/unit/test_dockerfile_limits.py": 16,
+    "tests/unit/test_config_command.py": 8,
+}
+_SECONDS_E2E = 20
 
 
 def group(nodeid: str) -> str:
@@ -33,14 +56,18 @@ def group(nodeid: str) -> str:
 
 def sort(items: list[pytest.Item]) -> None:
     """Sort tests so that the slowest groups come first."""
-    items.sort(key=lambda item: -_SECONDS.get(group(item.nodeid), 0))
+    items.sort(key=lambda item: -_seconds(group(item.nodeid)))
+
+
+def _seconds(name: str) -> int:
+    return _SECONDS.get(name, _SECONDS_E2E if name.startswith("tests/e2e/") else 0)
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Groups in the order in which the workers have collected them."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
         config.option.loadscopereorder = False  # by the number of tests
 
     def _split_scope(self, nodeid: str) -> str:

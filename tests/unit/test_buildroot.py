@@ -11,6 +11,8 @@ from fedpkg_container.image.inspect import buildroot
 from fedpkg_container.process import run
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 
 def test_the_machine_and_its_tools() -> None:
     found = buildroot.buildroot("s390x")

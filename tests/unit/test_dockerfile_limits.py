@@ -18,6 +18,8 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.process import run
 
+pytestmark = pytest.mark.programs
+
 BEGIN = "FROM registry.example.org/base:1\n"
 
 

@@ -12,6 +12,8 @@ from fedpkg_container.engines import machine
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.checks import check_runnable
 
+pytestmark = pytest.mark.programs
+
 #: As the kernel shows a handler of aarch64 programs: the first 20 bytes of an ELF header, and which bits count.
 MAGIC = "7f454c460201010000000000000000000200b700"
 MASK = "ffffffffffffff00fffffffffffffffffeffffff"

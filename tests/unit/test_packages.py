@@ -23,6 +23,8 @@ from tests.support import rpm_database
 from tests.support.attack import SECRET
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 DATABASE = "usr/lib/sysimage/rpm"
 
 

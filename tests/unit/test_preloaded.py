@@ -12,6 +12,8 @@ import pytest
 from tests.support import preloaded
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "70"}
 
 

@@ -16,7 +16,10 @@ from fedpkg_container.text import LONGEST_LINE, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
 
 #: No pipe is left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def _shell(script: str) -> list[str]:

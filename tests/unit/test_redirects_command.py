@@ -15,6 +15,8 @@ from fedpkg_container.registry.redirects import render
 from tests.support import preloaded
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 SITE = """
 [candidate]
 registry = candidate.example.org
