@@ -7,13 +7,14 @@ PYTHON ?= /usr/bin/python3
 BASE ?=
 WORKERS ?= 2
 
-.PHONY: help setup system demo check check-slow check-stock bench lint types layers test pictures format clean
+.PHONY: help setup system demo check check-slow check-stock coverage bench lint types layers test pictures format clean
 
 help:
 	@echo "make setup       system packages and the virtual environment; the others do it too"
 	@echo "make demo        from nothing to an image that runs"
 	@echo "make check       linters, types, layers and tests"
-	@echo "make check-slow  the tests that take long"
+	@echo "make check-slow  the tests that take long, and property tests with many examples"
+	@echo "make coverage    the tests of make check, and which lines they run"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
 	@echo "                 the plugins in a stock Koji from its source tree; see tests/stock"
 	@echo "make pictures    the pictures and the metadata of docs/, from real runs"
@@ -50,6 +51,9 @@ layers:
 test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
+coverage: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov=fedpkg_container --cov-report=term:skip-covered
+
 check-slow: setup
 	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"
 
@@ -77,4 +81,4 @@ format:
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(STOCK) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(STOCK) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -16,6 +16,7 @@ CHECK = [
     "mypy>=1.8",
     "pexpect>=4.8",
     "pytest>=8",
+    "pytest-cov>=5",
     "pytest-timeout>=2.2",
     "pytest-xdist>=3.5",
     "ruff>=0.4",
