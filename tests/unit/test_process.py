@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import subprocess
 import sys
@@ -231,7 +232,8 @@ def test_a_pipe_whose_programs_close_their_messages(tmp_path: Path) -> None:
 
 
 def test_the_log_of_a_helper_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "_FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
+    module = importlib.import_module(background.__module__)  # the package has the function under this name
+    monkeypatch.setattr(module, "_FILE_LIMIT", ("prlimit", "--fsize=100000", "--"))
     with background(_shell(ENDLESS), log=tmp_path / "log") as helper:
         helper.wait(timeout=60)
     assert (tmp_path / "log").stat().st_size == 100000
