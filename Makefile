@@ -5,14 +5,16 @@ STAMP := $(VENV)/.complete
 STOCK := .stock-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
+WORKERS ?= 2
 
-.PHONY: help setup system demo check check-slow check-stock bench lint types layers docs test pictures format clean
+.PHONY: help setup system demo check check-slow check-stock coverage bench lint types layers docs test pictures format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
 	@echo "make check       linters, types, import rules, documentation and tests"
-	@echo "make check-slow  long tests"
+	@echo "make check-slow  long tests, and property tests with many examples"
+	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
 	@echo "make docs        build the documentation in docs/_build/html"
@@ -53,10 +55,13 @@ docs: setup
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 test:
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+coverage: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov=fedpkg_container --cov-report=term:skip-covered
 
 check-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
@@ -82,4 +87,4 @@ format:
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(STOCK) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(STOCK) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

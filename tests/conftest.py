@@ -1,4 +1,4 @@
-"""For all tests: a time limit that holds, names that are not too long, and what an ordinary user leaves out.
+"""For all tests: a time limit that holds, names that are not too long, markers, and what an ordinary user leaves out.
 
 A test that hangs ends, its teardown too, and the tests after it are run. An ordinary user's tests are made in a user
 namespace with that user's subordinate IDs; those with the marker ``root`` are left out.
@@ -6,6 +6,7 @@ namespace with that user's subordinate IDs; those with the marker ``root`` are l
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import signal
@@ -15,21 +16,28 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
+from tests.support import markers
 
 # How long an example takes says more of the machine than of the code.
-hypothesis_settings.register_profile("any machine", deadline=None)
-hypothesis_settings.load_profile("any machine")
+_ANY_MACHINE = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("quick", _ANY_MACHINE, max_examples=50)
+hypothesis_settings.register_profile("thorough", _ANY_MACHINE, max_examples=600)
+# pytest --hypothesis-profile=thorough chooses one too.
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 #: Seconds after which a test that continues in spite of its limit is interrupted again.
 AGAIN = 60
 #: Seconds after the limit, or after all tests, at which a process whose main thread does not react is ended.
 LAST = 600
 
+#: Seconds in which interrupted workers of pytest-xdist have to end.
+INTERRUPTED = 120
 #: Characters of a parameter that are still shown in the name of a test.
 LONGEST = 100
 
@@ -55,14 +63,71 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{error.reason}: {error.solution}") from error
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what a test needs, before tests are selected by their markers."""
+    markers.mark(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let only tests with the marker start programs."""
+    markers.guard(item)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only root of the machine can do."""
+    """Leave out what only root of the machine can do, and order the rest for several workers."""
+    _leave_out(config, items)
+    if _is_worker(config):
+        from tests.support import scheduling
+
+        scheduling.sort(items)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     if os.geteuid() == 0 and not in_user_namespace():
         return
     left_out = [item for item in items if item.get_closest_marker("root")]
     config.stash[_LEFT_OUT] = len(left_out)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Distribute the tests in groups; None leaves it to pytest-xdist."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import GroupScheduling
+
+    return GroupScheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Report from a worker how many tests were left out, and wait for workers that a terminal has interrupted.
+
+    pytest-xdist ends them at once, when they still have to stop their boxes.
+    """
+    if exitstatus == pytest.ExitCode.INTERRUPTED and (xdist := session.config.pluginmanager.get_plugin("dsession")):
+        for node in tuple(xdist._active_nodes):
+            with contextlib.suppress(OSError, EOFError, RuntimeError):
+                node.channel.waitclose(INTERRUPTED)
+    if _is_worker(session.config):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, 0)  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep how many tests a worker has left out; all leave out the same."""
+    if left_out := getattr(node, "workeroutput", {}).get("left_out", 0):
+        node.config.stash[_LEFT_OUT] = left_out
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

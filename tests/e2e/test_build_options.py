@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -54,6 +55,13 @@ def test_dry_run_prints_the_request(packager: Packager, box: Box) -> None:
     assert f"would submit a build of {packager.name}-container-1.0-1\n" in done.stdout
     assert "    target = rawhide-container-candidate\n    arches = x86_64\n    priority = +5\n" in done.stdout
     assert _tasks(box) == before
+
+
+def test_a_clone_made_by_fedpkg(packager: Packager, tmp_path: Path) -> None:
+    packager.run("fedpkg", "clone", f"container/{packager.name}", "cloned", cwd=tmp_path)
+    cloned = replace(packager, checkout=tmp_path / "cloned")
+    cloned.commit(cloned.dockerfile("RUN true"))
+    assert cloned.build("--dry-run").returncode == 0
 
 
 def test_offline_dry_run_sends_no_requests(packager: Packager) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,23 @@ from tests.support.tabs import clean_environment
 from tests.support.terminal import SETUP, Shell
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A user who has pressed TAB before, so that there is a snapshot of the client; the hub cannot be reached."""
+    folder = tmp_path_factory.mktemp("home")
+    environment = clean_environment(folder)
+    shell = Shell("bash", environment, folder)
+    assert shell.tab("fedpkg mockb").words == ["fedpkg", "mockbuild"]
+    shell.close()
+    assert list(Path(environment["XDG_CACHE_HOME"]).rglob("snapshot.json"))
+    return environment
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Environment of a new user without cache, and with an unreachable hub."""
-    return clean_environment(tmp_path)
+def environment(used: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Environment of the same user, with a copy of the cache."""
+    copy = shutil.copytree(used["XDG_CACHE_HOME"], tmp_path / "cache")
+    return {**used, "XDG_CACHE_HOME": str(copy)}
 
 
 @pytest.fixture
@@ -61,10 +75,17 @@ def test_other_programs(shell: Shell) -> None:
     assert shell.tab("fedpkg-container-registry --deb").words == ["fedpkg-container-registry", "--debug"]
 
 
-def test_targets_of_the_site_configuration(shell: Shell, environment: dict[str, str], tmp_path: Path) -> None:
-    own = Path(environment["HOME"]) / ".config" / "fedpkg-container" / "registry.conf"
+@pytest.fixture
+def own(environment: dict[str, str]) -> Iterator[Path]:
+    """Where the user's own site file is searched."""
+    path = Path(environment["HOME"]) / ".config" / "fedpkg-container" / "registry.conf"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_targets_of_the_site_configuration(shell: Shell, own: Path, tmp_path: Path) -> None:
     assert shell.tab("fedpkg-container-registry promote --to sta").words[-1] == "sta"  # there is no file
-    own.parent.mkdir(parents=True)
+    own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text("[target stable]\n[target --delete]\n[mirror]\nrate = 5%\n")
     assert shell.tab("fedpkg-container-registry promote --to sta").words[-1] == "stable"
     assert shell.tab("fedpkg-container-registry mirror --from=sta").words[-1] == "--from=stable"
@@ -76,7 +97,8 @@ def test_targets_of_the_site_configuration(shell: Shell, environment: dict[str, 
     assert not shown.offers("stable")
 
 
-def test_commands_cold_and_warm(shell: Shell) -> None:
+def test_commands_cold_and_warm(shell: Shell, environment: dict[str, str]) -> None:
+    shutil.rmtree(environment["XDG_CACHE_HOME"])
     for _ in range(2):
         assert shell.tab("fedpkg mockb").words == ["fedpkg", "mockbuild"]
         assert shell.tab("fedpkg container-b").words == ["fedpkg", "container-build"]

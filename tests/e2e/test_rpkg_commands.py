@@ -21,6 +21,7 @@ import pytest
 from fedpkg_container import cli, client
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.shell import environment
+from tests.support import preloaded
 from tests.support.waiting import PATIENCE
 
 SPEC = """\
@@ -51,10 +52,7 @@ class Person:
     checkout: Path
 
     def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=cwd or self.checkout, env=self.environment, capture_output=True, text=True, timeout=PATIENCE,
-            check=False,
-        )  # fmt: skip
+        return preloaded.run(command, cwd=cwd or self.checkout, env=self.environment, timeout=PATIENCE)
 
     def says(self, *command: str, cwd: Path | None = None) -> str:
         """What a command prints that must succeed."""

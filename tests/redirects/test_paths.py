@@ -189,15 +189,13 @@ def test_paths_are_passed_on_unchanged(running: Distribution, path: str) -> None
     assert f'"GET {path} HTTP/1.1"' in running.registry_log.read_text()[said:]
 
 
-QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 _COMPONENTS = st.from_regex(REPOSITORY_COMPONENT, fullmatch=True)
 _NAMES = st.lists(_COMPONENTS, min_size=1, max_size=6).map("/".join).filter(lambda name: len(name) <= 255)
 _DIGESTS = st.from_regex(r"[A-Za-z][A-Za-z0-9]*([+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,128}", fullmatch=True)
 
 
-@QUICK
+@SHARED
 @given(name=_NAMES.filter(str.isascii), digest=_DIGESTS.filter(str.isascii))
 def test_blobs_with_any_valid_name_and_digest_are_redirected(running: Distribution, name: str, digest: str) -> None:
     assert str(ImageReference.parse(f"r.example/{name}@{digest}")) == f"r.example/{name}@{digest}"
@@ -205,7 +203,7 @@ def test_blobs_with_any_valid_name_and_digest_are_redirected(running: Distributi
     assert (answer.status, answer.headers.get("location")) == (302, f"{running.mirror.url}/v2/{name}/blobs/{digest}")
 
 
-@QUICK
+@SHARED
 @given(name=st.text(alphabet='ab0_-./ABé:%\n\\"$', min_size=1, max_size=12))
 def test_blobs_are_redirected_only_if_the_name_is_valid(running: Distribution, name: str) -> None:
     parts = name.split("/")

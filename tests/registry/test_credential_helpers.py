@@ -15,6 +15,8 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.registries import PASSWORD, USER
 from tests.support.registry_clients import Serve, latest
 
+pytestmark = pytest.mark.programs
+
 Helper = Callable[..., None]
 KNOWN = {"Username": USER, "Secret": PASSWORD}
 

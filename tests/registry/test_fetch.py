@@ -21,6 +21,8 @@ from tests.support.memory_registry import DRIP, HANG, HANGS, RESET, SHORT, Fault
 from tests.support.pushing import image, index, tagged
 from tests.support.registry_clients import Serve
 
+pytestmark = pytest.mark.programs
+
 LIMITS = FetchLimits(10**6)
 
 

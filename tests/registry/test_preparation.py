@@ -23,6 +23,8 @@ from tests.support.registries import access
 from tests.support.registry_clients import Serve
 from tests.support.web import dripping
 
+pytestmark = pytest.mark.programs
+
 #: Seconds: each of the six parents of ``_dockerfile`` takes at least one second with a slow registry.
 LIMIT = 2.5
 LATE_BY = HANGS / 3

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.distgit.checkout import Checkout
+from tests.support import preloaded
 from tests.support.waiting import PATIENCE
 
 DOCKERFILE = """\
@@ -81,12 +82,5 @@ class LocalCheckout:
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run our client."""
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("fedpkg-container")), *arguments],
-            cwd=cwd or self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        command = [str(Path(sys.executable).with_name("fedpkg-container")), *arguments]
+        return preloaded.run(command, cwd=cwd or self.folder, env=self.environment, timeout=PATIENCE)

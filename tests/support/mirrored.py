@@ -19,6 +19,7 @@ from fedpkg_container.registry.mirror.options import Options, Summary
 from fedpkg_container.registry.mirror.run import mirror
 from fedpkg_container.registry.promotion.journal import Journal, JournalEntry
 from fedpkg_container.registry.skopeo import Access, Registry
+from tests.support import preloaded
 from tests.support.registries import access, docker_registry
 from tests.support.storage import Storage
 from tests.support.waiting import PATIENCE
@@ -88,7 +89,7 @@ class Mirrored:
         """The program in the background."""
         return subprocess.Popen(
             self.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env={**os.environ, "HOME": str(self.folder)},
+            text=True, env=self._environment,
         )  # fmt: skip
 
     def call(self, *arguments: str, status: int = 0) -> str:
@@ -101,10 +102,13 @@ class Mirrored:
         return report
 
     def _call(self, *arguments: str, status: int) -> tuple[str, str]:
-        with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == status, out + err
-        return out, err
+        done = preloaded.run(self.command(*arguments), cwd=Path.cwd(), env=self._environment, timeout=PATIENCE)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout, done.stderr
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "HOME": str(self.folder)}
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tests.support.waiting import PATIENCE, eventually
 
@@ -20,6 +22,8 @@ OWN, OUTSIDE = "198.51.100.1", "198.51.100.2"
 #: What is outside too: where clouds keep credentials, and a network that a site denies.
 METADATA, DENIED = "169.254.169.254", "203.0.113.7"
 PORT = 8765
+#: Held by the one process of the machine that has an outside, since the addresses are the machine's.
+_LOCK = Path("/run/lock/fedpkg-container-outside")
 #: What the server outside answers, and what those on this machine answer.
 PUBLIC, INTERNAL = "from-the-outside", "from-the-builder-itself"
 
@@ -31,6 +35,27 @@ def _ip(*arguments: str, check: bool = True) -> None:
 @contextlib.contextmanager
 def outside(folder: Path) -> Iterator[None]:
     """The outside, with a server there, and one on every address of this machine itself."""
+    with _locked(), _namespace(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """Wait until no other process has an outside."""
+    with _LOCK.open("a") as file:
+        eventually(lambda: _lock(file), lambda: f"another process still holds {_LOCK}")
+        yield
+
+
+def _lock(file: TextIO) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _namespace(folder: Path) -> Iterator[None]:
     _remove()
     _ip("netns", "add", NAMESPACE)
     try:

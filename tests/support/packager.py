@@ -16,6 +16,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
+from tests.support import preloaded
 
 #: Seconds for one command, on a machine that is busy.
 TIMEOUT = 240
@@ -32,14 +33,16 @@ class Packager:
 
     @classmethod
     def make(cls, box: Box, folder: Path) -> Packager:
-        """A new package with an empty repository, cloned as fedpkg clones."""
+        """A new package with an empty repository; git clones it, since a push from a clone of fedpkg starts fedpkg."""
         name = f"hello-{uuid.uuid4().hex[:8]}"
         box.create_repository(f"container/{name}")
         session = box.session(ADMIN)
         session.packageListAdd(site.DEST_TAG, f"{name}-container", owner=ADMIN)
         session.logout()
         packager = cls(box, name, folder / name, environment(box))
-        packager.run("fedpkg", "clone", f"container/{name}", cwd=folder)
+        packager.run(
+            "git", "clone", "--quiet", f"https://127.0.0.1:{box.layout.ports.distgit}/container/{name}", cwd=folder
+        )
         return packager
 
     @property
@@ -79,15 +82,8 @@ class Packager:
         self, *command: str, cwd: Path | None = None, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout."""
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.checkout,
-            env={**self.environment, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        variables = {**self.environment, **(env or {})}
+        done = preloaded.run(command, cwd=cwd or self.checkout, env=variables, timeout=TIMEOUT)
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

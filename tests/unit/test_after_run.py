@@ -20,6 +20,8 @@ from fedpkg_container.engines.sandbox import INSIDE
 from fedpkg_container.engines.workspace import Workspace
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 EPOCH = 1_700_000_000
 HISTORY = "var/lib/dnf/history.sqlite"
 

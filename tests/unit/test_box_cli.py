@@ -19,6 +19,8 @@ from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.shell import environment
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 PROGRAM = [sys.executable, "-m", "fedpkg_container.box.cli"]
 
 

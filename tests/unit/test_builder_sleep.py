@@ -6,8 +6,12 @@ import os
 import subprocess
 import time
 
+import pytest
+
 from fedpkg_container.box.builder import rest
 from tests.support.waiting import PATIENCE
+
+pytestmark = pytest.mark.programs
 
 
 def test_it_is_woken_by_the_end_of_a_task() -> None:

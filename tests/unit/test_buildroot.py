@@ -11,6 +11,8 @@ from fedpkg_container.image.inspect import buildroot
 from fedpkg_container.process import run
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 
 def test_host_and_tools() -> None:
     found = buildroot.describe_buildroot("s390x")

@@ -11,6 +11,8 @@ from fedpkg_container.completion.checkout import Checkout
 from tests.support.checkouts import make_checkout
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 
 def _git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=PATIENCE, capture_output=True)

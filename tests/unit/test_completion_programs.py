@@ -18,6 +18,8 @@ from fedpkg_container.registry_cli import make_parser
 from tests.support.tabs import completing, offered
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 PROGRAMS = {
     "fedpkg-container-registry": ("fedpkg_container.registry_cli", make_parser),
     "fedpkg-container-box": ("fedpkg_container.box.cli", box_parser),

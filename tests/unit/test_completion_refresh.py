@@ -24,6 +24,8 @@ from tests.support.checkouts import make_checkout
 from tests.support.leftovers import eventually
 from tests.support.tabs import clean_environment, tab
 
+pytestmark = pytest.mark.programs
+
 #: Seconds for a refresh in the background.
 TIMEOUT = 240
 SOURCE = "git+https://pkgs.example.org/container/hello#0123456789abcdef0123456789abcdef01234567"

@@ -14,6 +14,8 @@ from fedpkg_container.completion.values import Context
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment, tab
 
+pytestmark = pytest.mark.programs
+
 #: Modules that a completion must not import.
 HEAVY = {"koji", "git", "requests", "pyrpkg", "rpm", "socket", "ssl", "http", "dataclasses", "inspect", "email",
          "importlib.metadata", "jsonschema", "ruamel", "rich"}  # fmt: skip

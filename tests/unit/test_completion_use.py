@@ -13,6 +13,8 @@ from fedpkg_container.completion.__main__ import main
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

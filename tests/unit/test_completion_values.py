@@ -12,6 +12,8 @@ from fedpkg_container.completion import cache
 from fedpkg_container.completion.values import ARCHES, KINDS, Completer, Context, complete_with, is_safe
 from tests.support.checkouts import make_checkout
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Context:

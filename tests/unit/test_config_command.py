@@ -12,6 +12,8 @@ import pytest
 from tests.support.checkout import LocalCheckout
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 
 

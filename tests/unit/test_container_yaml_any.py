@@ -35,19 +35,17 @@ def _holds(read: ContainerYaml) -> None:
 
 
 @given(st.lists(_PIECES, max_size=14).map("".join))
-@settings(max_examples=600, deadline=None)
 def test_any_yaml_fragments(text: str) -> None:
     _holds(ContainerYaml.from_text(text))
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_any_text(text: str) -> None:
     _holds(ContainerYaml.from_text(text))
 
 
 @given(st.binary())
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "container.yaml").write_bytes(content)
     _holds(ContainerYaml.read(tmp_path))
@@ -69,7 +67,6 @@ def _yaml(value: Any) -> str:
 
 
 @given(_ANYTHING)
-@settings(deadline=None)
 def test_any_structure(value: Any) -> None:
     _holds(ContainerYaml.from_text(_yaml(value)))
 
@@ -171,13 +168,11 @@ def test_reference_schema_is_fully_covered() -> None:
 
 
 @given(_VALID)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_everything_osbs_client_accepts_is_accepted(value: Any) -> None:
     assert osbs_client.accepts(value), "the strategies above make what osbs-client accepts"
     assert _accepted(value) == []
 
 
 @given(_mutated())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_accepts_exactly_what_osbs_client_accepts(value: Any) -> None:
     assert (_accepted(value) == []) == osbs_client.accepts(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
@@ -127,7 +127,6 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @given(st.sampled_from(keys()), st.text("ab1.,:[]{}\"' -#&*!?\n\x00", max_size=8))
-@settings(max_examples=300, deadline=None)
 def test_any_value_is_set_or_rejected(tmp_path_factory: pytest.TempPathFactory, key: str, value: str) -> None:
     try:
         after = edit(Path("/nonexistent"), [f"{key}={value}"], []).after

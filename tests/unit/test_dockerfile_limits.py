@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 from dockerfile_parse import DockerfileParser
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.distgit import dockerfile_lexer
@@ -17,6 +17,8 @@ from fedpkg_container.distgit import dockerfile_limits as limits
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.process import run
+
+pytestmark = pytest.mark.programs
 
 BEGIN = "FROM registry.example.org/base:1\n"
 
@@ -137,7 +139,6 @@ _TEXT = st.lists(_LINE, max_size=8).map(lambda lines: "\n".join([*lines, ""]))
 _ARGUMENTS = st.dictionaries(st.sampled_from(["A", "B"]), st.sampled_from(["", "value"]))
 
 
-@settings(deadline=None, max_examples=500)
 @given(_TEXT, _ARGUMENTS)
 def test_variables_equal_those_of_dockerfile_parse(text: str, arguments: Mapping[str, str]) -> None:
     try:
@@ -151,7 +152,6 @@ def test_variables_equal_those_of_dockerfile_parse(text: str, arguments: Mapping
     assert len(dockerfile.instructions) == len(parser.context_structure)
 
 
-@settings(deadline=None, max_examples=500)
 @given(_TEXT, _ARGUMENTS)
 def test_computed_bound_is_never_exceeded(text: str, arguments: Mapping[str, str]) -> None:
     """Variables that are not set count as empty here, as in dockerfile-parse."""

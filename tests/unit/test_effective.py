@@ -112,7 +112,7 @@ def test_autorebuild(tmp_path: Path, text: str, value: bool | None) -> None:
 
 
 @given(st.text() | st.lists(st.sampled_from(["[autorebuild]\n", "enabled", "=", "true", "%", "\n", " "])).map("".join))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_autorebuild_file_is_parsed_or_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / ".osbs-repo-config").write_bytes(text.encode())
     try:

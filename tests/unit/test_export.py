@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.engines.inside import export
@@ -58,7 +58,6 @@ def _strip(content: bytes) -> tuple[bytes, bool]:
     return written.getvalue(), changed
 
 
-@settings(deadline=None)
 @given(_MEMBERS, _FORMATS)
 def test_a_layer_without_them_stays_byte_for_byte(members: list[Any], kind: int) -> None:
     content = _write(members, kind, overlays=False)
@@ -70,7 +69,6 @@ def _without_padding(content: bytes) -> bytes:
     return content.rstrip(b"\0")
 
 
-@settings(deadline=None)
 @given(_MEMBERS)
 def test_a_layer_with_them_becomes_what_it_is_without(members: list[Any]) -> None:
     stripped, changed = _strip(_write(members, tarfile.PAX_FORMAT, overlays=True))

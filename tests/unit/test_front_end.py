@@ -19,6 +19,8 @@ from fedpkg_container.registry.redirects.nginx import identifier
 from fedpkg_container.registry.redirects.settings import Address, Listen, host_name
 from tests.support.web_servers import check_httpd, check_nginx
 
+pytestmark = pytest.mark.programs
+
 FRONT = FrontEnd(
     names=("registry.example.org",),
     certificate=Path("/etc/pki/tls/certs/registry.pem"),

@@ -11,6 +11,8 @@ import pytest
 from fedpkg_container.distgit.checkout import GitStatus
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 
 def _git(folder: Path, *arguments: str) -> None:
     settings = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=rawhide")

@@ -9,7 +9,7 @@ from typing import Any
 from xmlrpc.client import dumps
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.box.hub.app import LONGEST_REQUEST
@@ -68,7 +68,6 @@ def test_description_with_ten_thousand_rpms(tmp_path: Path) -> None:
     assert arch_result.download_result(result, "x86_64", hub.read) == image
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(), max_size=20))
 def test_any_text_survives_the_transfer(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     hub, image = Hub(), _image(config=json.dumps({"a": text}), warnings=[text], details=[{**DETAILS, "vendor": text}])

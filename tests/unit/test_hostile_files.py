@@ -30,6 +30,8 @@ from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.sources import scm
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 BASE = "FROM r.io/base:1\n"
 SECRET = "the-builders-secret"
 

@@ -19,7 +19,7 @@ from typing import Any
 import koji
 import koji.xmlrpcplus
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fedpkg_container.box.box import PLUGINS
@@ -383,7 +383,7 @@ def test_every_parameter_declares_its_type() -> None:
 
 
 @pytest.mark.parametrize("name", [*sorted(set(calls.load() or dispatch.CALLS)), "buildContainer", "multiCall"])  # type: ignore[func-returns-value]
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_values(hub: Hub, name: str, data: st.DataObject) -> None:
     known = dispatch.CALLS.get(name)
@@ -397,9 +397,10 @@ def test_any_values(hub: Hub, name: str, data: st.DataObject) -> None:
     _watched(hub, body, caller)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.sampled_from(["filename", "filepath", "offset", "overwrite", "fileverify"]), texts),
        caller=st.sampled_from(CALLERS), length=st.sampled_from(["3", "", "x", "-1", "2", "9" * 30]))  # fmt: skip
+@example(fields={"filename": "a", "filepath": "tasks/1/1"}, caller="builder", length="x")
 def test_any_upload(hub: Hub, fields: dict[str, str], caller: str | None, length: str) -> None:
     hub.reset()
     query = urllib.parse.urlencode(fields)
@@ -407,7 +408,7 @@ def test_any_upload(hub: Hub, fields: dict[str, str], caller: str | None, length
     _watched(hub, b"abc", caller, **environ)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tokens=st.lists(st.sampled_from([
     "<value>", "</value>", "<array>", "</array>", "<data>", "</data>", "<struct>", "</struct>", "<member>", "</member>",
     "<name>a</name>", "<int>", "</int>", "<i8>1</i8>", "<double>nan</double>", "<nil/>", "<base64>eA==</base64>",
@@ -419,7 +420,7 @@ def test_any_request(hub: Hub, tokens: list[str]) -> None:
     _watched(hub, "".join(tokens).encode(), "admin")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_metadata(hub: Hub, data: st.DataObject) -> None:
     hub.reset()

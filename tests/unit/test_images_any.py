@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.engines import archives
@@ -131,7 +131,6 @@ def _ends_well(do: Callable[[], object]) -> None:
         assert len(error.reason) < 5000
 
 
-@settings(deadline=None, max_examples=500)
 @given(_images())
 def test_any_image_that_is_imported(image: tuple[bytes, dict[str, bytes]]) -> None:
     index, blobs = image
@@ -147,7 +146,6 @@ def test_any_image_that_is_imported(image: tuple[bytes, dict[str, bytes]]) -> No
     _ends_well(read)
 
 
-@settings(deadline=None, max_examples=500)
 @given(_images())
 def test_any_image_that_is_described(image: tuple[bytes, dict[str, bytes]]) -> None:
     _, blobs = image
@@ -167,7 +165,6 @@ def test_any_image_that_is_described(image: tuple[bytes, dict[str, bytes]]) -> N
     _ends_well(read)
 
 
-@settings(deadline=None, max_examples=100)
 @given(_images(), st.booleans(), st.sampled_from([b"", b"\xff", b"[" * 100_000, b"NaN", b"1" * 5000]))
 def test_any_layout(image: tuple[bytes, dict[str, bytes]], twice: bool, other: bytes) -> None:
     """Of what an archive holds that skopeo has not read yet: the index, and manifests without a platform there."""
@@ -221,7 +218,6 @@ def test_more_images_or_bytes_than_are_read() -> None:
         source._arch_images(Manifest.read(json.dumps(many).encode()), held, "it")
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=60), st.text(st.sampled_from("ID=VERSION_\"'x1\n ${}\\"), max_size=60).map(str.encode)

@@ -12,6 +12,8 @@ from fedpkg_container.engines import machine
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.checks import check_runnable
 
+pytestmark = pytest.mark.programs
+
 #: A binfmt_misc handler for aarch64, as the kernel shows it: first 20 bytes of an ELF header, and their mask.
 MAGIC = "7f454c460201010000000000000000000200b700"
 MASK = "ffffffffffffff00fffffffffffffffffeffffff"

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.box.demo.rpms import Package
@@ -22,6 +22,8 @@ from fedpkg_container.process import run
 from tests.support import rpm_database
 from tests.support.attack import SECRET
 from tests.support.waiting import PATIENCE
+
+pytestmark = pytest.mark.programs
 
 DATABASE = "usr/lib/sysimage/rpm"
 
@@ -193,7 +195,6 @@ def test_overlong_field_is_rejected(field: str, longest: int) -> None:
 _TEXT = st.text(st.sampled_from("\x1f\x1e\n\x1b\u0660\u00b20149(none)x \u202e"), max_size=40)
 
 
-@settings(deadline=None)
 @given(st.one_of(_TEXT, st.lists(_TEXT, min_size=10, max_size=10).map("\x1f".join)))
 def test_any_output_gives_rpms_or_a_value_error(listed: str) -> None:
     try:

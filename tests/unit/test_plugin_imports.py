@@ -11,6 +11,8 @@ import pytest
 import fedpkg_container.koji_plugins
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
 #: Modules of packages that only the client and the box need.
 CLIENTS = {"pyrpkg", "git", "argcomplete", "rich", "cheroot", "cryptography", "koji_cli"}

@@ -16,7 +16,10 @@ from fedpkg_container.text import MAX_LINE_BYTES, printable
 from tests.support.waiting import PATIENCE, eventually, slowed
 
 #: Unclosed pipes are errors.
-pytestmark = pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def _shell(script: str) -> list[str]:

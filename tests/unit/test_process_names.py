@@ -17,6 +17,8 @@ from fedpkg_container.process import is_running, process_status
 from tests.support.leftovers import eventually
 from tests.support.strange import NAME, strange_process
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def strange(tmp_path: Path) -> Iterator[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
@@ -49,7 +49,6 @@ def test_round_trip(tmp_path: Path) -> None:
     assert lines[1]["ended"] >= lines[0]["time"]
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.integers(min_value=0, max_value=2000))
 def test_incomplete_last_line_is_ignored_and_removed(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
     path = tmp_path_factory.mktemp("record") / "record.jsonl"

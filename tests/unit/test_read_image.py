@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.engines.inside import read_image
@@ -30,7 +30,6 @@ def _store(folder: Path, images: Any, layers: Any, volatile: Any = None) -> str:
 _HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 
-@settings(deadline=None)
 @given(st.lists(_HEX, min_size=1, max_size=20, unique=True), st.integers(0, 19), st.booleans())
 def test_layers_of_several_stores_are_found_in_their_order(names: list[str], split: int, volatile: bool) -> None:
     chain = [{"id": name, **({"parent": names[at - 1]} if at else {})} for at, name in enumerate(names)]
@@ -50,7 +49,6 @@ def test_an_image_without_layers_has_none(tmp_path: Path) -> None:
 _IDS = st.sampled_from(["a", "b", "c", "../../../etc", "/", "", "image"])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.fixed_dictionaries({"id": _IDS}, optional={"layer": _IDS}), max_size=4),
     st.lists(st.fixed_dictionaries({"id": _IDS}, optional={"parent": _IDS}), max_size=6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.config import read_site
 from fedpkg_container.registry.redirects import render
+from tests.support import preloaded
 from tests.support.waiting import PATIENCE
+
+pytestmark = pytest.mark.programs
 
 SITE = """
 [candidate]
@@ -42,8 +46,12 @@ def _site(folder: Path, text: str) -> Path:
 
 
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fedpkg_container.registry_cli", "--config", str(path), "redirects", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return _program("--config", str(path), "redirects", *arguments)
+
+
+def _program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name("fedpkg-container-registry"))
+    return preloaded.run([program, *arguments], cwd=Path.cwd(), env=os.environ, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("kind", ["nginx", "httpd"])
@@ -134,10 +142,8 @@ def test_https_registry_needs_an_authority(tmp_path: Path) -> None:
 
 def test_config_option_before_or_after_the_command(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE + SECTION)
-    program = [sys.executable, "-m", "fedpkg_container.registry_cli"]
     nowhere = ["--config", str(tmp_path / "nowhere")]
     for before, after in (([], ["--config", str(path)]), (nowhere, ["--config", str(path)])):
-        command = [*program, *before, "redirects", "--nginx", *after]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = _program(*before, "redirects", "--nginx", *after)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == _run(path, "--nginx").stdout

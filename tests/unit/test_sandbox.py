@@ -14,6 +14,8 @@ from fedpkg_container.errors import FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 SECRET = "the-builders-secret"
 
 

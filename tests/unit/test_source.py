@@ -19,6 +19,8 @@ from fedpkg_container.process import Completed, run
 from tests.support.sources import scm
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fedpkg_container.distgit import dockerfile_rules
@@ -61,7 +61,6 @@ def _as_builders_read(text: str, *, documents: bool) -> list[tuple[str, str]]:
 @example(f"{BASE}RUN cat <<#\nx \\\n#\n{SMUGGLED}")
 @example('FROM "')
 @example(f"{BASE}RUN true \\\n  # x\n{SMUGGLED}")
-@settings(max_examples=600)
 def test_buildah_gets_the_checked_instructions(text: str) -> None:
     try:
         checked = Dockerfile(text)

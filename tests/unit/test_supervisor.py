@@ -18,6 +18,8 @@ from fedpkg_container.box.supervisor import LEFT_TIMEOUT, LONGEST_PAUSE, Supervi
 from fedpkg_container.process import is_running
 from tests.support.leftovers import eventually
 
+pytestmark = pytest.mark.programs
+
 
 class _Clock:
     now = 1000.0

@@ -12,6 +12,8 @@ import pytest
 from fedpkg_container.engines import versions
 from fedpkg_container.engines.versions import KERNEL, KNOWN
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,6 +16,8 @@ from fedpkg_container.image.building.limits import DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
+pytestmark = pytest.mark.programs
+
 MB = 10**6
 
 

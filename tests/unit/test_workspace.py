@@ -19,6 +19,8 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import is_running
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.programs
+
 
 def test_a_folder_lasts_as_long_as_its_build(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -184,7 +184,6 @@ _VALUE = st.recursive(
 
 
 @given(_VALUE)
-@settings(max_examples=400, deadline=None)
 def test_formatted_values_can_be_parsed(value: Any) -> None:
     for text, expected in ((f"- {dump_flow(value)}\n", [value]), (f"{{a: [{dump_flow(value)}]}}", {"a": [value]})):
         document = parse(text, "f")
@@ -193,7 +192,6 @@ def test_formatted_values_can_be_parsed(value: Any) -> None:
 
 
 @given(_VALUE)
-@settings(max_examples=100, deadline=None)
 def test_formatted_values_mean_the_same_in_yaml_1_2(value: Any) -> None:
     assert YAML(typ="safe", pure=True).load(f"- {dump_flow(value)}\n") == [value]
 
@@ -225,7 +223,6 @@ def _documents(draw: st.DrawFn) -> str:
 
 
 @given(_documents(), st.lists(_KEY, min_size=1, max_size=3), _PLAIN)
-@settings(max_examples=400, deadline=None)
 def test_any_edit_is_correct_or_rejected(text: str, keys: list[str], value: Any) -> None:
     path = tuple(keys)
     before = parse(text, "f").values or {}

@@ -115,11 +115,11 @@ class Upload:
             raise koji.GenericError(f"Invalid upload parameters: {error}") from error
         arguments = {key: values[0] for key, values in query.items()}
         self.offset = checked_offset(Integer().convert(arguments.get("offset", "0")))
+        self.size = Integer().convert(environ.get("CONTENT_LENGTH") or "0")
         self.overwrite = bool(arguments.get("overwrite"))
         self.verify = arguments.get("fileverify")
         digest_class(self.verify)
         self.path = upload_path(arguments.get("filepath", ""), arguments.get("filename", ""), create=True)
-        self.size = int(environ.get("CONTENT_LENGTH") or 0)
         self.input = environ["wsgi.input"]
         _assert_plain_file(self.path)
         if self.path.exists() and self.offset == 0 and not self.overwrite:

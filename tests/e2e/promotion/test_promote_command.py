@@ -18,6 +18,7 @@ import pytest
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import fallback_tag
+from tests.support import preloaded
 from tests.support.box_hub import RunningHub
 from tests.support.promoting import KOJI_TAG, Bench, make_site, site_file
 from tests.support.proxy import lossy_proxy
@@ -65,20 +66,22 @@ class Desk:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command."""
-        path = site_file(self.bench.site, auth_file=self.auth_file)
         return subprocess.Popen(
-            ["fedpkg-container-registry", "--config", path, *words],
+            self._command(*words),
             env=dict(self.environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
+    def _command(self, *words: str) -> list[str]:
+        path = site_file(self.bench.site, auth_file=self.auth_file)
+        return ["fedpkg-container-registry", "--config", str(path), *words]
+
     def type(self, *words: str) -> Typed:
         """Type a command, and wait for its end."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=PATIENCE)
-        return Typed(process.returncode, out, err)
+        done = preloaded.run(self._command(*words), cwd=Path.cwd(), env=self.environment, timeout=PATIENCE)
+        return Typed(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,45 @@
+"""What tests need, as markers: `pytest -m "not programs"` runs those that need nothing but Python.
+
+The markers ``box`` and ``programs`` are set by directories and fixtures. A module of unit tests that start programs
+has ``pytestmark = pytest.mark.programs``; a test without the marker cannot start one.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+#: Directories of tests that all start programs.
+_PROGRAMS = ("tests/contract/", "tests/e2e/", "tests/redirects/", "tests/security/", "tests/stock/")
+#: Fixtures that are a box, or some of its servers, and directories of tests that need one.
+_BOX = {"access", "box", "hub", "packager", "person", "small_box"}
+_BOX_DIRECTORIES = ("tests/contract/", "tests/stock/")
+#: The audit events of starting a program, or a process.
+_EVENTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
+
+#: The name of the test that runs and must not start a program.
+_guarded: list[str] = []
+
+
+def mark(item: pytest.Item) -> None:
+    """Set the markers of a test."""
+    if not item.nodeid.startswith(_PROGRAMS):
+        return
+    item.add_marker("programs")
+    if item.nodeid.startswith(_BOX_DIRECTORIES) or not _BOX.isdisjoint(getattr(item, "fixturenames", ())):
+        item.add_marker("box")
+
+
+def guard(item: pytest.Item) -> None:
+    """From now on, let no program be started unless the test has the marker."""
+    _guarded[:] = [] if item.get_closest_marker("programs") else [item.nodeid]
+
+
+def _audit(event: str, _arguments: tuple[Any, ...]) -> None:
+    if _guarded and event in _EVENTS:
+        pytest.fail(f"{_guarded[0]} starts a program and has no marker `programs`")
+
+
+sys.addaudithook(_audit)

@@ -1,0 +1,74 @@
+"""How pytest-xdist distributes the tests over its workers: what shares fixtures stays together, slow tests start first.
+
+Each worker has its own session fixtures. A group, usually a file, runs on one worker.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Any: pytest-xdist has a class for what it logs to, and does not publish it.
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+#: Packages whose tests share a fixture that takes long to set up.
+_SHARING = ("tests/contract/", "tests/security/")
+#: Tests that change the network of the machine: see tests/support/outside.py.
+_OUTSIDE = {"tests/e2e/test_network.py", "tests/e2e/test_repo_urls.py"}
+_KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
+
+#: CPU seconds of the slowest groups, by which the first to start are chosen, and of another file of tests/e2e.
+_SECONDS = {
+    "tests/e2e/test_arches.py": 75,
+    "tests/e2e/test_wrong_input.py": 70,
+    "tests/e2e/test_build_options.py": 50,
+    "tests/security/": 50,
+    "tests/e2e/promotion/test_promote_kills.py": 45,
+    "tests/e2e/test_completion.py": 35,
+    "tests/e2e/promotion/test_unpromote.py": 33,
+    "tests/e2e/promotion/test_promote.py": 33,
+    "tests/unit/test_completion_snapshot.py": 32,
+    "tests/redirects/httpd": 30,
+    "tests/redirects/nginx": 30,
+    "tests/e2e/test_hostile.py": 26,
+    "tests/e2e/promotion/test_promote_command.py": 24,
+    "tests/contract/": 24,
+    "tests/e2e/promotion/test_promote_faults.py": 19,
+    "tests/unit/test_hub_parameters.py": 18,
+    "tests/unit/test_dockerfile_limits.py": 16,
+    "tests/unit/test_config_command.py": 8,
+}
+_SECONDS_E2E = 20
+
+
+def group(nodeid: str) -> str:
+    """Return the group of a test, for example ``tests/unit/test_rules.py``."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/redirects/"):  # the front ends of one kind serve all files
+        kind = _KIND.search(nodeid)
+        return f"tests/redirects/{kind[1] if kind else ''}"
+    if file in _OUTSIDE:
+        return "tests/security/"
+    return next((each for each in _SHARING if file.startswith(each)), file)
+
+
+def sort(items: list[pytest.Item]) -> None:
+    """Sort tests so that the slowest groups come first."""
+    items.sort(key=lambda item: -_seconds(group(item.nodeid)))
+
+
+def _seconds(name: str) -> int:
+    return _SECONDS.get(name, _SECONDS_E2E if name.startswith("tests/e2e/") else 0)
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Groups in the order in which the workers have collected them."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # by the number of tests
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
