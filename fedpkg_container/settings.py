@@ -39,7 +39,7 @@ class Settings:
         self._problems: list[str] = []
 
     @classmethod
-    def read(cls, path: Path, *, documentation: str = "docs/site.md", files: bool = True) -> Settings:
+    def read(cls, path: Path, *, documentation: str = "docs/howto/site.md", files: bool = True) -> Settings:
         """Read the settings of a file.
 
         :param documentation: where the settings are described, for error messages

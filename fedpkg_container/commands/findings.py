@@ -24,7 +24,7 @@ def check_codes(codes: Sequence[str]) -> None:
         if code not in CHECKS:
             raise UsageError(
                 f"argument --skip-check: unknown check {code!r}{did_you_mean(code, CHECKS)}",
-                solution="see docs/checks.md; each finding shows its check in brackets",
+                solution="see docs/reference/checks.md; each finding shows its check in brackets",
             )
 
 

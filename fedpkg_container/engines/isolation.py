@@ -77,7 +77,9 @@ def probe(workspaces: Workspaces) -> Isolation:
     missing = all(shutil.which(runtime) is None for runtime in RUNTIMES)
     raise FedpkgContainerError(
         "no OCI runtime can run a container here: " + "; ".join(said),
-        solution="install runc" if missing else "remove the cause that the runtime names; docs/site.md has known ones",
+        solution="install runc"
+        if missing
+        else "remove the cause that the runtime names; docs/howto/site.md has known ones",
     )
 
 

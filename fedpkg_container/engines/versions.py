@@ -1,8 +1,8 @@
-"""Known vulnerabilities of the programs that a builder runs, and those that nothing here holds off.
+"""Known vulnerabilities of the programs that a builder runs, and those that are not mitigated here.
 
-docs/security.md has the same list, with sources. Where the worker holds one off, its version does not matter, and the
-versions of distributions, which correct faults without a new number, are not compared. Those that depend on how a
-machine is set up have a condition here, and are logged when a builder starts.
+docs/reference/security.md has the same list, with sources. If the worker mitigates one, the version does not matter;
+versions of distributions, which backport fixes without a new number, are not compared. Those that depend on the set-up
+of a machine have a condition here, and are logged when a builder starts.
 """
 
 from __future__ import annotations

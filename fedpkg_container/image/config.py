@@ -239,7 +239,7 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
     )
     problems = settings.problems(_KNOWN, free=_FREE_SECTIONS)
     if problems:
-        raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/site.md")
+        raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/howto/site.md")
     return config
 
 

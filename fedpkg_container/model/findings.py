@@ -1,4 +1,4 @@
-"""Findings of checks, and the codes of all checks, used by ``--skip-check`` and docs/checks.md."""
+"""Findings of checks, and the codes of all checks, used by ``--skip-check`` and docs/reference/checks.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON lines, one object per event; docs/progress.schema.json describes them."""
+"""JSON lines, one object per event; docs/reference/progress.schema.json describes them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from fedpkg_container.settings import Settings
 VARIABLE = "FEDPKG_CONTAINER_REGISTRY_CONF"
 _BELOW = Path("fedpkg-container") / "registry.conf"
 #: Where the settings are documented: installed, and in the source tree.
-DOCUMENTATION = "fedpkg-container-registry(1), docs/distribution.md"
+DOCUMENTATION = "fedpkg-container-registry(1), docs/howto/distribution.md"
 
 
 def configuration_path(named: Path | None) -> Path:

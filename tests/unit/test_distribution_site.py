@@ -107,7 +107,7 @@ profil = koji
         ", redirects, target NAME)",
         "[target te st]: unknown section (must be [target NAME], with a name of one word)",
         "[target]: unknown section (must be [target NAME], with a name of one word)",
-        "see fedpkg-container-registry(1), docs/distribution.md",
+        "see fedpkg-container-registry(1), docs/howto/distribution.md",
     ):
         assert part in raised.value.solution
 

@@ -85,7 +85,7 @@ def test_site_without_front_end(tmp_path: Path) -> None:
     done = _run(path, "--nginx")
     assert (done.returncode, done.stdout) == (2, "")
     assert "does not configure a front end" in done.stderr
-    assert "docs/redirects.md" in done.stderr
+    assert "docs/howto/redirects.md" in done.stderr
 
 
 def test_web_server_must_be_given(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Call:
     """One call of the hub.
 
-    :param used_by: who makes it, for docs/hub-methods.md
+    :param used_by: who makes it, for docs/internals/hub-methods.md
     :param signature: what it accepts
     """
 

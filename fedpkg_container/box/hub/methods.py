@@ -1,4 +1,4 @@
-"""Prints the table of docs/hub-methods.md: ``python -m fedpkg_container.box.hub.methods``."""
+"""Prints the table of docs/internals/hub-methods.md: ``python -m fedpkg_container.box.hub.methods``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Policies: Koji's own rules (koji.policy), as in ``[policy]`` of hub.conf, with the tests that this hub can answer.
 
-The names of the tests and of what they ask about are Koji's; docs/policy.md has examples.
+The names of the tests and of what they ask about are Koji's; docs/howto/policy.md has examples.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from koji.util import multi_fnmatch
 from fedpkg_container.box.hub.calls import tags, users
 
 Data = Mapping[str, Any]
-#: The policies of a hub whose hub.conf has none: Koji's default of ``channel``, and the ``tag`` of docs/policy.md. Koji
-#: has no default of ``tag``: there, every user may tag a build as tested.
+#: The policies of a hub whose hub.conf has none: Koji's default of ``channel``, and ``tag`` from docs/howto/policy.md.
+#: Koji has no default of ``tag``: there, every user may tag a build as tested.
 DEFAULTS = {
     "tag": (
         "has_perm admin container-releases :: allow\n"

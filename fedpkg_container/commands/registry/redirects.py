@@ -16,7 +16,7 @@ HELP = "print the configuration of a web server in front of the registry"
 
 EPILOG = """The output has comments for the operator. It is generated from section
 [redirects] of the site's configuration: fedpkg-container-registry(1),
-docs/redirects.md
+docs/howto/redirects.md
 
     fedpkg-container-registry redirects --nginx >/etc/nginx/conf.d/registry.conf
     nginx -t"""
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     if site.front_end is None:
         raise ConfigurationError(
             f"{site.path} does not configure a front end",
-            solution="add a section [redirects]: fedpkg-container-registry(1), docs/redirects.md",
+            solution="add a section [redirects]: fedpkg-container-registry(1), docs/howto/redirects.md",
         )
     print_lines(render(arguments.kind, site.front_end).rstrip("\n"))
     return 0

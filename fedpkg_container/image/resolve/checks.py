@@ -71,5 +71,5 @@ def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
     raise BuildFailedError(
         f"{FILE}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
         f" binfmt_misc handler for {arch}",
-        solution=f"avoid RUN, or build on a machine that executes {arch} (or emulates it: see docs/site.md)",
+        solution=f"avoid RUN, or build on a machine that executes {arch} (or emulates it: see docs/howto/site.md)",
     )

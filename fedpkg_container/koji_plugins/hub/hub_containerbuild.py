@@ -25,7 +25,7 @@ from fedpkg_container.model.options import (
     unavailable_options,
 )
 
-#: Policy in hub.conf that decides who may build what; see docs/policy.md.
+#: Policy in hub.conf that decides who may build what; see docs/howto/policy.md.
 POLICY = "build_container"
 #: Attributes of a source that policy tests can use, besides its type.
 _SCM_KEYS = ("scheme", "user", "host", "repository", "revision")

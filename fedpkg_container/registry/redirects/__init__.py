@@ -1,6 +1,6 @@
 """Front end of a registry: a web server that redirects GET of blobs to a mirror and proxies everything else.
 
-``render`` returns its configuration for nginx or Apache httpd; docs/redirects.md explains each rule.
+``render`` returns its configuration for nginx or Apache httpd; docs/howto/redirects.md explains each rule.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class FrontEndError(ConfigurationError):
     """
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(map(" ".join, problems)), solution="see docs/redirects.md")
+        super().__init__("; ".join(map(" ".join, problems)), solution="see docs/howto/redirects.md")
         self.problems = tuple(problems)
 
 

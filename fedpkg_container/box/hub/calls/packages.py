@@ -25,7 +25,7 @@ from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, UserLookup
 GROUP = koji.USERTYPES["GROUP"]
 
 
-@call("newGroup", used_by="koji call newGroup (docs/policy.md)")
+@call("newGroup", used_by="koji call newGroup (docs/howto/policy.md)")
 def new_group(name: str) -> int:
     """A new group; returns the id."""
     require_permission("admin")
@@ -35,7 +35,7 @@ def new_group(name: str) -> int:
     return database().insert("users", name=name, status=koji.USER_STATUS["NORMAL"], usertype=GROUP)
 
 
-@call("addGroupMember", used_by="koji call addGroupMember (docs/policy.md)")
+@call("addGroupMember", used_by="koji call addGroupMember (docs/howto/policy.md)")
 def add_group_member(group: UserLookup, user: UserLookup, strict: bool = True) -> None:
     """Put a user into a group."""
     require_permission("admin")
@@ -52,7 +52,7 @@ def add_group_member(group: UserLookup, user: UserLookup, strict: bool = True) -
     database().execute("INSERT INTO group_members VALUES (?, ?)", found["id"], member["id"])
 
 
-@call("getGroupMembers", used_by="koji call getGroupMembers (docs/policy.md)")
+@call("getGroupMembers", used_by="koji call getGroupMembers (docs/howto/policy.md)")
 def get_group_members(group: UserLookup) -> list[Row]:
     """Who is in a group."""
     found = get_user(group)
@@ -66,7 +66,7 @@ def get_group_members(group: UserLookup) -> list[Row]:
     return [{**row, "krb_principals": []} for row in rows]
 
 
-@call("dropGroupMember", used_by="koji call dropGroupMember (docs/policy.md)")
+@call("dropGroupMember", used_by="koji call dropGroupMember (docs/howto/policy.md)")
 def drop_group_member(group: UserLookup, user: UserLookup) -> None:
     """Take a user out of a group."""
     require_permission("admin")
