@@ -74,7 +74,7 @@ def _component(checkout: Checkout) -> str:
 
 
 def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
-    """Return the build of HEAD, or the nearest build with its ahead_behind in commits, as JSON fields."""
+    """Return the build of HEAD, or the nearest build with its distance in commits, as JSON fields."""
     from fedpkg_container.distgit.checkout import ahead_behind
 
     nearest: tuple[int, int, Build] | None = None
@@ -150,7 +150,7 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
 
 
 def show_my_builds(client: Client, session: Any) -> int:
-    """Print the user's builds_of_user container builds and return the exit status."""
+    """Print the user's own container builds and return the exit status."""
     from fedpkg_container.hub.builds import builds_of_user
     from fedpkg_container.progress.formatting import format_age
     from fedpkg_container.progress.plain import STATE_NAMES

@@ -229,7 +229,7 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
         limits=_limits(settings),
         content_generator=_content_generator(settings),
         floating_tag_sources=frozenset(
-            settings.subset("tags", "floating_tag_sources", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)
+            settings.subset("tags", "floating", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)
         ),
         lookaside=_lookaside(settings),
         labels=settings.section("labels"),
@@ -323,7 +323,7 @@ def _limits(settings: Settings) -> Limits:
         free_space=settings.size("limits", "free_space", default.free_space),
         memory=settings.size("limits", "memory", default.memory),
         processes=settings.number("limits", "processes", default.processes, unit="processes", minimum=0),
-        build_files=settings.number("limits", "build_files", default.build_files, unit="build_files"),
+        build_files=settings.number("limits", "build_files", default.build_files, unit="files"),
         free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", minimum=0),
         base_image_size=settings.size("limits", "base_image_size", default.base_image_size),
         prepare_timeout=settings.number("limits", "prepare_timeout", default.prepare_timeout, unit="seconds"),

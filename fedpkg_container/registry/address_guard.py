@@ -27,7 +27,7 @@ class ClosedAddressError(RegistryError):
 class AddressGuard:
     """The addresses that a builder may connect to.
 
-    :param denied: IPv4 networks that the site denies besides ``CLOSED``, e.g. ``10.0.0.0/8``
+    :param denied: IPv4 networks that the site denies besides ``BLOCKED_NETWORKS``, e.g. ``10.0.0.0/8``
     :param hosts: hosts that may have any address, with the port unless it is 443
     """
 

@@ -30,6 +30,8 @@ _WANTED = st.dictionaries(_KEYS, _VALUES, max_size=3)
 _OVERLAYS = st.dictionaries(
     st.sampled_from(["origin", "impure", "redirect", "opaque", "metacopy"]).map(UNWANTED.__add__), _VALUES, max_size=3
 )
+
+pytestmark = pytest.mark.programs
 _FORMATS = st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
 _KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 Member = tuple[str, bytes, bytes, "dict[str, str]", "dict[str, str]"]

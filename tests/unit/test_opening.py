@@ -15,6 +15,8 @@ from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.registry.manifests import Descriptor
 from tests.support.attack import SECRET
 
+pytestmark = pytest.mark.programs
+
 DIGEST = "1" * 64
 
 

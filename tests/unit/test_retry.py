@@ -79,7 +79,7 @@ def test_canceled_task_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     hub.state = koji.TASK_STATES["CANCELED"]
     cancellation.check()
     assert hub.asked == 1, "it asks now and then only"
-    monkeypatch.setattr("fedpkg_container.hub.cancellation.INTERVAL", 0.0)
+    monkeypatch.setattr("fedpkg_container.hub.cancellation.CHECK_INTERVAL", 0.0)
     cancellation._next = 0.0
     with pytest.raises(Interrupted, match="canceled"):
         cancellation.check()

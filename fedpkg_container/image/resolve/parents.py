@@ -131,7 +131,7 @@ class ParentResolver:
         return None
 
     def _import_builds(self, pinned: ImageReference) -> Iterator[int]:
-        """Yield IDs of builds that base images of a repository were imported_builds as, newest first."""
+        """Yield IDs of the builds as which images of a repository were imported, newest first."""
         if pinned.registry == self.config.candidate:
             yield from imported_builds(self.registry.tags(pinned))
 
