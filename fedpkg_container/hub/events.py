@@ -91,7 +91,7 @@ class ContactLost:
 
     :param seconds: time since the first failure
     :param reason: why the request failed, a short phrase
-    :param patience: seconds after which retrying stops
+    :param retry_timeout: seconds after which retrying stops
     """
 
     seconds: float

@@ -31,7 +31,7 @@ def server() -> Iterator[BlobServer]:
 @pytest.fixture
 def it(tmp_path: Path, server: BlobServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrored]:
     """A registry that sends to another server for blobs."""
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     with mirrored(tmp_path, password=PASSWORD, redirect=server.address) as found:
         server.root = found.storage.root
         yield found

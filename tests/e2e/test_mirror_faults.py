@@ -30,7 +30,7 @@ LARGE = os.urandom(4 << 20)
 
 @pytest.fixture
 def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrored]:
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     with mirrored(tmp_path) as found:
         yield found
 
@@ -38,7 +38,7 @@ def it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrored]:
 @pytest.fixture
 def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mirrored, contextlib.ExitStack]]:
     """A registry that ends when the stack is closed."""
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.01)
     with contextlib.ExitStack() as stack:
         yield stack.enter_context(mirrored(tmp_path)), stack
 

@@ -86,14 +86,14 @@ from pathlib import Path
 from fedpkg_container.engines import bases
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import background
+from fedpkg_container.process import run_in_background
 from tests.security.test_bases import _bases
 from fedpkg_container.registry.skopeo import Access
 
 folder, certificates, image = sys.argv[1:]
 
 def run(command, *, env, timeout, tick):
-    with background(command, log=Path(folder, "log"), env=env) as process:
+    with run_in_background(command, log=Path(folder, "log"), env=env) as process:
         while not list(Path(folder).glob("shared/images/incoming-*/work/graph/overlay")):
             assert process.poll() is None or process.returncode == 0
         os.kill(os.getpid(), signal.SIGKILL)

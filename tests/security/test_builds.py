@@ -230,7 +230,7 @@ def test_triggers_are_executed_in_the_sandbox(victim: Victim) -> None:
 def test_triggers_are_checked_as_the_dockerfile_is(victim: Victim, trigger: str) -> None:
     with (
         _base(victim, [trigger]) as (_, base),
-        pytest.raises(BuildFailedError, match="ONBUILD of this image is refused"),
+        pytest.raises(BuildFailedError, match="ONBUILD of this image is not allowed"),
     ):
         check_onbuild("registry.example.org/tests/base:1", base.triggers)
 

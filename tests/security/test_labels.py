@@ -55,7 +55,7 @@ def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) 
     host, reached = registry
     site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels))
     engine: Any = TakenOver(folder, reached, labels)
-    log: Any = SimpleNamespace(say=lambda _: None)
+    log: Any = SimpleNamespace(report=lambda _: None)
     build = ArchBuild(SPEC, site, engine, folder, 0, SimpleNamespace(), folder, log, lambda *_: None)  # type: ignore[arg-type]
     return build._push("image")
 

@@ -170,7 +170,7 @@ def test_a_copy_that_becomes_a_link_while_it_is_made(
 
 
 def test_a_database_that_is_too_large(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpms, "LARGEST", 10)
+    monkeypatch.setattr(rpms, "MAX_DATABASE_BYTES", 10)
     with pytest.raises(BuildFailedError, match="RPM database has more than"):
         read_packages(_image(workspace), workspace)
 
