@@ -175,8 +175,8 @@ def test_builds_that_are_not_accepted(desk: Desk) -> None:
     errors = {each["nvr"]: each["error"] for each in typed.report["images"]}
     assert errors[f"{desk.name}-1-1"].endswith("it is in f42-container-candidate")
     assert errors[f"{desk.name}-1-2"] == f"Koji has recorded no image for {desk.name}-1-2"
-    assert errors[cancelled] == f"{cancelled} is BUILDING, not COMPLETE"
-    assert errors["no nvr"] == "'no nvr' is no NVR"
+    assert errors[cancelled] == f"{cancelled} is in state BUILDING, not COMPLETE"
+    assert errors["no nvr"] == "'no nvr' is not a valid NVR"
     desk.recorder.session.cancelBuild(reserved["build_id"])
     assert desk.bench.tags(base) == {}
 
@@ -199,7 +199,7 @@ def test_builds_that_are_not_accepted(desk: Desk) -> None:
         ),
         (["promote", "--no-such-option"], 2, "unrecognized arguments: --no-such-option"),
         (["promote", "no-such-build"], 1, "the hub has no build no-such-build"),
-        (["promote", "\x1b[2Jx-1-1"], 1, "[2Jx-1-1' is no NVR"),
+        (["promote", "\x1b[2Jx-1-1"], 1, "[2Jx-1-1' is not a valid NVR"),
         (["promote", "-x-1-1"], 2, "unrecognized arguments: -x-1-1"),
         (["promote", "../../x-1-1"], 1, "the hub has no build ../../x-1-1"),
         (["list", "Hello"], 2, "invalid repository: 'Hello' must consist of lower-case"),
@@ -278,7 +278,7 @@ def test_interrupted_command_can_be_repeated(number: signal.Signals, desk: Desk,
         process.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
-        assert number == signal.SIGKILL or "run it again" in err
+        assert number == signal.SIGKILL or "rerun the command" in err
         assert "Traceback" not in err
         proxy.release()
         assert desk.bench.tags(candidate) == {}
