@@ -307,7 +307,7 @@ def test_failing_registry_releases_the_nvr(scene: Scene, package: Path, monkeypa
 
     archive = docker_archive(scene.folder, [package], _labels("61"))
     with monkeypatch.context() as away:
-        away.setattr(Registry, "bring", fail)
+        away.setattr(Registry, "copy_image", fail)
         assert scene.run("import-base", archive) == 1
     assert scene.build(f"{COMPONENT}-41-61")["state"] == koji.BUILD_STATES["FAILED"]
     assert scene.run("import-base", archive) == 0

@@ -155,27 +155,27 @@ def test_journal_saves_requests(it: Mirrored) -> None:
 def test_unfinished_promotion_is_queried_until_repeated(it: Mirrored) -> None:
     record = it.folder / "record"
     it.storage.image("a", "1-1", layers=[b"a"])
-    it.run(record=record)
+    it.run(journal=record)
     entry = begun(record, f"{it.host}/a")
-    assert it.run(record=record).queried == 1
+    assert it.run(journal=record).queried == 1
     it.storage.image("a", "2-1", layers=[b"set after the mirror looked, and then it was killed"])
-    assert it.run(record=record).new == 2
-    assert it.run(record=record).queried == 2
+    assert it.run(journal=record).new == 2
+    assert it.run(journal=record).queried == 2
     Journal(record).append(entry.done())
-    assert it.run(record=record).queried == 2
-    assert it.run(record=record).queried == 0
+    assert it.run(journal=record).queried == 2
+    assert it.run(journal=record).queried == 0
 
 
 def test_everything_is_queried_once_a_day(it: Mirrored) -> None:
     record, clock = it.folder / "record", Clock()
     record.write_text("")
     it.storage.image("a", "1-1", layers=[b"a"])
-    it.run(record=record, now=clock)
+    it.run(journal=record, now=clock)
     it.storage.image("a", "2-1", layers=[b"not recorded"])
     clock.passes(DAY - 1)
-    assert it.run(record=record, now=clock).requests == 0
+    assert it.run(journal=record, now=clock).requests == 0
     clock.passes(1)
-    assert it.run(record=record, now=clock).new == 2
+    assert it.run(journal=record, now=clock).new == 2
 
 
 def test_archives(it: Mirrored) -> None:
