@@ -120,7 +120,7 @@ def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box
         ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources has an invalid entry: name or hash of 'a'"),
         ({"container.yaml": "compose: {packages: [x]}\n"}, {}, "container.yaml:1: key compose is not supported: it requires a compose service"),
         ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
-        ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must be"),
+        ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must consist of"),
     ],
 )
 def test_invalid_input_is_rejected_by_the_builder(

@@ -138,9 +138,9 @@ def test_a_target_that_cannot_be_built_for(person: Person, target: str, said: st
         (("--isolated",), "GenericError: buildContainer: an isolated build requires a release"),
         (
             ("--scratch", "--compose-id", "1"),
-            "GenericError: buildContainer: option compose_ids is not offered",
+            "GenericError: buildContainer: option compose_ids is not supported",
         ),
-        (("--scratch", "--replace-dependency", "pip:a:1"), "option dependency_replacements is not offered"),
+        (("--scratch", "--replace-dependency", "pip:a:1"), "option dependency_replacements is not supported"),
         (("--scratch", "--userdata", "[]"), "GenericError: buildContainer: userdata: [] is not of type 'object'"),
         (("--scratch", "--channel-override", "nosuch"), "GenericError: No such channel: nosuch"),
     ],

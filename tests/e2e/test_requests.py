@@ -110,7 +110,7 @@ def test_a_hub_that_is_gone_before_the_answer(box: Box, monkeypatch: pytest.Monk
         session = _session(box, proxy.port)
         proxy.target = 1
         session.rsession.close()
-        with pytest.raises(LostContactError, match="did not answer"):
+        with pytest.raises(LostContactError, match="did not respond"):
             submit(session, _request())
 
 
