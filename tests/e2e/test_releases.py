@@ -102,7 +102,7 @@ def test_source_repository_builds_only_its_own_package(packager: Packager, box: 
     intruder.commit(intruder.dockerfile("RUN true", **theirs))
     done = intruder.build("--build-release", "99")
     assert done.returncode == 1
-    assert f"{packager.name}-container, but the source repository is container/{intruder.name}," in done.stderr
+    assert f"{packager.name}-container, but the source repository container/{intruder.name} builds" in done.stderr
     assert "[label-repository]" in done.stderr
     assert _digest(box, packager.name, "latest") == before
     assert _call(box, "getBuild", f"{packager.name}-container-1.0-99") is None

@@ -320,7 +320,7 @@ def test_error_before_the_first_tag(bench: Bench, monkeypatch: pytest.MonkeyPatc
         raise RegistryError(f"{change.tag} could not be set")
 
     with monkeypatch.context() as patched:
-        patched.setattr(TagUpdater, "set", broken)
+        patched.setattr(TagUpdater, "set_tag", broken)
         (outcome,) = bench.promote(candidate, rules=TagRules())
     assert outcome.error == "1.0-1 could not be set"
     assert bench.tags(candidate) == {}
