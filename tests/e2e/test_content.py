@@ -118,7 +118,11 @@ def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box
         ({"sources": _sources("a.txt"), "a.txt": "mine"}, {"a.txt": ARCHIVE}, "a.txt is both in git and in sources"),
         ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources has an invalid entry: name or hash of '../a'"),
         ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources has an invalid entry: name or hash of 'a'"),
-        ({"container.yaml": "compose: {packages: [x]}\n"}, {}, "container.yaml:1: key compose is not supported: it requires a compose service"),
+        (
+            {"container.yaml": "compose: {packages: [x]}\n"},
+            {},
+            "container.yaml:1: key compose is not supported: it requires a compose service",
+        ),
         ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
         ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must consist of"),
     ],

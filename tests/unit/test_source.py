@@ -46,7 +46,7 @@ def test_what_a_worker_prints_instead_of_a_commit(
 ) -> None:
     """It is not recorded as one, nor given to the tasks of the architectures or to the log."""
     monkeypatch.setattr(source, "run", lambda *_, **__: Completed(0, printed.encode(), b""))
-    with pytest.raises(BuildFailedError, match=r"which is not a commit|cannot be fetched") as raised:
+    with pytest.raises(BuildFailedError, match=r"which is not a commit|git printed no reason") as raised:
         fetch_checkout(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
     assert "\n" not in raised.value.reason
 

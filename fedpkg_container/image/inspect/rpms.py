@@ -118,7 +118,10 @@ def _failure_reason(error: Exception) -> str:
     if isinstance(error, ProgramOutputError):
         return f"rpm printed more than {error.limit / 10**6:.3g} MB"
     exceeded = _LIMITS_BY_STATUS.get(error.status) if isinstance(error, ProgramError) else None
-    return f"rpm used more than {exceeded}" if exceeded else str(error)
+    if exceeded:
+        return f"rpm used more than {exceeded}"
+    match = _ERROR.search(error.output) if isinstance(error, ProgramError) else None
+    return f"rpm: {printable_line(match[1].partition(' in /')[0][:200])}" if match else str(error)
 
 
 def parse_packages(output: str) -> list[InstalledRPM]:
