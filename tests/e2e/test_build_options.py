@@ -243,10 +243,7 @@ def test_local_build_without_hub_and_registry(packager: Packager, box: Box, stor
     done = packager.build("--local", env={**storage, "HOME": str(elsewhere)})
     assert done.returncode == 0, done.stderr
     assert "\nmade here\n" in done.stdout
-    assert (
-        "not using the repository of target rawhide-container-candidate's build tag: cannot reach the hub"
-        in done.stderr
-    )
+    assert "not using the repository of target rawhide-container-candidate's build tag: cannot reach" in done.stderr
 
 
 def test_failed_local_build_leaves_nothing(packager: Packager, storage: dict[str, str], tmp_path: Path) -> None:

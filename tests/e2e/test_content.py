@@ -121,7 +121,7 @@ def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box
         (
             {"container.yaml": "compose: {packages: [x]}\n"},
             {},
-            "container.yaml:1: key compose is not supported: it requires a compose service",
+            "container.yaml:1: key compose is not supported",
         ),
         ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
         ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must consist of"),
