@@ -37,7 +37,7 @@ class HubRetry:
     ) -> None:
         self._session = session
         self._task_id = task_id
-        self._pace = interval
+        self._interval = interval
         self._login = login
         self._sleep = sleep
         self._clock = clock
@@ -50,7 +50,7 @@ class HubRetry:
         :raises koji.AuthError: if the hub does not allow anonymous access
         """
         failing_since: float | None = None
-        delay = self._pace.minimum
+        delay = self._interval.minimum
         while True:
             began = self._clock()
             try:
@@ -63,10 +63,10 @@ class HubRetry:
                 failing_since = began if failing_since is None else failing_since
                 seconds = self._clock() - failing_since
                 reason = failure_reason(error)
-                if seconds >= self._pace.hub_timeout or is_permanent(error):
+                if seconds >= self._interval.hub_timeout or is_permanent(error):
                     raise self._lost_contact(seconds, reason) from error
-                yield ContactLost(seconds, reason, self._pace.hub_timeout)
-                self._sleep(min(delay, max(self._pace.hub_timeout - seconds, 0.0)))
+                yield ContactLost(seconds, reason, self._interval.hub_timeout)
+                self._sleep(min(delay, max(self._interval.hub_timeout - seconds, 0.0)))
                 delay = min(delay * BACKOFF, MAX_DELAY)
             else:
                 if failing_since is not None:
