@@ -1,4 +1,4 @@
-"""The whole service on one machine: hub, builder, registry and dist-git on loopback, over TLS.
+"""All services on one machine: hub, builder, registry and dist-git on loopback, over TLS.
 
-For a first look, for the documentation and for the tests; past that, people run the real Koji.
+For evaluation, documentation and tests; production sites run Koji itself.
 """

@@ -1,4 +1,4 @@
-"""Whether servers answer."""
+"""Server health checks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def answers(url: str, status: int, *, ca: Path, client: Path | None = None) -> bool:
-    """Whether GET of an address is answered with a status.
+    """Whether a GET of a URL returns a status.
 
-    :param ca: the authority of the server's certificate
-    :param client: the PEM file of the client's certificate and key, for a server that requires one
+    :param ca: CA certificate of the server's certificate
+    :param client: PEM file of the client's certificate and key, for a server that requires one
     """
     trusted = ssl.create_default_context(cafile=str(ca))
     if client is not None:
@@ -28,7 +28,7 @@ def answers(url: str, status: int, *, ca: Path, client: Path | None = None) -> b
 
 
 def listens(port: int) -> bool:
-    """Whether a port of loopback takes connections."""
+    """Whether a loopback port accepts connections."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True

@@ -1,4 +1,4 @@
-"""A box as a whole: setting it up, starting and stopping it, and who may log in where."""
+"""A complete box: set-up, start, stop, and logins of its users."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Access, Registry
 
-#: The content generator as which container builds are imported.
+#: The content generator that imports container builds.
 CONTENT_GENERATOR_NAME = "fedpkg-container"
-#: Where the plugins are that hub and builder load.
+#: Directory of the plugins that hub and builder load.
 PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
 
 
 class Box:
-    """The whole service on one machine.
+    """All services on one machine.
 
-    :param layout: its folder
+    :param layout: its directory
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -48,7 +48,7 @@ class Box:
 
     @cached_property
     def services(self) -> list[Service]:
-        """All processes, in the order in which they start; they stop in the opposite one."""
+        """All services in start order; they are stopped in reverse order."""
         return [*self._servers, *map(self.builder, self.layout.builders), self.supervisor]
 
     @cached_property
@@ -58,7 +58,7 @@ class Box:
 
     @cached_property
     def distribution(self) -> Distribution | None:
-        """What brings images to everybody; None: this box has none."""
+        """Servers that distribute images; None if there are none."""
         return Distribution(self.layout, self.authority) if self.layout.distribution else None
 
     @cached_property
@@ -76,7 +76,7 @@ class Box:
 
     @cached_property
     def registry(self) -> Service:
-        """The registry of candidates, and of what is being built."""
+        """The registry of candidates and of images being built."""
         layout, ca = self.layout, self.authority.certificate_path
         address, behind = layout.registry_address, f"127.0.0.1:{layout.ports.registry_storage}"
         client = self.authority.issue(registry.FRONT)
@@ -94,7 +94,7 @@ class Box:
 
     @cached_property
     def distgit(self) -> Service:
-        """The Dockerfiles' repositories."""
+        """The dist-git repositories."""
         ports = self.layout.ports
         command: list[str | Path] = [
             *_module("fedpkg_container.box.distgit"),
@@ -112,12 +112,12 @@ class Box:
         command = [*_module("fedpkg_container.box.builder"), configuration]
         ready = self.layout.builder(name) / "ready"
         service = self._service(name, command, lambda: ready.exists() and ready.read_text() == str(service.pid))
-        # What builders check out goes into images with its modes.
+        # Files that builders check out keep their modes in images.
         return replace(service, umask=0o022)
 
     @cached_property
     def supervisor(self) -> Service:
-        """What restarts the others when they end without being stopped."""
+        """Restarts others that end without being stopped."""
         pid_file = self.layout.pid_file("supervisor")
         ready = pid_file.with_suffix(".ready")
         command = [*_module("fedpkg_container.box.supervisor"), pid_file]
@@ -128,7 +128,7 @@ class Box:
         return Service(name, command, ready, self.layout.log(name), self.layout.pid_file(name))
 
     def up(self) -> None:
-        """Start what does not run, and wait until it answers; a new box is filled first.
+        """Start stopped services and wait until they respond; set up a new box first.
 
         :raises FedpkgContainerError: a server did not start
         """
@@ -146,7 +146,7 @@ class Box:
         self.supervisor.wait_ready()
 
     def start_builder(self, name: str) -> None:
-        """Start one builder and wait until it asks the hub for tasks."""
+        """Start one builder and wait until it polls for tasks."""
         service = self.builder(name)
         if service.pid is None:
             (self.layout.builder(name) / "ready").unlink(missing_ok=True)
@@ -154,7 +154,7 @@ class Box:
         service.wait_ready()
 
     def down(self) -> None:
-        """Stop the supervisor, then all servers, builders first, and clean up after builds that were running."""
+        """Stop the supervisor, then all servers, builders first, and clean up after interrupted builds."""
         from fedpkg_container.box import builder
 
         self.supervisor.stop()
@@ -166,16 +166,16 @@ class Box:
             builder.clean_up(self.layout.builder(name))
 
     def remove(self) -> None:
-        """Stop everything and delete the folder."""
+        """Stop everything, delete the directory."""
         self.down()
         shutil.rmtree(self.layout.folder)
 
     def credentials(self, user: str) -> Path:
-        """The PEM file with which a user of the hub logs in."""
+        """PEM file with which a hub user logs in."""
         return self.authority.issue(user)
 
     def session(self, user: str) -> Any:
-        """A koji session of one of the box's users, logged in."""
+        """A logged-in koji session of one of the box's users."""
         session = koji.ClientSession(
             self.layout.hub_url,
             {"serverca": str(self.authority.certificate_path), "max_retries": 5, "retry_interval": 1, "timeout": 60},
@@ -184,7 +184,7 @@ class Box:
         return session
 
     def fill(self) -> None:
-        """Users and builders, where the hub does not have them yet."""
+        """Create missing users and builders on the hub."""
         session = self.session(ADMIN)
         if session.getUser(CONTENT_GENERATOR) is None:
             session.createUser(PACKAGER)
@@ -196,7 +196,7 @@ class Box:
 
     @staticmethod
     def add_builder(session: Any, machine: Machine) -> None:
-        """Make a builder known to the hub; nothing happens when it is."""
+        """Register a builder with the hub, unless it is registered."""
         if session.getHost(machine.name) is None:
             session.addHost(machine.name, list(machine.arches))
             session.editHost(machine.name, capacity=machine.capacity)
@@ -204,7 +204,7 @@ class Box:
                 session.addHostToChannel(machine.name, channel)
 
     def prune(self) -> int:
-        """Empty the staging of builds whose task has ended; returns how many images were deleted."""
+        """Delete staged images of builds whose task has ended; return the number of images."""
         session = self.session(ADMIN)
         certificates = self.layout.builder(self.layout.builders[0]) / "certs"
         registry = Registry(Access(certificates))
@@ -213,7 +213,7 @@ class Box:
         return deleted
 
     def create_repository(self, name: str) -> Path:
-        """A repository in dist-git, ``container/hello-web``; nothing happens when it is there."""
+        """Create a dist-git repository, e.g. ``container/hello-web``, unless it exists."""
         return distgit.create_repository(self.layout.distgit, name)
 
 

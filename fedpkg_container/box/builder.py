@@ -1,11 +1,7 @@
-"""koji's TaskManager, unmodified but for how it reads the processes of the machine.
+"""A builder of the box: koji's TaskManager with the builder plugin, and handlers of the box's other tasks.
 
-What a builder does about the errors of one round of its loop: log them, wait a little longer, continue.
-
-A builder of the box: koji's own TaskManager with the builder plugin, and handlers of the box's other tasks.
-
-Its loop is kojid's: an error in one round is logged, and the next round follows. It ends, to be started again by the
-supervisor, when the hub no longer accepts its session.
+koji's TaskManager is unmodified except for reading the machine's processes. As in kojid, an error in one round is
+logged, and the next round follows after a longer pause. If the hub rejects the session, it ends and is restarted.
 """
 
 from __future__ import annotations
@@ -46,21 +42,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a command line that are read: it is only logged.
+#: Bytes of a command line to read: it is only logged.
 LONGEST_COMMAND = 4096
 
 
 class BoxTaskManager(TaskManager):  # type: ignore[misc]
-    """A TaskManager that works whatever the processes of the machine are called.
+    """A TaskManager that accepts any process name on the machine.
 
-    koji reads ``/proc/PID/stat`` and ``/proc/PID/cmdline`` of every process as UTF-8 when a task ends. One process that
-    is called otherwise makes it raise UnicodeDecodeError in every round: it cleans up after no task and takes none.
+    When a task ends, koji reads ``/proc/PID/stat`` and ``/proc/PID/cmdline`` of every process as UTF-8. A name that is
+    not valid UTF-8 makes every round raise UnicodeDecodeError: it cleans up after no task and accepts none.
     """
 
     def _getStat(self, pid: int) -> list[Any] | None:  # noqa: N802, the name is Koji's
-        """The fields of ``/proc/PID/stat`` with the command line as the second one; None when the process is gone.
+        """Fields of ``/proc/PID/stat``, with the command line as the second one; None if the process has ended.
 
-        As in koji a process without a command line counts as gone: a zombie, a thread of the kernel.
+        As in koji, a process without a command line counts as ended: a zombie, a kernel thread.
         """
         try:
             head, _, fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
@@ -74,16 +70,16 @@ class BoxTaskManager(TaskManager):  # type: ignore[misc]
         return [pid, command, *(int(field) if field.isdigit() else field.decode() for field in fields.split())]
 
 
-#: Seconds until the round after one that failed, at first and at most; it doubles with every further failure.
+#: Seconds until the round after a failed one: initial and maximum; doubled after each further failure.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 #: Seconds between two log lines about the same error.
 REMINDER = 300.0
 
 
 class Rounds:
-    """Keeps a loop running, as kojid's main loop does, and its log short.
+    """Keeps a loop running, as kojid's main loop does, and limits its log.
 
-    :param pause: seconds to wait before the next round; 0 after one that went well
+    :param pause: seconds to wait before the next round; 0 after a successful one
     """
 
     def __init__(self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,15 +92,15 @@ class Rounds:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Run one round; what it raises is logged.
+        """Run one round; log its errors.
 
-        :raises koji.AuthError: the session is not accepted any more; another login is needed
+        :raises koji.AuthError: the session is no longer accepted; a new login is required
         """
         try:
             yield
         except koji.AuthError:
             raise
-        except Exception as error:  # noqa: BLE001, as in kojid: no error of one round may end the tasks that run
+        except Exception as error:  # noqa: BLE001, as in kojid: an error in one round must not end running tasks
             self._note(error)
         else:
             if self._failures:
@@ -115,7 +111,7 @@ class Rounds:
         self._failures += 1
         self.pause = min(self.pause * 2, LONGEST_PAUSE) or FIRST_PAUSE
         place = traceback.extract_tb(error.__traceback__)[-1]
-        kind = f"{type(error).__name__} at {place.filename}:{place.lineno}"  # messages hold addresses of objects
+        kind = f"{type(error).__name__} at {place.filename}:{place.lineno}"  # messages contain addresses of objects
         if kind != self._last:
             self._logger.error("this round failed, trying again in %g s", self.pause, exc_info=error)
         elif self._clock() - self._logged >= REMINDER:
@@ -125,18 +121,18 @@ class Rounds:
         self._last, self._logged = kind, self._clock()
 
 
-#: Seconds between two questions for tasks: a tenth of kojid's, so that one sees at once what happens.
+#: Seconds between two polls for tasks: a tenth of kojid's, for short response times.
 SLEEP = 0.5
-#: The same while more is to come soon: a task that has begun asks for others. And for how many seconds that is.
+#: The same while more tasks are expected soon, as a started task creates others; and for how many seconds.
 LIVELY_SLEEP, LIVELY = 0.1, 2.0
-#: How often a request to the hub is made again, seconds in between, and seconds for one; kojid's names.
+#: Number of retries of a hub request, seconds between them, and timeout of one in seconds; kojid's names.
 RETRIES = {"max_retries": "60", "retry_interval": "2", "timeout": "120"}
-#: Seconds for making one repository.
+#: Timeout of creating one repository, seconds.
 CREATEREPO_TIMEOUT = 600.0
 
 
 def write_configuration(box: Box, name: str) -> Path:
-    """The files of a builder: kojid's settings and the site's; the path of the former."""
+    """Write kojid's settings and the site's for a builder; return the former's path."""
     from fedpkg_container.box.layout import CONTENT_GENERATOR
 
     layout, authority = box.layout, box.authority
@@ -181,24 +177,24 @@ def _save(parser: configparser.ConfigParser, path: Path) -> Path:
 
 
 def clean_up(folder: Path) -> None:
-    """Remove what killed builds of a builder left."""
+    """Remove files of a builder's killed builds."""
     state = folder / "state"
     if state.exists():
         Workspaces(state).clean_up()
 
 
 class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
-    """The repository of a tag, with createrepo_c: kojid's own handler is not in the koji package."""
+    """Runs createrepo_c for a tag: kojid's own handler is not in the koji package."""
 
     Methods = ["newRepo"]
     _taskWeight = 0.5
 
     def handler(self, tag: str, event: int | None = None, **options: Any) -> list[Any]:  # noqa: ARG002
-        """Make the repository; its id and event."""
+        """Create it; return its ID and event."""
         repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
         root = Path(koji.pathinfo.repo(repo_id, tag))
         for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-            # Packages stay where they are; the hub's link toplink leads there, as in every repository of Koji.
+            # Packages are not copied; the hub's link toplink points to them, as in every Koji repository.
             run(
                 ["createrepo_c", "--quiet", "--no-database", "--pkglist", folder / "pkglist", folder],
                 timeout=CREATEREPO_TIMEOUT,
@@ -208,7 +204,7 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
 
 
 class TagBuildTask(BaseTaskHandler):  # type: ignore[misc]
-    """A build into a tag: what koji tag-build asks for. kojid's own handler is not in the koji package."""
+    """Tags a build (koji tag-build); kojid's own handler is not in the koji package."""
 
     Methods = ["tagBuild"]
     _taskWeight = 0.1
@@ -219,7 +215,7 @@ class TagBuildTask(BaseTaskHandler):  # type: ignore[misc]
 
 
 def _options(path: Path) -> types.SimpleNamespace:
-    """kojid's options, as TaskManager and its handlers read them."""
+    """kojid's options, as TaskManager and its handlers expect."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(path)
     settings = dict(parser["kojid"])
@@ -253,16 +249,16 @@ def _plugin() -> Any:
 
 
 def _stop(*_: object) -> None:
-    raise SystemExit  # not koji's ServerExit: the client library would take that for a failed call, and retry
+    raise SystemExit  # not koji's ServerExit: the client library would treat that as a failed call, and retry
 
 
 def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
-    """Take tasks until SIGTERM.
+    """Run tasks until SIGTERM.
 
-    :param pause_at: the step of a build after which its process waits as long as a file is there; for tests
+    :param pause_at: build step after which the build process waits while a file exists; for tests
     """
-    # TaskManager takes nothing while the load is above four times the processors. A box is on somebody's own machine,
-    # which is busy with other things too.
+    # TaskManager accepts no tasks while the load is above four times the number of processors. A box runs on a
+    # workstation, which has other load too.
     os.getloadavg = lambda: (0.0, 0.0, 0.0)
     session = _log_in(options)
     koji.pathinfo.topdir = options.topdir
@@ -281,15 +277,15 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     except SystemExit:
         _shut_down(manager)
     except koji.AuthError as error:
-        # The tasks' own sessions are gone as well: their processes end now, and the hub gets them back from the builder
-        # that is started next.
+        # The tasks' sessions are invalid too: their processes end now, and the hub gets the tasks back from the next
+        # builder that is started.
         logger.error("the hub no longer accepts the session: %s", error)
         _shut_down(manager)
         raise SystemExit(1) from error
 
 
 def _shut_down(manager: TaskManager) -> None:
-    """End the processes of all tasks and log out; a hub that does not answer does not matter then."""
+    """End the processes of all tasks and log out; ignore a hub that does not respond."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         manager.shutdown()
@@ -299,7 +295,7 @@ def _shut_down(manager: TaskManager) -> None:
 
 
 def _take_tasks(manager: TaskManager) -> None:
-    """What kojid's main loop does.
+    """Run kojid's main loop.
 
     :raises koji.AuthError: the hub no longer accepts the session
     """
@@ -319,11 +315,11 @@ def _take_tasks(manager: TaskManager) -> None:
 
 
 def rest(pids: Iterable[int], seconds: float) -> None:
-    """Sleep until the process of a task ends, at most: a task that waits for it is woken at once."""
+    """Sleep for ``seconds``, or until a task's process ends: a waiting parent wakes at once."""
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         for pid in pids:
-            with contextlib.suppress(OSError):  # it has been waited for already
+            with contextlib.suppress(OSError):  # already waited for
                 process = os.pidfd_open(pid)
                 stack.callback(os.close, process)
                 selector.register(process, selectors.EVENT_READ)
@@ -344,7 +340,7 @@ def main() -> None:
     parser.add_argument("--pause-at", default="")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it tells every open task twice a second
+    logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it logs every open task twice per second
     os.environ[CONFIG_VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     rootless.enter()
     serve(_options(arguments.configuration), pause_at=arguments.pause_at)

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""``fedpkg-container-box``: a whole service on this machine, started and stopped with one command."""
+"""``fedpkg-container-box``: all services on this machine, started and stopped with one command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
     shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
     shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
-    # Called so, files are offered for it after --, as for what rpkg hands on.
+    # With this name, completion offers files after --, as in rpkg.
     shell.add_argument("extra_args", nargs="*", metavar="COMMAND", help="run this instead of a shell (after --)")
     shell.set_defaults(run=_shell)
     repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
@@ -105,7 +105,7 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _wanted(arguments: argparse.Namespace) -> tuple[Machine, ...] | None:
-    """The builders that are asked for; None when nothing is said of them."""
+    """The requested builders; None if none are specified."""
     if arguments.builders is None and not arguments.builder and arguments.capacity is None:
         return None
     capacity = CAPACITY if arguments.capacity is None else arguments.capacity
@@ -116,7 +116,7 @@ def _wanted(arguments: argparse.Namespace) -> tuple[Machine, ...] | None:
 
 
 def _program(arguments: argparse.Namespace) -> str:
-    """How this program was called, for what to type next."""
+    """This program's name as called, for suggestions."""
     where = "" if arguments.directory == default_folder() else f" -d {shlex.quote(str(arguments.directory))}"
     return f"{sys.argv[0]}{where}"
 
@@ -133,9 +133,9 @@ def _existing(arguments: argparse.Namespace) -> Layout:
 
 
 def _running(arguments: argparse.Namespace) -> Box:
-    """The box, for what needs that it runs.
+    """The box, which must be running.
 
-    :raises FedpkgContainerError: it does not
+    :raises FedpkgContainerError: it is not
     """
     from fedpkg_container.box.box import Box
 
@@ -220,7 +220,7 @@ def _down(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run a command; the exit status."""
+    """Run a command; return status."""
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
@@ -244,7 +244,7 @@ def _complain(reason: str, solution: str, status: int) -> int:
 
 
 def main() -> None:
-    """The program's entry."""
+    """Program entry point."""
     parser = _parser()
     if "_ARGCOMPLETE" in os.environ:
         from fedpkg_container.completion.complete import complete_with_parser

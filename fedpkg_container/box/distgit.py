@@ -1,6 +1,6 @@
-"""The box's dist-git: bare repositories over HTTP, by git's own http-backend.
+"""The box's dist-git: bare repositories over HTTP, served by git's http-backend.
 
-Reading needs nobody's name, over http and https; pushing needs a client certificate, over https.
+Reading is anonymous, over http and https; pushing requires a client certificate, over https.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from fedpkg_container.box.tls import make_server, serve
 from fedpkg_container.errors import ProgramOutputError, ProgramTimeoutError, UsageError
 from fedpkg_container.process import run
 
-#: Seconds that one request to git may take.
+#: Timeout of one git request, seconds.
 TIMEOUT = 120.0
-#: Bytes of one answer of git: a box's repositories are small.
+#: Maximum bytes of a git response: a box's repositories are small.
 LARGEST_ANSWER = 512 * 1024**2
 
 _NAME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -26,10 +26,10 @@ _PATH = re.compile(r"/(?P<name>[a-z]+/[A-Za-z0-9][A-Za-z0-9._+-]*?)(\.git)?(?P<r
 
 
 def repository_path(root: Path, name: str) -> Path:
-    """Where a repository is, below the folder of all, or would be.
+    """Path of a repository, existing or not, below the root.
 
     :param name: namespace and name, ``container/hello-web``
-    :raises UsageError: it is no such name
+    :raises UsageError: the name is not valid
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -39,9 +39,9 @@ def repository_path(root: Path, name: str) -> Path:
 
 
 def create_repository(root: Path, name: str) -> Path:
-    """A bare repository that can be pushed to; made when it is not there yet.
+    """Create a bare repository that accepts pushes, unless it exists.
 
-    :raises UsageError: its name cannot be one
+    :raises UsageError: the name is not valid
     """
     path = repository_path(root, name)
     if not path.exists():
@@ -53,8 +53,8 @@ def create_repository(root: Path, name: str) -> Path:
 class GitApplication:
     """git's http-backend as a WSGI application.
 
-    :param root: the folder of the repositories
-    :param may_push: whether the requests of this server may push at all
+    :param root: directory of the repositories
+    :param may_push: whether this server accepts pushes at all
     """
 
     def __init__(self, root: Path, *, may_push: bool) -> None:
@@ -62,7 +62,7 @@ class GitApplication:
         self.may_push = may_push
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
+        """Handle a request."""
         found = _PATH.fullmatch(environ["PATH_INFO"])
         pushing = "git-receive-pack" in environ["PATH_INFO"] + environ.get("QUERY_STRING", "")
         if not found or not (self.root / f"{found['name']}.git").is_dir():

@@ -1,6 +1,6 @@
-"""What brings a box's images to everybody: the stable registry, the front end before it, and a mirror of its blobs.
+"""The servers that distribute a box's images: stable registry, its front end, and a mirror of its blobs.
 
-Clients know the front end alone, as ``127.0.0.1:PORT``; as ``localhost:PORT`` it redirects nothing.
+Clients use only the front end: as ``127.0.0.1:PORT``, or without redirects as ``localhost:PORT``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from fedpkg_container.box.services import Service
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.registry.redirects import FrontEnd, render
 
-#: The tags of Koji whose builds may be promoted: Fedora's of container updates.
+#: Koji tags whose builds may be promoted: Fedora's for container updates.
 STABLE_TAGS = "*-container-updates"
 
 
 class Distribution:
-    """The servers beyond the candidate registry.
+    """The servers besides the candidate registry.
 
-    :param layout: of a box that has them
+    :param layout: of a box with them
     """
 
     def __init__(self, layout: Layout, authority: Authority) -> None:
@@ -36,12 +36,12 @@ class Distribution:
 
     @cached_property
     def services(self) -> list[Service]:
-        """All of them, in the order in which they start."""
+        """All of them, in start order."""
         return [self.stable, self.mirror, self.front_end]
 
     @cached_property
     def stable(self) -> Service:
-        """The registry of what is promoted."""
+        """The registry of promoted images."""
         address = f"127.0.0.1:{self.places.ports.stable}"
         certificate = self.authority.issue("stable", server=True)
         ca, client = self.authority.certificate_path, self.authority.issue(registry.FRONT)
@@ -54,7 +54,7 @@ class Distribution:
 
     @cached_property
     def mirror(self) -> Service:
-        """A web server of the tree of blobs, over plain http as mirrors are."""
+        """A web server for the blob tree, over plain http as mirrors are."""
         self.places.tree.mkdir(mode=0o700, parents=True, exist_ok=True)
         port = self.places.ports.mirror
         command = nginx.command(self.places.mirror, nginx.files(self.places.tree, port))
@@ -62,16 +62,16 @@ class Distribution:
 
     @cached_property
     def front_end(self) -> Service:
-        """nginx with what ``fedpkg-container-registry redirects`` prints; only clients with a certificate may write."""
+        """nginx with the output of ``fedpkg-container-registry redirects``; writing requires a client certificate."""
         servers = registry.guard(render("nginx", self.settings), self.authority)
         command = nginx.command(self.places.front_end, servers)
         return self._registry("front-end", command, self.places.address)
 
     @cached_property
     def settings(self) -> FrontEnd:
-        """The front end's settings.
+        """Settings of the front end.
 
-        :raises UsageError: the path of the box's folder cannot be written into a configuration
+        :raises UsageError: the path of the box's directory is not valid in a configuration
         """
         certificate, ports = self.authority.issue("front-end", server=True), self.places.ports
         try:
@@ -91,9 +91,9 @@ class Distribution:
             raise UsageError(error.reason, solution="name another folder for the box with --directory") from error
 
     def site(self, importer: Path) -> configparser.ConfigParser:
-        """The file of ``fedpkg-container-registry`` for this box.
+        """``fedpkg-container-registry`` configuration for this box.
 
-        :param importer: the PEM file of the shared account that imports base images
+        :param importer: PEM file of the shared account that imports base images
         """
         places, front = self.places, self.settings
         site = configparser.ConfigParser(interpolation=None)

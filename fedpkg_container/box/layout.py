@@ -1,7 +1,4 @@
-"""The ports on loopback that a box has chosen for good.
-
-Where a box keeps what: one folder, readable by its owner alone, and the ports that it chose.
-"""
+"""Layout of a box: one directory, accessible only to its owner, and its TCP ports on loopback."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ _Self = TypeVar("_Self", bound="_Chosen")
 
 
 class _Chosen:
-    """Numbers of TCP ports by the names of what listens there: the base of the two below."""
+    """TCP ports by the names of their services: base class of the two below."""
 
     @classmethod
     def choose(cls: type[_Self], *, taken: Collection[int] = ()) -> _Self:
-        """Ports that are free now.
+        """Select free ports.
 
-        :param taken: further ones that are not free, though nobody listens there in this moment
+        :param taken: further ports that are reserved, though no process listens on them now
         """
         found: list[int] = []
         with contextlib.ExitStack() as sockets:
@@ -40,20 +37,20 @@ class _Chosen:
 
     @classmethod
     def read(cls: type[_Self], section: Mapping[str, str]) -> _Self:
-        """Ports as they were written down; one that a box of an earlier version does not have is chosen now."""
+        """Stored ports; select missing ones, for a box of an earlier version."""
         written = {name: int(port) for name, port in section.items()}
         chosen = cls.choose(taken=written.values()).all
         return cls(**{name: written.get(name, port) for name, port in chosen.items()})
 
     @property
     def all(self) -> dict[str, int]:
-        """Each port by its name."""
+        """Ports by name."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
 
 @dataclass(frozen=True)
 class Ports(_Chosen):
-    """Those that every box has."""
+    """Ports of every box."""
 
     hub: int
     registry: int
@@ -64,24 +61,24 @@ class Ports(_Chosen):
 
 @dataclass(frozen=True)
 class DistributionPorts(_Chosen):
-    """Those of what stands between the candidate registry and everybody."""
+    """Ports of the servers between the candidate registry and users."""
 
     stable: int
     mirror: int
     front_end: int
 
 
-#: The version of what a box keeps: its settings and its hub's tables.
+#: Version of a box's stored data: its settings and its hub's tables.
 FORMAT = "1"
 
-#: Users of the hub, besides one for each builder: who they are and what they may.
+#: Hub users, besides one per builder: names and permissions.
 ADMIN = "admin"
 PACKAGER = "packager"
 CONTENT_GENERATOR = "container-builder"
 
 
 def _machine(parser: configparser.ConfigParser, name: str) -> Machine:
-    """A builder; a box that was made before builders had arches says nothing of them."""
+    """A builder; boxes created before builders had architectures store none."""
     arches = parser.get(_section(name), "arches", fallback=MACHINE).split()
     return Machine(name, tuple(arches), parser.getfloat(_section(name), "capacity", fallback=CAPACITY))
 
@@ -91,16 +88,16 @@ def _section(name: str) -> str:
 
 
 def default_folder() -> Path:
-    """The folder of the box when none is named: below the XDG state directory."""
+    """The default directory of the box, below the XDG state directory."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "fedpkg-container" / "box"
 
 
 @dataclass(frozen=True)
 class DistributionPlaces:
-    """Where what is of a box's distribution: its stable registry, its front end and its mirror.
+    """Paths and addresses of a box's distribution: stable registry, front end and mirror.
 
-    :param folder: all of it
+    :param folder: its directory
     """
 
     folder: Path
@@ -118,7 +115,7 @@ class DistributionPlaces:
 
     @property
     def tree(self) -> Path:
-        """The files that the mirror serves."""
+        """Files that the mirror serves."""
         return self.folder / "tree"
 
     @property
@@ -128,50 +125,50 @@ class DistributionPlaces:
 
     @property
     def record(self) -> Path:
-        """What was promoted, when and by whom."""
+        """Log of promotions: what, when, who."""
         return self.folder / "promotions.jsonl"
 
     @property
     def switch(self) -> Path:
-        """While there is such a file, the front end redirects nothing."""
+        """While this file exists, the front end redirects nothing."""
         return self.folder / "redirects-off"
 
     @property
     def address(self) -> str:
-        """The stable registry as references name it: its front end."""
+        """The stable registry in references: its front end."""
         return f"127.0.0.1:{self.ports.front_end}"
 
     @property
     def no_cdn_address(self) -> str:
-        """The same, where nothing is redirected."""
+        """The same, without redirects."""
         return f"localhost:{self.ports.front_end}"
 
     @property
     def mirror_url(self) -> str:
-        """The mirror, at a host whose name is not the front end's: a client's credentials do not go there."""
+        """URL of the mirror, on another host name than the front end: clients send no credentials there."""
         return f"http://localhost:{self.ports.mirror}"
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Where builders may be sent when FROM names the stable registry."""
+        """Hosts that builders may use if FROM names the stable registry."""
         return (self.address, self.no_cdn_address, urlsplit(self.mirror_url).netloc)
 
     @property
     def mirror_log(self) -> Path:
-        """One line for each request that the mirror got."""
+        """Log of the mirror's requests, one per line."""
         return self.mirror / "access.log"
 
     @property
     def front_end_log(self) -> Path:
-        """One line for each request that the front end got, with where it was redirected."""
+        """Log of the front end's requests, one per line, with redirect targets."""
         return self.front_end / "access.log"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folder of a box, and where in it everything is.
+    """Directory of a box, and the paths in it.
 
-    :param distribution: None: the box has none
+    :param distribution: None if the box has none
     """
 
     folder: Path
@@ -181,10 +178,10 @@ class Layout:
 
     @classmethod
     def open(cls, folder: Path, *, builders: Sequence[Machine] | None = None) -> Layout:
-        """A box's folder; made, with its ports chosen, when it is not there yet.
+        """A box's directory; created, with ports selected, if it does not exist.
 
-        :param builders: those that a new box has; one of this machine's arch when None
-        :raises UsageError: the folder holds something else
+        :param builders: builders of a new box; None for one of this machine's architecture
+        :raises UsageError: it contains other files
         """
         folder = folder.absolute()
         settings = folder / "box.ini"
@@ -220,7 +217,7 @@ class Layout:
         return layout
 
     def with_distribution(self) -> Layout:
-        """The same box, with a stable registry, a front end and a mirror from now on.
+        """Add a stable registry, a front end and a mirror to the box.
 
         :raises UsageError: a builder has the name of one of them
         """
@@ -254,7 +251,7 @@ class Layout:
 
     @property
     def builders(self) -> tuple[str, ...]:
-        """The builders' names."""
+        """Builder names."""
         return tuple(machine.name for machine in self.machines)
 
     @property
@@ -274,12 +271,12 @@ class Layout:
 
     @property
     def hub_configuration(self) -> Path:
-        """What the site writes for its hub: ``[policy]``, as in hub.conf. It need not be there."""
+        """The site's hub configuration: ``[policy]``, as in hub.conf. Optional."""
         return self.folder / "hub" / "hub.conf"
 
     @property
     def access_log(self) -> Path:
-        """One line for each request that the hub got."""
+        """Log of the hub's requests, one per line."""
         return self.folder / "hub" / "access.log"
 
     @property
@@ -298,15 +295,15 @@ class Layout:
         return self.folder / "home"
 
     def builder(self, name: str) -> Path:
-        """What a builder keeps."""
+        """A builder's data."""
         return self.folder / "builders" / name
 
     def log(self, service: str) -> Path:
-        """What a service says."""
+        """Log of a service."""
         return self.folder / "logs" / f"{service}.log"
 
     def pid_file(self, service: str) -> Path:
-        """Which process a service is."""
+        """PID file of a service."""
         return self.folder / "run" / f"{service}.pid"
 
     @property
@@ -316,10 +313,10 @@ class Layout:
 
     @property
     def registry_address(self) -> str:
-        """The registry as references name it."""
+        """The registry as used in references."""
         return f"127.0.0.1:{self.ports.registry}"
 
     @property
     def registry_hosts(self) -> tuple[str, ...]:
-        """The box's registries, and where these send their clients: all are on loopback."""
+        """The box's registries and their redirect targets, all on loopback."""
         return (self.registry_address, *(self.distribution.hosts if self.distribution else ()))

@@ -1,4 +1,4 @@
-"""The builders that a box declares to its hub: names, arches, capacity."""
+"""The builders of a box's hub: names, architectures, capacity."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import koji
 
 from fedpkg_container.errors import UsageError
 
-#: The arch of this machine, by Koji's name.
+#: This machine's architecture, by Koji's name.
 MACHINE: str = koji.canonArch(platform.machine())
-#: How much a builder takes on at a time, unless something else is said: two arches of a build.
+#: Default capacity of a builder: two architectures of a build at a time.
 CAPACITY = 4.0
-#: Arches that Koji's distributions have or had, by the names that it gives to tasks.
+#: Architectures that Koji's distributions have or had, by the names in tasks.
 ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64", "i386", "armhfp", "ppc64")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-#: What other servers of a box are called; those of its distribution, and all.
+#: Names of other servers of a box; those of its distribution, and all.
 BEYOND = frozenset({"stable", "mirror", "front-end"})
 _TAKEN = frozenset({"hub", "registry", "registry-storage", "distgit"}) | BEYOND
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A builder, as the hub knows it.
+    """A builder in the hub.
 
-    :param arches: Koji's names of those that it gets tasks for; what it can execute is its own affair
-    :param capacity: the sum of the weights of tasks that it takes on at a time
+    :param arches: Koji's names of its task architectures; not necessarily those that it can execute
+    :param capacity: maximum sum of the weights of its simultaneous tasks
     """
 
     name: str
@@ -40,11 +40,11 @@ class Machine:
 
 
 def machines(count: int, declared: Iterable[str] = (), *, capacity: float = CAPACITY) -> tuple[Machine, ...]:
-    """The builders of a new box.
+    """Builders of a new box.
 
-    :param count: how many of this machine's own arch
+    :param count: number with this machine's architecture
     :param declared: further ones, as NAME=ARCH[,ARCH]
-    :raises UsageError: there are none, or one of them cannot be
+    :raises UsageError: there are none, or one is not valid
     """
     made = [Machine(f"builder-{number}", capacity=capacity) for number in range(1, count + 1)]
     for text in declared:
@@ -58,9 +58,9 @@ def machines(count: int, declared: Iterable[str] = (), *, capacity: float = CAPA
 
 
 def parse(text: str, *, capacity: float = CAPACITY) -> Machine:
-    """A builder, from NAME=ARCH[,ARCH].
+    """Parse NAME=ARCH[,ARCH].
 
-    :raises UsageError: the name or an arch cannot be
+    :raises UsageError: the name or an architecture is invalid
     """
     name, _, listed = text.partition("=")
     arches = [koji.canonArch(arch) for arch in listed.replace(",", " ").split()]

@@ -1,4 +1,4 @@
-"""nginx in a folder of its own: everything that it writes is there, and it belongs to whoever starts it."""
+"""nginx with all its files in a separate directory, running as the user who starts it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedpkg_container.errors import FedpkgContainerError
 
-#: What is written of each request: who, when, what, how it was answered and with how many bytes, and where it was sent.
+#: Log line per request: client, time, request, status, bytes in the response, and redirect target.
 LOG_FORMAT = '$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent "$sent_http_location"'
 
 _MAIN = """\
@@ -44,7 +44,7 @@ server {{
 
 
 def program() -> str:
-    """nginx; for those who are not root it is beside the usual path.
+    """Path of nginx, which may be outside a user's PATH.
 
     :raises FedpkgContainerError: it is not installed
     """
@@ -55,12 +55,12 @@ def program() -> str:
 
 
 def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list[str | Path]:
-    """How an nginx is started whose configuration is written into a folder.
+    """Write an nginx configuration to a directory; return the command.
 
-    :param servers: what is in ``http { }``
+    :param servers: contents of ``http { }``
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Workers of root's nginx would be somebody else, to whom the folders of a box are closed.
+    # Workers of root's nginx would run as another user, who cannot read a box's directories.
     user = f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else ""
     (folder / "servers.conf").write_text(servers)
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user, log_format=log_format))
@@ -68,7 +68,7 @@ def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list
 
 
 def files(tree: Path, port: int, *, options: str = "") -> str:
-    """A server of the files of a folder, over plain http on loopback.
+    """A server for a directory's files, over plain http on loopback.
 
     :param options: further directives
     """

@@ -1,4 +1,4 @@
-"""The box's own certificate authority: certificates for its servers on loopback and for those who log in."""
+"""The box's certificate authority: certificates for its servers on loopback and for its users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-#: How long certificates are good for.
+#: Validity period of certificates.
 LIFETIME = timedelta(days=3650)
 
 
@@ -33,9 +33,9 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class Authority:
-    """A certificate authority in a folder; made when the folder has none.
+    """A certificate authority in a directory; created if missing.
 
-    :param folder: where ``ca.pem``, its key, and the certificates are, each with its key in one PEM file
+    :param folder: directory of ``ca.pem``, its key, and the certificates, each with its key in one PEM file
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,14 +59,14 @@ class Authority:
         _write(self._key_path, _key_pem(key))
 
     def path(self, name: str) -> Path:
-        """Where the certificate of this name is."""
+        """Path of the certificate of this name."""
         return self.folder / f"{name}.pem"
 
     def issue(self, name: str, *, server: bool = False) -> Path:
-        """A certificate with its key in one PEM file; made when it is not there yet.
+        """A certificate with its key in one PEM file; created if missing.
 
-        :param name: the common name; for people and builders the name of the Koji user
-        :param server: for a server on 127.0.0.1 and localhost, rather than for somebody who logs in
+        :param name: common name; for users and builders the name of the Koji user
+        :param server: for a server on 127.0.0.1 and localhost, not for a client
         """
         path = self.path(name)
         if path.exists():
@@ -89,7 +89,7 @@ class Authority:
 
 
 def write_trust(authority: Authority, folder: Path, user: str) -> Path:
-    """Fill a directory as containers-certs.d(5) has them: the authority, and a user's certificate; the directory."""
+    """Write a containers-certs.d(5) directory: the CA certificate and a user's certificate; return the directory."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(folder / "ca.crt", authority.certificate_path.read_bytes())
     for name in ("client.cert", "client.key"):

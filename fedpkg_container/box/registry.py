@@ -1,8 +1,8 @@
-"""The box's registries: the docker-registry (distribution) program behind nginx, which lets clients write.
+"""The box's registries: docker-registry (distribution) behind nginx, which controls writing.
 
-docker-registry has one rule for reading and writing. Here it accepts connections with a certificate of the box's
-authority only, which nginx has. nginx lets every client read, and those write who have such a certificate too: other
-users of the machine reach the ports, but do not have the files.
+docker-registry has one rule for reading and writing. Here it only accepts connections with a certificate of the box's
+CA, which nginx has. nginx allows every client to read, and clients with such a certificate to write: other users of the
+machine can reach the ports, but cannot read the certificates.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ruamel.yaml import YAML
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.errors import FedpkgContainerError
 
-#: As whom nginx reaches the registry behind it.
+#: User name of nginx at the registry behind it.
 FRONT = "registry-front"
 _TLS_KEY = re.compile(r"^ *ssl_certificate_key .*;$", re.MULTILINE)
 
 
 def program() -> str:
-    """The registry's program: Debian and Fedora call it differently.
+    """Path of the registry: its name differs in Debian and Fedora.
 
     :raises FedpkgContainerError: it is not installed
     """
@@ -32,7 +32,7 @@ def program() -> str:
     raise FedpkgContainerError("program not found: docker-registry", solution="install docker-registry")
 
 
-#: Directives of nginx in ``http { }``: what ``$box_refused`` is, and whom the registry behind it believes.
+#: nginx directives in ``http { }``: value of ``$box_refused``, trusted client of the registry.
 _GUARD = """\
 map "$request_method $ssl_client_verify" $box_refused {{
     default 1;
@@ -71,28 +71,28 @@ server {{
 
 
 def guard(servers: str, authority: Authority) -> str:
-    """The configuration of an nginx before a registry, with clients without a certificate kept from writing.
+    """nginx configuration in front of a registry: writing requires a client certificate.
 
-    :param servers: what is in ``http { }``
+    :param servers: contents of ``http { }``
     """
     settings = _GUARD.format(ca=authority.certificate_path, client=authority.issue(FRONT))
     return settings + _TLS_KEY.sub(rf"\g<0>\n    {_REFUSAL}", servers)
 
 
 def front(address: str, backend: str, authority: Authority) -> str:
-    """The configuration of an nginx that is a registry's guard and nothing else."""
+    """nginx configuration that only guards a registry."""
     certificate = authority.issue("registry", server=True)
     server = _SERVER.format(address=address, backend=backend, certificate=certificate, ca=authority.certificate_path)
     return guard(server, authority)
 
 
 def write_configuration(folder: Path, address: str, certificate: Path, ca: Path) -> Path:
-    """The configuration file of a registry.
+    """Write a registry's configuration file.
 
-    :param folder: where it keeps everything; made when it is not there
+    :param folder: directory of all its files; created if missing
     :param address: host and port
-    :param certificate: a PEM file with certificate and key
-    :param ca: the authority whose certificates clients need
+    :param certificate: PEM file with certificate and key
+    :param ca: CA certificate for client certificates
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = {

@@ -1,8 +1,8 @@
-"""The box's servers as processes: started in the background, found again by their pid files, stopped in order.
+"""The box's servers as processes: started in the background, found by their PID files, stopped in order.
 
-Beside the pid file of a server that is to run lies its start file: how it is started. The supervisor restarts what has
-a start file and ended nevertheless. Stopping a server removes that file first, under the same lock under which it is
-started: what was stopped is not started again.
+A server that should run has a start file beside its PID file, with its command. The supervisor restarts servers that
+have a start file and ended nevertheless. Stopping a server removes that file first, under the lock that starting takes:
+a stopped server is not restarted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from fedpkg_container.locking import locked
 from fedpkg_container.process import process_status, start
 from fedpkg_container.text import printable
 
-#: Seconds that a service may take until it answers, and until it has ended.
+#: Timeout for a service to respond and for it to end, seconds.
 READY_TIMEOUT = 120.0
 STOP_TIMEOUT = 60.0
 
 
-#: Seconds that another process may hold the lock of a service: it starts a program meanwhile, and does not wait for it.
+#: Timeout for the lock of a service, seconds: its holder starts a program meanwhile, without waiting for it.
 LOCK_TIMEOUT = 30.0
 
 
@@ -35,12 +35,12 @@ LOCK_TIMEOUT = 30.0
 class Service:
     """One server of a box.
 
-    :param command: how it is started
-    :param ready: whether it answers; called until it does
-    :param environment: variables for it
-    :param umask: of what it makes: for its owner alone, unless others are to read it
+    :param command: its command line
+    :param ready: whether it responds; polled until true
+    :param environment: its additional variables
+    :param umask: of its files: only for its owner, unless other users must read them
     :param supervised: whether the supervisor restarts it
-    :param backend: the server behind it, which is started before it and stopped after it
+    :param backend: the server behind it, started before it and stopped after it
     """
 
     name: str
@@ -55,9 +55,9 @@ class Service:
 
     @classmethod
     def from_start_file(cls, path: Path) -> Service:
-        """The service of a start file.
+        """Load a service from a start file.
 
-        :raises OSError: it was stopped meanwhile
+        :raises OSError: it has been stopped
         """
         facts = json.loads(path.read_text())
         pid_file = path.with_suffix(".pid")
@@ -73,12 +73,12 @@ class Service:
 
     @property
     def start_file(self) -> Path:
-        """Says how it is started; there as long as it is to run."""
+        """Contains its command; exists while it should run."""
         return self.pid_file.with_suffix(".json")
 
     @property
     def last_pid(self) -> int | None:
-        """The process that it is or was; None when it was not started, or was stopped."""
+        """Its current or last process; None if it was never started, or was stopped."""
         try:
             return int(self.pid_file.read_text().split()[0])
         except (OSError, ValueError, IndexError):
@@ -86,7 +86,7 @@ class Service:
 
     @property
     def pid(self) -> int | None:
-        """Its process, when it runs."""
+        """Its process, if running."""
         try:
             number, started = map(int, self.pid_file.read_text().split())
         except (OSError, ValueError):
@@ -101,7 +101,7 @@ class Service:
             yield
 
     def start(self) -> None:
-        """Start it when it does not run; does not wait until it answers."""
+        """Start it unless it is running; do not wait for it to respond."""
         if self.backend is not None:
             self.backend.start()
         with self._locked():
@@ -117,7 +117,7 @@ class Service:
                 write_atomically(self.start_file, json.dumps(facts), mode=0o600)
 
     def restart(self) -> bool:
-        """Start it again when it ended without being stopped; whether that was so."""
+        """Start it again if it ended without being stopped; whether it had."""
         with self._locked():
             if self.pid is not None or not self.start_file.exists():
                 return False
@@ -132,9 +132,9 @@ class Service:
         write_atomically(self.pid_file, f"{process.pid} {status.started}", mode=0o600)
 
     def wait_ready(self) -> None:
-        """Wait until it answers.
+        """Wait until it responds.
 
-        :raises FedpkgContainerError: it ended, or does not answer in time; with the end of its log
+        :raises FedpkgContainerError: it ended or timed out; includes the end of its log
         """
         if self.backend is not None:
             self.backend.wait_ready()
@@ -150,7 +150,7 @@ class Service:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it with SIGTERM, and with SIGKILL when it does not end in time."""
+        """Stop it with SIGTERM, or SIGKILL if that times out."""
         self.ask_to_stop()
         deadline = time.monotonic() + STOP_TIMEOUT
         while (pid := self.pid) is not None:
@@ -164,13 +164,13 @@ class Service:
             self.backend.stop()
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM, and do not wait."""
+        """Send SIGTERM without waiting."""
         self.release()
         pid = self.pid
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
 
     def release(self) -> None:
-        """Have the supervisor leave it alone, however it ends, until it is started the next time."""
+        """Make the supervisor ignore it, however it ends, until its next start."""
         with self._locked():
             self.start_file.unlink(missing_ok=True)

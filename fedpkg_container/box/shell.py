@@ -1,4 +1,4 @@
-"""A shell in which our programs, koji, git, skopeo and podman are set up for a box, with a HOME of its own."""
+"""A shell with our programs, koji, git, skopeo and podman configured for a box, and with a separate HOME."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fedpkg_container.process import run
 
 
 def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
-    """The environment of the shell; its HOME is written anew.
+    """Environment of the shell; writes its HOME again.
 
-    :param user: as whom koji and fedpkg log in, and git pushes
+    :param user: user name for koji and fedpkg logins and git pushes
     """
     home = box.layout.home if user == PACKAGER else box.layout.folder / f"home-{user}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _write_fedpkg(box: Box, home: Path) -> None:
 
 
 def _write_git(box: Box, home: Path, user: str) -> None:
-    """The person's own settings, and how to reach the box's dist-git."""
+    """Write the user's git settings and access to the box's dist-git."""
     own = Path.home() / ".gitconfig"
     certificate = box.credentials(user)
     _write(
@@ -107,7 +107,7 @@ def _write_git(box: Box, home: Path, user: str) -> None:
 
 
 def _write_containers(box: Box, home: Path, user: str) -> None:
-    """The registries' authority and the user's certificate, where skopeo and podman look for them."""
+    """Write CA and user certificates of the registries for skopeo and podman."""
     beyond = box.layout.distribution
     addresses = [box.layout.registry_address, *((beyond.address, beyond.no_cdn_address) if beyond else ())]
     for address in addresses:
@@ -115,8 +115,8 @@ def _write_containers(box: Box, home: Path, user: str) -> None:
 
 
 def _write_bashrc(home: Path) -> None:
-    """Completion in bash, and a prompt that says where one is; what a person has written there stays."""
+    """Write bash completion and a prompt that names the box; keep the user's own lines."""
     if not (home / ".bashrc").exists():
-        # Not in the folder where the shell starts: Python would look for modules there.
+        # Not in the shell's start directory: Python would look for modules there.
         command = f"cd / && {shlex.quote(sys.executable)} -m fedpkg_container.completion bash"
         _write(home / ".bashrc", f'eval "$({command})"\nPS1="(box) $PS1"\n')

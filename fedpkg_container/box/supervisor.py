@@ -1,4 +1,4 @@
-"""Restarts the servers and builders of a box that end without being stopped, as systemd does on a site."""
+"""Restarts a box's servers and builders that end without being stopped, as systemd does on a site."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from fedpkg_container.process import kill_all, process_ids, process_status
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at the services.
+#: Seconds between two checks of the services.
 INTERVAL = 1.0
-#: Seconds before a second restart and at most before a further one; it doubles. A service that ran for that long is
-#: restarted at once.
+#: Seconds before a second restart, and the maximum for further ones; doubled each time. A service that ran at least
+#: the maximum is restarted at once.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Seconds that the processes which a service started may take to end after it: the tasks of a builder clean up.
+#: Timeout for processes left by an ended service, seconds: a builder's tasks clean up.
 LEFT_TIMEOUT = 30.0
-#: Seconds after which a supervisor ends that no pid file names: the file is written just after the start, and is gone
-#: when the box was deleted.
+#: Seconds after which a supervisor ends that no PID file names: the file is written just after the start, and is
+#: removed with the box.
 ORPHANED = 30.0
 
 
 @dataclass
 class _Watched:
-    """What is remembered of a service.
+    """State of a service.
 
-    :param started: when it was restarted; by the clock, as ``ended`` is
-    :param ended: when it was found to have ended
+    :param started: time of its restart; by the same clock as ``ended``
+    :param ended: when its end was detected
     :param pause: seconds between its end and its restart
     """
 
@@ -46,9 +46,9 @@ class _Watched:
 
 
 class Supervisor:
-    """Looks at the services whose start files are in a directory.
+    """Watches the services with start files in a directory.
 
-    :param directory: of start files and pid files
+    :param directory: of start files and PID files
     """
 
     def __init__(self, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,14 +57,14 @@ class Supervisor:
         self._watched: dict[str, _Watched] = {}
 
     def look(self) -> None:
-        """Restart what has ended and whose time has come."""
+        """Restart ended services whose pause is over."""
         _reap()
         for path in sorted(self._directory.glob("*.json")):
             try:
                 service = Service.from_start_file(path)
                 self._look_at(service, self._watched.setdefault(service.name, _Watched()))
             except FileNotFoundError:
-                continue  # it was stopped meanwhile
+                continue  # stopped meanwhile
             except (FedpkgContainerError, OSError, ValueError, KeyError) as error:
                 logger.error("%s cannot be started: %s", path.stem, error)
 
@@ -93,7 +93,7 @@ class Supervisor:
 
 
 def _processes_of(service: Service) -> list[int]:
-    """The processes that are left of a service: it was the leader of their session."""
+    """Remaining processes of a service: it was the leader of their session."""
     leader = service.last_pid
     found = []
     for pid in process_ids() if leader is not None else ():
@@ -104,19 +104,19 @@ def _processes_of(service: Service) -> list[int]:
 
 
 def _reap() -> None:
-    """Wait for the services that this process restarted and that have ended."""
+    """Wait for ended services that this process restarted."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def main() -> None:
-    """Supervise until SIGTERM, or until the pid file no longer names this process."""
+    """Supervise until SIGTERM, or until the PID file no longer names this process."""
     parser = argparse.ArgumentParser(description="Restarts what ends in a box")
     parser.add_argument("pid_file", type=Path)
     pid_file: Path = parser.parse_args().pid_file
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # A service that is being restarted gets its pid file: a signal ends the loop, and nothing within it.
+    # A restart must finish, to write the PID file: signals end only the loop.
     reader, writer = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writer, b"x") and None)

@@ -1,4 +1,4 @@
-"""The box's own servers, the hub and dist-git: made, over TLS where they know clients by certificates, and run.
+"""The box's own servers, hub and dist-git: create them, over TLS if clients have certificates, and run them.
 
 In cheroot the accepting thread does the TLS handshake, and a worker waits for the first bytes of a connection. Here a
 connection waits in the selector until it has data, and the handshake is done in steps that never wait for the client:
@@ -27,27 +27,27 @@ from cheroot.wsgi import Server
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at the clients.
+#: Seconds between two checks of the clients.
 WATCH_INTERVAL = 0.5
-#: Seconds that a client may take for the TLS handshake and until its first request.
+#: Timeout of the TLS handshake until the first request, seconds.
 HANDSHAKE_TIMEOUT = 30.0
-#: Seconds that a connection may be idle, between requests and within one.
+#: Timeout of an idle connection, between and within requests, seconds.
 TIMEOUT = 60
-#: Seconds that a client may take to send a request and to receive the answer.
+#: Timeout for sending a request and receiving the response, seconds.
 REQUEST_TIMEOUT = 900.0
-#: Seconds that a client may take to send the head of a request.
+#: Timeout for sending the head of a request, seconds.
 HEAD_TIMEOUT = 30.0
 #: Worker threads; each keeps one connection to the hub's database.
 THREADS = 24
-#: Connections that wait in the selector: idle ones, and those that have sent nothing yet.
+#: Maximum number of connections in the selector: idle or without data yet.
 CONNECTIONS = 400
-#: The largest head of a request, and body where a server does not say otherwise, bytes.
+#: Maximum size of a request's head, and default for its body, bytes.
 LARGEST_HEAD = 64 * 1024
 LARGEST_BODY = 64 * 1024 * 1024
 
 
 class _Request(HTTPRequest):
-    """A request of which the connection knows whether its head has arrived."""
+    """A request that records whether its head has arrived."""
 
     def parse_request(self) -> None:
         """Read the head."""
@@ -62,18 +62,18 @@ class _Connection(HTTPConnection):
 
     def __init__(self, server: Any, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(server, sock, *arguments, **options)
-        #: Since when the server waits for the client, and how long it does; None: between requests.
+        #: Start of the wait for the client, and its timeout; None: between requests.
         self.since: float | None = time.monotonic()
         self.limit = HANDSHAKE_TIMEOUT
         self._secure = not isinstance(sock, ssl.SSLSocket)
         server.watched.add(self)
 
     def communicate(self) -> bool:
-        """Serve one request, or continue the handshake; whether the connection stays open."""
+        """Serve one request or continue the handshake; whether the connection stays open."""
         if not self._secure:
             return self._shake_hands()
         if not self._has_data():
-            # cheroot gives new connections to a worker at once: this one waits in the selector instead.
+            # cheroot passes new connections to a worker at once: this one waits in the selector instead.
             return self._may_wait()
         self.since, self.limit = time.monotonic(), HEAD_TIMEOUT
         try:
@@ -87,7 +87,7 @@ class _Connection(HTTPConnection):
         super().close()
 
     def expired(self, now: float) -> bool:
-        """Whether the client takes too long."""
+        """Whether the client has timed out."""
         since = self.since
         return since is not None and now - since > self.limit
 
@@ -102,7 +102,7 @@ class _Connection(HTTPConnection):
         return bool(readable.poll(0))
 
     def _shake_hands(self) -> bool:
-        """Do as much of the handshake as the client has sent for."""
+        """Continue the handshake as far as received data allows."""
         self.socket.settimeout(0)
         try:
             self.socket.do_handshake()
@@ -121,7 +121,7 @@ class _Adapter(BuiltinSSLAdapter):
     """Leaves the handshake to the connection."""
 
     def wrap(self, sock: socket.socket) -> Any:
-        """The socket, on which the handshake has not begun."""
+        """The socket, before its handshake."""
         try:
             return self.context.wrap_socket(sock, do_handshake_on_connect=False, server_side=True), {}
         except OSError as error:
@@ -129,7 +129,7 @@ class _Adapter(BuiltinSSLAdapter):
 
 
 class _Server(Server):
-    """A server that closes the connections of clients that take too long."""
+    """A server that closes connections of clients that time out."""
 
     ConnectionClass = _Connection
     max_request_header_size = LARGEST_HEAD
@@ -149,7 +149,7 @@ class _Server(Server):
             time.sleep(WATCH_INTERVAL)
             now = time.monotonic()
             for connection in [each for each in self.watched.copy() if each.expired(now)]:
-                # Not SSLSocket's own shutdown: a worker may be reading. It, or the selector, finds the end.
+                # Not SSLSocket's own shutdown: a worker may be reading. It, or the selector, detects the end.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(connection.socket, socket.SHUT_RDWR)
 
@@ -162,11 +162,11 @@ def make_server(
     ca: Path | None = None,
     largest_body: int = LARGEST_BODY,
 ) -> Server:
-    """A server on loopback; with a certificate over TLS: it asks clients for theirs, and works without one.
+    """A server on loopback; with a certificate over TLS, where client certificates are optional.
 
-    :param certificate: a PEM file with certificate and key
-    :param ca: the authority that signed the clients' certificates
-    :param largest_body: bytes of a request's body; more is refused
+    :param certificate: PEM file with certificate and key
+    :param ca: CA certificate of client certificates
+    :param largest_body: maximum size of a request's body, bytes
     """
     server = _Server(address, application, numthreads=THREADS, request_queue_size=64, timeout=TIMEOUT)
     server.max_request_body_size = largest_body
