@@ -1,4 +1,4 @@
-"""Something to build: RPMs and a base image made of this machine's own programs, and a container that uses them.
+"""Demonstration content: RPMs and a base image made of this machine's programs, and a container that uses them.
 
-Nothing is downloaded. What it makes is real where it matters: RPMs with a database that rpm and dnf read.
+Nothing is downloaded. The content is real where required: the RPMs have a database that rpm and dnf read.
 """

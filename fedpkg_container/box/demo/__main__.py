@@ -1,4 +1,4 @@
-"""The demonstration: from nothing to an image that runs, one step after the other. ``make demo`` runs it."""
+"""Demonstration: from an empty box to a running image, step by step. ``make demo`` runs it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
 from fedpkg_container.registry.skopeo import Access, Registry
 
-#: Seconds for one command of the demonstration.
+#: Timeout of a demonstration command, seconds.
 COMMAND_TIMEOUT = 900
 HERE = Path(__file__).parent
 PAGE = "<!DOCTYPE html>\n<title>hello-web</title>\n<h1>Hello from a container that Koji built</h1>\n"
 
 
 class _StepFailedError(Exception):
-    """A step of the demonstration failed; its output has been shown."""
+    """A step of the demonstration failed; its output was printed."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"exit status {status}")
@@ -41,8 +41,8 @@ class _StepFailedError(Exception):
 class Demo:
     """The steps, in one box.
 
-    :param folder: where the box and the work are
-    :param foreign_base: pull spec of a base image to use instead of making one; empty to make one
+    :param folder: directory for box and work
+    :param foreign_base: pull spec of an existing base image; empty to make one
     """
 
     def __init__(self, folder: Path, foreign_base: str) -> None:
@@ -53,10 +53,10 @@ class Demo:
         self.environment: Mapping[str, str] = {}
 
     def run(self) -> None:
-        """Every step.
+        """Run every step.
 
         :raises _StepFailedError: a command failed
-        :raises FedpkgContainerError: something else did
+        :raises FedpkgContainerError: another error
         """
         self.say("start a box: Koji hub, builder, registries, dist-git, front end and mirror, all on loopback")
         self.box.up()
@@ -80,9 +80,9 @@ class Demo:
         print(f"\n{bold}==> {text}{normal}", flush=True)
 
     def shell(self, command: str, *, cwd: Path | None = None, user: str = PACKAGER) -> None:
-        """Run a command as a user of the box, and print it first.
+        """Print a command, then run it as a user of the box.
 
-        :param user: as whom koji logs in
+        :param user: user name for koji logins
         """
         print(f"{'' if user == PACKAGER else f'({user}) '}$ {command}", flush=True)
         variables = self.environment if user == PACKAGER else environment(self.box, user=user)
@@ -110,7 +110,7 @@ class Demo:
         return reference
 
     def publish_base(self, rpms: list[Path]) -> str:
-        """Make the base image; its pull spec."""
+        """Pull spec of a new base image."""
         self.say("make a base image of these RPMs, push it, and record it as a Koji build")
         release = str(int(time.time()))
         reference = base.publish(self.box, rpms, release=release)
@@ -118,7 +118,7 @@ class Demo:
         return reference
 
     def make_repository(self, reference: str) -> None:
-        """container/hello-web in dist-git, with a Dockerfile on top of the base image."""
+        """Create container/hello-web in dist-git, with a Dockerfile using the base."""
         self.say("create container/hello-web in dist-git")
         bare = self.box.create_repository("container/hello-web")
         dockerfile = (HERE / "hello-web" / "Dockerfile").read_text().replace("@BASE@", reference)
@@ -133,7 +133,7 @@ class Demo:
                 run([*git, "push", "--quiet", bare, "HEAD:rawhide"], env=self.environment, timeout=60)
 
     def show_record(self) -> None:
-        """What Koji keeps of the newest build."""
+        """Print Koji's newest build record."""
         self.say("what Koji recorded")
         build = self.newest_build()
         image = build["extra"]["image"]
@@ -158,7 +158,7 @@ class Demo:
         return found
 
     def promote(self) -> None:
-        """Bring the build to the stable registry, and its layers to the mirror."""
+        """Promote a build to the stable registry, its layers to the mirror."""
         nvr = shlex.quote(self.newest_build()["nvr"])
         self.say("it was tested: release engineers tag such builds, and only these are promoted")
         self.shell(f"koji tag-build --wait {site.STABLE_TAG} {nvr}", user=ADMIN)
@@ -167,9 +167,9 @@ class Demo:
         self.shell("fedpkg-container-registry mirror")
 
     def run_image(self) -> None:
-        """Pull what was promoted into an empty store, run it, and fetch its page; the layers must come from the mirror.
+        """Pull the promoted image into an empty store, run it, and fetch its page; layers must come from the mirror.
 
-        :raises FedpkgContainerError: something is not as it must be
+        :raises FedpkgContainerError: a result is not as expected
         """
         beyond = self.box.layout.distribution
         assert beyond is not None
@@ -193,7 +193,7 @@ class Demo:
 
     @staticmethod
     def layers(image: ImageReference, certificates: Path) -> list[str]:
-        """The digests of the layers of an image that has one arch."""
+        """Layer digests of a single-architecture image."""
         with Registry(Access(certificates)).repository(image) as repository:
             (member,) = repository.manifest(image.tag).manifests
             _, *layers = repository.manifest(member.digest).blobs
@@ -201,7 +201,7 @@ class Demo:
 
 
 def what_is_kept(folder: Path) -> str:
-    """What to do with the box of a demonstration, once it has been stopped."""
+    """How to use the stopped box of a demonstration, for printing."""
     box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(folder))}"
     return (
         f"\nIts box is kept in {folder}, and does not run now.\n"
@@ -213,7 +213,7 @@ def what_is_kept(folder: Path) -> str:
 
 
 def main() -> None:
-    """Run the demonstration, and stop the box at its end."""
+    """Run the demonstration, then stop the box."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary folder)")
     parser.add_argument("--base", default="", help="pull spec of the base image to use")

@@ -1,4 +1,4 @@
-"""A small base image that Fedora's tools understand: a shell, rpm, and where wanted dnf, installed from RPMs."""
+"""A small base image that Fedora's tools support: a shell, rpm, and optionally dnf, installed from RPMs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from fedpkg_container.process import run
 
 COMPONENT = "demo-base-container"
 IMAGE = "demo-base"
-#: The defaults of dnf 5.
+#: Defaults of dnf 5.
 _DNF5_DATA = Path("/usr/share/dnf5")
 _DATABASE = "/usr/lib/sysimage/rpm"
-#: Commands of busybox that the image has under their own names.
+#: busybox commands that the image has under their own names.
 _APPLETS = frozenset(
     "cat cp cut date echo env find grep gzip head hostname httpd id ln ls mkdir mktemp mv ps readlink rm rmdir sed"
     " sleep sort stat tail tar touch tr true uname vi wc wget xargs".split()
@@ -42,9 +42,9 @@ PLATFORM_ID="platform:demo1"
 
 
 def packages(*, dnf: bool) -> list[Package]:
-    """The RPMs of the base image.
+    """RPMs of the base image.
 
-    :param dnf: include dnf, and for dnf 4 the Python that it runs on
+    :param dnf: include dnf, and for dnf 4 its Python
     """
     shell = {rpms.program("dash"), rpms.program("busybox")}
     rpm = {rpms.program("rpm"), rpms.program("rpmkeys")}
@@ -116,7 +116,7 @@ def _dnf_files() -> dict[str, str]:
 
 
 def install(rpms: list[Path], root: Path) -> None:
-    """Install RPMs into a folder; nothing of them is run."""
+    """Install RPMs into a directory, running no scripts."""
     options = ["--root", str(root), "--dbpath", _DATABASE, "--nodeps", "--noscripts", "--nosignature"]
     (root / _DATABASE.lstrip("/")).mkdir(parents=True)
     run(["rpm", *options, "--install", *rpms], timeout=600)
@@ -125,7 +125,7 @@ def install(rpms: list[Path], root: Path) -> None:
 
 
 def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1") -> str:
-    """Make the base image of these RPMs, and bring it into Koji and the registry; its pull spec by tag."""
+    """Build the base image of these RPMs, add it to Koji and the registry; return its pull spec by tag."""
     account = read_builder_config(box.layout.builder(box.layout.builders[0]) / "builder_containerbuild.conf")
     nvr = NVR(COMPONENT, version, release)
     session = box.session(CONTENT_GENERATOR)
@@ -146,7 +146,7 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
 
 
 def _archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
-    """The base image in a file."""
+    """Archive of a base image."""
     context = engine.folder / "context"
     install(rpms, _rootfs(context))
     labels = {"com.redhat.component": nvr.name, "name": IMAGE, "version": nvr.version, "release": nvr.release,
@@ -177,5 +177,5 @@ def _rootfs(context: Path) -> Path:
 
 
 def host_system() -> str:
-    """What the base image was made of, for people."""
+    """Source of the base image, for display."""
     return f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'this machine')}"

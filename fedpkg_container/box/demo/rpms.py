@@ -13,7 +13,7 @@ from pathlib import Path
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 
-#: Folders of this machine that are links into /usr on a merged system.
+#: Directories that are links into /usr on a merged system.
 _MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 TIMEOUT = 600.0
 
@@ -44,11 +44,11 @@ tar -xf '{archive}' -C %{{buildroot}}
 
 @dataclass(frozen=True)
 class Package:
-    """What goes into an RPM.
+    """Contents of an RPM.
 
-    :param copies: files of this machine, which keep their place
-    :param contents: paths → text; ending in ``/`` an empty folder
-    :param links: paths → what they lead to
+    :param copies: files of this machine, at the same paths
+    :param contents: paths → text; ending in ``/`` an empty directory
+    :param links: paths → targets
     """
 
     name: str
@@ -61,9 +61,9 @@ class Package:
     requires: tuple[str, ...] = ()
 
     def build(self, folder: Path) -> Path:
-        """Build it; the path of the RPM.
+        """Build it; return the RPM's path.
 
-        :param folder: where rpmbuild works, and where RPMs are gathered
+        :param folder: directory of rpmbuild, and of all RPMs
         """
         tree = folder / "trees" / self.name
         shutil.rmtree(tree, ignore_errors=True)
@@ -86,7 +86,7 @@ class Package:
                 files="\n".join(_listed(tree)),
             )
         )
-        topdir = ["--define", f"_topdir {folder}/rpmbuild"]  # in the spec it would come too late for the build root
+        topdir = ["--define", f"_topdir {folder}/rpmbuild"]  # in the spec it would be too late for the build root
         run(["rpmbuild", "-bb", "--quiet", *topdir, spec], timeout=TIMEOUT)
         built = next((folder / "rpmbuild" / "RPMS").rglob(f"{self.name}-{self.version}-{self.release}.*.rpm"))
         shutil.rmtree(tree)
@@ -117,7 +117,7 @@ def _merged(path: Path) -> Path:
 
 
 def _copy(source: Path, tree: Path) -> None:
-    """Copy a file, and when it is a link, the link and what it leads to."""
+    """Copy a file; for a link, both the link and its target."""
     target = tree / _merged(source).relative_to("/")
     if target.exists() or target.is_symlink():
         return
@@ -131,7 +131,7 @@ def _copy(source: Path, tree: Path) -> None:
 
 
 def _listed(tree: Path) -> Iterable[str]:
-    """Lines of %files: every file and link, and the folders that hold nothing."""
+    """Lines of %files: every file and link, and empty directories."""
     for folder, names, files in os.walk(tree):
         path = Path(folder)
         for name in [*files, *(each for each in names if (path / each).is_symlink())]:
@@ -144,7 +144,7 @@ _LIBRARY = re.compile(r"(?:=>\s+)?(/\S+)\s+\(0x")
 
 
 def program(name: str) -> Path:
-    """Where a program is.
+    """Path of a program.
 
     :raises FedpkgContainerError: it is not installed
     """
@@ -155,7 +155,7 @@ def program(name: str) -> Path:
 
 
 def libraries(files: Iterable[Path]) -> set[Path]:
-    """The shared libraries that programs and libraries are linked with, as the loader names them."""
+    """Shared libraries that programs and libraries are linked with, as resolved by the loader."""
     found: set[Path] = set()
     for path in files:
         listed = run(["ldd", path], timeout=60, check=False).text
@@ -164,29 +164,29 @@ def libraries(files: Iterable[Path]) -> set[Path]:
 
 
 def below(folder: Path) -> set[Path]:
-    """The files of a directory and of those below it."""
+    """Files in a directory, recursively."""
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
 def is_dnf5() -> bool:
-    """Whether the system's ``dnf`` is dnf 5, which is not a Python program; on Fedora it is since version 41."""
+    """Whether the system's ``dnf`` is dnf 5, which is not a Python program; true since Fedora 41."""
     return program("dnf").resolve().name == "dnf5"
 
 
 def system_python() -> Path:
-    """The interpreter that the system's dnf 4 runs on."""
+    """Interpreter of the system's dnf 4."""
     first = program("dnf").resolve().read_text(errors="replace").splitlines()[0]
     return Path(first.removeprefix("#!").split()[0])
 
 
-#: Parts of Python's library that are for people who write programs.
+#: Parts of Python's library that are only for development.
 _LEFT_OUT = frozenset(
     "test tests idlelib lib2to3 tkinter turtledemo ensurepip pydoc_data site-packages dist-packages __pycache__".split()
 )
 
 
 def python_files() -> set[Path]:
-    """The system Python's own modules."""
+    """Modules of the system Python."""
     script = "import os; print(os.path.dirname(os.__file__))"
     root = Path(run([system_python(), "-c", script], timeout=60).text.strip())
     return {path for path in root.rglob("*") if path.is_file() and not _left_out(path.relative_to(root))}
@@ -197,7 +197,7 @@ def _left_out(path: Path) -> bool:
 
 
 def modules(*names: str) -> set[Path]:
-    """The files of modules of the system's Python."""
+    """Files of modules of the system's Python."""
     script = "import importlib.util as u, sys\nfor n in sys.argv[1:]: print(u.find_spec(n).origin)"
     origins = run([system_python(), "-c", script, *names], timeout=60).text.split()
     found: set[Path] = set()

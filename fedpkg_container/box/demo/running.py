@@ -1,4 +1,4 @@
-"""Running an image as its user would: pulled into a store that holds nothing else."""
+"""Runs an image as its user would: pulled into an empty store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run, run_in_background
 from fedpkg_container.text import printable
 
-#: Seconds until the page must have come.
+#: Timeout of fetching the page, seconds.
 TIMEOUT = 60.0
 
 
@@ -28,8 +28,8 @@ def fetch_page(specification: str, *, certificates: Path) -> str:
     """Run an image that serves HTTP on ``$PORT`` with its own command, and fetch its first page.
 
     :param specification: pull spec
-    :param certificates: with the authority of the registry
-    :raises FedpkgContainerError: no page came in time
+    :param certificates: directory with the registry's CA
+    :raises FedpkgContainerError: no response in time
     """
     with tempfile.TemporaryDirectory(prefix="run-image-") as name:
         workspaces = Workspaces(Path(name))
@@ -44,7 +44,7 @@ def fetch_page(specification: str, *, certificates: Path) -> str:
 def _started(
     specification: str, workspace: Workspace, certificates: Path, isolation: Isolation
 ) -> Iterator[tuple[int, Callable[[], None]]]:
-    """Run an image; its port, and a function that raises when it has ended."""
+    """Run an image; yield its port, and a function that raises if it ended."""
     folder = workspace.folder
     limits = folder / "containers.conf"
     limits.write_text(containers_conf())
@@ -68,9 +68,9 @@ def _started(
 
 
 def _get(url: str, check: Callable[[], None]) -> str:
-    """Fetch a page as soon as its server answers.
+    """Fetch a page as soon as its server responds.
 
-    :param check: raises when the server has ended
+    :param check: raises if the server has ended
     """
     deadline = time.monotonic() + TIMEOUT
     while True:

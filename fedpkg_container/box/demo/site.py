@@ -1,4 +1,4 @@
-"""Tags, targets, packages and a repository, so that there is something to build on."""
+"""Tags, targets, packages and a repository, as required for builds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from fedpkg_container.errors import FedpkgContainerError
 BRANCH = "rawhide"
 BUILD_TAG = f"{BRANCH}-container-build"
 DEST_TAG = f"{BRANCH}-container-candidate"
-#: Where builds go that were tested.
+#: Tag of tested builds.
 STABLE_TAG = f"{BRANCH}-container-updates"
 TARGET = f"{BRANCH}-container-candidate"
-#: Seconds for making the repository.
+#: Timeout of creating the repository, seconds.
 REPO_TIMEOUT = 300.0
 
 
 def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE,)) -> None:
-    """The tags and the target of the branch, and packages listed for building; nothing happens when they are there.
+    """Create missing tags and target of the branch, and list packages in the destination tag.
 
     :param arches: of a new build tag, by Koji's names
     """
@@ -38,7 +38,7 @@ def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE
 
 
 def create_stable_tag(session: Any, *packages: str) -> None:
-    """The tag of builds that were tested, and packages listed in it; nothing happens when they are there."""
+    """Create the tag of tested builds if missing, and list packages in it."""
     if session.getTag(STABLE_TAG) is None:
         session.createTag(STABLE_TAG)
     for name in packages:
@@ -46,7 +46,7 @@ def create_stable_tag(session: Any, *packages: str) -> None:
 
 
 def import_rpms(session: Any, rpms: list[Path]) -> None:
-    """Bring RPMs into Koji, each as a build of its own in the build tag; those that are there are passed over."""
+    """Import RPMs into Koji, each as a separate build in the build tag; skip existing ones."""
     for path in rpms:
         header = koji.get_header_fields(str(path), ["name", "version", "release", "epoch"])
         nvr = "{name}-{version}-{release}".format(**header)
@@ -61,9 +61,9 @@ def import_rpms(session: Any, rpms: list[Path]) -> None:
 
 
 def regenerate(session: Any) -> None:
-    """Have a builder make the build tag's repository anew.
+    """Have a builder regenerate the build tag's repository.
 
-    :raises FedpkgContainerError: it did not succeed in time
+    :raises FedpkgContainerError: it failed or timed out
     """
     task_id = session.newRepo(BUILD_TAG)
     deadline = time.monotonic() + REPO_TIMEOUT
