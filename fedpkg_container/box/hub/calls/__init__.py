@@ -1,4 +1,4 @@
-"""The hub's calls, one subject a module; importing a module registers its calls."""
+"""The hub's calls by subject; importing a module registers its calls."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ _SUBJECTS = (
 
 
 def load() -> None:
-    """Register every call."""
+    """Register all calls."""
     for subject in _SUBJECTS:
         importlib.import_module(f"{__name__}.{subject}")

@@ -1,4 +1,4 @@
-"""Builds: making, reading, canceling, numbering."""
+"""Builds: create, query, cancel, number."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _BUILDS = (
 
 
 def build_row(build: Any) -> Row | None:
-    """A build by id, NVR, or a dictionary with name, version and release; as the hub shows it."""
+    """Build by ID, NVR, or a dictionary with name, version and release, as the hub returns it."""
     if isinstance(build, int):
         row = database().one(f"{_BUILDS} WHERE builds.id = ?", build)
         return row and _shown(row)
@@ -101,9 +101,9 @@ def _shown(row: Row) -> Row:
 
 
 def new_build(data: Row) -> int:
-    """A new build, or one that failed or was canceled, taken up again; nothing changes when its task asks twice.
+    """Create a build, or reuse a failed or canceled one; repeated calls of its task change nothing.
 
-    :param data: name, version, release, epoch, and where known state (else complete), owner, task_id, cg_id, source,
+    :param data: name, version, release, epoch; optional state (default complete), owner, task_id, cg_id, source,
         extra, times
     """
     for key in ("version", "release", "epoch"):
@@ -188,7 +188,7 @@ def list_builds(
 
 
 def _id_of(table: str, info: Any) -> int | None:
-    """The id of a row that need not exist: 0 is nobody's."""
+    """ID of a row that may be missing; 0 if it is."""
     if info is None or isinstance(info, int):
         return info
     row = find(table, info)
@@ -205,7 +205,7 @@ def build_types(build_id: int) -> list[str]:
 
 
 def add_type(build_id: int, btype: str) -> None:
-    """Say that a build is of a type."""
+    """Add a type to a build."""
     database().execute("INSERT OR IGNORE INTO build_types VALUES (?, ?)", build_id, btype)
 
 
@@ -226,7 +226,7 @@ def create_empty_build(
     owner: UserLookup | None = None,
     draft: bool = False,
 ) -> int:
-    """A complete build with nothing in it yet."""
+    """Create a complete, empty build."""
     require_permission("admin")
     data = {"name": name, "version": version, "release": release, "epoch": epoch, "state": COMPLETE}
     return new_build({**data, "owner": users.known_user(owner)["id"] if owner else None})
@@ -234,9 +234,9 @@ def create_empty_build(
 
 @call("getAverageBuildDuration", used_by="the client")
 def get_average_build_duration(package: Lookup, age: int | None = None) -> float | None:
-    """The mean seconds from start to end of the complete builds of a package that a task made.
+    """Mean duration in seconds, from start to end, of a package's complete builds made by tasks.
 
-    :param age: months that are looked back
+    :param age: months to look back
     """
     row = find("packages", package)
     if row is None:
@@ -253,7 +253,7 @@ def get_average_build_duration(package: Lookup, age: int | None = None) -> float
 
 @call("getNextRelease", used_by="the builder plugin")
 def get_next_release(build_info: BuildFields, incr: int = 1) -> str:
-    """The release after that of the newest build of this name and version."""
+    """Release that follows the newest build of this name and version."""
     newest = database().value(
         "SELECT release FROM builds JOIN packages ON packages.id = package_id WHERE packages.name = ? AND version = ?"
         " AND state IN (?, ?, ?) ORDER BY builds.id DESC LIMIT 1",
@@ -274,7 +274,7 @@ def get_next_release(build_info: BuildFields, incr: int = 1) -> str:
 
 @call("getBuildLogs", used_by="koji download-logs --nvr")
 def get_build_logs(build: BuildLookup) -> list[Row]:
-    """The logs that were imported with a build."""
+    """Logs imported with a build."""
     folder = Path(koji.pathinfo.build_logs(known_build(build)))
     logs = []
     for path in sorted(folder.rglob("*")):

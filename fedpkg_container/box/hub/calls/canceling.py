@@ -17,7 +17,7 @@ from fedpkg_container.box.hub.parameters import BuildLookup
 
 
 def _cancel(task_id: int, *, recurse: bool = True) -> None:
-    """Cancel a task that has not ended, the build that it owns, and what is below it."""
+    """Cancel an unfinished task, its build and its descendants."""
     row = task_row(task_id)
     if row["state"] in ENDED:
         return
@@ -29,13 +29,13 @@ def _cancel(task_id: int, *, recurse: bool = True) -> None:
 
 
 def _cancel_children(task_id: int) -> None:
-    """Cancel everything below a task."""
+    """Cancel all tasks below a task."""
     for child in database().all("SELECT id FROM tasks WHERE parent = ?", task_id):
         _cancel(child["id"])
 
 
 def _cancel_group(task_id: int) -> None:
-    """Cancel the whole tree that a task belongs to."""
+    """Cancel a task's whole tree."""
     row = task_row(task_id)
     while row["parent"] is not None:
         row = task_row(row["parent"])
@@ -57,14 +57,14 @@ def _assert_may_cancel(task_id: int) -> None:
 
 @call("cancelTask", used_by="the client; koji cancel")
 def cancel_task(task_id: int, recurse: bool = True) -> None:
-    """Cancel a task, by its owner, its host or an admin; nothing happens to one that has ended."""
+    """Cancel a task, as its owner, its host or an admin; ignore an ended one."""
     _assert_may_cancel(task_id)
     _cancel(task_id, recurse=recurse)
 
 
 @call("cancelTaskChildren", used_by="the builder plugin; koji.tasks")
 def cancel_task_children(task_id: int) -> None:
-    """Cancel what is below a task."""
+    """Cancel a task's subtasks."""
     require_login()
     _assert_may_cancel(task_id)
     _cancel_children(task_id)
@@ -72,7 +72,7 @@ def cancel_task_children(task_id: int) -> None:
 
 @call("cancelTaskFull", used_by="koji cancel --full")
 def cancel_task_full(task_id: int, strict: bool = True) -> None:
-    """Cancel the whole group of a task."""
+    """Cancel a task's whole tree."""
     require_permission("admin")
     parent = one_row(stored(task_id))["parent"]
     if strict and parent is not None:
@@ -82,7 +82,7 @@ def cancel_task_full(task_id: int, strict: bool = True) -> None:
 
 @call("cancelBuild", used_by="the builder plugin (an orphaned reservation); koji cancel")
 def cancel_build(buildID: BuildLookup, strict: bool = False) -> bool:
-    """Cancel a build, by its owner or an admin; says whether there was anything to cancel."""
+    """Cancel a build, as its owner or an admin; return whether it was running."""
     require_login()
     build = known_build(buildID) if strict else build_row(buildID)
     if build is None:

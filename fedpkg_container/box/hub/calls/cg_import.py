@@ -1,4 +1,4 @@
-"""The import of a build by a content generator."""
+"""Import of builds by a content generator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fedpkg_container.box.hub.uploads import digest_class, upload_path
 
 
 def assert_access(cg: Any) -> Row:
-    """The generator, as which the user who is calling must be allowed to act."""
+    """The generator; the calling user must have access to it."""
     row = entry("content_generator", cg)
     if not context.session.logged_in:
         raise koji.AuthError("Not logged-in")
@@ -61,7 +61,7 @@ def grant_cg_access(user: UserLookup, cg: Lookup, create: bool = False) -> None:
 
 @call("CGInitBuild", used_by="the builder plugin")
 def cg_init_build(cg: Lookup, data: Reservation) -> Row:
-    """Reserve an NVR; the token is told this once."""
+    """Reserve an NVR; only this returns the token."""
     row = assert_access(cg)
     build = {"epoch": None, **data, "state": BUILDING, "start_time": time.time(), "completion_time": None}
     build |= {"owner": context.session.user_id, "cg_id": row["id"]}
@@ -81,7 +81,7 @@ def cg_init_build(cg: Lookup, data: Reservation) -> Row:
 
 @call("CGRefundBuild", used_by="the builder plugin")
 def cg_refund_build(cg: Lookup, build_id: int, token: str, state: int = BUILD_FAILED) -> None:
-    """Give a reservation back; the build becomes failed or canceled."""
+    """Cancel a reservation; the build becomes failed or canceled."""
     if state not in (BUILD_FAILED, BUILD_CANCELED):
         raise koji.GenericError("Only FAILED/CANCELED build states are allowed")
     row = assert_access(cg)
@@ -99,7 +99,7 @@ def assert_building(build: Row) -> None:
 
 
 def assert_reserved(build: Row, token: str | None, cg_id: int) -> None:
-    """Refuse a wrong token, and another generator than the one that reserved the build."""
+    """Refuse a wrong token, or a generator other than the one with the reservation."""
     kept = database().value("SELECT token FROM reservations WHERE build_id = ?", build["id"])
     if not kept or not secrets.compare_digest(kept.encode(), str(token).encode()):
         raise koji.GenericError(f"Token doesn't match build ID {build['id']}")
@@ -107,9 +107,9 @@ def assert_reserved(build: Row, token: str | None, cg_id: int) -> None:
         raise koji.GenericError(f"Build ID {build['id']} is not reserved by this CG")
 
 
-#: The longest metadata of a build, bytes.
+#: Maximum size of a build's metadata, bytes.
 LONGEST_METADATA = 64 * 1024 * 1024
-#: The build type that may stand at the top of ``extra`` instead of below ``typeinfo``.
+#: The build type allowed at the top of ``extra`` instead of in ``typeinfo``.
 _TOP_TYPE = "image"
 _CHECKSUM_TYPES = {"md5": 0, "sha1": 1, "sha256": 2}
 _NVR = ("name", "version", "release")
@@ -117,7 +117,7 @@ _NVR = ("name", "version", "release")
 
 @call("CGImport", used_by="the builder plugin; the box's demo")
 def cg_import(metadata: Content | Row | None, directory: str, token: str | None = None) -> Row:
-    """Import a build: its metadata, and the files that were uploaded into a folder."""
+    """Import a build: its metadata, and files uploaded to a directory."""
     described = _read(metadata, directory)
     assert_plain(described)
     return _Import(METADATA.convert(described), directory, token).run()
@@ -146,7 +146,7 @@ def _read(metadata: Any, directory: str) -> Row:
 
 
 class _Import:
-    """One import, in Koji's order: access, build, buildroots, outputs checked; then everything kept."""
+    """One import, in Koji's order: check access, build, buildroots and outputs; then store all."""
 
     def __init__(self, metadata: Row, directory: str, token: str | None) -> None:
         self.metadata = metadata
@@ -162,7 +162,7 @@ class _Import:
         self.cg = assert_access(names.pop())
 
     def run(self) -> Row:
-        """Check everything, then keep everything; the build."""
+        """Check all input, then store it; return the build."""
         data = self._build_data()
         self._check_buildroots()
         outputs = [self._checked(output) for output in self.metadata["output"]]
@@ -174,7 +174,7 @@ class _Import:
         return build
 
     def _complete(self, data: Row) -> int:
-        """The reserved build becomes complete; when it began stays, and it ends now."""
+        """Complete a reserved build: keep its start time, set its end time to now."""
         build_id = int(self.metadata["build"]["build_id"])
         kept = {key: data[key] for key in ("task_id", "source", "state", "owner")}
         extra = json.dumps(data["extra"])
@@ -253,7 +253,7 @@ class _Import:
         return output, path
 
     def _archive_type(self, output: Row) -> tuple[str, Any]:
-        """The build type of an output, and what is said about it."""
+        """Build type of an output, and its type info."""
         extra = output.get("extra") or {}
         types = dict(extra.get("typeinfo") or {})
         if _TOP_TYPE in extra:
@@ -322,9 +322,9 @@ class _Import:
 
 
 def _known_rpms(components: list[Row]) -> list[int]:
-    """The ids of the RPMs among components; what the hub does not know is dropped, as Koji does.
+    """IDs of the RPMs among components; unknown ones are ignored, as in Koji.
 
-    Not of each RPM once: as Koji's, the database refuses the second.
+    Duplicates are kept: as in Koji, the database refuses them.
     """
     found = []
     for component in components:

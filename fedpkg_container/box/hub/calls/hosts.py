@@ -1,4 +1,4 @@
-"""Calls of and about builders, and which of them gets a task."""
+"""Calls by and about builders, and assignment of tasks."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from fedpkg_container.box.hub.kinds import shown
 from fedpkg_container.box.hub.lookups import one_row
 from fedpkg_container.box.hub.parameters import Anything, Content, HostData, SubtaskOptions, assert_plain
 
-#: Seconds after which a host that refused a task may get it again.
+#: Seconds until a host that refused a task may get it again.
 REFUSAL_LIFETIME = 15 * 60
-#: Seconds since its last sign of life for which a host is counted on; builders of a box ask twice a second.
+#: Seconds since its last update for which a host counts as alive; builders of a box poll twice per second.
 FRESH = 3.0
 
 
 @dataclass
 class _Candidate:
-    """A host that asks for tasks, and what it has.
+    """A host that polls for tasks, and its state.
 
-    :param waits: it has not yet taken or refused what it was given: until then it gets nothing more
+    :param waits: an assigned task is neither opened nor refused yet: no more are assigned until then
     """
 
     id: int
@@ -42,13 +42,13 @@ class _Candidate:
     waits: bool
 
     def takes(self, task: Row) -> bool:
-        """Whether it can take a task; arches are compared as they are written, those of tasks are canonical."""
+        """Whether it can run a task; architectures are compared literally, those of tasks are canonical."""
         fits = task["channel_id"] in self.channels and task["arch"] in self.arches
         return fits and not self.waits and self.load < self.capacity
 
 
 def assign(host: Row) -> None:
-    """Assign free tasks to a host that asks for some."""
+    """Assign free tasks after a poll by a host."""
     if not host["enabled"] or not host["ready"]:
         return
     candidates = _candidates(host["id"])
@@ -65,7 +65,7 @@ def assign(host: Row) -> None:
 
 
 def _candidates(asking: int) -> list[_Candidate]:
-    """The host that asks, and all others that asked just now."""
+    """The polling host, and all others that polled recently."""
     rows = database().all(
         "SELECT * FROM hosts WHERE enabled AND ready AND (id = ? OR update_time > ?)", asking, time.time() - FRESH
     )
@@ -95,13 +95,13 @@ def _refused() -> set[tuple[int, int]]:
 
 
 def host_of_user(user_id: int | None) -> int | None:
-    """The id of the host that a user is, if it is one."""
+    """ID of the host whose user this is, or None."""
     found: int | None = database().value("SELECT id FROM hosts WHERE user_id = ?", user_id)
     return found
 
 
 def calling_host() -> Row:
-    """The host that is calling, which must hold its exclusive session."""
+    """The calling host, which must hold its exclusive session."""
     session = context.session
     host_id = host_of_user(session.user_id)
     if host_id is None:
@@ -112,7 +112,7 @@ def calling_host() -> Row:
 
 
 def assert_task_of_host(task_id: int, host_id: int) -> Row:
-    """The task, which must be open on this host."""
+    """A task, which must be open on this host."""
     row = task_calls.task_row(task_id)
     if row["state"] != OPEN or row["host_id"] != host_id:
         raise koji.ActionNotAllowed(f"host {host_id} does not own task {task_id}")
@@ -120,13 +120,13 @@ def assert_task_of_host(task_id: int, host_id: int) -> Row:
 
 
 def own_task(task_id: int) -> Row:
-    """The task, which must be open on the calling host."""
+    """A task, which must be open on the calling host."""
     return assert_task_of_host(task_id, calling_host()["id"])
 
 
 @call("host.getID", used_by="koji.daemon.TaskManager")
 def get_id() -> int:
-    """The id of the calling host."""
+    """ID of the calling host."""
     return int(calling_host()["id"])
 
 
@@ -138,7 +138,7 @@ def get_host() -> Row:
 
 @call("host.updateHost", used_by="koji.daemon.TaskManager")
 def update_host(task_load: float, ready: bool, data: HostData | None = None) -> None:
-    """A builder says that it is there, how loaded it is, and whether it takes tasks."""
+    """Update time, load and readiness of the calling host, and its data if given."""
     host = calling_host()
     if data is not None and not isinstance(data, dict):
         raise koji.ParameterError("Host data should be a dictionary")
@@ -150,7 +150,7 @@ def update_host(task_load: float, ready: bool, data: HostData | None = None) -> 
 
 @call("host.getTasks", used_by="koji.daemon.TaskManager")
 def get_tasks() -> list[Row]:
-    """The tasks assigned to the calling host; free ones that it can run are assigned to it first."""
+    """Tasks assigned to the calling host; first, assign free tasks that it can run."""
     host = calling_host()
     assign(host)
     rows = database().all(
@@ -162,7 +162,7 @@ def get_tasks() -> list[Row]:
 
 @call("host.getHostTasks", used_by="koji.daemon.TaskManager")
 def get_host_tasks() -> list[Row]:
-    """The open tasks of the calling host; ``alert`` marks one that waits and has an ended child."""
+    """Open tasks of the calling host; ``alert`` marks a waiting one with an ended child."""
     host = calling_host()
     found = []
     for row in database().all("SELECT * FROM tasks WHERE host_id = ? AND state = ?", host["id"], OPEN):
@@ -176,7 +176,7 @@ def get_host_tasks() -> list[Row]:
 
 @call("host.openTask", used_by="koji.daemon.TaskManager")
 def open_task(task_id: int) -> Row | None:
-    """Take a task; None when it is not to be had."""
+    """Open a task; None if unavailable."""
     host = calling_host()
     row = one_row(task_calls.stored(task_id))
     if not task_calls.may_take(row, host["id"]):
@@ -187,7 +187,7 @@ def open_task(task_id: int) -> Row | None:
 
 
 def _checked(response: str) -> str:
-    """A response that everybody can read who asks for the task's result."""
+    """A response that all readers of the result can parse."""
     try:
         parameters, _ = koji.xmlrpcplus.loads(response)
     except koji.xmlrpcplus.Fault:
@@ -202,21 +202,21 @@ def _checked(response: str) -> str:
 
 @call("host.closeTask", used_by="koji.daemon.TaskManager")
 def close_task(task_id: int, response: Content) -> None:
-    """A task has ended well."""
+    """Complete a task."""
     own_task(task_id)
     task_calls.close(task_id, _checked(response), task_calls.CLOSED)
 
 
 @call("host.failTask", used_by="koji.daemon.TaskManager")
 def fail_task(task_id: int, response: Content) -> None:
-    """A task has failed."""
+    """Fail a task."""
     own_task(task_id)
     task_calls.close(task_id, _checked(response), task_calls.FAILED)
 
 
 @call("host.freeTasks", used_by="the builder plugin; koji.daemon.TaskManager")
 def free_tasks(tasks: list[int]) -> None:
-    """Give tasks back; those of other hosts are passed over."""
+    """Free tasks; skip those of other hosts."""
     host = calling_host()
     for task_id in tasks:
         row = task_calls.task_row(task_id)
@@ -226,7 +226,7 @@ def free_tasks(tasks: list[int]) -> None:
 
 @call("host.refuseTask", used_by="koji.daemon.TaskManager")
 def refuse_task(task_id: int, soft: bool = True, msg: str = "") -> None:
-    """A host will not run a task that was assigned to it."""
+    """Refuse a task assigned to the calling host."""
     host = calling_host()
     row = one_row(task_calls.stored(task_id))
     if row["host_id"] != host["id"]:
@@ -239,14 +239,14 @@ def refuse_task(task_id: int, soft: bool = True, msg: str = "") -> None:
 
 @call("host.setTaskWeight", used_by="koji.daemon.TaskManager")
 def set_task_weight(task_id: int, weight: float) -> None:
-    """How much of a host's capacity a task takes."""
+    """Set the host capacity that a task uses."""
     own_task(task_id)
     database().update("tasks", task_id, weight=float(weight))
 
 
 @call("host.subtask", used_by="the builder plugin; koji.tasks")
 def subtask(method: str, arglist: list[Anything], parent: int, **opts: SubtaskOptions) -> int:
-    """A task below one that the calling host runs; one with the same label is found again instead."""
+    """Create a child of a task of the calling host, or return the one with the same label."""
     own_task(parent)
     if "owner" in opts:
         raise koji.ActionNotAllowed("The owner option is not allowed here")
@@ -261,7 +261,7 @@ def subtask(method: str, arglist: list[Anything], parent: int, **opts: SubtaskOp
 
 @call("host.subtask2", used_by="koji.tasks")
 def subtask2(parent: int, taskopts: SubtaskOptions, method: str, *args: Anything, **opts: Anything) -> int:
-    """``host.subtask`` with the arguments in the order of the method's own."""
+    """``host.subtask`` with the arguments in the method's order."""
     if unknown := sorted(set(taskopts) - {"label", "channel", "arch", "priority", "owner"}):
         raise koji.ParameterError(f"Invalid task options: {', '.join(map(shown, unknown))}")
     return subtask(method, koji.encode_args(*args, **opts), parent, **taskopts)
@@ -269,7 +269,7 @@ def subtask2(parent: int, taskopts: SubtaskOptions, method: str, *args: Anything
 
 @call("host.taskSetWait", used_by="koji.tasks")
 def task_set_wait(parent: int, tasks: list[int] | None) -> None:
-    """A task waits for its children: for these, or for all."""
+    """Make a task wait for these children, or all."""
     calling_host()
     database().update("tasks", parent, waiting=1)
     if tasks is None:
@@ -288,7 +288,7 @@ def _awaited(parent: int) -> tuple[list[int], list[int]]:
 
 @call("host.taskWait", used_by="koji.tasks")
 def task_wait(parent: int) -> list[list[int]]:
-    """The awaited children, ended and not; the ended ones are no longer awaited."""
+    """Awaited children, ended and not; stop waiting for the ended ones."""
     calling_host()
     ended, running = _awaited(parent)
     for task_id in ended:
@@ -298,7 +298,7 @@ def task_wait(parent: int) -> list[list[int]]:
 
 @call("host.taskWaitResults", used_by="koji.tasks")
 def task_wait_results(parent: int, tasks: list[int] | None, canfail: list[int] | None = None) -> list[list[Any]]:
-    """The results of children, as pairs of id and result; the waiting is over."""
+    """Results of children, as pairs of ID and result; ends the waiting."""
     calling_host()
     database().update("tasks", parent, waiting=0)
     database().execute("UPDATE tasks SET awaited = 0 WHERE parent = ?", parent)

@@ -1,4 +1,4 @@
-"""Calls that list what is in tags, and archives of builds."""
+"""Calls that list tags' contents, and archives of builds."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from fedpkg_container.box.hub.parameters import (
     verify_name,
 )
 
-#: Koji's types for the files that container builds bring, by ending.
+#: Koji's types of container builds' files, by suffix.
 _ENDINGS = ((".tar.gz", "tar"), (".tar", "tar"), (".json", "json"), (".zip", "zip"), (".xml", "xml"))
-#: Id, description, endings and compression of each type.
+#: ID, description, suffixes and compression of each type.
 _TYPES: dict[str, tuple[int, str, str, str | None]] = {
     "tar": (4, "Tar file", "tar tar.gz tar.bz2 tar.xz tgz", "tar"),
     "json": (46, "JSON data", "json", None),
@@ -33,7 +33,7 @@ _TYPES: dict[str, tuple[int, str, str, str | None]] = {
 
 
 def type_of(filename: str) -> str:
-    """The type of an archive by the ending of its name."""
+    """Type of an archive by its file name suffix."""
     for ending, name in _ENDINGS:
         if filename.endswith(ending):
             return name
@@ -81,7 +81,7 @@ def _archive(row: Row, *, with_arch: bool) -> Row:
 
 @call("getHost", used_by="the client; the box's set-up; koji hostinfo, taskinfo, assign-task")
 def get_host(hostInfo: Lookup, strict: bool = False, event: int | None = None) -> Row | None:
-    """A host by id or name."""
+    """A host by ID or name."""
     assert_now(event)
     row = find("hosts", hostInfo)
     if row is None:
@@ -99,7 +99,7 @@ def known_host(host: Any) -> Row:
 
 
 def _existing_host(host: Any) -> Row:
-    """A host that must exist, as Koji's changing calls say it."""
+    """A host that must exist; error as in Koji's edits."""
     row = get_host(host)
     if row is None:
         raise koji.GenericError(f"host does not exist: {host}")
@@ -125,7 +125,7 @@ def list_hosts(
     userID: UserLookup | None = None,
     queryOpts: QueryOptions | None = None,
 ) -> Any:
-    """Hosts, by arch, channel, readiness, user."""
+    """Hosts that match all given filters."""
     user_id = None if userID is None else users.known_user(userID)["id"]
     rows = [_host(row) for row in database().all("SELECT * FROM hosts ORDER BY id")]
     if arches is not None:
@@ -145,7 +145,7 @@ def list_hosts(
 
 @call("addHost", used_by="the box's set-up; koji add-host")
 def add_host(hostname: str, arches: list[str], krb_principal: str | None = None, force: bool = False) -> int:
-    """A new host, with a user of the same name, in the channel ``default``."""
+    """Add a host, with a user of the same name, to the channel ``default``."""
     require_permission("host")
     verify_name(hostname)
     if database().value("SELECT 1 FROM hosts WHERE name = ?", hostname):
@@ -159,7 +159,7 @@ def add_host(hostname: str, arches: list[str], krb_principal: str | None = None,
 
 @call("editHost", used_by="the box's set-up; koji enable-host --comment, disable-host --comment")
 def edit_host(hostInfo: Lookup, **kw: HostChanges) -> bool:
-    """Change arches, capacity, description or comment of a host; says whether anything changed."""
+    """Change architectures, capacity, description or comment of a host; whether any changed."""
     require_permission("host")
     host = known_host(hostInfo)
     changes = {key: kw[key] for key in ("arches", "capacity", "description", "comment") if key in kw}
@@ -176,26 +176,26 @@ def _enable(hostname: Any, enabled: bool) -> None:
 
 @call("enableHost", used_by="koji enable-host")
 def enable_host(hostname: Lookup) -> None:
-    """Let a host take tasks."""
+    """Let a host run tasks."""
     _enable(hostname, True)
 
 
 @call("disableHost", used_by="koji disable-host")
 def disable_host(hostname: Lookup) -> None:
-    """Keep a host from taking tasks."""
+    """Disable a host for new tasks."""
     _enable(hostname, False)
 
 
 @call("getLastHostUpdate", used_by="koji hostinfo, list-hosts")
 def get_last_host_update(hostID: int, ts: bool = False) -> Any:
-    """When a host was last heard of; None for never."""
+    """Time of a host's last update, or None."""
     seconds = database().value("SELECT update_time FROM hosts WHERE id = ?", hostID)
     return seconds if ts else timestamp(seconds)
 
 
 @call("getChannel", used_by="the builder plugin; koji.daemon.TaskManager; koji add-host-to-channel")
 def get_channel(channelInfo: Lookup, strict: bool = False) -> Row | None:
-    """A channel by id or name."""
+    """A channel by ID or name."""
     row = find("channels", channelInfo)
     if strict:
         row = one_row(row)
@@ -204,7 +204,7 @@ def get_channel(channelInfo: Lookup, strict: bool = False) -> Row | None:
 
 @call("listChannels", used_by="koji hostinfo, list-hosts, list-channels, add-host-to-channel")
 def list_channels(hostID: Lookup | None = None, event: int | None = None, enabled: bool | None = None) -> list[Row]:
-    """The channels, or those of one host."""
+    """All channels, or those of one host."""
     assert_now(event)
     rows = database().all("SELECT * FROM channels ORDER BY id")
     if hostID is not None:
@@ -223,7 +223,7 @@ def _new_name(info: Any) -> str:
 
 @call("addHostToChannel", used_by="the box's set-up; koji add-host-to-channel")
 def add_host_to_channel(hostname: Lookup, channel_name: Lookup, create: bool = False, force: bool = False) -> None:
-    """Let a host take the tasks of a channel."""
+    """Add a host to a channel."""
     require_permission("host")
     host = _existing_host(hostname)
     channel = find("channels", channel_name)
@@ -240,5 +240,5 @@ def add_host_to_channel(hostname: Lookup, channel_name: Lookup, create: bool = F
 
 @call("listBuildroots", used_by="koji.daemon.TaskManager; koji taskinfo, hostinfo, rpminfo")
 def list_buildroots(**options: BuildrootFilter) -> Any:
-    """Nothing: builders of this hub have no mock buildroots."""
+    """Empty: builders of this hub have no mock buildroots."""
     return query_options([], options.get("queryOpts"))

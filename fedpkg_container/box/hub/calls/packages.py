@@ -27,7 +27,7 @@ GROUP = koji.USERTYPES["GROUP"]
 
 @call("newGroup", used_by="koji call newGroup (docs/howto/policy.md)")
 def new_group(name: str) -> int:
-    """A new group; returns the id."""
+    """Add a group; return its ID."""
     require_permission("admin")
     verify_name(name)
     if get_user(name):
@@ -37,7 +37,7 @@ def new_group(name: str) -> int:
 
 @call("addGroupMember", used_by="koji call addGroupMember (docs/howto/policy.md)")
 def add_group_member(group: UserLookup, user: UserLookup, strict: bool = True) -> None:
-    """Put a user into a group."""
+    """Add a user to a group."""
     require_permission("admin")
     found = _group(group)
     member = get_user(user)
@@ -54,7 +54,7 @@ def add_group_member(group: UserLookup, user: UserLookup, strict: bool = True) -
 
 @call("getGroupMembers", used_by="koji call getGroupMembers (docs/howto/policy.md)")
 def get_group_members(group: UserLookup) -> list[Row]:
-    """Who is in a group."""
+    """Users in a group."""
     found = get_user(group)
     if found is None or found["usertype"] != GROUP:
         raise koji.GenericError(f"No such group: {group}")
@@ -68,7 +68,7 @@ def get_group_members(group: UserLookup) -> list[Row]:
 
 @call("dropGroupMember", used_by="koji call dropGroupMember (docs/howto/policy.md)")
 def drop_group_member(group: UserLookup, user: UserLookup) -> None:
-    """Take a user out of a group."""
+    """Remove a user from a group."""
     require_permission("admin")
     member = known_user(user)
     found = _group(group)
@@ -92,20 +92,20 @@ _LISTED = (
 
 
 def package_id(name: str) -> int:
-    """The id of a package, which is made when there is none of that name."""
+    """ID of a package, which is created if missing."""
     found = database().value("SELECT id FROM packages WHERE name = ?", name)
     return int(found) if found else database().insert("packages", name=path_component(name, "package name"))
 
 
 def entries(tag_id: int, *, inherit: bool = True) -> list[Row]:
-    """The entries in the package list of a tag, blocked ones included; those of nearer tags come first."""
+    """Entries in the package list of a tag, including blocked ones; those of nearer tags are first."""
     order = inheritance_order(tag_id) if inherit else [tag_id]
     query = f"{_LISTED} WHERE tag_id = ? ORDER BY package_name"
     return [_listed(row) for each in order for row in database().all(query, each)]
 
 
 def package_list(tag_id: int, *, inherit: bool = True) -> dict[int, Row]:
-    """The packages of a tag, blocked ones included, by their ids; the nearest tag of the inheritance decides."""
+    """Packages of a tag by ID, including blocked ones; the nearest tag in the inheritance applies."""
     found: dict[int, Row] = {}
     for each in entries(tag_id, inherit=inherit):
         found.setdefault(each["package_id"], each)
@@ -113,7 +113,7 @@ def package_list(tag_id: int, *, inherit: bool = True) -> dict[int, Row]:
 
 
 def assert_listed(tag: Row, build: Row) -> None:
-    """Refuse a build whose package a tag does not list, or blocks."""
+    """Refuse a build whose package a tag blocks or does not list."""
     listed = package_list(tag["id"]).get(build["package_id"])
     if listed is None:
         raise koji.TagError(f"Package {build['name']} not in list for {tag['name']}")
@@ -132,7 +132,7 @@ def package_list_add(
     extra_arches: str | None = None,
     force: bool = False,
 ) -> None:  # fmt: skip
-    """List a package in a tag, or change how it is listed."""
+    """Add a package to a tag's list, or change its entry."""
     tag = known_tag(taginfo)
     owner_id = None if owner is None else users.known_user(owner)["id"]
     require_package_policy()
@@ -159,7 +159,7 @@ def package_list_add(
 
 @call("packageListBlock", used_by="koji block-pkg")
 def package_list_block(taginfo: Lookup, pkginfo: Lookup, force: bool = False) -> None:
-    """Block a package that a tag lists."""
+    """Block a package listed in a tag."""
     tag, package = known_tag(taginfo), entry("package", pkginfo)
     if package["id"] not in package_list(tag["id"]):
         raise koji.GenericError(f"Package {package['name']} is not in tag listing for {tag['name']}")
@@ -175,7 +175,7 @@ def check_tag_package(tag: Lookup, pkg: Lookup) -> bool:
 
 @call("getPackageConfig", used_by="the client")
 def get_package_config(tag: Lookup, pkg: Lookup, event: int | None = None) -> Row | None:
-    """How a tag lists a package; None when it does not."""
+    """A tag's entry for a package; None if unlisted."""
     assert_now(event)
     row, package = get_tag(tag), find("packages", pkg)
     return package_list(row["id"]).get(package["id"]) if row and package else None
@@ -183,7 +183,7 @@ def get_package_config(tag: Lookup, pkg: Lookup, event: int | None = None) -> Ro
 
 @call("getPackageID", used_by="koji list-builds")
 def get_package_id(name: str, strict: bool = False) -> int | None:
-    """The id of a package."""
+    """ID of a package."""
     found: int | None = database().value("SELECT id FROM packages WHERE name = ?", name)
     if found is None and strict:
         raise koji.GenericError(f"No such package name: {name}")
@@ -198,7 +198,7 @@ def list_packages(
     with_dups: bool = False, event: int | None = None, queryOpts: QueryOptions | None = None, with_owners: bool = True,
     with_blocked: bool = True,
 ) -> Any:  # fmt: skip
-    """All packages, or how tags list them: a tag, a package, those of an owner."""
+    """All packages, or tags' entries: of a tag, of a package, of an owner."""
     assert_now(event)
     if tagID is None and userID is None and pkgID is None:
         rows = database().all("SELECT id AS package_id, name AS package_name FROM packages ORDER BY name")

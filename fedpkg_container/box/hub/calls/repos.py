@@ -34,7 +34,7 @@ _EXTERNAL_REPOS = (
 
 @call("createExternalRepo", used_by="koji add-external-repo")
 def create_external_repo(name: str, url: str) -> Row:
-    """Note an external repository."""
+    """Add an external repository."""
     require_permission("admin")
     verify_name(name)
     if database().one("SELECT id FROM external_repos WHERE name = ?", name):
@@ -47,7 +47,7 @@ def create_external_repo(name: str, url: str) -> Row:
 def add_external_repo_to_tag(
     tag_info: Lookup, repo_info: Lookup, priority: int, merge_mode: str | None = "koji", arches: str | None = None
 ) -> None:
-    """Have repositories of a tag made with what is in an external one."""
+    """Include an external repository in those of a tag."""
     require_permission("tag")
     merge_mode = merge_mode or "koji"
     if merge_mode not in koji.REPO_MERGE_MODES:
@@ -63,7 +63,7 @@ def add_external_repo_to_tag(
 
 @call("removeExternalRepoFromTag", used_by="koji remove-external-repo")
 def remove_external_repo_from_tag(tag_info: Lookup, repo_info: Lookup) -> None:
-    """Have repositories of a tag made without an external one."""
+    """Exclude an external repository from those of a tag."""
     require_permission("tag")
     tag, repo = tags.known_tag(tag_info), entry("external_repo", repo_info)
     where = "tag_id = ? AND external_repo_id = ?"
@@ -75,7 +75,7 @@ def remove_external_repo_from_tag(tag_info: Lookup, repo_info: Lookup) -> None:
 
 @call("getExternalRepoList", used_by="the builder plugin")
 def get_external_repo_list(tag_info: Lookup, event: int | None = None) -> list[Row]:
-    """The external repositories of a tag and of those that it inherits from, each once, the nearest first."""
+    """External repositories of a tag and its ancestors, without duplicates, nearest first."""
     assert_now(event)
     found: dict[int, Row] = {}
     for tag_id in tags.inheritance_order(tags.known_tag(tag_info)["id"]):
@@ -85,7 +85,7 @@ def get_external_repo_list(tag_info: Lookup, event: int | None = None) -> list[R
 
 
 INIT, READY, EXPIRED = koji.REPO_INIT, koji.REPO_READY, koji.REPO_EXPIRED
-#: The method and priority of the tasks that make repositories.
+#: Method and priority of tasks that create repositories.
 METHOD, PRIORITY = "newRepo", 15
 
 
@@ -120,7 +120,7 @@ def get_repo(
     dist: bool = False,
     min_event: int | None = None,
 ) -> Row | None:
-    """The newest ready repository of a tag; None when there is none."""
+    """Newest ready repository of a tag, or None."""
     assert_now(event)
     if dist:
         return None
@@ -133,7 +133,7 @@ def get_repo(
 
 @call("repoInfo", used_by="koji.util (koji list-tagged --repo)")
 def repo_info(repo_id: int, strict: bool = False) -> Row | None:
-    """A repository by id."""
+    """A repository by ID."""
     row = database().one(f"{_REPOS} WHERE repos.id = ?", repo_id)
     if strict:
         row = one_row(row)
@@ -142,7 +142,7 @@ def repo_info(repo_id: int, strict: bool = False) -> Row | None:
 
 @call("getLastEvent", used_by="koji.util (koji list-tagged --ts)")
 def get_last_event(before: float | None = None, strict: bool = True) -> Row | None:
-    """The newest change of tags or builds, or the newest before a time."""
+    """Newest change of tags or builds, or newest before a time."""
     moment = float("inf") if before is None else float(before)
     row = database().one("SELECT id, time AS ts FROM events WHERE time < ? ORDER BY id DESC LIMIT 1", moment)
     return one_row(row) if strict else row
@@ -150,7 +150,7 @@ def get_last_event(before: float | None = None, strict: bool = True) -> Row | No
 
 @call("newRepo", used_by="the box's demo; koji regen-repo --make-task")
 def new_repo(tag: Lookup) -> int:
-    """A task that makes the repository of a tag anew."""
+    """Create a task that regenerates a tag's repo."""
     if not context.session.hasPerm("repo"):
         require_permission("regen-repo")
     return _make_task(tags.known_tag(tag))
@@ -166,7 +166,7 @@ def request(
 ) -> Row:
     """A repository of a tag that is not older than an event, or else a request for one.
 
-    A request is the task that makes the repository, under the task's id.
+    A request is the task that creates the repository, with its ID.
     """
     require_login()
     row = tags.known_tag(tag)
@@ -177,7 +177,7 @@ def request(
     repo = get_repo(row["id"], min_event=least)
     if repo is not None:
         return {"repo": repo, "request": None, "duplicate": False}
-    # Free or assigned: what has begun may have missed the latest change.
+    # Free or assigned: a started one may have missed the latest change.
     waiting = [task for task in _tasks_of(row) if task["state"] in (tasks.FREE, tasks.ASSIGNED)]
     task_id = waiting[0]["id"] if waiting else _make_task(row)
     return {"repo": None, "request": _request(tasks.task_row(task_id), least), "duplicate": bool(waiting)}
@@ -202,7 +202,7 @@ def _request(task: Row, least: int | None = None) -> Row:
 
 @call("repo.checkRequest", used_by="koji.util.RepoWatcher (koji regen-repo)")
 def check_request(req_id: int) -> Row:
-    """What became of a request, and the repository where it is ready."""
+    """State of a request, and its repository once ready."""
     task = tasks.stored(req_id)
     if task is None or task["method"] != METHOD:
         raise koji.GenericError("No such request")
@@ -212,7 +212,7 @@ def check_request(req_id: int) -> Row:
 
 @call("host.repoInit", used_by="the box's builder (newRepo)")
 def repo_init(tag: Lookup, task_id: int | None = None) -> list[int]:
-    """Begin a repository: its folder with one of each arch, and in each the list of its packages."""
+    """Start a repository: a subdirectory per architecture, each with the list of its packages."""
     hosts.calling_host()
     row = tags.known_tag(tag)
     event_id = database().event()
@@ -232,7 +232,7 @@ def repo_init(tag: Lookup, task_id: int | None = None) -> list[int]:
 
 
 def _rpm_paths(tag_id: int, arch: str) -> list[str]:
-    """The RPM files of the latest builds of a tag that an arch can install, below topdir."""
+    """RPM files of a tag's latest builds installable on an architecture, below topdir."""
     paths = []
     for build in tagging.list_tagged(tag_id, inherit=True, latest=True, type="rpm"):
         for row in database().all("SELECT * FROM rpms WHERE build_id = ? AND arch != 'src'", build["id"]):
@@ -244,9 +244,9 @@ def _rpm_paths(tag_id: int, arch: str) -> list[str]:
 
 @call("host.repoDone", used_by="the box's builder (newRepo)")
 def repo_done(repo_id: int, data: Row) -> None:
-    """A repository is ready; the earlier ones of its tag expire.
+    """Mark a repository ready, and expire earlier ones of its tag.
 
-    :param data: files that were uploaded for it: none, the box's builder writes into the folder itself
+    :param data: files uploaded for it: none, the box's builder writes to the directory itself
     """
     hosts.calling_host()
     row = one_row(database().one("SELECT * FROM repos WHERE id = ?", repo_id))

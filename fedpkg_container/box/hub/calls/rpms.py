@@ -1,4 +1,4 @@
-"""RPMs that were imported, and which images hold them."""
+"""Imported RPMs, and the images that contain them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _shown(row: Row) -> Row:
 
 @call("getRPM", used_by="the builder plugin; koji rpminfo, import")
 def get_rpm(rpminfo: RPMLookup, strict: bool = False, multi: bool = False) -> Any:
-    """An RPM by id, NVRA, file name, or a dictionary with name, version, release and arch."""
+    """An RPM by ID, NVRA, file name, or a dictionary with name, version, release and arch."""
     meant = _meant(rpminfo)
     if "id" in meant:
         row = database().one("SELECT * FROM rpms WHERE id = ?", meant["id"])
@@ -68,7 +68,7 @@ def list_rpms(
     arches: ArchList | None = None,
     queryOpts: QueryOptions | None = None,
 ) -> Any:  # fmt: skip
-    """The RPMs of a build, or those that an image (an archive) or a buildroot holds."""
+    """RPMs of a build, or those in an image (an archive) or a buildroot."""
     columns, tables, clauses = "rpms.*", "rpms", ["1"]
     values: list[Any] = []
     if buildID is not None:
@@ -105,13 +105,13 @@ def _listed(row: Row) -> Row:
 
 @call("queryRPMSigs", used_by="koji buildinfo")
 def query_rpm_signatures(rpm_id: int) -> list[Row]:
-    """Nothing: this hub keeps no signatures."""
+    """Empty: this hub stores no signatures."""
     return []
 
 
 @call("getRPMHeaders", used_by="koji rpminfo")
 def get_rpm_headers(rpmID: RPMLookup, headers: list[str], strict: bool = False) -> Row:
-    """Fields of an RPM's header; none of an RPM that is not there."""
+    """Fields of an RPM's header; empty if the RPM is unknown."""
     row = get_rpm(rpmID, strict=strict)
     if row is None:
         return {}
@@ -122,7 +122,7 @@ def get_rpm_headers(rpmID: RPMLookup, headers: list[str], strict: bool = False) 
 
 @call("importRPM", used_by="the box's demo; koji import")
 def import_rpm(path: str, basename: str) -> Row:
-    """Add an uploaded RPM to its build; a source RPM without a build makes it."""
+    """Add an uploaded RPM to its build; a source RPM creates a missing build."""
     require_permission("admin")
     uploaded = upload_path(path, basename)
     if not uploaded.is_file():
@@ -135,7 +135,7 @@ def import_rpm(path: str, basename: str) -> Row:
     expected = koji.pathinfo.rpm(header).rpartition("/")[2]
     if basename != expected:
         raise koji.GenericError(f"bad filename: {basename} (expected {expected})")
-    if not header["sigmd5"]:  # RPMs of format 6, which the hub cannot identify
+    if not header["sigmd5"]:  # format 6, which the hub cannot identify
         raise koji.GenericError(f"{basename} has no SIGMD5: build it in format 4 (%_rpmformat 4)")
     build = _build_of(header)
     rpm = _add(build, uploaded, header)

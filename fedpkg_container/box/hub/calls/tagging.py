@@ -17,7 +17,7 @@ from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_login, require_permission
 from fedpkg_container.box.hub.parameters import BuildLookup, Count, Lookup, QueryOptions
 
-#: The priority of a task that tags a build.
+#: Priority of tasks that tag builds.
 TAG_PRIORITY = 10
 
 
@@ -35,14 +35,14 @@ def _assert_unlocked(tag: Row, user_id: int, *, force: bool) -> None:
 def _assert_allowed(
     user_id: int, build: Row, *, tag: Row | None = None, fromtag: Row | None = None, force: bool
 ) -> None:
-    """Ask the policy ``tag``, with the data that Koji gives it."""
+    """Check the policy ``tag``, with the same data as Koji."""
     operation = "untag" if tag is None else "move" if fromtag else "tag"
     data = {"tag": tag and tag["id"], "fromtag": fromtag and fromtag["id"], "operation": operation}
     policies.assert_policy("tag", {**data, "build": build["id"], "user_id": user_id}, force=force)
 
 
 def _tag(tag: Row, build: Row, user_id: int, *, force: bool) -> None:
-    """Put a build into a tag; with ``force`` once more, so that it becomes the latest."""
+    """Tag a build; with ``force`` again if tagged, so that it becomes the latest."""
     _assert_unlocked(tag, user_id, force=force)
     _assert_complete(build)
     if _remove(tag, build) and not force:
@@ -65,7 +65,7 @@ def _remove(tag: Row, build: Row) -> bool:
 
 @call("tagBuild", used_by="koji tag-build")
 def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None) -> int:
-    """A task that tags a build, and takes it from another tag where one is named; its id."""
+    """Create a task that tags a build, and untags it from ``fromtag`` if given; its ID."""
     user_id = require_login()
     found, row = builds.known_build(build), known_tag(tag)
     source = entry("tag", fromtag) if fromtag else None
@@ -82,7 +82,7 @@ def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Loo
 def host_tag_build(
     task_id: int, tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None
 ) -> None:
-    """Tag a build as the owner of a task, and take it from another tag where one is named."""
+    """Tag a build as the owner of a task, and untag it from ``fromtag`` if given."""
     owner = hosts.own_task(task_id)["owner"]
     found, row = builds.known_build(build), known_tag(tag)
     source = known_tag(fromtag) if fromtag else None
@@ -104,7 +104,7 @@ def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notif
 
 @call("untagBuild", used_by="koji untag-build")
 def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
-    """Take a build from a tag."""
+    """Untag a build."""
     user_id = require_login()
     row, found = known_tag(tag), builds.known_build(build)
     _assert_allowed(user_id, found, fromtag=row, force=force)
@@ -115,9 +115,9 @@ def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: boo
 def query_history(
     tag: Lookup, pkg: Lookup | None = None, package: Lookup | None = None, active: bool = True
 ) -> dict[str, list[Row]]:
-    """Which builds a tag holds, as entries of its history; of the past this hub keeps nothing.
+    """A tag's current builds, as history entries; this hub stores no earlier ones.
 
-    :param pkg: what koji untag-build sends; a hub does not look at it
+    :param pkg: sent by koji untag-build; ignored by hubs
     """
     package_id = None if package is None else entry("package", package)["id"]
     rows = database().all(
@@ -153,7 +153,7 @@ def list_tags(
     queryOpts: QueryOptions | None = None,
     pattern: str | None = None,
 ) -> Any:
-    """All tags, those that hold a build, or those that list a package and how."""
+    """All tags, those of a build, or those that list a package and how."""
     if package is not None:
         return query_options([_tag_of(row) for row in _listings_of(package)], queryOpts)
     tables, clauses, values = "tags", ["1"], []
@@ -190,7 +190,7 @@ def list_tagged(
     package: str | None = None, owner: str | None = None, type: str | None = None, strict: bool = True,  # noqa: A002
     extra: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """The builds that a tag holds, latest tagged first."""
+    """Builds in a tag, latest tagged first."""
     assert_now(event)
     start = get_tag(tag, strict=strict)
     if start is None:

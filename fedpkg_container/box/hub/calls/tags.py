@@ -20,7 +20,7 @@ _TARGETS = (
 
 @call("getBuildTarget", used_by="the client; the builder plugin; koji regen-repo --target")
 def get_build_target(info: Lookup, event: int | None = None, strict: bool = False) -> Row | None:
-    """A target by id or name."""
+    """A target by ID or name."""
     assert_now(event)
     column, value = condition(info)
     row = database().one(f"{_TARGETS} WHERE targets.{column} = ?", value)
@@ -51,7 +51,7 @@ def get_build_targets(
 
 @call("createBuildTarget", used_by="the box's demo; koji add-target")
 def create_build_target(name: str, build_tag: Lookup, dest_tag: Lookup) -> None:
-    """A new target."""
+    """Add a target."""
     require_permission("target")
     verify_name(name)
     if get_build_target(name):
@@ -67,7 +67,7 @@ def create_build_target(name: str, build_tag: Lookup, dest_tag: Lookup) -> None:
 
 @call("getTag", used_by="the client; pyrpkg; koji list-tagged, list-pkgs, add-pkg, untag-build and others")
 def get_tag(tagInfo: Lookup, strict: bool = False, event: int | None = None, blocked: bool = False) -> Row | None:
-    """A tag by id or name."""
+    """A tag by ID or name."""
     assert_now(event)
     row = find("tags", tagInfo)
     if row is None:
@@ -85,7 +85,7 @@ def known_tag(tag: Any) -> Row:
 
 
 def listed_tag(row: Row) -> Row:
-    """A stored tag as lists show it."""
+    """A stored tag as in lists."""
     return {
         **{key: row[key] for key in ("id", "name", "perm_id", "arches")},
         "perm": None,
@@ -104,7 +104,7 @@ def create_tag(
     locked: bool = False,
     extra: Row | None = None,
 ) -> int:
-    """A new tag."""
+    """Add a tag."""
     require_permission("tag")
     path_component(name, "tag name")
     _check_arches(arches)
@@ -119,7 +119,7 @@ def create_tag(
 
 
 def _check_arches(arches: str | None) -> None:
-    """Refuse arches that are no names of folders: repositories have one of each."""
+    """Refuse architectures that are invalid as directory names in repositories."""
     for arch in (arches or "").split():
         path_component(arch, "arch")
 
@@ -129,7 +129,7 @@ def edit_tag(
     tagInfo: Lookup, *, name: str | None = None, arches: str | None = None, locked: bool | None = None,
     extra: Row | None = None, remove_extra: list[str] | None = None, block_extra: list[str] | None = None,
 ) -> None:  # fmt: skip
-    """Change name, arches, lock or extra of a tag."""
+    """Edit tag name, architectures, lock or extra."""
     require_permission("tag")
     tag = known_tag(tagInfo)
     _check_arches(arches)
@@ -148,7 +148,7 @@ def edit_tag(
 
 
 def inheritance_order(tag_id: int) -> list[int]:
-    """A tag and those it inherits from, nearest first."""
+    """A tag and its ancestors, nearest first."""
     order, waiting = [], [tag_id]
     while waiting:
         current = waiting.pop(0)
@@ -162,7 +162,7 @@ def inheritance_order(tag_id: int) -> list[int]:
 
 @call("getFullInheritance", used_by="pyrpkg (check_inheritance)")
 def get_full_inheritance(tag: Lookup, event: int | None = None, reverse: bool = False) -> list[Row]:
-    """The tags that a tag inherits from, nearest first."""
+    """Ancestors of a tag, nearest first."""
     assert_now(event)
     order = inheritance_order(known_tag(tag)["id"])
     return [
@@ -174,7 +174,7 @@ def get_full_inheritance(tag: Lookup, event: int | None = None, reverse: bool = 
 
 @call("getBuildConfig", used_by="the client; pyrpkg; the builder plugin")
 def get_build_config(tag: Lookup, event: int | None = None) -> Row:
-    """A tag with the arches and extra that it inherits."""
+    """A tag, with inherited architectures and extra."""
     assert_now(event)
     config = known_tag(tag)
     inherited: Row = {"extra": {}, "arches": None}
@@ -192,7 +192,7 @@ def get_build_config(tag: Lookup, event: int | None = None) -> Row:
 
 @call("tagLastChangeEvent", used_by="koji.util.RepoWatcher (koji regen-repo)")
 def tag_last_change_event(tag: Lookup) -> int:
-    """The newest event that changed a tag or one that it inherits from."""
+    """Newest event that changed a tag or one of its ancestors."""
     order = inheritance_order(known_tag(tag)["id"])
     newest = database().value(f"SELECT max(id) FROM events WHERE tag_id IN ({marks(order)})", *order)
     return int(newest or 0)

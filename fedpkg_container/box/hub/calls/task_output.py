@@ -1,4 +1,4 @@
-"""What tasks leave behind: uploads, listings and downloads."""
+"""Files of tasks: uploads, listings and downloads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fedpkg_container.box.hub.uploads import (
     write_part,
 )
 
-#: The longest part of a file in one answer, bytes.
+#: Maximum part of a file in one response, bytes.
 LONGEST_PART = 16 * 1024 * 1024
 _BLOCK = 64 * 1024
 _TIMES = ("st_atime", "st_mtime", "st_ctime")
@@ -40,7 +40,7 @@ def upload_file(
     volume: Lookup | None = None,
     checksum: Checksum | None = None,
 ) -> bool:
-    """A part of a file; False when its size or checksum is not what was announced."""
+    """Write a part of a file; False if its size or checksum does not match."""
     require_login()
     try:
         contents = base64.b64decode(data)
@@ -61,7 +61,7 @@ def upload_file(
 def check_upload(
     path: str, name: str, verify: str | None = None, tail: int | None = None, volume: Lookup | None = None
 ) -> Row | None:
-    """Size, time and on demand checksum of an uploaded file; None when it is not there."""
+    """Size, time and optional checksum of an uploaded file; None if missing."""
     file = upload_path(path, name)
     try:
         found = file.lstat()
@@ -84,7 +84,7 @@ def check_upload(
 
 @call("listTaskOutput", used_by="the client; koji taskinfo, watch-task, watch-logs, download-logs")
 def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False, strict: bool = False) -> Any:
-    """The files that a task has uploaded so far."""
+    """Files that a task has uploaded so far."""
     if strict and not known_task(taskID):
         raise koji.GenericError("Task doesn't exist")
     folder = task_folder(taskID)
@@ -106,7 +106,7 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
 def download_task_output(
     taskID: int, fileName: str, offset: int | None = 0, size: int = -1, volume: Lookup | None = None
 ) -> str:
-    """A part of a file that a task has uploaded, in base64; a negative offset counts from the end."""
+    """Part of a file uploaded by a task, in base64; a negative offset counts from the end."""
     if ".." in fileName:
         raise koji.GenericError(f"Invalid file name: {fileName}")
     relative = relative_path(fileName.lstrip("/"), "file name")

@@ -26,7 +26,7 @@ _TIMES = {"created": "create_time", "started": "start_time", "complete": "comple
 
 @call("listTasks", used_by="the client (after a lost reply); koji list-tasks, watch-task --mine, watch-logs --mine")
 def list_tasks(opts: TaskFilter | None = None, queryOpts: QueryOptions | None = None) -> Any:
-    """Tasks by arch, state, owner, host, channel, parent, method and times; ``decode`` unpacks request and result."""
+    """Tasks by architecture, state, owner, host, channel, parent, method, times; ``decode`` parses their content."""
     opts = opts or {}
     clauses = ["1"]
     values: list[Any] = []
@@ -78,7 +78,7 @@ ENDED = (CLOSED, CANCELED, FAILED)
 
 
 def make_task(method: str, arglist: Sequence[Any], **opts: Any) -> int:
-    """Create a task; what plugins call as ``kojihub.make_task``.
+    """Create a task; plugins call it as ``kojihub.make_task``.
 
     Options: parent, label, owner, channel, arch, priority.
     """
@@ -111,7 +111,7 @@ def make_task(method: str, arglist: Sequence[Any], **opts: Any) -> int:
 
 
 def _channel_id(requested: str | None, data: Row, parent: Row | None) -> int:
-    """Which channel a new task gets: the policy decides."""
+    """Channel of a new task, set by the policy."""
     if requested:
         data["req_channel"] = _enabled_channel(requested)["name"]
     chosen = policies.channel_of(data)
@@ -119,7 +119,7 @@ def _channel_id(requested: str | None, data: Row, parent: Row | None) -> int:
 
 
 def _task_data(method: str, arglist: Sequence[Any]) -> Row:
-    """What policies can ask about a task: its source, its target, and whether it is a scratch build."""
+    """Data of a task for policies: its source, its target, and whether it is a scratch build."""
     try:
         arguments = koji.tasks.parse_task_params(method, arglist)
     except (TypeError, koji.ParameterError):  # a method without a signature
@@ -139,7 +139,7 @@ def _enabled_channel(name: str) -> Row:
 
 
 def stored(task_id: Any) -> Row | None:
-    """The stored row of a task, or None."""
+    """Stored row of a task, or None."""
     return database().one("SELECT * FROM tasks WHERE id = ?", task_id)
 
 
@@ -152,7 +152,7 @@ def task_row(task_id: Any) -> Row:
 
 
 def task_info(row: Row, *, request: bool = False) -> Row:
-    """A task as the hub shows it."""
+    """A task as in hub responses."""
     info = {
         "id": row["id"],
         "state": row["state"],
@@ -181,7 +181,7 @@ def task_info(row: Row, *, request: bool = False) -> Row:
 
 @call("getTaskInfo", used_by="the client; the builder plugin; koji.daemon.TaskManager; koji taskinfo, watch-task")
 def get_task_info(task_id: int | list[int], request: bool = False, strict: bool = False) -> Any:
-    """A task, or a list of them with None for each that is not there."""
+    """A task, or a list of tasks with None for missing ones."""
     found: list[Row | None] = []
     for each in task_id if isinstance(task_id, list) else [task_id]:
         row = stored(each)
@@ -193,13 +193,13 @@ def get_task_info(task_id: int | list[int], request: bool = False, strict: bool 
 
 @call("getTaskRequest", used_by="koji taskinfo")
 def get_task_request(taskId: int) -> Any:
-    """The arguments of a task."""
+    """Arguments of a task."""
     return koji.xmlrpcplus.loads(one_row(stored(taskId))["request"])[0]
 
 
 @call("getTaskChildren", used_by="the builder plugin; koji taskinfo, watch-task, watch-logs")
 def get_task_children(task_id: int, request: bool = False, strict: bool = False) -> list[Row]:
-    """The direct children of a task."""
+    """Direct children of a task."""
     if strict:
         get_task_info(task_id, strict=True)
     return [
@@ -210,7 +210,7 @@ def get_task_children(task_id: int, request: bool = False, strict: bool = False)
 
 @call("getTaskDescendents", used_by="the client")
 def get_task_descendents(task_id: int, request: bool = False) -> dict[str, list[Row]]:
-    """Children by the id (as text) of their parent, for a task and everything below it."""
+    """Children by parent ID (as text), for a task and all its descendants."""
     tree: dict[str, list[Row]] = {}
     waiting = [task_id]
     while waiting:
@@ -223,13 +223,13 @@ def get_task_descendents(task_id: int, request: bool = False) -> dict[str, list[
 
 @call("taskFinished", used_by="koji.tasks (a task that waits)")
 def task_finished(taskId: int) -> bool:
-    """Whether a task has ended, in whatever way."""
+    """Whether a task has ended, in any state."""
     return one_row(stored(taskId))["state"] in ENDED
 
 
 @call("getTaskResult", used_by="the client; the box's demo; koji watch-task")
 def get_task_result(taskId: int, raise_fault: bool = True) -> Any:
-    """What a task answered; for a failed one its fault, raised or as a dictionary."""
+    """Result of a task; if it failed, its fault, raised or as a dictionary."""
     row = stored(taskId)
     if row is None:
         raise koji.GenericError("No such task")
@@ -247,13 +247,13 @@ def get_task_result(taskId: int, raise_fault: bool = True) -> Any:
 
 @call("freeTask", used_by="koji free-task")
 def free_task(task_id: int) -> None:
-    """Take a task from its host, so that any host may run it."""
+    """Free a task from its host, so that any host may run it."""
     require_permission("admin")
     free(task_id)
 
 
 def free(task_id: int) -> None:
-    """Make a task free again."""
+    """Free a task again."""
     row = one_row(stored(task_id))
     if row["state"] in ENDED:
         raise koji.GenericError(f"Cannot free task {task_id}, state is {koji.TASK_STATES[row['state']]}")
@@ -261,13 +261,13 @@ def free(task_id: int) -> None:
 
 
 def may_take(row: Row, host_id: int) -> bool:
-    """Whether a host may have a task: a free one, or one that was assigned to it."""
+    """Whether a task is free or assigned to this host."""
     return bool(row["state"] == FREE or (row["state"] == ASSIGNED and row["host_id"] == host_id))
 
 
 @call("assignTask", used_by="koji assign-task")
 def assign_task(task_id: int, host: Lookup, force: bool = False, override: bool = False) -> bool:
-    """Give a task to a host; says whether it was to be had. Only ``force`` takes one from another host."""
+    """Assign a task to a host; return whether it was available. Only ``force`` reassigns one."""
     host_row = listings.known_host(host)
     require_permission("admin")
     row = one_row(stored(task_id))
@@ -278,5 +278,5 @@ def assign_task(task_id: int, host: Lookup, force: bool = False, override: bool 
 
 
 def close(task_id: int, result: str, state: int) -> None:
-    """End a task with its result."""
+    """End a task with a result."""
     database().update("tasks", task_id, state=state, result=result, completion_time=time.time())

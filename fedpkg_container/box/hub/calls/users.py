@@ -30,7 +30,7 @@ def known_user(user: Any) -> Row:
 def get_user(
     userInfo: UserLookup | None = None, strict: bool = False, krb_princs: bool = True, groups: bool = False
 ) -> Row | None:
-    """A user by id, name, or a dictionary with either; without an argument the one who is calling."""
+    """A user by ID, name, or a dictionary with either; by default the calling user."""
     key = context.session.user_id if userInfo is None else userInfo
     if key is None:
         raise koji.GenericError("No user provided")
@@ -49,7 +49,7 @@ def get_user(
 
 @call("getLoggedInUser", used_by="the client; koji moshimoshi, list-tasks --mine")
 def get_logged_in_user() -> Row | None:
-    """The user who is calling, or None."""
+    """The calling user, or None."""
     session = context.session
     if not session.logged_in:
         return None
@@ -57,7 +57,7 @@ def get_logged_in_user() -> Row | None:
 
 
 def groups_of(user_id: int) -> list[str]:
-    """The names of the groups that a user is in."""
+    """Names of a user's groups."""
     rows = database().all(
         "SELECT name FROM users JOIN group_members ON users.id = group_id WHERE member_id = ? ORDER BY name", user_id
     )
@@ -65,14 +65,14 @@ def groups_of(user_id: int) -> list[str]:
 
 
 def permissions_of(user_id: int) -> list[str]:
-    """What a user may do."""
+    """User permissions."""
     rows = database().all("SELECT permission FROM permissions WHERE user_id = ?", user_id)
     return [row["permission"] for row in rows]
 
 
 @call("createUser", used_by="the box's set-up")
 def create_user(username: str, status: int | None = None, krb_principal: str | None = None) -> int:
-    """A new user; returns the id."""
+    """Add a user; return the ID."""
     require_permission("admin")
     verify_name(username)
     if status not in (None, *koji.USER_STATUS.values()):
@@ -84,24 +84,24 @@ def create_user(username: str, status: int | None = None, krb_principal: str | N
 
 @call("hasPerm", used_by="koji add-tag, add-target, assign-task")
 def has_permission(perm: str) -> bool:
-    """Whether the user who is calling has a permission (``admin`` counts only as itself, as in Koji)."""
+    """Whether the calling user has a permission (``admin`` does not imply others, as in Koji)."""
     return bool(context.session.hasPerm(perm))
 
 
 @call("getAPIVersion", used_by="koji: every command")
 def get_api_version() -> int:
-    """The version of the XML-RPC interface."""
+    """Version of the XML-RPC interface."""
     return int(koji.API_VERSION)
 
 
 @call("getKojiVersion", used_by="koji version, moshimoshi")
 def get_koji_version() -> str:
-    """The version of Koji that this hub imitates: that of the koji library it runs on."""
+    """Version of Koji that this hub imitates: that of the imported koji library."""
     return str(koji.__version__)
 
 
 def set_password(hub: Database, user: str, password: str) -> None:
-    """Give a user a password; the box gives none, its tests do."""
+    """Set a user's password; used only by the box's tests."""
     salt = os.urandom(16)
     found = hub.one("SELECT id FROM users WHERE name = ?", user)
     assert found is not None, user
@@ -121,7 +121,7 @@ def _hashed(password: str, salt: bytes) -> bytes:
 def login(
     user: str, password: str, opts: Row | None = None, renew: bool = False, exclusive: bool = False
 ) -> Row | None:
-    """Log in with a password, which only tests give to users."""
+    """Log in with a password, which only tests set."""
     session = context.session
     if session.logged_in:
         raise koji.AuthError("Already logged in")
@@ -138,7 +138,7 @@ def login(
 def ssl_login(
     proxyuser: str | None = None, proxyauthtype: int | None = None, renew: bool = False, exclusive: bool = False
 ) -> Row | None:
-    """Log in as the user whom the client certificate names."""
+    """Log in as the user named in the client certificate."""
     session = context.session
     if session.logged_in:
         raise koji.AuthError("Already logged in")
@@ -182,7 +182,7 @@ def logout_child(session_id: int) -> None:
 
 @call("subsession", used_by="koji.daemon.TaskManager")
 def subsession() -> Row | None:
-    """A session for a task's own process, bound to this one."""
+    """Open a subsession for a task's process."""
     session = context.session
     if not session.logged_in:
         raise koji.AuthError("Not logged in")
@@ -192,7 +192,7 @@ def subsession() -> Row | None:
 
 @call("exclusiveSession", used_by="the box's builder")
 def exclusive_session(force: bool = False) -> None:
-    """Lock the user for this session; ``force`` closes the session that holds the lock."""
+    """Lock the user for this session; ``force`` closes the session with the lock."""
     session = context.session
     if not session.logged_in:
         raise koji.AuthError("Not logged in")
@@ -214,7 +214,7 @@ def _make_exclusive(session_id: int, user_id: int, *, force: bool) -> None:
 
 @call("getSessionInfo", used_by="koji.daemon.TaskManager")
 def get_session_info(details: bool = False) -> Row | None:
-    """What the hub knows of this session; with ``details`` also its id and address."""
+    """Data of this session; with ``details`` also its ID and address."""
     session = context.session
     if not session.logged_in:
         return None
