@@ -23,7 +23,7 @@ from fedpkg_container.box.tls import make_server, serve
 
 logger = logging.getLogger(__name__)
 
-#: The longest XML-RPC request that is read, bytes (the real hub's MaxRequestLength).
+#: Maximum size of an XML-RPC request, bytes (MaxRequestLength of the real hub).
 LONGEST_REQUEST = 4 * 1024 * 1024
 
 Environ = dict[str, Any]
@@ -33,11 +33,11 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 class HubApplication:
     """The hub as a WSGI application.
 
-    :param database: the state
-    :param topdir: the folder of builds, repositories and task output (KojiDir)
-    :param plugin_path: folders of hub plugins
+    :param database: the hub's state
+    :param topdir: directory of builds, repositories and task output (KojiDir)
+    :param plugin_path: directories of hub plugins
     :param plugins: names of the plugins to load
-    :param configuration: a file like hub.conf, of which ``[policy]`` is read; it need not be there
+    :param configuration: a file like hub.conf; only ``[policy]`` is read; optional
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class HubApplication:
         self.policies = policies.load(configuration)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """Handle a request."""
         if environ["REQUEST_METHOD"] != "POST":
             body = b"This is an XML-RPC server. Only POST requests are accepted.\n"
             return _reply(start_response, "405 Method Not Allowed", body, "text/plain", [("Allow", "POST")])
@@ -71,14 +71,14 @@ class HubApplication:
         return _reply(start_response, "200 OK", body, "text/xml")
 
     def _answer(self, environ: Environ, name: str, parameters: Any) -> str:
-        """The marshalled result or fault of one call."""
+        """Marshalled result or fault of one call."""
         try:
             with self.database.transaction():
                 result = self._run(environ, name, parameters)
             if isinstance(result, Upload):
                 result = result.receive()
             answer: str = koji.xmlrpcplus.dumps((result,), methodresponse=1, allow_none=1)
-        except Exception as error:  # noqa: BLE001, whatever a call raises becomes its fault
+        except Exception as error:  # noqa: BLE001, any exception of a call becomes its fault
             answer = koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(*fault_of(error)))
         return answer
 
@@ -97,13 +97,13 @@ class HubApplication:
         else:
             result = run(name, parameters)
         if self.database.changes > before:
-            # Koji keeps the number of a call only when the call changed something.
+            # Koji stores a call number only if the call changed something.
             session.keep_call_number()
         return result
 
 
 def content_length(environ: Environ) -> int:
-    """The length of a request's body, 0 where the request does not state it.
+    """Length of a request's body, 0 if the request does not state it.
 
     :raises _BadRequestError: it is not a number
     """
@@ -145,22 +145,22 @@ def _reply(
     return [body]
 
 
-#: The largest body of a request, bytes; koji sends a file in parts of 1 MiB.
+#: Maximum size of a request body, bytes; koji sends files in parts of 1 MiB.
 LARGEST_UPLOAD = 16 * 1024 * 1024
-#: What a name of a call does not have; a client may send any text as one.
+#: Characters not used in names of calls; clients may send any text.
 _UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_NAME = 80
 
 
 class AccessLog:
-    """A WSGI application that writes one line a request: time, client, call, status, bytes, seconds."""
+    """A WSGI application that logs each request: time, client, call, status, bytes, seconds."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]], path: Path) -> None:
         self.application = application
         self.file = path.open("a", buffering=1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request and note it."""
+        """Handle and log a request."""
         began = time.time()
         status: list[str] = []
 

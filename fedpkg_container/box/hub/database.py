@@ -15,16 +15,16 @@ from typing import Any, Optional
 import koji
 from dateutil import parser
 
-#: Seconds that a transaction waits for another one to end.
+#: Timeout for another transaction to end, seconds.
 LOCK_TIMEOUT = 30.0
 
 Row = dict[str, Any]
 
 
 class Database:
-    """Connections to one database file; every thread has its own.
+    """Connections to one database file, one per thread.
 
-    :param path: the file; made, with its tables, when it is not there
+    :param path: the file; created, with its tables, if missing
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, in autocommit mode: transactions are begun explicitly."""
+        """This thread's connection, in autocommit mode: transactions start explicitly."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=LOCK_TIMEOUT, isolation_level=None)
@@ -48,7 +48,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside is kept, or on any error nothing of it."""
+        """Commit all changes inside, or roll back on any error."""
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -60,7 +60,7 @@ class Database:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that is undone alone when it fails."""
+        """Part of a transaction, rolled back alone if it fails."""
         connection = self.connection
         connection.execute("SAVEPOINT part")
         try:
@@ -73,60 +73,60 @@ class Database:
 
     @property
     def changes(self) -> int:
-        """How many rows this thread's connection has changed since it was opened."""
+        """Number of rows changed by this thread's connection since it was opened."""
         return self.connection.total_changes
 
     def all(self, sql: str, *parameters: Any) -> list[Row]:
-        """Every row of a query, as dictionaries."""
+        """All rows of a query, as dictionaries."""
         return [dict(row) for row in self.connection.execute(sql, parameters)]
 
     def one(self, sql: str, *parameters: Any) -> Optional[Row]:
-        """The first row of a query, or None."""
+        """First row of a query, or None."""
         row = self.connection.execute(sql, parameters).fetchone()
         return dict(row) if row else None
 
     def value(self, sql: str, *parameters: Any) -> Any:
-        """The first column of the first row, or None."""
+        """First column of the first row, or None."""
         row = self.connection.execute(sql, parameters).fetchone()
         return row[0] if row else None
 
     def insert(self, table: str, **values: Any) -> int:
-        """Add a row; returns its id."""
+        """Add a row; return its ID."""
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         cursor = self.connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(values.values()))
         return int(cursor.lastrowid or 0)
 
     def update(self, table: str, row_id: int, **values: Any) -> None:
-        """Change the row with this id."""
+        """Update the row with this ID."""
         columns = ", ".join(f"{column} = ?" for column in values)
         self.connection.execute(f"UPDATE {table} SET {columns} WHERE id = ?", (*values.values(), row_id))
 
     def execute(self, sql: str, *parameters: Any) -> int:
-        """Run any statement; returns how many rows it changed."""
+        """Run a statement; return the number of changed rows."""
         return self.connection.execute(sql, parameters).rowcount
 
     def event(self, tag_id: int | None = None) -> int:
-        """A new event: Koji numbers the changes of tags and builds.
+        """Create an event: Koji numbers changes of tags and builds.
 
-        :param tag_id: the tag that changes
+        :param tag_id: the changed tag
         """
         return self.insert("events", time=time.time(), tag_id=tag_id)
 
 
 def marks(values: Sequence[Any]) -> str:
-    """As many question marks as there are values, for ``IN (…)``."""
+    """One question mark per value, for ``IN (…)``."""
     return ", ".join("?" * len(values))
 
 
 def timestamp(seconds: float | None) -> str | None:
-    """A time as Koji writes it: ``2026-11-20 23:09:58.180375+00:00``."""
+    """A time in Koji's format: ``2026-11-20 23:09:58.180375+00:00``."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(sep=" ", timespec="microseconds")
 
 
 def seconds(moment: float | str) -> float:
-    """A time that a client sent, as seconds since the epoch; text without a zone is UTC."""
+    """A client's time in seconds since the epoch; text without a time zone is UTC."""
     if isinstance(moment, (int, float)):
         return float(moment)
     try:
@@ -144,7 +144,7 @@ def _sorted(rows: list[Row], column: str, *, descending: bool) -> list[Row]:
 
 
 def query_options(rows: list[Row], options: Mapping[str, Any] | None) -> Any:
-    """What Koji's ``queryOpts`` make of a list.
+    """Apply Koji's ``queryOpts`` to a list.
 
     Options: ``order`` (keys, ``-`` for descending), ``offset``, ``limit``, ``countOnly``.
     """

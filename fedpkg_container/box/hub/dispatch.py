@@ -1,4 +1,4 @@
-"""Finding and running the hub's calls: who may, with which arguments, inside which transaction."""
+"""Finds and runs the hub's calls: permissions, arguments, transactions."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Call:
     """One call of the hub.
 
-    :param used_by: who makes it, for docs/internals/hub-methods.md
-    :param signature: what it accepts
+    :param used_by: its callers, for docs/internals/hub-methods.md
+    :param signature: its parameters
     """
 
     name: str
@@ -42,7 +42,7 @@ CALLS: dict[str, Call] = {}
 
 
 def call(name: str, *, used_by: str) -> Callable[[Function], Function]:
-    """Offer a function under Koji's name of the call; its parameters have Koji's names too."""
+    """Register a function under Koji's call name; its parameters have Koji's names too."""
 
     def register(function: Function) -> Function:
         CALLS[name] = Call(name, function, used_by, Signature(function))
@@ -52,7 +52,7 @@ def call(name: str, *, used_by: str) -> Callable[[Function], Function]:
 
 
 class Session(Protocol):
-    """Who is calling: what plugins see as ``context.session``."""
+    """The caller's session: ``context.session`` of plugins."""
 
     id: int | None
     user_id: int | None
@@ -63,7 +63,7 @@ class Session(Protocol):
         ...
 
     def validate(self) -> bool:
-        """Refuse when another session holds this user exclusively."""
+        """Refuse if another session holds this user exclusively."""
         ...
 
 
@@ -74,18 +74,18 @@ def database() -> Database:
 
 
 def topdir() -> Path:
-    """Where builds, repositories and task output are, inside a call (KojiDir)."""
+    """Root of builds, repositories and task output, inside a call (KojiDir)."""
     return Path(context.opts["KojiDir"])
 
 
-#: Calls that a session may make while another one holds its user exclusively: how one gets the lock, or leaves.
+#: Calls allowed while another session holds the user exclusively: they take the lock, or log in or out.
 _UNLOCKED = {"exclusiveSession", "login", "logout"}
 
 
 def run(name: str, parameters: Sequence[Any]) -> Any:
     """Run one call inside the current transaction.
 
-    :param parameters: as they came over XML-RPC, named ones packed by ``koji.encode_args``
+    :param parameters: as received over XML-RPC, named ones packed by ``koji.encode_args``
     :raises koji.GenericError: the fault for the caller
     """
     assert_plain(parameters)
@@ -102,7 +102,7 @@ def run(name: str, parameters: Sequence[Any]) -> Any:
 
 
 def _multicall(parameters: Sequence[Any]) -> list[Any]:
-    """Several calls in one request; a member that fails is undone alone."""
+    """Run several calls in one request; a failed one is undone alone."""
     if len(parameters) != 1:
         raise koji.ParameterError(f"multiCall() takes 1 argument, got {len(parameters)}")
     results: list[Any] = []
@@ -110,14 +110,14 @@ def _multicall(parameters: Sequence[Any]) -> list[Any]:
         try:
             with database().savepoint():
                 results.append([run(member["methodName"], member["params"])])
-        except Exception as error:  # noqa: BLE001, whatever a member raises becomes its fault
+        except Exception as error:  # noqa: BLE001, any exception of a member becomes its fault
             code, text = fault_of(error)
             lines = traceback.format_exception(type(error), error, error.__traceback__)
             results.append({"faultCode": code, "faultString": text, "traceback": lines})
     return results
 
 
-#: What reading XML-RPC that is none can raise.
+#: Exceptions of parsing invalid XML-RPC.
 UNREADABLE = (
     *(koji.xmlrpcplus.xmlrpc_client.Error, ExpatError, ValueError, LookupError, TypeError, ArithmeticError),
     *(AttributeError, AssertionError),
@@ -125,12 +125,12 @@ UNREADABLE = (
 
 
 def exception_fault(error: Exception) -> koji.xmlrpcplus.Fault:
-    """The fault for an exception that Koji does not catch: number 1, its type and its text."""
+    """Fault for an exception that Koji does not catch: number 1, type and text."""
     return koji.xmlrpcplus.Fault(1, f"{type(error)}: {error}")
 
 
 def fault_of(error: Exception) -> tuple[int, str]:
-    """The fault that a hub answers an exception with: koji's own number and message, 1 for anything else."""
+    """The hub's fault for an exception: koji's own number and message, or 1 for any other."""
     if isinstance(error, koji.xmlrpcplus.Fault):
         return error.faultCode, xml_text(str(error.faultString))
     if isinstance(error, koji.GenericError):
@@ -140,7 +140,7 @@ def fault_of(error: Exception) -> tuple[int, str]:
 
 
 def load_plugins(paths: Sequence[Path], names: Sequence[str]) -> None:
-    """Load hub plugins by file name and offer the functions that they export."""
+    """Load hub plugins by file name and register their exported functions."""
     tracker = koji.plugin.PluginTracker(path=[str(path) for path in paths])
     for name in names:
         plugin = tracker.load(name)

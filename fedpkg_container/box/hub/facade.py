@@ -1,4 +1,4 @@
-"""The module ``kojihub`` that hub plugins import, with the names that plugins use."""
+"""The module ``kojihub`` that hub plugins import, with the names that they use."""
 
 from __future__ import annotations
 

@@ -11,27 +11,27 @@ from typing import Any, Optional, Protocol
 import koji
 import koji.util
 
-#: The deepest nesting of lists and dictionaries that is accepted.
+#: Maximum nesting depth of lists and dictionaries.
 MAX_DEPTH = 32
 
 
-#: The longest list of typed elements: SQLite accepts 32766 variables in a statement.
+#: Maximum length of lists of typed elements: SQLite allows 32766 variables per statement.
 MAX_LENGTH = 20_000
 
 
-#: The longest text of a parameter that is not declared as ``Content``, in characters.
+#: Maximum length of a text parameter not declared as ``Content``, in characters.
 MAX_TEXT = 8192
 
 
-#: The longest name of a tag, user, package, ..., in characters (Koji's MaxNameLengthInternal).
+#: Maximum length of names of tags, users, packages, ..., in characters (Koji's MaxNameLengthInternal).
 MAX_NAME = 256
 
 
-#: The largest absolute value of a priority.
+#: Maximum absolute value of a priority.
 MAX_PRIORITY = 1_000_000
 
 
-#: The longest text of a ``Content`` parameter, in characters; a request has a limit of its own.
+#: Maximum length of a ``Content`` parameter, in characters; requests have their own limit.
 MAX_CONTENT = 64 * 1024 * 1024
 
 
@@ -45,7 +45,7 @@ _LAST_SECOND = 253402300799
 _SHOWN = 200
 
 
-#: Characters that XML 1.0 cannot hold: an answer that repeats them cannot be parsed by any client.
+#: Characters not allowed in XML 1.0: no client can parse a response with them.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -53,7 +53,7 @@ _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 
 
 def shown(value: Any) -> str:
-    """A value of a request for an error message, shortened."""
+    """A value of a request, shortened for error messages."""
     try:
         text = value if isinstance(value, str) else repr(value)
     except RecursionError:
@@ -62,30 +62,30 @@ def shown(value: Any) -> str:
 
 
 def xml_text(text: str) -> str:
-    """Text in which characters that XML cannot hold are replaced."""
+    """Text with characters that XML does not allow replaced."""
     return _NOT_XML.sub("\ufffd", text)
 
 
 def _refused(value: Any, expected: str) -> koji.ParameterError:
-    """The refusal of Koji's ``convert_value``."""
+    """The error of Koji's ``convert_value``."""
     if value is None:
         return koji.ParameterError(f"Invalid type, expected type {expected}")
     return koji.ParameterError(f"Invalid type for value '{shown(value)}': {type(value)}, expected type {expected}")
 
 
 class Kind(Protocol):
-    """What a parameter may be."""
+    """A parameter's type."""
 
     def convert(self, value: Any) -> Any:
-        """Return the checked value; raise ParameterError if it is of another type."""
+        """Return the checked value; raise ParameterError if its type is not valid."""
         ...
 
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number of at most 64 bits, perhaps as text.
+    """An integer of at most 64 bits, also as text.
 
-    :param limit: its largest absolute value
+    :param limit: maximum absolute value
     """
 
     limit: int = _MAX_INTEGER
@@ -112,7 +112,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Seconds:
-    """A time since the epoch that has a date."""
+    """Seconds since the epoch, to year 9999."""
 
     def convert(self, value: Any) -> float:
         """Return the time in seconds."""
@@ -124,10 +124,10 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Flag:
-    """A truth value; 0, 1 and None are accepted as in Koji."""
+    """A boolean; 0, 1 and None are accepted as in Koji."""
 
     def convert(self, value: Any) -> bool:
-        """Return the truth value."""
+        """Return the boolean."""
         if value is not None and not isinstance(value, (bool, int)):
             raise _refused(value, f"{bool}")
         return bool(value)
@@ -135,9 +135,9 @@ class Flag:
 
 @dataclass(frozen=True)
 class Text:
-    """Text that XML can hold.
+    """Text valid in XML.
 
-    :param limit: characters
+    :param limit: in characters
     """
 
     limit: int = MAX_TEXT
@@ -160,13 +160,13 @@ class Maybe:
     kind: Kind
 
     def convert(self, value: Any) -> Any:
-        """Return None or what the kind makes of the value."""
+        """Return None or the value that the kind returns."""
         return None if value is None else self.kind.convert(value)
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """Any plain data within the limits that hold for every request: arguments of tasks, extra of tags and builds."""
+    """Any plain data within the limits of every request: arguments of tasks, extra of tags and builds."""
 
     def convert(self, value: Any) -> Any:
         """Return the value."""
@@ -193,8 +193,8 @@ class ListOf:
 class Fields:
     """A dictionary.
 
-    :param fields: the kinds of known keys; other keys are kept as they are
-    :param required: keys that must be there
+    :param fields: kinds of known keys; other keys are not converted
+    :param required: required keys
     """
 
     fields: Mapping[str, Kind] = field(default_factory=dict)
@@ -220,16 +220,16 @@ class Fields:
 
 @dataclass(frozen=True)
 class AnyOf:
-    """One of several kinds, the first that accepts the value.
+    """One of several kinds: the first that accepts the value.
 
-    :param refusal: the fault for a value that is none of them, where Koji has a special one
+    :param refusal: fault for a value that matches none, if Koji has a special one
     """
 
     kinds: Sequence[Kind]
     refusal: Optional[Callable[[Any], koji.GenericError]] = None
 
     def convert(self, value: Any) -> Any:
-        """Return what the first kind that accepts the value makes of it."""
+        """Return the value that the first matching kind returns."""
         refusals = []
         for kind in self.kinds:
             try:

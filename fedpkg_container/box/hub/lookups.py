@@ -1,6 +1,6 @@
-"""What calls have in common: who may, how a row is named, what may become a path.
+"""Common code of calls: permissions, lookup of rows, validation of paths.
 
-The texts of the refusals are Koji's: they are part of the interface.
+The error texts are Koji's: they are part of the interface.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fedpkg_container.box.hub.database import Row
 from fedpkg_container.box.hub.dispatch import database
 from fedpkg_container.box.hub.kinds import shown, xml_text
 
-#: Koji's names of the tables that ``entry`` looks into; they stand in its refusals.
+#: Koji's names of the tables that ``entry`` searches, for its errors.
 _TABLES = {
     "tag": "tags",
     "external_repo": "external_repos",
@@ -28,23 +28,23 @@ _TABLES = {
 
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]{0,254}")
-#: Bytes of a path below a directory, and of one of its components.
+#: Maximum bytes of a path below a directory, and of one component.
 _MAX_PATH, _MAX_COMPONENT = 2048, 255
 
 
 def require_login() -> int:
-    """The id of the user who is calling; refuses the anonymous."""
+    """ID of the calling user; refuses anonymous callers."""
     context.session.assertLogin()
     return int(context.session.user_id)
 
 
 def require_permission(name: str) -> None:
-    """Refuse those who have neither the permission nor ``admin``."""
+    """Refuse callers without the permission or ``admin``."""
     context.session.assertPerm(name)
 
 
 def require_package_policy() -> None:
-    """Refuse those whom Koji's default policy for package lists refuses."""
+    """Refuse users whom Koji's default policy for package lists refuses."""
     require_login()
     if not (context.session.hasPerm("admin") or context.session.hasPerm("tag")):
         reason = "Only admin/tag can do this via default policy"
@@ -52,9 +52,9 @@ def require_package_policy() -> None:
 
 
 def condition(info: Any) -> tuple[str, Any]:
-    """What selects the row that a client means: a column (``id`` or ``name``) and its value.
+    """Column (``id`` or ``name``) and value that select a client's row.
 
-    :param info: an id, a name, or a dictionary with either
+    :param info: ID, name, or a dictionary with either
     """
     key = info
     if isinstance(info, dict):
@@ -67,7 +67,7 @@ def condition(info: Any) -> tuple[str, Any]:
 
 
 def find(table: str, info: Any) -> Row | None:
-    """The row of a table that a client means, or None."""
+    """The matching row of a table, or None."""
     column, value = condition(info)
     return database().one(f"SELECT * FROM {table} WHERE {column} = ?", value)
 
@@ -84,10 +84,10 @@ def entry(name: str, info: Any) -> Row:
 
 
 def path_component(text: str, what: str) -> str:
-    """A name that becomes one component of a path.
+    """Check a name that becomes one path component.
 
-    :param what: what it names, for the refusal
-    :raises koji.GenericError: it would lead elsewhere, or is no name that a package, version, arch or tag has
+    :param what: what it names, for errors
+    :raises koji.GenericError: it is unsafe, or not valid for a package, version, architecture or tag
     """
     if not _COMPONENT.fullmatch(text):
         raise koji.GenericError(f"Invalid {what}: {shown(text)}")
@@ -95,9 +95,9 @@ def path_component(text: str, what: str) -> str:
 
 
 def relative_path(text: str, what: str) -> str:
-    """A path below a directory, normalized; empty for the directory itself.
+    """Normalize a path below a directory; empty for the directory itself.
 
-    :raises koji.GenericError: it would lead elsewhere, to a hidden file, or no file system has it
+    :raises koji.GenericError: it leads outside, to a hidden file, or is too long for file systems
     """
     parts = os.path.normpath(text).split("/") if text else []
     problem = os.path.isabs(text) or len(os.fsencode(text)) > _MAX_PATH or xml_text(text) != text
@@ -107,20 +107,20 @@ def relative_path(text: str, what: str) -> str:
 
 
 def one_row(row: Row | None) -> Row:
-    """The row that a query had to find."""
+    """The row of a query; required."""
     if row is None:
         raise koji.GenericError("query returned no rows")
     return row
 
 
 def assert_now(event: Any) -> None:
-    """Refuse a question about the past: this hub keeps no history."""
+    """Refuse queries about the past: this hub stores no history."""
     if event is not None:
         raise koji.GenericError(f"This hub keeps no history: cannot answer for event {event}")
 
 
 def open_to_workers(path: Path) -> None:
-    """Let workers of builders, which are other users, read a file or directory of topdir: RPMs and repositories."""
+    """Make a file or directory of topdir (RPMs, repositories) readable for workers of builders: other users."""
     topdir = Path(koji.pathinfo.topdir)
     for each in (path, *path.parents):
         if each == topdir or topdir not in each.parents:

@@ -7,7 +7,7 @@ from fedpkg_container.box.hub.dispatch import CALLS
 
 
 def table() -> str:
-    """Every call of the hub, without those of plugins, and who makes it, as a Markdown table."""
+    """All calls of the hub except plugins' calls, with their callers, as a Markdown table."""
     calls.load()
     own = [call for call in CALLS.values() if not call.used_by.startswith("plugin ")]
     rows = [f"| `{call.name}` | {call.used_by} |" for call in sorted(own, key=lambda call: call.name.lower())]

@@ -1,8 +1,8 @@
 """Types of the calls' parameters: calls declare them in annotations, and ``dispatch`` checks them before a call runs.
 
 An annotation is the name of a type (``int``, ``str``, ``bool``, ``float``, ``Row``), ``list[…]`` of one, an alias of
-this module, or several of them with ``|`` between. What a call receives has been checked and converted: ``12`` as text
-is the number 12, as in Koji, and other text is refused.
+this module, or several of them separated by ``|``. A call receives checked and converted values: ``12`` as text is
+the number 12, as in Koji, and other text is refused.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _no_host_data(_value: Any) -> koji.GenericError:
 
 @dataclass(frozen=True)
 class _Named:
-    """A dictionary with the id or the name of a row."""
+    """A dictionary with a row's ID or name."""
 
     def convert(self, value: Any) -> dict[str, Any]:
         row = Fields({"id": Maybe(Integer()), "name": Maybe(Exactly())}).convert(value)
@@ -91,36 +91,36 @@ class _BuildFields:
 
 
 _ROW = dict[str, Any]
-#: A row by its id, its name, or a dictionary with either.
+#: A row by ID, name, or a dictionary with either.
 Lookup = Annotated[Union[int, str, _ROW], AnyOf([Exactly(), _Named()], _no_lookup)]
-#: A user in the same ways.
+#: A user, likewise.
 UserLookup = Annotated[Union[int, str, _ROW], AnyOf([Exactly(), _Named()], _no_user)]
-#: A build by its id, its NVR, or a dictionary with name, version and release.
+#: A build by ID, NVR, or a dictionary with name, version and release.
 BuildLookup = Annotated[Union[int, str, _ROW], AnyOf([Exactly(), _BuildFields()], _no_build)]
-#: An RPM by its id, NVRA or file name, or a dictionary with its id or with name, version, release and arch.
+#: An RPM by ID, NVRA or file name, or a dictionary with ID or with name, version, release and arch.
 RPMLookup = Annotated[
     Union[int, str, _ROW],
     AnyOf([Exactly(), Fields({"id": Integer()}, ("id",)), Fields(_NVRA, tuple(_NVRA))], _no_rpm),
 ]
-#: Name and version of a build, perhaps with its release.
+#: Name and version of a build, optionally with release.
 BuildFields = Annotated[_ROW, Fields(_NVR, ("name", "version"))]
-#: One arch or several.
+#: One or more architectures.
 ArchList = Annotated[Union[str, list[str]], AnyOf([Text(MAX_NAME), ListOf(Text(MAX_NAME))], _no_arches)]
-#: A moment: seconds since the epoch, or text.
+#: A time: seconds since the epoch, or text.
 Moment = Annotated[Union[float, str], AnyOf([Number(), Text(MAX_NAME)])]
-#: A number or text that stays what it is.
+#: A number or text, not converted.
 NumberOrText = Annotated[Union[int, str], Exactly()]
-#: A flag that may count: ``latest=3``.
+#: A flag or a count: ``latest=3``.
 Count = Annotated[Union[int, bool], AnyOf([Integer(), Flag()])]
 #: Long text: parts of files, results of tasks, metadata.
 Content = Annotated[str, Text(MAX_CONTENT)]
-#: Plain data that the hub hands on.
+#: Plain data that the hub passes on.
 Anything = Annotated[Any, Opaque()]
-#: The checksum of a part of a file: of md5 the digest alone, else a pair of kind and digest.
+#: Checksum of a part of a file: for md5 only the digest, else a pair of type and digest.
 Checksum = Annotated[Any, AnyOf([Text(MAX_NAME), ListOf(Maybe(Text(MAX_NAME)), 2)])]
 #: Data that a builder reports with its load.
 HostData = Annotated[_ROW, AnyOf([Fields()], _no_host_data)]
-#: ``queryOpts`` of Koji.
+#: Koji's ``queryOpts``.
 QueryOptions = Annotated[
     _ROW,
     Fields({
@@ -147,7 +147,7 @@ TaskFilter = Annotated[
         "decode": Flag(),
     }),
 ]  # fmt: skip
-#: Options of a new task below another one; as ``**`` parameter, the dictionary of all.
+#: Options of a new child task; as ``**`` parameter, the dictionary of all.
 SubtaskOptions = Annotated[
     Any,
     Fields({
@@ -170,7 +170,7 @@ HostChanges = Annotated[
 ]  # fmt: skip
 #: Filters of ``listBuildroots``, as ``**`` parameter.
 BuildrootFilter = Annotated[Any, Fields({"queryOpts": Maybe(Fields())})]
-#: A build that is reserved.
+#: A build to reserve.
 Reservation = Annotated[
     _ROW,
     Fields({
@@ -182,7 +182,7 @@ _COMPONENTS = ListOf(Fields({"type": Text(MAX_NAME), **_NVRA, "epoch": _EPOCH}, 
 _IMAGE = Maybe(Fields({"arch": Maybe(Text(MAX_NAME))}))
 _TYPEINFO = Maybe(Fields({"image": _IMAGE}))
 _EXTRA = Maybe(Fields({"typeinfo": _TYPEINFO, "image": _IMAGE}))
-#: The metadata of a build of a content generator.
+#: Metadata of a content generator's build.
 METADATA = Fields(
     {
         "metadata_version": Exactly(),
@@ -231,7 +231,7 @@ METADATA = Fields(
     },
     ("metadata_version", "build", "buildroots", "output"),
 )  # fmt: skip
-#: The members of a ``multiCall``.
+#: Members of a ``multiCall``.
 MEMBERS = ListOf(Fields({"methodName": Text(MAX_NAME), "params": ListOf(Opaque())}, ("methodName", "params")))
 
 _TYPES: Mapping[str, Kind] = {
@@ -244,9 +244,9 @@ _TYPES: Mapping[str, Kind] = {
 
 
 def assert_plain(value: Any) -> None:
-    """Refuse what no call accepts: objects other than plain data, nesting without end, text that XML cannot hold.
+    """Refuse values that no call accepts: non-plain objects, excessive nesting, text that XML does not allow.
 
-    :raises koji.ParameterError: what is wrong
+    :raises koji.ParameterError: with the reason
     """
     waiting: list[tuple[Any, int]] = [(value, 0)]
     while waiting:
@@ -272,10 +272,10 @@ def assert_plain(value: Any) -> None:
 
 
 def kind_of(annotation: str, names: Mapping[str, Any]) -> Kind:
-    """The kind that an annotation declares.
+    """The kind for an annotation.
 
-    :param names: the module's, in which aliases are looked up
-    :raises TypeError: it is not one of those that a call may have
+    :param names: the module's, used to resolve aliases
+    :raises TypeError: it is not allowed for calls
     """
     parts = [part.strip() for part in annotation.split("|")]
     kinds = [_single(name, names) for name in parts if name != "None"]
@@ -295,9 +295,9 @@ def _single(name: str, names: Mapping[str, Any]) -> Kind:
 
 
 class Signature:
-    """The parameters of a call.
+    """Parameters of a call.
 
-    :param typed: False for functions of plugins, which check their parameters themselves as they must in Koji
+    :param typed: False for plugin functions, which must check their parameters themselves as in Koji
     :raises TypeError: a parameter does not declare its type
     """
 
@@ -311,14 +311,14 @@ class Signature:
         }
 
     def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> inspect.BoundArguments:
-        """The checked and converted arguments of a call.
+        """Check and convert the arguments of a call.
 
-        :raises koji.ParameterError: too few, too many or unknown ones, or one of another type
+        :raises koji.ParameterError: too few, too many, unknown or of a wrong type
         """
         try:
             bound = self.signature.bind(*arguments, **named)
         except TypeError:
-            # Python's own message, which is Koji's; the function does not run with arguments that do not fit.
+            # Python's own message, as in Koji; the function does not run if the arguments do not match.
             koji.util.call_with_argcheck(self.function, arguments, named)
             raise
         for name, value in bound.arguments.items():
@@ -327,9 +327,9 @@ class Signature:
 
 
 def verify_name(name: str) -> str:
-    """A name for something new (Koji's RegexNameInternal and RegexUserName).
+    """Check a new name (Koji's RegexNameInternal and RegexUserName).
 
-    :raises koji.GenericError: it is too long, or has other characters
+    :raises koji.GenericError: it is too long or has other characters
     """
     if len(name) > MAX_NAME:
         raise koji.GenericError(f"Name {shown(name)} is too long. Max length is {MAX_NAME} characters")

@@ -1,6 +1,6 @@
-"""Policies: Koji's own rules (koji.policy), as in ``[policy]`` of hub.conf, with the tests that this hub can answer.
+"""Policies: Koji's rules (koji.policy), as in ``[policy]`` of hub.conf, with the tests that this hub supports.
 
-The names of the tests and of what they ask about are Koji's; docs/howto/policy.md has examples.
+The names of the tests and of their data are Koji's; docs/howto/policy.md has examples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from koji.util import multi_fnmatch
 from fedpkg_container.box.hub.calls import tags, users
 
 Data = Mapping[str, Any]
-#: The policies of a hub whose hub.conf has none: Koji's default of ``channel``, and ``tag`` from docs/howto/policy.md.
+#: Policies of a hub without any in hub.conf: Koji's default of ``channel``, and ``tag`` from docs/howto/policy.md.
 #: Koji has no default of ``tag``: there, every user may tag a build as tested.
 DEFAULTS = {
     "tag": (
@@ -64,11 +64,11 @@ def _field(name: str) -> Callable[[Data], list[str]]:
 
 
 def _matching(values: Callable[[Data], Iterable[str]]) -> type:
-    """A test that is true when one of its patterns matches one of these values."""
+    """A test that is true if one of its patterns matches one of these values."""
 
     class ValuesTest(koji.policy.BaseSimpleTest):  # type: ignore[misc]
         def run(self, data: Data) -> bool:
-            """Whether one matches."""
+            """Whether any matches."""
             patterns = self.str.split()[1:]
             return any(multi_fnmatch(value, patterns) for value in values(data))
 
@@ -81,7 +81,7 @@ class ChildTaskTest(koji.policy.BoolTest):  # type: ignore[misc]
     field = "parent"
 
 
-#: Those of Koji's tests that need a hub, besides those of koji.policy.
+#: Koji's tests that need a hub, in addition to those of koji.policy.
 TESTS: dict[str, type] = {
     "buildtag": _matching(_build_tag),
     "fromtag": _matching(_from_tag),
@@ -97,10 +97,10 @@ TESTS: dict[str, type] = {
 
 
 def load(path: Path | None) -> dict[str, Any]:
-    """The rule sets of a hub, by the policy's name.
+    """Rule sets of a hub, by policy name.
 
-    :param path: a file like hub.conf, of which ``[policy]`` is read; None, or one that is not there: the defaults
-    :raises koji.GenericError: a rule uses a test that this hub does not have
+    :param path: file in the format of hub.conf, of which ``[policy]`` is read; None or missing: the defaults
+    :raises koji.GenericError: a rule uses a test that this hub lacks
     """
     written = koji.read_config_files(str(path), raw=True) if path else None
     texts = dict(written.items("policy")) if written and written.has_section("policy") else {}
@@ -109,9 +109,9 @@ def load(path: Path | None) -> dict[str, Any]:
 
 
 def check_policy(name: str, data: Mapping[str, Any], default: str = "deny") -> tuple[bool, str]:
-    """Whether a policy allows, and why; what plugins call as ``kojihub.check_policy``.
+    """Whether a policy allows an action, and the reason; ``kojihub.check_policy`` for plugins.
 
-    A policy that was not written allows everything, as in Koji (``MissingPolicyOk``).
+    A missing policy allows everything, as in Koji (``MissingPolicyOk``).
     """
     rules = context.policy.get(name)
     if rules is None:
@@ -125,10 +125,10 @@ def check_policy(name: str, data: Mapping[str, Any], default: str = "deny") -> t
 
 
 def assert_policy(name: str, data: Mapping[str, Any], *, force: bool = False) -> None:
-    """Refuse what a policy does not allow.
+    """Refuse actions that a policy denies.
 
-    :param force: admins are not refused
-    :raises koji.ActionNotAllowed: with the reason of the rule
+    :param force: allow admins
+    :raises koji.ActionNotAllowed: with the rule's reason
     """
     allowed, reason = check_policy(name, data)
     if allowed or (force and "admin" in users.permissions_of(data["user_id"])):
@@ -137,10 +137,10 @@ def assert_policy(name: str, data: Mapping[str, Any], *, force: bool = False) ->
 
 
 def channel_of(data: Mapping[str, Any]) -> str | None:
-    """The channel that the policy ``channel`` gives to a new task; None: that of its parent.
+    """Channel of a new task by the policy ``channel``; None: that of its parent.
 
-    :param data: of the task; ``req_channel`` is the channel that was asked for
-    :raises koji.GenericError: the policy answers what cannot be done
+    :param data: of the task; ``req_channel`` is the requested channel
+    :raises koji.GenericError: the policy's action is not valid
     """
     rules = context.policy["channel"]
     words = (rules.apply(dict(data)) or "use default").split()

@@ -1,6 +1,6 @@
--- The box's hub. Times are seconds since the epoch; JSON is kept as text.
+-- The box's hub. Times are seconds since the epoch; JSON is stored as text.
 CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, tag_id INTEGER -- the tag that changed, if one did
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, tag_id INTEGER -- the changed tag, if any
 );
 CREATE INDEX IF NOT EXISTS events_by_tag ON events(tag_id);
 CREATE TABLE IF NOT EXISTS users (

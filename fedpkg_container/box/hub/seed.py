@@ -1,4 +1,4 @@
-"""What a new hub begins with: an administrator and the channels; everything else comes through its calls."""
+"""Initial data of a new hub: an administrator and the channels; all other data is added by calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHANNELS = ("default", "createrepo", "container-binary")
 
 
 def seed(database: Database, administrator: str) -> None:
-    """Add the administrator and the channels, where they are missing."""
+    """Add the administrator and the channels if missing."""
     with database.transaction():
         if database.value("SELECT 1 FROM users WHERE name = ?", administrator):
             return

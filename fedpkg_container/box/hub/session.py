@@ -1,4 +1,4 @@
-"""Who is calling: the session that a request names, and its rules (call numbers, exclusive sessions)."""
+"""The session that a request names, and its rules (call numbers, exclusive sessions)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from koji.context import context
 from fedpkg_container.box.hub.database import Database, Row
 from fedpkg_container.box.hub.kinds import Integer, shown
 
-#: Calls that an expired session may still make: they renew it.
+#: Calls that an expired session may make: they renew it.
 _RENEWING = {"login", "sslLogin"}
 
 
 class CallerSession:
-    """The session of one request, as plugins see it in ``context.session``.
+    """Session of one request, ``context.session`` of plugins.
 
-    :raises koji.AuthError: the session is unknown, closed, or its key is wrong
-    :raises koji.SequenceError: the call number is lower than one that was kept
-    :raises koji.RetryError: the call with this number has changed something already
+    :raises koji.AuthError: the session is unknown or closed, or its key is wrong
+    :raises koji.SequenceError: the call number is lower than a stored one
+    :raises koji.RetryError: the call with this number has already changed something
     """
 
     def __init__(self, environ: dict[str, Any], database: Database) -> None:
@@ -92,37 +92,37 @@ class CallerSession:
             self._lock_error = "User locked by another session"
 
     def validate(self) -> bool:
-        """Refuse when another session holds this user exclusively."""
+        """Refuse if another session holds this user exclusively."""
         if self._lock_error:
             raise koji.AuthLockError(self._lock_error)
         return True
 
     def keep_call_number(self) -> None:
-        """Remember that the call with this number has changed something."""
+        """Store the number of a call that changed something."""
         if self.callnum is not None and self.logged_in:
             self.database.update("sessions", int(self.id or 0), callnum=self.callnum)
 
     def hasPerm(self, name: str) -> bool:  # noqa: N802, the name is Koji's
-        """Whether the user has a permission (``admin`` counts only as itself, as in Koji)."""
+        """Whether the user has a permission (``admin`` does not imply others, as in Koji)."""
         found = self.database.value(
             "SELECT 1 FROM permissions WHERE user_id = ? AND permission = ?", self.user_id, name
         )
         return self.logged_in and bool(found)
 
     def assertPerm(self, name: str) -> None:  # noqa: N802, the name is Koji's
-        """Refuse those who have neither the permission nor ``admin``."""
+        """Refuse users without the permission or ``admin``."""
         if self.hasPerm(name) or self.hasPerm("admin"):
             return
         who = f"logged in as {self.user_data['name']}" if self.logged_in else "user not logged in"
         raise koji.ActionNotAllowed(f"{name} permission required ({who})")
 
     def assertLogin(self) -> None:  # noqa: N802, the name is Koji's
-        """Refuse the anonymous."""
+        """Require a login."""
         if not self.logged_in:
             raise koji.ActionNotAllowed("you must be logged in for this operation")
 
     def create(self, user_id: int, authtype: int, *, master: int | None = None, renew: bool = False) -> Row | None:
-        """A new session, or with ``renew`` a new key for this one; what the client keeps of it."""
+        """Create a session, or with ``renew`` a new key for this one; return the client's data."""
         key = f"{user_id}-{secrets.token_urlsafe(24)}"
         now = time.time()
         if renew and self.id is not None:
@@ -139,7 +139,7 @@ class CallerSession:
         return {"session-id": session_id, "session-key": key, "header-auth": True}
 
     def close(self, condition: str, *values: Any) -> None:
-        """End the sessions that a condition selects."""
+        """Close sessions that match a condition."""
         self.database.execute(f"UPDATE sessions SET expired = 1, exclusive = 0, closed = 1 WHERE {condition}", *values)
 
 

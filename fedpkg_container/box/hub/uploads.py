@@ -1,4 +1,4 @@
-"""Files that clients send: where they may go, and how a part of one is written."""
+"""Files uploaded by clients: allowed paths, and writing their parts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from fedpkg_container.box.hub.lookups import relative_path
 
 _TASK_ID = re.compile(r"[0-9]{1,18}")
 _BLOCK = 64 * 1024
-#: The file in an upload folder that says whose it is.
+#: File in an upload directory with its owner.
 _OWNER = ".user"
-#: The largest file that can be uploaded, bytes.
+#: Maximum size of an uploaded file, bytes.
 LARGEST_FILE = 1 << 40
 
 
 def digest_class(name: str | None) -> Any:
-    """The constructor of a checksum by Koji's name for it."""
+    """Constructor of a checksum by Koji's name for it."""
     if not name:
         return hashlib.sha256
     if name == "adler32":
@@ -40,11 +40,11 @@ def digest_class(name: str | None) -> Any:
 
 
 def upload_path(directory: str, name: str, *, create: bool = False) -> Path:
-    """Where an upload goes below the work folder.
+    """Path of an upload below the work directory.
 
-    :param create: make the folder, after checking that the caller may write there: into a task's folder only the host
-        that runs the task, into any other only the user who came first
-    :raises koji.GenericError: the folder or the name would lead elsewhere
+    :param create: create the directory if the caller may write there: to a task's directory only the host that runs
+        the task, to any other only its first user
+    :raises koji.GenericError: directory or name leads elsewhere
     """
     if not name or "/" in name or relative_path(name, "upload filename") != name:
         raise koji.GenericError(f"Invalid upload filename: {shown(name)}")
@@ -58,7 +58,7 @@ def upload_path(directory: str, name: str, *, create: bool = False) -> Path:
 
 
 def _claim(folder: Path, parts: list[str], directory: str) -> None:
-    """Make an upload folder for the caller. Nothing is made before the caller is known to be allowed to write there."""
+    """Create an upload directory for the caller, after checking that the caller may write there."""
     task = parts[0] == "tasks"
     if task:
         _assert_task_host(parts, directory)
@@ -67,7 +67,7 @@ def _claim(folder: Path, parts: list[str], directory: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        # A file has the name of one of the folders; Koji answers with the exception itself.
+        # A file has the name of a directory; Koji returns the exception itself.
         raise exception_fault(error) from error
     if not task:
         (folder / _OWNER).write_text(str(context.session.user_id))
@@ -91,9 +91,9 @@ def _assert_owner(folder: Path, directory: str) -> None:
 
 
 def checked_offset(offset: int) -> int:
-    """Where a part of a file begins; -1 is the end.
+    """Check an offset in a file; -1 is the end.
 
-    :raises koji.GenericError: no file is as large
+    :raises koji.GenericError: it is too large
     """
     if not -1 <= offset <= LARGEST_FILE:
         raise koji.GenericError(f"Invalid offset: {offset}")
@@ -101,9 +101,9 @@ def checked_offset(offset: int) -> int:
 
 
 class Upload:
-    """A part of a file as the body of a request (Koji's fast upload).
+    """A part of a file in a request's body (Koji's fast upload).
 
-    Made inside a transaction, which checks that the caller may write there; written outside of it.
+    Create it in a transaction, which checks that the caller may write there; write it outside.
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Upload:
             raise koji.GenericError(f"upload path exists: {self.path}")
 
     def receive(self) -> dict[str, Any]:
-        """Write the part; what was written, and its checksum."""
+        """Write the part; its description and checksum."""
         checksum = digest_class(self.verify)()
         offset, left = self.offset, self.size
         with _locked(self.path) as file:
@@ -149,14 +149,14 @@ class Upload:
         }
 
     def _assert_end(self, file: Any, offset: int) -> None:
-        """A part that does not overwrite has to be the last of its file."""
+        """Refuse a part that neither overwrites nor ends its file."""
         expected, actual = offset + self.size, file.seek(0, os.SEEK_END)
         if expected != actual:
             raise koji.GenericError(f"Incorrect upload length for {self.path} - Expected {expected}, actual {actual}")
 
 
 def write_part(path: Path, offset: int, size: int, contents: bytes) -> None:
-    """A part of a file that came inside an XML-RPC call; -1 appends, 0 starts over (log files only)."""
+    """Write a part of a file from an XML-RPC call; -1 appends, 0 starts over (log files only)."""
     checked_offset(offset)
     _assert_plain_file(path)
     if path.exists() and offset == 0 and path.suffix != ".log":
@@ -178,7 +178,7 @@ def _assert_plain_file(path: Path) -> None:
 
 
 def _locked(path: Path) -> Any:
-    """The file, opened for writing, made when it is not there, and locked against other uploads."""
+    """Open a file for writing, created if missing, locked against other uploads."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     file = os.fdopen(descriptor, "r+b")
     try:
@@ -190,15 +190,15 @@ def _locked(path: Path) -> Any:
 
 
 def encoded(contents: bytes) -> str:
-    """Bytes as the hub answers them: base64 without line breaks."""
+    """Base64 text without line breaks, for responses."""
     return base64.b64encode(contents).decode()
 
 
 def task_folder(task_id: int) -> Path:
-    """Where a task's output is."""
+    """Task output directory."""
     return Path(koji.pathinfo.work(), koji.pathinfo.taskrelpath(task_id))
 
 
 def known_task(task_id: int) -> bool:
-    """Whether there is such a task."""
+    """Whether a task exists."""
     return bool(database().value("SELECT 1 FROM tasks WHERE id = ?", task_id))
