@@ -1,1 +1,1 @@
-"""Where an image is built: buildah on this machine. An engine knows nothing of Koji."""
+"""Image building with buildah on this machine, independent of Koji."""

@@ -1,7 +1,7 @@
-"""Images in files: docker-archives, OCI archives and OCI layouts, which anybody may have made.
+"""Images in files: untrusted docker-archives, OCI archives and OCI layouts.
 
-skopeo and tar read them in a sandbox that sees the file, one folder to write to, programs, and no network: a name or
-a link in an archive leads nowhere else. What comes out is a folder as skopeo's ``dir:`` has it.
+skopeo and tar read them in a sandbox with the file, one writable directory, programs, and no network: names and links
+in an archive cannot lead outside. The result is a directory in skopeo's ``dir:`` format.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from fedpkg_container.process import OUTPUT_LIMIT, run
 from fedpkg_container.registry.digests import digest_of, validate_digest
 from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, OCI_INDEX, Descriptor, ImageConfiguration, Manifest
 
-#: Seconds for reading an archive.
+#: Read timeout, seconds.
 TIMEOUT = 1800.0
 DOCKER, OCI = "docker-archive", "oci"
-#: What is in archives: docker's has the one, OCI's the other, and docker's newer ones both.
+#: Files that identify an archive: docker's, OCI's; newer docker archives have both.
 _SIGNS = {"oci-layout": OCI, "manifest.json": DOCKER}
-#: How compressed files begin: their ending, and what decompresses them.
+#: Magic numbers of compressed files: file name extension and decompressor.
 _COMPRESSIONS = {
     b"\x1f\x8b": (".gz", "gzip"),
     b"BZh": (".bz2", "bzip2"),
     b"\xfd7zXZ\x00": (".xz", "xz"),
     b"\x28\xb5\x2f\xfd": (".zst", "zstd"),
 }
-#: A line of ``tar --list --verbose``: size and name. Devices have two numbers in the place of the size.
+#: A line of ``tar --list --verbose``: size and name. Devices have two numbers instead of the size.
 _ENTRY = re.compile(r"\S+ +\S+/\S+ +(?:\d+,)?(\d+) +\S+ +\S+ (.+)")
-#: Bytes of such a line that are usual, and more.
+#: Size estimate for such a line, bytes.
 _LONGEST_ENTRY = 1000
-#: How many times what is decompressed may lie on disk, and bytes of what else is in the folder.
+#: Disk usage limit: multiples of the decompressed size, and bytes for other files.
 _COPIES, _OWN_FILES = 3, 10**8
-#: Bytes of memory that decompression may need: xz with its largest dictionary of usual presets takes 65 MB.
+#: Memory limit of decompression, bytes: xz with the largest dictionary of its presets needs 65 MB.
 _DECOMPRESSION_MEMORY = 10**9
-#: The longest blob that is read into memory, bytes: configurations.
+#: Size limit of a blob read into memory (configurations), bytes.
 MAX_BLOB_SIZE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """An image, or a list of some, in a folder as skopeo's ``dir:`` has it.
+    """An image, or an image index, in a directory in the ``dir:`` format.
 
-    :param kind: of the archive that it was in; docker's holds layers that registries get packed, as other blobs
-    :param below: the directory of the worker that made it
+    :param kind: of the source archive; layers of docker's are compressed for registries, so their digests change
+    :param below: work directory of the worker that wrote it
     """
 
     path: Path
@@ -71,9 +71,9 @@ class ImageFolder:
         return self.kind == OCI
 
     def manifest(self, digest: str = "") -> Manifest:
-        """The manifest of one image of a list, or that of the whole.
+        """The manifest of one image of an index, or the top-level one.
 
-        :raises RegistryError: it is not there, or something else
+        :raises RegistryError: if it is missing or invalid
         """
         name = f"{validate_digest(digest).partition(':')[2]}.manifest.json" if digest else "manifest.json"
         return Manifest.read(self._read(name, MAX_MANIFEST_SIZE), digest=digest, where=name)
@@ -81,7 +81,7 @@ class ImageFolder:
     def blob(self, blob: Descriptor) -> bytes:
         """A small blob.
 
-        :raises RegistryError: it is not there, or something else
+        :raises RegistryError: if it is missing or its digest differs
         """
         content = self._read(blob.digest.partition(":")[2], MAX_BLOB_SIZE)
         if digest_of(content, blob.digest) != blob.digest:
@@ -98,14 +98,14 @@ class ImageFolder:
 def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFolder:
     """Read a docker-archive, an OCI archive or an OCI layout.
 
-    What comes out of it, the decompressed archive, a copy of its layout and the image, may need three times
+    The decompressed archive, a copy of its layout and the image together need up to three times
     ``limits.decompressed``.
 
-    :param workspace: of the worker that reads it; gets what is in it
-    :raises UsageError: it is none of these, cannot be read, or is larger than the limits
+    :param workspace: of the worker that reads it; receives the contents
+    :raises UsageError: if it is none of these, is unreadable, or exceeds the limits
     """
     folder = workspace.new("archive")
-    if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # nor can the worker read it
+    if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # unreadable for the worker too
         copy = workspace.folder / "archive"
         shutil.copyfile(archive, copy)
         copy.chmod(0o644)
@@ -123,7 +123,7 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
 
 
 def _said(error: ProgramError) -> str:
-    """Why a program failed: what skopeo has in its message, or the first line of another one."""
+    """Return why a program failed: the message of skopeo, or the first line of other output."""
     found = re.search(r'msg="(.*)"', error.output)
     lines = error.output.strip().splitlines() or ["no reason given"]
     return (found[1].replace('\\"', '"') if found else lines[0])[-300:]
@@ -143,10 +143,10 @@ class _Reader:
     limits: ImageLimits
 
     def confined(self, *arguments: str | Path, limit: int = OUTPUT_LIMIT, prefix: Sequence[str] = ()) -> str:
-        """Run a program that writes no file larger than allowed, and watch what all files have together.
+        """Run a program with a file size limit, and monitor the total size of all files.
 
-        :param limit: bytes that it may print
-        :raises UsageError: its files are larger than allowed
+        :param limit: maximum output, bytes
+        :raises UsageError: if its files exceed the limits
         """
         limited = ["prlimit", f"--fsize={self.limits.decompressed}", "--core=0", *prefix, "--"]
         command = ["unshare", "--net", "--", *self.sandbox.command([*limited, *arguments])]
@@ -158,10 +158,7 @@ class _Reader:
             raise
 
     def check(self) -> None:
-        """Refuse more files, or bytes in them, than the limits allow.
-
-        :raises UsageError: there are more
-        """
+        """Raise UsageError if the files on disk exceed the limits."""
         if storage.size_of(self.folder) > _COPIES * self.limits.decompressed + _OWN_FILES:
             raise self._decompressed_too_large()
 
@@ -178,7 +175,7 @@ class _Reader:
             raise _too_large(self.archive, f"has more than {self.limits.members} files")
 
     def layout(self) -> tuple[str, str]:
-        """The kind of a folder with an OCI layout, and what skopeo reads."""
+        """The kind of an OCI layout directory, and the source for skopeo."""
         size = 0
         for number, each in enumerate(_sizes(self.archive), 1):
             size += each
@@ -189,9 +186,9 @@ class _Reader:
         return OCI, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
     def file(self) -> tuple[str, str]:
-        """The kind of an archive, and what skopeo reads.
+        """Kind of an archive, and source for skopeo.
 
-        :raises UsageError: it is no archive of an image
+        :raises UsageError: if it is not an image archive
         """
         self._check_size(self.archive.stat().st_size)
         plain = self._decompressed()
@@ -204,13 +201,13 @@ class _Reader:
 
     def _layout_folder(self) -> Path:
         copy = self.folder / "layout"
-        self.confined("mkdir", "--", copy)  # by the worker, which owns the directory above
+        self.confined("mkdir", "--", copy)  # by the worker, which owns the parent directory
         return copy
 
     def _kind(self, plain: Path) -> str:
-        """Which kind of archive a file is, by its list of members, which is within the limits.
+        """The kind of an archive, from its size-limited list of members.
 
-        :raises UsageError: it is none, or has too much in it
+        :raises UsageError: if it is not an image archive, or exceeds the limits
         """
         try:
             listing = ("tar", "--list", "--verbose", "--numeric-owner", "--quoting-style=escape", "--file", plain)
@@ -233,9 +230,9 @@ class _Reader:
         return kind
 
     def _decompressed(self) -> Path:
-        """The archive without its compression: skopeo 1.9 finds nothing in docker-archives that are compressed.
+        """Return the decompressed archive: skopeo 1.9 cannot read compressed docker-archives.
 
-        :raises UsageError: it is not a tar file: tar itself would decompress what it knows, without a limit
+        :raises UsageError: if it is not a tar file: tar itself would decompress known formats without a limit
         """
         plain = self.archive
         start = _start(plain)
@@ -264,18 +261,18 @@ class _Reader:
 def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_size
-    except OSError:  # it has gone meanwhile
+    except OSError:  # deleted meanwhile
         return 0
 
 
 def _start(path: Path) -> bytes:
-    """The first header of a tar file, or what is in its place."""
+    """The first block of a file: a header if it is a tar file."""
     with path.open("rb") as file:
         return file.read(tarfile.BLOCKSIZE)
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    """The sizes of all files below a folder; however deep folders are in each other."""
+    """Yield the sizes of all files below a directory, at any depth."""
     folders = [str(folder)]
     while folders:
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
@@ -287,11 +284,11 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 
 def _layout(archive: Path, layout: Path, below: Path) -> Path:
-    """Let the index of an OCI layout name one image, or one list of images.
+    """Reduce the index of an OCI layout to one image, or one image index.
 
-    :param archive: what the layout is a copy of
-    :param below: the directory of the worker that owns the layout
-    :raises UsageError: it names none
+    :param archive: source of the layout
+    :param below: work directory of the worker that owns the layout
+    :raises UsageError: if it lists no image
     """
     try:
         index = json.loads(_plain(layout / "index.json", below, MAX_MANIFEST_SIZE))
@@ -306,9 +303,9 @@ def _layout(archive: Path, layout: Path, below: Path) -> Path:
 
 
 def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, Any]:
-    """What is said of an image, with the platform that it says itself where that is missing.
+    """Return the descriptor of an image; a missing platform is read from its configuration.
 
-    :raises RegistryError: it cannot be read
+    :raises RegistryError: if it cannot be read
     """
     facts = dict(member.fields)
     if not member.is_manifest or facts.get("platform"):
@@ -323,17 +320,17 @@ def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, A
 
 
 def platform(configuration: bytes) -> dict[str, str]:
-    """What an image says that it runs on, as lists name it.
+    """The platform of an image, as in image indexes.
 
-    :raises RegistryError: it is no configuration of an image
+    :raises RegistryError: if it is not an image configuration
     """
     return ImageConfiguration.read(configuration, where="an image").platform
 
 
 def _in_one_list(layout: Path, below: Path, members: Iterable[Any]) -> None:
-    """Let the index of a layout name one list, of the images that it named itself.
+    """Make the index of a layout reference a new image index of its images.
 
-    Names of a layout may be links that its maker chose: files are made anew, and its folders must be folders.
+    The archive's author may have made names links: files are recreated, and directories must be real directories.
     """
     listed = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(members)})
     index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [listed.descriptor]}).encode()
@@ -358,9 +355,9 @@ def _replace(directory: int, name: str, content: bytes) -> None:
 
 
 def _plain(path: Path, below: Path, longest: int) -> bytes:
-    """The content of a plain file that is no link.
+    """Contents of a regular file, not a link.
 
-    :raises OSError: it is something else, or too long
+    :raises OSError: if it is not a regular file, or too large
     """
     with open_plain(path, below) as file:
         if os.fstat(file.fileno()).st_size > longest:

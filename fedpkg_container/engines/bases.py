@@ -1,12 +1,12 @@
-"""Base images: fetched once for all builds of a builder, each in a store of its own, removed when no build uses them.
+"""Base images: fetched once for all builds of a builder, each in a separate store, removed when no build uses them.
 
-The task fetches an image with the registry client (``registry.fetch``) and a worker unpacks it, without a network and
-credentials. The workers of builds see the store read-only. What is not complete is in a directory of its own, and is
+The task fetches an image with the registry client (``registry.fetch``) and a worker unpacks it, without network and
+credentials. The workers of builds see the store read-only. An incomplete image is in a separate directory, and is
 deleted with it.
 
-There is a record for each image that was requested, with the time of its last use as its own. The process that pulls
-holds the record's lock, so that others that want the same image wait, and those that want another one do not. A build
-notes the records that it uses in its own directory before it looks at them: what a running build has noted is kept.
+Each requested image has a record; the record's mtime is the time of its last use. The pulling process holds the
+record's lock, so that only processes that request the same image wait. A build notes records in its own directory
+before it reads them: those noted by a running build are kept.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from fedpkg_container.registry.skopeo import Access, Registry
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks for images that no build uses.
+#: Interval of pruning, seconds.
 PRUNE_INTERVAL = 3600.0
-#: Bytes of a base image, unpacked, where the site does not say.
+#: Default size limit of an unpacked base image, bytes.
 LONGEST = 10 * 10**9
-#: Files of a base image, unpacked.
+#: File limit of an unpacked image.
 MOST_FILES = 1_000_000
 _DAY = 24 * 3600.0
-#: In an image's directory: what the registry has, and a description, written last.
+#: In an image's directory: registry contents, and a description, written last.
 _CONTENT, _DESCRIPTION = "content", "image.json"
-#: Bytes of a store's list of layers, which has less than a kilobyte of each.
+#: Size limit of a store's layer list, bytes; a layer takes less than a kilobyte.
 _LONGEST_STORE = 8 * 1024 * 1024
-#: What directories of images are called that are not complete.
+#: Name prefix of the directories of incomplete images.
 _INCOMING = "incoming-"
 
 
@@ -62,8 +62,8 @@ class BaseImage:
     """A base image on this builder.
 
     :param image_id: without ``sha256:``
-    :param name: what FROM has to name: the image of one architecture by its own digest
-    :param directory: holds the store, and what the registry has
+    :param name: name for FROM: the image of one architecture by its own digest
+    :param directory: the store and the registry contents
     """
 
     image_id: str
@@ -77,19 +77,19 @@ class BaseImage:
 
     @property
     def content(self) -> Path:
-        """The directory with what the registry has."""
+        """The directory with the registry contents."""
         return self.directory / _CONTENT
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The manifest, as the registry has it."""
+        """The manifest, as in the registry."""
         return Manifest.read((self.content / "manifest.json").read_bytes())
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """The image's configuration.
+        """The configuration.
 
-        :raises RegistryError: it is not one of an image
+        :raises RegistryError: if it is not an image configuration
         """
         try:
             found = json.loads(self.blob(self.manifest.blobs[0].digest).read_bytes())
@@ -101,9 +101,9 @@ class BaseImage:
 
     @property
     def triggers(self) -> list[str]:
-        """The instructions that ONBUILD of the image gives to what is built on it.
+        """The ONBUILD instructions that run in builds from the image.
 
-        :raises RegistryError: they are not texts
+        :raises RegistryError: if they are not strings
         """
         listed = (self.configuration.get("config") or {}).get("OnBuild") or []
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
@@ -112,7 +112,7 @@ class BaseImage:
 
     @property
     def layers(self) -> dict[str, dict[str, Any]]:
-        """Layers that other images can have as the registry has them: diff ID → digest and size."""
+        """Layers that other images can reuse as in the registry: diff ID → digest and size."""
         diff_ids = (self.configuration.get("rootfs") or {}).get("diff_ids") or []
         blobs = self.manifest.blobs[1:]
         if len(diff_ids) != len(blobs):
@@ -124,16 +124,16 @@ class BaseImage:
         }
 
     def blob(self, digest: str) -> Path:
-        """The file of a blob."""
+        """Path of a blob."""
         return self.content / validate_digest(digest).partition(":")[2]
 
 
 class BaseImages:
-    """The base images of a builder, as one build uses them.
+    """The base images of a builder, as used by one build.
 
     :param workspace: the build's
-    :param access: how registries are reached
-    :param longest: bytes that one image may take unpacked
+    :param access: registry access settings
+    :param longest: size limit of an unpacked image, bytes
     """
 
     def __init__(self, workspaces: Workspaces, workspace: Workspace, *, access: Access, longest: int = LONGEST) -> None:
@@ -161,13 +161,13 @@ class BaseImages:
         deadline: Deadline | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> BaseImage:
-        """Return a base image, which is fetched unless it is on this builder.
+        """Return a base image; fetch it unless it is on this builder.
 
-        :param newer: whether the registry is asked for what the name means now
-        :param deadline: of everything that precedes RUN; None: the time that one image may take alone counts
+        :param newer: whether to resolve the name at the registry again
+        :param deadline: of everything before RUN; None: the time limit of a single image applies
         :param tick: called before an image is fetched, and every second meanwhile
-        :raises RegistryError: it is not there, or the registry cannot be reached
-        :raises BuildFailedError: it is too large, or the deadline has passed
+        :raises RegistryError: if it does not exist, or the registry is unreachable
+        :raises BuildFailedError: if it is too large, or the deadline has passed
         """
 
         def look() -> None:
@@ -176,7 +176,7 @@ class BaseImages:
             tick()
 
         record = self._record(f"{image} {platform}")
-        # Another build may be fetching it, with an attempt that is lost before the one that works.
+        # Another build may be fetching it, possibly after a failed attempt.
         timeout = max(locking.TIMEOUT, 2 * self._access.timeout)
         known = None
         if not newer:
@@ -194,9 +194,9 @@ class BaseImages:
         return known
 
     def load(self, image: ImageReference, content: Path) -> BaseImage:
-        """Take an image from a directory, as skopeo's ``dir:`` has it.
+        """Load an image from a directory in skopeo's ``dir:`` format.
 
-        :param image: what it is called there
+        :param image: its name in that directory
         """
         manifest = Manifest.read((content / "manifest.json").read_bytes())
         name = image.at(manifest.digest)
@@ -221,7 +221,7 @@ class BaseImages:
         with self._names():
             directory = self._directory(exact)
             if known := self._at(directory):
-                os.utime(directory)  # it is used, which no record says yet
+                os.utime(directory)  # in use, not yet recorded
                 return known
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
@@ -230,7 +230,7 @@ class BaseImages:
             return self._unpack(incoming, exact, manifest, self._within(incoming.folder, deadline, tick))
 
     def _within(self, incoming: Path, deadline: Deadline, tick: Callable[[], None]) -> Callable[[], None]:
-        """Return what watches an image that is unpacked."""
+        """Return a check of the limits of unpacking."""
 
         def check() -> None:
             tick()
@@ -249,7 +249,7 @@ class BaseImages:
 
     @contextlib.contextmanager
     def _incoming(self) -> Iterator[Workspace]:
-        """A directory for an image that is not complete; nothing of it stays when that fails."""
+        """Make a directory for an incomplete image; remove it on failure."""
         path = self._images / f"{_INCOMING}{os.getpid()}-{time.monotonic_ns()}"
         with contextlib.ExitStack() as stack:
             with self._nobody_else_begins():
@@ -263,14 +263,14 @@ class BaseImages:
             finally:
                 if path.exists():
                     remove(path)
-                cgroups.remove(path)  # which are called as it was when it has been renamed
+                cgroups.remove(path)  # named after the directory before it was renamed
 
     def _nobody_else_begins(self) -> contextlib.AbstractContextManager[IO[str]]:
-        """Until its maker has locked it, a directory looks like one that was left."""
+        """Lock: until it is locked itself, a new directory looks abandoned."""
         return locked(self._images / "incoming.lock", wait=True)
 
     def _remove_incomplete(self) -> None:
-        """Remove what pulls that were killed left."""
+        """Remove the remains of killed pulls."""
         for directory in sorted(self._images.glob(f"{_INCOMING}*/")):
             try:
                 with locked(directory / "lock", wait=False):
@@ -283,7 +283,7 @@ class BaseImages:
     def _unpack(
         self, workspace: Workspace, name: ImageReference, manifest: Manifest, tick: Callable[[], None]
     ) -> BaseImage:
-        """Unpack an image in a worker, and give it its place."""
+        """Unpack an image in a worker, and rename its directory."""
         incoming = workspace.folder
         workspace.prepare()
         environment = storage.configure(workspace, [])
@@ -294,7 +294,7 @@ class BaseImages:
         try:
             command = ["unshare", "--net", "--", *sandbox.command(copy)]
             run(command, env=environment, timeout=self._access.timeout, tick=tick)
-            tick()  # it may have been fast
+            tick()  # catch a fast unpack
         except ProgramError as error:
             raise RegistryError(f"{name} cannot be unpacked: {error.reason}") from error
         _check_layers(BaseImage("", str(name), incoming), workspace)
@@ -310,7 +310,7 @@ class BaseImages:
         return known
 
     def _names(self) -> contextlib.AbstractContextManager[IO[str]]:
-        """Keep other processes from giving directories of images their names, or taking them away."""
+        """Lock image directories against renaming and removal by other processes."""
         return locked(self._images / "names.lock", wait=True)
 
     def _directory(self, name: ImageReference) -> Path:
@@ -318,7 +318,7 @@ class BaseImages:
 
     @staticmethod
     def _at(directory: Path) -> BaseImage | None:
-        """The image in a directory; None where there is none."""
+        """Return the image in a directory; None if there is none."""
         try:
             described = json.loads((directory / _DESCRIPTION).read_text())
             return BaseImage(described["image_id"], described["name"], directory)
@@ -332,7 +332,7 @@ class BaseImages:
         return self._records / name
 
     def _known(self, record: IO[str]) -> BaseImage | None:
-        """The image of a record that is locked, if it is on this builder; it is used now."""
+        """Return the image of a locked record, if it is on this builder; mark it as used."""
         directory = _read(record)
         found = self._at(self._images / directory) if directory else None
         if found is not None:
@@ -340,7 +340,7 @@ class BaseImages:
         return found
 
     def prune(self, days: int) -> list[str]:
-        """Remove images that no build has used for some days; their IDs. Looks once an hour at most.
+        """Remove images not used for some days, at most once an hour; return their IDs.
 
         :param days: 0 keeps all
         """
@@ -367,7 +367,7 @@ class BaseImages:
         return found
 
     def _remove(self, directory: Path, before: float) -> bool:
-        """Remove an image, unless it is used; whether it was."""
+        """Remove an unused image; return whether it was."""
         records = self._of(directory)
         removed = self._images / f"{_INCOMING}removed-{directory.name}"
         with contextlib.ExitStack() as stack:
@@ -386,19 +386,19 @@ class BaseImages:
                 path.unlink()
         try:
             remove(removed)
-        except (FedpkgContainerError, OSError) as error:  # tried again before the next image is fetched
+        except (FedpkgContainerError, OSError) as error:  # retried before the next image is fetched
             logger.warning("base image %s could not be removed: %s", removed, error)
         return True
 
 
 def _check_layers(base: BaseImage, workspace: Workspace) -> None:
-    """Refuse an image whose configuration names other layers than it has.
+    """Check that the configuration of an image lists its actual layers.
 
-    The image ID is the digest of the configuration, and skopeo does not compare. An image with the configuration of
-    another one would be taken for it, and its blobs for layers of the other one.
+    The image ID is the digest of the configuration, and skopeo does not compare. An image with a copied configuration
+    would be mistaken for the original, its blobs for its layers.
 
     :param workspace: of the worker that unpacked it
-    :raises RegistryError: it does, or the store does not tell
+    :raises RegistryError: if it does not, or the store's layer list is unreadable
     """
     path = workspace.work / "graph" / "overlay-layers" / "layers.json"
     try:
@@ -419,7 +419,7 @@ def _check_layers(base: BaseImage, workspace: Workspace) -> None:
 
 
 def _read(file: IO[str]) -> str:
-    """The directory that a record names; empty when it was never completed."""
+    """Return the directory in a record; empty if the pull was never completed."""
     file.seek(0)
     try:
         found = json.loads(file.read())["directory"]
@@ -429,7 +429,7 @@ def _read(file: IO[str]) -> str:
 
 
 def _write(file: IO[str], base: BaseImage) -> None:
-    """Complete a record, which is locked."""
+    """Complete a record locked by the caller."""
     file.seek(0)
     file.truncate()
     json.dump({"directory": base.directory.name}, file)

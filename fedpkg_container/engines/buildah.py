@@ -1,4 +1,4 @@
-"""Building with buildah on this machine: each of its commands runs in a worker."""
+"""Building with buildah on this machine, each command in a worker."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ from fedpkg_container.registry.manifests import INDEX_TYPES, MAX_MANIFEST_SIZE, 
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.text import printable
 
-#: Seconds for a step that does not run anything of the packager's: pulling, pushing, mounting.
+#: Timeout of steps that run no code of the packager: pulling, pushing, mounting; seconds.
 STEP_TIMEOUT = 1800.0
-#: The variable that tells RUN the time to write into files (reproducible-builds.org/specs/source-date-epoch). It is
-#: never given as a build argument: buildah 1.41 and newer read that as --source-date-epoch, which excludes --timestamp.
+#: The variable with the timestamp for files that RUN writes (reproducible-builds.org/specs/source-date-epoch). It is
+#: never a build argument: buildah 1.41 and newer read that as --source-date-epoch, which excludes --timestamp.
 EPOCH = "SOURCE_DATE_EPOCH"
-#: Where RUN would see control groups.
+#: Mount point of control groups in RUN.
 _CGROUPS = "/sys/fs/cgroup"
-#: The formats in which an image leaves a worker, and in which its archive is.
+#: Image formats for registries, and the format of archives.
 _DOCKER = "v2s2"
 #: Names of files and directories of a build.
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
-#: Seconds between two looks at what a worker has done.
+#: Poll interval for a worker's results, seconds.
 _LOOK = 0.01
-#: Bytes of files that are read out of an image.
+#: Size limit of files from an image, bytes.
 LONGEST_FILES = 10**9
-#: Bytes that are copied at a time, and bytes of a log that are shown.
+#: Chunk size for copying, and maximum log excerpt, bytes.
 _PART, _SHOWN = 16 << 20, 4000
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A folder of this machine that RUN sees; it leaves nothing in a layer where ``target`` exists.
+    """A host directory mounted in RUN; leaves no trace in a layer if ``target`` exists.
 
-    :param writable: what RUN writes there ends with the build
+    :param writable: whether RUN can write to it; changes are discarded
     """
 
     source: Path
@@ -67,19 +67,19 @@ class Mount:
     writable: bool = False
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'},nosuid,nodev"  # as the worker has it
+        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'},nosuid,nodev"  # as in the worker
 
 
 @dataclass(frozen=True)
 class ImageBuild:
-    """What one build is made of.
+    """Inputs of one build.
 
-    :param context: the folder that COPY reads
-    :param timestamp: seconds since the epoch that every new file gets, so that layers can be made again
+    :param context: build context directory
+    :param timestamp: mtime of new files, seconds since the epoch, so that layers are reproducible
     :param timeout: seconds
-    :param network: what RUN and ADD reach, one of ``network.NETWORKS``
+    :param network: network access of RUN and ADD, one of ``network.NETWORKS``
     :param arguments: values of ARG
-    :param contexts: further folders that COPY --from can name
+    :param contexts: further directories for COPY --from
     """
 
     context: Path
@@ -96,11 +96,11 @@ class ImageBuild:
 
 @dataclass(frozen=True)
 class Exported:
-    """An image as a worker prepared it for a registry.
+    """An image that a worker exported for a registry.
 
     :param manifests: format → manifest
     :param directory: of its blobs, which the worker owns
-    :param work: the worker's directory, which holds it
+    :param work: the worker's directory that contains it
     """
 
     manifests: Mapping[str, Manifest]
@@ -108,9 +108,9 @@ class Exported:
     work: Path
 
     def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """Yield the content of a blob.
+        """Yield the contents of a blob.
 
-        :raises OSError: there is no such file
+        :raises OSError: if it does not exist
         """
         with open_plain(self.directory / blob.digest.partition(":")[2], self.work) as file:
             while chunk := file.read(1 << 20):
@@ -118,14 +118,14 @@ class Exported:
 
 
 class Exporting:
-    """An image that a worker prepares.
+    """An image export by a running worker.
 
     :param program: the worker
-    :param log: what it prints
+    :param log: its output
     :param target: directory that it owns, for blobs, manifests and the archive
-    :param work: directory of the worker, in which ``target`` is
-    :param kinds: the formats
-    :param tick: called every second while this process waits or copies; what it raises ends the wait
+    :param work: the worker's directory that contains ``target``
+    :param kinds: image formats
+    :param tick: called every second while this process waits or copies; exceptions end the wait
     """
 
     def __init__(
@@ -143,10 +143,10 @@ class Exporting:
         self._exported: Exported | None = None
 
     def wait(self) -> Exported:
-        """Wait until everything for registries is there.
+        """Wait until manifests and blobs are complete.
 
-        :raises ProgramError: it cannot be exported
-        :raises RegistryError: what was exported is not an image
+        :raises ProgramError: if it cannot be exported
+        :raises RegistryError: if the result is not an image
         """
         if self._exported is None:
             self._wait_for(lambda: os.path.lexists(self._target / EXPORTED))
@@ -160,18 +160,18 @@ class Exporting:
     def save(self, target: Path) -> None:
         """Wait until the archive is complete, and copy it to a file.
 
-        :raises ProgramError: it cannot be exported
+        :raises ProgramError: if it cannot be exported
         """
         self._wait_for(lambda: False)
         with open_plain(self._target / ARCHIVE, self._work) as source, target.open("wb") as file:
             while chunk := source.read(_PART):
-                self._tick()  # what a worker wrote may be long, and have holes
+                self._tick()  # the worker's file may be large and sparse
                 file.write(chunk)
 
     def _wait_for(self, is_there: Callable[[], bool]) -> None:
-        """Wait until something is there, or the worker has ended well.
+        """Wait for a file, or for the successful end of the worker.
 
-        :raises ProgramError: it failed, or takes too long
+        :raises ProgramError: if it failed or timed out
         """
         ticked = time.monotonic()
         deadline = ticked + STEP_TIMEOUT
@@ -188,12 +188,12 @@ class Exporting:
 
 
 class Buildah:
-    """buildah with a store of its own.
+    """buildah with a separate store.
 
     :param workspace: of the build, from ``Workspaces``
-    :param access: for fetching and pushing, which the task does; workers have no credentials
-    :param denied: networks that isolated builds do not reach, besides those that none reaches
-    :param longest_base: bytes that a base image may take unpacked
+    :param access: registry access of the task; workers have no credentials
+    :param denied: networks blocked for isolated builds, besides those always blocked
+    :param longest_base: size limit of an unpacked base image, bytes
     """
 
     def __init__(
@@ -213,17 +213,17 @@ class Buildah:
         self.access = access
         self.denied = denied
         self.bases = BaseImages(workspaces, workspace, access=access, longest=longest_base)
-        #: Called every second while a worker works that is not ``build``'s; what it raises ends the worker.
+        #: Called every second while a worker runs, except in ``build``; exceptions end the worker.
         self.tick: Callable[[], None] = lambda: None
         self._exports: dict[str, Exporting] = {}
 
     def build(self, request: ImageBuild, *, line: Callable[[bytes], None], tick: Callable[[], None]) -> str:
-        """Build; the image ID of the result.
+        """Build an image; return its ID.
 
-        :param line: gets each line that buildah and RUN print
+        :param line: called with each output line of buildah and RUN
         :param tick: called every second
-        :raises ProgramError: a step failed; carries the last lines
-        :raises ProgramTimeoutError: it took longer than it may
+        :raises ProgramError: if a step failed; carries the last lines
+        :raises ProgramTimeoutError: if it timed out
         """
         arguments = self._arguments(request)
         readable = [
@@ -247,21 +247,21 @@ class Buildah:
     def _sandbox(self, readable: Iterable[Path] = (), *, resolver: str | None = "") -> Sandbox:
         environment = self._environment()
         mounted = [Path(environment[storage.VARIABLE]), *readable]
-        own = [path for path in mounted if self.workspace.work not in path.parents]  # it sees those anyway
+        own = [path for path in mounted if self.workspace.work not in path.parents]  # visible to the worker
         return Sandbox(self.workspace, own, environment, resolver, self.bases.stores)
 
     def _environment(self) -> dict[str, str]:
-        """Write the configuration of the build's store; variables that make buildah use it."""
+        """Write the configuration of the build's store; return the variables that select it."""
         return storage.configure(self.workspace, [store.path for store in self.bases.stores])
 
     def _worker(self, arguments: Iterable[str | Path], *, readable: Iterable[Path] = ()) -> list[str | Path]:
-        """Return a command that runs another one in a worker without a network."""
+        """Return a command that runs another one in a worker without network."""
         return ["unshare", "--net", "--", *self._sandbox(readable).command(arguments)]
 
     def _image_id(self) -> str:
-        """Read what buildah wrote, in a place to which a Dockerfile might have found its way.
+        """Read the image ID from a file of buildah, which a Dockerfile may have changed.
 
-        :raises ProgramError: it is not an image ID
+        :raises ProgramError: if it is not an image ID
         """
         work = self.workspace.work
         with contextlib.suppress(OSError, ValueError), open_plain(work / _IMAGE_ID, work) as file:
@@ -271,7 +271,7 @@ class Buildah:
         raise ProgramError("buildah", 0, "it wrote no image ID")
 
     def _arguments(self, request: ImageBuild) -> list[str | Path]:
-        """Return buildah's arguments. Its network, ``host``, is the one in which it is started."""
+        """Return buildah's arguments. Its network, ``host``, is that of its caller."""
         no_cgroups = self.folder / _NO_CGROUPS  # over RUN's control groups
         no_cgroups.mkdir(exist_ok=True)
         return [
@@ -290,7 +290,7 @@ class Buildah:
         ]
 
     def complaints(self) -> list[str]:
-        """Return why the layers that were built may differ when they are built again, in lines."""
+        """Return the reasons why a rebuild may produce different layers, as lines."""
         return hook.complaints(self.workspace)
 
     def files(
@@ -302,14 +302,14 @@ class Buildah:
         present: Sequence[str] = (),
         base: BaseImage | None = None,
     ) -> Path:
-        """Copy files out of an image, without executing anything of it; a directory with them at their places.
+        """Copy files out of an image without executing its contents; return their root directory.
 
         :param image: image ID
-        :param directories: directories whose plain files are copied
-        :param files: files that are copied, following links within the image
-        :param present: what becomes an empty file or directory, where the image has one
-        :param base: the base image that it is: its store alone is read, which no worker of a build can write
-        :raises ProgramError: the image cannot be read
+        :param directories: directories whose regular files are copied
+        :param files: files to copy, following links within the image
+        :param present: paths to create as empty files or directories if they exist in the image
+        :param base: the base image that it is: only its store is read, which no build worker can write
+        :raises ProgramError: if the image cannot be read
         """
         target = self._new("files")
         own = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
@@ -327,12 +327,12 @@ class Buildah:
         return target
 
     def _new(self, name: str) -> Path:
-        """Make a directory of the worker's that has a new name."""
+        """Make a uniquely named directory owned by the worker."""
         number = sum(1 for each in os.listdir(self.workspace.work) if each.startswith(f"{name}-"))
         return self.workspace.new(f"{name}-{number}")
 
     def _program(self, name: str, request: Mapping[str, Any], *, readable: Sequence[Path] = ()) -> list[str | Path]:
-        """Return a command that runs one of our programs in a worker, with a request that it reads."""
+        """Return a command that runs a program of ``inside`` in a worker, with a request file."""
         described = self.folder / f"{name}-{len(list(self.folder.glob(f'{name}-*')))}.json"
         described.write_text(json.dumps(request))
         described.chmod(0o644)
@@ -340,7 +340,7 @@ class Buildah:
         return self._worker(command, readable=[described, *readable])
 
     def configuration(self, image: str) -> dict[str, Any]:
-        """The configuration of an image, with all that the docker format has."""
+        """Configuration of an image, with all fields of the docker format."""
         if exporting := self._exports.get(image):
             exported = exporting.wait()
             config = exported.manifests[_DOCKER].blobs[0]
@@ -350,11 +350,11 @@ class Buildah:
         return described
 
     def export(self, image: str, kinds: Sequence[str]) -> Exported:
-        """Prepare an image for a registry, unless that is done already, or is being done.
+        """Export an image for a registry, unless an export exists or is running.
 
         :param kinds: formats, some of ``v2s2`` and ``oci``
-        :raises ProgramError: it cannot be exported
-        :raises RegistryError: what was exported is not an image
+        :raises ProgramError: if it cannot be exported
+        :raises RegistryError: if the result is not an image
         """
         known = self._exports.get(image)
         if known and not set(kinds) - set(known.kinds):
@@ -366,14 +366,13 @@ class Buildah:
     def exporting(
         self, image: str, kinds: Sequence[str], *, archive: ImageReference | None = None, compressed: bool = True
     ) -> Iterator[Exporting]:
-        """Prepare an image for a registry, and an archive of it, in a worker while other things are done.
+        """Start exporting an image for a registry, and as an archive, in a worker in the background.
 
         :param kinds: formats, some of ``v2s2`` and ``oci``
-        :param archive: what a docker-archive calls the image; None for no archive
-        :param compressed: whether the archive is, with gzip; buildah 1.28 and skopeo 1.9 read only archives that are
-            not
+        :param archive: image name in a docker-archive; None for no archive
+        :param compressed: whether to gzip the archive; buildah 1.28 and skopeo 1.9 read only uncompressed ones
         """
-        # Archives are in docker's format, whatever a registry gets.
+        # Archives use docker's format, for any registry format.
         wanted = tuple(dict.fromkeys([_DOCKER, *kinds]))
         others = {kind: self._new("export") for kind in wanted[1:]}
         target = self._new("exported")
@@ -401,10 +400,10 @@ class Buildah:
             yield self._exports[image]
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
-        """Push an image; the digest of its manifest.
+        """Push an image; return its digest.
 
         :param kind: its format, ``v2s2`` or ``oci``
-        :raises RegistryError: it could not be pushed
+        :raises RegistryError: if it could not be pushed
         """
         exported = self.export(image, [kind])
         manifest = exported.manifests[kind]
@@ -426,10 +425,10 @@ class Buildah:
         return manifest.digest
 
     def push_list(self, target: ImageReference, members: Sequence[ImageReference], kind: str) -> str:
-        """Push a list of images that are in a repository; the list's digest.
+        """Push an image index of images in a repository; return its digest.
 
         :param kind: its format, ``v2s2`` or ``oci``
-        :raises RegistryError: it could not be pushed
+        :raises RegistryError: if it could not be pushed
         """
         listed = []
         with Registry(self.access).repository(target) as repository:
@@ -443,7 +442,7 @@ class Buildah:
         return made.digest
 
     def to_local_storage(self, image: str, name: ImageReference) -> str:
-        """Bring an image into the local storage of the user that runs this, under a name; its image ID there."""
+        """Copy an image to the current user's local storage, under a name; return its image ID there."""
         archive = self.folder / "image.tar"
         with self.exporting(image, [], archive=name, compressed=False) as exporting:
             exporting.save(archive)
@@ -452,10 +451,10 @@ class Buildah:
         return pulled.text.split()[-1]
 
     def import_local(self, image: ImageReference, *, instead_of: RegistryError | None = None) -> BaseImage:
-        """Take an image out of the local storage of the user that runs this.
+        """Import an image from the current user's local storage.
 
-        :param instead_of: what to raise when it is not there
-        :raises NoSuchImageError: it is not there
+        :param instead_of: the error to raise if it does not exist
+        :raises NoSuchImageError: if it does not exist
         """
         content = self.folder / "parent"
         try:
@@ -473,7 +472,7 @@ class Buildah:
         return run(["buildah", "--version"], timeout=60).text.split()[2]
 
     def knows_here_documents(self) -> bool:
-        """Whether this buildah knows here-documents: tried, since its version does not tell (buildah issue 5474)."""
+        """Return whether buildah supports here-documents: tested, its version does not show it (buildah issue 5474)."""
         context = self._new("here-document")
         (context / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
         options = ["--network", "host", "--quiet", *self.isolation.options()]
@@ -485,15 +484,15 @@ class Buildah:
 
 
 def _end_of(log: Path) -> str:
-    """The last characters of a log, which a worker writes and may have made as long as it likes."""
+    """Return the last characters of a log of any size that a worker writes."""
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN))
         return file.read(_SHOWN).decode(errors="replace")
 
 
 def _gzip() -> list[str]:
-    """Return the command that compresses: igzip (isa-l) where it is installed, else gzip.
+    """Return the compression command: igzip (isa-l) if installed, else gzip.
 
-    Of 562 MB of /usr, igzip -3 makes 256 MB in 2 s, gzip -6 238 MB in 32 s, and gzip -3 249 MB in 15 s of a processor.
+    For 562 MB of /usr: igzip -3 256 MB in 2 s, gzip -6 238 MB in 32 s, gzip -3 249 MB in 15 s of CPU time.
     """
     return ["igzip", "-n", "-3", "-c"] if shutil.which("igzip") else ["gzip", "-n", "-6", "-c"]

@@ -1,4 +1,4 @@
-"""The control group of a worker: limits of memory and processes that hold for everything that runs in it."""
+"""The control group of a worker: common memory and process limits of all its processes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fedpkg_container.engines.ids import in_user_namespace
 logger = logging.getLogger(__name__)
 
 ROOT = Path("/sys/fs/cgroup")
-#: Seconds that the last processes of a group may take to end.
+#: Time for the last processes of a group to end, seconds.
 TIMEOUT = 3.0
-#: Where the limits are written: version 1 has a hierarchy for each controller, version 2 one for all.
+#: Files of the limits: version 1 has a hierarchy per controller, version 2 a single one.
 _FILES_1 = {"memory": "memory.limit_in_bytes", "pids": "pids.max"}
 _FILES_2 = {"memory": "memory.max", "pids": "pids.max"}
 
@@ -31,9 +31,9 @@ def name(folder: Path) -> str:
 
 
 def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
-    """Make the group of a build; its directories.
+    """Create the groups of a build; return their directories.
 
-    Where control groups cannot be made (in a user namespace, in containers), there are none, and this is logged.
+    Empty where control groups cannot be created (in a user namespace, in containers); this is logged.
 
     :param memory: bytes; 0 for no limit
     :param processes: processes and threads; 0 for no limit
@@ -48,7 +48,7 @@ def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
         if version_2:
             made.append(ROOT / group)
             made[0].mkdir()
-            with contextlib.suppress(OSError):  # enabled already, as systemd does
+            with contextlib.suppress(OSError):  # already enabled, e.g. by systemd
                 (ROOT / "cgroup.subtree_control").write_text("+memory +pids")
         for controller, limit in limits.items():
             if not version_2:
@@ -62,12 +62,12 @@ def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
 
 
 def half_of_memory() -> int:
-    """Return half of this machine's memory, in bytes: the memory limit of a worker where a site sets no other."""
+    """Return half of this machine's memory, in bytes: the default memory limit of a worker."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def out_of_memory(paths: Iterable[Path]) -> bool:
-    """Return whether the kernel has killed a process of these groups because of their memory limit."""
+    """Return whether the kernel killed a process of these groups for exceeding the memory limit."""
     for path in paths:
         for file in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError):
@@ -93,7 +93,7 @@ def processes(folder: Path) -> list[int]:
 
 
 def remove(folder: Path) -> list[Path]:
-    """Remove the groups of a build whose processes have ended; returns those that could not be removed."""
+    """Remove the groups of a build whose processes have ended; return those that could not be removed."""
     deadline = time.monotonic() + TIMEOUT
     while left := groups(folder):
         for path in left:

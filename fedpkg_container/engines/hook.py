@@ -10,18 +10,18 @@ from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import INSIDE, interpreter
 from fedpkg_container.engines.workspace import Workspace
 
-#: Seconds after which the runtime ends the hook.
+#: Timeout of the hook, seconds.
 TIMEOUT = 60
-#: Bytes of its log that are shown.
+#: Maximum log excerpt, bytes.
 LONGEST_LOG = 4000
-#: The directory of its description, in the build's, and of its files, in the worker's.
+#: Directories of its description (in the build's) and its files (in the worker's).
 HOOKS, _OWN = "hooks", "after-run"
 
 
 def options(workspace: Workspace, epoch: int) -> list[str]:
-    """Return arguments for ``buildah build`` that have the hook run.
+    """Return the arguments of ``buildah build`` that enable the hook.
 
-    :param epoch: seconds since the epoch: the time of the commit
+    :param epoch: commit time, seconds since the epoch
     """
     hooks, own = workspace.folder / HOOKS, workspace.work / _OWN
     hooks.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def options(workspace: Workspace, epoch: int) -> list[str]:
 
 
 def complaints(workspace: Workspace) -> list[str]:
-    """Return what the hooks of a build could not do, in lines."""
+    """Return the failures of a build's hooks, as lines."""
     try:
         with open_plain(workspace.work / _OWN / LOG, workspace.work) as file:
             return file.read(LONGEST_LOG).decode(errors="replace").splitlines()

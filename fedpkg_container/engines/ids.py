@@ -1,8 +1,8 @@
-"""Subordinate IDs: the users and groups as which workers run, so that they are nobody on this machine.
+"""Subordinate IDs: users and groups of workers, without rights on this machine.
 
-On a builder they are those of one account in /etc/subuid and /etc/subgid, in ranges of 65,536: the first owns the base
-images, and each build that runs has one of the others to itself. In a user namespace (an ordinary user's, or that of a
-container) all builds share one range: what is mapped there, but the first ID.
+On a builder, they belong to one account in /etc/subuid and /etc/subgid, in ranges of 65,536: the first owns the base
+images, and each running build has one of the others exclusively. In a user namespace (of an ordinary user, or a
+container), all builds share one range: the IDs mapped there, except the first.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from pathlib import Path
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.locking import acquire, locked
 
-#: The account whose ranges are used, where a site names no other.
+#: Default account whose ranges are used.
 ACCOUNT = "fedpkg-container"
-#: IDs in a range: all that a file system in an image may use (0 to 65535).
+#: IDs per range: all that a file system in an image may use (0 to 65535).
 COUNT = 65536
-#: The first ID that no user of a machine has: UID_MAX (login.defs(5)) and nobody are below.
+#: Lowest accepted ID: above those of the machine's users, UID_MAX (login.defs(5)) and ``nobody``.
 LOWEST = 65536
-#: Fewer than this are no use: images have files of nobody, 65534.
+#: Minimum count: images have files of ``nobody``, 65534.
 LEAST = 65535
 _UID_MAP = Path("/proc/self/uid_map")
 _ALL = 4294967295
 _FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
-#: Locks of ranges: for the machine, since builders with other directories share the ranges.
+#: Locks of ranges: machine-wide, since builders with other directories share the ranges.
 _LOCKS = Path("/run/fedpkg-container/ids")
-#: Seconds that a free range is waited for.
+#: Time to wait for a free range, seconds.
 TIMEOUT = 3600.0
 
 
 @dataclass(frozen=True)
 class IdRange:
-    """IDs ``first`` … ``first + count - 1``, of users and groups alike, as this process sees them."""
+    """IDs ``first`` … ``first + count - 1``, of both users and groups, as this process sees them."""
 
     first: int
     count: int
@@ -46,7 +46,7 @@ class Ids:
     """The ranges of this machine.
 
     :param base: owns the base images
-    :param builds: one for each build that runs; empty where all share ``base``
+    :param builds: one per running build; empty if all share ``base``
     """
 
     base: IdRange
@@ -56,7 +56,7 @@ class Ids:
     def allocated(self) -> Iterator[IdRange]:
         """Allocate a range for one build.
 
-        :raises FedpkgContainerError: all were in use for ``TIMEOUT`` seconds
+        :raises FedpkgContainerError: if all were in use for ``TIMEOUT`` seconds
         """
         if not self.builds:
             yield self.base
@@ -82,20 +82,20 @@ class Ids:
 
 
 def in_user_namespace() -> bool:
-    """Whether this process is in a user namespace, in which only some IDs exist."""
+    """Return whether this process is in a user namespace, which maps only some IDs."""
     return _mapped() != _ALL
 
 
 def _mapped() -> int:
-    """How many IDs exist here."""
+    """Number of mapped IDs."""
     return sum(int(line.split()[2]) for line in _UID_MAP.read_text().splitlines())
 
 
 def read_ids(account: str = ACCOUNT) -> Ids:
-    """The ranges of this machine.
+    """Return the ranges of this machine.
 
-    :param account: whose ranges a builder uses; in a user namespace it has no meaning
-    :raises FedpkgContainerError: there are none; with what to write where
+    :param account: owner of a builder's ranges; ignored in a user namespace
+    :raises FedpkgContainerError: if there are none; states what to configure
     """
     if in_user_namespace():
         count = min(_mapped() - 1, COUNT)
@@ -116,9 +116,9 @@ def read_ids(account: str = ACCOUNT) -> Ids:
 
 
 def _ranges(path: Path, account: str) -> list[IdRange]:
-    """The IDs that a file gives to an account, in ranges of ``COUNT`` that have none in common.
+    """Return the IDs that a file assigns to an account, in disjoint ranges of ``COUNT``.
 
-    IDs below ``LOWEST`` are those of users of this machine, root among them, whatever the file says.
+    IDs below ``LOWEST`` are skipped: they belong to users of this machine, including root.
     """
     found: list[IdRange] = []
     with contextlib.suppress(FileNotFoundError):
@@ -134,9 +134,9 @@ def _ranges(path: Path, account: str) -> list[IdRange]:
 
 
 def subordinate(path: Path) -> Iterator[tuple[str, int, int]]:
-    """The lines of /etc/subuid or /etc/subgid (subuid(5)): owner, first ID and count.
+    """Lines of /etc/subuid or /etc/subgid (subuid(5)): owner, first ID and count.
 
-    :raises FileNotFoundError: there is no such file
+    :raises FileNotFoundError: if the file does not exist
     """
     for line in path.read_text(errors="replace").splitlines():
         if found := re.fullmatch(r"([^:]*):([0-9]{1,10}):([0-9]{1,10})", line.strip()):

@@ -1,4 +1,4 @@
-"""The OCI runtime that executes RUN: which one works on this machine."""
+"""The OCI runtime for RUN: detection of one that works on this machine."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
 from fedpkg_container.process import run
 
-#: Seconds that one attempt may take.
+#: Timeout of one attempt, seconds.
 PROBE_TIMEOUT = 60.0
-#: OCI runtimes, in the order in which they are tried.
+#: OCI runtimes in order of preference.
 RUNTIMES = ("runc", "crun")
-#: Programs that are linked statically, so that an empty image can run them: path and arguments.
+#: Statically linked programs, which run in an empty image: path and arguments.
 _STATIC = (
     ("/usr/bin/busybox", ("true",)),
     ("/bin/busybox", ("true",)),
@@ -29,7 +29,7 @@ _STATIC = (
 
 @dataclass(frozen=True)
 class Isolation:
-    """How RUN is isolated: by an OCI runtime, in namespaces of its own."""
+    """How RUN is isolated: by an OCI runtime, in separate namespaces."""
 
     runtime: str
 
@@ -42,9 +42,9 @@ class Isolation:
 
 
 def choose(workspaces: Workspaces) -> Isolation:
-    """Return what works here: found out once, and remembered until the machine is started again.
+    """Return the isolation that works here; cached until the next reboot.
 
-    :raises FedpkgContainerError: nothing works
+    :raises FedpkgContainerError: if nothing works
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     remembered = workspaces.folder / "runtime.json"
@@ -60,7 +60,7 @@ def choose(workspaces: Workspaces) -> Isolation:
 def probe(workspaces: Workspaces) -> Isolation:
     """Return the first OCI runtime that can run a program here without a network.
 
-    :raises FedpkgContainerError: none can; what each printed is in the message
+    :raises FedpkgContainerError: if none can; the message has the output of each
     """
     said = []
     for runtime in RUNTIMES:
@@ -84,7 +84,7 @@ def probe(workspaces: Workspaces) -> Isolation:
 
 
 def _cause(error: ProgramError | ProgramTimeoutError) -> str:
-    """Why an attempt failed: the runtime's own line, which buildah prints before its summary."""
+    """Return why an attempt failed: the runtime's message, which buildah prints before its summary."""
     lines = error.output.splitlines() if isinstance(error, ProgramError) else []
     own = [line for line in lines if "error" in line.lower() and "exit status" not in line]
     return f"{own[-1].strip()} ({error.reason})" if own else error.reason
@@ -95,7 +95,7 @@ def _attempt(isolation: Isolation, workspaces: Workspaces) -> None:
     with workspaces.open("probe") as workspace:
         context = workspace.new("context")
         shutil.copy(program, context)
-        name_there = f"/{Path(program).name}"  # busybox does what its name says
+        name_there = f"/{Path(program).name}"  # busybox selects applets by name
         command = ", ".join(f'"{word}"' for word in (name_there, *arguments))
         (context / "Dockerfile").write_text(f"FROM scratch\nCOPY . /\nRUN [{command}]\n")
         work = workspace.work

@@ -1,4 +1,4 @@
-"""Programs of which arches RUN can execute on this machine."""
+"""Architectures whose programs RUN can execute on this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from fedpkg_container.errors import ProgramError, ProgramTimeoutError
 from fedpkg_container.process import run
 
-#: Where the kernel lists what executes programs that it cannot (Documentation/admin-guide/binfmt-misc.rst).
+#: The kernel's list of handlers for foreign programs (Documentation/admin-guide/binfmt-misc.rst).
 HANDLERS = Path("/proc/sys/fs/binfmt_misc")
-#: Seconds for a program that ends at once.
+#: Timeout of a trivial program, seconds.
 TRIAL_TIMEOUT = 10.0
-#: What the kernel calls a machine → Go's name of its arch.
+#: Machine name of the kernel → Go's name of the architecture.
 _NATIVE = {
     "x86_64": "amd64",
     "aarch64": "arm64",
@@ -31,14 +31,14 @@ _NATIVE = {
 
 @dataclass(frozen=True)
 class _Format:
-    """How a program of an arch begins: ELF's machine number, its word size in bits and the order of its bytes."""
+    """ELF header fields of an architecture: machine number, word size in bits and byte order."""
 
     machine: int
     bits: int = 64
     order: str = "<"
 
     def header(self, code: bytes = b"") -> bytes:
-        """The header of a program, and where there is code a whole program that consists of it."""
+        """Return the header of a program, or with code a complete program."""
         wide = self.bits == 64
         magic = b"\x7fELF" + bytes([2 if wide else 1, 1 if self.order == "<" else 2, 1]) + bytes(9)
         word = "Q" if wide else "I"
@@ -55,7 +55,7 @@ class _Format:
         return magic + head + segment + code
 
 
-#: Numbers of ELF's specification (elf.h, EM_…), by Go's names.
+#: ELF machine numbers (elf.h, EM_…), by Go's names.
 _FORMATS = {
     "amd64": _Format(62),
     "arm64": _Format(183),
@@ -66,7 +66,7 @@ _FORMATS = {
     "s390x": _Format(22, order=">"),
     "riscv64": _Format(243),
 }
-#: 64-bit arches → a 32-bit one that some of their machines execute too, and a program of it: exit(0).
+#: 64-bit architectures → a 32-bit one that some such machines also execute, and a program for it: exit(0).
 _SMALLER = {
     "amd64": ("386", b"\xb8\x01\x00\x00\x00\x31\xdb\xcd\x80"),
     "arm64": ("arm", struct.pack("<3I", 0xE3A07001, 0xE3A00000, 0xEF000000)),
@@ -74,17 +74,17 @@ _SMALLER = {
 
 
 def native() -> str:
-    """The arch of this machine, by Go's name."""
+    """This machine's architecture, by Go's name."""
     machine = platform.machine()
     return _NATIVE.get(machine, machine)
 
 
 def executes(architecture: str, folder: Path, *, handlers: Path | None = None) -> bool:
-    """Whether RUN can execute programs of an arch here: by the processor, or by a handler that containers see too.
+    """Return whether RUN can execute programs of an architecture, natively or by a handler visible in containers.
 
     :param architecture: Go's name
-    :param folder: where a program may be written for a trial
-    :param handlers: where the kernel lists its handlers; by default where it does here
+    :param folder: directory for a test program
+    :param handlers: the kernel's list of handlers; default: this machine's
     """
     own = native()
     if architecture == own:
@@ -102,15 +102,15 @@ def _runs(program: bytes, folder: Path) -> bool:
     path.chmod(0o700)
     try:
         return run([path], timeout=TRIAL_TIMEOUT, check=False).status == 0
-    except (ProgramError, ProgramTimeoutError, OSError):  # OSError: without setpriv, it is executed directly
+    except (ProgramError, ProgramTimeoutError, OSError):  # OSError: without setpriv, execute it directly
         return False
     finally:
         path.unlink()
 
 
 def _is_handled(header: bytes, handlers: Path) -> bool:
-    """Whether a handler takes programs that begin so, in containers too: with flag F its interpreter is opened
-    when it is registered, and without it it is looked for in the container."""
+    """Return whether a handler matches the header, also in containers: with flag F its interpreter is opened at
+    registration, else looked up in the container."""
     try:
         entries = sorted(handlers.iterdir())
         if "enabled" not in (handlers / "status").read_text():

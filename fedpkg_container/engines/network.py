@@ -1,12 +1,12 @@
-"""What a build reaches: nothing, the outside alone, or all that the builder reaches.
+"""Network access of a build: none, only external networks, or the same as the builder.
 
-The network is that of the whole ``buildah build``: of RUN, and of ADD, which fetches addresses itself. It is a network
-namespace in which buildah is started, so that nothing in a Dockerfile can choose another one.
+It applies to the whole ``buildah build``: to RUN, and to ADD, which fetches URLs itself. buildah is started in the
+network namespace, so that nothing in a Dockerfile can choose another one.
 
-``isolated`` is a namespace with one way out: slirp4netns, a program that makes the connections of the namespace in
-the name of the builder. Routes in the namespace prohibit what must not be reached: they are made before there is a way
-out, and cannot be changed from inside, since RUN has neither CAP_NET_ADMIN nor CAP_NET_RAW. An address that the builder
-gets while the build runs is prohibited when the kernel tells of it; where that cannot be done, the way out is closed.
+``isolated`` is a namespace with one exit: slirp4netns, a program that opens the namespace's connections in the name of
+the builder. Routes in the namespace prohibit blocked networks: they are set before the exit exists, and cannot be
+changed from inside, since RUN has neither CAP_NET_ADMIN nor CAP_NET_RAW. An address that the builder gets during the
+build is prohibited when the kernel reports it; if that fails, the exit is closed.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from fedpkg_container.process import is_running, run, run_in_background
 from fedpkg_container.text import printable
 
 NONE, ISOLATED, HOST = "none", "isolated", "host"
-#: All networks, the one that reaches least first.
+#: All networks, in order of increasing access.
 NETWORKS = (NONE, ISOLATED, HOST)
-#: The resolver of an isolated build (slirp4netns(1)): what arrives there is sent to the builder's own resolver.
+#: The resolver of an isolated build (slirp4netns(1)): forwards to the builder's own resolver.
 RESOLVER = "10.0.2.3"
 
-#: Seconds for making a namespace, and for one command in it.
+#: Timeout for a namespace, and for one command in it, seconds.
 TIMEOUT = 20.0
 _DEVICE = Path("/dev/net/tun")
 _INTERFACE = "tap0"
 _MTU = "65520"
 _NO_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
-#: Runs a command with nothing but a loopback interface.
+#: Runs a command with only a loopback interface.
 _NOTHING = ("unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A network that a build can be started in.
+    """A network for a build.
 
-    :param enter: words in front of a command that start it there
+    :param enter: command prefix that starts a command there
     :param resolver: address of its resolver; empty for none, None for the builder's own
     """
 
@@ -59,13 +59,13 @@ class Attached:
 def attached(
     network: str, folder: Path, *, denied: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> Iterator[Attached]:
-    """A network for one build, which is gone afterwards, and when this process dies.
+    """Provide a network for one build; removed afterwards, or if this process dies.
 
     :param network: one of ``NETWORKS``
-    :param folder: for the logs of this build
-    :param denied: networks that an isolated build must not reach either, as ``10.0.0.0/8``
-    :param env: variables for its processes, by which those that are left over are found
-    :raises FedpkgContainerError: this machine cannot make such a network
+    :param folder: directory for the logs of this build
+    :param denied: further networks blocked for an isolated build, e.g. ``10.0.0.0/8``
+    :param env: variables of its processes, by which leftover ones are found
+    :raises FedpkgContainerError: if this machine cannot provide such a network
     """
     if network == HOST:
         yield Attached((), None)
@@ -83,10 +83,10 @@ def attached(
 
 
 def check(network: str) -> None:
-    """Refuse a network that this machine has not the means to make.
+    """Check the requirements of a network on this machine.
 
     :param network: one of ``NETWORKS``
-    :raises FedpkgContainerError: a program or a device is missing
+    :raises FedpkgContainerError: if a program or a device is missing
     """
     if network != ISOLATED:
         return
@@ -105,7 +105,7 @@ def check(network: str) -> None:
 
 @contextlib.contextmanager
 def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[str, ...]]:
-    """A network namespace without interfaces, as the words that start a command in it; it lives by one process."""
+    """Make a network namespace without interfaces, held by one process; yield the command prefix that enters it."""
     own = os.stat("/proc/self/ns/net")
     command = ["unshare", "--net", "--", "sleep", "infinity"]
     with run_in_background(command, log=folder / "namespace.log", env=env) as holder:
@@ -118,7 +118,7 @@ def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[st
 
 
 def _bring_up(enter: Sequence[str]) -> None:
-    """Bring up loopback, and keep IPv6 off."""
+    """Bring up loopback, and keep IPv6 disabled."""
     with _no_network():
         run([*enter, "ip", "link", "set", "lo", "up"], timeout=TIMEOUT)
         if Path(_NO_IPV6).exists():
@@ -134,9 +134,9 @@ def _no_network() -> Iterator[None]:
 
 
 class _Outward:
-    """The way out of a namespace; for the thread of a build and for the one that watches the builder's addresses.
+    """The exit of a namespace; used by a build's thread and by the one that monitors the builder's addresses.
 
-    :param enter: words in front of a command that start it in the namespace
+    :param enter: command prefix that starts a command in the namespace
     """
 
     def __init__(self, enter: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> None:
@@ -146,13 +146,13 @@ class _Outward:
         self._is_cut = False
 
     def prohibit(self, networks: Sequence[str]) -> None:
-        """Let nothing in the namespace reach some networks, from now on also by connections that are open."""
+        """Block networks for the namespace, including its open connections."""
         lines = [f"route replace prohibit {each}" for each in dict.fromkeys(networks)]
         with _no_network():
             run([*self._enter, "ip", "-batch", "-"], stdin="\n".join(lines).encode(), timeout=TIMEOUT)
 
     def cut(self) -> None:
-        """Close the way out for good."""
+        """Close the exit permanently."""
         with self._lock:
             self._is_cut = True
             if self._program is not None:
@@ -160,7 +160,7 @@ class _Outward:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Attach the namespace to slirp4netns, which has left everything behind that it does not need."""
+        """Attach the namespace to slirp4netns, which drops everything that it does not need."""
         path, log = self._enter[1].partition("=")[2], self._folder / "slirp4netns.log"
         options = ["--configure", f"--mtu={_MTU}", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
         command = ["slirp4netns", *options, "--netns-type=path", path, _INTERFACE]

@@ -1,7 +1,7 @@
-"""Opening what a worker wrote, while a process of the worker may still be changing it.
+"""Opening files that a worker wrote, while its processes may still change them.
 
 A worker owns its directory, so that any name below it can become a link, a FIFO or another file between two calls. Each
-component of a path is opened in the directory that was opened before it, and no link is followed.
+path component is opened relative to the previous one, and no link is followed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fedpkg_container.errors import FedpkgContainerError
 def open_directory(path: Path, below: Path) -> int:
     """Return a descriptor of a directory.
 
-    :param below: a directory that no worker can replace, with no link in its path; ``path`` is this or below it
-    :raises OSError: a component is a link, or not a directory
+    :param below: a directory that no worker can replace, without links in its path; ``path`` is this or below it
+    :raises OSError: if a component is a link, or not a directory
     """
     current = os.open(below, os.O_RDONLY | os.O_DIRECTORY)
     for name in path.relative_to(below).parts:
@@ -33,11 +33,11 @@ def open_directory(path: Path, below: Path) -> int:
 
 
 def check_directory(path: Path) -> None:
-    """Refuse what a worker has put in the place of its own directory, in which the task is about to read.
+    """Raise an error if a worker replaced its own directory, before the task reads there.
 
-    Nothing but a path in the directory of the build leads to it, and no worker may be running.
+    Only a path in the directory of the build leads to it, and no worker may be running.
 
-    :raises FedpkgContainerError: it is a link, or not a directory
+    :raises FedpkgContainerError: if it is a link, or not a directory
     """
     try:
         mode = os.lstat(path).st_mode
@@ -49,7 +49,7 @@ def check_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def opened_directory(path: Path, below: Path) -> Iterator[int]:
-    """Open a directory during the block; the descriptor, as ``open_directory`` returns it."""
+    """Open a directory during the block; yield the descriptor, as from ``open_directory``."""
     descriptor = open_directory(path, below)
     try:
         yield descriptor
@@ -58,20 +58,20 @@ def opened_directory(path: Path, below: Path) -> Iterator[int]:
 
 
 def open_plain(path: Path, below: Path) -> IO[bytes]:
-    """Open a plain file for reading; a FIFO is not waited for.
+    """Open a regular file for reading, without blocking on a FIFO.
 
     :param below: as for ``open_directory``
-    :raises OSError: a component is a link, or the file is not a plain one
+    :raises OSError: if a component is a link, or the file is not regular
     """
     with opened_directory(path.parent, below) as parent:
         return open_plain_at(parent, path.name)
 
 
 def open_plain_at(directory: int, name: str) -> IO[bytes]:
-    """Open a plain file of a directory for reading.
+    """Open a regular file of a directory for reading.
 
     :param directory: its descriptor
-    :raises OSError: it is a link, or not a plain file
+    :raises OSError: if it is a link, or not a regular file
     """
     file = os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

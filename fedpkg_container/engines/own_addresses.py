@@ -1,4 +1,4 @@
-"""The addresses of this machine, and notice of those that it gets later."""
+"""The addresses of this machine, and notification of new ones."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from fedpkg_container.process import run
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for listing the addresses.
+#: Timeout for listing, seconds.
 TIMEOUT = 20.0
 #: Groups of messages of rtnetlink(7) about IPv4 addresses and routes (linux/rtnetlink.h, RTMGRP_*).
 _GROUPS = 0x10 | 0x40
-#: Bytes of a message that are read; what does not fit in is dropped, since nothing in it is looked at.
+#: Receive buffer, bytes; the excess is dropped, since the contents are not read.
 _MESSAGE = 4096
 
 
 def own_addresses() -> list[str]:
-    """Every IPv4 address that leads to this machine itself, but those of loopback, which a namespace has its own of."""
+    """Return all IPv4 addresses of this machine except loopback, which each namespace has separately."""
     listed = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
     addresses = [str(each["dst"]) for each in json.loads(listed or b"[]")]
     return [each for each in addresses if not ipaddress.ip_network(each, strict=False).is_loopback]
@@ -33,13 +33,13 @@ def own_addresses() -> list[str]:
 
 @contextlib.contextmanager
 def watched(added: Callable[[list[str]], None], failed: Callable[[], None]) -> Iterator[list[str]]:
-    """Watch this machine's addresses during the block, from a thread; those of its beginning.
+    """Monitor this machine's addresses in a thread during the block; yield the initial ones.
 
-    :param added: called with addresses that are new, within milliseconds of their arrival on an idle machine
-    :param failed: called once when new addresses can no longer be noticed, or ``added`` raised an error
+    :param added: called with new addresses, within milliseconds of their arrival on an idle machine
+    :param failed: called once when monitoring fails, or ``added`` raised an error
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
-        kernel.bind((0, _GROUPS))  # before the first list, so that none comes between
+        kernel.bind((0, _GROUPS))  # before the first listing, to miss none
         begun = own_addresses()
         ending, ended = socket.socketpair()
         thread = threading.Thread(target=_watch, args=(kernel, ended, set(begun), added, failed), daemon=True)
@@ -64,7 +64,7 @@ def _watch(
             ready, _, _ = select.select([kernel, ended], [], [])
             if ended in ready:
                 return
-            with contextlib.suppress(OSError):  # more came than fits in (ENOBUFS): all are listed anyway
+            with contextlib.suppress(OSError):  # queue overflow (ENOBUFS): all are listed anyway
                 kernel.recv(_MESSAGE)
             new = [each for each in own_addresses() if each not in known]
             if new:

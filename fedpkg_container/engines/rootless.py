@@ -1,7 +1,7 @@
 """Builds of an ordinary user: in a user namespace with that user's subordinate IDs (/etc/subuid and /etc/subgid).
 
-There the user is root, and everything is done as on a builder: the engine does not know the difference, except that it
-has one range of IDs for all builds and no control groups.
+The user is root there, and the engine works as on a builder, except that all builds share one range of IDs and have no
+control groups.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
-#: Seconds for writing the maps.
+#: Timeout for the maps, seconds.
 TIMEOUT = 20.0
 _PROGRAMS = {"newuidmap": Path("/etc/subuid"), "newgidmap": Path("/etc/subgid")}
-#: Switches of systems that forbid user namespaces to ordinary users, and the value that allows them.
+#: Settings that forbid user namespaces to ordinary users, and the value that allows them.
 _SWITCHES = {
     "kernel.unprivileged_userns_clone": "1",
     "kernel.apparmor_restrict_unprivileged_userns": "0",
@@ -30,9 +30,9 @@ _SWITCHES = {
 
 
 def enter() -> None:
-    """Enter a user namespace in which this user is root, unless it is root already. The process must have one thread.
+    """Enter a user namespace as root, unless already root. The process must be single-threaded.
 
-    :raises FedpkgContainerError: this machine does not let it; with what to install, or to write where
+    :raises FedpkgContainerError: if it is not permitted; states what to install or configure
     """
     user, group = os.geteuid(), os.getegid()
     if user == 0:
@@ -43,7 +43,7 @@ def enter() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     process = os.getpid()
     pid = os.fork()
-    if pid == 0:  # stays outside, where the programs may write the maps of its parent
+    if pid == 0:  # stays outside, where programs may write its parent's maps
         status = 1
         try:
             os.close(ready_write)
@@ -70,7 +70,7 @@ def enter() -> None:
         )
     os.setgroups([])
     os.environ |= {
-        "_CONTAINERS_USERNS_CONFIGURED": "done",  # by which buildah knows where this user's own images are
+        "_CONTAINERS_USERNS_CONFIGURED": "done",  # locates this user's own images for buildah
         "_CONTAINERS_ROOTLESS_UID": str(user),
         "_CONTAINERS_ROOTLESS_GID": str(group),
     }
@@ -82,7 +82,7 @@ def enter() -> None:
 def _range(program: str, name: str, user: int) -> int:
     """Return the first of a user's subordinate IDs.
 
-    :raises FedpkgContainerError: there are too few, or the program is missing
+    :raises FedpkgContainerError: if there are too few, or the program is missing
     """
     if shutil.which(program) is None:
         raise FedpkgContainerError(
@@ -101,7 +101,7 @@ def _range(program: str, name: str, user: int) -> int:
 
 
 def _allow() -> str:
-    """Return what to do where user namespaces are forbidden."""
+    """Return how to enable forbidden user namespaces."""
     for name, allowed in _SWITCHES.items():
         path = Path("/proc/sys", *name.split("."))
         value = path.read_text().strip() if path.exists() else allowed

@@ -1,15 +1,15 @@
-"""Where a worker runs: its own directory, programs to read, and nothing more.
+"""The sandbox of a worker: its own directory, read-only programs, and nothing else.
 
-Everything that touches content from outside runs here: git, buildah with each RUN, skopeo, rpm. Two things isolate it:
+Everything that handles untrusted content runs here: git, buildah with each RUN, skopeo, rpm. Two things isolate it:
 
-- **a root file system of its own**, made by bubblewrap: the builder's programs and base images to read, the worker's
-  directory to write, and no credentials, no other build, no home, no process of the builder;
-- **a user namespace**: what is root in it is one of the subordinate IDs outside, with no rights there. It is made last,
-  in the sandbox, so that mounts and networks, which belong to the namespace outside, cannot be changed from inside.
+- **a separate root file system**, made by bubblewrap: the builder's programs and base images read-only, the worker's
+  directory writable, and no credentials, other builds, home directories or processes of the builder;
+- **a user namespace**: its root is a subordinate ID outside, without rights there. It is created last, in the sandbox,
+  so that mounts and networks, which belong to the outer namespace, cannot be changed from inside.
 
-When the process that started it dies, all of its processes die: they are in a process namespace that ends. When its
-command ends, the others have ended before the process that waits for it learns of that. It has no terminal and no keys
-of the process that started it.
+When the process that started it dies, all of its processes die: their process namespace ends. When its command ends,
+the others have ended before the waiting process is notified. It has neither the terminal nor the keys of the process
+that started it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.files import write_atomically, write_when_different
 
-#: What all programs in a sandbox have as variables: nothing of the builder's own environment.
+#: Environment variables of all programs in a sandbox; the builder's environment is not passed.
 VARIABLES = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C.UTF-8"}
-#: The folder of a build in which what its sandbox has in place of the builder's /etc is written.
+#: Directory of a build for the files that replace the builder's /etc in its sandbox.
 ETC = "etc"
-#: What buildah finds in the sandbox's /etc: nothing of the site's, which is for pulling and pushing alone.
+#: Files for buildah in the sandbox's /etc: no site configuration, which is only for pulling and pushing.
 _FILES = {
     "passwd": "root:x:0:0:root:/:/sbin/nologin\n",
     "group": "root:x:0:\n",
@@ -42,10 +42,10 @@ _FILES = {
     "containers/registries.conf": "unqualified-search-registries = []\n",
     "containers/mounts.conf": "",
 }
-#: What newer buildah raises the limits of RUN to (NOFILE and NPROC), whether it may or not.
+#: Limits that newer buildah sets for RUN (NOFILE and NPROC) without checking whether it may.
 _DEFAULT_LIMIT = 1048576
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
-#: What of the builder's own /etc is there too, where it exists: the loader's cache and authorities, for ADD https://.
+#: Files of the builder's /etc that are visible, if they exist: loader cache and CAs, for ADD https://.
 _SHARED = (
     Path("/etc/ld.so.cache"),
     Path("/etc/alternatives"),
@@ -55,29 +55,29 @@ _SHARED = (
     Path("/etc/pki/tls/certs"),
     Path("/etc/pki/tls/cert.pem"),
 )
-#: How the builder itself finds hosts.
+#: The builder's name resolution.
 _NAMES = (Path("/etc/resolv.conf"), Path("/etc/hosts"), Path("/etc/nsswitch.conf"))
-#: Folders that are links into /usr on most systems.
+#: Directories that are links into /usr on most systems.
 _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
-#: Programs of ours that run in workers, and where they are in a sandbox.
+#: Our programs that run in workers, and their location in a sandbox.
 _PROGRAMS = Path(__file__).with_name("inside")
 INSIDE = Path("/run/fedpkg-container")
 _ENTER = "enter.py"
-#: Joins the control groups before ``--`` and becomes the command behind it.
+#: Joins the control groups before ``--`` and executes the command after it.
 _JOIN = 'until [ "$1" = -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
-#: Where ``enter.py`` reads secret variables in a sandbox, and what the file is called in the build's directory.
+#: Path of secret variables for ``enter.py`` in a sandbox, and file name in the build's directory.
 _VARIABLES = "/run/fedpkg-container-variables"
 _VARIABLES_FILE = "variables"
 
 
 @dataclass(frozen=True)
 class Store:
-    """Images that a worker reads.
+    """A read-only store of images.
 
-    :param path: of a store of containers/storage
-    :param ids: which own its files
+    :param path: of the store (containers/storage)
+    :param ids: owners of its files
     """
 
     path: Path
@@ -86,14 +86,14 @@ class Store:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What one worker sees.
+    """View of the system for one worker.
 
     :param workspace: whose ``work`` it can write to
-    :param readable: directories and files that it can read, at the same place: Dockerfile, configuration, repositories
-    :param environment: further variables; every user of the machine can read them in the command line
+    :param readable: read-only directories and files, at the same path: Dockerfile, configuration, repositories
+    :param environment: further variables; all users of the machine can read them in the command line
     :param resolver: address of its resolver; empty for none, None for the builder's own
     :param stores: base images
-    :param secrets: further variables that other users must not read: they are passed in a file
+    :param secrets: further variables that other users must not read, passed in a file
     """
 
     workspace: Workspace
@@ -104,9 +104,9 @@ class Sandbox:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def command(self, arguments: Iterable[str | Path]) -> list[str | Path]:
-        """Return a command that runs another one in the sandbox. Files that it needs are written to the workspace.
+        """Return a command that runs another one in the sandbox; write the files it needs to the workspace.
 
-        :raises FedpkgContainerError: bubblewrap is not installed, or a store is not a directory
+        :raises FedpkgContainerError: if bubblewrap is not installed, or a store is not a directory
         """
         if shutil.which("bwrap") is None:
             raise FedpkgContainerError("program not found: bwrap", solution="install bubblewrap")
@@ -140,9 +140,9 @@ class Sandbox:
         ]
 
     def _outside(self, idmaps: Sequence[str | Path]) -> list[str | Path]:
-        """Return words in front of bubblewrap that join control groups and mount stores.
+        """Return the command prefix for bubblewrap that joins control groups and mounts stores.
 
-        A shell joins groups in a millisecond, where Python takes 20 to start.
+        A shell joins groups in 1 ms; Python takes 20 ms to start.
 
         :param idmaps: options of ``enter.py outside``
         """
@@ -153,7 +153,7 @@ class Sandbox:
         return ["sh", "-c", _JOIN, "sh", *groups, "--"] if groups else []
 
     def _stores(self) -> tuple[list[str | Path], list[tuple[Path, Path]]]:
-        """Return options of ``enter.py outside`` for stores with other owners, and what is mounted where."""
+        """Return options of ``enter.py outside`` for stores with other owners, and the mounts."""
         ids = self.workspace.ids
         options: list[str | Path] = []
         mounts = []
@@ -170,13 +170,13 @@ class Sandbox:
         return options, mounts
 
     def _variables(self) -> Path:
-        """Write the secret variables where root alone can read them; return the path of the file."""
+        """Write the secret variables to a file readable by root only; return its path."""
         path = self.workspace.folder / _VARIABLES_FILE
         write_atomically(path, "".join(f"{name}={value}\0" for name, value in self.secrets.items()), mode=0o600)
         return path
 
     def _etc(self) -> list[tuple[Path, str]]:
-        """Write the files of /etc, which other workers of the build may be reading; what is mounted where."""
+        """Write the files of /etc, which other workers of the build may be reading; return the mounts."""
         files = {**_FILES, "containers/containers.conf": containers_conf()}
         if self.resolver is not None:
             files["resolv.conf"] = _resolv_conf(self.resolver)
@@ -193,7 +193,7 @@ class Sandbox:
 
 
 def interpreter() -> str:
-    """Return the path of a Python that workers can execute too: the one that runs this, if it is the system's."""
+    """Return the path of a Python that workers can execute too: the current one, if it is the system's."""
     own = os.path.realpath(sys.executable)
     return own if own.startswith("/usr/") else shutil.which("python3", path=VARIABLES["PATH"]) or own
 
@@ -201,16 +201,16 @@ def interpreter() -> str:
 def confined(
     arguments: Iterable[str | Path], workspace: Workspace, *, readable: Sequence[Path] = ()
 ) -> list[str | Path]:
-    """Return a command that reads what came from outside: in a sandbox that reaches no network.
+    """Return a command that reads untrusted input: in a sandbox without network.
 
     :param workspace: whose ``work`` it can write to
-    :raises FedpkgContainerError: bubblewrap is not installed
+    :raises FedpkgContainerError: if bubblewrap is not installed
     """
     return ["unshare", "--net", "--", *Sandbox(workspace, readable).command(arguments)]
 
 
 def python_command() -> list[str]:
-    """Return words that start Python in a worker with the modules of this one; it needs ``python_files``."""
+    """Return the command prefix for Python in a worker with this process's modules; it needs ``python_files``."""
     return ["env", f"PYTHONPATH={os.pathsep.join(sys.path)}", os.path.realpath(sys.executable), "-B"]
 
 
@@ -227,17 +227,17 @@ def connected(
     readable: Sequence[Path] = (),
     variables: Iterable[str] = (),
 ) -> list[str | Path]:
-    """Return a command that fetches something: in a sandbox that has the builder's network and names.
+    """Return a command that downloads: in a sandbox with the builder's network and name resolution.
 
-    :param variables: of this process's environment that it gets too
-    :raises FedpkgContainerError: bubblewrap is not installed
+    :param variables: names of this process's variables to pass
+    :raises FedpkgContainerError: if bubblewrap is not installed
     """
     secrets = {name: os.environ[name] for name in variables if name in os.environ}
     return Sandbox(workspace, readable, secrets=secrets, resolver=None).command(arguments)
 
 
 def containers_conf() -> str:
-    """Return the text of a containers.conf that has nothing of the site's, and limits that may be set here."""
+    """Return a containers.conf without site settings, and with limits that can be set here."""
     limits = ", ".join(f'"{name}={limit}:{limit}"' for name, limit in _limits())
     return (
         f"[containers]\nhttp_proxy = false\nenv = []\ndefault_ulimits = [{limits}]\n"
@@ -246,9 +246,9 @@ def containers_conf() -> str:
 
 
 def _limits() -> Iterator[tuple[str, int]]:
-    """The limits of RUN: buildah's own, unless this process may not have as much.
+    """Return the limits of RUN: buildah's own, unless this process may not set them.
 
-    buildah lowers its own NPROC to the kernel's pid_max, above which a runtime may then not raise it again.
+    buildah lowers its own NPROC to the kernel's pid_max, and a runtime may be unable to raise it again.
     """
     highest = int(_PID_MAX.read_text())
     for name, number, most in (
@@ -268,18 +268,17 @@ def _each(option: str, pairs: Iterable[tuple[str | Path, str | Path]]) -> list[s
 
 
 def _directories(paths: Iterable[Path]) -> list[str | Path]:
-    """Make the directories above mount points: those that bubblewrap makes by itself are closed to workers."""
+    """Make the parent directories of mount points: those made by bubblewrap are not accessible to workers."""
     parents = {parent for path in paths for parent in path.parents} - {Path("/")}
     made = sorted(each for each in parents if each.parts[1] not in ("usr", *_ROOTS))
     return [word for path in made for word in ("--perms", "0755", "--dir", path)]
 
 
 def _system() -> list[str | Path]:
-    """Programs to read, the kernel's file systems, and empty directories for what programs keep while they run.
+    """Return programs to read, the kernel's file systems, and empty directories for runtime data.
 
-    /proc must be seen whole, since the kernel lets user namespaces mount only what they see so. bubblewrap covers what
-    is writable in it, which is something where it is root of the machine: there ``enter.py`` mounts it.
-    Control groups can be seen, since runc looks for them, and not be written to.
+    /proc must be unmasked, since user namespaces can only mount it then. bubblewrap masks its writable parts when it is
+    root of the machine: there ``enter.py`` mounts it. Control groups are read-only; runc needs to see them.
     """
     arguments: list[str | Path] = ["--ro-bind", "/usr", "/usr"]
     for name in _ROOTS:

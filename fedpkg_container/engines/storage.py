@@ -1,4 +1,4 @@
-"""Stores of containers/storage: their configuration, and how much they hold."""
+"""Stores of containers/storage: configuration and disk usage."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.files import write_when_different
 from fedpkg_container.process import run
 
-#: The variable by which buildah and skopeo find the configuration.
+#: The variable with the configuration path for buildah and skopeo.
 VARIABLE = "CONTAINERS_STORAGE_CONF"
-#: Seconds that a measurement may take.
+#: Timeout of a measurement, seconds.
 TIMEOUT = 120.0
 
 
 def configure(workspace: Workspace, stores: Sequence[Path]) -> dict[str, str]:
-    """Write the configuration of a worker's own store; variables that make programs use it.
+    """Write the configuration of a worker's own store; return the variables that select it.
 
-    :param stores: further stores, which are only read
+    :param stores: further stores, read-only
     """
     graph, runtime = workspace.work / "graph", workspace.work / "run"
     lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{graph}"', f'runroot = "{runtime}"']
@@ -32,15 +32,15 @@ def configure(workspace: Workspace, stores: Sequence[Path]) -> dict[str, str]:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes that the files below a directory take on disk, without what is mounted there or vanishes.
+    """Return the disk usage of the files below a directory, in bytes, without mounts and vanishing files.
 
-    Counted by ``du``, which follows directories however deep they are in each other.
+    Counted by ``du``, which supports any directory depth.
     """
     return _counted(folder, "--block-size=1")
 
 
 def files_of(folder: Path) -> int:
-    """Return how many inodes a directory and everything below it take."""
+    """Return the inode count of a directory and everything below it."""
     return _counted(folder, "--inodes")
 
 

@@ -1,8 +1,8 @@
-"""Known vulnerabilities of the programs that a builder runs, and those that are not mitigated here.
+"""Known vulnerabilities of the programs that a builder runs, and detection of those not mitigated.
 
 docs/reference/security.md has the same list, with sources. If the worker mitigates one, the version does not matter;
-versions of distributions, which backport fixes without a new number, are not compared. Those that depend on the set-up
-of a machine have a condition here, and are logged when a builder starts.
+versions of distributions, which backport fixes without a new number, are not compared. Those that depend on the
+configuration of a machine have a condition here, and are logged when a builder starts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fedpkg_container.engines.inside import enter
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 
-#: Seconds for one program to print its version.
+#: Timeout of ``--version``, seconds.
 TIMEOUT = 30.0
 KERNEL = "Linux"
 
@@ -41,9 +41,9 @@ def _sockets_are_open() -> bool:
 class Vulnerability:
     """A vulnerability.
 
-    :param affected: first affected version and the one that corrects it, for each branch; empty for an open end
-    :param held_off: why it does no harm here
-    :param exposed: whether that fails on this machine
+    :param affected: first affected and first fixed version of each branch; empty for an open end
+    :param held_off: how it is mitigated
+    :param exposed: returns whether the mitigation fails on this machine
     :param solution: what to do then
     """
 
@@ -55,7 +55,7 @@ class Vulnerability:
     solution: str = ""
 
     def affects(self, version: str) -> bool:
-        """Whether a version is affected; one that cannot be read is not."""
+        """Return whether a version is affected; an unparsable one is not."""
         number = parse(version)
         return bool(number) and any(
             parse(first) <= number and (not fixed or number < parse(fixed)) for first, fixed in self.affected
@@ -112,13 +112,13 @@ KNOWN = (
 
 
 def parse(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with; empty when it begins with none."""
+    """Return the leading numbers of a version; empty if there are none."""
     found = re.match(r"[0-9]+(\.[0-9]+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def installed(program: str) -> str:
-    """Return a program's version; empty when it is not installed, or prints none."""
+    """Return a program's version; empty if it is not installed or prints none."""
     if program == KERNEL:
         return platform.release()
     if shutil.which(program) is None:
@@ -132,7 +132,7 @@ def installed(program: str) -> str:
 
 
 def exposures() -> list[str]:
-    """Return vulnerabilities of this machine that nothing holds off, each as a sentence with what to do."""
+    """Return the unmitigated vulnerabilities of this machine, each as a sentence with a solution."""
     found = []
     for each in KNOWN:
         if each.exposed() and each.affects(version := installed(each.program)):

@@ -1,10 +1,10 @@
-"""Where a build keeps its layers, and how nothing of it is left behind, however it ended.
+"""Build directories, and their complete cleanup, however a build ended.
 
-Every build has a directory with a store of its own, and reads base images from stores that all builds share. The
-directory is locked as long as its build lives: one that no process has locked was left by a build that was killed, and
-the next build ends its processes, unmounts what is mounted there, and deletes it.
+Every build has a directory with a separate store, and reads base images from stores that all builds share. The
+directory is locked while its build runs: an unlocked one was left by a killed build, and the next build ends its
+processes, unmounts the mounts below it, and deletes it.
 
-A build's directory belongs to the task. Its worker owns ``work`` in it, and sees of the rest what it is shown.
+A build's directory belongs to the task. Its worker owns ``work`` in it, and sees only selected parts of the rest.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from fedpkg_container.signals import shield_signals
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for unmounting one folder.
+#: Timeout of an unmount, seconds.
 UNMOUNT_TIMEOUT = 30.0
-#: Seconds for deleting one.
+#: Timeout of a deletion, seconds.
 DELETE_TIMEOUT = 600.0
-#: Bytes of a process's environment and mounts that are read: the parts needed are near the beginning of both.
+#: Read limit for a process's environment and mounts, bytes: the parts needed are near the start of both.
 _LONGEST_FACTS = 256 * 1024
-#: A byte as mountinfo writes it.
+#: An escaped byte in mountinfo.
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 @dataclass(frozen=True)
 class WorkerLimits:
-    """What everything that a worker runs may use together.
+    """Common limits of all processes of a worker.
 
     :param memory: bytes; 0 for no limit
     :param processes: processes and threads; 0 for no limit
@@ -55,9 +55,9 @@ class WorkerLimits:
 class Workspace:
     """The directory of one build.
 
-    :param folder: the task's own; its worker sees parts of it, read-only
-    :param ids: as which the worker runs
-    :param groups: control groups in which it runs
+    :param folder: the task's own directory; its worker sees parts of it, read-only
+    :param ids: IDs of the worker
+    :param groups: control groups of the worker
     """
 
     folder: Path
@@ -66,32 +66,32 @@ class Workspace:
 
     @property
     def work(self) -> Path:
-        """What the worker owns. Others must follow no link there, and open plain files only."""
+        """The worker's directory. Others must not follow links there, or open special files."""
         return self.folder / "work"
 
     def prepare(self) -> None:
-        """Make what a worker needs."""
+        """Make a worker's directories."""
         for path in (self.work, *(self.work / name for name in ("graph", "run", "home", "tmp"))):
             path.mkdir(mode=0o700)
             os.lchown(path, self.ids.first, self.ids.first)
 
     def new(self, name: str) -> Path:
-        """Make a directory that the worker owns."""
+        """Make a directory owned by the worker."""
         path = self.work / name
         path.mkdir(mode=0o755)
         os.lchown(path, self.ids.first, self.ids.first)
         return path
 
     def give(self, path: Path) -> None:
-        """Give a directory with everything in it to the worker: one that this process made."""
+        """Change the owner of a directory tree made by this process to the worker."""
         run(["chown", "-R", "-h", f"{self.ids.first}:{self.ids.first}", "--", path], timeout=DELETE_TIMEOUT)
 
 
 class Workspaces:
-    """The directories of builds on one builder.
+    """The build directories of one builder.
 
-    :param folder: where they are
-    :param account: whose subordinate IDs are used
+    :param folder: parent directory
+    :param account: owner of the subordinate IDs
     :param limits: of each worker
     """
 
@@ -108,19 +108,19 @@ class Workspaces:
     def ids(self) -> Ids:
         """The subordinate IDs of this machine.
 
-        :raises FedpkgContainerError: there are none; with what to write where
+        :raises FedpkgContainerError: if there are none; states what to configure
         """
         return read_ids(self.account)
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[Workspace]:
-        """Make a directory, locked; it is cleaned up and deleted at the end.
+        """Make a locked directory; it is cleaned up and deleted at the end.
 
-        :param name: what the build is called; part of the directory's name
+        :param name: of the build; part of the directory's name
         """
         with contextlib.ExitStack() as stack:
             ids = stack.enter_context(self.ids.allocated())
-            self.clean_up()  # a build that was killed may have had these IDs, and its processes live for a moment
+            self.clean_up()  # a killed build may have had these IDs, and its processes may live a moment longer
             with self._nobody_else():
                 path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.builds))
                 stack.enter_context(locked(path / "lock", wait=True))
@@ -135,11 +135,11 @@ class Workspaces:
                     self._try_to_remove(path)
 
     def _nobody_else(self) -> contextlib.AbstractContextManager[IO[str]]:
-        """Hold off cleaning while a folder is made: until its maker has locked it, it looks like a forgotten one."""
+        """Prevent cleanup while a directory is made: until it is locked, it looks abandoned."""
         return locked(self.folder / "builds.lock", wait=True)
 
     def clean_up(self) -> list[str]:
-        """Remove what killed builds left; the names of their folders."""
+        """Remove remains of killed builds; the directories' names."""
         removed = []
         with self._nobody_else():
             for path in sorted(self.builds.iterdir()):
@@ -153,7 +153,7 @@ class Workspaces:
 
     @staticmethod
     def _try_to_remove(path: Path) -> bool:
-        """Remove a folder; one that resists must not keep the builder from building, and is tried again later."""
+        """Remove a directory; on failure, which must not block builds, log a warning and retry later."""
         try:
             remove(path)
         except (FedpkgContainerError, OSError) as error:
@@ -163,9 +163,9 @@ class Workspaces:
 
 
 def remove(path: Path) -> None:
-    """End the processes of a build, unmount what is mounted below its folder, remove its control groups, delete it.
+    """End a build's processes, unmount mounts below its directory, remove its control groups, delete it.
 
-    :raises FedpkgContainerError: something could not be ended or unmounted
+    :raises FedpkgContainerError: if a process could not be ended, or a mount not unmounted
     """
     left = kill_all(lambda: processes_in(path), belongs=lambda pid: _belongs(pid, path))
     if left:
@@ -177,12 +177,12 @@ def remove(path: Path) -> None:
         raise FedpkgContainerError(f"{still[0]} could not be unmounted")
     if groups := cgroups.remove(path):
         raise FedpkgContainerError(f"the control group {groups[0]} could not be removed")
-    # rm, for folders may be deeper in each other than Python's own function can follow.
+    # rm, since directories may be nested too deeply for Python's function.
     run(["rm", "-rf", "--one-file-system", "--", path], timeout=DELETE_TIMEOUT)
 
 
 def mounts_below(path: Path, pid: int | str = "self") -> list[str]:
-    """Mount points at or below a folder."""
+    """Mount points at or below a path."""
     try:
         points = [os.fsdecode(point) for point, _ in _mounts(pid)]
     except OSError:
@@ -191,28 +191,28 @@ def mounts_below(path: Path, pid: int | str = "self") -> list[str]:
 
 
 def _mounts(pid: int | str) -> list[tuple[bytes, bytes]]:
-    """The mount point and the whole line of each mount of a process. What others mount need not be named in UTF-8.
+    """Return the mount point and the whole line of each mount of a process. Names need not be valid UTF-8.
 
-    :raises OSError: there is no such process
+    :raises OSError: if there is no such process
     """
     lines = [line for line in Path(f"/proc/{pid}/mountinfo").read_bytes().split(b"\n") if line]
     return [(_unescaped(line.split(b" ")[4]), _unescaped(line)) for line in lines]
 
 
 def _unescaped(text: bytes) -> bytes:
-    """A field with the bytes that the kernel writes as three octal digits: spaces and newlines."""
+    """Decode the bytes that the kernel writes as three octal digits: spaces and newlines."""
     return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), text)
 
 
 def processes_in(path: Path) -> list[int]:
-    """Processes whose root file system or working folder is in a build's store, or that were started for it."""
+    """Return processes with root file system or working directory in a build's store, or started for it."""
     found = cgroups.processes(path)
     found += [pid for pid in process_ids() if pid != os.getpid() and pid not in found and _belongs(pid, path)]
     return found
 
 
 def _belongs(pid: int, path: Path) -> bool:
-    """Whether a process is in the control group of a build, in its store, or was started for it."""
+    """Return whether a process is in a build's control group or store, or was started for it."""
     marker = os.fsencode(f"{path}/")
     try:
         groups, environment, mounts = (_beginning(pid, name) for name in ("cgroup", "environ", "mountinfo"))
@@ -225,11 +225,11 @@ def _belongs(pid: int, path: Path) -> bool:
 
 
 def _beginning(pid: int, name: str) -> bytes:
-    """The first bytes of what the kernel tells of a process, which may be one of another build.
+    """Return the first bytes of a file in /proc of a process, possibly of another build.
 
-    A process chooses what it shows as its environment, of any length (prctl(2), PR_SET_MM), and what it mounts.
+    A process controls the contents and length of its environment (prctl(2), PR_SET_MM) and its mounts.
 
-    :raises OSError: there is no such process
+    :raises OSError: if there is no such process
     """
     with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
         content = b""

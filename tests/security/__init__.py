@@ -1,1 +1,1 @@
-"""What a program that got out of RUN can do: as root of its worker, with all of its capabilities and files."""
+"""Attacks by a program that escaped from RUN: as root of its worker, with all its capabilities and files."""

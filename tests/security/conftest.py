@@ -1,4 +1,4 @@
-"""A builder with two builds, of which one has been taken over."""
+"""A builder with two builds, one of them compromised."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from fedpkg_container.process import run
 from tests.security import intruder
 from tests.support.attack import SECRET
 
-#: The name of a key in the session keyring of the process that starts workers.
+#: Name of a key in the session keyring of the process that starts workers.
 KEY = "fedpkg-container-test"
-#: A name that a process of the builder listens on, in the abstract name space of sockets.
+#: Abstract socket address on which a process of the builder listens.
 ABSTRACT = f"fedpkg-container-security-{os.getpid()}"
 #: Limits of the workers of these tests.
 LIMITS = WorkerLimits(memory=150_000_000, processes=100)
-#: Seconds for all attempts of one worker, on a machine that is busy.
+#: Timeout for all attempts of one worker, on a busy machine, seconds.
 TIMEOUT = 200
-#: Attempts that leave a process, or take the worker's memory.
+#: Attempts that leave a process, or use up the worker's memory.
 ENDING = ("stay", "much_memory", "much_memory_in_files")
 PYTHON = "/usr/bin/python3"
 
 
 @dataclass(frozen=True)
 class Result:
-    """How an attempt ended.
+    """An attempt's result.
 
-    :param achieved: what it reached; None when an error stopped it
-    :param stopped: the error, as ``EPERM``
-    :param said: what it counted until then
+    :param achieved: what it reached; None if an error stopped it
+    :param stopped: the error, e.g. ``EPERM``
+    :param said: number reported before that
     """
 
     achieved: str | None = None
@@ -51,11 +51,11 @@ class Result:
 
 @dataclass
 class Intruder:
-    """Somebody who is root of a worker.
+    """An attacker, root of a worker.
 
-    :param readable: files of the task that its worker sees
+    :param readable: the task's files visible to its worker
     :param other: of another build on the same builder
-    :param facts: what else the attacker knows
+    :param facts: further knowledge of the attacker
     """
 
     workspace: Workspace
@@ -67,7 +67,7 @@ class Intruder:
     def command(self, names: Sequence[str], enter: Sequence[str] = ("unshare", "--net", "--")) -> list[str | Path]:
         """Return the command that makes some attempts in a worker.
 
-        :param enter: words in front of it that choose its network
+        :param enter: command prefix that selects its network
         """
         config = {
             "secret": SECRET,
@@ -97,7 +97,7 @@ class Intruder:
 
 @pytest.fixture(scope="package")
 def secrets() -> Iterator[None]:
-    """What the process that starts workers has, and no worker may: variables, keys, a socket, open files."""
+    """Secrets of the process that starts workers: variables, keys, a socket, open files."""
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name in ("KOJI_PASSWORD", "SSH_AUTH_SOCK", "KRB5CCNAME"):
@@ -115,10 +115,10 @@ def secrets() -> Iterator[None]:
 
 
 def add_key() -> bool:
-    """Put a key into the session keyring of this process; whether it can be read."""
+    """Add a key to this process's session keyring; return whether it is readable."""
     libc = ctypes.CDLL(None, use_errno=True)
     keyctl, add = {"x86_64": (250, 248), "aarch64": (219, 217)}.get(os.uname().machine, (-1, -1))
-    libc.syscall(keyctl, 1, KEY.encode())  # join a session keyring of its own
+    libc.syscall(keyctl, 1, KEY.encode())  # join a new session keyring
     return bool(libc.syscall(add, b"user", KEY.encode(), SECRET.encode(), len(SECRET), -3) > 0)
 
 
@@ -135,12 +135,12 @@ def victim_process() -> Iterator[subprocess.Popen[bytes]]:
 def intruding(
     tmp_path_factory: pytest.TempPathFactory, secrets: None, victim_process: subprocess.Popen[bytes]
 ) -> Iterator[Intruder]:
-    """A build that was taken over, beside another one, on a builder with a base image."""
+    """A compromised build, beside another one, on a builder with a base image."""
     folder = tmp_path_factory.mktemp("intruded")
     folder.chmod(0o755)
     secret = folder / "secret"
     secret.write_text(f"{SECRET}\n")
-    secret.chmod(0o644)  # what keeps it is not its mode
+    secret.chmod(0o644)  # its mode must not protect it
     workspaces = Workspaces(folder / "state", limits=LIMITS)
     with workspaces.open("taken") as own, workspaces.open("other") as other:
         (other.work / "result").write_text(f"{SECRET}\n")
@@ -162,12 +162,12 @@ def intruding(
 
 @pytest.fixture(scope="package")
 def seen(intruding: Intruder) -> dict[str, Result]:
-    """What each attempt came to that leaves nothing, and does not end the worker."""
+    """The result of each attempt that leaves nothing, and does not end the worker."""
     return intruding.attempt(*(name for name in intruder.ATTEMPTS if name not in ENDING))
 
 
 def in_terminal(command: Sequence[str | Path]) -> str:
-    """Run a command in a session with a terminal of its own; what it prints."""
+    """Run a command in a session with a new terminal; return its output."""
     pid, terminal = pty.fork()
     if pid == 0:
         try:
@@ -175,7 +175,7 @@ def in_terminal(command: Sequence[str | Path]) -> str:
         finally:
             os._exit(127)
     said = b""
-    with contextlib.suppress(OSError):  # the terminal is gone
+    with contextlib.suppress(OSError):  # the terminal was closed
         while chunk := os.read(terminal, 4096):
             said += chunk
     os.close(terminal)

@@ -1,4 +1,4 @@
-"""Images of an attacker's, in the form of skopeo's transport ``dir``: nothing of them is executed to make them."""
+"""Malicious images in skopeo's ``dir`` format, made without executing their contents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONFIG = "application/vnd.docker.container.image.v1+json"
 
 
 def layer(files: Mapping[str, bytes]) -> bytes:
-    """A layer with some files, not compressed."""
+    """Return an uncompressed layer with some files."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for name, text in files.items():
@@ -44,7 +44,7 @@ def write(
     """Write an image.
 
     :param settings: ``config`` of its configuration
-    :param named: layers that its configuration names instead of those that it has
+    :param named: layers that its configuration lists instead of the actual ones
     :param pack: compresses a layer
     """
     folder.mkdir()
@@ -72,12 +72,12 @@ def write(
 
 
 def own_architecture() -> str:
-    """The architecture of this machine, as images name it."""
+    """Return this machine's architecture, as images name it."""
     return platform_of(os.uname().machine).architecture
 
 
 def push(folder: Path, target: ImageReference, access: Access) -> ImageReference:
-    """Push an image; its name by digest."""
+    """Push an image; its pull spec by digest."""
     options = [*access.options("dest-"), "--preserve-digests"]
     run(["skopeo", "copy", "--quiet", *options, f"dir:{folder}", f"docker://{target}"], timeout=120)
     return target.at(_digest((folder / "manifest.json").read_bytes()))

@@ -1,7 +1,7 @@
-"""An attack from inside of a worker: as a file, with Python's standard library alone.
+"""Attacks from inside a worker: as a file, with only Python's standard library.
 
-``intruder.py CONFIGURATION NAME…`` makes each attempt in a process of its own, and prints a JSON object: name → what
-it achieved, or the error that stopped it. The configuration is a JSON object with what the attacker knows.
+``intruder.py CONFIGURATION NAME…`` makes each attempt in a separate process, and prints a JSON object: name → what it
+achieved, or the error that stopped it. The configuration is a JSON object with the attacker's knowledge.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE
 )  # fmt: skip
 MNT_DETACH = 2
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
-#: Numbers of system calls that are the same everywhere (asm-generic/unistd.h).
+#: System call numbers common to all architectures (asm-generic/unistd.h).
 OPEN_TREE, MOUNT_SETATTR, PIDFD_OPEN = 428, 442, 434
 IO_URING_SETUP, IO_URING_ENTER = 425, 426
-#: Numbers that differ: x86_64, and what aarch64 and riscv64 share.
+#: Numbers that differ: x86_64, and those common to aarch64 and riscv64.
 _NUMBERS = {
     "ptrace": (101, 117), "keyctl": (250, 219), "request_key": (249, 218), "bpf": (321, 280),
     "perf_event_open": (298, 241), "init_module": (175, 105), "pivot_root": (155, 41), "settimeofday": (164, 170),
@@ -52,7 +52,7 @@ def attempt(function: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, An
 
 
 def check(result: int) -> int:
-    """Raise OSError when a call of libc failed."""
+    """Raise OSError if a libc call failed."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -79,7 +79,7 @@ def unshare(flags: int) -> None:
 
 
 def fail(number: int = errno.ENOENT) -> Any:
-    """The attempt found nothing."""
+    """Raise an OSError."""
     raise OSError(number, os.strerror(number))
 
 
@@ -90,7 +90,7 @@ def read(path: str) -> str:
 
 
 def first(paths: Iterator[str] | list[str], secret: str) -> str:
-    """The first of some paths that has the secret."""
+    """Return the first path that has the secret."""
     error: OSError | None = None
     for path in paths:
         try:
@@ -102,7 +102,7 @@ def first(paths: Iterator[str] | list[str], secret: str) -> str:
 
 
 def processes() -> list[str]:
-    """All processes that can be seen."""
+    """Return all visible processes."""
     return [each for each in os.listdir("/proc") if each.isdigit()]
 
 
@@ -134,7 +134,7 @@ def read_descriptors_of_processes(config: dict[str, Any]) -> str:
             found += [f"{folder}/{name}: {os.readlink(f'{folder}/{name}')}" for name in os.listdir(folder)]
         except PermissionError:
             continue
-    # Libraries, which a Python may hold open, are among the programs that every worker reads.
+    # Libraries, which Python may hold open, are among the programs readable by every worker.
     harmless = ("pipe:", "/dev/null", ": /usr/lib", config["own"])
     others = [each for each in found if not any(part in each for part in harmless)]
     return " ".join(others) or fail()
@@ -155,13 +155,13 @@ def read_all_builds(config: dict[str, Any]) -> str:
 
 @attempt
 def read_own_build(config: dict[str, Any]) -> str:
-    """What the task keeps beside the worker's directory: its lock, logs, notes."""
+    """The task's files beside the worker's directory: its lock, logs, notes."""
     return read(f"{config['folder']}/lock") or "empty"
 
 
 @attempt
 def read_after_pivot(config: dict[str, Any]) -> str:
-    """Change the root file system, to find what the sandbox's was mounted on."""
+    """Change the root file system, to find the one below the sandbox's."""
     os.makedirs("/tmp/new/old", exist_ok=True)
     mount("tmpfs", "/tmp/new", "tmpfs")
     os.mkdir("/tmp/new/old")
@@ -174,7 +174,7 @@ def read_after_pivot(config: dict[str, Any]) -> str:
 
 @attempt
 def read_after_unmounting(config: dict[str, Any]) -> str:
-    """Unmount the root file system and look at what is below it."""
+    """Unmount the root file system and look below it."""
     for _ in range(3):
         check(libc.umount2(b"/", MNT_DETACH))
     return read(config["file"])
@@ -194,7 +194,7 @@ def read_after_two_chroots(config: dict[str, Any]) -> str:
 
 @attempt
 def open_by_handle(config: dict[str, Any]) -> str:
-    """The root directory of the file system that a mount is on has a well-known number (open_by_handle_at(2))."""
+    """Open a file system's root directory, whose number is well known, past its mounts (open_by_handle_at(2))."""
     for path in ("/usr", config["work"]):
         directory = os.open(path, os.O_RDONLY)
         handle = struct.pack("=IiII", 8, 1, 2, 0) + bytes(112)  # FILEID_INO32_GEN: inode 2, any generation
@@ -233,7 +233,7 @@ def mount_disk(config: dict[str, Any]) -> str:
 
 @attempt
 def devices(config: dict[str, Any]) -> str:
-    """Devices that hold something."""
+    """Find devices that hold data."""
     found = []
     for folder, _, names in os.walk("/dev"):
         for name in names:
@@ -245,7 +245,7 @@ def devices(config: dict[str, Any]) -> str:
     return " ".join(found) or fail()
 
 
-# What the builder shows: read-only, and it stays so.
+# The builder's read-only files: they must stay read-only.
 
 
 def _shown(config: dict[str, Any]) -> list[str]:
@@ -253,7 +253,7 @@ def _shown(config: dict[str, Any]) -> list[str]:
 
 
 def _each(paths: list[str], act: Callable[[str], object]) -> str:
-    """What could be done to some of the paths."""
+    """Return the paths an action succeeded on."""
     done, error = [], None
     for path in paths:
         try:
@@ -321,7 +321,7 @@ def bind_writable(config: dict[str, Any]) -> str:
 
 @attempt
 def set_attributes_of_mounts(config: dict[str, Any]) -> str:
-    """mount_setattr(2), and a copy of the mount that it makes writable."""
+    """mount_setattr(2), and a copy of the mount, which it makes writable."""
 
     def change(path: str) -> None:
         attributes = struct.pack("QQQQ", 0, 1, 0, 0)  # clear MOUNT_ATTR_RDONLY
@@ -347,7 +347,7 @@ def move_what_is_shown(config: dict[str, Any]) -> str:
 
 @attempt
 def execute_with_set_user_id(config: dict[str, Any]) -> str:
-    """A program of root's with its bit set, started by another user of the worker, and one of the builder's."""
+    """Execute a set-user-ID program of root as another user of the worker, and one of the builder's."""
     path = f"{config['work']}/{os.getpid()}"
     os.mkdir(path)
     os.chmod(path, 0o755)
@@ -378,7 +378,7 @@ def execute_with_set_user_id(config: dict[str, Any]) -> str:
 
 @attempt
 def see_processes(config: dict[str, Any]) -> str:
-    """Processes besides the worker's own: the first, this one and its parent."""
+    """Find processes besides the worker's own: the first, this one and its parent."""
     own = {"1", str(os.getpid()), str(os.getppid())}
     return " ".join(sorted(set(processes()) - own)) or fail()
 
@@ -426,7 +426,7 @@ def own_environment(config: dict[str, Any]) -> str:
 
 @attempt
 def own_descriptors(config: dict[str, Any]) -> str:
-    """Descriptors that were inherited, but standard input, output and errors."""
+    """Find inherited descriptors other than standard input, output and error."""
     return str(config["descriptors"] or fail())
 
 
@@ -449,7 +449,7 @@ def enter_namespaces_by_descriptor(config: dict[str, Any]) -> str:
 
 @attempt
 def read_keys(config: dict[str, Any]) -> str:
-    """A key of the process that started the worker."""
+    """Read a key of the process that started the worker."""
     key = syscall("request_key", b"user", config["key"].encode(), None, -3)
     buffer = ctypes.create_string_buffer(100)
     length = syscall("keyctl", 11, key, buffer, 100)
@@ -468,11 +468,11 @@ def open_terminal(config: dict[str, Any]) -> str:
     return "wrote to the terminal"
 
 
-# The kernel's settings.
+# Kernel settings.
 
 
 def _writable(top: str, ignored: tuple[str, ...] = ()) -> str:
-    """Files that can be opened for writing, without those whose names begin so."""
+    """Files that can be opened for writing, except those with given prefixes."""
     found = []
     for folder, _, names in os.walk(top):
         for name in names:
@@ -489,7 +489,7 @@ def _writable(top: str, ignored: tuple[str, ...] = ()) -> str:
 
 @attempt
 def write_settings_of_kernel(config: dict[str, Any]) -> str:
-    """Everything in /proc/sys, but limits that are the worker's own, and a file that all may open, not write to."""
+    """Open /proc/sys for writing, except the worker's own limits, and a file that is openable but not writable."""
     ignored = ("/proc/sys/kernel/ns_last_pid", *(["/proc/sys/user"] if has_own_limits() else []))
     return _writable("/proc/sys", ignored)
 
@@ -502,7 +502,7 @@ def choose_numbers_of_processes(config: dict[str, Any]) -> str:
 
 
 def has_own_limits() -> bool:
-    """Whether this is a user namespace that has limits of its own."""
+    """Return whether this user namespace has separate limits."""
     return read("/proc/self/uid_map").split()[1] != "0"
 
 
@@ -538,7 +538,7 @@ def _in_new_process_namespace(act: Callable[[], str]) -> str:
 
 @attempt
 def write_settings_in_new_proc(config: dict[str, Any]) -> str:
-    """A /proc of the worker's own, in namespaces of its own."""
+    """Mount a new /proc, in new namespaces."""
 
     def act() -> str:
         os.makedirs("/tmp/proc", exist_ok=True)
@@ -558,7 +558,7 @@ def press_sysrq(config: dict[str, Any]) -> str:
 
 @attempt
 def write_sys_of_new_network(config: dict[str, Any]) -> str:
-    """A /sys of the worker's own; files of its own network interfaces are left out."""
+    """Mount a new /sys; files of the worker's own network interfaces are excluded."""
     unshare(CLONE_NEWNET | CLONE_NEWNS)
     os.makedirs("/tmp/sys", exist_ok=True)
     mount("sysfs", "/tmp/sys", "sysfs")
@@ -609,7 +609,7 @@ def raise_limits(config: dict[str, Any]) -> str:
             fail(errno.EPERM)
         try:
             resource.setrlimit(number, (hard + 1, hard + 1))
-        except ValueError:  # Python's for EPERM
+        except ValueError:  # Python: for EPERM
             fail(errno.EPERM)
 
     return _each([each for each in dir(resource) if each.startswith("RLIMIT_")], higher)
@@ -705,7 +705,7 @@ def make_control_group(config: dict[str, Any]) -> str:
 
 @attempt
 def mount_control_groups(config: dict[str, Any]) -> str:
-    """Mount the hierarchies anew, in a control group namespace of the worker's own."""
+    """Mount the hierarchies again, in a new control group namespace."""
     unshare(CLONE_NEWCGROUP | CLONE_NEWNS)
     done, error = [], OSError(errno.ENOENT, "none was mounted")
     for kind, options in (("cgroup2", None), ("cgroup", "pids"), ("cgroup", "memory"), ("cgroup", "none,name=systemd")):
@@ -724,14 +724,14 @@ def mount_control_groups(config: dict[str, Any]) -> str:
 
 
 def _release(folder: str) -> None:
-    """A program that the kernel starts when a group becomes empty (CVE-2022-0492)."""
+    """Set a program that the kernel starts when a group becomes empty (CVE-2022-0492)."""
     with open(f"{folder}/release_agent", "w") as file:
         file.write("/bin/true")
 
 
 @attempt
 def many_processes(config: dict[str, Any]) -> str:
-    """Start more processes than allowed, all of which wait; the number of those that could be started."""
+    """Start more waiting processes than allowed; return the number started."""
     started: list[int] = []
     try:
         while len(started) < config["processes"] + 20:
@@ -751,7 +751,7 @@ def many_processes(config: dict[str, Any]) -> str:
 
 @attempt
 def much_memory(config: dict[str, Any]) -> str:
-    """Write to more memory than allowed, in a process that may be ended."""
+    """Write to more memory than allowed, in a process that may be killed."""
     pid = os.fork()
     if pid == 0:
         kept = []
@@ -764,7 +764,7 @@ def much_memory(config: dict[str, Any]) -> str:
 
 @attempt
 def much_memory_in_files(config: dict[str, Any]) -> str:
-    """The same in a file system that lies in memory."""
+    """Do the same in a memory file system."""
     pid = os.fork()
     if pid == 0:
         with open("/tmp/much", "wb") as file:
@@ -795,14 +795,14 @@ def connect(config: dict[str, Any]) -> str:
 
 @attempt
 def connect_through_device(config: dict[str, Any]) -> str:
-    """Routes do not hold for sockets of one interface."""
+    """Routes do not apply to an interface's sockets."""
     names = [name for _, name in socket.if_nameindex()]
     pairs = [f"{address}%{name}" for address in config["addresses"] for name in names]
     return _each(pairs, lambda pair: _ask(pair.partition("%")[0], config["port"], pair.partition("%")[2]))
 
 
 def _route(address: str) -> None:
-    """Ask the kernel to route an address by the gateway (rtnetlink(7))."""
+    """Request a route to an address by the gateway (rtnetlink(7))."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
         destination = struct.pack("=HH4s", 8, 1, socket.inet_aton(address))
         gateway = struct.pack("=HH4s", 8, 5, socket.inet_aton("10.0.2.2"))
@@ -835,7 +835,7 @@ def send_raw_ip(config: dict[str, Any]) -> str:
 
 @attempt
 def set_neighbours(config: dict[str, Any]) -> str:
-    """Give an address of the network outside a hardware address (arp(7))."""
+    """Set the hardware address of an address of the outside network (arp(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
         address = struct.pack("=HH4s8s", socket.AF_INET, 0, socket.inet_aton(config["addresses"][0]), bytes(8))
         hardware = struct.pack("=H14s", 1, bytes.fromhex("525500000002"))
@@ -853,28 +853,28 @@ def change_interfaces(config: dict[str, Any]) -> str:
 
 @attempt
 def connect_from_new_network(config: dict[str, Any]) -> str:
-    """A network namespace of the worker's own has no way out."""
+    """Connect from a new network namespace, which has no exit."""
     unshare(CLONE_NEWNET)
     return connect(config)  # type: ignore[no-any-return]
 
 
 @attempt
 def connect_to_hypervisor(config: dict[str, Any]) -> str:
-    """Sockets of AF_VSOCK are in no network namespace. They are made, not connected."""
+    """Make, not connect, AF_VSOCK sockets, which network namespaces do not confine."""
     with socket.socket(40, socket.SOCK_STREAM) as made:
         return str(made.fileno())
 
 
 @attempt
 def use_cryptography_of_kernel(config: dict[str, Any]) -> str:
-    """Sockets by which CVE-2026-31431 changed files that can only be read."""
+    """Make sockets by which CVE-2026-31431 changed read-only files."""
     with socket.socket(38, socket.SOCK_SEQPACKET) as made:
         return str(made.fileno())
 
 
 @attempt
 def make_sockets_by_io_uring(config: dict[str, Any]) -> str:
-    """Make sockets by requests of io_uring(7), which are no system calls."""
+    """Make sockets by requests of io_uring(7), which are not system calls."""
     parameters = (ctypes.c_char * 120)()
     ring = check(libc.syscall(IO_URING_SETUP, 4, parameters))
     entries, completions = struct.unpack_from("=2I", parameters)
@@ -902,7 +902,7 @@ def connect_to_abstract_socket(config: dict[str, Any]) -> str:
 
 @attempt
 def connect_to_sockets_of_files(config: dict[str, Any]) -> str:
-    """Sockets of the builder's services, by their names."""
+    """Connect to the builder's services by socket file names."""
     found = []
     for top in ("/run", "/var/run", "/tmp", "/var/tmp", "/dev"):
         for folder, _, names in os.walk(top):
@@ -910,12 +910,12 @@ def connect_to_sockets_of_files(config: dict[str, Any]) -> str:
     return " ".join(each for each in found if stat.S_ISSOCK(os.lstat(each).st_mode)) or fail()
 
 
-# Processes that stay.
+# Persistent processes.
 
 
 @attempt
 def stay(config: dict[str, Any]) -> str:
-    """Leave a process that ignores every signal, in a session of its own, twice removed from this one."""
+    """Leave a process that ignores every signal, in a new session, double-forked."""
     ready, telling = os.pipe()
     if os.fork() == 0:
         os.setsid()
@@ -937,7 +937,7 @@ def stay(config: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Make the attempts that were named, each in a process of its own."""
+    """Make the given attempts, each in a separate process."""
     config = json.loads(sys.argv[1])
     inherited = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd") if int(name) > 2]
     open_files = [os.readlink(each) for each in inherited if os.path.lexists(each)]
@@ -948,7 +948,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             os.close(output)
-            unshare(CLONE_NEWNS)  # what it mounts is not there for the next
+            unshare(CLONE_NEWNS)  # hide its mounts from the next
             try:
                 answer: Any = {"achieved": str(ATTEMPTS[name](config))}
             except OSError as error:

@@ -1,4 +1,4 @@
-"""Base images made to fill a builder, and pulls that are killed: nothing of them stays."""
+"""Base images made to fill a builder, and killed pulls: they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _bases(folder: Path, reached: Access) -> Iterator[BaseImages]:
 
 
 def _left(folder: Path) -> list[str]:
-    """What is in the shared directory beside images that are complete."""
+    """Shared directory entries other than complete images."""
     found = sorted((folder / "shared" / "images").iterdir())
     return [path.name for path in found if path.is_dir() and not (path / "image.json").exists()]
 
@@ -127,7 +127,7 @@ def test_pruning_removes_it_too(registry: tuple[Access, dict[str, ImageReference
         assert _left(tmp_path) == []
 
 
-# The configuration of an image is its ID, and names its layers by the digests of what is unpacked. skopeo 1.9 does not
+# The configuration's digest is the image ID, and it lists layers by their uncompressed digests. skopeo 1.9 does not
 # compare them.
 
 NAME = ImageReference("registry.example.org", "tests/base", tag="1")
@@ -141,7 +141,7 @@ OWN, OTHER = images.layer({"own": b"text"}), images.layer({"other": b"text"})
 def test_an_image_with_other_layers_than_it_names_is_refused(
     tmp_path: Path, layers: list[bytes], named: list[bytes]
 ) -> None:
-    """It would be taken for another one, and its layers for those of that one."""
+    """It would be mistaken for another image, and its layers for the other's."""
     content = images.write(tmp_path / "image", layers, named=named)
     with _bases(tmp_path / "state", Access()) as made:
         with pytest.raises(RegistryError):

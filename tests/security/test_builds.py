@@ -1,4 +1,4 @@
-"""Dockerfiles and images that reach the worker's root, or everything that a builder has: they get no further."""
+"""Dockerfiles and images that reach the worker's root, or all that a builder has, and get no further."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LimitedVictim(Victim):
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
-    """A builder whose isolation is the one that was found to work."""
+    """A builder with the detected isolation."""
     folder = tmp_path_factory.mktemp("victim")
     folder.chmod(0o755)
     made = LimitedVictim.make(folder, choose(Workspaces(folder / "state")))
@@ -70,7 +70,7 @@ def _build(
     tick: Callable[[], None] = lambda: None,
     timeout: float = 120,
 ) -> tuple[str, list[str]]:
-    """Hand a Dockerfile to the engine as it is; the image ID, and the lines that were printed."""
+    """Pass an unmodified Dockerfile to the engine; return the image ID and the printed lines."""
     lines: list[str] = []
     path = engine.folder / "Dockerfile"
     path.write_text(dockerfile)
@@ -98,7 +98,7 @@ FORMS = {
 }
 #: Forms by which buildah 1.28 mounts the worker's root.
 MOUNTED = ("a link of a stage, writable", "a link of the checkout, writable", "a cache from a stage")
-#: What the mount is used for, where it came about. Each line that begins with ``got`` is something of the builder's.
+#: Uses of such a mount. Each line that starts with ``got`` shows something of the builder's.
 USE = """
 ls /m/run/fedpkg-container 2>/dev/null && echo "root: mounted"
 for each in SECRET OTHER /proc/1/root/SECRET; do cat /m$each 2>/dev/null | sed 's/^/got: /'; done
@@ -119,7 +119,7 @@ true
 
 
 def _state(victim: Victim) -> dict[str, str]:
-    """What must stay as it is."""
+    """The invariant state."""
     import fedpkg_container.engines.inside
 
     programs = sorted(Path(fedpkg_container.engines.inside.__file__).parent.glob("*.py"))
@@ -148,7 +148,7 @@ def test_a_mount_of_the_workers_root_gets_nothing_of_the_builder(
         text = stages + f"COPY use /use\nRUN --mount={mount} mkdir -p /tmp; sh /use\n"
         try:
             _, lines = _build(engine, text, context)
-        except ProgramError as error:  # newer versions of buildah refuse some of them
+        except ProgramError as error:  # newer versions of buildah reject some of them
             lines = error.output.splitlines()
         if form in MOUNTED and engine.version() < "1.33":
             assert "root: mounted" in lines  # the attack itself works
@@ -165,7 +165,7 @@ def test_a_mount_of_the_workers_root_gets_nothing_of_the_builder(
 
 @contextmanager
 def _base(victim: Victim, triggers: list[str]) -> Iterator[tuple[Buildah, BaseImage]]:
-    """A base image with triggers, as a registry has it."""
+    """A base image with triggers, as in a registry."""
     busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
     programs = images.layer({f"bin/{name}": busybox for name in ("busybox", "sh", "cat", "id")})
     settings = {"OnBuild": triggers, "Env": ["PATH=/bin"], "Labels": {"of": "base"}}
@@ -187,7 +187,7 @@ def test_reading_an_image_executes_nothing_of_it(victim: Victim) -> None:
 
 
 def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: Victim) -> None:
-    """What is found in a base image is remembered for all builds: RUN of others would get no repositories."""
+    """Findings in a base image are cached for all builds: RUN of others would get no repositories."""
     with _engine(victim) as engine:
         content = images.write(engine.folder / "image", [images.layer({"etc/yum.repos.d/own.repo": b""})])
         base = engine.bases.load(NAME, content)
@@ -240,7 +240,7 @@ def test_plain_triggers_are_allowed(victim: Victim) -> None:
         check_onbuild("registry.example.org/tests/base:1", base.triggers)
 
 
-# Everything that a builder has.
+# Access to all that a builder has.
 
 
 @pytest.fixture
@@ -288,9 +288,9 @@ def test_a_build_with_too_many_files_is_ended(victim: Victim) -> None:
 def _saved(
     victim: Victim, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Buildah, Path, Callable[[], None]]]:
-    """An archive that a worker saves that was taken over.
+    """Save an archive from a compromised worker.
 
-    :param script: what it does, in the directory where the archive is to be
+    :param script: code to run in the archive's directory
     """
     with _engine(victim) as engine:
         folder = engine.workspace.new("exported-0")
@@ -303,7 +303,7 @@ def _saved(
 
 
 def test_the_log_of_a_worker_is_not_read_whole(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be longer than the machine has memory, and take nothing on disk."""
+    """It may exceed the machine's memory, and be sparse on disk."""
     script = "python3 -c 'import os; os.ftruncate(1, 1 << 40)'; echo end; exit 1"
     with _saved(victim, script, monkeypatch) as (_, _, wait):
         with pytest.raises(ProgramError) as raised:
@@ -313,7 +313,7 @@ def test_the_log_of_a_worker_is_not_read_whole(victim: Victim, monkeypatch: pyte
 
 
 def test_an_archive_that_fills_the_disk_is_not_copied(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes nothing of the disk in the worker's directory would, in the task's."""
+    """A sparse file in the worker's directory would use disk space in the task's."""
     with _saved(victim, "truncate -s 300M archive", monkeypatch) as (engine, target, wait):
 
         def tick() -> None:
@@ -338,7 +338,7 @@ def test_a_worker_that_saves_an_image_is_watched(victim: Victim, monkeypatch: py
 
 
 def test_a_worker_that_saves_no_image_in_time_is_ended(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it has written until then is no archive."""
+    """Its output until then is not an archive."""
     monkeypatch.setattr(buildah, "STEP_TIMEOUT", 1.5)
     with _saved(victim, "echo part > archive; sleep 1000", monkeypatch) as (_, target, wait):
         with pytest.raises(ProgramTimeoutError):

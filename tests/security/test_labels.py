@@ -1,4 +1,4 @@
-"""A worker that was taken over makes an image that says that it is another package's, or another build."""
+"""A compromised worker exports an image labeled as another package's, or as another build."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ac
 
 @dataclass(frozen=True)
 class TakenOver:
-    """An engine whose worker exports images with labels of its own choice, for each format."""
+    """An engine whose worker exports images with chosen labels, per format."""
 
     folder: Path
     access: Access
@@ -46,7 +46,7 @@ class TakenOver:
         """Do nothing."""
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
-        """Push an image with the labels of a format; its digest."""
+        """Push an image with the labels of a format; return its digest."""
         content = images.write(self.folder / f"{image}-{kind}", [], settings={"Labels": self.labels[kind]})
         return images.push(content, target, self.access).digest
 

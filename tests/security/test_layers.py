@@ -1,4 +1,4 @@
-"""Layers are the same whoever builds, and have nothing of how overlay was mounted."""
+"""Layers are the same for every user, without traces of how overlay was mounted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Builds an image on a base whose files it changes in every way that copies them up, and prints what is in it.
+#: Builds an image on a base, changes its files in every way that copies them up, and lists its contents.
 BUILD = """
 import gzip, io, json, os, shutil, sys, tarfile
 from pathlib import Path
@@ -82,7 +82,7 @@ def _build(enter: Sequence[str], folder: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """The image as this user builds it."""
+    """The image built by this user."""
     return _build([], tmp_path_factory.mktemp("own"))
 
 
@@ -103,7 +103,7 @@ def test_the_same_is_built_again(built: dict[str, object], tmp_path: Path) -> No
 
 @contextlib.contextmanager
 def _ordinary_user(folder: Path) -> Iterator[list[str]]:
-    """Words that start a program as an ordinary user who has subordinate IDs, in a view of /etc of its own."""
+    """Return the command prefix for an ordinary user with subordinate IDs, in a separate view of /etc."""
     ids = folder / "ids"
     ids.write_text("nobody:300000:65536\n")
     ids.chmod(0o644)

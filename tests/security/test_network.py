@@ -1,6 +1,6 @@
-"""RUN got out, in a build whose network is ``isolated``: it reaches the outside, and nothing else.
+"""RUN was escaped, in a build with network ``isolated``: it reaches only external networks.
 
-The network namespace belongs to the builder, so that the capabilities of the worker's root mean nothing in it.
+The network namespace belongs to the builder, so that capabilities of the worker's root have no effect in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ATTEMPTS = (
 
 @pytest.fixture(scope="module")
 def isolated(intruding: Intruder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
-    """Words that start a worker in an isolated network, with the world around the builder."""
+    """The command prefix for a worker in an isolated network, with hosts around the builder."""
     with outside(tmp_path_factory.mktemp("outside")):
         with attached("isolated", intruding.workspace.folder, denied=[f"{DENIED}/32"]) as network:
             yield network.enter
@@ -34,7 +34,7 @@ def isolated(intruding: Intruder, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def seen_isolated(intruding: Intruder, isolated: tuple[str, ...]) -> dict[str, Result]:
-    """What each attempt came to."""
+    """The result of each attempt."""
     knowing = replace(intruding, facts={**intruding.facts, "addresses": CLOSED, "port": PORT})
     return knowing.attempt(*ATTEMPTS, enter=isolated)
 
@@ -48,7 +48,7 @@ def test_it_fails_to(seen_isolated: dict[str, Result], name: str) -> None:
 
 @pytest.mark.root
 def test_it_reaches_the_outside(intruding: Intruder, isolated: tuple[str, ...]) -> None:
-    """The control: the attempts could succeed."""
+    """Control: the attempts could succeed."""
     knowing = replace(intruding, facts={**intruding.facts, "addresses": [OUTSIDE], "port": PORT})
     done = knowing.attempt("connect", "connect_through_device", enter=isolated)
     assert done["connect"].achieved == OUTSIDE

@@ -1,4 +1,4 @@
-"""RUN got out: as root of its worker, with all of its capabilities, it reaches nothing of the builder."""
+"""RUN was escaped: as root of its worker, with all capabilities, it reaches nothing of the builder."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ STOPPED = (
     *("change_interfaces", "connect_from_new_network", "connect_to_hypervisor", "connect_to_abstract_socket"),
     *("connect_to_sockets_of_files", "use_cryptography_of_kernel", "make_sockets_by_io_uring"),
 )
-#: What depends on the kernel's settings: the setting, and the values that stop it.
+#: Attempts that depend on kernel settings: the setting, and the values that block them.
 SETTINGS = {
     "load_bpf": ("kernel/unprivileged_bpf_disabled", ("1", "2")),
     "watch_processors": ("kernel/perf_event_paranoid", ("1", "2", "3", "4")),
 }
-#: What control groups limit, which an ordinary user cannot make.
+#: Limited by control groups, which an ordinary user cannot create.
 LIMITED = ("many_processes", "much_memory", "much_memory_in_files")
-#: What is the worker's own.
+#: Worker resources.
 OWN = ("own_control_group", "write_own_limits_of_namespaces", "stay")
 
 
@@ -76,7 +76,7 @@ def test_it_fails_where_the_kernel_is_set_so(seen: dict[str, Result], name: str)
 
 
 def test_the_builder_itself_can(intruding: Intruder) -> None:
-    """What the attempts look for is there."""
+    """The targets of the attempts exist."""
     assert SECRET in Path(intruding.facts["file"]).read_text()
     assert SECRET in (intruding.other.work / "result").read_text()
     assert Path(f"/proc/{intruding.facts['pid']}").exists()
@@ -95,7 +95,7 @@ def test_its_limits_of_namespaces_are_its_own(seen: dict[str, Result]) -> None:
 
 
 def test_it_reads_base_images(intruding: Intruder) -> None:
-    """The control: the store is there, with its owner shown as root."""
+    """Control: the store exists, with its owner shown as root."""
     command = intruding.command(["own_control_group"])
     there = [*command[: command.index(PYTHON)], "stat", "-c", "%u %n", intruding.stores[0].path / "layer"]
     assert run(there, timeout=60).text.startswith("0 ")
@@ -115,7 +115,7 @@ def test_it_starts_no_more_processes_than_allowed(seen: dict[str, Result]) -> No
 @pytest.mark.root
 @pytest.mark.parametrize("name", ["much_memory", "much_memory_in_files"])
 def test_it_has_no_more_memory_than_allowed(intruding: Intruder, name: str) -> None:
-    """The process that takes more is ended, or another one of the worker, or all of them: never one of the builder."""
+    """That process, another or all of the worker are killed: never one of the builder."""
     try:
         result = intruding.attempt(name)[name]
     except ProgramError as error:
@@ -125,7 +125,7 @@ def test_it_has_no_more_memory_than_allowed(intruding: Intruder, name: str) -> N
     assert is_running(intruding.facts["pid"])
 
 
-#: Takes all instances of inotify(7) that it gets, and keeps them until its standard input ends.
+#: Takes all available inotify(7) instances, and keeps them until its standard input ends.
 _TAKE_ALL = """
 import ctypes, sys
 libc = ctypes.CDLL(None)
@@ -139,7 +139,7 @@ sys.stdin.read()
 
 @pytest.mark.root
 def test_it_uses_up_what_is_its_own_alone(intruding: Intruder) -> None:
-    """What the kernel counts for each user is not counted for root of the builder, nor for other builds."""
+    """Per-user kernel resources are not counted for the builder's root, nor for other builds."""
     command = [str(each) for each in intruding.command([])]
     libc = ctypes.CDLL(None, use_errno=True)
     with subprocess.Popen(
@@ -155,7 +155,7 @@ def test_it_uses_up_what_is_its_own_alone(intruding: Intruder) -> None:
 
 @pytest.fixture
 def lasting(intruding: Intruder) -> Iterator[Path]:
-    """A file to which a process writes that stays."""
+    """A file to which a persistent process writes."""
     path = intruding.workspace.work / "alive"
     yield path
     path.unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def test_it_has_no_keys_of_its_caller(intruding: Intruder, seen: dict[str, Resul
 
 
 def test_its_first_process_is_one_that_waits(intruding: Intruder) -> None:
-    """The kernel lets the first process of a namespace end when the others have ended (pid_namespaces(7))."""
+    """The kernel ends a namespace's first process after all others (pid_namespaces(7))."""
     command = intruding.command([])
     first = [*command[: command.index(PYTHON)], "cat", "/proc/1/cmdline"]
     assert run(first, timeout=60).text.startswith(f"{interpreter()}\0")

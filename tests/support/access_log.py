@@ -1,4 +1,4 @@
-"""Access logs of web servers: what was asked, how it was answered."""
+"""Access logs of web servers: requests and responses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class Request:
-    """A request of which a log tells.
+    """A logged request.
 
-    :param sent: bytes of the answer's body
-    :param location: where it was redirected; empty or - when it was not
-    :param more: what a test has added to the format
+    :param sent: bytes of the response body
+    :param location: redirect target; empty or - for none
+    :param more: added to the format by a test
     """
 
     client: str
@@ -40,18 +40,18 @@ class Request:
 class AccessLog:
     """The log of a server.
 
-    :param begin: where reading begins, bytes
+    :param begin: start offset, bytes
     """
 
     path: Path
     begin: int = 0
 
     def forget(self) -> None:
-        """Read only what comes from now on."""
+        """Skip the requests so far."""
         self.begin = self._settled()
 
     def _settled(self) -> int:
-        """Wait until nothing is written; bytes. Servers write a line a moment after the last byte has been read."""
+        """Wait until the log stops growing; return its size, bytes. Servers log shortly after the last read."""
         size, before = self.path.stat().st_size, -1
         while size != before:
             time.sleep(slowed(0.1))

@@ -1,4 +1,4 @@
-"""A builder of an attack: its files, its processes, and builds of Dockerfiles that no check of ours has seen."""
+"""A builder to attack: its files, its processes, and builds of unchecked Dockerfiles."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.skopeo import Access
 from tests.support.waiting import PATIENCE
 
-#: What no build may get to see.
+#: The secret that no build may see.
 SECRET = "the-builders-secret-7f3a"
-#: An image of nothing but busybox; its shell runs what follows.
+#: An image with only busybox; its shell runs later lines.
 SHELL = """\
 FROM scratch
 COPY bin /bin/
@@ -30,9 +30,9 @@ ENV PATH=/bin
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a build ended.
+    """The outcome of a build.
 
-    :param error: why it failed; empty when it did not
+    :param error: empty on success
     :param labels: of the image
     """
 
@@ -46,7 +46,7 @@ class Outcome:
         return self.log + self.error
 
     def values(self) -> dict[str, str]:
-        """What it printed as ``name: value``, the values of one name joined by newlines."""
+        """Return values printed as ``name: value``; those of one name are joined by newlines."""
         found: dict[str, str] = {}
         for line in self.log.splitlines():
             name, colon, value = line.partition(": ")
@@ -59,7 +59,7 @@ class Outcome:
 class Victim:
     """A builder.
 
-    :param folder: where it keeps everything; ``secret`` in it is a file with the secret
+    :param folder: its directory; the file ``secret`` in it has the secret
     """
 
     folder: Path
@@ -67,7 +67,7 @@ class Victim:
 
     @classmethod
     def make(cls, folder: Path, isolation: Isolation) -> Victim:
-        """A builder with a file that holds the secret."""
+        """Make a builder with a secret file."""
         made = cls(folder, isolation)
         (folder / "secret").write_text(f"{SECRET}\n")
         (folder / "state").mkdir(exist_ok=True)
@@ -80,11 +80,11 @@ class Victim:
 
     @property
     def workspaces(self) -> Workspaces:
-        """Where its builds are."""
+        """The build directories."""
         return Workspaces(self.folder / "state")
 
     def context(self) -> Path:
-        """A checkout with nothing in it but busybox, and its commands as links to it."""
+        """A checkout that contains only busybox and links to it for its commands."""
         context = self.folder / "context"
         shutil.rmtree(context, ignore_errors=True)
         programs = context / "bin"
@@ -107,7 +107,7 @@ class Victim:
         labels: Mapping[str, str] | None = None,
         mounts: Sequence[Mount] = (),
     ) -> Outcome:
-        """Hand a Dockerfile to the engine as it is."""
+        """Pass an unmodified Dockerfile to the engine."""
         lines: list[bytes] = []
         with self.workspaces.open("attack") as workspace:
             engine = Buildah(self.workspaces, workspace, isolation=self.isolation, access=Access(), denied=denied)

@@ -1,4 +1,4 @@
-"""Base images with RPMs in them, in files, for any arches: nothing of them is run."""
+"""Base images with RPMs, in files, for any architectures: nothing is executed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = {"com.redhat.component": COMPONENT, "name": "tests/base", "version": "4
 
 @contextlib.contextmanager
 def engine(folder: Path) -> Iterator[Buildah]:
-    """buildah with a store of its own."""
+    """buildah with a separate store."""
     folder.mkdir(exist_ok=True)
     workspaces = Workspaces(folder)
     with workspaces.open("base") as own:
@@ -63,7 +63,7 @@ def rpm(folder: Path, name: str = "tests-package") -> Path:
 
 
 def oci_layout(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
-    """An OCI layout whose index names an image an arch."""
+    """An OCI layout with an image per architecture."""
     layout = folder / "layout"
     with engine(folder / "store") as made:
         for arch in arches:
@@ -81,7 +81,7 @@ def oci_archive(folder: Path, arches: Sequence[str], rpms: Sequence[Path], label
 def docker_archive(
     folder: Path, rpms: Sequence[Path], labels: Mapping[str, str] = LABELS, arch: str = "x86_64"
 ) -> Path:
-    """A docker-archive, packed as Koji keeps them."""
+    """A docker-archive, compressed as in Koji."""
     archive = folder / "base.tar.gz"
     with engine(folder / "store") as made:
         image = built(made, arch, rpms, labels)

@@ -1,4 +1,4 @@
-"""Base images for several arches, made without executing anything: a few files, and this machine's busybox."""
+"""Base images for several architectures, made without executing code: some files, and this machine's busybox."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.support.waiting import PATIENCE
 def make_base(
     box: Box, folder: Path, name: str, arches: Sequence[str], files: Mapping[str, str] | None = None
 ) -> ImageReference:
-    """Push a base image as a list of arches, each with its name in ``/arch``; the list by tag.
+    """Push a base image index, each image with its architecture in ``/arch``; return it by tag.
 
-    :param files: further files: the arch that has it → its name
+    :param files: further files: architecture that has it → file name
     """
     pushed: list[ImageReference] = []
     repository = ImageReference(box.layout.registry_address, name)
@@ -37,7 +37,7 @@ def make_base(
 
 @contextlib.contextmanager
 def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
-    """An engine with a store of its own."""
+    """An engine with a separate store."""
     folder.mkdir(exist_ok=True)
     workspaces = Workspaces(folder)
     with workspaces.open("base") as own:

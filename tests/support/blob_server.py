@@ -1,4 +1,4 @@
-"""The server of blobs to which a docker-registry sends (``middleware: storage: redirect``), with faults."""
+"""The blob server to which a docker-registry redirects (``middleware: storage: redirect``), with faults."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import Optional
 class BlobServer:
     """Serves the data of a registry.
 
-    :param root: the registry's folder
-    :param faults: what is done with the next requests: ``cut`` sends half, ``whole`` ignores Range, ``416`` refuses it,
-        ``wrong`` changes a byte, ``other`` sends another part than was asked for, ``503`` fails; None: as it should be
+    :param root: the registry's directory
+    :param faults: for the next requests: ``cut`` sends half, ``whole`` ignores Range, ``416`` rejects it, ``wrong``
+    changes a byte, ``other`` sends another range than requested, ``503`` fails; None: no fault
     :param seen: path and headers of the requests
     :param pause: seconds before each 64 KiB
     """
@@ -67,7 +67,7 @@ class BlobServer:
 
 @contextlib.contextmanager
 def blob_server() -> Iterator[BlobServer]:
-    """A server of blobs, over plain HTTP; ``root`` is set when the registry is there."""
+    """A blob server, over plain HTTP; ``root`` is set when the registry exists."""
     server = BlobServer()
 
     class Handler(http.server.BaseHTTPRequestHandler):

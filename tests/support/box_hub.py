@@ -1,4 +1,4 @@
-"""The box's hub alone, or with its dist-git, for tests and benchmarks: no builder, no registry."""
+"""Only the box's hub, or hub and dist-git, for tests and benchmarks: no builder, no registry."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fedpkg_container.box.services import Service
 
 @dataclass(frozen=True)
 class RunningHub:
-    """A hub and those who may log in to it: paths of PEM files with certificate and key.
+    """A hub and its users: paths of PEM files with certificate and key.
 
-    :param access_log: a line for each request: when, who, which call
+    :param access_log: a line per request: time, user, call
     :param service: to stop and start it
     """
 
@@ -36,7 +36,7 @@ class RunningHub:
 def running_hub(directory: Path, *, configuration: str = "") -> Iterator[RunningHub]:
     """A hub with an administrator, a packager and a builder, in an empty directory.
 
-    :param configuration: what is in its hub.conf
+    :param configuration: content of its hub.conf
     """
     box = Box(Layout.open(directory / "box"))
     box.layout.topdir.mkdir(parents=True)
@@ -61,9 +61,9 @@ def running_hub(directory: Path, *, configuration: str = "") -> Iterator[Running
 
 @contextmanager
 def submitting_box(directory: Path, *, configuration: str = "") -> Iterator[Box]:
-    """A box to which builds can be submitted, in an empty directory: hub, dist-git, target and a builder's name.
+    """A box that accepts builds, in an empty directory: hub, dist-git, target and a builder's name.
 
-    :param configuration: what is in the hub's hub.conf
+    :param configuration: content of the hub's hub.conf
     """
     box = Box(Layout.open(directory / "box"))
     for path in (box.layout.topdir, box.layout.distgit, box.layout.home):

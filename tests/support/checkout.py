@@ -1,4 +1,4 @@
-"""A dist-git checkout of a container with a remote on this machine, without a hub; and our client run in it."""
+"""A container's dist-git checkout with a local remote, without a hub; and our client run in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CMD ["/a"]
 
 
 def read_nothing(folder: Path) -> Checkout:
-    """What git would say of a folder where all is well; git is not asked."""
+    """Return git's results for a valid directory, without running git."""
     return Checkout(
         path=folder,
         namespace="container",
@@ -46,14 +46,14 @@ def read_nothing(folder: Path) -> Checkout:
 
 @dataclass(frozen=True)
 class LocalCheckout:
-    """The checkout, and the home of whoever has it."""
+    """The checkout, and its user's home directory."""
 
     folder: Path
     home: Path
 
     @classmethod
     def make(cls, folder: Path) -> LocalCheckout:
-        """A clone of ``container/foo`` on branch rawhide, with one commit that is pushed."""
+        """Clone ``container/foo`` on branch rawhide, with one pushed commit."""
         made = cls(folder / "foo", folder / "home")
         origin = folder / "container" / "foo.git"
         made.home.mkdir()
@@ -69,11 +69,11 @@ class LocalCheckout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of whoever runs the tests."""
+        """Without the caller's variables."""
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
 
     def git(self, *arguments: str) -> str:
-        """Run git; what it prints."""
+        """Run git; return its output."""
         command = ["git", *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True

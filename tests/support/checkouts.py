@@ -1,4 +1,4 @@
-"""Checkouts as fedpkg makes them, without a dist-git behind them."""
+"""Checkouts as made by fedpkg, without a dist-git server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.waiting import PATIENCE
 
 
 def make_checkout(folder: Path, repository: str = "container/hello", branch: str = "rawhide") -> Path:
-    """A repository on a branch that follows dist-git's, with a second branch that was fetched."""
+    """Make a repository on a branch that tracks dist-git's, with a second fetched branch."""
     folder.mkdir(parents=True)
     for command in (
         ["init", "--quiet", "--initial-branch", branch],

@@ -1,4 +1,4 @@
-"""Clients of a registry with stores of their own: skopeo and podman."""
+"""Clients of a registry with separate stores: skopeo and podman."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.waiting import PATIENCE
 
 
 def skopeo(distribution: Distribution, command: str, *arguments: str, timeout: float = 60) -> str:
-    """What skopeo says of an image of a front end, or of its registry."""
+    """skopeo's output for an image of a front end, or of its registry."""
     return run(["skopeo", command, *distribution.access.options(), *arguments], timeout=timeout).text
 
 
 def pull(distribution: Distribution, name: str, store: Path, *, timeout: float = 60) -> None:
-    """Pull an image through the front end into an empty folder.
+    """Pull an image through the front end into an empty directory.
 
-    :raises ProgramError: skopeo failed
-    :raises ProgramTimeoutError: it took too long
+    :raises ProgramError: if skopeo failed
+    :raises ProgramTimeoutError: if it timed out
     """
     assert not store.exists()
     options = distribution.access.options("src-")
@@ -32,7 +32,7 @@ def pull(distribution: Distribution, name: str, store: Path, *, timeout: float =
 
 
 def podman_problem() -> str:
-    """Why podman does not run on this machine; empty when it does."""
+    """Return why podman does not run on this machine; empty if it does."""
     if shutil.which("podman") is None:
         return "it is not installed"
     try:
@@ -44,9 +44,9 @@ def podman_problem() -> str:
 
 
 def podman_pull(distribution: Distribution, name: str) -> None:
-    """The same with podman.
+    """Pull with podman.
 
-    :raises ProgramError: podman failed
+    :raises ProgramError: if podman failed
     """
     with _podman() as command:
         image = [*distribution.access.options(), f"docker://{distribution.address}/{name}"]
@@ -55,7 +55,7 @@ def podman_pull(distribution: Distribution, name: str) -> None:
 
 @contextlib.contextmanager
 def _podman() -> Iterator[list[str]]:
-    """podman with an empty store, in a folder with a short name as it wants it."""
+    """podman with an empty store, in a directory with the short name it needs."""
     with tempfile.TemporaryDirectory(prefix="podman-") as folder:
         store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
         yield ["podman", *store, "--storage-driver", "vfs"]

@@ -1,4 +1,4 @@
-"""A reverse proxy before a registry, over TLS, that answers 500, hangs, or is away, as long as a test wants it to."""
+"""A TLS reverse proxy for a registry that returns 500, hangs, or is unreachable, for as long as a test needs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from fedpkg_container.box.box import Box
 from tests.support.tls_server import tls_server
 
-#: Headers of one connection, which a proxy does not pass on.
+#: Hop-by-hop headers, which a proxy does not forward.
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
 @dataclass
 class FaultyRegistry:
-    """What stands before a registry.
+    """A proxy in front of a registry.
 
     :param address: host and port, for ``[registry] candidate``
-    :param fails: status that requests get which match ``on``; 0: they get no answer until ``release``; None: no fault
+    :param fails: status of responses to requests that match ``on``; 0: none until ``release``; None: no fault
     :param on: pattern of ``METHOD /path`` of the requests that fail
     :param failed: the requests that failed so far
     """
@@ -36,17 +36,17 @@ class FaultyRegistry:
     _released: threading.Event = field(default_factory=threading.Event)
 
     def fail(self, on: str, status: int) -> None:
-        """Let requests fail from now on."""
+        """Make subsequent requests fail."""
         self._released.clear()
         self.on, self.fails = on, status
 
     def release(self) -> None:
-        """Fail no more; what hangs is broken off."""
+        """Stop failing; hanging requests are aborted."""
         self.fails = None
         self._released.set()
 
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
-        """Answer a request, or let it fail."""
+        """Answer a request, or make it fail."""
         asked = f"{request.command} {request.path}"
         if self.fails is not None and re.search(self.on, asked):
             self.failed.append(asked)
@@ -89,7 +89,7 @@ class FaultyRegistry:
 
 
 def _chunks(request: http.server.BaseHTTPRequestHandler) -> Iterator[bytes]:
-    """The parts of a body whose length is not told before."""
+    """Yield the chunks of a body of unknown length."""
     while size := int(request.rfile.readline().split(b";")[0], 16):
         yield request.rfile.read(size)
         request.rfile.readline()
@@ -98,7 +98,7 @@ def _chunks(request: http.server.BaseHTTPRequestHandler) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def faulty_registry(box: Box) -> Iterator[FaultyRegistry]:
-    """A proxy before the box's registry, which works until it is told to fail."""
+    """A proxy for the box's registry, without faults until ``fail``."""
     registry = FaultyRegistry(box)
 
     class Handler(http.server.BaseHTTPRequestHandler):

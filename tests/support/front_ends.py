@@ -1,4 +1,4 @@
-"""A registry, a mirror of its blobs, and a front end with our configuration before both."""
+"""A registry, a mirror of its blobs, and a front end with our configuration for both."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.access_log import AccessLog
 from tests.support.waiting import PATIENCE
 from tests.support.web_servers import free_port, running_httpd, running_nginx
 
-#: What the front end knows: the CDN's name in Via, a name without redirects, and the address of a builder.
+#: Settings of the front end: the CDN's name in Via, a name without redirects, and a builder's address.
 VIA = "cdn77"
 NO_CDN = "localhost"
 BUILDER = "127.0.0.2"
 
 
-#: What an operator may have set for all of a server, and must not do harm here.
+#: Server-wide settings of an operator, which must do no harm here.
 _NGINX_AROUND = """\
 gzip on;
 gzip_types *;
@@ -49,9 +49,9 @@ RequestReadTimeout header=2 body=2
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered.
+    """A server's response.
 
-    :param headers: by their names in lower case
+    :param headers: by lower-case name
     """
 
     status: int
@@ -72,18 +72,18 @@ class Mirror:
 
     @property
     def url(self) -> str:
-        """Its address, at a host whose name is not the front end's: a client's credentials stay with the latter."""
+        """Its URL, on another host than the front end's, so that clients do not send it their credentials."""
         return f"http://localhost:{self.port}"
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """All of it.
+    """All servers.
 
     :param address: of the front end, host and port
     :param log: the front end's
     :param registry: the registry's own address
-    :param registry_log: everything that the registry says, its access log included
+    :param registry_log: all output of the registry, including its access log
     :param access: of front end and registry
     """
 
@@ -117,10 +117,10 @@ class Distribution:
         source: str = "127.0.0.1",
         body: bytes | None = None,
     ) -> Answer:
-        """Ask the front end, or somebody else.
+        """Request a path from the front end or ``at``.
 
-        :param at: the host and port of whom to ask
-        :param source: the address from which
+        :param at: host and port of the other server
+        :param source: client address
         """
         host, _, port = (at or self.address).partition(":")
         connection = http.client.HTTPSConnection(
@@ -133,7 +133,7 @@ class Distribution:
             return Answer(answer.status, lower, answer.read())
 
     def is_redirected(self, path: str, *, headers: Mapping[str, str] | None = None, source: str = "127.0.0.1") -> bool:
-        """Whether GET of a path is sent to the mirror, and to nowhere else."""
+        """Whether GET of a path is redirected, and to the mirror."""
         answer = self.ask("GET", path, headers=headers, source=source)
         sent = answer.headers.get("location", "").startswith(f"{self.mirror.url}/")
         assert sent == (answer.status == 302)
@@ -142,7 +142,7 @@ class Distribution:
 
 @contextlib.contextmanager
 def open_folder() -> Iterator[Path]:
-    """A temporary folder into which everybody can look, as the workers of root's httpd must."""
+    """A world-readable temporary directory, as the workers of root's httpd need."""
     with tempfile.TemporaryDirectory(prefix="front-end-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -150,7 +150,7 @@ def open_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def running_mirror(folder: Path, *, options: str = "", port: int = 0) -> Iterator[Mirror]:
-    """A mirror of ``folder/tree``; its log tells of Authorization too."""
+    """Run a mirror of ``folder/tree``; its log includes Authorization."""
     tree = folder / "tree"
     (tree / "v2").mkdir(parents=True, exist_ok=True)
     port = port or free_port()
@@ -175,12 +175,12 @@ def running_front_end(kind: Kind, folder: Path, front: FrontEnd) -> Iterator[Acc
 def distribution(
     kind: Kind, folder: Path, *, sees_tree: bool = False, password: bool = False, mirror: Mirror | None = None
 ) -> Iterator[Distribution]:
-    """A registry, a mirror and a front end.
+    """Run a registry, a mirror and a front end.
 
-    :param folder: into which everybody can look
+    :param folder: a world-readable directory
     :param sees_tree: whether the front end sees the mirror's files
-    :param password: whether the registry wants one
-    :param mirror: one that runs already
+    :param password: whether the registry requires one
+    :param mirror: an already running one
     """
     authority = Authority(folder / "pki")
     with contextlib.ExitStack() as servers:

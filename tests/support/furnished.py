@@ -1,4 +1,4 @@
-"""A box with what builds need: a target, a small base image, and a repository that holds hello-web-pages."""
+"""A box with the prerequisites of builds: a target, a small base image, and a repository with hello-web-pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AnyBox = TypeVar("AnyBox", bound=Box)
 
 @contextmanager
 def running(box: AnyBox) -> Iterator[AnyBox]:
-    """A box that is started, and stopped at the end, however far it came."""
+    """A box that is started, and stopped at the end, even after a failed start."""
     try:
         box.up()
         yield box
@@ -25,16 +25,16 @@ def running(box: AnyBox) -> Iterator[AnyBox]:
         box.down()
 
 
-#: What every box's repository holds besides what its base image is made of.
+#: Packages of every box's repository besides those of its base image.
 PAGES = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"})
 
 
 def furnish(box: Box, folder: Path, *, dnf: bool = False, more: Sequence[Package] = ()) -> None:
-    """Fill a box that runs.
+    """Set up a running box.
 
     :param folder: for RPMs
     :param dnf: whether the base image has dnf, which makes it ten times as large
-    :param more: what the repository holds besides
+    :param more: further packages of the repository
     """
     rpms = [package.build(folder) for package in base.packages(dnf=dnf)]
     further = [package.build(folder) for package in (PAGES, *more)]

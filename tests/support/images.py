@@ -1,4 +1,4 @@
-"""What is in an image of a registry."""
+"""Contents of an image in a registry."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.waiting import PATIENCE
 
 
 def layers(box: Box, specification: str, folder: Path) -> list[Path]:
-    """The layers of an image as files, packed as the registry has them, the base's first.
+    """The layers of an image as files, compressed as in the registry, the base's first.
 
-    :param folder: where the image is copied
+    :param folder: directory for the copy
     """
     image = folder / "image"
     options = registry_of(box).access.options("src-")
@@ -25,7 +25,7 @@ def layers(box: Box, specification: str, folder: Path) -> list[Path]:
 
 
 def added(box: Box, specification: str, folder: Path) -> list[str]:
-    """The names of all files in the layers that a build added to a base of one layer."""
+    """Names of all files in the layers that a build added to a base of one layer."""
     names = []
     for layer in layers(box, specification, folder)[1:]:
         with tarfile.open(layer) as content:
@@ -34,7 +34,7 @@ def added(box: Box, specification: str, folder: Path) -> list[str]:
 
 
 def unpacked(box: Box, specification: str, folder: Path) -> Path:
-    """The files of an image, each layer over those before it."""
+    """Extract the files of an image, layer by layer."""
     root = folder / "root"
     root.mkdir()
     for layer in layers(box, specification, folder):

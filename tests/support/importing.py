@@ -1,4 +1,4 @@
-"""A hub and a candidate registry without builders, and somebody who imports base images there."""
+"""A hub and a candidate registry without builders, for imports of base images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import PATIENCE
 
 
 class Scene:
-    """A hub and a candidate registry, without builders; somebody does the hub's tasks of tagging."""
+    """A hub and a candidate registry, without builders; the hub's tagging tasks are done by the test."""
 
     def __init__(self, box: Box, folder: Path) -> None:
         self.box = box
@@ -42,12 +42,12 @@ class Scene:
             parser.write(file)
 
     def run(self, *arguments: str | Path) -> int:
-        """The command, in this process."""
+        """Run the command, in this process."""
         parsed = registry_cli.make_parser().parse_args(["--config", str(self.configuration), *map(str, arguments)])
         return registry_cli.run(parsed)
 
     def killed(self, step: str, *arguments: str | Path) -> int:
-        """The command in a process that ends without a word after a step."""
+        """Run the command in a process that is killed after a step."""
         code = (
             "import dataclasses, os, sys\n"
             "from fedpkg_container import registry_cli\n"
@@ -70,7 +70,7 @@ class Scene:
         return found
 
     def tags(self, name: str = "tests/base") -> dict[str, str]:
-        """The tags of a repository that people type → digest."""
+        """The user-facing tags of a repository → digest."""
         reference = ImageReference(self.box.layout.registry_address, name)
         with registry_of(self.box).repository(reference) as repository:
             return {
@@ -79,7 +79,7 @@ class Scene:
 
 
 def do_tagging(box: Box, ended: threading.Event) -> None:
-    """Do the tasks of tagging, as a builder does."""
+    """Do the tagging tasks, as a builder does."""
     builder = box.session(box.layout.builders[0])
     builder.exclusiveSession(force=True)
     while not ended.wait(0.05):

@@ -1,4 +1,4 @@
-"""Killing what talks to registries after a number of requests, as kill -9 would."""
+"""Killing clients of registries after a number of requests, as kill -9 would."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 import requests
 
-#: Exit status of what was killed, and seconds that it may take.
+#: Exit status of the killed process, and its timeout in seconds.
 KILLED = 77
 TIMEOUT = 240.0
 
-#: Processes are forked from one that has no threads: OpenSSL's locks do not survive a fork beside others.
+#: Processes are forked from a single-threaded one: OpenSSL's locks do not survive a fork beside other threads.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.support.promoting", "tests.support.killing"])
 
 
 def killed_after(number: int, act: Callable[[], object]) -> bool:
-    """Do something in a process of its own, which is gone as soon as a request of that number was answered.
+    """Run a function in a separate process, which is killed after the response to the request of that number.
 
-    Whether it was killed; otherwise it came to its end before. Nothing is cleaned up: no handler, no ``finally``.
+    Return whether it was killed; otherwise it ended before. No cleanup: no handler, no ``finally``.
 
-    :param act: must be what pickle can take; it fails by raising
+    :param act: must be picklable; fails by raising
     """
     child = _CONTEXT.Process(target=_child, args=(number, act))
     child.start()
@@ -35,7 +35,7 @@ def killed_after(number: int, act: Callable[[], object]) -> bool:
 
 
 def _child(number: int, act: Callable[[], object]) -> None:
-    """Have the process end when so many requests were answered."""
+    """Make the process exit after that many responses."""
     real, lock, count = requests.Session.request, threading.Lock(), 0
 
     def counted(session: requests.Session, *arguments: object, **options: object) -> requests.Response:

@@ -1,4 +1,4 @@
-"""Images with layers of random bytes, as a registry gets them and as a mirror has them."""
+"""Images with layers of random bytes, for a registry and for a mirror."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONFIG = "application/vnd.docker.container.image.v1+json"
 
 @dataclass(frozen=True)
 class LayeredImage:
-    """An image as a folder of skopeo's transport ``dir``.
+    """An image as a directory of skopeo's transport ``dir``.
 
     :param layers: their digests
     :param config: the digest of its configuration
@@ -34,7 +34,7 @@ class LayeredImage:
 
     @classmethod
     def make(cls, folder: Path, *, layers: int = 3, size: int = 200_000) -> LayeredImage:
-        """An image whose layers hold a file each.
+        """Make an image with one file per layer.
 
         :param size: of a layer, bytes
         """
@@ -63,12 +63,12 @@ class LayeredImage:
 
     @property
     def blobs(self) -> tuple[str, ...]:
-        """The digests of everything but the manifest."""
+        """The digests of all blobs except the manifest."""
         return (self.config, *self.layers)
 
     @property
     def digest(self) -> str:
-        """That of the manifest."""
+        """The digest of the manifest."""
         return _digest((self.folder / "manifest.json").read_bytes())
 
     def content(self, digest: str) -> bytes:
@@ -83,7 +83,7 @@ class LayeredImage:
         )
 
     def export(self, tree: Path, repository: str) -> None:
-        """Put its blobs where a mirror has them."""
+        """Write its blobs to their paths in a mirror."""
         folder = tree / "v2" / repository / "blobs"
         folder.mkdir(parents=True, exist_ok=True)
         for digest in self.blobs:

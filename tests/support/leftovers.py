@@ -1,4 +1,4 @@
-"""What a build may not leave behind: processes, mounts, folders, staged images, reservations."""
+"""What a build may not leave behind: processes, mounts, directories, staged images, reservations."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def staged(box: Box) -> list[str]:
 
 
 def people_tags(packager: Packager) -> set[str]:
-    """The tags of a package's repository that people go by: not those of single builds, nor those of SBOMs."""
+    """Return the user-facing tags of a package's repository: not those of single builds or SBOMs."""
     repository = ImageReference(packager.box.layout.registry_address, packager.name)
     tags = registry_of(packager.box).tags(repository)
     return {tag for tag in tags if not is_unique_tag(tag) and not is_fallback_tag(tag)}
 
 
 def reserved(box: Box) -> list[str]:
-    """NVRs that are being built."""
+    """NVRs being built."""
     session = box.session(ADMIN)
     found = [build["nvr"] for build in session.listBuilds(state=koji.BUILD_STATES["BUILDING"])]
     session.logout()
@@ -46,13 +46,13 @@ def reserved(box: Box) -> list[str]:
 
 
 def processes_of_builds(box: Box) -> list[int]:
-    """Processes that builds have started."""
+    """Return the processes started by builds."""
     folders = [box.layout.builder(name) / "state" / "builds" for name in box.layout.builders]
     return [pid for builds in folders if builds.exists() for each in builds.iterdir() for pid in processes_in(each)]
 
 
 def on_machine(box: Box) -> list[str]:
-    """Processes, mounts and folders of builds."""
+    """Processes, mounts and directories of builds."""
     found = [f"mount {path}" for path in mounts_below(box.layout.folder)]
     for name in box.layout.builders:
         builds = box.layout.builder(name) / "state" / "builds"
@@ -65,7 +65,7 @@ def on_machine(box: Box) -> list[str]:
 
 
 def nothing_left(box: Box) -> None:
-    """Assert that no build has left anything, soon."""
+    """Assert that soon no leftovers of builds exist."""
     eventually(
         lambda: [*on_machine(box), *staged(box), *reserved(box)] == [],
         lambda: [*on_machine(box), *staged(box), *reserved(box)],

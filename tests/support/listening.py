@@ -1,4 +1,4 @@
-"""A port on which connections are counted, to show that none was made."""
+"""A port that counts connections, to show that none was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Listener:
-    """A port of this machine that accepts connections and answers nothing.
+    """A port of this machine that accepts connections and sends nothing.
 
     :param address: host and port
     :param accepted: the addresses of clients that connected
@@ -23,7 +23,7 @@ class Listener:
 
 @contextlib.contextmanager
 def listener(host: str = "127.0.0.1") -> Iterator[Listener]:
-    """Listen on a free port; connections that were made are in ``accepted`` when the block has ended."""
+    """Listen on a free port; ``accepted`` is complete when the block has ended."""
     with socket.create_server((host, 0)) as server, socket.socket() as ending:
         ending.bind((host, 0))
         last = ending.getsockname()
@@ -43,12 +43,12 @@ def listener(host: str = "127.0.0.1") -> Iterator[Listener]:
         try:
             yield found
         finally:
-            ending.connect((host, port))  # after all others in the queue of connections
+            ending.connect((host, port))  # after all others in the accept queue
             thread.join(10)
             assert not thread.is_alive()
 
 
 def closed_port(host: str = "127.0.0.1") -> str:
-    """Host and port of a port on which nothing listens."""
+    """Return host and port of a closed port."""
     with socket.create_server((host, 0)) as server:
         return f"{host}:{server.getsockname()[1]}"

@@ -1,7 +1,7 @@
-"""What tests need, as markers: `pytest -m "not programs"` runs those that need nothing but Python.
+"""Markers for what tests need: `pytest -m "not programs"` runs those that need only Python.
 
-The markers ``box`` and ``programs`` are set by directories and fixtures. A module of unit tests that start programs
-has ``pytestmark = pytest.mark.programs``; a test without the marker cannot start one.
+The markers ``box`` and ``programs`` are set by directories and fixtures. A module of unit tests that start programs has
+``pytestmark = pytest.mark.programs``; a test without the marker cannot start one.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-#: Directories of tests that all start programs.
+#: Directories whose tests all start programs.
 _PROGRAMS = ("tests/contract/", "tests/e2e/", "tests/redirects/", "tests/security/", "tests/stock/")
-#: Fixtures that are a box, or some of its servers, and directories of tests that need one.
+#: Fixtures that provide a box or its servers, and directories of tests that need one.
 _BOX = {"access", "box", "hub", "packager", "person", "small_box"}
 _BOX_DIRECTORIES = ("tests/contract/", "tests/stock/")
 #: The audit events of starting a program, or a process.
 _EVENTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}
 
-#: The name of the test that runs and must not start a program.
+#: Name of the running test, if it must not start programs.
 _guarded: list[str] = []
 
 
@@ -33,7 +33,7 @@ def mark(item: pytest.Item) -> None:
 
 
 def guard(item: pytest.Item) -> None:
-    """From now on, let no program be started unless the test has the marker."""
+    """From now on, forbid starting programs in tests without the marker."""
     _guarded[:] = [] if item.get_closest_marker("programs") else [item.nodeid]
 
 

@@ -1,4 +1,4 @@
-"""A registry that keeps everything in memory, over TLS: with the referrers API, bearer tokens, pages, and faults."""
+"""A registry that stores everything in memory, over TLS: with referrers API, bearer tokens, pagination, and faults."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from fedpkg_container.registry.manifests import OCI_INDEX
 from tests.support.registries import PASSWORD, USER
 from tests.support.tls_server import tls_server
 
-#: Seconds that the registry hangs when it does.
+#: Duration of a hang, seconds.
 HANGS = 3.0
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>blobs|manifests|referrers|tags)/(?P<rest>.*)")
-#: Kinds of faults: answers nothing; breaks the connection; ends before the length that it told; never ends; sends a
-#: byte now and then; answers late.
+#: Kinds of faults: no response; reset connection; body shorter than announced; endless body; slow single bytes; late
+#: response.
 HANG, RESET, SHORT, ENDLESS, DRIP, LATE = "hang", "reset", "short", "endless", "drip", "late"
-#: Seconds between two such bytes.
+#: Interval of such bytes, seconds.
 DRIPS = 0.05
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What one request is answered with instead.
+    """A response that replaces the regular one.
 
-    :param kind: empty for an answer that is whole
+    :param kind: empty for a complete response
     """
 
     status: int = 500
@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass
 class Held:
-    """What a repository holds: tags and digests → manifests."""
+    """Contents of a repository: tags and digests → manifests."""
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
@@ -65,15 +65,15 @@ class Held:
 class MemoryRegistry:
     """The registry.
 
-    :param token: whether it asks for a bearer token
-    :param uses: how many requests a token is good for; 0 for any number
-    :param page: how many tags or repositories it lists at the most
-    :param link: how it names the next page; ``{}`` stands for the address on the server
-    :param names_digests: whether it tells the digest of a manifest in a header
-    :param faults: pattern of ``METHOD /path`` → what the next such requests are answered with; a number is a status
-    :param seen: method, path and what authorized the request
-    :param shown: whom the client certificate of each of them named
-    :param times: when each of them came
+    :param token: whether it requires a bearer token
+    :param uses: number of requests per token; 0 for no limit
+    :param page: maximum number of tags or repositories per page
+    :param link: format of the link to the next page; ``{}`` is replaced by the page's address on the server
+    :param names_digests: whether it sends the digest of a manifest in a header
+    :param faults: pattern of ``METHOD /path`` → responses to the next such requests; a number is a status
+    :param seen: method, path and authorization of each request
+    :param shown: subject of the client certificate of each
+    :param times: arrival time of each
     """
 
     token: bool = True
@@ -93,7 +93,7 @@ class MemoryRegistry:
         return self.repositories.setdefault(name, Held())
 
     def asked(self, pattern: str) -> int:
-        """How many requests matched ``METHOD /path``."""
+        """Number of requests that matched ``METHOD /path``."""
         return sum(1 for method, path, _ in self.seen if re.search(pattern, f"{method} {path}"))
 
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
@@ -208,7 +208,7 @@ class MemoryRegistry:
 
 
 def _client(request: http.server.BaseHTTPRequestHandler) -> str:
-    """Whom the certificate names that a client has shown; empty for none."""
+    """Return the subject of the client certificate; empty for none."""
     shown = request.connection.getpeercert() or {}
     names = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
     return str(names[0]) if names else ""
@@ -226,7 +226,7 @@ def _referrers(held: Held, subject: str) -> list[dict[str, Any]]:
 
 
 def _send_blob(request: http.server.BaseHTTPRequestHandler, content: bytes | None) -> None:
-    """A blob, or from a byte on when that is asked for."""
+    """Send a blob, or the requested rest of it."""
     found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
     if content is None:
         send(request, 404, b"{}")
@@ -273,7 +273,7 @@ def fail(request: http.server.BaseHTTPRequestHandler, fault: Fault) -> None:
 def send(
     request: http.server.BaseHTTPRequestHandler, status: int, body: bytes, headers: Mapping[str, str] | None = None
 ) -> None:
-    """Send an answer."""
+    """Send a response."""
     request.send_response(status)
     for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
         request.send_header(name, value)
@@ -286,7 +286,7 @@ def send(
 def memory_registry(folder: Path, **settings: Any) -> Iterator[MemoryRegistry]:
     """A registry in memory, over TLS.
 
-    :param folder: with the authority of its certificate, as ``registries.access`` wants it
+    :param folder: has the CA of its certificate, as needed by ``registries.access``
     """
     registry = MemoryRegistry(**settings)
 

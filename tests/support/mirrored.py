@@ -1,4 +1,4 @@
-"""A registry, a tree that mirrors it, and what must be true of any such tree."""
+"""A registry, its mirror tree, and invariants of any such tree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Mirrored:
 
     @property
     def storage(self) -> Storage:
-        """What the registry has."""
+        """The registry's storage."""
         return Storage.of(self.folder, self.host)
 
     @property
@@ -46,7 +46,7 @@ class Mirrored:
         return self.folder / "tree"
 
     def run(self, **options: Any) -> Summary:
-        """One run in this process."""
+        """Run once in this process."""
         return mirror(self.host, self.access, replace(Options(self.tree), **options))
 
     def http(self) -> RegistryHTTP:
@@ -54,11 +54,11 @@ class Mirrored:
         return Registry(self.access).http(self.host)
 
     def blob(self, repository: str, digest: str) -> Path:
-        """A blob in the tree."""
+        """A blob's path in the tree."""
         return self.tree / "v2" / repository / "blobs" / digest
 
     def blobs(self) -> set[str]:
-        """What is served, checked: nothing but whole blobs; as ``repository/digest``."""
+        """Check that all files are complete blobs; return ``repository/digest`` of each."""
         found = set()
         for path in sorted((self.tree / "v2").rglob("*")):
             if path.is_dir():
@@ -71,7 +71,7 @@ class Mirrored:
         return found
 
     def site(self, text: str = "") -> Path:
-        """A site's file."""
+        """Write a site file."""
         auth = f"auth_file = {self.access.auth_file}\n" if self.access.auth_file else ""
         path = self.folder / "registry.conf"
         path.write_text(
@@ -86,18 +86,18 @@ class Mirrored:
         return [PROGRAM, "--config", str(self.folder / "registry.conf"), "mirror", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """The program in the background."""
+        """Start the program in the background."""
         return subprocess.Popen(
             self.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, env=self._environment,
         )  # fmt: skip
 
     def call(self, *arguments: str, status: int = 0) -> str:
-        """The program to its end; what it printed."""
+        """Run the program; return its output."""
         return "".join(self._call(*arguments, status=status))
 
     def report(self, *arguments: str, status: int = 0) -> dict[str, Any]:
-        """The program to its end; its report."""
+        """Run the program; return its report."""
         report: dict[str, Any] = json.loads(self._call("--json", *arguments, status=status)[0])
         return report
 
@@ -113,13 +113,13 @@ class Mirrored:
 
 @contextlib.contextmanager
 def mirrored(folder: Path, *, password: str = "", redirect: str = "") -> Iterator[Mirrored]:
-    """A registry that is empty, and no tree yet."""
+    """An empty registry, without a tree."""
     with docker_registry(folder, password=bool(password), redirect=redirect) as host:
         yield Mirrored(folder, host, access(folder, host, password=password))
 
 
 def begun(record: Path, repository: str) -> JournalEntry:
-    """Have a promotion recorded that has begun; the line.
+    """Record the start of a promotion; return the line.
 
     :param repository: with its registry
     """
@@ -131,13 +131,13 @@ def begun(record: Path, repository: str) -> JournalEntry:
 
 
 def promoted(record: Path, repository: str) -> None:
-    """Have a promotion recorded that was done."""
+    """Record a completed promotion."""
     Journal(record).append(begun(record, repository).done())
 
 
 @dataclass
 class Clock:
-    """Clocks that a test sets."""
+    """Clocks set by a test."""
 
     wall: float = 1_800_000_000.0
     boot: str = "first"
@@ -147,6 +147,6 @@ class Clock:
         return ClockReading(self.wall, self.boot, self.running)
 
     def passes(self, seconds: float) -> None:
-        """Time passes."""
+        """Advance the time."""
         self.wall += seconds
         self.running += seconds

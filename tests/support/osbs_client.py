@@ -1,4 +1,4 @@
-"""What osbs-client 2.8 accepts in a container.yaml, written down from what its documentation and behaviour show."""
+"""What osbs-client 2.8 accepts in a container.yaml, derived from its documentation and behaviour."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _number(value: Any) -> bool:
 
 
 def _whole(least: int) -> Rule:
-    """An integer of at least so much; 1.0 is one."""
+    """Accept integers from a minimum; 1.0 is one."""
     return lambda value: _number(value) and (isinstance(value, int) or value.is_integer()) and value >= least
 
 
@@ -55,7 +55,7 @@ def _list(rule: Rule, least: int = 0) -> Rule:
 
 
 def _mapping(rule: Rule, keys: str = "", least: int = 0) -> Rule:
-    """A mapping whose values keep a rule, where the key matches a pattern."""
+    """Accept mappings with values that satisfy a rule, by key pattern."""
     return lambda value: (
         isinstance(value, dict)
         and len(value) >= least
@@ -64,7 +64,7 @@ def _mapping(rule: Rule, keys: str = "", least: int = 0) -> Rule:
 
 
 def _keys(rules: Mapping[str, Rule], *needed: str) -> Rule:
-    """A mapping with these keys and no others."""
+    """Accept mappings with only these keys."""
     return lambda value: (
         isinstance(value, dict)
         and all(key in rules and rules[key](each) for key, each in value.items())
@@ -116,7 +116,7 @@ _OPERATOR = _keys(
 _REBUILD = dict.fromkeys(("from_latest", "add_timestamp_to_release", "ignore_isolated_builds"), _boolean)
 _MODULE = _keys(dict.fromkeys(("module", "archive", "path"), _text), "module")
 
-#: Keys that any container.yaml may have, and those of which it may have one.
+#: Keys allowed in any container.yaml, and mutually exclusive ones.
 COMMON: Mapping[str, Rule] = {
     "platforms": _either(_null, _keys({"only": _PLATFORMS, "not": _PLATFORMS})),
     "autorebuild": _either(_null, _keys(_REBUILD)),
@@ -140,7 +140,7 @@ EXCLUSIVE: Mapping[str, Rule] = {
 
 
 def accepts(value: Any) -> bool:
-    """Whether osbs-client accepts what was read from a container.yaml."""
+    """Return whether osbs-client accepts a parsed container.yaml."""
     if value is None:
         return True
     return _keys({**COMMON, **EXCLUSIVE})(value) and len(EXCLUSIVE.keys() & value.keys()) <= 1

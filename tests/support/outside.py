@@ -1,4 +1,4 @@
-"""A world outside of this machine: a network namespace behind a pair of interfaces, with servers in it."""
+"""An external network: a network namespace behind a veth pair, with servers in it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import TextIO
 from tests.support.waiting import PATIENCE, eventually
 
 NAMESPACE = "fc-outside"
-#: This machine's own address towards the outside, and that of a server there.
+#: This machine's address towards the external network, and that of a server there.
 OWN, OUTSIDE = "198.51.100.1", "198.51.100.2"
-#: What is outside too: where clouds keep credentials, and a network that a site denies.
+#: Further external addresses: the cloud metadata service, and a network denied by the site.
 METADATA, DENIED = "169.254.169.254", "203.0.113.7"
 PORT = 8765
-#: Held by the one process of the machine that has an outside, since the addresses are the machine's.
+#: Lock: one process per machine has the external network, since the addresses are the machine's.
 _LOCK = Path("/run/lock/fedpkg-container-outside")
-#: What the server outside answers, and what those on this machine answer.
+#: Responses of the external server, and of those on this machine.
 PUBLIC, INTERNAL = "from-the-outside", "from-the-builder-itself"
 
 
@@ -34,14 +34,14 @@ def _ip(*arguments: str, check: bool = True) -> None:
 
 @contextlib.contextmanager
 def outside(folder: Path) -> Iterator[None]:
-    """The outside, with a server there, and one on every address of this machine itself."""
+    """The external network, with a server there, and one on every address of this machine."""
     with _locked(), _namespace(folder):
         yield
 
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """Wait until no other process has an outside."""
+    """Wait until no other process has one."""
     with _LOCK.open("a") as file:
         eventually(lambda: _lock(file), lambda: f"another process still holds {_LOCK}")
         yield
@@ -84,7 +84,7 @@ def _remove() -> None:
 
 @contextlib.contextmanager
 def late_address(address: str) -> Iterator[None]:
-    """Another address of this machine, beside the one that it has towards the outside."""
+    """Another address of this machine, beside its address towards the external network."""
     _ip("address", "add", f"{address}/32", "dev", "fc-here")
     try:
         yield
@@ -106,13 +106,13 @@ def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterato
         server.wait(timeout=PATIENCE)
 
 
-#: Where the resolver of this machine listens: on its loopback, as systemd-resolved does.
+#: Address of this machine's resolver: on loopback, as for systemd-resolved.
 RESOLVER = "127.8.7.6"
 
 
 @contextlib.contextmanager
 def resolver() -> Iterator[None]:
-    """A resolver for which every name is the server outside."""
+    """A resolver that returns the external server for every name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((RESOLVER, 53))
         server.settimeout(0.1)
@@ -138,7 +138,7 @@ def _answer(server: socket.socket, ended: threading.Event) -> None:
 
 
 def fetch(address: str) -> str:
-    """What a server answers to this machine; empty when nothing."""
+    """Return a server's response to this machine; empty for none."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{address}:{PORT}/", timeout=2) as answer:

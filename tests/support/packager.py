@@ -1,4 +1,4 @@
-"""A packager at work: a checkout in a box, and the commands that are typed there."""
+"""A packager: a checkout in a box, and the commands run there."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
 from tests.support import preloaded
 
-#: Seconds for one command, on a machine that is busy.
+#: Timeout of one command on a busy machine, seconds.
 TIMEOUT = 240
 
 
 @dataclass
 class Packager:
-    """Somebody with a checkout of ``container/NAME``, whose package is listed in the destination tag."""
+    """A user with a checkout of ``container/NAME``, whose package is listed in the destination tag."""
 
     box: Box
     name: str
@@ -33,7 +33,7 @@ class Packager:
 
     @classmethod
     def make(cls, box: Box, folder: Path) -> Packager:
-        """A new package with an empty repository; git clones it, since a push from a clone of fedpkg starts fedpkg."""
+        """Make a package with an empty repository; git clones it, as a push from fedpkg's clone starts fedpkg."""
         name = f"hello-{uuid.uuid4().hex[:8]}"
         box.create_repository(f"container/{name}")
         session = box.session(ADMIN)
@@ -51,9 +51,9 @@ class Packager:
         return f"{self.box.layout.registry_address}/demo-base:1"
 
     def dockerfile(self, *steps: str, base: str = "", without: str = "", **labels: str) -> str:
-        """A Dockerfile with these steps.
+        """Return a Dockerfile with these steps.
 
-        :param without: a label to leave out
+        :param without: a label to omit
         """
         values = {
             "com.redhat.component": f"{self.name}-container",
@@ -69,7 +69,7 @@ class Packager:
         return "\n".join(lines) + "\n"
 
     def commit(self, dockerfile: str, *, push: bool = True, files: Mapping[str, str] | None = None) -> str:
-        """Commit a Dockerfile and other files, and push them; the commit."""
+        """Commit and push a Dockerfile and other files; return the commit."""
         for name, text in {"Dockerfile": dockerfile, **(files or {})}.items():
             (self.checkout / name).write_text(text)
         self.run("git", "add", "--all")
@@ -88,7 +88,7 @@ class Packager:
         return done
 
     def cancel_builds(self) -> None:
-        """Cancel those of the package's builds that have not ended."""
+        """Cancel the package's unfinished builds."""
         session = self.box.session(ADMIN)
         going_on = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
         for task in session.listTasks({"method": "buildContainer", "state": going_on, "decode": True}):
@@ -108,10 +108,10 @@ class Packager:
         )
 
     def build(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """``fedpkg container-build``, whatever it answers."""
+        """Run ``fedpkg container-build``; allow any result."""
         return self.run("fedpkg", "container-build", *arguments, check=False, **options)
 
 
 def pull_specs(output: str) -> list[str]:
-    """The pull specs that container-build ended with: by tag, by digest."""
+    """Return the pull specs printed by container-build: by tag, by digest."""
     return re.findall(r"^    (\S+/\S+[:@]\S+)$", output, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""A builder that a test plays: what it does, it does at the moment the test wants."""
+"""A builder simulated by a test, which controls the time of each action."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FEDPKG = Path(sys.executable).parent / "fedpkg"
 
 
 def session(hub: RunningHub, certificate: str, *, port: int = 0) -> Any:
-    """A session of koji's client, logged in.
+    """A logged-in session of koji's client.
 
-    :param port: of a proxy in front of the hub
+    :param port: of a proxy for the hub
     """
     url = f"https://127.0.0.1:{port}/kojihub" if port else hub.url
     made = koji.ClientSession(url, {"serverca": hub.ca, "max_retries": 0, "anon_retry": False, "timeout": 30})
@@ -31,7 +31,7 @@ def session(hub: RunningHub, certificate: str, *, port: int = 0) -> Any:
 
 @dataclass
 class PlayedBuilder:
-    """A builder and a packager on a hub that has no other."""
+    """A builder and a packager on a hub without other builders."""
 
     hub: RunningHub
     folder: Path
@@ -44,36 +44,36 @@ class PlayedBuilder:
         self.builder.exclusiveSession(force=True)
 
     def build(self) -> int:
-        """A build that runs; the id of its task."""
+        """Start a build; return the id of its task."""
         options = {"git_branch": "rawhide", "scratch": True}
         task = int(self.packager.buildContainer("git+https://h/container/hello#1", "target", options))
         self.builder.host.openTask(task)
         return task
 
     def arch(self, parent: int, arch: str) -> int:
-        """The task of one arch, which runs."""
+        """Start the task of one architecture."""
         task = int(self.builder.host.subtask("createContainer", [{}], parent, label=arch, arch="noarch"))
         self.builder.host.openTask(task)
         return task
 
     def log(self, task: int, name: str, content: str | bytes) -> None:
-        """Put a log on the hub, in place of what was there."""
+        """Upload a log to the hub, replacing any existing one."""
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         self.builder.uploadWrapper(str(path), koji.pathinfo.taskrelpath(task), overwrite=True)
 
     def close(self, task: int, **result: Any) -> None:
-        """End a task well."""
+        """Close a task."""
         self.builder.host.closeTask(task, koji.xmlrpcplus.dumps((result,), methodresponse=True, allow_none=True))
 
     def fail(self, task: int, message: str) -> None:
-        """End a task badly."""
+        """Fail a task."""
         self.builder.host.failTask(task, koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(1005, message)))
 
     def home(self, *, url: str = "", **settings: str) -> dict[str, str]:
-        """The environment of a person who knows this hub.
+        """The environment of a user of this hub.
 
-        :param url: of a proxy in front of it
+        :param url: of a proxy for it
         :param settings: of the section for container builds
         """
         home = self.folder / "home"
@@ -94,7 +94,7 @@ class PlayedBuilder:
         return {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
-        """Start the client, both of its outputs in one pipe."""
+        """Start the client, both outputs in one pipe."""
         settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
         return subprocess.Popen([str(FEDPKG), *arguments], env=dict(env or self.home()), cwd=self.folder, **settings)
 

@@ -1,7 +1,7 @@
-"""The client's programs in processes that begin with their modules loaded: a third of the time of a short command.
+"""The client's programs in processes with preloaded modules: a third of the time of a short command.
 
-A server imports the modules once and forks for each command. The process that results has its own arguments,
-environment, working directory and descriptors. Each locale has a server of its own.
+A server imports the modules once and forks for each command. The new process has its own arguments, environment,
+working directory and descriptors. Each locale has a separate server.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: The functions that are run, by the programs' names.
+#: Entry points, by program name.
 _PROGRAMS = {
     "fedpkg": "fedpkg_container.cli",
     "fedpkg-container": "fedpkg_container.cli",
     "fedpkg-container-registry": "fedpkg_container.registry_cli",
 }
-#: Packages of which every module is loaded, and modules of others that short commands load.
+#: Packages whose modules are all loaded, and further modules loaded by short commands.
 _PACKAGES = ("commands", "distgit", "hub", "image.resolve", "model", "progress", "registry")
 _MODULES = ("koji", "pyrpkg.cli", "git", "requests", "rich.console", "ruamel.yaml", "jsonschema")
-#: Variables that an interpreter reads when it starts.
+#: Variables that an interpreter reads at startup.
 _AT_START = ("PYTHON", "LANG", "LC_")
 
 
@@ -43,7 +43,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return its output, as ``subprocess.run`` does.
 
-    :raises subprocess.TimeoutExpired: the command was killed after ``timeout`` seconds
+    :raises subprocess.TimeoutExpired: if the command was killed after ``timeout`` seconds
     """
     program = shutil.which(command[0], path=env.get("PATH"))
     if program is None or Path(program).parent != Path(sys.executable).parent or Path(program).name not in _PROGRAMS:
@@ -64,7 +64,7 @@ def _at_start(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _run(server: socket.socket, request: Mapping[str, object], outputs: tuple[int, int], timeout: float) -> int | None:
-    """Return a command's status; None if it did not end in time."""
+    """Return a command's status; None if it timed out."""
     read, write = os.pipe()
     with open(read, "rb", buffering=0) as answer:
         try:
@@ -86,7 +86,7 @@ def _run(server: socket.socket, request: Mapping[str, object], outputs: tuple[in
 
 @functools.cache
 def _server(variables: tuple[tuple[str, str], ...]) -> socket.socket:
-    """The connection to the server that was started with these variables; it ends with this process."""
+    """The connection to the server for these variables; it ends with this process."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", __name__, str(its.fileno())]
     root = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ def _end(connection: socket.socket, server: subprocess.Popen[bytes]) -> None:
 
 
 def _load() -> None:
-    """Import what the commands import."""
+    """Import the modules of the commands."""
     import fedpkg_container
 
     for name in _PACKAGES:
@@ -133,12 +133,12 @@ def _serve(connection: socket.socket) -> dict[str, object] | None:
 
 
 def _become(request: int, out: int, err: int, answer: int) -> dict[str, object]:
-    """Return in the process of the program; the one that waits for it ends here."""
+    """Return in the program's process; the one that waits for it ends here."""
     pid = os.fork()
     if pid:
         os.write(answer, b"%-16d" % pid)
         _, status = os.waitpid(pid, 0)
-        with contextlib.suppress(BrokenPipeError):  # nobody waits any longer
+        with contextlib.suppress(BrokenPipeError):  # the client has gone
             os.write(answer, b"%-16d" % os.waitstatus_to_exitcode(status))
         os._exit(0)
     os.close(answer)
@@ -153,7 +153,7 @@ def _become(request: int, out: int, err: int, answer: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Serve, and become a program in the processes that are forked."""
+    """Serve, and run programs in the forked processes."""
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         _load()
         gc.collect()

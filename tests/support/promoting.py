@@ -1,4 +1,4 @@
-"""Builds to promote: images in a candidate registry, made without building anything, and a site that promotes them."""
+"""Builds to promote: images in a candidate registry, made without building, and a site that promotes them."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def push_build(
     repository: Repository, nvr: NVR, *, arches: Sequence[str] = ("amd64", "arm64"), layers: int = 2, size: int = 2000,
     labels: dict[str, str] | None = None, shared: Sequence[bytes] = (), artifacts: bool = True,
 ) -> Candidate:  # fmt: skip
-    """An image for some arches, with an SBOM for each and a signature of the list; as Koji would have recorded it.
+    """Push an image index with an SBOM per architecture and a signature of the index, as recorded by Koji.
 
-    :param layers: of each arch, random bytes of a size
-    :param labels: of the image; those of the build when None
+    :param layers: of each architecture, random bytes of a size
+    :param labels: of the image; None for those of the build
     :param shared: further layers, the first ones
     :param artifacts: whether there are SBOMs and a signature
     """
@@ -101,7 +101,7 @@ def push_build(
 
 
 def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str = "sig") -> str:
-    """Keep signatures of an image beside it, as cosign does; the tag."""
+    """Store signatures of an image as cosign does; return the tag."""
     made = Manifest.of(
         {
             "schemaVersion": 2,
@@ -125,7 +125,7 @@ def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str
 class Bench:
     """A site under test, with its registries.
 
-    :param folder: what the site writes
+    :param folder: output directory
     """
 
     folder: Path
@@ -148,21 +148,21 @@ class Bench:
         rules: TagRules = TagRules(),  # noqa: B008
         **options: bool,
     ) -> list[PromotionResult]:
-        """Promote as the command does."""
+        """Promote, as the command does."""
         return promote(self.site, self.site.target(to), builds, PromoteOptions(rules, **options))
 
     def unpromote(
         self, *nvrs: str, to: str = "stable", delete: bool = False, dry_run: bool = False
     ) -> list[PromotionResult]:
-        """Take back as the command does."""
+        """Revert, as the command does."""
         return unpromote(self.site, self.site.target(to), nvrs, delete=delete, dry_run=dry_run)
 
     def place(self, candidate: Candidate, to: str = "stable") -> ImageReference:
-        """Where a build comes to be."""
+        """The destination of a build."""
         return self.site.target(to).repository(candidate.image.repository)
 
     def tags(self, candidate: Candidate, to: str = "stable") -> dict[str, str]:
-        """The tags of a build's repository in a target → digests, without those of referrers."""
+        """Return tags of a build's repository in a target → digests, without those of referrers."""
         return {tag: head for tag, head in self.all_tags(candidate, to).items() if not tag.startswith("sha256-")}
 
     def all_tags(self, candidate: Candidate, to: str = "stable") -> dict[str, str]:
@@ -173,9 +173,9 @@ class Bench:
             return {tag: repository.head(tag) for tag in repository.tags()}
 
     def contents(self, place: ImageReference, digest: str) -> dict[str, bytes]:
-        """Everything that belongs to an image, read and hashed: manifests, blobs and referrers of it and of its arches.
+        """Return all content of an image, read and hashed: manifests, blobs and referrers of it and its architectures.
 
-        It fails when something of it is missing.
+        Fails if any is missing.
         """
         from fedpkg_container.registry.referrers import referrers
 
@@ -193,18 +193,18 @@ class Bench:
         return found
 
     def assert_promoted(self, candidate: Candidate, to: str = "stable") -> None:
-        """Assert that everything of a build is in a target, byte for byte."""
+        """Assert that all content of a build is in a target, byte for byte."""
         place = self.place(candidate, to)
         there = self.contents(place, candidate.image.digest)
         assert there == self.contents(candidate.image, candidate.image.digest)
 
 
 def accesses(log: Path) -> list[tuple[str, str, int]]:
-    """The requests in docker-registry's log: method, path with query, status."""
+    """Requests in docker-registry's log: method, path with query, status."""
     lines = re.findall(r'"([A-Z]+) (\S+) HTTP/[\d.]+" (\d+)', log.read_text())
     return [(method, path, int(status)) for method, path, status in lines]
 
 
 def descriptor(content: bytes) -> Descriptor:
-    """What a manifest would say of a layer."""
+    """Return a layer's descriptor for a manifest."""
     return Descriptor.of({"mediaType": LAYER_TYPE, "digest": digest_of(content), "size": len(content)})

@@ -1,4 +1,4 @@
-"""A TCP proxy that loses answers, breaks them off or holds requests up: what happens between a client and a server."""
+"""A TCP proxy that loses, truncates or delays responses: faults between a client and a server."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Seconds for which a connection is held up at most.
+#: Maximum delay of a connection, seconds.
 HELD = 600.0
 
 
 class LossyProxy:
     """Forwards connections to a port on loopback.
 
-    Once armed, it closes a connection instead of bringing the answer. With ``cut_after`` it closes every connection
-    that has brought so many bytes, in the middle of whatever it brings. With ``hold_after`` it forwards nothing more of
-    a connection on which the client has sent so many bytes, until it is released.
+    Once armed, it closes a connection instead of forwarding the response. With ``cut_after`` it closes every connection
+    that has received that many bytes, at any point. With ``hold_after`` it forwards nothing more of a connection on
+    which the client has sent that many bytes, until it is released.
     """
 
     def __init__(self, port: int, *, cut_after: int = 0, hold_after: int = 0) -> None:
@@ -76,7 +76,7 @@ class LossyProxy:
                         client.sendall(data)
 
     def release(self) -> None:
-        """Forward what was held up, and hold nothing up from now on."""
+        """Forward the delayed data, and delay nothing from now on."""
         self._released.set()
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class LossyProxy:
 
 @contextmanager
 def lossy_proxy(port: int, *, cut_after: int = 0, hold_after: int = 0) -> Iterator[LossyProxy]:
-    """A proxy for the length of a test."""
+    """A proxy for the duration of a test."""
     proxy = LossyProxy(port, cut_after=cut_after, hold_after=hold_after)
     try:
         yield proxy

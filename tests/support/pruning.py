@@ -1,4 +1,4 @@
-"""What tests of pruning have: a candidate registry, a target, builds in them, and a Koji that is told what it knows."""
+"""Fixtures for pruning tests: a candidate registry, a target, builds in them, and a Koji with given records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KilledError(Exception):
 
 @dataclass
 class Scene:
-    """A candidate registry, and where it is promoted to."""
+    """A candidate registry, and its promotion target."""
 
     folder: Path
     site: DistributionSite
@@ -68,7 +68,7 @@ def stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
 
 
 def build(repository: Repository, name: str, *tags: str) -> tuple[Manifest, list[Manifest]]:
-    """A list of two arches with SBOMs, one of which is signed; the list and its members."""
+    """Push an index of two images with SBOMs, one signed; return it and its members."""
     members = [image(repository, f"{name} for {arch}", arch=arch) for arch in ("amd64", "arm64")]
     made = listing(repository, *members, tags=tags)
     for each in members:

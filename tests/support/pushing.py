@@ -1,4 +1,4 @@
-"""Images of all kinds pushed to a registry for tests, each told apart by a name."""
+"""Images of all kinds pushed to a registry for tests, each with a distinct name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAYERS = {MANIFEST: "application/vnd.docker.image.rootfs.diff.tar.gzip",
 
 
 def blob(repository: Repository, content: bytes, media_type: str) -> dict[str, Any]:
-    """Push a blob; what a manifest says of it."""
+    """Push a blob; return its descriptor."""
     return {"mediaType": media_type, "digest": repository.push(content), "size": len(content)}
 
 
@@ -29,7 +29,7 @@ def image(
     layers: Sequence[bytes] = (),
     arch: str = "amd64",
 ) -> Manifest:
-    """Push an image of one layer that is called like it, and of others; under its digest when no tag is given."""
+    """Push an image with a layer named after it, and further layers; under its digest if no tag is given."""
     contents = [f"layer of {name}".encode(), *layers]
     diff_ids = [f"sha256:{hashlib.sha256(each).hexdigest()}" for each in contents]
     config = {"architecture": arch, "os": "linux", "config": {"Labels": {"name": name}},
@@ -48,7 +48,7 @@ def image(
 def listing(
     repository: Repository, *members: Manifest, tags: Sequence[str] = (), kind: str = MANIFEST_LIST
 ) -> Manifest:
-    """Push a list of images."""
+    """Push an image index."""
     arches = ("amd64", "arm64", "s390x", "ppc64le")
     listed = [
         {**each.descriptor, "platform": {"architecture": arch, "os": "linux"}} for each, arch in zip(members, arches)

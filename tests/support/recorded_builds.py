@@ -1,4 +1,4 @@
-"""Builds that a hub has recorded, without that anybody built them: imports of a content generator, in tags of Koji."""
+"""Builds recorded on a hub without being built: imports of a content generator, in Koji tags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Recorder:
 
     @property
     def session(self) -> Any:
-        """The administrator's."""
+        """Administrator session."""
         if self._session is None:
             access = HubAccess(self.hub.url, self.hub.ca, self.hub.admin, self.hub.packager, self.hub.host)
             self._session = unauthenticated(access)
@@ -34,9 +34,9 @@ class Recorder:
         return self._session
 
     def record(self, candidate: Candidate, **image: Any) -> str:
-        """Record a build in its tags; its NVR.
+        """Record a build in its tags; return its NVR.
 
-        :param image: what is said of it besides
+        :param image: its further metadata
         """
         nvr = candidate.nvr
         if self._importer is None:
@@ -57,7 +57,7 @@ class Recorder:
         return str(nvr)
 
     def tag(self, nvr: str, tag: str) -> None:
-        """Tag a build; the tag is made where it is not there."""
+        """Tag a build; create the tag if necessary."""
         if tag not in self._tags and self.session.getTag(tag) is None:
             self.session.createTag(tag)
         self._tags.add(tag)
@@ -66,7 +66,7 @@ class Recorder:
 
 
 def environment(hub: RunningHub, home: Path) -> Mapping[str, str]:
-    """The environment of somebody whose koji profile ``box`` is that hub."""
+    """The environment of a user whose koji profile ``box`` is that hub."""
     (home / ".koji").mkdir(parents=True, exist_ok=True)
     (home / ".koji" / "config").write_text(f"[box]\nserver = {hub.url}\nserverca = {hub.ca}\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "KOJI", "REGISTRY_"))}

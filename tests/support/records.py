@@ -1,4 +1,4 @@
-"""A Koji that knows of images and tasks what a test tells it."""
+"""A Koji with the images and tasks given by a test."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ RUNNING, ENDED = TaskRecord(builds=True, ended=False), TaskRecord(builds=True, e
 class ToldRecords:
     """``Records`` of the model.
 
-    :param known: digest → what is said of the image
-    :param known_tasks: id → what is said of the task
-    :param answers: how often it answers before it is gone; None for ever
+    :param known: digest → record of the image
+    :param known_tasks: id → record of the task
+    :param answers: number of answers before it fails; None for no limit
     """
 
     known: dict[str, ImageRecord] = field(default_factory=dict)
@@ -25,12 +25,12 @@ class ToldRecords:
     answers: int | None = None
 
     def images(self, digests: Collection[str], young: float) -> Mapping[str, ImageRecord]:  # noqa: ARG002
-        """Some of those that are known."""
+        """Return those images that are known."""
         self._answer()
         return {digest: record for digest, record in self.known.items() if digest in digests}
 
     def tasks(self, ids: Collection[int]) -> Mapping[int, TaskRecord]:
-        """Some of those that are known."""
+        """Return those tasks that are known."""
         self._answer()
         return {each: task for each, task in self.known_tasks.items() if each in ids}
 

@@ -22,12 +22,12 @@ from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.waiting import PATIENCE
 
 USER, PASSWORD = "pusher", "registry secret"
-#: The password as htpasswd keeps it (bcrypt).
+#: The password's htpasswd hash (bcrypt).
 _HASH = "$2b$05$ykJfaBewvdp.PFfygRdXnuGoykHWN46nn/jl0HQhBOMM4gF90SDZy"
 
 
 def access(folder: Path, *hosts: str, password: str = "") -> Access:
-    """How these registries are reached, with an auth file when a password is given."""
+    """Return access to these registries, with an auth file if a password is given."""
     certificates = folder / "certs"
     certificates.mkdir(exist_ok=True)
     (certificates / "ca.crt").write_bytes(Authority(folder / "pki").certificate_path.read_bytes())
@@ -50,13 +50,13 @@ def docker_registry(
     redirect: str = "",
     delete: bool = True,
 ) -> Iterator[str]:
-    """docker-registry over TLS, its data in a folder; its address.
+    """Run docker-registry over TLS, its data in a directory; its address.
 
-    :param authority: who issues its certificate; one of its own when None
-    :param port: of one that was ended, which goes on with its data; 0: a new one
-    :param data: where it keeps images; a folder of its own for each port when None
-    :param redirect: the address of a server of the data, to which it sends those who ask for a blob
-    :param delete: whether anything may be deleted
+    :param authority: issuer of its certificate; None for a separate one
+    :param port: of a stopped one, which is continued with its data; 0: a new one
+    :param data: image directory; None for a separate one per port
+    :param redirect: the address of a data server, to which it redirects blob requests
+    :param delete: whether deletion is allowed
     """
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -92,10 +92,10 @@ def docker_registry(
 def push_image(
     registry: Registry, host: str, repository: str, name: str, labels: Mapping[str, str] | None = None
 ) -> str:
-    """Push an image without layers; its digest.
+    """Push an image without layers; return its digest.
 
-    :param name: makes it another image
-    :param labels: that it has besides
+    :param name: makes it a distinct image
+    :param labels: further labels
     """
     has = {"Labels": {"name": name, **(labels or {})}}
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": has}).encode()

@@ -1,4 +1,4 @@
-"""A client of a registry in memory, for tests of what it does when the registry fails, lies and sends on."""
+"""A client of a registry in memory, to test its handling of failures, wrong data and redirects."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Serve = Callable[..., "tuple[MemoryRegistry, Repository]"]
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses of hundredths of seconds."""
+    """Pauses of hundredths of a second."""
     monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.02)
     monkeypatch.setattr(retry, "MAX_BACKOFF", 0.5)
 
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Serve]:
-    """Starts a registry; with it a client of its repository ``hello``, which has an image under ``latest``."""
+    """Start a registry; return it and a client of its repository ``hello``, which has an image under ``latest``."""
     with contextlib.ExitStack() as stack:
 
         def made(*, password: str = PASSWORD, **settings: object) -> tuple[MemoryRegistry, Repository]:
@@ -46,7 +46,7 @@ def serving(folder: Path) -> Iterator[Serve]:
 
 @contextlib.contextmanager
 def another_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
-    """Another server, trusted as podman trusts servers; it asks for client certificates."""
+    """Another server, trusted as podman trusts servers; it requests client certificates."""
     monkeypatch.setattr(session, "DIRECTORIES", (folder / "certs.d",))
     with memory_registry(folder, token=False) as server:
         place = folder / "certs.d" / server.address

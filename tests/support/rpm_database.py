@@ -1,4 +1,4 @@
-"""RPM databases with as many RPMs as a test needs: copies of one header, each with a name of its own."""
+"""RPM databases with any number of RPMs: copies of one header, each with a distinct name."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.process import run
 
-#: Where an image has it.
+#: Its path in an image.
 DATABASE = "usr/lib/sysimage/rpm"
 FILE = "rpmdb.sqlite"
-#: The name in the header that is copied; the copies are called ``p0000000``, ``p0000001`` and so on.
+#: The name in the copied header; the copies are named ``p0000000``, ``p0000001`` and so on.
 _NAME = "pattern0"
 
 
 def make(root: Path, *, packages: int = 1) -> Path:
-    """Make a database of some RPMs in the root of an image; its file.
+    """Make a database of some RPMs below the root of an image; return its path.
 
-    Each is as long as that of a usual RPM: 2 kB.
+    Each has the size of a usual RPM: 2 kB.
     """
     rpm = Package(_NAME, "A package" * 100, version="2.0", contents={"/etc/hello": "hello\n"}).build(root.parent)
     (root / DATABASE).mkdir(parents=True)
@@ -36,13 +36,13 @@ def make(root: Path, *, packages: int = 1) -> Path:
     return file
 
 
-#: Queries whose rows do not end: one that streams them, and one that first stores them in temporary files.
+#: Queries with endless rows: one that streams them, and one that first stores them in temporary files.
 STREAMED = "SELECT x AS hnum, (SELECT blob FROM Header LIMIT 1) AS blob FROM n"
 STORED = "SELECT x AS hnum, (SELECT blob FROM Header LIMIT 1) AS blob FROM n ORDER BY blob, x"
 
 
 def make_endless(file: Path, query: str) -> None:
-    """Put a view in the place of the table of a database that repeats its first row without end."""
+    """Replace the table of a database by a view that repeats its first row endlessly."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.execute("ALTER TABLE Packages RENAME TO Header")
         numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"

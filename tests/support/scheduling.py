@@ -1,25 +1,25 @@
-"""How pytest-xdist distributes the tests over its workers: what shares fixtures stays together, slow tests start first.
+"""How pytest-xdist distributes tests over workers: tests with common fixtures stay together, slow tests start first.
 
-Each worker has its own session fixtures. A group, usually a file, runs on one worker.
+Each worker has separate session fixtures. A group, usually a file, runs on one worker.
 """
 
 from __future__ import annotations
 
 import re
 
-# Any: pytest-xdist has a class for what it logs to, and does not publish it.
+# Any: pytest-xdist's class for its log is not public.
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-#: Packages whose tests share a fixture that takes long to set up.
+#: Packages whose tests share a fixture with a long setup.
 _SHARING = ("tests/contract/", "tests/security/")
 #: Tests that change the network of the machine: see tests/support/outside.py.
 _OUTSIDE = {"tests/e2e/test_network.py", "tests/e2e/test_repo_urls.py"}
 _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
-#: CPU seconds of the slowest groups, by which the first to start are chosen, and of another file of tests/e2e.
+#: CPU seconds of the slowest groups, which start first, and of any other file of tests/e2e.
 _SECONDS = {
     "tests/e2e/test_arches.py": 75,
     "tests/e2e/test_wrong_input.py": 70,
@@ -64,7 +64,7 @@ def _seconds(name: str) -> int:
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Groups in the order in which the workers have collected them."""
+    """Groups in the workers' order of collection."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
         super().__init__(config, log)

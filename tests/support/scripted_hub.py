@@ -1,4 +1,4 @@
-"""A hub that answers what no real one answers at will: koji's own XML-RPC over a socket, with a script behind it."""
+"""A hub with responses that a real one cannot give on demand: koji's XML-RPC over a socket, from a script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import koji.xmlrpcplus
 
 @contextmanager
 def answering(answer: Callable[[bytes], bytes]) -> Iterator[str]:
-    """A server that answers every request with what a function makes of its body; its address."""
+    """A server that answers every request by a function of its body; its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -41,12 +41,12 @@ def answering(answer: Callable[[bytes], bytes]) -> Iterator[str]:
 
 @dataclass
 class ScriptedBuild:
-    """A task with one log, as a hub tells it tick by tick.
+    """A task with one log, as a hub reports it tick by tick.
 
-    :param sizes: what is said of the log's size, one tick after the other; after the last one the task has ended
-    :param content: what the log holds in truth
+    :param sizes: reported sizes of the log, one per tick; after the last one the task has ended
+    :param content: actual content of the log
     :param result: of the task
-    :param refused: a call that is answered with a fault
+    :param refused: a call that returns a fault
     """
 
     sizes: list[int]
@@ -91,7 +91,7 @@ class ScriptedBuild:
         return {}
 
     def listTaskOutput(self, _: int) -> dict[str, Any]:
-        """The log and its size of this tick."""
+        """The log and its size at this tick."""
         return {"a.log": {"st_size": str(self.sizes[min(self.ticks, len(self.sizes)) - 1])}}
 
     def downloadTaskOutput(self, _: int, __: str, offset: int, size: int) -> str:
@@ -100,7 +100,7 @@ class ScriptedBuild:
         return base64.b64encode(self.content[offset : offset + size]).decode()
 
     def getTaskResult(self, _: int) -> Any:
-        """What the task returned."""
+        """The task's result."""
         return self.result
 
     def getBuild(self, _: int) -> None:

@@ -1,4 +1,4 @@
-"""What the site has decided for its builders, changed for a while."""
+"""The site's builder settings, changed temporarily."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "builder_containerbuild.conf"
 def site_settings(
     box: Box, settings: Mapping[str, Mapping[str, str]], *, builders: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Other settings on builders of a box, on all unless some are named: section → option → value."""
+    """Change settings on builders of a box, on all unless some are named: section → option → value."""
     paths = [box.layout.builder(name) / FILE for name in builders or box.layout.builders]
     before = {path: path.read_text() for path in paths}
     for path, text in before.items():

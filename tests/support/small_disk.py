@@ -1,4 +1,4 @@
-"""A file system that is full soon."""
+"""A file system that fills up quickly."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.support.waiting import PATIENCE
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """A tmpfs that is mounted on a folder."""
+    """A tmpfs mounted on a directory."""
 
     folder: Path
 
     def resize(self, size: str) -> None:
-        """Another size, ``200M``; what is there stays."""
+        """Change the size, e.g. ``200M``; keep the contents."""
         _run("mount", "-o", f"remount,size={size}", str(self.folder))
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
-    """A file system of a size on a folder, for the length of a test."""
+    """A file system of a size on a directory, for the duration of a test."""
     folder.mkdir(parents=True, exist_ok=True)
     _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder))
     try:

@@ -1,4 +1,4 @@
-"""Sources as koji's SCM takes them apart, of kinds that it does not know."""
+"""Sources parsed by koji's SCM, of kinds unknown to it."""
 
 from __future__ import annotations
 

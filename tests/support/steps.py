@@ -1,4 +1,4 @@
-"""A builder that stops at a step of a build and waits there: to be killed, or to have its task canceled."""
+"""A builder that pauses at a step of a build: to be killed, or to have its task canceled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fedpkg_container.process import process_ids
 from tests.support.leftovers import eventually
 from tests.support.packager import Packager
 
-#: The steps of both tasks, in the order in which they end.
+#: The steps of both tasks, in order of completion.
 PARENT = ("fetched", "reserved")
 ARCH = ("fetched again", "pulled", "executed", "read", "pushed", "sent")
 FINAL = ("built", "published", "documented", "uploaded", "imported", "named", "tagged")
@@ -24,7 +24,7 @@ STEPS = (*PARENT, *ARCH, *FINAL)
 
 
 def start_paused(box: Box, name: str, step: str) -> Service:
-    """Start a builder anew; it stops at a step of a build and waits."""
+    """Restart a builder, which pauses at a step of a build."""
     service = box.builder(name)
     service.stop()
     (box.layout.builder(name) / "ready").unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def start_paused(box: Box, name: str, step: str) -> Service:
 
 
 def kill_for_good(service: Service) -> None:
-    """Kill a builder as a machine that fails does; the box's supervisor leaves it alone."""
+    """Kill a builder like a machine failure; the box's supervisor does not restart it."""
     service.release()
     pid = service.pid
     assert pid is not None, f"{service.name} does not run"
@@ -44,26 +44,26 @@ def kill_for_good(service: Service) -> None:
 
 
 def restart(box: Box, names: Sequence[str] = ()) -> None:
-    """Start builders anew as they are usually."""
+    """Restart builders as usual."""
     for name in names or box.layout.builders:
         box.builder(name).stop()
         box.start_builder(name)
 
 
 def mark(box: Box, name: str, step: str) -> Path:
-    """The file that says that a builder waits at a step."""
+    """The file that shows that a builder is paused at a step."""
     return box.layout.builder(name) / f"paused-{step}"
 
 
 def submit(packager: Packager, *arguments: str) -> int:
-    """Submit a build and do not wait; its task."""
+    """Submit a build without waiting; return its task."""
     done = packager.build("--nowait", *arguments)
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[2])
 
 
 def wait_for_line(box: Box, task_id: int, text: str) -> int:
-    """Wait until the log of the first arch has a line; the task of that arch."""
+    """Wait for a line in the log of the first architecture; return its task."""
     session = box.session(ADMIN)
     found: list[int] = []
 
@@ -80,7 +80,7 @@ def wait_for_line(box: Box, task_id: int, text: str) -> int:
 
 
 def task_processes(box: Box, task_id: int) -> list[int]:
-    """The processes of a task's handler: those that have a log open in its folder of one of the box's builders."""
+    """Processes of a task's handler: those with an open log in its directory on one of the box's builders."""
     log = re.compile(rf"{re.escape(str(box.layout.folder))}/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
     found = []
     for pid in process_ids():

@@ -1,4 +1,4 @@
-"""Images put straight into the folder of a docker-registry: thousands of them in a second."""
+"""Images written directly to a docker-registry's directory: thousands per second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG = "application/vnd.docker.container.image.v1+json"
 
 @dataclass(frozen=True)
 class Storage:
-    """The folder of a docker-registry (``storage: filesystem: rootdirectory``); it looks there for every request."""
+    """The directory of a docker-registry (``storage: filesystem: rootdirectory``), which it reads for every request."""
 
     root: Path
 
@@ -29,7 +29,7 @@ class Storage:
         return cls(folder / f"data-{host.rpartition(':')[2]}")
 
     def data(self, digest: str) -> Path:
-        """The file that holds a blob or a manifest."""
+        """Return the path of a blob or a manifest."""
         algorithm, _, text = digest.partition(":")
         return self.root / "docker/registry/v2/blobs" / algorithm / text[:2] / text / "data"
 
@@ -53,7 +53,7 @@ class Storage:
     ) -> Manifest:
         """Store an image.
 
-        :param variant: of the arch; empty for none
+        :param variant: of the architecture; empty for none
         :param extra: descriptors of further layers
         """
         unpacked = [gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer for layer in layers]
@@ -66,7 +66,7 @@ class Storage:
         return self.manifest(repository, Manifest.of(image), *tags)
 
     def images(self, repository: str, *tags: str, members: Sequence[tuple[str, Manifest]]) -> Manifest:
-        """Store a list of images, each with its arch."""
+        """Store an index with an image per architecture."""
         listed = [{**member.descriptor, "platform": {"architecture": arch, "os": "linux"}} for arch, member in members]
         facts = {"schemaVersion": 2, "mediaType": MANIFEST_LIST, "manifests": listed}
         return self.manifest(repository, Manifest.of(facts), *tags)
@@ -82,12 +82,12 @@ class Storage:
         return manifest
 
     def untag(self, repository: str, tag: str) -> None:
-        """Remove a tag; the manifest stays."""
+        """Remove a tag; keep the manifest."""
         (self._repository(repository) / "_manifests/tags" / tag / "current/link").unlink()
         (self._repository(repository) / "_manifests/tags" / tag / "current").rmdir()
 
     def forget(self, repository: str, digest: str) -> None:
-        """Remove a manifest, as the registry does when it is deleted."""
+        """Remove a manifest, as the registry does on deletion."""
         (self._repository(repository) / "_manifests/revisions" / digest.replace(":", "/") / "link").unlink()
 
     def change_byte(self, digest: str, at: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Processes whose names are not UTF-8, as old programs and files of other systems have them."""
+"""Processes whose names are not UTF-8, e.g. from old programs and files of other systems."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-#: "café" in Latin-1, with what /proc/PID/stat puts around a program's name.
+#: "café" in Latin-1, enclosed as /proc/PID/stat encloses program names.
 NAME = b"caf\xe9) S 1"
 
 
 @contextlib.contextmanager
 def strange_process(directory: Path) -> Iterator[int]:
-    """A process with a command line and a program name that are not UTF-8; its process id.
+    """Run a process whose command line and program name are not UTF-8; its process ID.
 
     :param directory: for the program
     """

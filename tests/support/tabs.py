@@ -1,4 +1,4 @@
-"""Pressing TAB without a shell: the program as a shell's completion calls it."""
+"""Completion without a shell: the program called as by a shell's completion."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-#: Seconds; the first TAB loads the whole client.
+#: Timeout, s; the first TAB loads the whole client.
 TIMEOUT = 240
-#: Writes the names of all loaded modules where MODULES says, at the very end of answering.
+#: Writes the names of all loaded modules to the file in MODULES, at exit.
 _REPORT = """
 import sys
 sys.path[0] = "/usr/bin"  # as for an installed program, not the folder where it is called
@@ -26,19 +26,19 @@ main()
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of somebody new, with this interpreter's programs first, and with a hub that is not there."""
+    """The environment of a new user, with this interpreter's programs first, and an unreachable hub."""
     koji = home / ".koji" / "config"
     koji.parent.mkdir(parents=True, exist_ok=True)
-    koji.write_text("[koji]\nserver = http://127.0.0.1:9/kojihub\n")  # nothing listens on the port of discard
+    koji.write_text("[koji]\nserver = http://127.0.0.1:9/kojihub\n")  # the discard port is closed
     kept = {name: os.environ[name] for name in ("LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE") if name in os.environ}
     programs = str(Path(sys.executable).parent)
     return {**kept, "HOME": str(home), "PATH": f"{programs}:/usr/bin:/bin", "XDG_CACHE_HOME": str(home / "cache")}
 
 
 def completing(line: str, answer: Path) -> dict[str, str]:
-    """What a shell tells a program of a TAB at the end of a line.
+    """Variables that a shell passes to a program for a TAB at the end of a line.
 
-    :param answer: where the program is to write what it offers
+    :param answer: output file for the completions
     """
     return {
         "_ARGCOMPLETE": "1",
@@ -51,13 +51,13 @@ def completing(line: str, answer: Path) -> dict[str, str]:
 
 
 def offered(answer: Path) -> list[str]:
-    """What a program has offered."""
+    """Return a program's completions."""
     text = answer.read_text() if answer.exists() else ""
     return text.split("\x0b") if text else []
 
 
 def tab(line: str, environment: Mapping[str, str], folder: Path) -> tuple[list[str], set[str]]:
-    """What a TAB at the end of a line offers, and the modules that were loaded for it."""
+    """Return the completions for a TAB at the end of a line, and the modules loaded for it."""
     answer, modules = folder / ".answer", folder / ".modules"
     answer.unlink(missing_ok=True)
     modules.unlink(missing_ok=True)

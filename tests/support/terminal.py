@@ -1,4 +1,4 @@
-"""A shell at a terminal, for what a person sees after pressing a key."""
+"""A shell in a terminal, to test what a user sees after pressing a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 
 ROOT = Path(__file__).parents[2]
-#: Seconds for anything to appear; a cold TAB loads the whole client.
+#: Timeout for any output, seconds; a cold TAB loads the whole client.
 TIMEOUT = 240
 
 COMMANDS = {
@@ -39,7 +39,7 @@ _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()
 
 
 class Shell:
-    """A shell that has our completion; what is typed and what is shown."""
+    """A shell with our completion; its input and output."""
 
     def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
@@ -54,24 +54,24 @@ class Shell:
             self._child.expect(f"up {number + 100}\r?\n")
 
     def tab(self, line: str) -> Shown:
-        """Type a line and press TAB, then have the shell say what the line has become, as words.
+        """Type a line and press TAB, then have the shell print the resulting words.
 
-        What is typed after the TAB is read by the shell only when it has completed: nothing here waits for a time.
+        The shell reads the input after the TAB only when completion has finished: no fixed delays are needed.
         """
         self._number += 1
         start, end = f"words {self._number} begin", f"words {self._number} end"
         self._child.send(f"{line}\t")
-        # To the start of the line, which becomes the arguments of a program that shows them.
+        # To the start of the line, which becomes the arguments of a program that prints them.
         self._child.send(f"\x01printf '<%s>\\n' '{start[:6]}''{start[6:]}' \x05 '{end[:6]}''{end[6:]}'\r")
         self._child.expect_exact(f"<{end}>")
-        # A colour may change within a word, a movement of the cursor may not.
+        # Colours may change within a word, the cursor position may not.
         text = _ESCAPES.sub("\n", _COLOURS.sub("", self._child.before or "")).replace("\r", "")
         screen, _, after = text.partition(f"<{start}>\n")
-        screen = screen.replace(line, "")  # shells write the line again and again
+        screen = screen.replace(line, "")  # shells redraw the line repeatedly
         return Shown(screen, re.findall(r"^<(.*)>$", after, re.MULTILINE))
 
     def run(self, line: str) -> str:
-        """Run a command; what it printed."""
+        """Run a command; return its output."""
         self._number += 1
         self._child.sendline(f"{line}; echo ran {self._number + 100}")
         self._child.expect(f"ran {self._number + 100}\r?\n")
@@ -83,10 +83,10 @@ class Shell:
 
 
 class Shown:
-    """What a TAB did.
+    """The result of a TAB.
 
-    :param screen: all that was written, without escape sequences
-    :param words: the words of the line afterwards, as the shell takes them
+    :param screen: all output, without escape sequences
+    :param words: the words of the line afterwards, as parsed by the shell
     """
 
     def __init__(self, screen: str, words: list[str]) -> None:
@@ -94,5 +94,5 @@ class Shown:
         self.words = words
 
     def offers(self, value: str) -> bool:
-        """Whether a value was listed, as a word of its own."""
+        """Return whether a value was listed, as a separate word."""
         return re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", self.screen) is not None

@@ -1,4 +1,4 @@
-"""A server over TLS that a test plays: threads of Python's own server, a certificate of a box's or test's authority."""
+"""A TLS server simulated by a test: threads of Python's own server, a certificate of a box's or test's CA."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Seconds that it may take to end.
+#: Time for it to end, seconds.
 STOP_TIMEOUT = 10.0
 
 
@@ -17,10 +17,10 @@ STOP_TIMEOUT = 10.0
 def tls_server(
     handler: type[http.server.BaseHTTPRequestHandler], certificate: Path, clients: Path | None = None
 ) -> Iterator[str]:
-    """Serve on loopback; host and port.
+    """Serve on loopback; yield host and port.
 
     :param certificate: a PEM file with certificate and key
-    :param clients: authority of the certificates that clients may show; None: they are not asked for any
+    :param clients: CA of client certificates; None: they are not requested
     """
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
@@ -29,7 +29,7 @@ def tls_server(
     if clients:
         context.load_verify_locations(clients)
         context.verify_mode = ssl.CERT_OPTIONAL
-    # Hands are shaken by the thread of a connection: one that says nothing keeps nobody else out.
+    # The handshake is in the connection's thread, so that a silent client blocks no other.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Waiting for what has to come: long enough for a machine that is busy with much else, and no longer than needed."""
+"""Waiting for conditions: long enough for a busy machine, and no longer than needed."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 import time
 from collections.abc import Callable
 
-#: Seconds that a test waits for what has to come. What the product promises to do soon has a time limit of its own.
+#: Timeout for a condition, seconds. Where the product promises a short time, tests have a separate limit.
 PATIENCE = 240.0
 
 
 def slowed(seconds: float) -> float:
-    """Return a time that is enough on an idle machine, as it is enough on this one: longer while it is busy."""
+    """Return a time that suffices on an idle machine, scaled for this one: longer while it is busy."""
     return seconds * max(1.0, 2 * os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def eventually(condition: Callable[[], bool], state: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Assert that a condition comes true before a deadline.
+    """Assert that a condition becomes true before a deadline.
 
-    :param state: what to show when it does not
+    :param state: shown on failure
     """
     deadline = time.monotonic() + seconds
     pause = 0.01

@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def serve(folder: Path) -> Iterator[str]:
-    """A folder over HTTP on loopback; its address."""
+    """A directory's HTTP server on loopback; its URL."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -32,7 +32,7 @@ def redirecting() -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -42,9 +42,9 @@ def redirecting() -> Iterator[str]:
 
 @contextlib.contextmanager
 def trickling(beginning: bytes, part: bytes, pause: float) -> Iterator[str]:
-    """A server that begins every answer in one way, and sends parts without end, a pause before each; its address.
+    """A server that starts every response with fixed bytes, then sends parts endlessly, after pauses; its URL.
 
-    :param beginning: of the answer, its headers or some of them
+    :param beginning: of the response, its headers or some of them
     :param pause: seconds
     """
     ended = threading.Event()
@@ -67,7 +67,7 @@ def trickling(beginning: bytes, part: bytes, pause: float) -> Iterator[str]:
 
 @contextlib.contextmanager
 def dripping(part: bytes, pause: float) -> Iterator[str]:
-    """A server that answers every request with parts without end, a pause before each; its address.
+    """A server that answers every request with endless parts, after pauses; its address.
 
     :param pause: seconds
     """
@@ -82,7 +82,7 @@ def dripping(part: bytes, pause: float) -> Iterator[str]:
                     self.wfile.write(part)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The real nginx and the real Apache httpd, each in a folder of its own, on loopback."""
+"""The real nginx and the real Apache httpd, each in a separate directory, on loopback."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fedpkg_container.process import run, run_in_background
 from tests.support.access_log import HTTPD_FORMAT, AccessLog
 from tests.support.waiting import PATIENCE
 
-#: Where distributions keep httpd's modules, and what they call the program.
+#: Distributions' paths of httpd's modules, and names of its program.
 _MODULES = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
 _PROGRAMS = ("/usr/sbin/apache2", "/usr/sbin/httpd")
-#: Those that a front end needs, and those without which no httpd starts.
+#: Modules that a front end needs, and those that every httpd needs.
 _LOADED = (
     "mpm_event unixd authz_core log_config env reqtimeout alias "  # every distribution's
     "socache_shmcb ssl rewrite proxy proxy_http headers deflate"
@@ -41,16 +41,16 @@ Include "{folder}/site.conf"
 
 
 def free_port() -> int:
-    """A port of loopback that is free now."""
+    """Return a currently free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
 @contextlib.contextmanager
 def running_nginx(folder: Path, servers: str, port: int, *, more: str = "") -> Iterator[AccessLog]:
-    """nginx with these servers; its access log.
+    """Run nginx with these servers; yield its log.
 
-    :param port: on which it listens when it has started
+    :param port: open after startup
     :param more: added to the log's format
     """
     command = nginx.command(folder, servers, log_format=nginx.LOG_FORMAT + more)
@@ -60,16 +60,16 @@ def running_nginx(folder: Path, servers: str, port: int, *, more: str = "") -> I
 
 @contextlib.contextmanager
 def running_httpd(folder: Path, site: str, ports: Sequence[int]) -> Iterator[AccessLog]:
-    """httpd with these virtual hosts; its access log.
+    """Run httpd with these virtual hosts; yield its log.
 
-    root's httpd runs its workers as somebody else: the folders above must be open to everybody.
+    root's httpd runs its workers as another user: parent directories must be accessible to all.
     """
     with _running(httpd_command(folder, site, ports), folder / "httpd.out", ports[0]):
         yield AccessLog(folder / "access.log")
 
 
 def httpd_command(folder: Path, site: str, ports: Sequence[int]) -> Sequence[str | Path]:
-    """How an httpd is started whose configuration is written into a folder."""
+    """Write the configuration of an httpd; return its command."""
     folder.mkdir(exist_ok=True)
     modules = next(each for each in _MODULES if each.exists())
     built_in = {"unixd", "log_config"} - {each.stem[len("mod_") :] for each in modules.glob("mod_*.so")}
@@ -89,19 +89,19 @@ def httpd_command(folder: Path, site: str, ports: Sequence[int]) -> Sequence[str
 
 
 def check_nginx(folder: Path, servers: str) -> None:
-    """Let nginx load a configuration.
+    """Check nginx's configuration.
 
-    :raises ProgramError: it does not
+    :raises ProgramError: if it is invalid
     """
-    # It opens the ports, which may be those of the system: in a network of its own an ordinary user may, too.
+    # It opens the ports, which may be privileged: in a separate network namespace an ordinary user may, too.
     with attached(NONE, folder) as network:
         run([*network.enter, *nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
 
 
 def check_httpd(folder: Path, site: str) -> None:
-    """Let httpd load a configuration.
+    """Check httpd's configuration.
 
-    :raises ProgramError: it does not
+    :raises ProgramError: if it is invalid
     """
     run([*httpd_command(folder, site, [8443]), "-t"], timeout=PATIENCE)
 
@@ -114,7 +114,7 @@ def _running(command: Sequence[str | Path], log: Path, port: int) -> Iterator[No
 
 
 def eventually_listens(port: int, is_alive: Callable[[], bool], log: Path) -> None:
-    """Wait until a server takes connections."""
+    """Wait until a server accepts connections."""
     deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -125,6 +125,6 @@ def eventually_listens(port: int, is_alive: Callable[[], bool], log: Path) -> No
 
 
 def said(log: Path) -> str:
-    """What a server has said, and where httpd says it."""
+    """Return a server's output, and httpd's error log."""
     paths = [log, log.with_name("httpd.log")]
     return "\n".join(path.read_text() for path in paths if path.exists())

@@ -1,16 +1,14 @@
-"""What RUN leaves that differs with the wall clock alone, brought to the time of the commit.
+"""Replace the wall-clock time in files written by RUN by the commit time.
 
 An OCI hook (stage ``poststop``), started by the runtime after each RUN, on the builder, before the layer is made. rpm
-and newer programs take their time from ``SOURCE_DATE_EPOCH``; what is mended here is what does not: dnf's history (of
-dnf 4, and of dnf 5 until 2026), dnf's logs, and ldconfig's cache of inodes and times. Only what this build changed is
-touched.
+and newer programs use ``SOURCE_DATE_EPOCH``; this corrects those that do not: dnf's history (dnf 4, and dnf 5 until
+2026), dnf's logs, and ldconfig's cache of inodes and times. Only files changed by this build are touched.
 
-The files come out of a RUN and are not trusted: no link is followed, a database is opened as a copy, and memory,
-processor time and file sizes are bounded. A hook that fails changes nothing else; the layer is then one that cannot be
-made again.
+The files come from a RUN and are untrusted: no link is followed, a database is opened as a copy, and memory, CPU time
+and file sizes are limited. A failed hook changes nothing else, but the layer is not reproducible.
 
-Run as a file, with Python's standard library alone, so that it starts in a few hundredths of a second:
-``after_run.py EPOCH STARTED FOLDER``; the runtime tells on standard input where the container's bundle is.
+Run as a file, with only Python's standard library, to start in a few hundredths of a second. The runtime passes the
+path of the container's bundle on standard input. Usage: ``after_run.py EPOCH STARTED FOLDER``.
 """
 
 from __future__ import annotations
@@ -29,28 +27,28 @@ from pathlib import Path
 
 #: Histories of dnf 4 and dnf 5; both have a table ``trans`` with ``dt_begin`` and ``dt_end``.
 HISTORIES = ("var/lib/dnf/history.sqlite", "usr/lib/sysimage/libdnf5/transaction_history.sqlite")
-#: Logs of what the build's log holds as well; they are emptied.
+#: Logs also in the build log; they are truncated.
 LOGS = tuple(f"var/log/{name}.log" for name in ("dnf", "dnf.librepo", "dnf.rpm", "dnf5", "hawkey"))
-#: Caches that are made again when they are missing; they are removed.
+#: Caches that are regenerated when missing; they are removed.
 CACHES = ("var/cache/ldconfig/aux-cache",)
-#: RPM databases: rpm keeps an index of SQLite's journal beside them, which holds random numbers.
+#: RPM databases: SQLite's WAL index beside them holds random numbers.
 DATABASES = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite")
-#: Where it is written what went wrong, in the hook's folder.
+#: Error log, in the hook's directory.
 LOG = "after-run.log"
-#: The largest database that is mended, bytes.
+#: Size limit of a corrected database, bytes.
 LARGEST = 512 * 1024 * 1024
-#: Seconds that mending one database may take; a trigger in it may never end.
+#: Timeout for correcting one database, seconds; a trigger in it may never end.
 SECONDS = 15.0
-#: Seconds of processor time, and bytes of memory, of the whole hook.
+#: CPU time (seconds) and memory (bytes) limits of the whole hook.
 _CPU, _MEMORY = 50, 1024 * 1024 * 1024
 
 
 def mend(root: Path, epoch: int, started: float, folder: Path) -> None:
-    """Mend a root file system.
+    """Correct a root file system.
 
-    :param epoch: seconds since the epoch: the time of the commit
-    :param started: when the build began; what is older is the base image's and stays as it is
-    :param folder: where copies are made
+    :param epoch: commit time, seconds since the epoch
+    :param started: start of the build; older files belong to the base image and are kept
+    :param folder: directory for copies
     """
     for path in HISTORIES:
         with _parent(root, path) as (parent, name):
@@ -72,7 +70,7 @@ def mend(root: Path, epoch: int, started: float, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _parent(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
-    """The folder of a file, opened without following a link, and the file's name; None: there is no such folder."""
+    """Open the parent directory of a file without following links; return it and the file's name, or None."""
     *folders, name = path.split("/")
     with contextlib.ExitStack() as stack:
         current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -88,7 +86,7 @@ def _parent(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
 
 
 def _changed(parent: int, name: str, started: float) -> bool:
-    """Whether it is a plain file that this build wrote."""
+    """Whether it is a regular file of this build."""
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except OSError:
@@ -97,7 +95,7 @@ def _changed(parent: int, name: str, started: float) -> bool:
 
 
 def _mend_history(parent: int, name: str, epoch: int, folder: Path) -> None:
-    """No transaction is later than the commit; the file is written anew, so that nothing of the past is in it."""
+    """Limit transaction times to the commit time; rewrite the file, so that no old data remain in it."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="history-") as made:
         copy, new = Path(made) / "copy", Path(made) / "new"
         for suffix in ("", "-wal"):
@@ -121,7 +119,7 @@ def _mend_history(parent: int, name: str, epoch: int, folder: Path) -> None:
 
 
 def _empty_index(parent: int, name: str) -> None:
-    """An index of an empty journal is made of zeros, as SQLite makes it; it stays, because rpm reads with it."""
+    """Fill the index of an empty WAL with zeros, as SQLite does; it is kept because rpm reads with it."""
     try:
         journal = os.stat(f"{name}-wal", dir_fd=parent, follow_symlinks=False)
     except OSError:
@@ -135,9 +133,9 @@ def _empty_index(parent: int, name: str) -> None:
 
 
 def _copy(parent: int, name: str, target: Path) -> None:
-    """Copy a plain file; nothing happens when there is none.
+    """Copy a regular file, if it exists.
 
-    :raises ValueError: it is too large
+    :raises ValueError: if it is too large
     """
     try:
         source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
@@ -153,7 +151,7 @@ def _copy(parent: int, name: str, target: Path) -> None:
 
 
 def main() -> None:
-    """Mend the root file system of the bundle that the runtime names; what goes wrong is written into the folder."""
+    """Correct the root file system of the bundle named by the runtime; log errors to the directory."""
     epoch, started, folder = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU, _CPU))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))

@@ -1,20 +1,19 @@
-"""Start a program in namespaces of its own: as a file, with Python's standard library alone.
+"""Start a program in separate namespaces: as a file, with only Python's standard library.
 
-``enter.py outside OPTIONS -- COMMAND``, started by root (of the machine or of a user namespace), prepares what root
-alone can: ``--cgroup DIRECTORY`` moves the process into a control group, and ``--idmap SOURCE TARGET FROM TO COUNT``
-mounts a directory read-only at another place, with the owners FROM… shown as TO… (mount_setattr(2)).
+``enter.py outside OPTIONS -- COMMAND``, started by root (of the machine or of a user namespace), does preparations that
+need root: ``--cgroup DIRECTORY`` moves the process into a control group; ``--idmap SOURCE TARGET FROM TO COUNT`` mounts
+a directory read-only at another path, with the owners FROM… shown as TO… (mount_setattr(2)).
 
 ``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process
-namespace, mounts /proc where it is not yet, leaves its caller's keys, and starts the command as root of a new user
-namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of that. When it
-ends, this process ends with its status, and the kernel ends all other processes of the namespace first
-(pid_namespaces(7)): when the caller learns that it ended, no process is left. VARIABLES is a file with further
-variables of the command, such as a proxy with its password, as NAME=VALUE with a null byte behind each: it is read
-before the user namespace exists, and only the root of the namespace outside can
-read it.
+namespace, mounts /proc if necessary, leaves its caller's session keyring, and starts the command as root of a new user
+namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of it. When it ends,
+this process exits with its status, after the kernel has ended all other processes of the namespace (pid_namespaces(7)):
+when the caller is notified, no process is left. VARIABLES is a file with further variables of the command, such as a
+proxy with its password, as NAME=VALUE, each terminated by a null byte: it is read before the user namespace exists;
+only root of the outer namespace can read it.
 
-It is started for every worker. It imports only what Python has loaded anyway, and ctypes: signal and json would
-double the time that it takes.
+It is started for every worker. It imports only modules that Python has loaded anyway, and ctypes: signal and json would
+double its run time.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ import sys
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x8, 0x4000, 0x40000
-#: Numbers of system calls: the same on all architectures (asm-generic/unistd.h), and not in every libc.
+#: System call numbers: the same on all architectures (asm-generic/unistd.h), missing in some libcs.
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _AT_EMPTY_PATH, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = -100, 0x100, 0x1000, 1, 4
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV, _MOUNT_ATTR_IDMAP = 0x1, 0x2, 0x4, 0x00100000
-#: Numbers of keyctl(2), which differ.
+#: Numbers of keyctl(2), which vary.
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "ppc64": 271, "s390x": 280, "i686": 288}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
-#: AUDIT_ARCH_… (audit.h) → number of socket(2), and of socketcall(2) where its arguments cannot be seen.
+#: AUDIT_ARCH_… (audit.h) → number of socket(2), and of socketcall(2) where a filter cannot see its arguments.
 _SOCKET: dict[str, dict[int, tuple[int, int | None]]] = {
     "x86_64": {0xC000003E: (41, None), 0x40000003: (359, 102)},
     "aarch64": {0xC00000B7: (198, None), 0x40000028: (281, None)},
@@ -43,11 +42,11 @@ _SOCKET: dict[str, dict[int, tuple[int, int | None]]] = {
     "s390x": {0x80000016: (359, None)},
 }
 _X32 = 0x40000000
-#: Families of sockets that workers may make: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET. Others reach parts of
-#: the kernel that builds do not need: AF_ALG is its cryptography, by which CVE-2026-31431 changed files that can only
-#: be read; AF_VSOCK is in no network namespace, and reaches the hypervisor and this machine itself.
+#: Socket families allowed for workers: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET. Others reach parts of the
+#: kernel that builds do not need: AF_ALG is its crypto API, by which CVE-2026-31431 changed read-only files; AF_VSOCK
+#: is not confined by network namespaces, and reaches the hypervisor and this machine itself.
 _ALLOWED = (1, 2, 10, 16, 17)
-#: io_uring_setup(2), the same number on all architectures: its requests make sockets that no filter sees.
+#: io_uring_setup(2), the same number on all architectures: its requests create sockets past any filter.
 _IO_URING_SETUP = 425
 _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 0x4
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
@@ -80,9 +79,9 @@ def _write_map(pid: int, first: int, to: int, count: int) -> None:
 
 
 def idmap(source: str, target: str, first: int, to: int, count: int) -> None:
-    """Mount a directory read-only at another place, its owners ``first``… shown as ``to``…
+    """Mount a directory read-only at another path, its owners ``first``… shown as ``to``…
 
-    :raises OSError: the kernel or the file system cannot
+    :raises OSError: if the kernel or the file system lacks support
     """
     ready_read, ready_write = os.pipe()
     done_read, done_write = os.pipe()
@@ -100,7 +99,7 @@ def idmap(source: str, target: str, first: int, to: int, count: int) -> None:
         os.read(ready_read, 1)
         _write_map(pid, first, to, count)
         namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
-        flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_SYMLINK_NOFOLLOW  # a worker wrote what is at the source
+        flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_SYMLINK_NOFOLLOW  # a worker wrote the source
         tree = _call("open_tree", _libc.syscall(_OPEN_TREE, _AT_FDCWD, source.encode(), flags))
         attributes = struct.pack(
             "QQQQ",
@@ -121,7 +120,7 @@ def idmap(source: str, target: str, first: int, to: int, count: int) -> None:
 
 
 def outside(options: list[str]) -> None:
-    """Join control groups and make mounts, for this process and those that it starts."""
+    """Join control groups and make mounts, for this process and its children."""
     if "--idmap" in options:
         _call("unshare", _libc.unshare(_CLONE_NEWNS))
         _mount(None, b"/", None, _MS_REC | _MS_PRIVATE)
@@ -138,21 +137,21 @@ def outside(options: list[str]) -> None:
 
 
 def leave_keys() -> None:
-    """Join a session keyring of its own: what is in that of the caller can be read by all that inherit it."""
+    """Join a new session keyring: all processes that inherit the caller's can read its keys."""
     number = _KEYCTL.get(os.uname().machine)
-    if number is not None:  # a kernel without keyrings, or a container that forbids them, has none to leave
+    if number is not None:  # unknown on kernels without keyrings, and in containers that forbid them
         _libc.syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
-    """Return a seccomp filter that allows sockets of a few families, and no io_uring, which makes sockets by itself.
+    """Return a seccomp filter that allows a few socket families, and no io_uring, which can create sockets.
 
-    :param machine: as uname(2) names it; the filter is empty where its system calls are not known
+    :param machine: name from uname(2); the filter is empty if its system calls are unknown
     """
     instructions: list[tuple[int, int, int, int]] = []
     argument = _DATA_ARGUMENT + (4 if byte_order == "big" else 0)
     refuse = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EAFNOSUPPORT)
-    forbid = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EPERM)  # as with the setting kernel.io_uring_disabled
+    forbid = (_RETURN, 0, 0, _SECCOMP_RET_ERRNO | errno.EPERM)  # same as with kernel.io_uring_disabled
     allow = (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)
     for arch, (socket, socketcall) in _SOCKET.get(machine, {}).items():
         block = [(_LOAD, 0, 0, _DATA_NUMBER)]
@@ -172,12 +171,12 @@ def socket_filter(machine: str, byte_order: str = sys.byteorder) -> bytes:
 
 
 def refuses_sockets(machine: str) -> bool:
-    """Whether the filter is complete on a machine: s390x has no other way to make sockets than socketcall(2)."""
+    """Return whether the filter is complete on a machine: s390x can only create sockets by socketcall(2)."""
     return machine in _SOCKET and machine != "s390x"
 
 
 def confine_sockets() -> None:
-    """Put the filter of sockets on this process and all that it starts."""
+    """Apply the socket filter to this process and its children."""
     program = socket_filter(os.uname().machine)
     if not program:
         return
@@ -215,10 +214,10 @@ def inside(first: int, count: int, command: list[str]) -> int:
 
 
 def _become_root(first: int, ready: int, done: int) -> None:
-    """Enter a new user namespace, whose map the other process writes.
+    """Enter a new user namespace; the other process writes its map.
 
-    It is made by the ID that its root has outside: what is used in it (inotify(7), signals that wait, namespaces) is
-    counted for the user who made it too, and would be taken from root of the builder otherwise, up to root's limits.
+    It is created by the outer ID of its root: resources used in it (inotify(7), pending signals, namespaces) are also
+    counted for the creating user, which must not be the builder's root, or they would use up root's limits.
     """
     _call("prctl", _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0))  # capabilities stay
     os.setegid(first)
@@ -236,7 +235,7 @@ def _become_root(first: int, ready: int, done: int) -> None:
 
 
 def _status_of(pid: int) -> int:
-    """Wait for all processes that end before one does; its exit status, as a shell has it."""
+    """Reap all processes until a given one ends; return its exit status, as shells define it."""
     while True:
         ended, status = os.wait()
         if ended == pid:
@@ -244,7 +243,7 @@ def _status_of(pid: int) -> int:
 
 
 def _execute(command: list[str]) -> None:
-    """Become a command, with the signals that Python ignores as they were."""
+    """Execute a command, with the signals that Python ignores restored."""
     for each in _IGNORED:
         _libc.signal(each, None)  # SIG_DFL
     os.execvp(command[0], command)
@@ -256,7 +255,7 @@ def _report(error: OSError) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare, and become the command, or run it; its exit status."""
+    """Prepare, and execute or run the command; its exit status."""
     mode = arguments[0]
     end = arguments.index("--")
     options, command = arguments[1:end], arguments[end + 1 :]

@@ -1,19 +1,19 @@
-"""Prepare an image for a registry and for Koji: as a file, in a worker.
+"""Export an image for a registry and for Koji: as a file, in a worker.
 
-buildah writes the image to a pipe, as a docker-archive with uncompressed layers, of which nothing reaches the disk: the
-other destinations of ``buildah push`` are files, which it also has synchronized. The image's own layers lose what the
-kernel keeps in them when overlay is mounted in a user namespace (xattrs ``user.overlay.*``, which buildah 1.28 does not
-leave out), so that they are the same whoever builds. Each is compressed once, for registry and archive alike.
+buildah writes the image to a pipe, as a docker-archive with uncompressed layers, without using the disk: the other
+destinations of ``buildah push`` are files, which it also syncs. The image's own layers are stripped of the xattrs that
+overlay adds when mounted in a user namespace (``user.overlay.*``, which buildah 1.28 does not omit), so that they are
+the same for any user. Each is compressed once, for both registry and archive.
 
 Its argument is a file with a JSON object: ``push`` (the command by which buildah writes the archive), ``others``
 (format → command by which buildah writes a directory, ``dir:…``, and that directory), ``target`` (an existing empty
-directory), ``known`` (diff ID → digest, size and file of layers that come from a base image and stay as the registry
-has them), ``gzip`` (a command that compresses), ``archive`` (what an archive calls the image; empty for none),
-``compressed`` (whether the archive is).
+directory), ``known`` (diff ID → digest, size and file of layers that come from a base image and stay as in the
+registry), ``gzip`` (compression command), ``archive`` (image name in the archive; empty for no archive), ``compressed``
+(whether to compress the archive).
 
 It writes ``target/FORMAT.json`` (the manifests), blobs as ``target/HEX``, then the empty file ``target/exported``; and
-then ``target/archive``, a docker-archive. A compressed archive is made of the compressed layers as they are: several
-gzip members behind each other are one file (RFC 1952), of which no byte is compressed a second time.
+then ``target/archive``, a docker-archive. A compressed archive contains the compressed layers unchanged: concatenated
+gzip members are a valid file (RFC 1952), so that no byte is compressed twice.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from typing import IO, Any
 
 _BLOCK = 512
 _CHUNK = 1 << 20
-#: A command of fcntl(2), which Python before 3.10 has no name for.
+#: A command of fcntl(2) that Python before 3.10 does not define.
 _F_SETPIPE_SZ = 1031
-#: Extended headers that are looked into, bytes; longer ones stay as they are.
+#: Size limit of parsed extended headers, bytes; longer ones are kept unchanged.
 _LONGEST_HEADER = 1 << 20
-#: The largest configuration or list in an archive, bytes.
+#: Size limit of a configuration or list in an archive, bytes.
 _LONGEST_TEXT = 64 << 20
-#: Seconds that a program may take to end after its output.
+#: Time for a program to end after its output, seconds.
 _END = 60
-#: Sizes that a header of an archive has octal digits for.
+#: Sizes below this fit into the octal digits of a tar header.
 _OCTAL_SIZES = 1 << 33
-#: Files of the target: what tells that manifests and blobs are complete, and the archive.
+#: Target files: the marker for complete manifests and blobs, and the archive.
 EXPORTED, ARCHIVE = "exported", "archive"
 _UNWANTED = b"SCHILY.xattr.user.overlay."
 _GZIP_TYPES = {
@@ -52,7 +52,7 @@ _GZIP_TYPES = {
 
 
 class Hashing:
-    """A file that is written and hashed, and a second one that gets the same."""
+    """A file that is hashed while written, with an optional copy to a second one."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -70,12 +70,12 @@ class Hashing:
 
     @property
     def digest(self) -> str:
-        """The digest of what was written."""
+        """The digest of the written data."""
         return f"sha256:{self.hasher.hexdigest()}"
 
 
 def size_of(header: bytes) -> int:
-    """The size that a header of a tar archive says, bytes."""
+    """Return the size in a tar header, bytes."""
     field = header[124:136]
     if field[0] & 0x80:
         return int.from_bytes(field, "big") & ((1 << 95) - 1)
@@ -83,9 +83,9 @@ def size_of(header: bytes) -> int:
 
 
 def records(content: bytes) -> list[bytes]:
-    """The records of an extended header, each with its length and newline.
+    """Return the records of an extended header, each with its length and newline.
 
-    :raises ValueError: it is not made of such records
+    :raises ValueError: if it is malformed
     """
     found = []
     while content.strip(b"\0"):
@@ -102,7 +102,7 @@ def _key(record: bytes) -> bytes:
 
 
 def _with_size(header: bytes, size: int) -> bytes:
-    """A header with another size, and the checksum of that."""
+    """Return a header with another size and the matching checksum."""
     changed = bytearray(header)
     changed[124:136] = b"%011o\0" % size
     changed[148:156] = b" " * 8
@@ -115,23 +115,20 @@ def _padded(size: int) -> int:
 
 
 def is_wanted(record: bytes) -> bool:
-    """Whether a record of an extended header stays in a layer."""
+    """Return whether a record of an extended header is kept."""
     return not _key(record).startswith(_UNWANTED)
 
 
 class Part:
-    """A part of a stream that is read as a file.
-
-    :param size: bytes
-    """
+    """A part of a stream, readable as a file."""
 
     def __init__(self, source: IO[bytes], size: int) -> None:
         self.source, self.left = source, size
 
     def read(self, size: int = _CHUNK) -> bytes:
-        """Read as many bytes, or what is left.
+        """Read at most some bytes.
 
-        :raises ValueError: the stream ended before
+        :raises ValueError: if the stream is truncated
         """
         size = min(size, self.left)
         content = self.source.read(size)
@@ -142,9 +139,9 @@ class Part:
 
 
 def members(stream: IO[bytes]) -> Iterator[tuple[str, Part]]:
-    """Yield the plain files of a tar archive, by name; each must be read before the next one.
+    """Yield the regular files of a tar archive, by name; each must be read before the next one.
 
-    :raises ValueError: it is not a tar archive
+    :raises ValueError: if it is not a tar archive
     """
     larger = None
     while (entry := stream.read(_BLOCK)) and entry != bytes(_BLOCK):
@@ -165,14 +162,14 @@ def members(stream: IO[bytes]) -> Iterator[tuple[str, Part]]:
         while part.read():
             pass
         Part(stream, padding).read()
-    while stream.read(_CHUNK):  # what follows the end; a program that still writes must not be interrupted
+    while stream.read(_CHUNK):  # drain: the writing program must not be interrupted
         pass
 
 
 def strip(source: IO[bytes] | Part, target: Hashing) -> bool:
-    """Copy a layer without the xattrs of overlay; whether it had any. Everything else stays byte for byte.
+    """Copy a layer without overlay xattrs; return whether it had any. All else is kept byte for byte.
 
-    :raises ValueError: it is not a tar archive
+    :raises ValueError: if it is not a tar archive
     """
     changed = False
     while header := source.read(_BLOCK):
@@ -204,14 +201,14 @@ def strip(source: IO[bytes] | Part, target: Hashing) -> bool:
 
 
 def widen(pipe: IO[bytes]) -> IO[bytes]:
-    """Have a pipe hold more than 64 KiB, so that the programs at its ends take turns less often, and return it."""
-    with contextlib.suppress(OSError):  # a limit of pipes of all processes of the user
+    """Enlarge a pipe's buffer beyond 64 KiB, to reduce context switches, and return the pipe."""
+    with contextlib.suppress(OSError):  # pipe limit of the user's processes
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _CHUNK)
     return pipe
 
 
 def compress(source: IO[bytes], target: str, command: list[str]) -> tuple[str, int]:
-    """Compress a file; the digest and size of the result."""
+    """Compress a file; return digest and size of the result."""
     with open(target, "wb") as file:
         hashing = Hashing(file)
         process = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE)
@@ -225,13 +222,13 @@ def compress(source: IO[bytes], target: str, command: list[str]) -> tuple[str, i
 
 
 class Layer:
-    """A layer as it goes out.
+    """An exported layer.
 
     :param diff_id: of the uncompressed layer
     :param size: of the uncompressed layer, bytes
     :param blob: digest and size of the compressed layer
-    :param packed: the file with the compressed layer
-    :param plain: the file with the uncompressed layer, where an archive needs it
+    :param packed: file with the compressed layer
+    :param plain: file with the uncompressed layer, if needed for an archive
     """
 
     def __init__(self, diff_id: str, size: int, blob: dict[str, Any], packed: str, plain: str) -> None:
@@ -239,12 +236,12 @@ class Layer:
 
 
 class Export:
-    """One image on its way out.
+    """The export of one image.
 
     :param target: directory for blobs
-    :param known: layers that stay as a registry has them, by diff ID
-    :param gzip: a command that compresses
-    :param plain: whether uncompressed layers are kept
+    :param known: layers that stay as in the registry, by diff ID
+    :param gzip: compression command
+    :param plain: whether to keep uncompressed layers
     """
 
     def __init__(self, target: str, known: dict[str, dict[str, Any]], gzip: list[str], *, plain: bool) -> None:
@@ -255,10 +252,10 @@ class Export:
         self.layers: dict[str, Layer] = {}
 
     def read(self, stream: IO[bytes]) -> tuple[str, list[Layer]]:
-        """Read the docker-archive that buildah writes, and write manifest and configuration in docker's format.
+        """Read the docker-archive of buildah, and write manifest and configuration in docker's format.
 
         :returns: the configuration's digest, and the layers
-        :raises ValueError: it is not such an archive
+        :raises ValueError: if it is not such an archive
         """
         texts = {}
         for name, part in members(stream):
@@ -277,7 +274,7 @@ class Export:
         return self.image("v2s2", manifest, texts[described["Config"]]), layers
 
     def layer(self, diff_id: str, part: Part) -> Layer:
-        """A layer that buildah writes, as it goes out."""
+        """Export a layer written by buildah."""
         plain = os.path.join(self.target, f"layer-{len(self.layers)}.tar") if self.plain else os.devnull
         size = part.left
         if diff_id in self.known:
@@ -294,7 +291,7 @@ class Export:
         return Layer(diff_id, size, blob, file, plain)
 
     def _stripped(self, source: Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
-        """Strip and compress a layer at the same time; its diff ID, its size, and digest and size of its blob."""
+        """Strip and compress a layer in one pass; return diff ID, size, and digest and size of its blob."""
         read, write = os.pipe()
         errors: list[Exception] = []
         with open(plain, "wb") as copy:
@@ -318,16 +315,16 @@ class Export:
         return hashing.digest, hashing.size, {"digest": digest, "size": size}
 
     def other(self, kind: str, source: str) -> None:
-        """Write manifest and configuration in another format, as buildah wrote them to a directory."""
+        """Write manifest and configuration in another format, from a directory written by buildah."""
         with open(os.path.join(source, "manifest.json"), "rb") as file:
             manifest = json.load(file)
         with open(os.path.join(source, manifest["config"]["digest"].partition(":")[2]), "rb") as file:
             self.image(kind, manifest, file.read())
 
     def image(self, kind: str, manifest: dict[str, Any], config: bytes) -> str:
-        """Write manifest and configuration of a format with our layers; the configuration's digest.
+        """Write manifest and configuration of a format with our layers; return its digest.
 
-        :param manifest: what is in it besides layers
+        :param manifest: its fields other than layers
         """
         layers = [self.layers[diff_id] for diff_id in json.loads(config)["rootfs"]["diff_ids"]]
         for diff_id, layer in self.layers.items():
@@ -345,9 +342,9 @@ class Export:
 
 
 class Archive:
-    """A docker-archive that is written: a tar archive, compressed or not.
+    """Writer of a docker-archive: a tar archive, optionally compressed.
 
-    :param compressed: whether it consists of gzip members
+    :param compressed: whether to write gzip members
     """
 
     def __init__(self, file: IO[bytes], *, compressed: bool) -> None:
@@ -355,7 +352,7 @@ class Archive:
         self.compressed = compressed
 
     def small(self, content: bytes) -> None:
-        """Write some bytes of the archive."""
+        """Write a few bytes of the archive."""
         if self.compressed:
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)
             content = packer.compress(content) + packer.flush()
@@ -376,7 +373,7 @@ class Archive:
 
 
 def header(name: str, size: int) -> bytes:
-    """A header of a tar archive (POSIX ustar), for a file that all may read."""
+    """Return a tar header (POSIX ustar) for a world-readable file."""
     digits = b"%011o\0" % size if size < _OCTAL_SIZES else b"\x80" + size.to_bytes(11, "big")
     fields = [
         name.encode().ljust(100, b"\0"),
@@ -394,10 +391,10 @@ def header(name: str, size: int) -> bytes:
 
 
 def archive(target: str, name: str, digest: str, layers: list[Layer], *, compressed: bool) -> None:
-    """Pack an image as a docker-archive.
+    """Write an image as a docker-archive.
 
-    :param target: the directory with its blobs
-    :param name: what the archive calls the image
+    :param target: directory with its blobs
+    :param name: image name in the archive
     :param digest: of the configuration
     """
     described: dict[str, Any] = {
@@ -417,7 +414,7 @@ def archive(target: str, name: str, digest: str, layers: list[Layer], *, compres
 
 
 def main() -> None:
-    """Export the image that the request names."""
+    """Export the image given in the request."""
     with open(sys.argv[1]) as file:
         request = json.load(file)
     target, name, compressed = request["target"], request["archive"], request["compressed"]
@@ -429,7 +426,7 @@ def main() -> None:
         except (ValueError, LookupError):
             is_cut_off = not buildah.stdout.read(1)
             buildah.stdout.close()
-            if is_cut_off and buildah.wait(timeout=_END):  # it has printed why
+            if is_cut_off and buildah.wait(timeout=_END):  # it printed why
                 sys.exit(buildah.returncode)
             raise
     if buildah.returncode:

@@ -1,12 +1,12 @@
-"""Copy some files out of an image, without executing anything of it: as a file, in a worker.
+"""Copy files out of an image without executing its contents: as a file, in a worker.
 
-The layers of the image are mounted on each other, read-only, as containers/storage keeps them: ``overlay-images`` names
-an image's top layer, ``overlay-layers`` each layer's parent, and ``overlay/LAYER/diff`` holds its files. Then the root
-directory is changed to the image's, so that links in it lead nowhere else.
+The layers of the image are mounted as an overlay, read-only, as containers/storage keeps them: ``overlay-images`` has
+an image's top layer, ``overlay-layers`` each layer's parent, and ``overlay/LAYER/diff`` its files. Then the process
+changes its root directory to the image's, so that links in it cannot lead outside.
 
 Its argument is a file with a JSON object: ``image`` (its ID), ``stores`` (directories), ``target`` (an existing empty
-directory), ``directories`` (whose plain files are copied), ``files`` (copied, following links), ``present`` (made as an
-empty file or directory where the image has one), ``longest`` (bytes that are copied altogether).
+directory), ``directories`` (whose regular files are copied), ``files`` (copied, following links), ``present`` (created
+as empty files or directories if they exist in the image), ``longest`` (total size limit, bytes).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def _entries(store: str, kind: str, names: tuple[str, ...]) -> list[dict[str, An
 
 
 def layers(image: str, stores: list[str]) -> list[str]:
-    """The directories of an image's layers, the uppermost first.
+    """Directories of an image's layers, the uppermost first.
 
-    :raises SystemExit: a store does not have it
+    :raises SystemExit: if one is missing
     """
     tops: dict[str, str] = {}
     known: dict[str, tuple[str, str]] = {}
@@ -58,12 +58,12 @@ def layers(image: str, stores: list[str]) -> list[str]:
 
 
 def mount(directories: list[str], target: str, work: str) -> None:
-    """Mount layers on each other."""
+    """Mount layers as an overlay."""
     links = []
-    empty = f"{work}/empty"  # overlay wants two layers at least
+    empty = f"{work}/empty"  # overlay requires at least two layers
     os.mkdir(empty)
     for number, directory in enumerate([*directories, empty]):
-        link = f"{work}/{number}"  # short: all of them must fit into a page
+        link = f"{work}/{number}"  # short: all must fit into a page
         os.symlink(directory, link)
         links.append(link)
     options = f"lowerdir={':'.join(links)},userxattr"
@@ -75,10 +75,10 @@ def mount(directories: list[str], target: str, work: str) -> None:
 
 
 class Copier:
-    """Copies files from the root directory into another one that was opened before.
+    """Copies files from the root directory into a target directory, opened beforehand.
 
     :param target: descriptor of the directory
-    :param longest: bytes that are copied altogether
+    :param longest: total size limit, bytes
     """
 
     def __init__(self, target: int, longest: int) -> None:
@@ -86,7 +86,7 @@ class Copier:
         self.left = longest
 
     def parent(self, path: str) -> int:
-        """Make the directories above a path of the target; a descriptor of the last."""
+        """Make the parent directories of a path in the target; its descriptor."""
         current = os.dup(self.target)
         for name in path.strip("/").split("/")[:-1]:
             try:
@@ -99,7 +99,7 @@ class Copier:
         return current
 
     def file(self, path: str, *, follow: bool) -> None:
-        """Copy a plain file; nothing happens where there is none."""
+        """Copy a regular file, if it exists."""
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
         try:
             source = os.open(path, flags)
@@ -128,14 +128,14 @@ class Copier:
             os.close(target)
 
     def directory(self, path: str) -> None:
-        """Copy the plain files of a directory that is no link, nor below one."""
+        """Copy the regular files of a directory that is not a link, nor below one."""
         if os.path.realpath(path) != path or not os.path.isdir(path):
             return
         for name in sorted(os.listdir(path)):
             self.file(f"{path}/{name}", follow=False)
 
     def present(self, path: str) -> None:
-        """Make an empty file, or directory, where the image has something; a link becomes a file."""
+        """Create an empty file, or directory, if the path exists in the image; a file for a link."""
         if not os.path.lexists(path):
             return
         real = os.path.realpath(path) == path and os.path.isdir(path)
@@ -152,7 +152,7 @@ class Copier:
 
 
 def main() -> None:
-    """Copy what the request names."""
+    """Copy the requested files."""
     with open(sys.argv[1]) as file:
         request = json.load(file)
     work, root = "/tmp/layers", "/tmp/root"

@@ -1,4 +1,4 @@
-"""Disk limits of a build: monitoring of its disk usage, and of the builder's free space."""
+"""Disk limits of a build: monitoring of disk usage and of the builder's free space."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import Limits
 
-#: Minimum pause between measurements: seconds, and multiples of the time that the last one took.
+#: Minimum pause between measurements: seconds, and multiples of the last one's duration.
 MEASURE_INTERVAL = 3.0
 PAUSE_FACTOR = 20
 #: Measure at once when free space shrinks by this fraction (1/8) of the size limit.
@@ -26,7 +26,7 @@ BUILDER_FULL = "build again, perhaps on another builder; or ask the site adminis
 
 @dataclass
 class DiskMonitor:
-    """Measures the disk usage of a build, often enough to stop it in time and rarely enough to be cheap.
+    """Measures the disk usage of a build at adaptive intervals, to stop it in time at low cost.
 
     :param directory: layers and temporary files of the build
     """
@@ -37,7 +37,7 @@ class DiskMonitor:
     _free_before: int = field(default=0)
 
     def check(self) -> None:
-        """Measure, if it is time to.
+        """Measure, if it is due.
 
         :raises BuildFailedError: if the build exceeds its limits, or the file system is nearly full
         """
@@ -91,7 +91,7 @@ def disk_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], N
     """Return a function to call repeatedly while files are downloaded into a directory.
 
     It sends the log, which raises when the task was canceled, and raises ``BuildFailedError`` when the disk is nearly
-    full, or the directory exceeds the limits of a build: a repository of a few kilobytes may have millions of files.
+    full, or the directory exceeds the build's limits: a repository of a few kilobytes may have millions of files.
     """
     monitor = DiskMonitor(directory, limits)
 
@@ -103,9 +103,9 @@ def disk_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], N
 
 
 def free_space_guard(directory: Path, limits: Limits, log: BuildLog) -> Callable[[], None]:
-    """Return a function to call repeatedly while an image is exported, which takes several times its size.
+    """Return a function to call repeatedly while an image is exported, which needs several times its size.
 
-    It does the same, except for the size of the directory.
+    Like ``disk_guard``, without the limits on the directory.
     """
 
     def tick() -> None:

@@ -26,7 +26,7 @@ _MAX_OS_RELEASE_BYTES = 64 * 1024
 
 
 def read_distribution(root: Path) -> dict[str, str]:
-    """Return ``id`` and ``version`` of the distribution from os-release(5); without what is missing there.
+    """Return ``id`` and ``version`` of the distribution from os-release(5), if present.
 
     :param root: root directory of the image's files; links in it are not followed
     """
@@ -114,11 +114,11 @@ def describe_image(
 
 
 def check_labels(registry: Registry, images: Iterable[ImageReference], labels: Mapping[str, str]) -> None:
-    """Refuse images without the labels that say which build they are: a worker made them.
+    """Check the labels that identify the build of images: a worker made them.
 
     :param images: by digest
-    :param labels: that they must have
-    :raises RegistryError: one has others, or cannot be read
+    :param labels: required labels
+    :raises RegistryError: if one differs, or an image cannot be read
     """
     for image in images:
         with registry.repository(image) as repository:
