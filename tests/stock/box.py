@@ -49,7 +49,9 @@ class StockBox(Box):
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
         ]
         made = self._service("hub", command, lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path))
-        return Service(made.name, made.command, made.ready, made.log, made.pid_file, self.source.environment)
+        return Service(
+            made.name, made.command, made.ready, made.log, made.pid_file, self.source.environment, umask=0o022
+        )  # as httpd has it: builders read the repositories
 
     def builder(self, name: str) -> Service:
         """The tree's kojid."""
