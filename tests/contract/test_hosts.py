@@ -104,7 +104,8 @@ def test_the_last_check_in_of_listed_hosts(anonymous: Any, host: Any, host_name:
     host.host.updateHost(0.0, False)
     (info,) = (each for each in anonymous.listHosts(enabled=True) if each["name"] == host_name)
     assert isinstance(info["update_ts"], float)
-    assert info["update_ts"] == anonymous.getLastHostUpdate(info["id"], ts=True)
+    # Koji stores the two times separately, and they may differ a little.
+    assert abs(info["update_ts"] - anonymous.getLastHostUpdate(info["id"], ts=True)) < 60
 
 
 def test_hosts_of_an_arch(anonymous: Any, host: Any, host_name: str, other_host: str) -> None:
