@@ -114,3 +114,8 @@ def test_old_name_of_retry_timeout_is_accepted_with_a_warning(
 def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read .*missing.conf"):
         read_builder_config(tmp_path / "missing.conf")
+
+
+def test_sources_of_floating_tags(tmp_path: Path) -> None:
+    text = "[registry]\ncandidate = r.example.org\n[tags]\nfloating = version latest\n"
+    assert read_builder_config(_write(tmp_path, text)).floating_tag_sources == {"version", "latest"}
