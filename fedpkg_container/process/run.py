@@ -8,7 +8,7 @@ import selectors
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
@@ -125,16 +125,8 @@ def run(
         bufsize=0,
     )
     output = _Output(str(arguments[0]), limit)
-    try:
+    with _stopped_on_error(process, str(arguments[0]), timeout):
         _communicate(process, stdin or b"", output, time.monotonic() + timeout, tick, interval)
-    except DeadlineError:
-        stop(process)
-        raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
-    except BaseException:
-        stop(process)
-        raise
-    finally:
-        close_pipes(process)
     stdout, stderr = bytes(output.stdout), bytes(output.stderr.content)
     if check and process.returncode != 0:
         message = (stderr or stdout)[-16_000:].decode(errors="replace")
@@ -280,16 +272,8 @@ def stream(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    try:
+    with _stopped_on_error(process, str(arguments[0]), timeout):
         _pump(process, handle_line, tick, time.monotonic() + timeout, interval)
-    except DeadlineError:
-        stop(process)
-        raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
-    except BaseException:
-        stop(process)
-        raise
-    finally:
-        close_pipes(process)
     tick()
     if process.returncode != 0:
         message = b"\n".join(last_lines).decode(errors="replace")
@@ -298,6 +282,24 @@ def stream(
 
 class DeadlineError(Exception):
     """A program was still running at its deadline."""
+
+
+@contextlib.contextmanager
+def _stopped_on_error(process: subprocess.Popen[bytes], program: str, timeout: float) -> Iterator[None]:
+    """Stop a program if the block fails, and close its pipes in any case.
+
+    :raises ProgramTimeoutError: if the block raised ``DeadlineError``
+    """
+    try:
+        yield
+    except DeadlineError:
+        stop(process)
+        raise ProgramTimeoutError(f"{program} did not end within {timeout:g} s and was stopped") from None
+    except BaseException:
+        stop(process)
+        raise
+    finally:
+        close_pipes(process)
 
 
 def _pump(
