@@ -40,7 +40,7 @@ class GitStatus:
     """Output of ``git status``.
 
     :param commit: commit ID of HEAD; empty if there is none
-    :param tracks: upstream branch; empty if the local branch tracks none, or it does not exist
+    :param upstream: upstream branch; empty if the local branch tracks none, or it does not exist
     :param ahead: number of commits missing in the upstream branch
     :param behind: number of commits of the upstream branch missing in HEAD
     :param changed: tracked files with uncommitted changes
@@ -109,7 +109,7 @@ class Checkout:
     :param tracked: files tracked by git
     :param untracked: files neither tracked nor ignored
     :param changed: tracked files with uncommitted changes
-    :param tracks: upstream branch, e.g. origin/rawhide; empty if the local branch tracks none
+    :param upstream: upstream branch, e.g. origin/rawhide; empty if the local branch tracks none
     :param ahead: number of commits not pushed
     :param behind: number of commits of the upstream branch missing in this checkout
     """

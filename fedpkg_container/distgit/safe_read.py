@@ -16,7 +16,7 @@ BYTE_ORDER_MARK = "\ufeff"
 def read_bytes(directory: Path, name: str, *, max_bytes: int = MAX_BYTES) -> bytes | None:
     """Return the content of a file in a directory; None if it does not exist.
 
-    :param longest: maximum size in bytes
+    :param max_bytes: maximum size in bytes
     :raises RefusedError: if it is not a regular file, links out of the directory, is too large, or cannot be read
     """
     path = directory / name
@@ -28,7 +28,6 @@ def read_bytes(directory: Path, name: str, *, max_bytes: int = MAX_BYTES) -> byt
         )
     if not path.is_file():
         raise RefusedError(f"{name} is not a regular file", solution="replace it with a regular file, or delete it")
-        raise RefusedError(f"{name} is not a file", solution="make it a file, or delete it")
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)

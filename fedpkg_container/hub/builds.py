@@ -61,7 +61,7 @@ def read_build(
 ) -> Build:
     """Parse a build as returned by the hub (``getBuild``, ``listBuilds``).
 
-    :param asker: owner of its task; until the import, the owner of the build is the site's shared account
+    :param requester: owner of its task; until the import, the owner of the build is the site's shared account
     :param tags: result of ``listTags``
     """
     extra, image = info.get("extra") or {}, image_metadata(info)

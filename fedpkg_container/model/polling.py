@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class PollInterval:
     """Polling intervals and timeouts, in seconds.
 
-    :param tick: shortest polling interval, used while states or logs are changing
-    :param slowest: longest polling interval, reached while nothing changes
+    :param minimum: shortest polling interval, used while states or logs are changing
+    :param maximum: longest polling interval, reached while nothing changes
     :param hub_timeout: how long to retry requests to an unresponsive hub
     :param builder_check: wait of a task before the builders are checked, and interval of that check
     """
