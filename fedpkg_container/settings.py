@@ -14,7 +14,7 @@ from types import MappingProxyType
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.reference import ImageReference
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", re.IGNORECASE)
@@ -63,7 +63,7 @@ class Settings:
         """Accept the old name of a setting, with a warning; the new name takes precedence."""
         if not self._parser.has_option(section, old):
             return
-        logger.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
+        _log.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
         value = self._parser.get(section, old)
         self._parser.remove_option(section, old)
         if not self._parser.has_option(section, new):

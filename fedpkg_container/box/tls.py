@@ -25,7 +25,7 @@ from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds between two checks of the clients.
 WATCH_INTERVAL = 0.5
@@ -109,7 +109,7 @@ class _Connection(HTTPConnection):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return self._may_wait()
         except (OSError, ValueError) as error:
-            logger.info("TLS handshake failed: %s", error)
+            _log.info("TLS handshake failed: %s", error)
             return False
         self.socket.settimeout(self.server.timeout)
         self.ssl_env = self.server.ssl_adapter.get_environ(self.socket)

@@ -20,6 +20,7 @@ import koji
 import requests
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.text import printable, printable_line
 
@@ -60,7 +61,7 @@ def connect(profile: str, commands: Any) -> Any:
     :raises LostContactError: if the hub cannot be reached
     """
     options = profile_options(profile)
-    session = koji.ClientSession(options["server"], _session_options(options))
+    session = log_calls(koji.ClientSession(options["server"], _session_options(options)))
     log_in(session, options, commands)
     return session
 
@@ -133,7 +134,7 @@ def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> Any:
     :raises ConfigurationError: if there is no such profile
     """
     options = profile_options(profile)
-    return koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
+    return log_calls(koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout}))
 
 
 def site_urls(profile: str) -> SiteUrls:

@@ -65,7 +65,7 @@ _GIGABYTE = 10**9
 #: Default of ``retry_timeout``, seconds.
 RETRY_TIMEOUT = 60
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
