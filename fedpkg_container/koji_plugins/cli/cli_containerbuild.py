@@ -17,8 +17,12 @@ from typing import Any
 from koji.plugin import export_cli
 from koji_cli.lib import _running_in_bg, activate_session, get_usage_str, parse_arches, watch_tasks
 
+from fedpkg_container import logs
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.text import printable_line
 
+#: Logger of Koji whose level, set by koji's own options, and handlers apply.
+KOJI_LOGGER = "koji.container_build"
 #: Added to Koji's default priority by ``--background``.
 BACKGROUND = 5
 #: Command-line options that are task options of the same name.
@@ -141,6 +145,8 @@ def _build(
     """
     values, target, source = _parse_arguments(parser, args)
     task_options = _task_options(parser, values, flatpak=flatpak)
+    logs.forward_to_koji(KOJI_LOGGER)
+    log_calls(session)
     activate_session(session, options)
     _check_target(parser, session, target, scratch=bool(values.scratch))
     channel = {"channel": values.channel_override} if values.channel_override else {}
