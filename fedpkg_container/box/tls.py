@@ -16,7 +16,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,37 @@ LARGEST_HEAD = 64 * 1024
 LARGEST_BODY = 64 * 1024 * 1024
 
 
+@contextlib.contextmanager
+def _disconnection() -> Iterator[None]:
+    """Raise FatalSSLAlert, which ends a connection silently in cheroot, if the client has closed the connection.
+
+    cheroot knows the errors of sockets only: for those of TLS it tries to send the status 500 to the closed connection.
+    """
+    try:
+        yield
+    except (ssl.SSLError, ConnectionError) as error:
+        logger.info("the client closed the connection: %s", error)
+        raise errors.FatalSSLAlert(*error.args) from error
+
+
 class _Request(HTTPRequest):
     """A request that records whether its head has arrived."""
 
     def parse_request(self) -> None:
         """Read the head."""
-        super().parse_request()
+        with _disconnection():
+            super().parse_request()
         self.conn.limit = REQUEST_TIMEOUT
+
+    def respond(self) -> None:
+        """Run the application and send its response."""
+        with _disconnection():
+            super().respond()
+
+    def simple_response(self, status: str, msg: str = "") -> None:
+        """Send a response of the server."""
+        with _disconnection():
+            super().simple_response(status, msg)
 
 
 class _Connection(HTTPConnection):
