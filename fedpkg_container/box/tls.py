@@ -106,8 +106,12 @@ class _Connection(HTTPConnection):
             self.since = None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and discard what a client that has left did not receive.
+
+        Otherwise the writer would flush it when it is collected, into a closed socket: since Python 3.13 that is reported.
+        """
         self.server.watched.discard(self)
+        self.wfile.raw.close()
         super().close()
 
     def expired(self, now: float) -> bool:

@@ -101,3 +101,27 @@ def test_half_a_head_is_not_logged_as_an_error_of_the_server(
                 pass
     eventually(lambda: not server.watched, lambda: server.watched)
     assert logged == []
+
+
+def test_what_a_client_did_not_receive_is_discarded(
+    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to be flushed into a closed socket when the connection is collected."""
+    closed: list[tls._Connection] = []
+    close = tls._Connection.close
+
+    def recording(connection: tls._Connection) -> None:
+        connection.wfile._write_buf.extend(b"not received")
+        close(connection)
+        closed.append(connection)
+
+    monkeypatch.setattr(tls._Connection, "close", recording)
+    context = ssl.create_default_context(cafile=str(authority.certificate_path))
+    plain = socket.create_connection(server.bind_addr, timeout=PATIENCE)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        while client.recv(1024):
+            pass
+    eventually(lambda: bool(closed), lambda: closed)
+    closed[0].wfile.close()  # as the collector does; it raises OSError if it still flushes
+    assert closed[0].wfile.closed
