@@ -37,13 +37,13 @@ SAME_NAME_OPTIONS = (
 )
 
 
-@export_cli
+@export_cli  # type: ignore[untyped-decorator]
 def handle_container_build(options: Any, session: Any, args: list[str]) -> int | None:
     "[build] Build a container image"
     return _build(options, session, args, _parser("container-build", options))
 
 
-@export_cli
+@export_cli  # type: ignore[untyped-decorator]
 def handle_flatpak_build(options: Any, session: Any, args: list[str]) -> int | None:
     "[build] Build a flatpak image, on hubs that support it"
     return _build(options, session, args, _parser("flatpak-build", options), flatpak=True)

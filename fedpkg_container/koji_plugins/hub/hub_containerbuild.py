@@ -34,7 +34,7 @@ _SCM_KEYS = ("scheme", "user", "host", "repository", "revision")
 koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
 
 
-@export
+@export  # type: ignore[untyped-decorator]
 def buildContainer(  # noqa: N802, the name of the call is Koji's
     src: str,
     target: str,
