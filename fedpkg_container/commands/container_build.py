@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.events import Submitted
+    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.build import BuildRequest, Preflight
     from fedpkg_container.model.findings import Finding
 
@@ -213,7 +214,7 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
     print_lines(*format_fields(fields))
 
 
-def _submit(client: Client, session: Any, request: BuildRequest, preflight: Preflight) -> int:
+def _submit(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
     """Submit the build, report the task and return its ID."""
     from fedpkg_container.commands.following import follow_up_commands
     from fedpkg_container.hub.session import hub_errors

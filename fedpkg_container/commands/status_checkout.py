@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import Build, Overview, RequestedBuild
+    from fedpkg_container.hub.protocol import HubSession
 
 #: Builds to show per branch.
 BUILDS_PER_BRANCH = 3
 
 
-def show_checkout(client: Client, session: Any) -> int:
+def show_checkout(client: Client, session: HubSession) -> int:
     """Print the builds of the checkout and return the exit status."""
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import overview
@@ -46,7 +47,7 @@ def checkout_component(client: Client) -> str:
     return _component(Checkout.read(client.cmd))
 
 
-def running_task(client: Client, session: Any) -> int:
+def running_task(client: Client, session: HubSession) -> int:
     """Return the ID of the task that is building the checkout.
 
     :raises RefusedError: if there is none
@@ -149,7 +150,7 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     yield from tree_lines(running.tasks, indent="    ")
 
 
-def show_my_builds(client: Client, session: Any) -> int:
+def show_my_builds(client: Client, session: HubSession) -> int:
     """Print the user's own container builds and return the exit status."""
     from fedpkg_container.hub.builds import builds_of_user
     from fedpkg_container.progress.formatting import format_age

@@ -21,6 +21,8 @@ from fedpkg_container.completion.values import Context
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fedpkg_container.hub.protocol import HubSession
+
 #: Age in seconds from which values are stale.
 MAX_AGE = 10 * 60
 #: Minimum time in seconds between two attempts, for a hub that does not respond.
@@ -95,7 +97,7 @@ def refresh(context: Context, component: str, user: str = "") -> None:
         cache.write(context.package_file(component), cached if nvrs is None else {"nvrs": nvrs})
 
 
-def _fetch(session: Any, component: str, user: str) -> dict[str, Any]:
+def _fetch(session: HubSession, component: str, user: str) -> dict[str, Any]:
     """Fetch the values in two requests, or one if the user is unknown; omit calls that the hub refuses."""
     import koji
 

@@ -32,7 +32,7 @@ def description_name(arch: str) -> str:
     return f"{arch}.image.json"
 
 
-def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], None]) -> dict[str, Any]:
+def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], None]) -> dict[str, object]:
     """Upload the description of an image; return the result of the task.
 
     :param build_dir: where the file is written

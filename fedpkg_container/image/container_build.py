@@ -14,6 +14,7 @@ import requests
 
 from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.log import BuildLog
@@ -56,8 +57,8 @@ class ContainerBuild:
 
     task: BuildTask
     config: BuilderConfig
-    session: Any
-    cg_session: Any
+    session: HubSession
+    cg_session: HubSession
     checkout: Path
     koji_topdir: KojiTopdir
     log: BuildLog

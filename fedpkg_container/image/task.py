@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedpkg_container.model.koji_types import TargetInfo
+
 
 @dataclass(frozen=True)
 class BuildTask:
@@ -18,7 +20,7 @@ class BuildTask:
 
     id: int
     source_url: str
-    target: Mapping[str, Any]
+    target: TargetInfo
     owner: str
     options: Mapping[str, Any]
     arches: list[str]

@@ -16,9 +16,12 @@ from fedpkg_container.box.hub.app import LONGEST_REQUEST
 from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image import arch_result
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import RPMComponent
 
-RPM = {"type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64"}
-COMPONENT = {**RPM, "sigmd5": "0" * 32, "signature": "0123456789abcdef"}
+COMPONENT: RPMComponent = {
+    "type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64",
+    "sigmd5": "0" * 32, "signature": "0123456789abcdef",
+}  # fmt: skip
 DETAILS = {
     "license": "GPL-2.0-or-later",
     "vendor": "Fedora Project",

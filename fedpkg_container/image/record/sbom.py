@@ -17,6 +17,7 @@ from packageurl import PackageURL
 
 from fedpkg_container import __version__
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import RPMComponent
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
@@ -266,14 +267,14 @@ def _details(built: BuiltImage) -> Sequence[Mapping[str, str]]:
 
 
 def _rpm(
-    component: Mapping[str, Any],
+    component: RPMComponent,
     details: Mapping[str, str],
     distribution: Mapping[str, str],
     licenses: Licenses,
     *,
     known_to_koji: bool,
 ) -> dict[str, Any]:
-    name, arch, epoch = (component[key] for key in ("name", "arch", "epoch"))
+    name, arch, epoch = component["name"], component["arch"], component["epoch"]
     version = f"{component['version']}-{component['release']}"
     qualifiers = {"arch": arch, **({"epoch": str(epoch)} if epoch is not None else {})}
     distribution_id = distribution.get("id", "")
@@ -301,7 +302,7 @@ def _supplier(vendor: str) -> str:
     return f"Organization: {name}" if name else NOASSERTION
 
 
-def _rpm_comment(component: Mapping[str, Any], *, known_to_koji: bool) -> str:
+def _rpm_comment(component: RPMComponent, *, known_to_koji: bool) -> str:
     signature = component["signature"]
     signed = f"signed with key {printable_line(signature)}" if signature else "not signed"
     return f"{signed}; MD5 is of header and payload (SIGMD5)" + (

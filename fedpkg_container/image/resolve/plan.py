@@ -13,6 +13,7 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.labels import build_labels
 from fedpkg_container.image.building.recipe import release_environment
 from fedpkg_container.image.config import BuilderConfig
@@ -102,7 +103,7 @@ class Planner:
 
     task: BuildTask
     config: BuilderConfig
-    session: Any
+    session: HubSession
     checkout: Path
     koji_topdir: KojiTopdir
     report: Callable[[str], None]
