@@ -27,6 +27,7 @@ from fedpkg_container.model.koji_types import (
     TaskTree,
     UserInfo,
 )
+from fedpkg_container.model.options import BuildOptions
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -114,7 +115,7 @@ class HubSession(Protocol):
     def CGInitBuild(self, generator: str, data: Mapping[str, object], /) -> NewReservation: ...
     def CGRefundBuild(self, generator: str, build_id: int, token: str, state: int, /) -> object: ...
     def buildContainer(
-        self, source: str, target: str, options: Mapping[str, object], /, *, priority: int | None = None
+        self, source: str, target: str, options: BuildOptions, /, *, priority: int | None = None
     ) -> int: ...
     def cancelBuild(self, build: int, /) -> object: ...
     def cancelTask(self, task_id: int, /) -> object: ...

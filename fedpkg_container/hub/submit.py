@@ -32,7 +32,7 @@ def submit(session: HubSession, request: BuildRequest, *, newest: int = 0) -> in
     began = time.time()
     try:
         return int(
-            session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
+            session.buildContainer(request.source, request.target, request.options.copy(), priority=request.priority)
         )
     except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS):
         return _find_submitted(session, request, began, newest)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fedpkg_container.model.koji_types import TargetInfo
+from fedpkg_container.model.options import BuildOptions
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class BuildTask:
     source_url: str
     target: TargetInfo
     owner: str
-    options: Mapping[str, Any]
+    options: BuildOptions
     arches: list[str]
 
     @property

@@ -11,6 +11,7 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import Finding
 from fedpkg_container.model.koji_types import Buildroot, FileMetadata, LayerSize, RPMComponent
 from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
+from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.text import printable_line
 
 #: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
@@ -204,7 +205,7 @@ class BuildRequest:
 
     source: str
     target: str
-    options: Mapping[str, Any]
+    options: BuildOptions
     priority: int | None = None
 
     @property

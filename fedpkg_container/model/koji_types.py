@@ -164,6 +164,18 @@ class UserInfo(TypedDict, total=False):
     name: str
 
 
+class BuildTaskResult(TypedDict, total=False):
+    """The result of a ``buildContainer`` task, as builders send it.
+
+    ``koji_builds`` has IDs as text; ``arches`` maps architectures to pull specs.
+    """
+
+    repositories: list[str]
+    koji_builds: list[str]
+    arches: dict[str, str]
+    user_warnings: list[str]
+
+
 class RepoInfo(TypedDict, total=False):
     """A yum repository of a Koji tag."""
 

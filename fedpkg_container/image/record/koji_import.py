@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import koji
 
@@ -23,7 +22,7 @@ from fedpkg_container.image.record.metadata import Provenance, build_metadata
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
-from fedpkg_container.model.koji_types import BuildExtra, BuildInfo, FileMetadata, IndexMetadata
+from fedpkg_container.model.koji_types import BuildExtra, BuildInfo, BuildTaskResult, FileMetadata, IndexMetadata
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
@@ -158,7 +157,7 @@ class BuildRecorder:
         self._update_floating_tags(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 
-    def resume(self, build: BuildInfo) -> dict[str, Any]:
+    def resume(self, build: BuildInfo) -> BuildTaskResult:
         """Finish recording a build that an earlier, killed run of this task imported; return the result of the task."""
         self.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
         nvr = NVR(build["name"], build["version"], build["release"])
