@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_follow_arguments
 from fedpkg_container.commands.terminal import print_json, print_lines
@@ -125,7 +125,7 @@ def _run(client: Client) -> int:
     return 0
 
 
-def _show(client: Client, session: HubSession, word: str) -> Mapping[str, Any]:
+def _show(client: Client, session: HubSession, word: str) -> Mapping[str, object]:
     """Print one task or build, unless ``--json`` is set, and return its fields."""
     from fedpkg_container.commands.status_build import show_build
     from fedpkg_container.commands.status_task import show_task

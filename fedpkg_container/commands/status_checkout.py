@@ -12,6 +12,8 @@ from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.text import pluralize, printable_line
 
 if TYPE_CHECKING:
+    import git
+
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import Build, Overview, RequestedBuild
@@ -74,7 +76,7 @@ def _component(checkout: Checkout) -> str:
     return printable_line(label_value(labels, COMPONENT_LABEL) or f"{checkout.name}-container")
 
 
-def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
+def _head(repository: git.Repo, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, object]:
     """Return the build of HEAD, or the nearest build with its distance in commits, as JSON fields."""
     from fedpkg_container.distgit.checkout import ahead_behind
 
@@ -101,7 +103,7 @@ def _head_line(head: Mapping[str, Any]) -> str:
     return f"HEAD is {' and '.join(parts)} {nvr}"
 
 
-def _lines(component: str, overview: Overview, head: Mapping[str, Any]) -> Iterator[str]:
+def _lines(component: str, overview: Overview, head: Mapping[str, object]) -> Iterator[str]:
     yield f"{component}: {_head_line(head)}"
     for running in overview.running:
         yield ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fedpkg_container.hub.protocol import HubSession
 
 
-def show_task(client: Client, session: HubSession, task_id: int) -> Mapping[str, Any]:
+def show_task(client: Client, session: HubSession, task_id: int) -> Mapping[str, object]:
     """Print a task tree and its result, unless ``--json`` is set, and return the fields."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.hosts import check_waiting_tasks

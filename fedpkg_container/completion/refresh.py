@@ -143,14 +143,14 @@ def _result(call: Any) -> Any:
         return None
 
 
-def _task(row: Mapping[str, Any]) -> str:
+def _task(row: Mapping[str, object]) -> str:
     """Describe a task by the source and the target in its request."""
     request = row.get("request") or []
     source, target = ([str(value) for value in request[:2]] + ["", ""])[:2] if isinstance(request, list) else ("", "")
     return f"{source.rpartition('/')[2].partition('#')[0]} for {target}" if source else ""
 
 
-def _user(options: Mapping[str, Any], default: str) -> str:
+def _user(options: Mapping[str, object], default: str) -> str:
     """Return the user's name on the hub for the authentication that rpkg would use."""
     certificate = os.path.expanduser(str(options.get("cert") or ""))
     if os.path.isfile(certificate) and options.get("authtype") in ("ssl", None):

@@ -111,7 +111,7 @@ class _Follower:
         """Whether a log has more content than one request returned."""
         return any(log.is_full and log.is_behind for log in self.logs.values())
 
-    def _poll(self) -> dict[Any, Any]:
+    def _poll(self) -> dict[object, object]:
         """Query the tree, the names of new hosts, and the next chunk of each log, using one request."""
         behind = [key for key, log in self.logs.items() if key[0] not in self.drained or log.is_behind]
         share = max(MAX_LOG_BYTES // max(len(behind), 1), MIN_CHUNK)
@@ -145,7 +145,7 @@ class _Follower:
             self.builders_checked = now
         return channels
 
-    def _results(self, calls: Mapping[Any, Any]) -> dict[Any, Any]:
+    def _results(self, calls: Mapping[Any, Any]) -> dict[object, object]:
         """Return the results of the calls; failed ones, except for the tree itself, are repeated with the next poll.
 
         :raises RefusedError: if there is no such task

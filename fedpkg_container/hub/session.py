@@ -54,7 +54,7 @@ def profile_options(profile: str) -> dict[str, Any]:
 class KojiLogin(Protocol):
     """The part of the site's ``pyrpkg.Commands`` that logs a session in."""
 
-    def login_koji_session(self, koji_config: dict[str, Any], session: HubSession, /) -> object:
+    def login_koji_session(self, koji_config: dict[str, object], session: HubSession, /) -> object:
         """Log a session in as configured by a Koji profile, and rpkg's options."""
 
 
@@ -151,7 +151,7 @@ def site_urls(profile: str) -> SiteUrls:
     return SiteUrls(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
 
 
-def _session_options(options: dict[str, Any]) -> dict[str, Any]:
+def _session_options(options: dict[str, object]) -> dict[str, object]:
     return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
 
 
