@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
     import configparser
+    from typing import Protocol
+
+    from fedpkg_container.distgit.rpkg_commands import RpkgCommands
+    from fedpkg_container.hub.session import KojiLogin
+
+    class SiteCommands(RpkgCommands, KojiLogin, Protocol):
+        """The site's ``pyrpkg.Commands``."""
 
 
 def client_class(site: str) -> tuple[type[Client], str]:
@@ -30,15 +37,15 @@ class Client:
     if TYPE_CHECKING:  # attributes and methods of cliClient, which has no type annotations
         name: str
         args: argparse.Namespace
-        cmd: Any
+        cmd: SiteCommands
         parser: argparse.ArgumentParser
         subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         container_build_parser: argparse.ArgumentParser
 
         def do_imports(self, site: str | None = None) -> None: ...  # noqa: D102
         def parse_cmdline(self) -> None: ...  # noqa: D102
-        def setupLogging(self, log: Any) -> None: ...  # noqa: D102, N802
-        def set_completer(self, name: str, completer: Any) -> None: ...  # noqa: D102
+        def setupLogging(self, log: object) -> None: ...  # noqa: D102, N802
+        def set_completer(self, name: str, completer: object) -> None: ...  # noqa: D102
         def check_remote_rules_gating(self) -> None: ...  # noqa: D102
 
     def __init__(self, config: configparser.ConfigParser, name: str) -> None:
@@ -61,7 +68,7 @@ class Client:
         commands: Any = self._cmd  # type: ignore[attr-defined]
         login = commands.login_koji_session
 
-        def record_login(*arguments: Any) -> None:
+        def record_login(*arguments: object) -> None:
             login(*arguments)
             self.logged_in = True
 

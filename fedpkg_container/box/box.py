@@ -14,6 +14,7 @@ import koji
 
 import fedpkg_container.koji_plugins
 from fedpkg_container.box import distgit, nginx, registry
+from fedpkg_container.box.admin_session import AdminSession
 from fedpkg_container.box.answers import answers, listens
 from fedpkg_container.box.distribution import Distribution
 from fedpkg_container.box.hub.database import Database
@@ -185,7 +186,7 @@ class Box:
 
     def fill(self) -> None:
         """Create missing users and builders on the hub."""
-        session = self.session(ADMIN)
+        session: AdminSession = self.session(ADMIN)
         if session.getUser(CONTENT_GENERATOR) is None:
             session.createUser(PACKAGER)
             session.createUser(CONTENT_GENERATOR)
@@ -195,7 +196,7 @@ class Box:
         session.logout()
 
     @staticmethod
-    def add_builder(session: Any, machine: Machine) -> None:
+    def add_builder(session: AdminSession, machine: Machine) -> None:
         """Register a builder with the hub, unless it is registered."""
         if session.getHost(machine.name) is None:
             session.addHost(machine.name, list(machine.arches))

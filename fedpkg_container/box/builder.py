@@ -30,6 +30,7 @@ from koji.tasks import BaseTaskHandler
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import CONNECTION_ERRORS
 from fedpkg_container.image.config import CONFIG_VARIABLE
 from fedpkg_container.process import run
@@ -189,7 +190,7 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
     Methods = ["newRepo"]
     _taskWeight = 0.5
 
-    def handler(self, tag: str, event: int | None = None, **options: Any) -> list[Any]:  # noqa: ARG002
+    def handler(self, tag: str, event: int | None = None, **options: object) -> list[int]:  # noqa: ARG002
         """Create it; return its ID and event."""
         repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
         root = Path(koji.pathinfo.repo(repo_id, tag))
@@ -230,9 +231,9 @@ def _options(path: Path) -> types.SimpleNamespace:
     )
 
 
-def _log_in(options: types.SimpleNamespace) -> Any:
+def _log_in(options: types.SimpleNamespace) -> HubSession:
     retries = {name: int(getattr(options, name)) for name in RETRIES}
-    session = koji.ClientSession(
+    session: HubSession = koji.ClientSession(
         options.server,
         {"serverca": options.serverca, "cert": options.cert, "use_fast_upload": True, "anon_retry": True,
          "offline_retry": True, **retries},

@@ -148,7 +148,7 @@ class _Connection(HTTPConnection):
 class _Adapter(BuiltinSSLAdapter):
     """Leaves the handshake to the connection."""
 
-    def wrap(self, sock: socket.socket) -> Any:
+    def wrap(self, sock: socket.socket) -> object:
         """The socket, before its handshake."""
         try:
             return self.context.wrap_socket(sock, do_handshake_on_connect=False, server_side=True), {}

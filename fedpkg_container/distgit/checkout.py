@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import git
 from pyrpkg.errors import rpkgError
 
+from fedpkg_container.distgit.rpkg_commands import RpkgCommands
 from fedpkg_container.errors import CheckoutError
 from fedpkg_container.text import printable_line
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
-def ahead_behind(repository: Any, commit: str) -> tuple[int, int] | None:
+def ahead_behind(repository: git.Repo, commit: str) -> tuple[int, int] | None:
     """Return how many commits HEAD is ahead of and behind a commit; None if the commit is not in the checkout.
 
     :param repository: the checkout's ``git.Repo``
@@ -56,7 +56,7 @@ class GitStatus:
     untracked: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, repository: Any) -> GitStatus:
+    def read(cls, repository: git.Repo) -> GitStatus:
         """Run ``git status``.
 
         :param repository: the checkout's ``git.Repo``
@@ -130,7 +130,7 @@ class Checkout:
     behind: int
 
     @classmethod
-    def read(cls, commands: Any) -> Checkout:
+    def read(cls, commands: RpkgCommands) -> Checkout:
         """Read a checkout through rpkg, which implements the site's rules for URLs and branches.
 
         :param commands: the site's ``pyrpkg.Commands``
@@ -168,7 +168,7 @@ class Checkout:
         )
 
 
-def _repository(commands: Any, path: Path) -> tuple[git.Repo, GitStatus]:
+def _repository(commands: RpkgCommands, path: Path) -> tuple[git.Repo, GitStatus]:
     """Open the repository of a checkout, and read its status.
 
     :raises CheckoutError: if it is not a git repository, git refuses to read it, or it has no commit

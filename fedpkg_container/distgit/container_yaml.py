@@ -95,7 +95,7 @@ _FORMS = {
 }
 
 
-def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument) -> tuple[str, str]:
+def _type(value: object, expected: list[str], path: KeyPath, document: YamlDocument) -> tuple[str, str]:
     kinds = [_KINDS[kind] for kind in expected if kind != "null"]
     subject = "" if path else "the file"
     if value is None:
@@ -113,7 +113,7 @@ def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument
     return message, f"write {' or '.join(kinds)}"
 
 
-def _written(value: Any, path: KeyPath, document: YamlDocument) -> str:
+def _written(value: object, path: KeyPath, document: YamlDocument) -> str:
     """Describe a value, with its text if it has one."""
     kind = value.kind if isinstance(value, UnsupportedValue) else _KINDS[_json_type(value)]
     text = document.texts.get(path)
@@ -122,7 +122,7 @@ def _written(value: Any, path: KeyPath, document: YamlDocument) -> str:
     return f"{abbreviate(text)!r}, {'a boolean' if isinstance(value, bool) else kind}"
 
 
-def _json_type(value: Any) -> str:
+def _json_type(value: object) -> str:
     for kind, json_type in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array")):
         if isinstance(value, kind):
             return json_type
@@ -193,19 +193,19 @@ class ContainerYaml:
         return value if isinstance(value, int) else 0
 
     @property
-    def go_modules(self) -> list[Any]:
+    def go_modules(self) -> list[object]:
         """The Go modules to record with the build."""
         value = self.get("go", "modules")
         return value if isinstance(value, list) else []
 
     @property
-    def compose(self) -> dict[str, Any]:
+    def compose(self) -> dict[str, object]:
         """The requested compose; empty if not set."""
         value = self.get("compose")
         return value if isinstance(value, dict) else {}
 
     @property
-    def remote_sources(self) -> tuple[dict[str, Any], ...]:
+    def remote_sources(self) -> tuple[dict[str, object], ...]:
         """The remote sources, from either of the two keys, with their names if they have one."""
         single, several = self.get("remote_source"), self.get("remote_sources")
         sources = [{"remote_source": single}] if isinstance(single, dict) else several
@@ -242,7 +242,7 @@ def _misnamed_files(directory: Path) -> Iterator[Finding]:
             yield Finding("yaml-name", WARNING, f"{file} is ignored", f"rename it to {FILE}", file)
 
 
-def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _check(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
     import jsonschema
 
     for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(document.values):
@@ -261,7 +261,7 @@ def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     yield from _ineffective(document, values)
 
 
-def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _tags(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
     """Yield findings about invalid tags. They are only warnings, since OSBS accepted and ignored such tags."""
     tags = values.get("tags")
     for index, tag in enumerate(tags if isinstance(tags, list) else []):
@@ -288,7 +288,7 @@ def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
         yield Finding("yaml-variable", ERROR, message, "use letters, digits and _", FILE, line)
 
 
-def _ineffective(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _ineffective(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
     for key, value in values.items():
         line = document.line((key,))
         if key in DEPRECATED:

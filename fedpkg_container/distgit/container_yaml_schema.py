@@ -17,7 +17,7 @@ _TAGS_OR_FLAG = {"type": ["array", "boolean", "null"], "items": _TEXT}
 _PLATFORMS = {"type": ["string", "array"], "items": _TEXT}
 
 
-def _mapping(keys: dict[str, Any], *, required: tuple[str, ...] = (), empty: bool = True) -> dict[str, Any]:
+def _mapping(keys: dict[str, object], *, required: tuple[str, ...] = (), empty: bool = True) -> dict[str, Any]:
     """Return the schema of a mapping with only these keys.
 
     :param empty: whether the mapping may be null

@@ -172,7 +172,9 @@ def _effect(key: str) -> str:
     return ", ignored" if key in IGNORED or key in DEPRECATED else ""
 
 
-def _leaves(values: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(
+    values: Any, schema: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield each value with its path: mappings with keys known to the schema are flattened."""
     if isinstance(values, dict) and "properties" in schema:
         for key, value in values.items():

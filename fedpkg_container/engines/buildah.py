@@ -331,7 +331,7 @@ class Buildah:
         number = sum(1 for each in os.listdir(self.workspace.work) if each.startswith(f"{name}-"))
         return self.workspace.new(f"{name}-{number}")
 
-    def _program(self, name: str, request: Mapping[str, Any], *, readable: Sequence[Path] = ()) -> list[str | Path]:
+    def _program(self, name: str, request: Mapping[str, object], *, readable: Sequence[Path] = ()) -> list[str | Path]:
         """Return a command that runs a program of ``inside`` in a worker, with a request file."""
         described = self.folder / f"{name}-{len(list(self.folder.glob(f'{name}-*')))}.json"
         described.write_text(json.dumps(request))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import LostContactError, RefusedError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import CONNECTION_ERRORS
 from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.text import printable
@@ -20,7 +20,7 @@ SEARCH_INTERVAL = 2.0
 CLOCK_SKEW = 300.0
 
 
-def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
+def submit(session: HubSession, request: BuildRequest, *, newest: int = 0) -> int:
     """Create the task and return its ID.
 
     If the response is lost, the request is not retried: the task is searched for instead.
@@ -32,7 +32,7 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
     began = time.time()
     try:
         return int(
-            session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
+            session.buildContainer(request.source, request.target, request.options.copy(), priority=request.priority)
         )
     except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS):
         return _find_submitted(session, request, began, newest)
@@ -50,7 +50,7 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
         ) from error
 
 
-def _find_submitted(session: Any, request: BuildRequest, began: float, newest: int) -> int:
+def _find_submitted(session: HubSession, request: BuildRequest, began: float, newest: int) -> int:
     """Find the task created by a submission whose response was lost."""
     arguments = [request.source, request.target, dict(request.options)]
     deadline = time.monotonic() + SEARCH_TIMEOUT

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import koji
 import requests
 
 from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.log import BuildLog
@@ -28,6 +28,7 @@ from fedpkg_container.image.resolve.plan import Plan, Planner, build_specs
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.koji_types import BuildTaskResult
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
@@ -56,15 +57,15 @@ class ContainerBuild:
 
     task: BuildTask
     config: BuilderConfig
-    session: Any
-    cg_session: Any
+    session: HubSession
+    cg_session: HubSession
     checkout: Path
     koji_topdir: KojiTopdir
     log: BuildLog
     run_arch_tasks: RunArchTasks
     on_step: Callable[[str], None] = lambda _: None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> BuildTaskResult:
         """Build and record the image; return the result of the task.
 
         :raises FedpkgContainerError: if a step failed; the NVR is released and staging is empty
@@ -135,7 +136,7 @@ class ContainerBuild:
         except (koji.GenericError, requests.RequestException) as error:
             logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
-    def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> dict[str, Any]:
+    def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> BuildTaskResult:
         repository = ImageReference(self.config.candidate, plan.identity.repository_path)
         upload_directory = "" if self.task.scratch else create_upload_directory(self.cg_session, str(self.task.id))
         self._empty_staging()  # an earlier run of this task may have been killed
@@ -150,7 +151,7 @@ class ContainerBuild:
         attachments = attachment_builder.create(nvr, published, images, started)
         warnings += attachments.warnings
         self.on_step("documented")
-        result: dict[str, Any] = {
+        result: BuildTaskResult = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
             "arches": {image.arch: str(repository.at(image.digest)) for image in images},

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from fedpkg_container.model.koji_types import TargetInfo
+from fedpkg_container.model.options import BuildOptions
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class BuildTask:
 
     id: int
     source_url: str
-    target: Mapping[str, Any]
+    target: TargetInfo
     owner: str
-    options: Mapping[str, Any]
+    options: BuildOptions
     arches: list[str]
 
     @property

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import koji
 from koji.daemon import SCM, incremental_upload
@@ -31,7 +31,7 @@ from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """A task that uploads its log while it runs, and cleans up when it ends."""
 
-    def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
+    def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
             read_builder_config()
@@ -139,7 +139,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspace: Workspace,
         *,
         scratch: bool,
-        build_tag: Any = None,
+        build_tag: int | None = None,
     ) -> Checkout:
         """Check that a source URL is allowed, and check out its commit."""
         if not SCM.is_scm_url(url):

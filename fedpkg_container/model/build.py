@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import Finding
+from fedpkg_container.model.koji_types import Buildroot, FileMetadata, LayerSize, RPMComponent
 from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
+from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.text import printable_line
 
 #: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
@@ -18,11 +20,11 @@ FORMAT = 3
 Packed = TypeVar("Packed", "BuildSpec", "BuiltImage")
 
 
-def _pack(value: Any) -> dict[str, Any]:
+def _pack(value: BuildSpec | BuiltImage) -> dict[str, object]:
     return {"format": FORMAT, **asdict(value)}
 
 
-def check_format(kind: str, packed: Mapping[str, Any]) -> None:
+def check_format(kind: str, packed: Mapping[str, object]) -> None:
     """Check that serialized data was written by a compatible version of this program.
 
     :raises UsageError: if the data has another format version
@@ -34,10 +36,11 @@ def check_format(kind: str, packed: Mapping[str, Any]) -> None:
         )
 
 
-def _unpack(kind: type[Packed], packed: Mapping[str, Any]) -> Packed:
+def _unpack(kind: type[Packed], packed: Mapping[str, object]) -> Packed:
     check_format(kind.__name__, packed)
     names = {item.name for item in fields(kind)}
-    return kind(**{key: value for key, value in packed.items() if key in names})
+    values: dict[str, Any] = {key: value for key, value in packed.items() if key in names}
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,12 @@ class BuildSpec:
     environment: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
 
-    def pack(self) -> dict[str, Any]:
+    def pack(self) -> dict[str, object]:
         """Serialize the spec as a task argument."""
         return _pack(self)
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> BuildSpec:
+    def unpack(cls, packed: Mapping[str, object]) -> BuildSpec:
         """Deserialize a spec from a task argument.
 
         :raises UsageError: if it has another format version
@@ -129,23 +132,23 @@ class BuiltImage:
     media_type: str
     image_id: str
     config: str
-    layers: list[dict[str, Any]]
+    layers: list[LayerSize]
     diff_ids: list[str]
-    components: list[dict[str, Any]]
-    files: list[dict[str, Any]]
-    buildroot: dict[str, Any]
+    components: list[RPMComponent]
+    files: list[FileMetadata]
+    buildroot: Buildroot
     parent_id: str = ""
     warnings: list[str] = field(default_factory=list)
     details: list[dict[str, str]] = field(default_factory=list)
     distribution: dict[str, str] = field(default_factory=dict)
     variants: dict[str, str] = field(default_factory=dict)
 
-    def pack(self) -> dict[str, Any]:
+    def pack(self) -> dict[str, object]:
         """Serialize the image as a file of a task."""
         return _pack(self)
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> BuiltImage:
+    def unpack(cls, packed: Mapping[str, object]) -> BuiltImage:
         """Deserialize an image from a file of a task.
 
         :raises UsageError: if it has another format version
@@ -202,7 +205,7 @@ class BuildRequest:
 
     source: str
     target: str
-    options: Mapping[str, Any]
+    options: BuildOptions
     priority: int | None = None
 
     @property
@@ -245,7 +248,7 @@ class BuildResult:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, result: Any) -> BuildResult:
+    def read(cls, result: object) -> BuildResult:
         """Parse the result of a task, ignoring malformed parts."""
         if not isinstance(result, Mapping):
             return cls()
@@ -261,6 +264,6 @@ class BuildResult:
         )
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     items = value if isinstance(value, (list, tuple)) else [value] if isinstance(value, str) else []
     return tuple(printable_line(str(item)) for item in items if isinstance(item, (str, int)))

@@ -116,7 +116,7 @@ class _Hub:
         return SimpleNamespace(result={"payloadhash": known[wanted["name"]]} if wanted["name"] in known else None)
 
 
-def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
+def _make(folder: Path, hub: Any, *, faults: list[int]) -> Any:
     """Return the attachments of a build of three RPMs, with a failing registry, and the log."""
     facts = described(*((rpm(name), details()) for name in ("bash", "other", "foreign")))
     with memory_registry(folder) as server, BuildLog(folder / "container-build.log") as log:

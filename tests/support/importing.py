@@ -60,9 +60,8 @@ class Scene:
         command = [sys.executable, "-c", code, "--config", str(self.configuration), *map(str, arguments)]
         return subprocess.run(command, env=self.environment, timeout=PATIENCE, check=False).returncode
 
-    def build(self, nvr: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.hub.getBuild(nvr)
-        return found
+    def build(self, nvr: str) -> Any:
+        return self.hub.getBuild(nvr)
 
     def image(self, nvr: str) -> ImageReference:
         found = RecordedImage.of(self.build(nvr)).by_digest

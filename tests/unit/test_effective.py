@@ -140,7 +140,7 @@ class _Hub:
 
 
 def test_a_target_takes_two_requests() -> None:
-    hub = _Hub()
+    hub: Any = _Hub()
     assert read_target(hub, "t") == Target("t", "t-build", "t-dest", ("x86_64", "i386"))
     assert hub.requests == 2
     with pytest.raises(FedpkgContainerError, match="build target u does not exist"):

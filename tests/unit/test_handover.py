@@ -16,9 +16,12 @@ from fedpkg_container.box.hub.app import LONGEST_REQUEST
 from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image import arch_result
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import RPMComponent
 
-RPM = {"type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64"}
-COMPONENT = {**RPM, "sigmd5": "0" * 32, "signature": "0123456789abcdef"}
+COMPONENT: RPMComponent = {
+    "type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64",
+    "sigmd5": "0" * 32, "signature": "0123456789abcdef",
+}  # fmt: skip
 DETAILS = {
     "license": "GPL-2.0-or-later",
     "vendor": "Fedora Project",
@@ -60,7 +63,7 @@ class Hub:
 
 def test_description_with_ten_thousand_rpms(tmp_path: Path) -> None:
     hub, image = Hub(), _image(10_000)
-    result = arch_result.upload_result(image, tmp_path, hub.upload)
+    result: Any = arch_result.upload_result(image, tmp_path, hub.upload)
     assert len(dumps((image.pack(),), methodresponse=True, allow_none=True)) > LONGEST_REQUEST
     assert len(dumps((result,), methodresponse=True, allow_none=True)) < 2000
     assert result["rpms"] == 10_000
@@ -75,7 +78,7 @@ def test_any_text_survives_the_transfer(tmp_path_factory: pytest.TempPathFactory
     assert arch_result.download_result(result, "x86_64", hub.read) == image
 
 
-def _sent(tmp_path: Path) -> tuple[Hub, dict[str, Any]]:
+def _sent(tmp_path: Path) -> tuple[Hub, Any]:
     hub = Hub()
     return hub, arch_result.upload_result(_image(), tmp_path, hub.upload)
 

@@ -149,11 +149,11 @@ class Demo:
         session.logout()
         self.shell(f"koji buildinfo {shlex.quote(build['nvr'])} | grep -v ^Extra")
 
-    def newest_build(self) -> dict[str, Any]:
+    def newest_build(self) -> Any:
         """The newest build of hello-web."""
         session = self.box.session(ADMIN)
         (build,) = session.listTagged(site.DEST_TAG, package="hello-web-container", latest=True, extra=True)
-        found: dict[str, Any] = session.getBuild(build["build_id"])
+        found = session.getBuild(build["build_id"])
         session.logout()
         return found
 

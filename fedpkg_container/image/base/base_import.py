@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import koji
 import requests
@@ -19,6 +18,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
 from fedpkg_container.image.base.identity import BaseIdentity, nvr_from_labels
 from fedpkg_container.image.base.source import ArchImage, BaseSource
@@ -35,6 +35,7 @@ from fedpkg_container.image.resolve.names import BuildTags, RequestedFloatingTag
 from fedpkg_container.locking import locked
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
+from fedpkg_container.model.koji_types import BuildInfo
 from fedpkg_container.model.nvr import NVR, sanitize_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
@@ -111,7 +112,7 @@ class BaseImport:
     :param on_step: called after each step
     """
 
-    session: Any
+    session: HubSession
     generator: str
     candidate: str
     engine: Buildah
@@ -178,7 +179,7 @@ class BaseImport:
                 solution="omit --nvr; or build on the existing image",
             )
 
-    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> ImportedImage:
+    def _resume(self, build: BuildInfo, source: BaseSource, nvr: NVR) -> ImportedImage:
         """Finish an import whose build is already recorded."""
         recorded = RecordedImage.of(build)
         if not _is_of(build, source) or recorded.by_digest is None:
@@ -288,7 +289,7 @@ class BaseImport:
         )
 
 
-def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
+def _is_of(build: BuildInfo, source: BaseSource) -> bool:
     """Return whether Koji recorded this image for a build, comparing digests and, for an import, image IDs."""
     imported = image_metadata(build).get("imported") or {}
     if imported.get("images") == source.image_ids:

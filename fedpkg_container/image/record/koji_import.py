@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import BuildFailedError, RegistryError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import Reservation
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.publish.floating_tags import FloatingTagUpdater
@@ -22,6 +22,7 @@ from fedpkg_container.image.record.metadata import Provenance, build_metadata
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
+from fedpkg_container.model.koji_types import BuildExtra, BuildInfo, BuildTaskResult, FileMetadata, IndexMetadata
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
@@ -31,7 +32,7 @@ from fedpkg_container.signals import shield_signals
 _METADATA = "metadata.json"
 
 
-def create_upload_directory(session: Any, name: str) -> str:
+def create_upload_directory(session: HubSession, name: str) -> str:
     """Create a directory on the hub for the files of an import, which only this account can use; return its path.
 
     The hub assigns a directory to the first account that uploads to it, and the path does not stay secret: it is in the
@@ -54,7 +55,7 @@ class ContentGeneratorImport:
     :param on_step: called after each step
     """
 
-    cg_session: Any
+    cg_session: HubSession
     log: BuildLog
     on_step: Callable[[str], None]
 
@@ -75,8 +76,10 @@ class ContentGeneratorImport:
         self.log.report(f"importing {reservation.nvr}")
         logs = [self._upload_log(self.log.path, upload_directory)]
         for attachment in attachments:
-            arch = {"arch": attachment.arch} if attachment.arch else {}
-            logs.append({**self._upload_log(attachment.path, upload_directory), **arch})
+            log = self._upload_log(attachment.path, upload_directory)
+            if attachment.arch:
+                log["arch"] = attachment.arch
+            logs.append(log)
         content = build_metadata(provenance, published, images, logs, reservation.build_id)
         path = self.log.path.parent / _METADATA
         path.write_text(json.dumps(content, indent=1))
@@ -87,7 +90,7 @@ class ContentGeneratorImport:
         self.log.append(f"recorded as build {reservation.build_id}")
         self.on_step("imported")
 
-    def _upload_log(self, path: Path, upload_directory: str) -> dict[str, Any]:
+    def _upload_log(self, path: Path, upload_directory: str) -> FileMetadata:
         """Upload a file as a log; return its metadata."""
         relpath = uuid.uuid4().hex
         self._upload(path, f"{upload_directory}/{relpath}")
@@ -96,18 +99,20 @@ class ContentGeneratorImport:
     def _upload(self, path: Path, directory: str) -> None:
         self.cg_session.uploadWrapper(str(path), directory, overwrite=True)
 
-    def _record(self, reservation: Reservation, upload_directory: str, extra: Mapping[str, Any]) -> None:
+    def _record(self, reservation: Reservation, upload_directory: str, extra: BuildExtra) -> None:
         try:
             self.cg_session.CGImport(_METADATA, upload_directory, reservation.token)
         except koji.GenericError:
             # koji's client retries when the response is lost, so only the build on the hub shows whether the import
             # succeeded. It may be another build: the hub reuses the ID of a canceled reservation.
             build = self.cg_session.getBuild(reservation.build_id)
-            if build["state"] != koji.BUILD_STATES["COMPLETE"] or _identity(build["extra"]) != _identity(extra):
+            if build is None or build["state"] != koji.BUILD_STATES["COMPLETE"]:
+                raise
+            if _identity(build["extra"]) != _identity(extra):
                 raise
 
 
-def _identity(extra: Mapping[str, Any] | None) -> tuple[Any, Any]:
+def _identity(extra: BuildExtra | None) -> tuple[int | None, IndexMetadata | None]:
     """Return what identifies one run of a build or import: the task, and the image index with its unique tag."""
     recorded = extra or {}
     return recorded.get("container_koji_task_id"), image_metadata({"extra": recorded}).get("index")
@@ -124,8 +129,8 @@ class BuildRecorder:
     """
 
     task: BuildTask
-    session: Any
-    cg_session: Any
+    session: HubSession
+    cg_session: HubSession
     registry: Registry
     log: BuildLog
     on_step: Callable[[str], None]
@@ -152,7 +157,7 @@ class BuildRecorder:
         self._update_floating_tags(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 
-    def resume(self, build: dict[str, Any]) -> dict[str, Any]:
+    def resume(self, build: BuildInfo) -> BuildTaskResult:
         """Finish recording a build that an earlier, killed run of this task imported; return the result of the task."""
         self.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
         nvr = NVR(build["name"], build["version"], build["release"])
@@ -207,11 +212,10 @@ class BuildRecorder:
             self.log.report(f"set floating tags {', '.join(tags)}")
 
 
-def recorded_build(session: Any, task: BuildTask) -> dict[str, Any] | None:
+def recorded_build(session: HubSession, task: BuildTask) -> BuildInfo | None:
     """Return the build that an earlier run of a task imported; None if there is none."""
     if task.scratch:
         return None
     for entry in session.listBuilds(taskID=task.id, state=koji.BUILD_STATES["COMPLETE"]):
-        build: dict[str, Any] = session.getBuild(entry["build_id"])
-        return build
+        return session.getBuild(entry["build_id"])
     return None

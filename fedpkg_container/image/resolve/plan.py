@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import koji
 
@@ -13,6 +12,7 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.labels import build_labels
 from fedpkg_container.image.building.recipe import release_environment
 from fedpkg_container.image.config import BuilderConfig
@@ -26,6 +26,7 @@ from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.nvr import COMPONENT_LABEL, MAX_NVR_LENGTH, NVR, label_value
+from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
@@ -46,7 +47,7 @@ class Identity:
     repository_path: str
 
 
-def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
+def identify(dockerfile: Dockerfile, options: BuildOptions) -> Identity:
     """Return the identity of a build.
 
     :raises BuildFailedError: if a label is missing, or the labels give no valid NVR or repository
@@ -102,7 +103,7 @@ class Planner:
 
     task: BuildTask
     config: BuilderConfig
-    session: Any
+    session: HubSession
     checkout: Path
     koji_topdir: KojiTopdir
     report: Callable[[str], None]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 from xmlrpc.client import Fault
 
 import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
@@ -18,16 +17,19 @@ import requests
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import log_in_as
 from fedpkg_container.hub.tasks import first_failure
 from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.arch_result import ArchTaskResult
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
 from fedpkg_container.image.task import BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.model.options import option_problems, unavailable_options, without_none
+from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
+from fedpkg_container.model.options import BuildOptions, option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
 
 logger = logging.getLogger("koji.build.container")
@@ -59,7 +61,7 @@ class BuildContainerTask(ContainerTask):
     Methods = ["buildContainer"]
     _taskWeight = 0.5
 
-    def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
+    def handler(self, src: str, target: str, opts: dict[str, object] | None = None) -> BuildTaskResult:
         """Build a container image and record it.
 
         :returns: pull specs (``repositories``), IDs of Koji builds as strings (``koji_builds``), ``user_warnings``, and
@@ -100,7 +102,7 @@ class BuildContainerTask(ContainerTask):
                     on_step=self.checkpoint,
                 ).run()
 
-    def _build_tag_arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    def _build_tag_arches(self, target: TargetInfo, options: BuildOptions) -> list[str]:
         """Return the architectures of the build tag, limited to the requested ones."""
         build_config = self.session.getBuildConfig(target["build_tag"])
         arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
@@ -130,7 +132,7 @@ class BuildContainerTask(ContainerTask):
         return remaining
 
     @contextlib.contextmanager
-    def _cg_session(self, config: BuilderConfig) -> Iterator[Any]:
+    def _cg_session(self, config: BuilderConfig) -> Iterator[HubSession]:
         """Provide the session that reserves and imports: that of the site's shared account, or the builder's own."""
         account = config.content_generator
         if not account.certificate and not account.keytab:
@@ -164,7 +166,7 @@ class BuildContainerTask(ContainerTask):
             raise (first_failure(self.session, task_ids) or error) from error
         return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]
 
-    def _download_result(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+    def _download_result(self, result: Mapping[str, object], task_id: int, arch: str) -> BuiltImage:
         """Download the description of an image from the output of its task."""
 
         def read(name: str, offset: int, size: int) -> bytes:
@@ -191,7 +193,7 @@ class CreateContainerTask(ContainerTask):
     Methods = ["createContainer"]
     _taskWeight = 2.0
 
-    def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def handler(self, spec: dict[str, object]) -> ArchTaskResult:
         """Build the image of one architecture and push it to staging.
 
         :param spec: packed ``fedpkg_container.model.build.BuildSpec``
