@@ -63,7 +63,7 @@ _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 #: Our programs that run in workers, and their location in a sandbox.
 _PROGRAMS = Path(__file__).with_name("inside")
-INSIDE = Path("/run/fedpkg-container")
+INSIDE = Path("/run/fedpkg-container/inside")
 _ENTER = "enter.py"
 #: Joins the control groups before ``--`` and executes the command after it.
 _JOIN = 'until [ "$1" = -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'

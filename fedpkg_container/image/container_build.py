@@ -209,5 +209,5 @@ class ContainerBuild:
             help_file=help_page.HELP_SOURCE if help_page.read_help(self.checkout) else "",
             go_modules=plan.container_yaml.go_modules,
             user_data=options.get("userdata") or {},
-            store_archives=self.config.content_generator.store_archives,
+            store_archives=self.config.content_generator.archives,
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.engines import buildah, hook
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces

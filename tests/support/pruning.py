@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
+from fedpkg_container.registry.config_keys import KEYS
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
@@ -15,6 +16,7 @@ from fedpkg_container.registry.pruning.report import Report
 from fedpkg_container.registry.pruning.retention import DAY
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.settings import defaults
 from tests.support.pushing import image, listing
 from tests.support.records import ToldRecords
 from tests.support.registries import access
@@ -54,12 +56,12 @@ def site_of(folder: Path, candidate: str, *targets: Target) -> DistributionSite:
     return DistributionSite(
         path=folder / "registry.conf",
         profile="koji",
-        candidates=Candidates(candidate, access(folder)),
-        importer=Importer(),
+        candidates=Candidates(candidate, access(folder), 30),
+        importer=Importer(**defaults(KEYS, "content_generator"), **defaults(KEYS, "engine")),
         targets={each.name: each for each in targets},
         journal=None,
         parallel=4,
-        mirroring=Mirroring(),
+        mirroring=Mirroring(**defaults(KEYS, "mirror")),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.engines import hook
-from fedpkg_container.engines.buildah import Exported
+from fedpkg_container.engines.exported import Exported
 from fedpkg_container.engines.opening import open_directory, open_plain
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.registry.manifests import Descriptor

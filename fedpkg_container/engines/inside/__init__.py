@@ -1,4 +1,5 @@
-"""Programs that run in a worker: each is a single file that needs only Python's standard library.
+"""Programs that run in a worker: started as files, they need only Python's standard library.
 
-They are mounted read-only into the sandbox and started with ``python3 -I -S``, as a file.
+They are mounted read-only into the sandbox, in a directory of the same name, and started with ``python3 -I -S``.
+``tar.py`` is not a program: ``export.py`` imports it.
 """
