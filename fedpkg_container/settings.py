@@ -19,7 +19,7 @@ from typing import Any
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.reference import ImageReference
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Name of a key that stands for all settings of a section, and end of a section that stands for several.
 ANY, NAME = "*", " NAME"
@@ -159,7 +159,7 @@ class Settings:
         """Accept a deprecated name, with a warning; the new name takes precedence."""
         if not self._parser.has_option(section, old):
             return
-        logger.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
+        _log.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
         value = self._parser.get(section, old)
         self._parser.remove_option(section, old)
         if not self._parser.has_option(section, new):

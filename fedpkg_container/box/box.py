@@ -23,6 +23,7 @@ from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layo
 from fedpkg_container.box.machines import Machine
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.image_records import KojiRecords
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -177,10 +178,13 @@ class Box:
 
     def session(self, user: str) -> Any:
         """A logged-in koji session of one of the box's users."""
-        session = koji.ClientSession(
-            self.layout.hub_url,
-            {"serverca": str(self.authority.certificate_path), "max_retries": 5, "retry_interval": 1, "timeout": 60},
-        )
+        options = {
+            "serverca": str(self.authority.certificate_path),
+            "max_retries": 5,
+            "retry_interval": 1,
+            "timeout": 60,
+        }
+        session = log_calls(koji.ClientSession(self.layout.hub_url, options))
         session.ssl_login(str(self.credentials(user)), None, str(self.authority.certificate_path))
         return session
 

@@ -27,6 +27,7 @@ import koji.tasks
 from koji.daemon import TaskManager
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container import logs
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from fedpkg_container.box.box import Box
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Bytes of a command line to read: it is only logged.
 LONGEST_COMMAND = 4096
@@ -280,7 +281,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     except koji.AuthError as error:
         # The tasks' sessions are invalid too: their processes end now, and the hub gets the tasks back from the next
         # builder that is started.
-        logger.error("the hub no longer accepts the session: %s", error)
+        _log.error("the hub no longer accepts the session: %s", error)
         _shut_down(manager)
         raise SystemExit(1) from error
 
@@ -292,7 +293,7 @@ def _shut_down(manager: TaskManager) -> None:
         manager.shutdown()
         manager.session.logout()
     except (*CONNECTION_ERRORS, koji.GenericError) as error:
-        logger.warning("the hub was not told that this builder ends: %s", error)
+        _log.warning("the hub was not told that this builder ends: %s", error)
 
 
 def _take_tasks(manager: TaskManager) -> None:
@@ -301,7 +302,7 @@ def _take_tasks(manager: TaskManager) -> None:
     :raises koji.AuthError: the hub no longer accepts the session
     """
     began = 0.0
-    rounds = Rounds(logger)
+    rounds = Rounds(_log)
     while True:
         taken = False
         with rounds.one():
@@ -340,7 +341,7 @@ def main() -> None:
     parser.add_argument("configuration", type=Path)
     parser.add_argument("--pause-at", default="")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    logs.serve()
     logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it logs every open task twice per second
     os.environ[CONFIG_VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     rootless.enter()

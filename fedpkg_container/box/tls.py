@@ -25,7 +25,7 @@ from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds between two checks of the clients.
 WATCH_INTERVAL = 0.5
@@ -108,7 +108,7 @@ class _Connection(HTTPConnection):
     def close(self) -> None:
         """Close the connection, and discard what a client that has left did not receive.
 
-        Otherwise the writer would flush it when it is collected, into a closed socket: since Python 3.13 that is reported.
+        Otherwise the writer would flush it when it is collected, into a closed socket, which Python 3.13 reports.
         """
         self.server.watched.discard(self)
         self.wfile.raw.close()
@@ -137,7 +137,7 @@ class _Connection(HTTPConnection):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return self._may_wait()
         except (OSError, ValueError) as error:
-            logger.info("TLS handshake failed: %s", error)
+            _log.info("TLS handshake failed: %s", error)
             return False
         self.socket.settimeout(self.server.timeout)
         self.ssl_env = self.server.ssl_adapter.get_environ(self.socket)

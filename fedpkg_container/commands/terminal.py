@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TextIO
@@ -23,14 +22,6 @@ def print_lines(*texts: str) -> None:
 def print_stderr(*texts: str) -> None:
     """Write warnings, notices and errors to standard error."""
     _write(sys.stderr, texts)
-
-
-class StderrHandler(logging.Handler):
-    """Log handler that writes to the current ``sys.stderr``, which a progress bar may have replaced."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record."""
-        print_stderr(self.format(record))
 
 
 def _write(stream: TextIO, texts: Iterable[str]) -> None:

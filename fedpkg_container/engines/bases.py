@@ -38,7 +38,7 @@ from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Interval of pruning, seconds.
 PRUNE_INTERVAL = 3600.0
@@ -203,7 +203,7 @@ class BaseImages:
             except (BlockingIOError, FileNotFoundError):
                 continue
             except (FedpkgContainerError, OSError) as error:
-                logger.warning("%s could not be removed: %s", directory, error)
+                _log.warning("%s could not be removed: %s", directory, error)
 
     def _unpack(
         self, workspace: Workspace, name: ImageReference, manifest: Manifest, tick: Callable[[], None]
@@ -312,7 +312,7 @@ class BaseImages:
         try:
             remove(removed)
         except (FedpkgContainerError, OSError) as error:  # retried before the next image is fetched
-            logger.warning("base image %s could not be removed: %s", removed, error)
+            _log.warning("base image %s could not be removed: %s", removed, error)
         return True
 
 

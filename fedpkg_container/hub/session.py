@@ -20,6 +20,7 @@ import koji
 import requests
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.text import printable, printable_line
@@ -68,7 +69,7 @@ def connect(profile: str, commands: KojiLogin) -> HubSession:
     :raises LostContactError: if the hub cannot be reached
     """
     options = profile_options(profile)
-    session: HubSession = koji.ClientSession(options["server"], _session_options(options))
+    session: HubSession = log_calls(koji.ClientSession(options["server"], _session_options(options)))
     log_in(session, options, commands)
     return session
 
@@ -141,7 +142,9 @@ def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> HubSession:
     :raises ConfigurationError: if there is no such profile
     """
     options = profile_options(profile)
-    session: HubSession = koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
+    session: HubSession = log_calls(
+        koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
+    )
     return session
 
 

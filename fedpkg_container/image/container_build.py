@@ -11,6 +11,7 @@ from pathlib import Path
 import koji
 import requests
 
+from fedpkg_container import logs
 from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.protocol import HubSession
@@ -35,7 +36,7 @@ from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import shield_signals
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds for each registry request during the cleanup of a failed build: kojid soon kills canceled tasks.
 CLEANUP_TIMEOUT = 4.0
@@ -82,7 +83,8 @@ class ContainerBuild:
         try:
             if reservation is not None:
                 self.log.report(f"reserved {nvr} (build {reservation.build_id})")
-            result = self._build(plan, nvr, started, reservation)
+            with logs.subject(str(nvr)):
+                result = self._build(plan, nvr, started, reservation)
         except BaseException as error:
             if reservation is not None:
                 with shield_signals():
@@ -134,7 +136,7 @@ class ContainerBuild:
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 self._reservations.refund(reservation, canceled=canceled)
         except (koji.GenericError, requests.RequestException) as error:
-            logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
+            _log.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
     def _build(self, plan: Plan, nvr: NVR, started: float, reservation: Reservation | None) -> BuildTaskResult:
         repository = ImageReference(self.config.candidate, plan.identity.repository_path)
@@ -190,7 +192,7 @@ class ContainerBuild:
             with shield_signals():
                 staging.empty_staging(Registry(self.config.access.without_retries(timeout)), staging_reference)
         except FedpkgContainerError as error:
-            logger.warning("cannot delete the images in %s: %s", staging_reference, error)
+            _log.warning("cannot delete the images in %s: %s", staging_reference, error)
 
     def _provenance(self, plan: Plan, nvr: NVR, started: float) -> Provenance:
         options = self.task.options

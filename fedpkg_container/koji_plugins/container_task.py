@@ -6,6 +6,7 @@ It is outside of the plugin's directory, where kojid would load it as a plugin.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,10 +16,12 @@ import koji
 from koji.daemon import SCM, incremental_upload
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container import logs
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.cancellation import Cancellation
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
@@ -26,6 +29,9 @@ from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
+from fedpkg_container.steps import reached
+
+_log = logging.getLogger(__name__)
 
 
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
@@ -36,13 +42,13 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         try:
             read_builder_config()
         except FedpkgContainerError as error:
-            self.logger.error("declining task %s: %s", self.id, error.reason)
+            _log.error("declining task %s: %s", self.id, error.reason)
             return False
         return True
 
     def checkpoint(self, step: str) -> None:
         """Log a completed step of a build; tests override this to stop there."""
-        self.logger.debug("task %s: %s", self.id, step)
+        reached(step)
 
     @contextlib.contextmanager
     def supervised(self, log_name: str) -> Iterator[BuildLog]:
@@ -56,7 +62,9 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         if os.getppid() != daemon:
             raise Interrupted("kojid has died")
         path = Path(self.workdir) / log_name
-        with BuildLog(path) as log, path.open("rb") as reader:
+        log_calls(self.session)
+        with logs.subject(f"task {self.id}"), BuildLog(path) as log, path.open("rb") as reader:
+            _log.info("%s started", self.method)
             canceled = Cancellation(self.session, self.id)
 
             def send() -> None:
@@ -121,10 +129,10 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         try:
             removed = engine.bases.prune(config.base_images_keep)
         except (FedpkgContainerError, OSError) as error:
-            self.logger.warning("cannot remove base images: %s", error)
+            _log.warning("cannot remove base images: %s", error)
         else:
             if removed:
-                self.logger.info("removed %d unused base images", len(removed))
+                _log.info("removed %d unused base images", len(removed))
 
     @property
     def koji_topdir(self) -> KojiTopdir:

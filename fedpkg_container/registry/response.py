@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -193,13 +192,6 @@ def connection_errors(method: str, url: str, *, while_reading: bool = False) -> 
 def redact(text: str) -> str:
     """Return text for messages, with the query strings of URLs removed, which may contain credentials."""
     return _QUERY.sub("", printable_line(text))
-
-
-def redact_queries(record: logging.LogRecord) -> bool:
-    """Remove the query strings of URLs from urllib3's log records; for use as a filter of a handler."""
-    if record.name.startswith("urllib3."):
-        record.msg, record.args = redact(record.getMessage()), ()
-    return True
 
 
 def resolve_url(base: str, location: str) -> str:

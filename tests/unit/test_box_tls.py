@@ -84,7 +84,7 @@ def test_a_client_is_known_by_its_certificate(server: Server, authority: Authori
 
 @pytest.mark.parametrize("leaves", [True, False])
 def test_half_a_head_is_not_logged_as_an_error_of_the_server(
-    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, leaves: bool
+    server: tls._Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, leaves: bool
 ) -> None:
     """The client closes the connection, or the server does at its timeout: there is nowhere to send a status to."""
     logged: list[object] = []

@@ -14,6 +14,7 @@ import koji
 import koji.xmlrpcplus
 from koji.context import context
 
+from fedpkg_container import logs
 from fedpkg_container.box.hub import calls, facade, policies
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.dispatch import UNREADABLE, fault_of, load_plugins, run
@@ -21,7 +22,7 @@ from fedpkg_container.box.hub.session import CallerSession
 from fedpkg_container.box.hub.uploads import Upload
 from fedpkg_container.box.tls import make_server, serve
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Maximum size of an XML-RPC request, bytes (MaxRequestLength of the real hub).
 LONGEST_REQUEST = 4 * 1024 * 1024
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--plugin-path", type=Path, action="append", default=[])
     parser.add_argument("--plugin", action="append", default=[])
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.serve()
     database = Database(arguments.database)
     application = HubApplication(database, arguments.topdir, arguments.plugin_path, arguments.plugin, arguments.config)
     server = make_server(

@@ -19,7 +19,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.kinds import xml_text
 from fedpkg_container.box.hub.parameters import MEMBERS, Signature, assert_plain
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -135,7 +135,7 @@ def fault_of(error: Exception) -> tuple[int, str]:
         return error.faultCode, xml_text(str(error.faultString))
     if isinstance(error, koji.GenericError):
         return error.faultCode, xml_text(str(error))
-    logger.error("unexpected error", exc_info=error)
+    _log.error("unexpected error", exc_info=error)
     return 1, xml_text(f"{type(error)}: {error}")
 
 

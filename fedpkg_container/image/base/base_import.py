@@ -43,7 +43,7 @@ from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_IND
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.signals import shield_signals
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class BaseImport:
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 reservations.refund(reservation, canceled=False)
         except (koji.GenericError, requests.RequestException) as error:
-            logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
+            _log.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
     def _check_duplicate(self, source: BaseSource, nvr: NVR) -> None:
         """Check that Koji does not have the image under the NVR of its labels: a digest must lead to one build.

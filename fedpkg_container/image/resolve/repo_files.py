@@ -13,6 +13,7 @@ from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
+from fedpkg_container.registry.request_log import logged_request
 from fedpkg_container.registry.session import OpenSockets
 from fedpkg_container.text import printable_line, strip_credentials
 
@@ -77,7 +78,10 @@ def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
             session.mount(scheme, _Adapter(opened, guard))
         for _ in range(MAX_REDIRECTS):
             # Followed here: requests would read redirect responses completely, however long they are.
-            with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as response:
+            with logged_request("GET", url) as outcome:
+                response = session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False)
+                outcome.set(response)
+            with response:
                 if not response.is_redirect:
                     response.raise_for_status()
                     return _read_body(response)

@@ -14,9 +14,11 @@ import jsonschema  # noqa: F401, used for options: imported once here, not by th
 import koji
 import requests
 
+from fedpkg_container import logs
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import log_in_as
 from fedpkg_container.hub.tasks import first_failure
@@ -32,7 +34,9 @@ from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
 from fedpkg_container.model.options import BuildOptions, option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
 
-logger = logging.getLogger("koji.build.container")
+#: Logger of Koji that all records of this package go to: its level and handlers are those of kojid.
+KOJI_LOGGER = "koji.build.container"
+_log = logging.getLogger(KOJI_LOGGER)
 
 
 def _log_configuration_errors() -> None:
@@ -40,7 +44,7 @@ def _log_configuration_errors() -> None:
     try:
         read_builder_config()
     except FedpkgContainerError as error:
-        logger.error(
+        _log.error(
             "invalid configuration, container builds are disabled on this host: %s (%s)", error.reason, error.solution
         )
 
@@ -48,9 +52,10 @@ def _log_configuration_errors() -> None:
 def _log_vulnerabilities() -> None:
     """Log known, unmitigated vulnerabilities of this builder when kojid starts."""
     for exposure in exposures():
-        logger.warning("%s", exposure)
+        _log.warning("%s", exposure)
 
 
+logs.forward_to_koji(KOJI_LOGGER)
 _log_configuration_errors()
 _log_vulnerabilities()
 
@@ -139,7 +144,7 @@ class BuildContainerTask(ContainerTask):
             yield self.session
             return
         authority = str(account.server_ca) if account.server_ca else None
-        session = koji.ClientSession(self.options.server, {**self.session.opts, "serverca": authority})
+        session = log_calls(koji.ClientSession(self.options.server, {**self.session.opts, "serverca": authority}))
         log_in_as(session, account)
         try:
             yield session
@@ -200,7 +205,7 @@ class CreateContainerTask(ContainerTask):
         :returns: reference to the image's description, see ``fedpkg_container.image.arch_result``
         """
         build_spec = BuildSpec.unpack(spec)
-        with self.supervised(f"{build_spec.arch}.log") as log:
+        with self.supervised(f"{build_spec.arch}.log") as log, logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
             config = read_builder_config()
             with self.engine(config) as engine:
                 checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)

@@ -19,7 +19,7 @@ from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: What happens to a tag.
 SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
@@ -63,7 +63,7 @@ def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> 
     target_signatures = {blob.digest for blob in target.manifest(head).blobs[1:]}
     if target_signatures <= {blob.digest for blob in manifest.blobs[1:]}:
         return True
-    logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
+    _log.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False
 
 
