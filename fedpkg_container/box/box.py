@@ -25,6 +25,7 @@ from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.image_records import KojiRecords
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Access, Registry
 
@@ -197,7 +198,7 @@ class Box:
             session.grantCGAccess(CONTENT_GENERATOR, CONTENT_GENERATOR_NAME, create=True)
         for machine in self.layout.machines:
             self.add_builder(session, machine)
-        session.logout()
+        log_out(session)
 
     @staticmethod
     def add_builder(session: AdminSession, machine: Machine) -> None:
@@ -214,7 +215,7 @@ class Box:
         certificates = self.layout.builder(self.layout.builders[0]) / "certs"
         registry = Registry(Access(certificates))
         deleted = staging.prune_staging(registry, self.layout.registry_address, KojiRecords(session))
-        session.logout()
+        log_out(session)
         return deleted
 
     def create_repository(self, name: str) -> Path:

@@ -55,7 +55,7 @@ def _disconnection() -> Iterator[None]:
     try:
         yield
     except (ssl.SSLError, ConnectionError) as error:
-        logger.info("the client closed the connection: %s", error)
+        _log.info("the client closed the connection: %s", error)
         raise errors.FatalSSLAlert(*error.args) from error
 
 

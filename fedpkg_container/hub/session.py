@@ -236,6 +236,15 @@ def log_in_as(session: HubSession, account: Account) -> None:
         session.gssapi_login(account.principal, str(account.keytab))
 
 
+def log_out(session: HubSession) -> None:
+    """Log a session out, if the hub responds.
+
+    koji does not repeat this request, and a connection that was idle for longer than the hub keeps it fails.
+    """
+    with contextlib.suppress(koji.GenericError, *CONNECTION_ERRORS):
+        session.logout()
+
+
 @contextlib.contextmanager
 def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
     """Yield a session logged in as an account, or, without credentials, as the profile says; log it out at the end.
@@ -262,5 +271,4 @@ def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
     try:
         yield session
     finally:
-        with contextlib.suppress(koji.GenericError, requests.RequestException):
-            session.logout()
+        log_out(session)

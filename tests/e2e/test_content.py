@@ -13,6 +13,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.machines import MACHINE
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.images import unpacked
@@ -54,7 +55,7 @@ def _keep(lookaside: Path, name: str, content: bytes, digest: str = "") -> None:
 def _build(box: Box, nvr: str) -> dict[str, Any]:
     session = box.session(ADMIN)
     build: dict[str, Any] = session.getBuild(nvr, strict=True)
-    session.logout()
+    log_out(session)
     return build
 
 

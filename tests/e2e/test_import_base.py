@@ -20,6 +20,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.config import read_builder_config
 from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.model.platforms import platform_of
@@ -51,7 +52,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         box.fill()
         session = box.session(ADMIN)
         demo_site.create_target(session, COMPONENT)
-        session.logout()
+        log_out(session)
         tagger = threading.Thread(target=do_tagging, args=(box, ended), daemon=True)
         tagger.start()
         yield box

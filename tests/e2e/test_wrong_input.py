@@ -13,6 +13,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
+from fedpkg_container.hub.session import log_out
 from tests.support.leftovers import nothing_left
 from tests.support.packager import Packager
 
@@ -22,7 +23,7 @@ FAILED, USAGE, REFUSED, NOT_AUTHENTICATED, LOST = 1, 2, 3, 4, 5
 def _tasks(box: Box) -> int:
     session = box.session(ADMIN)
     number: int = session.listTasks(queryOpts={"countOnly": True})
-    session.logout()
+    log_out(session)
     return number
 
 

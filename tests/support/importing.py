@@ -15,6 +15,7 @@ from fedpkg_container import registry_cli
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR
 from fedpkg_container.box.shell import environment
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
@@ -86,4 +87,4 @@ def do_tagging(box: Box, ended: threading.Event) -> None:
             builder.host.openTask(task["id"])
             builder.host.tagBuild(task["id"], *task["request"][:2])
             builder.host.closeTask(task["id"], koji.xmlrpcplus.dumps((None,), methodresponse=1, allow_none=1))
-    builder.logout()
+    log_out(builder)

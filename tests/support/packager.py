@@ -16,6 +16,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
+from fedpkg_container.hub.session import log_out
 from tests.support import preloaded
 
 #: Timeout of one command on a busy machine, seconds.
@@ -38,7 +39,7 @@ class Packager:
         box.create_repository(f"container/{name}")
         session = box.session(ADMIN)
         session.packageListAdd(site.DEST_TAG, f"{name}-container", owner=ADMIN)
-        session.logout()
+        log_out(session)
         packager = cls(box, name, folder / name, environment(box))
         packager.run(
             "git", "clone", "--quiet", f"https://127.0.0.1:{box.layout.ports.distgit}/container/{name}", cwd=folder
@@ -94,7 +95,7 @@ class Packager:
         for task in session.listTasks({"method": "buildContainer", "state": going_on, "decode": True}):
             if f"/container/{self.name}" in str(task["request"][0]):
                 session.cancelTask(task["id"])
-        session.logout()
+        log_out(session)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start ``fedpkg container-build``; its outputs are pipes."""

@@ -119,7 +119,14 @@ def test_other_messages_are_unchanged(text: str) -> None:
 
 
 def test_other_arguments_are_unchanged() -> None:
-    words = ["skopeo", "copy", "--authfile", "/etc/auth.json", "docker://host/a:1@sha256:01", Path("/a b")]
+    words: list[str | Path] = [
+        "skopeo",
+        "copy",
+        "--authfile",
+        "/etc/auth.json",
+        "docker://host/a:1@sha256:01",
+        Path("/a b"),
+    ]
     assert redact_command(words) == "skopeo copy --authfile /etc/auth.json docker://host/a:1@sha256:01 '/a b'"
 
 

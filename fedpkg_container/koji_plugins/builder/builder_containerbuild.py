@@ -12,7 +12,6 @@ from xmlrpc.client import Fault
 
 import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
-import requests
 
 from fedpkg_container import logs
 from fedpkg_container.distgit.container_yaml import ContainerYaml
@@ -20,7 +19,7 @@ from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.session import log_in_as
+from fedpkg_container.hub.session import log_in_as, log_out
 from fedpkg_container.hub.tasks import first_failure
 from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
@@ -149,8 +148,7 @@ class BuildContainerTask(ContainerTask):
         try:
             yield session
         finally:
-            with contextlib.suppress(koji.GenericError, requests.RequestException):
-                session.logout()
+            log_out(session)
 
     def _run_arch_tasks(self, specs: list[BuildSpec]) -> list[BuiltImage]:
         """Run a subtask per architecture, all in parallel; return their images.

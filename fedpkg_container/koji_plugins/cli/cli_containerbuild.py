@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from koji.plugin import export_cli
 from koji_cli.lib import _running_in_bg, activate_session, get_usage_str, parse_arches, watch_tasks
 
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _build(
         print(f"Task info: {options.weburl}/taskinfo?taskID={task_id}")
     if values.wait is False or (values.wait is None and _running_in_bg()):
         return None
-    session.logout()
+    log_out(session)
     status: int = watch_tasks(
         session, [task_id], quiet=values.quiet, poll_interval=options.poll_interval, topurl=options.topurl
     )
