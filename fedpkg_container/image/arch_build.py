@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.steps import reached
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class ArchBuild:
     :param timestamp: time of its commit, in seconds since the epoch
     :param koji_topdir: Koji's topdir, with the yum repositories
     :param build_dir: directory for files of this build
-    :param on_step: called after each step
     """
 
     spec: BuildSpec
@@ -54,7 +54,6 @@ class ArchBuild:
     build_dir: Path
     log: BuildLog
     upload: Upload
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
         """Build the image, inspect it and push it to staging.
@@ -74,22 +73,22 @@ class ArchBuild:
             self.checkout, workspace, spec.source, self.config.lookaside, log.report, check_disk, deadline
         )
         base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
-        self.on_step("pulled")
+        reached("pulled", arch=spec.arch)
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         with ThreadPoolExecutor(1) as executor:
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
-        self.on_step("executed")
+        reached("executed", arch=spec.arch)
         arch_files = ArchFiles(spec, self.engine, self.build_dir, log, self.upload)
         with arch_files.of(image_id, self.config.formats) as upload_files:
             log.report("reading the image's RPMs")
             contents = inspect_image(self.engine, image_id)
             log.report(f"the image has {len(contents.packages)} RPMs")
-            self.on_step("read")
+            reached("read", arch=spec.arch)
             warnings = format_warnings(lambda: self.engine.configuration(image_id), self.config.formats)
             reference, variants = self._push(image_id)
-            self.on_step("pushed")
+            reached("pushed", arch=spec.arch)
             parent = base_ids.get(dockerfile.base, "")
             built = describe_image(
                 Registry(self.config.access),
@@ -100,7 +99,7 @@ class ArchBuild:
                 parent_id=f"sha256:{parent}" if parent else "",
             )
             files = upload_files()
-            self.on_step("sent")
+            reached("sent", arch=spec.arch)
             return replace(built, warnings=warnings, files=files, variants=variants)
 
     def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:

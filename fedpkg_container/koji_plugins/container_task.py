@@ -40,10 +40,6 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             return False
         return True
 
-    def checkpoint(self, step: str) -> None:
-        """Log a completed step of a build; tests override this to stop there."""
-        self.logger.debug("task %s: %s", self.id, step)
-
     @contextlib.contextmanager
     def supervised(self, log_name: str) -> Iterator[BuildLog]:
         """Run a task: convert errors to Koji's, handle signals, and complete the log on the hub.

@@ -103,7 +103,7 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
         components=[], files=[], buildroot=ImageImporter(session, generator).buildroot(),
     )  # fmt: skip
     folder = new_name("upload")
-    ContentGeneratorImport(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
+    ContentGeneratorImport(session, log).run(provenance, published, [image], reservation, folder)
 
 
 def test_stale_reservation_is_taken_over_concurrently(builds: _Builds) -> None:

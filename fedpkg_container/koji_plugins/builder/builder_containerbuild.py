@@ -31,6 +31,7 @@ from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
 from fedpkg_container.model.options import BuildOptions, option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
+from fedpkg_container.steps import reached
 
 logger = logging.getLogger("koji.build.container")
 
@@ -85,7 +86,7 @@ class BuildContainerTask(ContainerTask):
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
                 checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
-                self.checkpoint("fetched")
+                reached("fetched", source=checkout.source_url)
                 platforms = ContainerYaml.read(checkout.path).platforms
                 task = BuildTask(
                     self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
@@ -99,7 +100,6 @@ class BuildContainerTask(ContainerTask):
                     koji_topdir=self.koji_topdir,
                     log=log,
                     run_arch_tasks=self._run_arch_tasks,
-                    on_step=self.checkpoint,
                 ).run()
 
     def _build_tag_arches(self, target: TargetInfo, options: BuildOptions) -> list[str]:
@@ -204,7 +204,7 @@ class CreateContainerTask(ContainerTask):
             config = read_builder_config()
             with self.engine(config) as engine:
                 checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
-                self.checkpoint("fetched again")
+                reached("fetched again", arch=build_spec.arch)
                 build = ArchBuild(
                     spec=build_spec,
                     config=config,
@@ -217,6 +217,5 @@ class CreateContainerTask(ContainerTask):
                     upload=lambda path, directory: self.session.uploadWrapper(
                         str(path), f"{build_spec.upload}/{directory}"
                     ),
-                    on_step=self.checkpoint,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
