@@ -62,7 +62,7 @@ class ArchBuild:
         :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.checkout, spec.arguments)
+        dockerfile = Dockerfile.read(self.checkout, spec.build_arguments)
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.build_dir)
         check_disk = disk_guard(self.checkout, self.config.limits, log)
@@ -70,7 +70,7 @@ class ArchBuild:
         workspace = self.engine.workspace
         self.engine.tick = free_space_guard(self.build_dir, self.config.limits, log)
         lookaside.fetch_sources(
-            self.checkout, workspace, spec.source, self.config.lookaside, log.report, check_disk, deadline
+            self.checkout, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
         )
         base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
         reached("pulled", arch=spec.arch)
@@ -108,7 +108,7 @@ class ArchBuild:
         :raises RegistryError: if it cannot be pushed, or has labels of another build
         """
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-        staged = ImageReference(self.config.candidate, self.spec.staging, tag=name)
+        staged = ImageReference(self.config.candidate, self.spec.staging_repository, tag=name)
         self.log.report(f"pushing {staged}")
         first, *other_formats = self.config.formats
         reference = staged.at(self.engine.push(image_id, staged, first))
@@ -146,7 +146,7 @@ class ArchBuild:
             timeout=spec.timeout,
             network=spec.network,
             environment=spec.environment,
-            arguments=spec.arguments,
+            build_arguments=spec.build_arguments,
             help_page=help_page.make_man_page(self.checkout, self.engine.workspace),
             limits=self.config.limits,
         )
@@ -156,7 +156,7 @@ class ArchBuild:
     def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
         """Return the mounts for the build tag's repository and the .repo files of the build."""
         directories, files = {}, {}
-        if self.spec.repository:
+        if self.spec.yum_repository:
             directories["build-tag"] = self._build_tag_repository()
             files["build-tag"] = local_repo_file("build-tag", directories["build-tag"])
         for name, text in self.spec.repo_files.items():
@@ -167,7 +167,7 @@ class ArchBuild:
         return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
     def _build_tag_repository(self) -> Path:
-        repository = self.koji_topdir.path / self.spec.repository
+        repository = self.koji_topdir.path / self.spec.yum_repository
         if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
                 f"the builder cannot read the repository {repository}", solution="mount Koji's topdir on the builder"

@@ -204,9 +204,9 @@ class ContainerBuild:
             parents=plan.parents,
             base=plan.dockerfile.base,
             isolated=self.task.isolated,
-            repository_urls=options.get("yum_repourls") or [],
+            yum_repourls=options.get("yum_repourls") or [],
             help_file=help_page.HELP_SOURCE if help_page.read_help(self.checkout) else "",
             go_modules=plan.container_yaml.go_modules,
-            user_data=options.get("userdata") or {},
+            userdata=options.get("userdata") or {},
             store_archives=self.config.content_generator.store_archives,
         )

@@ -95,11 +95,11 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
         parents=[],
         base="",
         isolated=False,
-        repository_urls=[],
+        yum_repourls=[],
         help_file="",
     )
     image = BuiltImage(
-        arch="x86_64", staging="", digest=DIGEST, media_type="", image_id="", config="{}", layers=[], diff_ids=[],
+        arch="x86_64", staged_image="", digest=DIGEST, media_type="", image_id="", config="{}", layers=[], diff_ids=[],
         components=[], files=[], buildroot=ImageImporter(session, generator).buildroot(),
     )  # fmt: skip
     folder = new_name("upload")

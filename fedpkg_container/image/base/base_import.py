@@ -280,7 +280,7 @@ class BaseImport:
             parents=[],
             base="",
             isolated=False,
-            repository_urls=[],
+            yum_repourls=[],
             help_file="",
             store_archives=self.store_archives,
             sbom=attachments.sbom,

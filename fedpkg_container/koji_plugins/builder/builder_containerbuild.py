@@ -203,7 +203,9 @@ class CreateContainerTask(ContainerTask):
         with self.supervised(f"{build_spec.arch}.log") as log:
             config = read_builder_config()
             with self.engine(config) as engine:
-                checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
+                checkout = self.checkout(
+                    build_spec.source_url, log, config, engine.workspace, scratch=build_spec.scratch
+                )
                 reached("fetched again", arch=build_spec.arch)
                 build = ArchBuild(
                     spec=build_spec,
@@ -215,7 +217,7 @@ class CreateContainerTask(ContainerTask):
                     build_dir=engine.folder,
                     log=log,
                     upload=lambda path, directory: self.session.uploadWrapper(
-                        str(path), f"{build_spec.upload}/{directory}"
+                        str(path), f"{build_spec.upload_directory}/{directory}"
                     ),
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
