@@ -20,6 +20,7 @@ from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.cancellation import Cancellation
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
@@ -30,6 +31,11 @@ from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """A task that uploads its log while it runs, and cleans up when it ends."""
+
+    # Attributes of Koji's class, which has no type annotations.
+    id: int
+    session: HubSession
+    workdir: str
 
     def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
@@ -141,7 +147,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not a valid source URL: {url}", solution="pass git+https://HOST/PATH#COMMIT")
         scm = SCM(url)
-        task = self.session.getTaskInfo(self.id)
+        task = self.session.getTaskInfo(self.id, strict=True)
         channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
             allowed=self.options.allowed_scms,

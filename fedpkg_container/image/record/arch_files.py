@@ -19,7 +19,7 @@ from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 
 #: Uploads a file to the hub: path, directory below that of the import.
-Upload = Callable[[Path, str], None]
+Upload = Callable[[Path, str], object]
 #: Uploads the files; returns their content-generator metadata.
 UploadFiles = Callable[[], list[FileMetadata]]
 

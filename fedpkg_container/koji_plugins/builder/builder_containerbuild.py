@@ -81,7 +81,8 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(
                     f"build target {target} does not exist", solution="list the targets: koji list-targets"
                 )
-            owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
+            owner = self.session.getUser(self.session.getTaskInfo(self.id, strict=True)["owner"])
+            assert owner is not None, "Koji's tasks have owners"
             arches = self._build_tag_arches(target_info, options)
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
@@ -89,7 +90,12 @@ class BuildContainerTask(ContainerTask):
                 reached("fetched", source=checkout.source_url)
                 platforms = ContainerYaml.read(checkout.path).platforms
                 task = BuildTask(
-                    self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
+                    self.id,
+                    checkout.source_url,
+                    target_info,
+                    owner["name"],
+                    options,
+                    self._remaining_arches(arches, platforms),
                 )
                 return ContainerBuild(
                     task=task,
