@@ -254,11 +254,8 @@ def _stop(*_: object) -> None:
     raise SystemExit  # not koji's ServerExit: the client library would treat that as a failed call, and retry
 
 
-def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
-    """Run tasks until SIGTERM.
-
-    :param pause_at: build step after which the build process waits while a file exists; for tests
-    """
+def serve(options: types.SimpleNamespace) -> None:
+    """Run tasks until SIGTERM."""
     # TaskManager accepts no tasks while the load is above four times the number of processors. A box runs on a
     # workstation, which has other load too.
     os.getloadavg = lambda: (0.0, 0.0, 0.0)
@@ -266,10 +263,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     koji.pathinfo.topdir = options.topdir
     manager = BoxTaskManager(options, session)
     manager.findHandlers({"NewRepoTask": NewRepoTask, "TagBuildTask": TagBuildTask})
-    plugin = _plugin()
-    manager.scanPlugin(plugin)
-    if pause_at:
-        plugin.ContainerTask.checkpoint = lambda _, step: _pause(options, step) if step == pause_at else None
+    manager.scanPlugin(_plugin())
     clean_up(Path(options.workdir).parent)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
@@ -328,24 +322,16 @@ def rest(pids: Iterable[int], seconds: float) -> None:
         selector.select(seconds)
 
 
-def _pause(options: types.SimpleNamespace, step: str) -> None:
-    mark = Path(options.ready_file).with_name(f"paused-{step}")
-    mark.touch()
-    while mark.exists():
-        time.sleep(0.1)
-
-
 def main() -> None:
     """Run one builder."""
     parser = argparse.ArgumentParser(description="A builder of a box")
     parser.add_argument("configuration", type=Path)
-    parser.add_argument("--pause-at", default="")
     arguments = parser.parse_args()
     logs.serve()
     logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it logs every open task twice per second
     os.environ[CONFIG_VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     rootless.enter()
-    serve(_options(arguments.configuration), pause_at=arguments.pause_at)
+    serve(_options(arguments.configuration))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.steps import reached
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class ArchBuild:
     :param timestamp: time of its commit, in seconds since the epoch
     :param koji_topdir: Koji's topdir, with the yum repositories
     :param build_dir: directory for files of this build
-    :param on_step: called after each step
     """
 
     spec: BuildSpec
@@ -54,7 +54,6 @@ class ArchBuild:
     build_dir: Path
     log: BuildLog
     upload: Upload
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
         """Build the image, inspect it and push it to staging.
@@ -63,7 +62,7 @@ class ArchBuild:
         :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.checkout, spec.arguments)
+        dockerfile = Dockerfile.read(self.checkout, spec.build_arguments)
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.build_dir)
         check_disk = disk_guard(self.checkout, self.config.limits, log)
@@ -71,25 +70,25 @@ class ArchBuild:
         workspace = self.engine.workspace
         self.engine.tick = free_space_guard(self.build_dir, self.config.limits, log)
         lookaside.fetch_sources(
-            self.checkout, workspace, spec.source, self.config.lookaside, log.report, check_disk, deadline
+            self.checkout, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
         )
         base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
-        self.on_step("pulled")
+        reached("pulled", arch=spec.arch)
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         with ThreadPoolExecutor(1) as executor:
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
-        self.on_step("executed")
+        reached("executed", arch=spec.arch)
         arch_files = ArchFiles(spec, self.engine, self.build_dir, log, self.upload)
         with arch_files.of(image_id, self.config.formats) as upload_files:
             log.report("reading the image's RPMs")
             contents = inspect_image(self.engine, image_id)
             log.report(f"the image has {len(contents.packages)} RPMs")
-            self.on_step("read")
+            reached("read", arch=spec.arch)
             warnings = format_warnings(lambda: self.engine.configuration(image_id), self.config.formats)
             reference, variants = self._push(image_id)
-            self.on_step("pushed")
+            reached("pushed", arch=spec.arch)
             parent = base_ids.get(dockerfile.base, "")
             built = describe_image(
                 Registry(self.config.access),
@@ -100,7 +99,7 @@ class ArchBuild:
                 parent_id=f"sha256:{parent}" if parent else "",
             )
             files = upload_files()
-            self.on_step("sent")
+            reached("sent", arch=spec.arch)
             return replace(built, warnings=warnings, files=files, variants=variants)
 
     def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
@@ -109,7 +108,7 @@ class ArchBuild:
         :raises RegistryError: if it cannot be pushed, or has labels of another build
         """
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-        staged = ImageReference(self.config.candidate, self.spec.staging, tag=name)
+        staged = ImageReference(self.config.candidate, self.spec.staging_repository, tag=name)
         self.log.report(f"pushing {staged}")
         first, *other_formats = self.config.formats
         reference = staged.at(self.engine.push(image_id, staged, first))
@@ -147,7 +146,7 @@ class ArchBuild:
             timeout=spec.timeout,
             network=spec.network,
             environment=spec.environment,
-            arguments=spec.arguments,
+            build_arguments=spec.build_arguments,
             help_page=help_page.make_man_page(self.checkout, self.engine.workspace),
             limits=self.config.limits,
         )
@@ -157,7 +156,7 @@ class ArchBuild:
     def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
         """Return the mounts for the build tag's repository and the .repo files of the build."""
         directories, files = {}, {}
-        if self.spec.repository:
+        if self.spec.yum_repository:
             directories["build-tag"] = self._build_tag_repository()
             files["build-tag"] = local_repo_file("build-tag", directories["build-tag"])
         for name, text in self.spec.repo_files.items():
@@ -168,7 +167,7 @@ class ArchBuild:
         return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
     def _build_tag_repository(self) -> Path:
-        repository = self.koji_topdir.path / self.spec.repository
+        repository = self.koji_topdir.path / self.spec.yum_repository
         if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
                 f"the builder cannot read the repository {repository}", solution="mount Koji's topdir on the builder"

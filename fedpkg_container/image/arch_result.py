@@ -72,7 +72,7 @@ def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], N
     return {
         "format": FORMAT,
         "arch": image.arch,
-        "image": image.staging,
+        "image": image.staged_image,
         "digest": image.digest,
         "rpms": len(image.components),
         "file": {"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},

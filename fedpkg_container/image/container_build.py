@@ -35,6 +35,7 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import shield_signals
+from fedpkg_container.steps import reached
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,6 @@ class ContainerBuild:
     :param checkout: checkout directory at the exact commit
     :param koji_topdir: Koji's topdir on this builder
     :param run_arch_tasks: builds the images of all architectures
-    :param on_step: called after each step
     """
 
     task: BuildTask
@@ -64,7 +64,6 @@ class ContainerBuild:
     koji_topdir: KojiTopdir
     log: BuildLog
     run_arch_tasks: RunArchTasks
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuildTaskResult:
         """Build and record the image; return the result of the task.
@@ -113,7 +112,7 @@ class ContainerBuild:
 
     @property
     def _recorder(self) -> BuildRecorder:
-        return BuildRecorder(self.task, self.session, self.cg_session, self._registry, self.log, self.on_step)
+        return BuildRecorder(self.task, self.session, self.cg_session, self._registry, self.log)
 
     @property
     def _reservations(self) -> Reservations:
@@ -142,17 +141,17 @@ class ContainerBuild:
         repository = ImageReference(self.config.candidate, plan.identity.repository_path)
         upload_directory = "" if self.task.scratch else create_upload_directory(self.cg_session, str(self.task.id))
         self._empty_staging()  # an earlier run of this task may have been killed
-        self.on_step("reserved")
+        reached("reserved", nvr=nvr)
         images = self.run_arch_tasks(build_specs(plan, self.task, self.config, nvr, upload_directory))
-        self.on_step("built")
+        reached("built")
         warnings = [warning for image in images for warning in image.warnings]
         tags, tag_notes = self._tags(plan, nvr, repository)
         published = publish(repository, images, tags, self.config.formats, self._registry, self.log)
-        self.on_step("published")
+        reached("published", image=published.by_digest)
         attachment_builder = AttachmentBuilder(self.session, self._registry, ImageOrigin.of(self.task, plan), self.log)
         attachments = attachment_builder.create(nvr, published, images, started)
         warnings += attachments.warnings
-        self.on_step("documented")
+        reached("documented")
         result: BuildTaskResult = {
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
@@ -207,9 +206,9 @@ class ContainerBuild:
             parents=plan.parents,
             base=plan.dockerfile.base,
             isolated=self.task.isolated,
-            repository_urls=options.get("yum_repourls") or [],
+            yum_repourls=options.get("yum_repourls") or [],
             help_file=help_page.HELP_SOURCE if help_page.read_help(self.checkout) else "",
             go_modules=plan.container_yaml.go_modules,
-            user_data=options.get("userdata") or {},
+            userdata=options.get("userdata") or {},
             store_archives=self.config.content_generator.archives,
         )

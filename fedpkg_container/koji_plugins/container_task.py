@@ -23,6 +23,7 @@ from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspac
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.cancellation import Cancellation
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
@@ -37,6 +38,11 @@ _log = logging.getLogger(__name__)
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """A task that uploads its log while it runs, and cleans up when it ends."""
 
+    # Attributes of Koji's class, which has no type annotations.
+    id: int
+    session: HubSession
+    workdir: str
+
     def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
@@ -45,10 +51,6 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             _log.error("declining task %s: %s", self.id, error.reason)
             return False
         return True
-
-    def checkpoint(self, step: str) -> None:
-        """Log a completed step of a build; tests override this to stop there."""
-        reached(step)
 
     @contextlib.contextmanager
     def supervised(self, log_name: str) -> Iterator[BuildLog]:
@@ -153,7 +155,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not a valid source URL: {url}", solution="pass git+https://HOST/PATH#COMMIT")
         scm = SCM(url)
-        task = self.session.getTaskInfo(self.id)
+        task = self.session.getTaskInfo(self.id, strict=True)
         channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
             allowed=self.options.allowed_scms,

@@ -15,7 +15,7 @@ from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.text import printable_line
 
 #: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
-FORMAT = 3
+FORMAT = 4
 
 Packed = TypeVar("Packed", "BuildSpec", "BuiltImage")
 
@@ -49,40 +49,40 @@ class BuildSpec:
 
     :param task_id: ID of the ``buildContainer`` task
     :param arch: Koji architecture name, e.g. x86_64
-    :param source: source URL with the exact commit
+    :param source_url: source URL with the exact commit
     :param component: package name; with ``version`` and ``release`` it forms the NVR
-    :param image: repository in the registry, without the registry host
+    :param repository_path: repository in the registry, without the registry host
     :param parents: FROM as written in the Dockerfile → the same image by digest
     :param labels: labels to add to those of the Dockerfile
-    :param repository: path of the build tag's yum repository for this architecture, relative to the Koji topdir; empty
-        for none
-    :param staging: repository in the registry to push this architecture to
-    :param upload: upload directory on the hub for the archive and the log; empty for a scratch build
+    :param yum_repository: path of the build tag's yum repository for this architecture, relative to the Koji topdir;
+        empty for none
+    :param staging_repository: repository in the registry to push this architecture to
+    :param upload_directory: upload directory on the hub for the archive and the log; empty for a scratch build
     :param timeout: time limit of the build in seconds
     :param network: network access of RUN: none, isolated or host
     :param repo_files: .repo files visible to RUN: name → content
     :param environment: variables set at the start of every stage
-    :param arguments: ARG values that override the defaults in the Dockerfile
+    :param build_arguments: ARG values that override the defaults in the Dockerfile
     """
 
     task_id: int
     arch: str
-    source: str
+    source_url: str
     component: str
     version: str
     release: str
-    image: str
+    repository_path: str
     scratch: bool
     parents: dict[str, str]
     labels: dict[str, str]
-    repository: str
-    staging: str
-    upload: str
+    yum_repository: str
+    staging_repository: str
+    upload_directory: str
     timeout: int
     network: str = "none"
     repo_files: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    arguments: dict[str, str] = field(default_factory=dict)
+    build_arguments: dict[str, str] = field(default_factory=dict)
 
     def pack(self) -> dict[str, object]:
         """Serialize the spec as a task argument."""
@@ -104,13 +104,14 @@ class BuildSpec:
     @property
     def identity(self) -> dict[str, str]:
         """The labels that identify the image, as checked: buildah may substitute more variables in the Dockerfile's."""
-        return {COMPONENT_LABEL: self.component, "name": self.image, "version": self.version}
+        return {COMPONENT_LABEL: self.component, "name": self.repository_path, "version": self.version}
 
 
 @dataclass(frozen=True)
 class BuiltImage:
     """The image of one architecture, built and pushed to staging.
 
+    :param staged_image: the image in staging, by digest
     :param digest: digest of its manifest in the registry
     :param media_type: media type of its manifest
     :param image_id: digest of its configuration (the image ID in podman)
@@ -127,7 +128,7 @@ class BuiltImage:
     """
 
     arch: str
-    staging: str
+    staged_image: str
     digest: str
     media_type: str
     image_id: str

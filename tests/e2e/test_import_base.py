@@ -270,7 +270,7 @@ def test_primary_tag_of_the_same_image_is_accepted(scene: Scene) -> None:
 def test_other_accounts_cannot_use_the_upload_directory(scene: Scene) -> None:
     """Sites serve the work directory over HTTP: the path is visible as soon as it has a file."""
     archive = docker_archive(scene.folder, [], _labels("48"))
-    assert scene.killed("uploaded x86_64", "import-base", archive) == 9
+    assert scene.killed("archive uploaded", "import-base", archive) == 9
     build = scene.build(f"{COMPONENT}-41-48")["id"]
     (folder,) = (scene.box.layout.topdir / "work" / "container-build").glob(f"import-{build}-*")
     stranger = scene.box.session(PACKAGER)
@@ -314,7 +314,7 @@ def test_failing_registry_releases_the_nvr(scene: Scene, package: Path, monkeypa
     assert scene.run("import-base", archive) == 0
 
 
-STEPS = ("reserved", "published", "uploaded x86_64", "documented", "uploaded", "imported")
+STEPS = ("reserved", "published", "archive uploaded", "documented", "uploaded", "imported")
 
 
 @pytest.mark.slow

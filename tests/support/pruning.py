@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fedpkg_container.settings import defaults
 from tests.support.pushing import image, listing
 from tests.support.records import ToldRecords
 from tests.support.registries import access
+from tests.support.step_log import after_steps
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b"{}", "2026-01-02T03:04:05Z")
 SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
@@ -43,9 +45,10 @@ class Scene:
     def __getitem__(self, name: str) -> Repository:
         return Repository(self.http, name)
 
-    def prune(self, wanted: PruneOptions = DELETE, after: object = None) -> Report:
-        hook = after if callable(after) else (lambda _: None)
-        return Pruner(self.site, self.records, wanted, after=hook).run()
+    def prune(self, wanted: PruneOptions = DELETE, after: Callable[[str], None] = lambda _: None) -> Report:
+        """Prune; call ``after`` with the name of each step."""
+        with after_steps(after):
+            return Pruner(self.site, self.records, wanted).run()
 
     def held(self, name: str = "hello") -> dict[str, str]:
         """Tag → digest."""

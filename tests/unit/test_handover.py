@@ -32,7 +32,7 @@ DETAILS = {
 def _image(packages: int = 1, **changes: Any) -> BuiltImage:
     image = BuiltImage(
         arch="x86_64",
-        staging="registry.example.org/staging/task-1@sha256:0",
+        staged_image="registry.example.org/staging/task-1@sha256:0",
         digest="sha256:0",
         media_type="",
         image_id="",
@@ -116,8 +116,8 @@ def test_image_of_another_architecture_is_rejected(tmp_path: Path) -> None:
 
 
 def test_result_of_an_older_builder_is_rejected() -> None:
-    with pytest.raises(UsageError, match="unsupported format version 2"):
-        arch_result.download_result({"format": 2, "arch": "x86_64"}, "x86_64", Hub().read)
+    with pytest.raises(UsageError, match="unsupported format version 3"):
+        arch_result.download_result({"format": 3, "arch": "x86_64"}, "x86_64", Hub().read)
 
 
 def test_description_above_the_size_limit_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

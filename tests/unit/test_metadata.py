@@ -24,7 +24,7 @@ def _sent(components: list[RPMComponent]) -> tuple[list[RPMComponent], list[RPMC
     )
     provenance = Provenance(
         nvr=facts.nvr, source_url="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
-        isolated=False, repository_urls=[], help_file="",
+        isolated=False, yum_repourls=[], help_file="",
     )  # fmt: skip
     sent = build_metadata(provenance, published, [built], [], None)
     return sent["output"][0]["components"], sent["buildroots"][0]["components"]

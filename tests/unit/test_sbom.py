@@ -46,7 +46,7 @@ def details(license_: str = "MIT", vendor: str = "Fedora Project") -> dict[str, 
 def described(*rpms: tuple[RPMComponent, dict[str, str]], **changes: Any) -> SbomSubject:
     built = BuiltImage(
         arch="x86_64",
-        staging="registry.example.org:5000/staging/task-1@" + DIGEST,
+        staged_image="registry.example.org:5000/staging/task-1@" + DIGEST,
         digest=DIGEST,
         media_type="application/vnd.docker.distribution.manifest.v2+json",
         image_id="sha256:" + "d" * 64,

@@ -42,6 +42,7 @@ from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.signals import shield_signals
+from fedpkg_container.steps import reached
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +110,6 @@ class BaseImport:
     :param candidate: candidate registry, host and port; ``engine`` has access to it
     :param store_archives: whether Koji stores the images' archives, or only their metadata
     :param koji_tag: Koji tag for the build; empty for none
-    :param on_step: called after each step
     """
 
     session: HubSession
@@ -119,7 +119,6 @@ class BaseImport:
     log: BuildLog
     store_archives: bool = True
     koji_tag: str = ""
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self, source: BaseSource, identity: BaseIdentity) -> ImportedImage:
         """Import an image; if Koji already has it under this NVR, only set missing tags.
@@ -142,7 +141,7 @@ class BaseImport:
         nvr = identity.nvr
         reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.display_name)
         self.log.report(f"reserved {nvr} (build {reservation.build_id})")
-        self.on_step("reserved")
+        reached("reserved", nvr=nvr)
         try:
             return self._import(source, identity, reservation, started)
         except BaseException:
@@ -203,15 +202,15 @@ class BaseImport:
             RequestedFloatingTags(FLOATING_TAGS).of(nvr),
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
-        self.on_step("published")
+        reached("published", image=published.by_digest)
         upload_directory = create_upload_directory(self.session, f"import-{reservation.build_id}")
         images = [self._inspect_and_upload(image, published, nvr, upload_directory) for image in source.arch_images]
         attachments = AttachmentBuilder(
             self.session, self._registry, ImageOrigin(copy_of=source.reference), self.log
         ).create(nvr, published, images, started)
-        self.on_step("documented")
+        reached("documented")
         provenance = self._provenance(source, nvr, started, attachments)
-        importing = ContentGeneratorImport(self.session, self.log, self.on_step)
+        importing = ContentGeneratorImport(self.session, self.log)
         importing.run(provenance, published, images, reservation, upload_directory, attachments.files)
         image = published.repository.at(published.digest)
         self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
@@ -266,7 +265,7 @@ class BaseImport:
         relpath = f"{arch_image.arch}-{uuid.uuid4().hex[:12]}"
         self.log.report(f"uploading {archive.name}")
         self.session.uploadWrapper(str(archive), f"{upload_directory}/{relpath}")
-        self.on_step(f"uploaded {arch_image.arch}")
+        reached("archive uploaded", arch=arch_image.arch)
         return replace(image, files=[file_metadata(archive, "docker-image", relpath=relpath)])
 
     def _provenance(self, source: BaseSource, nvr: NVR, started: float, attachments: Attachments) -> Provenance:
@@ -281,7 +280,7 @@ class BaseImport:
             parents=[],
             base="",
             isolated=False,
-            repository_urls=[],
+            yum_repourls=[],
             help_file="",
             store_archives=self.store_archives,
             sbom=attachments.sbom,

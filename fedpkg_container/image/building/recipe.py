@@ -47,7 +47,7 @@ class BuildRecipe:
     :param timeout: seconds
     :param network: network of RUN: none, isolated or host
     :param environment: variables set at the start of every stage
-    :param arguments: values of ARG, overriding defaults
+    :param build_arguments: values of ARG, overriding defaults
     :param help_page: directory with the manual page; None for none
     :param limits: all limits except the time
     """
@@ -61,7 +61,7 @@ class BuildRecipe:
     timeout: float
     network: str = "none"
     environment: Mapping[str, str] = field(default_factory=dict)
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    build_arguments: Mapping[str, str] = field(default_factory=dict)
     help_page: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -95,7 +95,7 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
         platform=platform_of(recipe.arch),
         timeout=recipe.timeout,
         network=recipe.network,
-        arguments=recipe.arguments,
+        arguments=recipe.build_arguments,
         contexts={help_page.BUILD_CONTEXT: recipe.help_page} if recipe.help_page else {},
     )
     disk_monitor = DiskMonitor(build_dir, recipe.limits)

@@ -97,7 +97,7 @@ def describe_image(
         diff_ids = ImageConfiguration.read(raw, where=str(reference)).diff_ids
     return BuiltImage(
         arch=arch,
-        staging=str(reference),
+        staged_image=str(reference),
         digest=manifest.digest,
         media_type=manifest.media_type,
         image_id=manifest.blobs[0].digest,

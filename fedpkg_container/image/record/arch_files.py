@@ -19,7 +19,7 @@ from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 
 #: Uploads a file to the hub: path, directory below that of the import.
-Upload = Callable[[Path, str], None]
+Upload = Callable[[Path, str], object]
 #: Uploads the files; returns their content-generator metadata.
 UploadFiles = Callable[[], list[FileMetadata]]
 
@@ -45,13 +45,13 @@ class ArchFiles:
         :returns: a function that waits for the archive and uploads all files
         """
         spec = self.spec
-        if not spec.upload:
+        if not spec.upload_directory:
             with self.engine.exporting(image_id, formats):
                 yield list
             return
         archive = self.build_dir / f"{spec.nvr}.{spec.arch}.tar.gz"
         self.log.report(f"saving {archive.name}")
-        name = ImageReference("", spec.image, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
+        name = ImageReference("", spec.repository_path, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
         with self.engine.exporting(image_id, formats, archive=name) as exporting:
             yield lambda: self._upload_files(archive, lambda: exporting.save(archive))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import shield_signals
+from fedpkg_container.steps import reached
 
 #: File name of the content-generator metadata in the upload directory.
 _METADATA = "metadata.json"
@@ -52,12 +53,10 @@ class ContentGeneratorImport:
     """Imports builds as a content generator.
 
     :param cg_session: hub session of the account that imports
-    :param on_step: called after each step
     """
 
     cg_session: HubSession
     log: BuildLog
-    on_step: Callable[[str], None]
 
     def run(
         self,
@@ -84,11 +83,11 @@ class ContentGeneratorImport:
         path = self.log.path.parent / _METADATA
         path.write_text(json.dumps(content, indent=1))
         self._upload(path, upload_directory)
-        self.on_step("uploaded")
+        reached("uploaded")
         with shield_signals():  # the hub would continue, and the reservation must not be released meanwhile
             self._record(reservation, upload_directory, content["build"]["extra"])
         self.log.append(f"recorded as build {reservation.build_id}")
-        self.on_step("imported")
+        reached("imported", build=reservation.build_id)
 
     def _upload_log(self, path: Path, upload_directory: str) -> FileMetadata:
         """Upload a file as a log; return its metadata."""
@@ -125,7 +124,6 @@ class BuildRecorder:
     :param session: hub session of the builder
     :param cg_session: hub session of the content generator's account
     :param registry: where tags are set
-    :param on_step: called after each step
     """
 
     task: BuildTask
@@ -133,7 +131,6 @@ class BuildRecorder:
     cg_session: HubSession
     registry: Registry
     log: BuildLog
-    on_step: Callable[[str], None]
 
     def run(
         self,
@@ -148,12 +145,12 @@ class BuildRecorder:
 
         :param attachments: files to store with the build
         """
-        cg_import = ContentGeneratorImport(self.cg_session, self.log, self.on_step)
+        cg_import = ContentGeneratorImport(self.cg_session, self.log)
         cg_import.run(provenance, published, images, reservation, upload_directory, attachments)
         self._set_primary_tag(reservation.nvr, published.repository.at(published.digest))
-        self.on_step("named")
+        reached("named", tag=reservation.nvr.primary_tag)
         self._tag_in_koji(str(reservation.nvr), reservation.build_id)
-        self.on_step("tagged")
+        reached("tagged", tag=self.task.target["dest_tag_name"])
         self._update_floating_tags(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 

@@ -39,7 +39,7 @@ class Provenance:
     :param base: base image of the last stage, as written in FROM; empty for none
     :param help_file: help page in the source; empty for none
     :param go_modules: from container.yaml
-    :param user_data: from the client, stored verbatim
+    :param userdata: from the client, stored verbatim
     :param store_archives: whether Koji stores the images' archives, or only their metadata
     :param sbom: metadata of the SBOM of each architecture
     :param imported: source and image IDs of an imported base image; empty for a build
@@ -55,10 +55,10 @@ class Provenance:
     parents: Sequence[Parent]
     base: str
     isolated: bool
-    repository_urls: Sequence[str]
+    yum_repourls: Sequence[str]
     help_file: str
     go_modules: Sequence[object] = ()
-    user_data: Mapping[str, object] = field(default_factory=dict)
+    userdata: Mapping[str, object] = field(default_factory=dict)
     store_archives: bool = True
     sbom: Mapping[str, object] = field(default_factory=dict)
     imported: Mapping[str, object] = field(default_factory=dict)
@@ -82,8 +82,8 @@ def build_metadata(
     extra["submitter"] = provenance.owner
     extra["osbs_build"] = {"kind": "container_build", "engine": _engine(provenance), "subtypes": []}
     extra["image"] = _image(provenance, published, images)
-    if provenance.user_data:
-        extra["custom_user_metadata"] = dict(provenance.user_data)
+    if provenance.userdata:
+        extra["custom_user_metadata"] = dict(provenance.userdata)
     build: BuildMetadata = {
         "name": provenance.nvr.name,
         "version": provenance.nvr.version,
@@ -125,7 +125,7 @@ def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[B
         ),
         "parent_images": [parent.name for parent in provenance.parents],
         "parent_image_builds": builds,
-        "yum_repourls": list(provenance.repository_urls),
+        "yum_repourls": list(provenance.yum_repourls),
         "index": {
             "pull": [published.by_tag, published.by_digest],
             "tags": [published.tags.primary],

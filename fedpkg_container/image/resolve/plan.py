@@ -231,22 +231,22 @@ def build_specs(plan: Plan, task: BuildTask, config: BuilderConfig, nvr: NVR, up
         BuildSpec(
             task_id=task.id,
             arch=arch,
-            source=task.source_url,
+            source_url=task.source_url,
             component=nvr.name,
             version=nvr.version,
             release=nvr.release,
-            image=plan.identity.repository_path,
+            repository_path=plan.identity.repository_path,
             scratch=task.scratch,
             parents={parent.name: str(parent.pinned) for parent in plan.parents},
             labels=labels,
-            repository=f"{plan.yum_repository}/{arch}" if plan.yum_repository else "",
-            staging=staging.staging_repository(task.id),
-            upload=upload_directory,
+            yum_repository=f"{plan.yum_repository}/{arch}" if plan.yum_repository else "",
+            staging_repository=staging.staging_repository(task.id),
+            upload_directory=upload_directory,
             timeout=config.limits.timeout_for(plan.container_yaml.buildtime_limit),
             network=plan.network,
             repo_files=dict(plan.repo_files),
             environment=release_environment(plan.container_yaml, nvr.release),
-            arguments=config.build_arguments,
+            build_arguments=config.build_arguments,
         )
         for arch in task.arches
     ]

@@ -32,6 +32,7 @@ from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
 from fedpkg_container.model.options import BuildOptions, option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
+from fedpkg_container.steps import reached
 
 #: Logger of Koji that all records of this package go to: its level and handlers are those of kojid.
 KOJI_LOGGER = "koji.build.container"
@@ -84,15 +85,21 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(
                     f"build target {target} does not exist", solution="list the targets: koji list-targets"
                 )
-            owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
+            owner = self.session.getUser(self.session.getTaskInfo(self.id, strict=True)["owner"])
+            assert owner is not None, "Koji's tasks have owners"
             arches = self._build_tag_arches(target_info, options)
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
                 checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
-                self.checkpoint("fetched")
+                reached("fetched", source=checkout.source_url)
                 platforms = ContainerYaml.read(checkout.path).platforms
                 task = BuildTask(
-                    self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
+                    self.id,
+                    checkout.source_url,
+                    target_info,
+                    owner["name"],
+                    options,
+                    self._remaining_arches(arches, platforms),
                 )
                 return ContainerBuild(
                     task=task,
@@ -103,7 +110,6 @@ class BuildContainerTask(ContainerTask):
                     koji_topdir=self.koji_topdir,
                     log=log,
                     run_arch_tasks=self._run_arch_tasks,
-                    on_step=self.checkpoint,
                 ).run()
 
     def _build_tag_arches(self, target: TargetInfo, options: BuildOptions) -> list[str]:
@@ -206,8 +212,10 @@ class CreateContainerTask(ContainerTask):
         with self.supervised(f"{build_spec.arch}.log") as log, logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
             config = read_builder_config()
             with self.engine(config) as engine:
-                checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
-                self.checkpoint("fetched again")
+                checkout = self.checkout(
+                    build_spec.source_url, log, config, engine.workspace, scratch=build_spec.scratch
+                )
+                reached("fetched again", arch=build_spec.arch)
                 build = ArchBuild(
                     spec=build_spec,
                     config=config,
@@ -218,8 +226,7 @@ class CreateContainerTask(ContainerTask):
                     build_dir=engine.folder,
                     log=log,
                     upload=lambda path, directory: self.session.uploadWrapper(
-                        str(path), f"{build_spec.upload}/{directory}"
+                        str(path), f"{build_spec.upload_directory}/{directory}"
                     ),
-                    on_step=self.checkpoint,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
