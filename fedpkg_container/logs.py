@@ -1,6 +1,6 @@
 """Handlers of the log: on standard error of a program, in the log of a server, and in that of kojid.
 
-Each module logs to a logger of its own name, below ``fedpkg_container``: programs and requests at DEBUG, decisions and
+Each module logs to the logger of its name, below ``fedpkg_container``: programs and requests at DEBUG, decisions and
 steps at INFO, retries and other things that a site should see at WARNING. Each record becomes one line without control
 characters and secrets. Loggers of other packages (rpkg, koji) are left alone.
 
@@ -96,6 +96,7 @@ def log_traceback(error: BaseException) -> None:
 
 def serve(level: int = logging.INFO) -> None:
     """Write the log of this server and of the packages that it uses to standard error, which is its log file."""
+    reset()
     handler = StderrHandler()
     handler.setFormatter(LineFormatter(SERVER))
     _attach(logging.getLogger(), handler, level)
@@ -130,9 +131,20 @@ class _Forwarder(logging.Handler):
 
 def _attach(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
     """Add a handler to a logger, in place of an earlier one of this module."""
-    for earlier in logger.handlers[:]:
-        if isinstance(earlier, (StderrHandler, _Forwarder)):
-            logger.removeHandler(earlier)
+    _detach(logger)
     handler.setLevel(level)  # the log of steps is enabled for INFO whatever the level
     logger.setLevel(level)
     logger.addHandler(handler)
+
+
+def reset() -> None:
+    """Remove the handlers of this module from the loggers of programs; their levels are the inherited ones again."""
+    for logger in (logging.getLogger(PACKAGE), logging.getLogger(_GIT)):
+        _detach(logger)
+        logger.setLevel(logging.NOTSET)
+
+
+def _detach(logger: logging.Logger) -> None:
+    for handler in logger.handlers[:]:
+        if isinstance(handler, (StderrHandler, _Forwarder)):
+            logger.removeHandler(handler)

@@ -24,8 +24,9 @@ _WORDS = r"passw|passphrase|secret|token|creds|credential|authorization|api[_-]?
 #: Names of options, variables and JSON members that hold secrets; bounded, so that matching takes linear time.
 _MEMBER = rf"(?:[\w.-]{{0,40}}(?:{_WORDS})[\w.-]{{0,40}}|auth)"
 _SENSITIVE = re.compile(_WORDS, re.IGNORECASE)
-#: The form of the name of an option or variable.
-_NAME = re.compile(r"[\w.-]{1,200}")
+#: The form of an option or variable whose value is the next word, and of one before an equals sign.
+_NAME = re.compile(r"-{1,2}[\w.-]{1,200}|[A-Za-z_]\w{0,200}")
+_ASSIGNED_NAME = re.compile(r"[\w.-]{1,200}")
 #: Options whose value contains a secret: a header, and the user and password of curl.
 _HEADER_OPTIONS, _USER_OPTIONS = ("--header", "-H"), ("--user", "-u", "--proxy-user", "-U")
 #: The user name and password of a URL, up to the last @ before its path.
@@ -39,8 +40,11 @@ _HEADER = re.compile(r"((?:proxy-)?authorization|(?:set-)?cookie|(?:www|proxy)-a
                      re.IGNORECASE | re.DOTALL)  # fmt: skip
 #: Credentials of an HTTP authentication scheme.
 _SCHEME = re.compile(r"\b(bearer|basic|negotiate)(\s+)[^\s'\",]+", re.IGNORECASE)
-#: A name and a value in a message: ``password=…``, ``"token": "…"``.
-_PAIR = re.compile(rf"(?<![\w.-])({_MEMBER})(['\"]?\s*[=:]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,;&}}]+)", re.IGNORECASE)
+#: A name and a value in a message: ``password=…``, ``"token": "…"``; not the end of a path (``/token: HTTP 200``).
+_PAIR = re.compile(
+    rf"(?:(?<![\w./-])|(?<=/)(?={_MEMBER}=))({_MEMBER})(['\"]?\s*[=:]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,;&}}]+)",
+    re.IGNORECASE,
+)
 
 Word = Union[str, Path]
 
@@ -100,7 +104,7 @@ def _redacted_words(arguments: Sequence[Word]) -> Iterator[str]:
     option = ""
     for argument in arguments:
         word = str(argument)
-        if _holds_secret(option, word):
+        if _holds_secret(option, word, _NAME):
             yield HIDDEN
             option = ""
             continue
@@ -113,17 +117,20 @@ def _names_of_secret(word: str) -> str:
     """Return the part of ``--option=NAME=value`` before a value that is a secret; empty if there is none."""
     start = 0
     while (end := word.find("=", start)) >= 0:
-        if _holds_secret(word[start:end], word[end + 1 :]):
+        if _holds_secret(word[start:end], word[end + 1 :], _ASSIGNED_NAME):
             return word[:end]
         start = end + 1
     return ""
 
 
-def _holds_secret(name: str, value: str) -> bool:
-    """Return whether the value of an option or variable is a secret as a whole."""
+def _holds_secret(name: str, value: str, form: re.Pattern[str]) -> bool:
+    """Return whether the value of an option or variable is a secret as a whole.
+
+    :param form: of names
+    """
     if name in _USER_OPTIONS:
         return ":" in value
-    return name in _HEADER_OPTIONS or bool(_NAME.fullmatch(name) and _SENSITIVE.search(name))
+    return name in _HEADER_OPTIONS or bool(form.fullmatch(name) and _SENSITIVE.search(name))
 
 
 def _quoted(word: str) -> str:

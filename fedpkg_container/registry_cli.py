@@ -55,11 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     logs.show(verbose=arguments.verbose, debug=arguments.debug)
     try:
         with interruptible(exit_on_second=True):
-            site = read_site(configuration_path(arguments.config), files=arguments.files)
+            path = configuration_path(arguments.config)
+            _log_command(arguments.command, path)
+            site = read_site(path, files=arguments.files)
             return int(arguments.run(arguments, site))
     except FedpkgContainerError as error:
-        if arguments.debug:
-            logs.log_traceback(error)
+        logs.log_traceback(error)
         print_error(error.reason, error.solution)
         return error.exit_code
     except BrokenPipeError:
@@ -72,6 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print_error("interrupted", "rerun the command; completed steps are skipped")
         return 130
+
+
+def _log_command(command: str, path: Path) -> None:
+    import logging
+
+    from fedpkg_container import __version__
+
+    logging.getLogger(__name__).info("version %s, command %s, configuration %s", __version__, command, path)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from fedpkg_container import logs
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
@@ -73,6 +74,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let only tests with the marker start programs."""
     markers.guard(item)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_imported() -> None:
+    """Undo what a program or a plugin that ran in this process before has set up for the log."""
+    logs.reset()
 
 
 @pytest.hookimpl(trylast=True)

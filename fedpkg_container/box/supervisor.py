@@ -89,8 +89,7 @@ class Supervisor:
             _log.warning("%s: killing the processes that it left: %s", service.name, left)
             kill_all(lambda: _processes_of(service))
         watched.started, watched.ended = now, None
-        if service.restart():
-            _log.info("%s was restarted (process %s)", service.name, service.last_pid)
+        service.restart()  # which logs it
 
 
 def _processes_of(service: Service) -> list[int]:

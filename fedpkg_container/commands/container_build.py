@@ -49,6 +49,7 @@ def run(client: Client) -> int:
             f"--release {checkout.branch}: the build will fail if branch {checkout.branch} does not contain this commit"
         )
     request = _request(client, checkout)
+    _log_request(request)
     session, preflight, findings = _check(client, checkout, request)
     if arguments.dry_run:
         _print_request(client, request, preflight)
@@ -63,6 +64,17 @@ def run(client: Client) -> int:
         submitted = _submitted(client, task_id, request, preflight, checkout)
         warnings = tuple(str(finding) for finding in findings)
         return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
+
+
+def _log_request(request: BuildRequest) -> None:
+    import logging
+
+    from fedpkg_container.redaction import redact_message, redact_url
+
+    options = redact_message(str({name: value for name, value in request.options.items() if name != "userdata"}))
+    source, _, commit = request.source.partition("#")
+    _log = logging.getLogger(__name__)
+    _log.info("building %s#%s for target %s, options %s", redact_url(source), commit, request.target, options)
 
 
 def _submitted(

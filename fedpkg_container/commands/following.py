@@ -32,6 +32,8 @@ def progress_kind(client: Client) -> str:
     from fedpkg_container.progress.factory import resolve_kind
 
     requested = client.args.progress
+    if requested == "auto" and not is_quiet(client) and (client.args.v or client.args.debug):
+        return "plain"  # lines of the log would disturb the live view
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
 
 

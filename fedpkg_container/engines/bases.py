@@ -115,6 +115,9 @@ class BaseImages:
                     record.unlink()
                     raise
                 _write(file, known)
+            _log.info("base image %s pulled as %s", image, known.name)
+        else:
+            _log.info("base image %s cached as %s", image, known.name)
         self.used[known.name] = known
         return known
 
@@ -147,6 +150,7 @@ class BaseImages:
             directory = self._directory(exact)
             if known := self._at(directory):
                 os.utime(directory)  # in use, not yet recorded
+                _log.info("base image %s is already unpacked", exact)
                 return known
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
@@ -307,6 +311,7 @@ class BaseImages:
                 if last > before or any(path.name in used for path in records):
                     return False
                 directory.rename(removed)
+                _log.info("removing base image %s, unused since %.0f days", directory.name, (time.time() - last) / _DAY)
             for path in records:
                 path.unlink()
         try:

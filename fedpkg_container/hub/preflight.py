@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
 from fedpkg_container.text import format_duration, printable_line, strip_credentials
+
+_log = logging.getLogger(__name__)
 
 
 def read_target(session: HubSession, name: str) -> Target:
@@ -123,6 +126,14 @@ def preflight(
     release_is_next = has_name and not release and not request.scratch and next_release is not None
     if release_is_next and next_release is not None:
         release = result_or_none(next_release) or ""
+    _log.info(
+        "target %s: build tag %s, destination tag %s, architectures %s, average duration %s",
+        request.target,
+        target["build_tag_name"],
+        target["dest_tag_name"],
+        " ".join(arches) or "none",
+        f"{average.result:.0f} s" if valid_average(average.result) else "unknown",
+    )
     return Preflight(
         findings,
         nvr=f"{component}-{version}-{release}" if has_name and release else "",

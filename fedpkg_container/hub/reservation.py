@@ -12,6 +12,7 @@ other build loses its reservation and notices at its import, because its token i
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.koji_types import BuildExtra, BuildInfo, NewReservation
 from fedpkg_container.model.nvr import NVR
+
+_log = logging.getLogger(__name__)
 
 #: States in which an NVR can be reserved again.
 REUSABLE_STATES = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
@@ -66,8 +69,10 @@ class Reservations:
         self._release_stale(name)
         for _ in range(MAX_ATTEMPTS):
             next_release = self._next_release(name, version)
-            with contextlib.suppress(_TakenError):
+            try:
                 return self._reserve(NVR(name, version, next_release), source)
+            except _TakenError as error:
+                _log.info("trying the next release: %s", error.reason)
         raise BuildFailedError(
             f"no free release of {name}-{version} found after {MAX_ATTEMPTS} attempts",
             solution="choose a release with --build-release",
@@ -93,6 +98,7 @@ class Reservations:
         except koji.BuildError:
             next_release = ""
         if next_release and not _ISOLATED_RELEASE.fullmatch(next_release):
+            _log.info("release %s of %s-%s chosen by the hub", next_release, name, version)
             return next_release
         states = [koji.BUILD_STATES[state] for state in ("BUILDING", "COMPLETE", "DELETED")]
         releases = [
@@ -100,7 +106,9 @@ class Reservations:
             for build in self.session.listBuilds(packageID=name)
             if build["version"] == version and build["state"] in states and _INTEGER_RELEASE.fullmatch(build["release"])
         ]
-        return str(max(releases, default=0) + 1)
+        release = max(releases, default=0) + 1
+        _log.info("release %d of %s-%s chosen: the hub's would be %s", release, name, version, next_release or "none")
+        return str(release)
 
     def _reserve(self, nvr: NVR, source: str) -> Reservation:
         existing = self.session.getBuild(str(nvr))
@@ -154,6 +162,7 @@ class Reservations:
         try:
             return self.session.CGInitBuild(self.generator, data)
         except koji.RetryError:
+            _log.warning("the response with the token of %s was lost: reserving it again", nvr)
             # The response with the token was lost: if the reservation exists, it must be made again.
             if existing := self.session.getBuild(str(nvr)):
                 self._take_over(existing)
@@ -176,6 +185,7 @@ class Reservations:
             return
         if _identity(current) != _identity(build):
             raise _TakenError(f"another build has just reserved {build['nvr']}", solution="submit the build again")
+        _log.info("canceling the reservation of %s (build %d): its task has ended", build["nvr"], build["id"])
         try:
             self.session.cancelBuild(build["id"])
         except koji.ActionNotAllowed as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,10 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, Lo
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.build import SiteUrls
+from fedpkg_container.redaction import redact_url
 from fedpkg_container.text import printable, printable_line
+
+_log = logging.getLogger(__name__)
 
 #: Timeout of one request in seconds.
 TIMEOUT = 60
@@ -84,6 +88,7 @@ def log_in(session: HubSession, options: dict[str, Any], commands: KojiLogin) ->
     from pyrpkg.errors import rpkgError  # not at the top: builders use this module, and have no rpkg
 
     session.setSession(None)
+    _log.info("logging in to %s (authtype %s)", redact_url(options["server"]), options.get("authtype") or "default")
     try:
         with hub_errors(options["server"]):
             commands.login_koji_session(options, session)

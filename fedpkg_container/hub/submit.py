@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 
 import koji
 
 from fedpkg_container.errors import LostContactError, RefusedError
 from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.session import CONNECTION_ERRORS
+from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason
 from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.text import printable
+
+_log = logging.getLogger(__name__)
 
 #: Timeout and interval, in seconds, of the search for a task whose ID was lost.
 SEARCH_TIMEOUT = 30.0
@@ -34,7 +37,8 @@ def submit(session: HubSession, request: BuildRequest, *, newest: int = 0) -> in
         return int(
             session.buildContainer(request.source, request.target, request.options.copy(), priority=request.priority)
         )
-    except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS):
+    except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS) as error:
+        _log.warning("the response to the submission was lost (%s): searching for the task", failure_reason(error))
         return _find_submitted(session, request, began, newest)
     except koji.AuthError:
         raise
@@ -60,6 +64,7 @@ def _find_submitted(session: HubSession, request: BuildRequest, began: float, ne
             query = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
             for task in session.listTasks(query, {"order": "-id", "limit": 20}):
                 if task["id"] > newest and list(task["request"]) == arguments:
+                    _log.info("found task %d", task["id"])
                     return int(task["id"])
         time.sleep(SEARCH_INTERVAL)
     raise LostContactError(

@@ -134,6 +134,7 @@ class ContainerBuild:
             build = self.cg_session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 self._reservations.refund(reservation, canceled=canceled)
+                _log.info("released the reservation of %s", reservation.nvr)
         except (koji.GenericError, requests.RequestException) as error:
             _log.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
@@ -189,7 +190,8 @@ class ContainerBuild:
         staging_reference = ImageReference(self.config.candidate, staging.staging_repository(self.task.id))
         try:
             with shield_signals():
-                staging.empty_staging(Registry(self.config.access.without_retries(timeout)), staging_reference)
+                count = staging.empty_staging(Registry(self.config.access.without_retries(timeout)), staging_reference)
+                _log.info("deleted %d images in %s", count, staging_reference)
         except FedpkgContainerError as error:
             _log.warning("cannot delete the images in %s: %s", staging_reference, error)
 

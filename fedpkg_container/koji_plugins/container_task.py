@@ -80,6 +80,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             except FedpkgContainerError as error:
                 message = f"{error.reason}. {error.solution}".rstrip(". ")
                 log.append(f"failed: {message}")
+                _log.debug("raised here", exc_info=error)
                 raise koji.BuildError(message) from error
             except Interrupted:
                 if os.getppid() != daemon:
@@ -105,6 +106,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """Provide an engine with a store of its own, which is removed afterwards."""
         workspaces = self._workspaces(config)
         isolation = config.isolation or choose(workspaces)
+        _log.info("RUN is %s", isolation)
         with workspaces.open(f"task-{self.id}") as workspace:
             engine = Buildah(
                 workspaces,

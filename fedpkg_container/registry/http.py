@@ -17,6 +17,7 @@ from requests.auth import AuthBase
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
+from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.auth import TokenCache, scope
 from fedpkg_container.registry.credentials import api_host, normalize_host
@@ -351,6 +352,7 @@ class RegistryHTTP:
                 return response
             discard(response)
             url, before = resolve_url(url, response.headers.get("Location", "")), url
+            _log.debug("redirected to %s", redact_url(url))
             if urlsplit(url)[:2] != urlsplit(before)[:2]:
                 authorization = ""
                 if not allow_cross_host_redirect or urlsplit(url).scheme not in ("http", "https"):

@@ -30,7 +30,7 @@ class Outcome:
 
 @contextmanager
 def logged_request(method: str, url: str) -> Iterator[Outcome]:
-    """Log the request that is sent in the block, at DEBUG; the duration is that until the response began."""
+    """Log the request that is sent in the block, at DEBUG; the duration is that until the start of the response."""
     started, outcome, failure = time.monotonic(), Outcome(), "no response"
     try:
         yield outcome

@@ -62,7 +62,7 @@ def retry(
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        _log.info("retrying in %.1f s: %s", state.upcoming_sleep, error)
+        _log.info("attempt %d failed, retrying in %.1f s: %s", state.attempt_number, state.upcoming_sleep, error)
         if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > NOTIFY_AFTER:
             on_wait(error)
 

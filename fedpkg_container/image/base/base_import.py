@@ -162,6 +162,7 @@ class BaseImport:
             build = self.session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 reservations.refund(reservation, canceled=False)
+                _log.info("released the reservation of %s", reservation.nvr)
         except (koji.GenericError, requests.RequestException) as error:
             _log.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 

@@ -10,6 +10,7 @@ again until nothing has changed. Of two builds that end together, the later one 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from fedpkg_container.model.koji_types import QueryOptions
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
+
+_log = logging.getLogger(__name__)
 
 #: Latest builds of a package that are considered.
 MAX_BUILDS = 200
@@ -76,9 +79,14 @@ class FloatingTagUpdater:
                     newest = _newest(builds, tag)
                     if newest and repository.head(tag) != newest.index.digest:
                         repository.put_manifest(tag, repository.manifest(newest.index.digest))
+                        _log.info("tag %s moved to %s (%s)", tag, newest.nvr, newest.index.digest)
                         updated[tag] = None
                 if self._tagged_builds(nvr) == builds:
+                    for tag in tags:
+                        if tag not in updated:
+                            _log.info("tag %s kept: it points to the newest build that requests it", tag)
                     return list(updated)
+                _log.info("the builds of %s have changed: setting its floating tags again", nvr.name)
         raise RegistryError(
             f"cannot set the floating tags of {self.repository}: gave up after {MAX_ATTEMPTS} attempts, because other"
             f" builds of {nvr.name} kept finishing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import shield_signals
 from fedpkg_container.steps import reached
+
+_log = logging.getLogger(__name__)
 
 #: File name of the content-generator metadata in the upload directory.
 _METADATA = "metadata.json"
@@ -109,6 +112,7 @@ class ContentGeneratorImport:
                 raise
             if _identity(build["extra"]) != _identity(extra):
                 raise
+            _log.warning("the import of build %d succeeded, although its response was lost", reservation.build_id)
 
 
 def _identity(extra: BuildExtra | None) -> tuple[int | None, IndexMetadata | None]:
@@ -161,6 +165,7 @@ class BuildRecorder:
         image = RecordedImage.of(build)
         if image.by_digest:
             self._set_primary_tag(nvr, image.by_digest)
+        _log.info("continuing after the import: primary tag, Koji tag and floating tags")
         if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
             self._tag_in_koji(build["nvr"], build["build_id"])
         if image.by_digest:
@@ -189,7 +194,8 @@ class BuildRecorder:
             self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
         except koji.GenericError as error:
             if self.task.target["dest_tag"] in {entry["id"] for entry in self.session.listTags(build_id)}:
-                return  # an earlier attempt succeeded, and its response was lost
+                _log.warning("%s is tagged into %s, although the response was lost", nvr, tag)
+                return  # an earlier attempt succeeded
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
                 solution=f"tag the build: koji tag-build {tag} {nvr}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from fedpkg_container.model.koji_types import BuildInfo, ParentBuild
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported_builds
 from fedpkg_container.registry.skopeo import Registry
+
+_log = logging.getLogger(__name__)
 
 #: Returns a Koji build by NVR or ID; None if it does not exist.
 FindBuild = Callable[["str | int"], "BuildInfo | None"]
@@ -62,6 +65,7 @@ class ParentResolver:
                     solution="build without --koji-parent-build",
                 )
             images[dockerfile.base] = self._image_of_build(override, images[dockerfile.base])
+            _log.info("parent %s replaced with the image of build %s", dockerfile.base, override)
         return [self._resolve(name, image) for name, image in images.items()]
 
     def _parse(self, name: str) -> ImageReference:

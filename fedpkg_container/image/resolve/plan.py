@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,14 @@ class Planner:
         checks.check_instructions(dockerfile)
         identity = identify(dockerfile, self.task.options)
         self._check_package(identity)
+        _log.info(
+            "planned %s-%s, release %s, repository %s, architectures %s",
+            identity.component,
+            identity.version,
+            identity.release or "chosen by the hub",
+            identity.repository_path,
+            " ".join(self.task.arches),
+        )
         floating = names.RequestedFloatingTags(self.config.floating_tag_sources, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
@@ -170,6 +181,8 @@ class Planner:
         parents = resolver.resolve(dockerfile, self.task.options.get("koji_parent_build") or "")
         for parent in parents:
             koji_build = f" (Koji build {parent.build['nvr']})" if parent.build else ""
+            if not parent.build:
+                _log.info("no Koji build found for the parent image %s", parent.name)
             self.report(f"parent {parent.name} is {parent.pinned}{koji_build}")
         return parents
 
@@ -184,6 +197,7 @@ class Planner:
     def _network(self, repo_files: Mapping[str, str]) -> str:
         """Return the network of RUN: none, unless the site sets one or repositories are not in Koji."""
         if self.config.network not in ("auto", "none"):
+            _log.info("network of RUN: %s, as configured", self.config.network)
             return self.config.network
         remote = [
             name
@@ -196,7 +210,9 @@ class Planner:
             repository["external_repo_name"] for repository in self.session.getExternalRepoList(target["build_tag"])
         ]
         if self.config.network == "auto":
-            return "isolated" if remote or external else "none"
+            network = "isolated" if remote or external else "none"
+            _log.info("network of RUN: %s; repositories that need one: %d", network, len(remote) + len(external))
+            return network
         if remote:
             raise BuildFailedError(
                 "repositories of --repo-url need network access, which is disabled for builds on this site",
@@ -217,6 +233,7 @@ class Planner:
             self.report(f"no repositories for RUN: Koji tag {target['build_tag_name']} has none")
             return ""
         path: str = koji.pathinfo.repo(repo["id"], target["build_tag_name"])
+        _log.info("using repository %s of Koji tag %s", repo["id"], target["build_tag_name"])
         return path.removeprefix(f"{koji.pathinfo.topdir}/")
 
 

@@ -128,12 +128,18 @@ class BuildContainerTask(ContainerTask):
                 f" {' '.join(arches)}",
                 solution="choose from those with --arches",
             )
+        dropped = [arch for arch in arches if arch not in chosen]
+        if dropped:
+            _log.info("architectures dropped because they were not requested: %s", " ".join(dropped))
         return list(dict.fromkeys(chosen))
 
     @staticmethod
     def _remaining_arches(arches: list[str], platforms: Platforms) -> list[str]:
         """Return the architectures that container.yaml allows."""
         remaining = platforms.select(arches)
+        dropped = [arch for arch in arches if arch not in remaining]
+        if dropped:
+            _log.info("architectures dropped by platforms in container.yaml: %s", " ".join(dropped))
         if not remaining:
             raise BuildFailedError(
                 f"platforms in container.yaml excludes every architecture of the build ({' '.join(arches)})",
@@ -169,8 +175,10 @@ class BuildContainerTask(ContainerTask):
         try:
             for spec in specs:
                 task_ids.append(self._subtask(spec, spec.arch + suffix))
+                _log.info("started task %d for %s", task_ids[-1], spec.arch)
             results = self.wait(task_ids, all=True, failany=True)
         except (koji.GenericError, Fault) as error:
+            _log.info("canceling the tasks of the other architectures: %s", error)
             self.session.cancelTaskChildren(self.id)
             raise (first_failure(self.session, task_ids) or error) from error
         return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, cast
 from koji.plugin import export_cli
 from koji_cli.lib import _running_in_bg, activate_session, get_usage_str, parse_arches, watch_tasks
 
+from fedpkg_container import logs
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.session import log_out
 from fedpkg_container.text import printable_line
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.options import BuildOptions
 
+#: Logger of Koji whose level, set by koji's own options, and handlers apply.
+KOJI_LOGGER = "koji.container_build"
 #: Added to Koji's default priority by ``--background``.
 BACKGROUND = 5
 #: Command-line options that are task options of the same name.
@@ -151,6 +155,8 @@ def _build(
     """
     values, target, source = _parse_arguments(parser, args)
     task_options = _task_options(parser, values, flatpak=flatpak)
+    logs.forward_to_koji(KOJI_LOGGER)
+    log_calls(session)
     activate_session(session, options)
     _check_target(parser, session, target, scratch=bool(values.scratch))
     channel = {"channel": values.channel_override} if values.channel_override else {}

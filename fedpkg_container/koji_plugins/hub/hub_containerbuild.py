@@ -6,6 +6,7 @@ invalid options, and builds denied by the policy ``build_container``, before a t
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import koji
@@ -25,6 +26,11 @@ from fedpkg_container.model.options import (
     source_repository_url,
     unavailable_options,
 )
+from fedpkg_container.redaction import redact_message
+from fedpkg_container.text import printable_line
+
+#: A logger of Koji, so that the hub's level and handlers apply.
+_log = logging.getLogger("koji.plugin.hub_containerbuild")
 
 #: Policy in hub.conf that decides who may build what; see docs/howto/policy.md.
 POLICY = "build_container"
@@ -67,6 +73,7 @@ def buildContainer(  # noqa: N802, the name of the call is Koji's
         task_options["priority"] = koji.PRIO_DEFAULT + priority
     _assert_allowed(_policy_data(src, target, opts or {}, channel))
     task_id: int = kojihub.make_task("buildContainer", [src, target, opts or {}], **task_options)
+    _log.info("task %d created: %s for target %s", task_id, redact_message(src), printable_line(target))
     return task_id
 
 
@@ -120,4 +127,6 @@ def _assert_allowed(data: dict[str, object]) -> None:
     if allowed:
         return
     rules = context.policy.get(POLICY)
-    raise koji.ActionNotAllowed(policy_refusal(POLICY, reason, rules.last_rule() if rules else ""))
+    refusal = policy_refusal(POLICY, reason, rules.last_rule() if rules else "")
+    _log.info("denied %s: %s", redact_message(data["source"]), redact_message(refusal))
+    raise koji.ActionNotAllowed(refusal)

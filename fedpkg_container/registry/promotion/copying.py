@@ -117,6 +117,7 @@ class BlobCopier:
                     return "mounted"
             copy_blob(blob, source, target, wrap_chunks=lambda chunks: self._checked_chunks(chunks, deadline))
             self._copied_to[blob.digest] = target.name
+        _log.debug("blob %s of %d bytes sent to %s", blob.digest, blob.size, target.reference)
         return "sent"
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ from fedpkg_container.registry.referrers import fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.steps import reached
+
+_log = logging.getLogger(__name__)
 
 #: Maximum difference between the clocks of this machine and the registry, seconds.
 MAX_CLOCK_SKEW = 3600.0
@@ -222,6 +225,8 @@ class Pruner:
                 problems.append(f"{repository.reference} is skipped: {error.reason}")
                 continue
             plans[repository] = PrunePlan(inventory, policy.decide(inventory))
+            kept = [f"{decision.digest} ({decision.why})" for decision in plans[repository].to_keep]
+            _log.info("%s: keeping %d images: %s", repository.reference, len(kept), ", ".join(kept))
         return plans, problems
 
     def _delete(
@@ -248,6 +253,7 @@ class Pruner:
             raise
         except RegistryError as error:
             return replace(emptied, result=DeletionResult(problem=_problem_text(error)))
+        _log.info("emptied %s", repository.reference)
         self.notice(f"emptied {repository.reference}")
         reached("emptied", repository=repository.name)
         return replace(emptied, result=DeletionResult(done=True))
@@ -268,6 +274,7 @@ class Pruner:
             try:
                 self._delete_planned(repository, plan, decisions, results)
             except ChangedError as error:
+                _log.info("%s; planning it again", error.reason)
                 self.notice(f"{error.reason}; planning it again")
                 continue
             return results
@@ -289,6 +296,7 @@ class Pruner:
                 results[decision.digest] = DeletionResult(problem=_problem_text(error))
                 continue
             results[decision.digest] = DeletionResult(done=True)
+            _log.info("deleted %s@%s: %s", repository.reference, decision.digest, decision.why)
             self.notice(f"deleted {repository.reference}@{decision.digest} ({', '.join(decision.tags)})")
 
 
