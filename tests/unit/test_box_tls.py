@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -84,7 +85,7 @@ def test_a_client_is_known_by_its_certificate(server: Server, authority: Authori
 
 @pytest.mark.parametrize("leaves", [True, False])
 def test_half_a_head_is_not_logged_as_an_error_of_the_server(
-    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, leaves: bool
+    server: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch, leaves: bool
 ) -> None:
     """The client closes the connection, or the server does at its timeout: there is nowhere to send a status to."""
     logged: list[object] = []

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import setuptools
 
 from fedpkg_container import __version__
 from fedpkg_container.box.cli import _parser as box_parser
@@ -40,7 +39,7 @@ def _entry_points() -> dict[str, str]:
     """Programs that setup.py installs, and the functions that they call."""
     arguments: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setuptools, "setup", lambda **options: arguments.update(options))
+        patch.setattr("setuptools.setup", lambda **options: arguments.update(options))
         runpy.run_path(str(ROOT / "setup.py"))
     return dict(re.split(r" *= *", line, maxsplit=1) for line in arguments["entry_points"]["console_scripts"])
 
